@@ -1,0 +1,84 @@
+/** Stored tensors and a ModelSpec -> Checkpoint, whatever the format. */
+
+import { DraftplanError } from "../core/errors.js";
+import type { ByteFile } from "./byte-file.js";
+import { architectureSha256, weightsSha256 } from "./digest.js";
+import { unsupportedMaths } from "./failures.js";
+import type { Checkpoint, ModelSpec } from "./spec.js";
+import { expectedTensors, readableType, readTensor } from "./tensors.js";
+import type { StoredTensor } from "./tensors.js";
+
+export interface CheckpointParts {
+  source: string;
+  format: Checkpoint["format"];
+  spec: ModelSpec;
+  /** canonical name -> where its bytes are */
+  tensors: ReadonlyMap<string, StoredTensor>;
+  files: readonly ByteFile[];
+  /** puts a tensor's rows into Hugging Face's order, where the format keeps another */
+  reorder?: (name: string, values: Float32Array) => Float32Array;
+}
+
+const EMBEDDING = "model.embed_tokens.weight";
+const HEAD = "lm_head.weight";
+
+/** Digests the weights and makes sure that every tensor is there, so that nothing is found missing half-way. */
+export async function makeCheckpoint(parts: CheckpointParts): Promise<Checkpoint> {
+  const { source, format, spec, tensors, files } = parts;
+  assertComplete(parts);
+  return {
+    source,
+    format,
+    spec,
+    weightsSha256: await weightsSha256(files),
+    architectureSha256: architectureSha256(spec),
+    storedTypes: countTypes(tensors.values()),
+    tensor(name, shape) {
+      // A tied head may still have a copy in the file; transformers reads the embedding, and so does this.
+      const canonical = name === HEAD && spec.tiedEmbeddings ? EMBEDDING : name;
+      const values = readTensor(find(parts, canonical, shape));
+      return parts.reorder ? parts.reorder(canonical, values) : values;
+    },
+    close() {
+      for (const file of files) file.close();
+    },
+  };
+}
+
+function assertComplete(parts: CheckpointParts): void {
+  const expected = expectedTensors(parts.spec);
+  for (const [name, shape] of expected) readableType(find(parts, name, shape));
+  for (const [name, tensor] of parts.tensors) {
+    if (expected.has(name) || computesNothing(name, parts.spec)) continue;
+    const what = `holds tensor ${tensor.storedName.slice(0, 100)}, which the ${parts.spec.architecture} architecture does not use`;
+    throw unsupportedMaths(tensor.file.path, `tensor ${tensor.storedName.slice(0, 100)}`, what);
+  }
+}
+
+/** Tensors whose values follow from the configuration: old checkpoints store the rotary frequencies. */
+const computesNothing = (name: string, spec: ModelSpec): boolean =>
+  name.endsWith(".rotary_emb.inv_freq") || (name === HEAD && spec.tiedEmbeddings);
+
+function find(parts: CheckpointParts, name: string, shape: readonly number[]): StoredTensor {
+  const tensor = parts.tensors.get(name);
+  if (!tensor)
+    throw new DraftplanError({
+      code: "TENSOR_MISSING",
+      at: `${parts.source}: tensor ${name}`,
+      what: `not in the file${parts.files.length === 1 ? "" : "s"}; its configuration asks for it`,
+      remedy: "check that the configuration and the weights belong to the same model, and that the download is complete",
+    });
+  if (tensor.shape.length === shape.length && tensor.shape.every((n, i) => n === shape[i])) return tensor;
+  throw new DraftplanError({
+    code: "TENSOR_SHAPE",
+    at: `${tensor.file.path}: tensor ${tensor.storedName}`,
+    what: `has shape [${tensor.shape.join(", ")}], the configuration asks for [${shape.join(", ")}]`,
+    remedy: "check that the configuration and the weights belong to the same model",
+  });
+}
+
+function countTypes(tensors: Iterable<StoredTensor>): Record<string, number> {
+  const counts = new Map<string, number>();
+  for (const { type } of tensors) counts.set(type, (counts.get(type) ?? 0) + 1);
+  return Object.fromEntries([...counts].sort(([a], [b]) => (a < b ? -1 : 1)));
+}

@@ -1,0 +1,32 @@
+import { createHash } from "node:crypto";
+import { basename } from "node:path";
+import type { ByteFile } from "./byte-file.js";
+import type { ModelSpec } from "./spec.js";
+
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+/**
+ * What latencies depend on: names and token ids are left out, so a model and its fine-tunes share a profile.
+ * A new ModelSpec key changes every digest; documents made before it then no longer join, as they should not.
+ */
+export function architectureSha256(spec: ModelSpec): string {
+  const { name: _name, bosTokenId: _bos, eosTokenIds: _eos, ...architecture } = spec;
+  return sha256(canonicalJson(architecture));
+}
+
+/** One file: its own digest, as `sha256sum` prints it. Shards: that of the sorted list `name NUL digest LF`. */
+export async function weightsSha256(files: readonly ByteFile[]): Promise<string> {
+  if (files.length === 1) return files[0].sha256();
+  const lines: string[] = [];
+  for (const file of files) lines.push(`${basename(file.path)}\0${await file.sha256()}\n`);
+  return sha256(lines.sort().join(""));
+}
+
+/** Keys sorted at every depth, so that the order of construction does not matter. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    inner !== null && typeof inner === "object" && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}

@@ -1,0 +1,28 @@
+import type { z } from "zod";
+import { DraftplanError } from "../core/errors.js";
+
+const DOWNLOAD_AGAIN = "download the file again and compare its SHA-256 with the publisher's";
+
+/** The bytes contradict the format. `where` names the tensor, key or byte offset. */
+export function corrupt(file: string, where: string, what: string, cause?: unknown): DraftplanError {
+  return new DraftplanError({ code: "CHECKPOINT_CORRUPT", at: `${file}: ${where}`, what, remedy: DOWNLOAD_AGAIN, cause });
+}
+
+export function configInvalid(file: string, key: string, what: string, remedy?: string): DraftplanError {
+  const fallback = "take the file from the model's publisher again, unedited";
+  return new DraftplanError({ code: "CONFIG_INVALID", at: `${file}: ${key}`, what, remedy: remedy ?? fallback });
+}
+
+/** Well-formed, but the model computes something draftplan does not. */
+export function unsupportedMaths(file: string, key: string, what: string): DraftplanError {
+  const remedy = "use a llama, mistral, qwen2 or qwen3 model without this feature";
+  return new DraftplanError({ code: "ARCHITECTURE_UNSUPPORTED", at: `${file}: ${key}`, what, remedy });
+}
+
+/** The first three issues of a failed zod parse, as one sentence; further ones rarely help. */
+export function describeIssues(error: z.ZodError): { key: string; what: string } {
+  const shown = error.issues.slice(0, 3);
+  const key = shown[0]?.path.join(".") ?? "";
+  const further = shown.slice(1).map((issue) => `; ${issue.path.join(".")}: ${issue.message}`);
+  return { key: key === "" ? "top level" : key, what: `${shown[0]?.message}${further.join("")}` };
+}

@@ -1,0 +1,287 @@
+/**
+ * One graph that holds every choice of every block.
+ *
+ * Each block is an `If` on whether it runs, around one `If` per further kernel. The weights are initializers of the
+ * innermost branch: as outer-scope initializers they would not be pre-packed, and a quantised step of SmolLM2-135M
+ * took 130 to 190 ms instead of 8 (2 cores, AVX-512; DESIGN.md). A skipped attention passes its keys and values
+ * through; the runtime binds past and present to one buffer, so that nothing is copied.
+ *
+ * Inputs:  use_hidden bool[]; input_ids int64[1, q]; hidden_in float[1, q, H]; logits_from int64[1], the first position with logits;
+ *          seqlens_k int32[1] = n + q - 1; total_sequence_length int32[1] = n + q;
+ *          run.<block>, <block>.<kernel>, head.<kernel> bool[]; past.<layer>.key|value float[1, kvHeads, capacity, headDim]
+ * Outputs: logits float[1, rows, V]; hidden_out float[1, q, H]; present.<layer>.key|value
+ */
+import { BLOCK_KINDS, KERNEL_NAMES, KERNELS, type BlockKind, type Kernel } from "../../schema/choice.js";
+import type { ModelSpec } from "../spec.js";
+import {
+  BOOL,
+  FLOAT,
+  type Graph,
+  INT32,
+  INT64,
+  type Node,
+  type Tensor,
+  UINT8,
+  constant,
+  external,
+  float,
+  int,
+  subgraph,
+  value,
+  type ValueInfo,
+} from "./onnx.js";
+import { QUANT_BLOCK, embeddingName, kernelName } from "./weights.js";
+
+/** Where a tensor lies in the weight file. */
+export interface Place {
+  dims: number[];
+  type: "float32" | "uint8";
+  offset: number;
+  length: number;
+}
+
+export interface WeightFile {
+  file: string;
+  places: ReadonlyMap<string, Place>;
+}
+
+/** Nodes and weights of one branch under construction; names are unique by the branch's prefix. */
+class Branch {
+  readonly nodes: Node[] = [];
+  readonly initializers: Tensor[] = [];
+
+  constructor(
+    private readonly prefix: string,
+    private readonly weights: WeightFile,
+  ) {}
+
+  name(local: string): string {
+    return `${this.prefix}/${local}`;
+  }
+
+  /** a stored weight, declared in this branch */
+  weight(name: string): string {
+    const place = this.weights.places.get(name);
+    if (place === undefined) throw new Error(`the weight file has no ${name}`);
+    const local = this.name(name);
+    this.initializers.push(
+      external(local, place.dims, place.type === "uint8" ? UINT8 : FLOAT, { file: this.weights.file, ...place }),
+    );
+    return local;
+  }
+
+  node(opType: string, input: string[], output: string | string[], attribute: Node["attribute"] = [], domain = ""): string {
+    const outputs = (typeof output === "string" ? [output] : output).map((o) => (o.startsWith("=") ? o.slice(1) : this.name(o)));
+    this.nodes.push({ opType, input, output: outputs, name: `${outputs[0]}:${opType}`, attribute, domain });
+    return outputs[0];
+  }
+
+  contrib(opType: string, input: string[], output: string | string[], attribute: Node["attribute"] = []): string {
+    return this.node(opType, input, output, attribute, "com.microsoft");
+  }
+
+  rmsNorm(input: string, weight: string, output: string, eps: number): string {
+    return this.node("SimplifiedLayerNormalization", [input, this.weight(weight)], output, [float("epsilon", eps), int("axis", -1)]);
+  }
+
+  /** input [.., in] times a stored matrix [out, in], with the kernel's numerics */
+  linear(input: string, matrix: string, kernel: Kernel, output: string, bias: boolean): string {
+    const product = bias && kernel === "target" ? `${output}.product` : output;
+    if (kernel === "target") {
+      this.contrib("FusedMatMul", [input, this.weight(kernelName(matrix, kernel))], product, [int("transB", 1)]);
+      return bias ? this.node("Add", [this.name(product), this.weight(`${matrix}.bias`)], output) : this.name(output);
+    }
+    const label = kernelName(matrix, kernel);
+    const codes = this.weight(`${label}.codes`);
+    const inputs = [input, codes, this.weight(`${label}.scales`)];
+    if (bias) inputs.push("", "", this.weight(`${matrix}.bias`));
+    const [out, blocks] = (this.weights.places.get(`${label}.codes`) as Place).dims;
+    const inner = (this.weights.places.get(kernelName(matrix, "target")) as Place).dims[1];
+    if (blocks !== Math.ceil(inner / QUANT_BLOCK)) throw new Error(`${label}: ${blocks} blocks for ${inner} inputs`);
+    return this.contrib("MatMulNBits", inputs, output, [
+      int("K", inner),
+      int("N", out),
+      int("bits", KERNELS[kernel].bits as number),
+      int("block_size", QUANT_BLOCK),
+      int("accuracy_level", 4),
+    ]);
+  }
+
+  graph(outputs: ValueInfo[], input: ValueInfo[] = []): Graph {
+    return { name: this.prefix, node: this.nodes, initializer: this.initializers, input, output: outputs };
+  }
+}
+
+const cacheDims = (spec: ModelSpec) => [1, spec.kvHeads, "capacity", spec.headDim];
+
+/** RMS norm over each head: [1, q, heads · headDim] seen as [1, q, heads, headDim]. */
+function headNorm(branch: Branch, input: string, heads: number, spec: ModelSpec, weight: string, output: string): string {
+  branch.initializers.push(
+    constant(branch.name(`${output}.split`), [4], BigInt64Array.of(0n, 0n, BigInt(heads), BigInt(spec.headDim))),
+    constant(branch.name(`${output}.join`), [3], BigInt64Array.of(0n, 0n, BigInt(heads * spec.headDim))),
+  );
+  const split = branch.node("Reshape", [input, branch.name(`${output}.split`)], `${output}.heads`);
+  const normed = branch.rmsNorm(split, weight, `${output}.normed`, spec.rmsEps);
+  return branch.node("Reshape", [normed, branch.name(`${output}.join`)], output);
+}
+
+/** Attention at one kernel's numerics: norm, projections, cache, projection, residual. */
+function attention(branch: Branch, spec: ModelSpec, layer: number, kernel: Kernel, hidden: string): ValueInfo[] {
+  const name = `${layer}.attn`;
+  const normed = branch.rmsNorm(hidden, `${name}.norm`, "normed", spec.rmsEps);
+  const qkv = branch.linear(normed, `${name}.qkv`, kernel, "qkv", spec.qkvBias);
+  let projections = [qkv, "", ""]; // packed: the operator cuts it itself
+  if (spec.qkNorm) {
+    const widths = [spec.heads, spec.kvHeads, spec.kvHeads].map((h) => BigInt(h * spec.headDim));
+    branch.initializers.push(constant(branch.name("widths"), [3], BigInt64Array.from(widths)));
+    branch.node("Split", [qkv, branch.name("widths")], ["q.raw", "k.raw", "v"], [int("axis", -1)]);
+    projections = [
+      headNorm(branch, branch.name("q.raw"), spec.heads, spec, `${name}.q_norm`, "q"),
+      headNorm(branch, branch.name("k.raw"), spec.kvHeads, spec, `${name}.k_norm`, "k"),
+      branch.name("v"),
+    ];
+  }
+  branch.contrib(
+    "GroupQueryAttention",
+    [...projections, `past.${layer}.key`, `past.${layer}.value`, "seqlens_k", "total_sequence_length", "main/cos_cache", "main/sin_cache"],
+    ["attended", "key", "value"],
+    [
+      int("num_heads", spec.heads),
+      int("kv_num_heads", spec.kvHeads),
+      int("do_rotary", 1),
+      int("local_window_size", spec.slidingWindow ?? -1),
+    ],
+  );
+  const projected = branch.linear(branch.name("attended"), `${name}.out`, kernel, "projected", spec.outputBias);
+  const out = branch.node("Add", [hidden, projected], "out");
+  return [
+    value(out, FLOAT, [1, "q", spec.hiddenSize]),
+    value(branch.name("key"), FLOAT, cacheDims(spec)),
+    value(branch.name("value"), FLOAT, cacheDims(spec)),
+  ];
+}
+
+/** Gated MLP at one kernel's numerics: norm, gate and up, SiLU, down, residual. */
+function mlp(branch: Branch, spec: ModelSpec, layer: number, kernel: Kernel, hidden: string): ValueInfo[] {
+  const name = `${layer}.mlp`;
+  const normed = branch.rmsNorm(hidden, `${name}.norm`, "normed", spec.rmsEps);
+  branch.linear(normed, `${name}.gate_up`, kernel, "gate_up", spec.mlpBias);
+  branch.node("Split", [branch.name("gate_up")], ["gate", "up"], [int("axis", -1), int("num_outputs", 2)]);
+  branch.contrib("QuickGelu", [branch.name("gate")], "silu", [float("alpha", 1)]); // x · sigmoid(x)
+  const gated = branch.node("Mul", [branch.name("silu"), branch.name("up")], "gated");
+  const down = branch.linear(gated, `${name}.down`, kernel, "down_out", spec.mlpBias);
+  const out = branch.node("Add", [hidden, down], "out");
+  return [value(out, FLOAT, [1, "q", spec.hiddenSize])];
+}
+
+/** Nested `If`s over the kernels: the first whose flag is set, the last one without a flag. */
+function kernelChain(
+  weights: WeightFile,
+  prefix: string,
+  flag: (kernel: Kernel) => string,
+  kernels: readonly Kernel[],
+  body: (branch: Branch, kernel: Kernel) => ValueInfo[],
+): Graph {
+  const [kernel, ...rest] = kernels;
+  const branch = new Branch(`${prefix}/${kernel}`, weights);
+  const outputs = body(branch, kernel);
+  const graph = branch.graph(outputs);
+  if (rest.length === 0) return graph;
+  const outer = new Branch(`${prefix}/${kernel}?`, weights);
+  const names = outputs.map((_, i) => `chosen${i}`);
+  outer.node("If", [flag(kernel)], names, [
+    subgraph("then_branch", graph),
+    subgraph("else_branch", kernelChain(weights, prefix, flag, rest, body)),
+  ]);
+  return outer.graph(outputs.map((o, i) => ({ ...o, name: outer.name(names[i]) })));
+}
+
+function passThrough(weights: WeightFile, spec: ModelSpec, layer: number, kind: BlockKind, hidden: string): Graph {
+  const branch = new Branch(`${layer}.${kind}/skip`, weights);
+  const outputs = [value(branch.node("Identity", [hidden], "out"), FLOAT, [1, "q", spec.hiddenSize])];
+  if (kind === "attn") {
+    for (const part of ["key", "value"]) {
+      outputs.push(value(branch.node("Identity", [`past.${layer}.${part}`], part), FLOAT, cacheDims(spec)));
+    }
+  }
+  return branch.graph(outputs);
+}
+
+/** Adds a block's `If` and returns the name of its hidden states. */
+function block(main: Branch, weights: WeightFile, spec: ModelSpec, layer: number, kind: BlockKind, hidden: string): string {
+  const name = `${layer}.${kind}`;
+  const body = kind === "attn" ? attention : mlp;
+  const run = kernelChain(weights, name, (k) => `${name}.${k}`, KERNEL_NAMES, (b, k) => body(b, spec, layer, k, hidden));
+  const isLast = layer === spec.layers - 1 && kind === "mlp";
+  const outputs = [isLast ? "=hidden_out" : `${name}.out`];
+  if (kind === "attn") outputs.push(`=present.${layer}.key`, `=present.${layer}.value`);
+  return main.node("If", [`run.${name}`], outputs, [
+    subgraph("then_branch", run),
+    subgraph("else_branch", passThrough(weights, spec, layer, kind, hidden)),
+  ]);
+}
+
+/** Embedding rows, or the hidden states that stand in for them. */
+function entrance(main: Branch, weights: WeightFile, spec: ModelSpec): string {
+  const given = new Branch("hidden_in?", weights);
+  const copied = given.node("Identity", ["hidden_in"], "out");
+  const table = new Branch("embedding", weights);
+  const rows = table.node("Gather", [table.weight(embeddingName(spec)), "input_ids"], "out");
+  return main.node("If", ["use_hidden"], "embedded", [
+    subgraph("then_branch", given.graph([value(copied, FLOAT, [1, "q", spec.hiddenSize])])),
+    subgraph("else_branch", table.graph([value(rows, FLOAT, [1, "q", spec.hiddenSize])])),
+  ]);
+}
+
+/** Final norm and head over the last rows. */
+function exit(main: Branch, weights: WeightFile, spec: ModelSpec): void {
+  main.initializers.push(
+    constant(main.name("far"), [1], BigInt64Array.of(BigInt(2 ** 31))),
+    constant(main.name("axis"), [1], BigInt64Array.of(1n)),
+  );
+  main.node("Slice", ["hidden_out", "logits_from", main.name("far"), main.name("axis")], "last");
+  const normed = main.rmsNorm(main.name("last"), "norm", "last.normed", spec.rmsEps);
+  const chain = kernelChain(weights, "head", (k) => `head.${k}`, KERNEL_NAMES, (branch, kernel) => [
+    value(branch.linear(normed, "head", kernel, "logits", false), FLOAT, [1, "rows", spec.vocabSize]),
+  ]);
+  // the chain's outermost graph is one `If` node: it belongs to the main graph
+  const [choose] = chain.node;
+  main.nodes.push({ ...choose, output: ["logits"] });
+}
+
+/** Inputs that carry the choices, in the order of `choiceFlags`. */
+export function choiceInputNames(layers: number): string[] {
+  const flags = KERNEL_NAMES.slice(0, -1);
+  const names: string[] = [];
+  for (let layer = 0; layer < layers; layer++) {
+    for (const kind of BLOCK_KINDS) names.push(`run.${layer}.${kind}`, ...flags.map((k) => `${layer}.${kind}.${k}`));
+  }
+  return [...names, ...flags.map((k) => `head.${k}`)];
+}
+
+export function buildGraph(spec: ModelSpec, weights: WeightFile): Graph {
+  const main = new Branch("main", weights);
+  for (const table of ["cos_cache", "sin_cache"]) main.weight(table);
+  let hidden = entrance(main, weights, spec);
+  for (let layer = 0; layer < spec.layers; layer++) {
+    for (const kind of BLOCK_KINDS) hidden = block(main, weights, spec, layer, kind, hidden);
+  }
+  exit(main, weights, spec);
+
+  const cache = (side: string) =>
+    Array.from({ length: spec.layers }, (_, layer) =>
+      ["key", "value"].map((part) => value(`${side}.${layer}.${part}`, FLOAT, cacheDims(spec))),
+    ).flat();
+  const inputs = [
+    value("use_hidden", BOOL, []),
+    value("input_ids", INT64, [1, "q"]),
+    value("hidden_in", FLOAT, [1, "q", spec.hiddenSize]),
+    value("logits_from", INT64, [1]),
+    value("seqlens_k", INT32, [1]),
+    value("total_sequence_length", INT32, [1]),
+    ...choiceInputNames(spec.layers).map((name) => value(name, BOOL, [])),
+    ...cache("past"),
+  ];
+  const outputs = [value("logits", FLOAT, [1, "rows", spec.vocabSize]), value("hidden_out", FLOAT, [1, "q", spec.hiddenSize])];
+  return { name: "draftplan", node: main.nodes, initializer: main.initializers, input: inputs, output: [...outputs, ...cache("present")] };
+}

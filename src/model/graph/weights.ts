@@ -1,0 +1,163 @@
+/**
+ * The weights the graph reads, in the order they are written: one file, every tensor at a page boundary so that the
+ * runtime can map it. Linear weights stay [out, in] as checkpoints have them; projections that read the same input
+ * are laid one under the other and run as one product.
+ */
+import { KERNELS, QUANTISED_KERNELS, type Kernel } from "../../schema/choice.js";
+import type { Checkpoint, ModelSpec } from "../spec.js";
+import { quantiseRows } from "./quantise.js";
+import { ropeTables } from "./rope.js";
+
+/** A tensor to be written: its name in the graph, shape, type and how to make it. */
+export interface WeightPart {
+  name: string;
+  dims: number[];
+  type: "float32" | "uint8";
+  bytes(): Uint8Array;
+}
+
+export const QUANT_BLOCK = 32;
+
+/** Name of a matrix in the graph, e.g. `3.attn.qkv` at `int8` -> `3.attn.qkv.int8`. */
+export const kernelName = (matrix: string, kernel: Kernel): string => `${matrix}.${kernel}`;
+
+const asBytes = (data: Float32Array): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+const vector = (name: string, length: number, read: () => Float32Array): WeightPart => ({
+  name,
+  dims: [length],
+  type: "float32",
+  bytes: () => asBytes(read()),
+});
+
+/** One matrix [out, in] for every kernel: fp32, and codes with scales for each quantised one. */
+function matrix(name: string, out: number, inner: number, read: () => Float32Array): WeightPart[] {
+  let cached: Float32Array | undefined; // the parts of one matrix are written one after another
+  const get = () => (cached ??= read());
+  const parts: WeightPart[] = [
+    { name: kernelName(name, "target"), dims: [out, inner], type: "float32", bytes: () => asBytes(get()) },
+  ];
+  const blocks = Math.ceil(inner / QUANT_BLOCK);
+  for (const kernel of QUANTISED_KERNELS) {
+    const bits = KERNELS[kernel].bits as number;
+    let quantised: ReturnType<typeof quantiseRows> | undefined;
+    const both = () => (quantised ??= quantiseRows(get(), out, inner, bits, QUANT_BLOCK));
+    const blockBytes = (QUANT_BLOCK * bits) / 8;
+    const label = kernelName(name, kernel);
+    parts.push(
+      { name: `${label}.codes`, dims: [out, blocks, blockBytes], type: "uint8", bytes: () => both().codes },
+      {
+        name: `${label}.scales`,
+        dims: [out, blocks],
+        type: "float32",
+        bytes() {
+          const { scales } = both();
+          quantised = undefined;
+          if (kernel === QUANTISED_KERNELS.at(-1)) cached = undefined;
+          return asBytes(scales);
+        },
+      },
+    );
+  }
+  return parts;
+}
+
+function stack(tensors: Float32Array[]): Float32Array {
+  if (tensors.length === 1) return tensors[0];
+  const all = new Float32Array(tensors.reduce((sum, t) => sum + t.length, 0));
+  let at = 0;
+  for (const t of tensors) {
+    all.set(t, at);
+    at += t.length;
+  }
+  return all;
+}
+
+function attentionParts(checkpoint: Checkpoint, layer: number): WeightPart[] {
+  const { spec } = checkpoint;
+  const { hiddenSize, headDim } = spec;
+  const queryDim = spec.heads * headDim;
+  const kvDim = spec.kvHeads * headDim;
+  const at = `model.layers.${layer}`;
+  const name = `${layer}.attn`;
+  const rows = [
+    ["q_proj", queryDim],
+    ["k_proj", kvDim],
+    ["v_proj", kvDim],
+  ] as const;
+  const parts = [
+    vector(`${name}.norm`, hiddenSize, () => checkpoint.tensor(`${at}.input_layernorm.weight`, [hiddenSize])),
+    ...matrix(`${name}.qkv`, queryDim + 2 * kvDim, hiddenSize, () =>
+      stack(rows.map(([p, out]) => checkpoint.tensor(`${at}.self_attn.${p}.weight`, [out, hiddenSize]))),
+    ),
+    ...matrix(`${name}.out`, hiddenSize, queryDim, () =>
+      checkpoint.tensor(`${at}.self_attn.o_proj.weight`, [hiddenSize, queryDim]),
+    ),
+  ];
+  if (spec.qkvBias) {
+    parts.push(
+      vector(`${name}.qkv.bias`, queryDim + 2 * kvDim, () =>
+        stack(rows.map(([p, out]) => checkpoint.tensor(`${at}.self_attn.${p}.bias`, [out]))),
+      ),
+    );
+  }
+  if (spec.outputBias) {
+    parts.push(vector(`${name}.out.bias`, hiddenSize, () => checkpoint.tensor(`${at}.self_attn.o_proj.bias`, [hiddenSize])));
+  }
+  if (spec.qkNorm) {
+    parts.push(
+      vector(`${name}.q_norm`, headDim, () => checkpoint.tensor(`${at}.self_attn.q_norm.weight`, [headDim])),
+      vector(`${name}.k_norm`, headDim, () => checkpoint.tensor(`${at}.self_attn.k_norm.weight`, [headDim])),
+    );
+  }
+  return parts;
+}
+
+function mlpParts(checkpoint: Checkpoint, layer: number): WeightPart[] {
+  const { hiddenSize, intermediateSize, mlpBias } = checkpoint.spec;
+  const at = `model.layers.${layer}`;
+  const name = `${layer}.mlp`;
+  const parts = [
+    vector(`${name}.norm`, hiddenSize, () => checkpoint.tensor(`${at}.post_attention_layernorm.weight`, [hiddenSize])),
+    ...matrix(`${name}.gate_up`, 2 * intermediateSize, hiddenSize, () =>
+      stack(["gate_proj", "up_proj"].map((p) => checkpoint.tensor(`${at}.mlp.${p}.weight`, [intermediateSize, hiddenSize]))),
+    ),
+    ...matrix(`${name}.down`, hiddenSize, intermediateSize, () =>
+      checkpoint.tensor(`${at}.mlp.down_proj.weight`, [hiddenSize, intermediateSize]),
+    ),
+  ];
+  if (mlpBias) {
+    parts.push(
+      vector(`${name}.gate_up.bias`, 2 * intermediateSize, () =>
+        stack(["gate_proj", "up_proj"].map((p) => checkpoint.tensor(`${at}.mlp.${p}.bias`, [intermediateSize]))),
+      ),
+      vector(`${name}.down.bias`, hiddenSize, () => checkpoint.tensor(`${at}.mlp.down_proj.bias`, [hiddenSize])),
+    );
+  }
+  return parts;
+}
+
+/** Every tensor of the graph. The embedding table and a tied head's fp32 matrix are one and the same. */
+export function* weightParts(checkpoint: Checkpoint): Generator<WeightPart> {
+  const { spec } = checkpoint;
+  const table = () => checkpoint.tensor("model.embed_tokens.weight", [spec.vocabSize, spec.hiddenSize]);
+  const head = () =>
+    spec.tiedEmbeddings ? table() : checkpoint.tensor("lm_head.weight", [spec.vocabSize, spec.hiddenSize]);
+  if (!spec.tiedEmbeddings) {
+    yield { name: "embedding", dims: [spec.vocabSize, spec.hiddenSize], type: "float32", bytes: () => asBytes(table()) };
+  }
+  const { cos, sin } = ropeTables(spec);
+  const ropeDims = [spec.contextLimit, spec.headDim / 2];
+  yield { name: "cos_cache", dims: ropeDims, type: "float32", bytes: () => asBytes(cos) };
+  yield { name: "sin_cache", dims: ropeDims, type: "float32", bytes: () => asBytes(sin) };
+  for (let layer = 0; layer < spec.layers; layer++) {
+    yield* attentionParts(checkpoint, layer);
+    yield* mlpParts(checkpoint, layer);
+  }
+  yield vector("norm", spec.hiddenSize, () => checkpoint.tensor("model.norm.weight", [spec.hiddenSize]));
+  yield* matrix("head", spec.vocabSize, spec.hiddenSize, head);
+}
+
+/** The name of the embedding table's tensor. */
+export const embeddingName = (spec: ModelSpec): string =>
+  spec.tiedEmbeddings ? kernelName("head", "target") : "embedding";

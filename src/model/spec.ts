@@ -1,0 +1,68 @@
+/**
+ * What draftplan needs to know of a model's architecture, whatever file it came from.
+ * Latencies depend on this alone; the weights' values do not matter to them.
+ */
+
+export const ARCHITECTURES = ["llama", "mistral", "qwen2", "qwen3"] as const;
+export type Architecture = (typeof ARCHITECTURES)[number];
+
+/** Llama-3 frequency scaling (Hugging Face `rope_type: llama3`). */
+export interface Llama3RopeScaling {
+  type: "llama3";
+  factor: number;
+  lowFreqFactor: number;
+  highFreqFactor: number;
+  /** tokens */
+  originalContext: number;
+}
+
+export interface ModelSpec {
+  name: string;
+  architecture: Architecture;
+  layers: number;
+  hiddenSize: number;
+  intermediateSize: number;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  vocabSize: number;
+  /** tokens the position encoding was made for; a longer context is refused */
+  contextLimit: number;
+  rmsEps: number;
+  rope: { theta: number; scaling: Llama3RopeScaling | null };
+  /** the head uses the embedding table */
+  tiedEmbeddings: boolean;
+  /** bias on the q, k and v projections (qwen2; llama with attention_bias) */
+  qkvBias: boolean;
+  /** bias on the attention's output projection (llama with attention_bias) */
+  outputBias: boolean;
+  /** bias on the MLP's three projections (llama with mlp_bias) */
+  mlpBias: boolean;
+  /** RMS norm over each head of q and k before the rotation (qwen3) */
+  qkNorm: boolean;
+  /** tokens a query sees, itself included; null: all of them */
+  slidingWindow: number | null;
+  bosTokenId: number | null;
+  eosTokenIds: number[];
+}
+
+/**
+ * Canonical tensor names are Hugging Face's, e.g. `model.layers.3.self_attn.q_proj.weight`, `lm_head.weight`.
+ * Linear weights are [out, in], row-major; q and k rows are in Hugging Face's half-split rotary order.
+ */
+export interface Checkpoint {
+  /** path as the user gave it, or `embedded` */
+  source: string;
+  format: "safetensors" | "gguf";
+  spec: ModelSpec;
+  /** SHA-256 of the weight files, hex */
+  weightsSha256: string;
+  /** SHA-256 of the canonical architecture (name and token ids left out), hex */
+  architectureSha256: string;
+  /** the types the tensors are stored in, with counts: `{ Q4_1: 210, F32: 61 }` */
+  storedTypes: Record<string, number>;
+  /** Reads one tensor, converted to fp32. Throws TENSOR_MISSING, TENSOR_SHAPE or CHECKPOINT_CORRUPT. */
+  tensor(name: string, shape: readonly number[]): Float32Array;
+  /** Closes the files; reading afterwards throws. */
+  close(): void;
+}

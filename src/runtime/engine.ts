@@ -1,0 +1,64 @@
+/**
+ * What the rest of draftplan sees of a running model: passes over a KV cache that stays in place.
+ * `ort-engine.ts` runs them for real, `fake.ts` with exact times.
+ */
+import type { ChoiceSet } from "../schema/choice.js";
+import type { ModelSpec } from "../model/spec.js";
+
+export interface Pass {
+  /** tokens already in the cache that this pass builds on; what lies behind is overwritten (that is a rollback) */
+  position: number;
+  /** token ids [q], or hidden states [q, hiddenSize] in place of the embedding */
+  input: ArrayLike<number> | { hidden: Float32Array };
+  choices: ChoiceSet;
+  /** logits are computed for the last so many positions, 0 to q */
+  logitRows: number;
+}
+
+export interface PassResult {
+  /** [logitRows, vocabSize]; a view, valid until the next pass */
+  logits: Float32Array;
+  /** [q, hiddenSize], the last residual states before the final norm; a view, valid until the next pass */
+  hidden: Float32Array;
+}
+
+export interface Engine {
+  readonly spec: ModelSpec;
+  /** tokens the cache holds */
+  readonly capacity: number;
+  /** Runs one pass. Throws CONTEXT_LIMIT beyond the capacity, RUNTIME_FAILED where the runtime fails. */
+  run(pass: Pass): PassResult;
+  /** Copies keys or values of one layer: [kvHeads, count, headDim] from `position`. For tests and diagnosis. */
+  readCache(layer: number, part: "key" | "value", position: number, count: number): Float32Array;
+  /** Releases every native handle; calling it twice is harmless. */
+  close(): void;
+}
+
+/** µs since some fixed moment; only differences mean anything. */
+export interface Clock {
+  nowUs(): number;
+}
+
+/** How a model is to be run. Chosen in one place (the command line), carried as data. */
+export interface RuntimeOptions {
+  provider: string;
+  threads: number;
+  /** tokens the KV cache holds */
+  capacity: number;
+}
+
+/** Index of the greatest of logits [row, vocabSize]; the first one on a tie. */
+export function argmax(logits: Float32Array, row: number, vocabSize: number): number {
+  const start = row * vocabSize;
+  const end = start + vocabSize;
+  let best = start;
+  let bestValue = logits[start];
+  for (let i = start + 1; i < end; i++) {
+    const value = logits[i];
+    if (value > bestValue) {
+      bestValue = value;
+      best = i;
+    }
+  }
+  return best - start;
+}

@@ -1,0 +1,257 @@
+/** A model run by ONNX Runtime: every input, output and the KV cache bound once, each pass one native call. */
+import { DraftplanError } from "../core/errors.js";
+import { choiceInputNames } from "../model/graph/build.js";
+import type { ModelSpec } from "../model/spec.js";
+import { type ChoiceSet, KERNEL_NAMES } from "../schema/choice.js";
+import type { Engine, Pass, PassResult, RuntimeOptions } from "./engine.js";
+import { loadOrt, type OrtApi, type Pointer } from "./ort-api.js";
+import { chooseProvider } from "./providers.js";
+
+const ELEMENT = { float: 1, int32: 6, int64: 7, bool: 9 } as const;
+const FLAGS_PER_BLOCK = KERNEL_NAMES.length; // runs, and one for every kernel but the last
+const NO_SHAPE = new BigInt64Array(0);
+
+/** Handles in the order they were made; released backwards, once. */
+class Handles {
+  private readonly open: [Parameters<OrtApi["release"]>[0], Pointer][] = [];
+  constructor(private readonly api: OrtApi) {}
+
+  own(release: Parameters<OrtApi["release"]>[0], handle: Pointer): Pointer {
+    this.open.push([release, handle]);
+    return handle;
+  }
+
+  releaseAll(): void {
+    for (let entry = this.open.pop(); entry !== undefined; entry = this.open.pop()) this.api.release(...entry);
+  }
+}
+
+/** A buffer of JavaScript's that tensors of growing length look into. It never moves: it is above V8's on-heap size. */
+class HostTensor<T extends Float32Array | BigInt64Array> {
+  private readonly byLength = new Map<number, Pointer>();
+
+  constructor(
+    readonly data: T,
+    private readonly elementType: number,
+    private readonly shape: (length: number) => number[],
+    private readonly make: (data: T, bytes: number, shape: BigInt64Array, type: number) => Pointer,
+  ) {}
+
+  /** the tensor over the first `length` units of the buffer */
+  of(length: number): Pointer {
+    let tensor = this.byLength.get(length);
+    if (tensor === undefined) {
+      const shape = this.shape(length);
+      const elements = shape.reduce((product, d) => product * d, 1);
+      tensor = this.make(this.data, elements * this.data.BYTES_PER_ELEMENT, BigInt64Array.from(shape.map(BigInt)), this.elementType);
+      this.byLength.set(length, tensor);
+    }
+    return tensor;
+  }
+}
+
+/** Tokens one pass may carry; longer prompts are run in pieces. Bounds the buffers, not what users may ask for. */
+export const MAX_PASS_TOKENS = 512;
+/** Rows of logits one pass may give: a verification, or a piece of text that is scored. */
+export const MAX_LOGIT_ROWS = 64;
+
+export function openOrtEngine(modelPath: string, spec: ModelSpec, options: RuntimeOptions): Engine {
+  const api = loadOrt();
+  const provider = chooseProvider(options.provider, api);
+  const handles = new Handles(api);
+  try {
+    const env = handles.own("ReleaseEnv", api.create("CreateEnv", 3, "draftplan")); // 3: errors only
+    const settings = handles.own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
+    api.check("SetIntraOpNumThreads", settings, options.threads);
+    api.check("SetInterOpNumThreads", settings, 1);
+    // The graph is written as it should run; the optimiser finds nothing and costs a third of the start.
+    api.check("SetSessionGraphOptimizationLevel", settings, 0);
+    if (provider.append !== null) {
+      api.check("SessionOptionsAppendExecutionProvider", settings, provider.append, [], [], 0);
+    }
+    const path = process.platform === "win32" ? Buffer.from(`${modelPath}\0`, "utf16le") : Buffer.from(`${modelPath}\0`);
+    // On the main thread, though it blocks for a second: on worker threads every session's memory came from another
+    // malloc arena and stayed there (560 MB more with each of the first four SmolLM2 sessions).
+    const session = handles.own("ReleaseSession", api.create("CreateSession", env, path, settings));
+    return new OrtEngine(api, handles, session, spec, options.capacity, provider);
+  } catch (error) {
+    handles.releaseAll();
+    throw error;
+  }
+}
+
+class OrtEngine implements Engine {
+  private readonly binding: Pointer;
+  private readonly flags: Uint8Array;
+  private readonly cacheViews: Record<"key" | "value", Float32Array>[] = [];
+  private readonly ids: HostTensor<BigInt64Array<ArrayBuffer>>;
+  private readonly hiddenIn: HostTensor<Float32Array<ArrayBuffer>>;
+  private readonly hiddenOut: HostTensor<Float32Array<ArrayBuffer>>;
+  private readonly logits: HostTensor<Float32Array<ArrayBuffer>>;
+  private readonly logitsFrom = new BigInt64Array(16);
+  private readonly lengths = new Int32Array(32); // [0] seqlens_k, [16] total_sequence_length
+  private readonly flagPatterns = new WeakMap<ChoiceSet, Uint8Array>();
+  private lastChoices: ChoiceSet | undefined;
+  private boundTokens = -1;
+  private boundRows = -1;
+  private closed = false;
+
+  constructor(
+    private readonly api: OrtApi,
+    private readonly handles: Handles,
+    private readonly session: Pointer,
+    readonly spec: ModelSpec,
+    readonly capacity: number,
+    private readonly provider: { cacheMemory: string; cacheOnHost: boolean },
+  ) {
+    // OrtDeviceAllocator 0 (no arena bookkeeping of ours), default memory
+    const hostInfo = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
+    const make = (data: NodeJS.TypedArray, bytes: number, shape: BigInt64Array, type: number) =>
+      handles.own("ReleaseValue", api.create("CreateTensorWithDataAsOrtValue", hostInfo, data, bytes, shape, shape.length, type));
+    const { hiddenSize, vocabSize } = spec;
+    this.ids = new HostTensor(new BigInt64Array(MAX_PASS_TOKENS), ELEMENT.int64, (q) => [1, q], make);
+    this.hiddenIn = new HostTensor(new Float32Array(MAX_PASS_TOKENS * hiddenSize), ELEMENT.float, (q) => [1, q, hiddenSize], make);
+    this.hiddenOut = new HostTensor(new Float32Array(MAX_PASS_TOKENS * hiddenSize), ELEMENT.float, (q) => [1, q, hiddenSize], make);
+    this.logits = new HostTensor(new Float32Array(MAX_LOGIT_ROWS * vocabSize), ELEMENT.float, (rows) => [1, rows, vocabSize], make);
+
+    this.binding = handles.own("ReleaseIoBinding", api.create("CreateIoBinding", session));
+    const names = choiceInputNames(spec.layers);
+    this.flags = new Uint8Array(new ArrayBuffer(Math.max(names.length + 1, 128)));
+    const flag = (index: number) => make(this.flags.subarray(index, index + 1), 1, NO_SHAPE, ELEMENT.bool);
+    names.forEach((name, i) => this.bindInput(name, flag(i)));
+    this.bindInput("use_hidden", flag(names.length));
+    this.useHiddenAt = names.length;
+    const one = BigInt64Array.of(1n);
+    this.bindInput("logits_from", make(this.logitsFrom, 8, one, ELEMENT.int64));
+    this.bindInput("seqlens_k", make(this.lengths.subarray(0, 1), 4, one, ELEMENT.int32));
+    this.bindInput("total_sequence_length", make(this.lengths.subarray(16, 17), 4, one, ELEMENT.int32));
+    this.bindCache();
+  }
+
+  private readonly useHiddenAt: number;
+
+  private bindInput(name: string, tensor: Pointer): void {
+    this.api.check("BindInput", this.binding, name, tensor);
+  }
+
+  /** Past and present are one buffer: a pass writes its keys and values where they stay. */
+  private bindCache(): void {
+    const { api, spec } = this;
+    const info = this.handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", this.provider.cacheMemory, 0, 0, 0));
+    const allocator = this.handles.own("ReleaseAllocator", api.create("CreateAllocator", this.session, info));
+    const shape = BigInt64Array.from([1, spec.kvHeads, this.capacity, spec.headDim].map(BigInt));
+    const bytes = spec.kvHeads * this.capacity * spec.headDim * 4;
+    for (let layer = 0; layer < spec.layers; layer++) {
+      const views: Partial<Record<"key" | "value", Float32Array>> = {};
+      for (const part of ["key", "value"] as const) {
+        const tensor = this.handles.own(
+          "ReleaseValue",
+          api.create("CreateTensorAsOrtValue", allocator, shape, shape.length, ELEMENT.float),
+        );
+        this.bindInput(`past.${layer}.${part}`, tensor);
+        api.check("BindOutput", this.binding, `present.${layer}.${part}`, tensor);
+        if (this.provider.cacheOnHost) {
+          views[part] = new Float32Array(api.view(api.create("GetTensorMutableData", tensor), bytes));
+        }
+      }
+      this.cacheViews.push(views as Record<"key" | "value", Float32Array>);
+    }
+  }
+
+  run(pass: Pass): PassResult {
+    if (this.closed) throw new Error("the engine is closed");
+    const hidden = "hidden" in pass.input ? pass.input.hidden : undefined;
+    const q = hidden === undefined ? (pass.input as ArrayLike<number>).length : hidden.length / this.spec.hiddenSize;
+    this.checkRange(pass, q);
+    if (hidden === undefined) {
+      const ids = pass.input as ArrayLike<number>;
+      for (let i = 0; i < q; i++) this.ids.data[i] = BigInt(ids[i]);
+    } else {
+      this.hiddenIn.data.set(hidden);
+    }
+    this.setChoices(pass.choices, hidden !== undefined);
+    this.lengths[0] = pass.position + q - 1;
+    this.lengths[16] = pass.position + q;
+    this.logitsFrom[0] = BigInt(q - pass.logitRows);
+    this.bindShapes(q, pass.logitRows);
+    this.api.check("RunWithBinding", this.session, null, this.binding);
+    return {
+      logits: this.logits.data.subarray(0, pass.logitRows * this.spec.vocabSize),
+      hidden: this.hiddenOut.data.subarray(0, q * this.spec.hiddenSize),
+    };
+  }
+
+  private checkRange(pass: Pass, q: number): void {
+    const { position, logitRows } = pass;
+    if (!Number.isInteger(q) || q < 1 || q > MAX_PASS_TOKENS || logitRows < 0 || logitRows > Math.min(q, MAX_LOGIT_ROWS) || position < 0) {
+      throw new RangeError(`a pass of ${q} tokens at ${position} with ${logitRows} rows of logits is out of range`);
+    }
+    if (position + q <= this.capacity) return;
+    throw new DraftplanError({
+      code: "CONTEXT_LIMIT",
+      at: `context of ${position + q} tokens`,
+      what: `the KV cache holds ${this.capacity}; the model's limit is ${this.spec.contextLimit}`,
+      remedy: "Use a shorter prompt or fewer tokens.",
+    });
+  }
+
+  private setChoices(choices: ChoiceSet, useHidden: boolean): void {
+    if (choices !== this.lastChoices) {
+      let pattern = this.flagPatterns.get(choices);
+      if (pattern === undefined) {
+        pattern = choiceFlags(choices);
+        this.flagPatterns.set(choices, pattern);
+      }
+      this.flags.set(pattern);
+      this.lastChoices = choices;
+    }
+    this.flags[this.useHiddenAt] = useHidden ? 1 : 0;
+  }
+
+  private bindShapes(q: number, rows: number): void {
+    if (q !== this.boundTokens) {
+      this.bindInput("input_ids", this.ids.of(q));
+      this.bindInput("hidden_in", this.hiddenIn.of(q));
+      this.api.check("BindOutput", this.binding, "hidden_out", this.hiddenOut.of(q));
+      this.boundTokens = q;
+    }
+    if (rows !== this.boundRows) {
+      this.api.check("BindOutput", this.binding, "logits", this.logits.of(rows));
+      this.boundRows = rows;
+    }
+  }
+
+  readCache(layer: number, part: "key" | "value", position: number, count: number): Float32Array {
+    const { kvHeads, headDim } = this.spec;
+    const view = this.cacheViews[layer][part]; // [kvHeads, capacity, headDim]
+    const out = new Float32Array(kvHeads * count * headDim);
+    for (let head = 0; head < kvHeads; head++) {
+      const from = (head * this.capacity + position) * headDim;
+      out.set(view.subarray(from, from + count * headDim), head * count * headDim);
+    }
+    return out;
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.cacheViews.length = 0;
+    this.handles.releaseAll();
+  }
+}
+
+/** [2L · flags + flags − 1] bytes in the order of `choiceInputNames`. */
+export function choiceFlags(choices: ChoiceSet): Uint8Array {
+  const kernels = KERNEL_NAMES.slice(0, -1);
+  const flags = new Uint8Array(choices.blocks.length * FLAGS_PER_BLOCK + kernels.length);
+  choices.blocks.forEach((choice, block) => {
+    flags[block * FLAGS_PER_BLOCK] = choice === "skip" ? 0 : 1;
+    kernels.forEach((kernel, i) => {
+      flags[block * FLAGS_PER_BLOCK + 1 + i] = choice === kernel ? 1 : 0;
+    });
+  });
+  kernels.forEach((kernel, i) => {
+    flags[choices.blocks.length * FLAGS_PER_BLOCK + i] = choices.head === kernel ? 1 : 0;
+  });
+  return flags;
+}

@@ -1,0 +1,124 @@
+/**
+ * Blocks and what a draft may do with them.
+ *
+ * A model of L layers has 2L blocks, in order `0.attn, 0.mlp, 1.attn, …`; index = 2 · layer + (0 attention, 1 MLP).
+ * The kernels are data: a further one is an entry in KERNELS, and the graph, the profile and the solver follow.
+ */
+import { DraftplanError } from "../core/errors.js";
+
+export const KERNELS = {
+  target: { numerics: "fp32", bits: null },
+  int8: { numerics: "MatMulNBits, 8 bits, symmetric, block 32, accuracy_level 4", bits: 8 },
+} as const;
+
+/** A way to run a block or the head. */
+export type Kernel = keyof typeof KERNELS;
+export const KERNEL_NAMES = Object.keys(KERNELS) as Kernel[];
+export const QUANTISED_KERNELS = KERNEL_NAMES.filter((kernel) => KERNELS[kernel].bits !== null);
+
+/** What a draft does with a block. */
+export type Choice = Kernel | "skip";
+export const CHOICES: readonly Choice[] = [...KERNEL_NAMES, "skip"];
+
+export type BlockKind = "attn" | "mlp";
+export const BLOCK_KINDS: readonly BlockKind[] = ["attn", "mlp"];
+
+/** One choice for every block and one for the head: everything a pass needs to know. */
+export interface ChoiceSet {
+  /** [2L] in block order */
+  blocks: readonly Choice[];
+  head: Kernel;
+}
+
+export const blockIndex = (layer: number, kind: BlockKind): number => 2 * layer + (kind === "attn" ? 0 : 1);
+export const blockLayer = (index: number): number => index >> 1;
+export const blockKind = (index: number): BlockKind => (index % 2 === 0 ? "attn" : "mlp");
+export const blockName = (index: number): string => `${blockLayer(index)}.${blockKind(index)}`;
+
+/** Every block and the head at the target's precision: the target itself. */
+export const targetChoices = (layers: number): ChoiceSet => uniformChoices(layers, "target");
+
+/** The same choice for every block; a skipped model keeps the target's head. */
+export const uniformChoices = (layers: number, choice: Choice): ChoiceSet => ({
+  blocks: new Array<Choice>(2 * layers).fill(choice),
+  head: choice === "skip" ? "target" : choice,
+});
+
+const BLOCK_PATTERN = /^(0|[1-9]\d{0,4})\.(attn|mlp)$/;
+
+/**
+ * Index of a block written as `12.attn`.
+ * @throws BLOCK_UNKNOWN for another spelling or a layer the model does not have
+ */
+export function parseBlock(name: string, layers: number, at: string): number {
+  const match = BLOCK_PATTERN.exec(name);
+  if (match === null || Number(match[1]) >= layers) {
+    throw new DraftplanError({
+      code: "BLOCK_UNKNOWN",
+      at,
+      what: `'${name.slice(0, 40)}' is not a block of this model`,
+      remedy: `Blocks are named 0.attn, 0.mlp, … ${layers - 1}.attn, ${layers - 1}.mlp.`,
+    });
+  }
+  return blockIndex(Number(match[1]), match[2] as BlockKind);
+}
+
+/** The compact form of a choice set that plans and calibrations carry. */
+export interface Draft {
+  /** every block not named below; never the head */
+  default: Choice;
+  head: Kernel;
+  skip: string[];
+  choices: Record<string, Choice>;
+}
+
+/**
+ * Expands the compact form.
+ * @throws BLOCK_UNKNOWN; DOCUMENT_INVALID where a block is named twice
+ */
+export function expandDraft(draft: Draft, layers: number, at: string): ChoiceSet {
+  const blocks = new Array<Choice>(2 * layers).fill(draft.default);
+  const named = new Set<number>();
+  const assign = (name: string, choice: Choice, where: string) => {
+    const index = parseBlock(name, layers, where);
+    if (named.has(index)) {
+      throw new DraftplanError({
+        code: "DOCUMENT_INVALID",
+        at: where,
+        what: `block ${name} is named twice`,
+        remedy: "Name each block once, either in skip or in choices.",
+      });
+    }
+    named.add(index);
+    blocks[index] = choice;
+  };
+  draft.skip.forEach((name, i) => assign(name, "skip", `${at}.skip[${i}]`));
+  for (const [name, choice] of Object.entries(draft.choices)) assign(name, choice, `${at}.choices.${name}`);
+  return { blocks, head: draft.head };
+}
+
+/** The shortest compact form: the commonest kept choice is the default, skipped blocks are listed. */
+export function compactDraft(set: ChoiceSet): Draft {
+  const count = new Map<Choice, number>();
+  for (const choice of set.blocks) if (choice !== "skip") count.set(choice, (count.get(choice) ?? 0) + 1);
+  let most: Choice = "target";
+  for (const choice of KERNEL_NAMES) if ((count.get(choice) ?? 0) > (count.get(most) ?? 0)) most = choice;
+  const skip: string[] = [];
+  const choices: Record<string, Choice> = {};
+  set.blocks.forEach((choice, index) => {
+    if (choice === "skip") skip.push(blockName(index));
+    else if (choice !== most) choices[blockName(index)] = choice;
+  });
+  return { default: most, head: set.head, skip, choices };
+}
+
+/** A key that is equal for equal choice sets. */
+export const choiceKey = (set: ChoiceSet): string => `${set.head}|${set.blocks.join(",")}`;
+
+/** `skip 4, int8 20, head int8`: a plan's draft in a line. */
+export function describeChoices(set: ChoiceSet): string {
+  const parts = CHOICES.map((choice) => [choice, set.blocks.filter((c) => c === choice).length] as const)
+    .filter(([, n]) => n > 0)
+    .map(([choice, n]) => `${choice} ${n}`);
+  return `${parts.join(", ")}, head ${set.head}`;
+}
