@@ -4,6 +4,7 @@ import { choiceInputNames } from "../model/graph/build.js";
 import type { ModelSpec } from "../model/spec.js";
 import { type ChoiceSet, KERNEL_NAMES } from "../schema/choice.js";
 import type { Engine, Pass, PassResult, RuntimeOptions } from "./engine.js";
+import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "./limits.js";
 import { loadOrt, type OrtApi, type Pointer } from "./ort-api.js";
 import { chooseProvider } from "./providers.js";
 
@@ -49,11 +50,6 @@ class HostTensor<T extends Float32Array | BigInt64Array> {
     return tensor;
   }
 }
-
-/** Tokens one pass may carry; longer prompts are run in pieces. Bounds the buffers, not what users may ask for. */
-export const MAX_PASS_TOKENS = 512;
-/** Rows of logits one pass may give: a verification, or a piece of text that is scored. */
-export const MAX_LOGIT_ROWS = 64;
 
 export function openOrtEngine(modelPath: string, spec: ModelSpec, options: RuntimeOptions): Engine {
   const api = loadOrt();

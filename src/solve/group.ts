@@ -24,6 +24,9 @@ export interface Candidate {
   loss: number;
 }
 
+/** The solver stores a choice in 16 bits. */
+const MOST_CHOICES = 65_535;
+
 /** Throws GROUP_INVALID for what has no meaning: no choice, a name used twice, a number that is negative or not finite. */
 export function validateGroups(groups: readonly Group[]): void {
   const groupIds = new Set<string>();
@@ -44,6 +47,7 @@ export function validateGroups(groups: readonly Group[]): void {
 }
 
 function validateChoices(choices: readonly Choice[], at: string): void {
+  if (choices.length > MOST_CHOICES) throw invalid(`${at}.choices`, `${choices.length} choices; at most ${MOST_CHOICES} are possible`, "offer fewer");
   const ids = new Set<string>();
   choices.forEach((choice, c) => {
     const where = `${at}.choices[${c}] (${choice.id})`;
@@ -77,18 +81,6 @@ export function nonDominated(choices: readonly Choice[]): Candidate[] {
     if (last === undefined || candidate.loss < last.loss) kept.push(candidate);
   }
   return kept;
-}
-
-/** Sums of the chosen items, left to right in group order: the sums that every result reports. */
-export function sums(groups: readonly Group[], chosen: readonly number[]): { costUs: number; loss: number } {
-  let costUs = 0;
-  let loss = 0;
-  groups.forEach((group, g) => {
-    const choice = group.choices[chosen[g]];
-    costUs += choice.costUs;
-    loss += choice.loss;
-  });
-  return { costUs, loss };
 }
 
 /**

@@ -8,7 +8,7 @@
  */
 import { DraftplanError } from "../core/errors.js";
 import { boundPruner, greedyLoss } from "./bound-pruner.js";
-import { type Candidate, type Group, nonDominated, reorderingError, sums, validateGroups } from "./group.js";
+import { type Candidate, type Group, nonDominated, reorderingError, validateGroups } from "./group.js";
 import { checkedLowerBound } from "./lp-bound.js";
 import { buildLists, type Pruner, type Traced } from "./pareto-list.js";
 
@@ -152,9 +152,8 @@ function inUnits(candidates: Candidates, resolutionUs: number): Candidate[][] {
 }
 
 /** The state of least loss is the last. */
-function bestPoint(groups: readonly Group[], candidates: Candidates, lists: Traced): ParetoPoint {
-  const [picks] = lists.trace(lists.list.size - 1, 1);
-  return pointOf(groups, candidates, picks);
+function bestPoint(groups: readonly Group[], candidates: Candidates, { list, trace }: Traced): ParetoPoint {
+  return pointReader(groups, candidates)(trace(list.size - 1, 1), 0);
 }
 
 function pointsOf(groups: readonly Group[], candidates: Candidates, { list, trace }: Traced): ParetoPoint[] {
@@ -166,17 +165,34 @@ function pointsOf(groups: readonly Group[], candidates: Candidates, { list, trac
       remedy: "give costs in a coarser unit (whole µs rather than ns), or ask for single budgets",
     });
   }
+  const read = pointReader(groups, candidates);
   const points: ParetoPoint[] = [];
   for (let first = 0; first < list.size; first += TRACED_TOGETHER) {
-    const traced = trace(first, Math.min(TRACED_TOGETHER, list.size - first));
-    points.push(...traced.map((picks) => pointOf(groups, candidates, picks)));
+    const count = Math.min(TRACED_TOGETHER, list.size - first);
+    const picks = trace(first, count);
+    for (let i = 0; i < count; i += 1) points.push(read(picks, i));
   }
   return points;
 }
 
-function pointOf(groups: readonly Group[], candidates: Candidates, picks: ArrayLike<number>): ParetoPoint {
-  const indices = groups.map((_, g) => candidates[g][picks[g]].index);
-  return { chosen: groups.map((group, g) => group.choices[indices[g]].id), ...sums(groups, indices) };
+/**
+ * Turns picked candidates into a point with its true cost and loss, added up left to right as a reader would.
+ * A frontier has millions of picks, so the way from candidate to choice is looked up once.
+ */
+function pointReader(groups: readonly Group[], candidates: Candidates): (picks: Uint16Array, row: number) => ParetoPoint {
+  const choices = candidates.map((list, g) => list.map(({ index }) => groups[g].choices[index]));
+  return (picks, row) => {
+    const chosen = new Array<string>(choices.length);
+    let costUs = 0;
+    let loss = 0;
+    for (let g = 0; g < choices.length; g += 1) {
+      const choice = choices[g][picks[row * choices.length + g]];
+      chosen[g] = choice.id;
+      costUs += choice.costUs;
+      loss += choice.loss;
+    }
+    return { chosen, costUs, loss };
+  };
 }
 
 function withoutDominated(points: readonly ParetoPoint[]): ParetoPoint[] {

@@ -33,8 +33,8 @@ export interface Pruner {
 /** The last list, and the way to each of its states. */
 export interface Traced {
   list: StateList;
-  /** [count][groups] positions in the groups' candidates that reach the states first, first + 1, … */
-  trace(first: number, count: number): Uint16Array[];
+  /** [count, groups] positions in the groups' candidates that reach the states first, first + 1, … */
+  trace(first: number, count: number): Uint16Array;
 }
 
 type Stage = Pick<StateList, "parents" | "picks">;
@@ -71,17 +71,19 @@ export function buildLists(groups: readonly (readonly Candidate[])[], pruner: Pr
 }
 
 /** Group by group for all states at once: neighbouring states have neighbouring parents, so memory is read in order. */
-function traceBack(stages: readonly Stage[], first: number, count: number): Uint16Array[] {
-  const picks = Array.from({ length: count }, () => new Uint16Array(stages.length));
+function traceBack(stages: readonly Stage[], first: number, count: number): Uint16Array {
+  const groups = stages.length;
+  const traced = new Uint16Array(count * groups);
   const at = Uint32Array.from({ length: count }, (_, i) => first + i);
-  for (let g = stages.length - 1; g >= 0; g -= 1) {
-    const stage = stages[g];
+  for (let g = groups - 1; g >= 0; g -= 1) {
+    const { parents, picks } = stages[g];
     for (let i = 0; i < count; i += 1) {
-      picks[i][g] = stage.picks[at[i]];
-      at[i] = stage.parents[at[i]];
+      const state = at[i];
+      traced[i * groups + g] = picks[state];
+      at[i] = parents[state];
     }
   }
-  return picks;
+  return traced;
 }
 
 /**
@@ -111,34 +113,41 @@ function mergeShifted(
 function mergeCopy(kept: StateList, from: StateList, choice: { costUs: number; loss: number; pick: number }, into: StateList): void {
   reserve(into, kept.size + from.size);
   // Held in locals, which V8 rewards with half the time.
-  const { costs: keptCosts, losses: keptLosses, size: keptSize } = kept;
+  const { costs: keptCosts, losses: keptLosses, parents: keptParents, picks: keptPicks, size: keptSize } = kept;
   const { costs: fromCosts, losses: fromLosses, size: fromSize } = from;
   const { costs, losses, parents, picks } = into;
   const { costUs, loss, pick } = choice;
   let i = 0;
   let j = 0;
   let size = 0;
-  // The heads of the two lists; what the last state taken dominates is skipped, so each smaller head is taken.
+  // The heads of the two lists. What the last state dominates is skipped, so the cheaper head is always taken.
   let keptCost = keptSize > 0 ? keptCosts[0] : Number.POSITIVE_INFINITY;
+  let keptLoss = keptSize > 0 ? keptLosses[0] : Number.POSITIVE_INFINITY;
   let newCost = fromSize > 0 ? fromCosts[0] + costUs : Number.POSITIVE_INFINITY;
+  let newLoss = fromSize > 0 ? fromLosses[0] + loss : Number.POSITIVE_INFINITY;
   while (i < keptSize || j < fromSize) {
     let best: number;
-    costs[size] = Math.min(keptCost, newCost);
-    if (keptCost < newCost || (keptCost === newCost && keptLosses[i] <= fromLosses[j] + loss)) {
-      best = keptLosses[i];
-      parents[size] = kept.parents[i];
-      picks[size] = kept.picks[i];
+    if (keptCost < newCost || (keptCost === newCost && keptLoss <= newLoss)) {
+      best = keptLoss;
+      costs[size] = keptCost;
+      parents[size] = keptParents[i];
+      picks[size] = keptPicks[i];
+      i += 1;
     } else {
-      best = fromLosses[j] + loss;
+      best = newLoss;
+      costs[size] = newCost;
       parents[size] = j;
       picks[size] = pick;
+      j += 1;
     }
     losses[size] = best;
     size += 1;
     while (i < keptSize && keptLosses[i] >= best) i += 1;
     while (j < fromSize && fromLosses[j] + loss >= best) j += 1;
     keptCost = i < keptSize ? keptCosts[i] : Number.POSITIVE_INFINITY;
+    keptLoss = i < keptSize ? keptLosses[i] : Number.POSITIVE_INFINITY;
     newCost = j < fromSize ? fromCosts[j] + costUs : Number.POSITIVE_INFINITY;
+    newLoss = j < fromSize ? fromLosses[j] + loss : Number.POSITIVE_INFINITY;
   }
   into.size = size;
 }

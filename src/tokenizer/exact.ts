@@ -15,7 +15,7 @@ import type { Decoder, Normalizer, PreTokenizer, TokenizerJson } from "./definit
 /** GPT-2's pre-tokenizer, built into ByteLevel (openai/gpt-2 encoder.py; llama.cpp `gpt-2`). */
 export const GPT2_SPLIT = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
-/** A part as the library reads it; its Replace pre-tokenizer has no counterpart in tokenizer.json. */
+/** A part as the library reads it. */
 type LibraryPart = { type: string; [key: string]: unknown };
 
 export const isolate = (regex: string): Extract<PreTokenizer, { type: "Split" }> => ({
@@ -71,7 +71,8 @@ function exactPreTokenizer(file: string, part: PreTokenizer): LibraryPart {
 
 function exactByteLevel(part: Extract<PreTokenizer, { type: "ByteLevel" }>): LibraryPart {
   const steps: LibraryPart[] = [];
-  if (part.add_prefix_space === true) steps.push({ type: "Replace", pattern: { Regex: "\\A(?! )" }, content: " " });
+  // a Metaspace that replaces spaces by spaces only adds the prefix, which has to come before the split
+  if (part.add_prefix_space === true) steps.push({ type: "Metaspace", replacement: " ", str_rep: " ", prepend_scheme: "always" });
   if (part.use_regex !== false) steps.push(isolate(GPT2_SPLIT));
   steps.push({ type: "ByteLevel", add_prefix_space: false, use_regex: false });
   return { type: "Sequence", pretokenizers: steps };

@@ -1,0 +1,55 @@
+/** A plan as the decoder sees it. */
+import { DraftplanError } from "../core/errors.js";
+import { expandDraft } from "../schema/choice.js";
+import type { Plan } from "../schema/plan.js";
+import type { DraftPolicy } from "./loop.js";
+
+/**
+ * @param at     where the plan came from, for errors
+ * @param onPast called once when a context lies past the last segment: nothing is speculated there
+ * @throws BLOCK_UNKNOWN, DOCUMENT_INVALID, DOCUMENT_MISMATCH where the plan was made for another model
+ */
+export function planPolicy(plan: Plan, layers: number, at: string, onPast: (lastContext: number) => void = () => {}): DraftPolicy {
+  if (plan.model.layers !== layers) throw otherModel(at, `a model of ${plan.model.layers} layers, and this one has ${layers}`);
+  const segments = plan.segments.map((segment, i) => ({
+    to: segment.context_tokens.to,
+    draft:
+      segment.draft === undefined || segment.draft_tokens === undefined
+        ? null
+        : {
+            choices: expandDraft(segment.draft, layers, `${at}: segments[${i}].draft`),
+            draftTokens: segment.draft_tokens,
+          },
+  }));
+  let warned = false;
+  return (contextTokens) => {
+    const segment = segments.find(({ to }) => contextTokens < to);
+    if (segment !== undefined) return segment.draft;
+    if (!warned) onPast(segments[segments.length - 1].to);
+    warned = true;
+    return null;
+  };
+}
+
+/** @throws DOCUMENT_MISMATCH where architecture or weights differ from what the document was made with */
+export function requireSameModel(
+  document: { model: { name: string; architecture_sha256: string; weights_sha256: string | null } },
+  checkpoint: { spec: { name: string }; architectureSha256: string; weightsSha256: string },
+  at: string,
+): void {
+  const { model } = document;
+  if (model.architecture_sha256 !== checkpoint.architectureSha256) {
+    throw otherModel(at, `${model.name}, whose architecture differs from that of ${checkpoint.spec.name}`);
+  }
+  if (model.weights_sha256 !== null && model.weights_sha256 !== checkpoint.weightsSha256) {
+    throw otherModel(at, `${model.name} with other weights than those given (${checkpoint.spec.name})`);
+  }
+}
+
+const otherModel = (at: string, what: string) =>
+  new DraftplanError({
+    code: "DOCUMENT_MISMATCH",
+    at: `${at}: model`,
+    what: `it was made for ${what}`,
+    remedy: "Give the model it was made for, or make a new one: draftplan run MODEL",
+  });

@@ -1,0 +1,178 @@
+/** GGUF metadata -> ModelSpec. Keys are llama.cpp's (gguf-py/gguf/constants.py), `llama.block_count` and so on. */
+
+import { basename } from "node:path";
+import { z } from "zod";
+import { configInvalid, describeIssues, unsupportedMaths } from "./failures.js";
+import type { GgufFile } from "./gguf-file.js";
+import { isGgufArray } from "./gguf-reader.js";
+import { architectureUnsupported } from "./hf-config.js";
+import { assertConsistent, defaultHeadDim, LIMITS } from "./limits.js";
+import { ropeScalingFromFactors } from "./rope-factors.js";
+import { ARCHITECTURES } from "./spec.js";
+import type { Architecture, ModelSpec } from "./spec.js";
+import { readTensor } from "./tensors.js";
+
+/** llama.cpp's defaults for what a file leaves out */
+const DEFAULT_THETA = 10000;
+const MAX_NAME_LENGTH = 200;
+
+const Keys = z.object({
+  block_count: LIMITS.layers,
+  context_length: LIMITS.contextLimit,
+  embedding_length: LIMITS.hiddenSize,
+  feed_forward_length: LIMITS.intermediateSize,
+  "attention.head_count": LIMITS.heads,
+  "attention.head_count_kv": LIMITS.kvHeads.optional(),
+  "attention.key_length": LIMITS.headDim.optional(),
+  "attention.value_length": LIMITS.headDim.optional(),
+  "attention.layer_norm_rms_epsilon": LIMITS.rmsEps,
+  "attention.sliding_window": z.int().min(0).max(1 << 27).optional(),
+  "rope.freq_base": LIMITS.theta.optional(),
+  "rope.dimension_count": LIMITS.headDim.optional(),
+  "rope.scaling.original_context_length": LIMITS.contextLimit.optional(),
+});
+
+/** Keys that change the output, with the one value at which they do not. */
+const NEUTRAL: Record<string, number | string | boolean> = {
+  expert_count: 0,
+  "attention.causal": true,
+  "attention.scale": 0,
+  "attention.clamp_kqv": 0,
+  "attention.max_alibi_bias": 0,
+  "rope.scaling.type": "none",
+  "rope.scaling.attn_factor": 1,
+  "rope.scale_linear": 1,
+  logit_scale: 0,
+  residual_scale: 0,
+  embedding_scale: 0,
+};
+
+export function ggufSpec(file: GgufFile): ModelSpec {
+  const path = file.file.path;
+  const architecture = architectureOf(file);
+  assertNeutral(file, architecture);
+  const keys = readKeys(file, architecture);
+  const heads = keys["attention.head_count"];
+  const headDim = keys["attention.key_length"] ?? defaultHeadDim(keys.embedding_length, heads, path);
+  assertWholeHeads(keys, headDim, path);
+  const theta = shortestFloat(keys["rope.freq_base"] ?? DEFAULT_THETA);
+  const has = (name: string): boolean => file.tensors.has(name);
+  const spec: ModelSpec = {
+    name: nameOf(file),
+    architecture,
+    layers: keys.block_count,
+    hiddenSize: keys.embedding_length,
+    intermediateSize: keys.feed_forward_length,
+    heads,
+    kvHeads: keys["attention.head_count_kv"] ?? heads,
+    headDim,
+    vocabSize: vocabularyOf(file),
+    contextLimit: keys.context_length,
+    rmsEps: shortestFloat(keys["attention.layer_norm_rms_epsilon"]),
+    rope: { theta, scaling: scalingOf(file, theta, headDim, keys["rope.scaling.original_context_length"]) },
+    tiedEmbeddings: !has("output.weight"),
+    qkvBias: has("blk.0.attn_q.bias"),
+    outputBias: has("blk.0.attn_output.bias"),
+    mlpBias: has("blk.0.ffn_gate.bias"),
+    qkNorm: architecture === "qwen3",
+    slidingWindow: windowOf(keys, architecture, path),
+    bosTokenId: tokenId(file, "bos_token_id") ?? null,
+    eosTokenIds: endTokens(file),
+  };
+  assertConsistent(spec, path);
+  return spec;
+}
+
+/** llama.cpp itself ignores the key in these architectures; only in mistral models, stored as llama, is it meant. */
+function windowOf(keys: z.infer<typeof Keys>, architecture: Architecture, path: string): number | null {
+  const window = keys["attention.sliding_window"] ?? 0;
+  if (window === 0 || window >= keys.context_length) return null;
+  if (architecture === "llama" || architecture === "mistral") return window;
+  throw unsupportedMaths(path, `metadata ${architecture}.attention.sliding_window`, `is ${window}; which layers it holds for is not recorded`);
+}
+
+function architectureOf(file: GgufFile): Architecture {
+  const name = file.string("general.architecture");
+  if (name === undefined) throw configInvalid(file.file.path, "metadata general.architecture", "missing; this GGUF file does not hold a language model");
+  const found = ARCHITECTURES.find((a) => a === name);
+  if (!found) throw architectureUnsupported(file.file.path, name);
+  return found;
+}
+
+function assertNeutral(file: GgufFile, architecture: Architecture): void {
+  for (const [suffix, neutral] of Object.entries(NEUTRAL)) {
+    const value = file.metadata.get(`${architecture}.${suffix}`);
+    if (value === undefined || value === neutral) continue;
+    const shown = isGgufArray(value) ? "an array" : JSON.stringify(value).slice(0, 100);
+    throw unsupportedMaths(file.file.path, `metadata ${architecture}.${suffix}`, `is ${shown}; only ${JSON.stringify(neutral)} works`);
+  }
+}
+
+function readKeys(file: GgufFile, architecture: Architecture): z.infer<typeof Keys> {
+  const raw = Object.keys(Keys.shape).map((suffix) => [suffix, uniform(file, `${architecture}.${suffix}`)] as const);
+  const parsed = Keys.safeParse(Object.fromEntries(raw.filter(([, value]) => value !== undefined)));
+  if (parsed.success) return parsed.data;
+  const { key, what } = describeIssues(parsed.error);
+  throw configInvalid(file.file.path, `metadata ${architecture}.${key}`, what);
+}
+
+/** Some files hold one number per layer; a ModelSpec knows one for all. */
+function uniform(file: GgufFile, key: string): unknown {
+  const value = file.metadata.get(key);
+  if (!isGgufArray(value) || value.count > 1024) return value;
+  const distinct = [...new Set(file.numbers(key))];
+  if (distinct.length > 1) throw unsupportedMaths(file.file.path, `metadata ${key}`, "differs between layers");
+  return distinct[0];
+}
+
+function assertWholeHeads(keys: z.infer<typeof Keys>, headDim: number, path: string): void {
+  for (const key of ["attention.value_length", "rope.dimension_count"] as const)
+    if ((keys[key] ?? headDim) !== headDim)
+      throw unsupportedMaths(path, `metadata ${key}`, `is ${keys[key]}, the head size is ${headDim}; draftplan needs them equal`);
+}
+
+/** The embedding table decides: `vocab_size` is missing from many files, and padding is not always counted in it. */
+function vocabularyOf(file: GgufFile): number {
+  const table = file.tensors.get("token_embd.weight");
+  const size = LIMITS.vocabSize.safeParse(table?.shape[0]);
+  if (table && size.success) return size.data;
+  throw configInvalid(file.file.path, "tensor token_embd.weight", table ? `has shape [${table.shape.join(", ")}]` : "missing; the file holds no model weights");
+}
+
+function scalingOf(file: GgufFile, theta: number, headDim: number, originalContext: number | undefined): ModelSpec["rope"]["scaling"] {
+  const tensor = file.tensors.get("rope_freqs.weight");
+  if (!tensor) return null;
+  const scaling = ropeScalingFromFactors(readTensor(tensor), theta, headDim, originalContext);
+  if (scaling !== undefined) return scaling;
+  throw unsupportedMaths(file.file.path, "tensor rope_freqs.weight", "its factors are not those of llama3 frequency scaling (low 1, high 4, original context 8192)");
+}
+
+/** End of text, of turn and of message all end a reply; llama.cpp stops at each of them. */
+function endTokens(file: GgufFile): number[] {
+  const ids = ["eos_token_id", "eot_token_id", "eom_token_id"].map((key) => tokenId(file, key));
+  return [...new Set(ids.filter((id) => id !== undefined))];
+}
+
+function tokenId(file: GgufFile, key: string): number | undefined {
+  const name = `tokenizer.ggml.${key}`;
+  const id = LIMITS.tokenId.optional().safeParse(file.number(name));
+  if (!id.success) throw configInvalid(file.file.path, `metadata ${name}`, "is not a token id");
+  return id.data;
+}
+
+function nameOf(file: GgufFile): string {
+  const given = file.string("general.name")?.replace(/\p{Cc}/gu, " ").trim().slice(0, MAX_NAME_LENGTH);
+  return given || basename(file.file.path).replace(/\.gguf$/i, "");
+}
+
+/**
+ * Metadata floats are fp32: 1e-5 arrives as 0.00000999999974. The shortest decimal that gives the same fp32 is what
+ * config.json says, so that one model has one architecture digest in both formats.
+ */
+function shortestFloat(value: number): number {
+  for (let digits = 1; digits <= 9; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === Math.fround(value)) return short;
+  }
+  return value;
+}

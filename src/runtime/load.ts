@@ -1,0 +1,48 @@
+/** From a model's path to a running engine: open, convert (or find converted), load. */
+import { type Progress, silentProgress } from "../core/progress.js";
+import { convertModel } from "../model/convert.js";
+import { openCheckpoint } from "../model/open.js";
+import type { Checkpoint, ModelSpec } from "../model/spec.js";
+import type { ModelRef } from "../schema/common.js";
+import type { Engine, RuntimeOptions } from "./engine.js";
+import { openOrtEngine } from "./ort-engine.js";
+
+export interface LoadedModel {
+  /** as the user gave it */
+  path: string;
+  spec: ModelSpec;
+  ref: ModelRef & { weights_sha256: string };
+  storedTypes: Checkpoint["storedTypes"];
+  engine: Engine;
+  close(): void;
+}
+
+/** A capacity for every model: its context limit, but no more than this many tokens unless asked for. */
+export const DEFAULT_CAPACITY = 8192;
+
+export const modelRef = (checkpoint: Checkpoint): ModelRef & { weights_sha256: string } => ({
+  name: checkpoint.spec.name,
+  layers: checkpoint.spec.layers,
+  architecture_sha256: checkpoint.architectureSha256,
+  weights_sha256: checkpoint.weightsSha256,
+});
+
+/**
+ * @throws what openCheckpoint, convertModel and openOrtEngine throw; nothing stays open then
+ */
+export async function loadModel(
+  path: string,
+  options: Omit<RuntimeOptions, "capacity"> & { capacity?: number },
+  progress: Progress = silentProgress,
+): Promise<LoadedModel> {
+  const checkpoint = await openCheckpoint(path);
+  try {
+    const { spec, storedTypes } = checkpoint;
+    const converted = await convertModel(checkpoint, progress);
+    const capacity = Math.min(spec.contextLimit, options.capacity ?? DEFAULT_CAPACITY);
+    const engine = openOrtEngine(converted.modelPath, spec, { ...options, capacity });
+    return { path, spec, ref: modelRef(checkpoint), storedTypes, engine, close: () => engine.close() };
+  } finally {
+    checkpoint.close();
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * draftplan/calibration: what leaving out or quantising each block costs in acceptance, at each context, and the
+ * acceptance curves measured for whole drafts. It depends on weights and text, not on the device.
+ */
+import { z } from "zod";
+import { AcceptanceCurve, DraftSchema, KernelName, KernelNumerics, ModelRef, Sha256 } from "./common.js";
+
+const Loss = z.strictObject({
+  loss: z.number().nonnegative().describe("l_b: share of -ln(acceptance) that this choice costs"),
+  standard_error: z.number().nonnegative(),
+});
+
+/** [L] per choice other than target */
+const BlockLosses = z.strictObject({
+  int8: z.array(Loss).optional(),
+  skip: z.array(Loss).optional(),
+});
+
+export const CalibrationContext = z.strictObject({
+  at_context: z.int().min(0).describe("tokens before the first measured position"),
+  positions: z.int().positive().describe("positions each loss was measured on"),
+  target_entropy: z.number().nonnegative().optional(),
+  hits_per_overlap: z.number().positive().describe("factor from -ln(overlap) to -ln(top-1 hit rate), pooled over blocks"),
+  head: z.partialRecord(KernelName, Loss),
+  attn: BlockLosses,
+  mlp: BlockLosses,
+});
+export type CalibrationContext = z.infer<typeof CalibrationContext>;
+
+/** The acceptance of one whole draft, measured. */
+export const MeasuredDraft = z.strictObject({
+  at_context: z.int().min(0),
+  part: z.enum(["choose", "report"]).describe("choose: text plans are picked on; report: text never seen before, real drafting"),
+  draft: DraftSchema,
+  tokens: z.int().positive().describe("positions behind the curve"),
+  curve: AcceptanceCurve.describe("[d+1] a_i, share of rounds whose first i drafted tokens are all accepted"),
+});
+export type MeasuredDraft = z.infer<typeof MeasuredDraft>;
+
+export const Calibration = z.strictObject({
+  kind: z.literal("draftplan/calibration"),
+  version: z.literal(1),
+  model: ModelRef,
+  kernels: KernelNumerics,
+  text: z.strictObject({
+    source: z.string().max(400).describe("bundled, or the files given"),
+    sha256: Sha256,
+    prompts: z.strictObject({ choose: z.int().positive(), report: z.int().positive() }),
+    continuation_tokens: z.int().positive().describe("greedy continuation of each prompt by the target"),
+    round_tokens: z.int().positive().describe("d of the rounds that losses were measured in"),
+    seed: z.int(),
+  }),
+  contexts: z.array(CalibrationContext).min(1).max(64).describe("by rising at_context"),
+  measured: z.array(MeasuredDraft).max(10_000),
+});
+export type Calibration = z.infer<typeof Calibration>;

@@ -1,0 +1,61 @@
+/** Parts that several document kinds share. Unknown keys are errors everywhere. */
+import { z } from "zod";
+import { CHOICES, KERNELS, type Kernel, KERNEL_NAMES } from "./choice.js";
+
+export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, "expected 64 hexadecimal digits");
+export const Us = z.number().nonnegative().describe("microseconds");
+export const Rate = z.number().min(0).max(1);
+
+export const ModelRef = z.strictObject({
+  name: z.string().max(200),
+  layers: z.int().min(1).max(1024),
+  architecture_sha256: Sha256,
+  weights_sha256: Sha256.nullable().describe("null in a profile made without weights"),
+});
+export type ModelRef = z.infer<typeof ModelRef>;
+
+/** Where latencies were measured. Never a host name, never a path. */
+export const Device = z.strictObject({
+  processor: z.string().max(200).describe("CPU or GPU model"),
+  provider: z.string().max(40),
+  threads: z.int().positive(),
+  runtime: z.string().max(80).describe("library and version"),
+  platform: z.string().max(80).describe("operating system and architecture"),
+});
+export type Device = z.infer<typeof Device>;
+
+export const InputRef = z.strictObject({ path: z.string().max(4096), sha256: Sha256 });
+export type InputRef = z.infer<typeof InputRef>;
+
+export const ChoiceName = z.enum(CHOICES as [string, ...string[]] as unknown as readonly ["target", "int8", "skip"]);
+export const KernelName = z.enum(KERNEL_NAMES as unknown as readonly ["target", "int8"]);
+
+/** The numerics behind each choice's name: documents of different kernels are not joined. */
+export const KernelNumerics = z.partialRecord(KernelName, z.string().max(200));
+export type KernelNumerics = z.infer<typeof KernelNumerics>;
+
+export const currentNumerics = (): KernelNumerics =>
+  Object.fromEntries(KERNEL_NAMES.map((k) => [k, KERNELS[k].numerics])) as Record<Kernel, string>;
+
+/** The draft of a plan in its compact form (schema/choice.ts expands it). */
+export const DraftSchema = z.strictObject({
+  default: ChoiceName.describe("every block not named below; never the head"),
+  head: KernelName,
+  skip: z.array(z.string().max(20)).max(2048),
+  choices: z.record(z.string().max(20), ChoiceName),
+});
+
+/** a_0 = 1, then not rising */
+export const AcceptanceCurve = z
+  .array(Rate)
+  .min(1)
+  .max(257)
+  .refine((curve) => curve[0] === 1, "a_0 must be 1")
+  .refine((curve) => curve.every((a, i) => i === 0 || a <= curve[i - 1]), "an acceptance curve never rises");
+
+export const Interval = z.strictObject({ median: z.number(), low: z.number(), high: z.number() });
+export type Interval = z.infer<typeof Interval>;
+
+export const ContextRange = z
+  .strictObject({ from: z.int().min(0), to: z.int().positive() })
+  .refine((r) => r.to > r.from, "the range is empty: to must be greater than from");

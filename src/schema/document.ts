@@ -1,0 +1,187 @@
+/**
+ * Documents in and out: strict YAML, one schema a kind, digests of the bytes.
+ * Nothing is ever half written, and nothing hostile is expanded (aliases, depth, size).
+ */
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import writeFileAtomic from "write-file-atomic";
+import { LineCounter, Document as YamlDocument, isMap, isScalar, isSeq, parseDocument as parseYaml, visit } from "yaml";
+import type { z } from "zod";
+import { DraftplanError } from "../core/errors.js";
+import { Calibration } from "./calibration.js";
+import { Plan } from "./plan.js";
+import { Profile } from "./profile.js";
+import { Verification } from "./verification.js";
+
+const SCHEMAS = {
+  "draftplan/profile": Profile,
+  "draftplan/calibration": Calibration,
+  "draftplan/plan": Plan,
+  "draftplan/verification": Verification,
+} as const;
+
+export type Kind = keyof typeof SCHEMAS;
+export type DocumentOf<K extends Kind> = z.infer<(typeof SCHEMAS)[K]>;
+export type AnyDocument = { [K in Kind]: DocumentOf<K> }[Kind];
+export const KINDS = Object.keys(SCHEMAS) as Kind[];
+
+/** A document, the digest of its bytes and where it was read. */
+export interface Loaded<T> {
+  document: T;
+  sha256: string;
+  path: string;
+}
+
+const MAX_BYTES = 32 << 20;
+const MAX_ALIASES = 64;
+
+export const sha256 = (bytes: string | Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
+/** Reads a document of any kind. @throws FILE_NOT_FOUND, FILE_UNREADABLE, DOCUMENT_SYNTAX, DOCUMENT_KIND, DOCUMENT_VERSION, DOCUMENT_INVALID */
+export function readDocument(path: string): Loaded<AnyDocument> {
+  const bytes = readBytes(path);
+  return { document: parseDocument(bytes.toString("utf8"), path), sha256: sha256(bytes), path };
+}
+
+/** Reads a document of one kind. @throws what readDocument throws */
+export function readDocumentOf<K extends Kind>(kind: K, path: string): Loaded<DocumentOf<K>> {
+  const loaded = readDocument(path);
+  if (loaded.document.kind !== kind) {
+    throw new DraftplanError({
+      code: "DOCUMENT_KIND",
+      at: `${path}: kind`,
+      what: `this is a ${loaded.document.kind}, and a ${kind} is needed here`,
+      remedy: `Give a file that begins with: kind: ${kind}`,
+    });
+  }
+  return loaded as Loaded<DocumentOf<K>>;
+}
+
+function readBytes(path: string): Buffer {
+  try {
+    const stat = statSync(path);
+    if (stat.isDirectory()) throw Object.assign(new Error("it is a folder"), { code: "EISDIR" });
+    if (stat.size > MAX_BYTES) throw new Error(`it has ${stat.size} bytes, and no document has more than ${MAX_BYTES}`);
+    return readFileSync(path);
+  } catch (cause) {
+    const missing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+    throw new DraftplanError({
+      code: missing ? "FILE_NOT_FOUND" : "FILE_UNREADABLE",
+      at: path,
+      what: missing ? "there is no such file" : `the file could not be read (${cause instanceof Error ? cause.message : cause})`,
+      remedy: missing ? "Check the path." : "Check the file and its permissions.",
+      cause,
+    });
+  }
+}
+
+/** Text -> checked document. `file` only names it in errors. */
+export function parseDocument(text: string, file: string): AnyDocument {
+  const lines = new LineCounter();
+  const yaml = parseYaml(text, { lineCounter: lines, uniqueKeys: true, merge: false, prettyErrors: true });
+  const [error] = yaml.errors;
+  if (error !== undefined) throw syntaxError(file, error.message.split("\n")[0].replace(/:$/, ""));
+  let data: unknown;
+  try {
+    data = yaml.toJS({ maxAliasCount: MAX_ALIASES });
+  } catch (cause) {
+    throw syntaxError(file, cause instanceof Error ? cause.message : String(cause));
+  }
+  return validate(data, file, (path) => lineOf(yaml, path, lines));
+}
+
+const syntaxError = (file: string, what: string) =>
+  new DraftplanError({
+    code: "DOCUMENT_SYNTAX",
+    at: file,
+    what: `not readable as YAML: ${what}`,
+    remedy: "Mend the line named, or make the document again.",
+  });
+
+function validate(data: unknown, file: string, line: (path: PropertyKey[]) => string): AnyDocument {
+  const head = (typeof data === "object" && data !== null ? data : {}) as { kind?: unknown; version?: unknown };
+  if (!KINDS.includes(head.kind as Kind)) {
+    throw new DraftplanError({
+      code: "DOCUMENT_KIND",
+      at: `${file}: kind`,
+      what: head.kind === undefined ? "the key is missing" : `'${String(head.kind).slice(0, 60)}' is not a kind of document`,
+      remedy: `Use one of: ${KINDS.join(", ")}.`,
+    });
+  }
+  if (head.version !== 1) {
+    throw new DraftplanError({
+      code: "DOCUMENT_VERSION",
+      at: `${file}: version`,
+      what: `version ${JSON.stringify(head.version) ?? "is missing"}; this draftplan reads version 1`,
+      remedy: "Make the document again with this draftplan, or use the draftplan that wrote it.",
+    });
+  }
+  const result = SCHEMAS[head.kind as Kind].safeParse(data);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  const key = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0]] : issue.path;
+  const more = result.error.issues.length - 1;
+  throw new DraftplanError({
+    code: "DOCUMENT_INVALID",
+    at: `${file}${line(key)}: ${pathName(key)}`,
+    what: describeIssue(issue) + (more > 0 ? ` (and ${more} more)` : ""),
+    remedy: issue.code === "unrecognized_keys" ? "Remove the key, or correct its spelling." : "Correct the value, or make the document again.",
+  });
+}
+
+const describeIssue = (issue: z.core.$ZodIssue): string => {
+  if (issue.code === "unrecognized_keys") return "unknown key";
+  if (issue.code === "invalid_type" && issue.input === undefined && /received undefined/.test(issue.message)) return "the key is missing";
+  return issue.message;
+};
+
+const pathName = (path: PropertyKey[]): string =>
+  path.reduce<string>((name, key) => (typeof key === "number" ? `${name}[${key}]` : name === "" ? String(key) : `${name}.${String(key)}`), "") || "document";
+
+/** `:12` where the nearest existing part of the path stands */
+function lineOf(yaml: ReturnType<typeof parseYaml>, path: PropertyKey[], lines: LineCounter): string {
+  for (let length = path.length; length > 0; length--) {
+    const node = yaml.getIn(path.slice(0, length), true);
+    if (typeof node === "object" && node !== null && "range" in node && Array.isArray(node.range)) {
+      return `:${lines.linePos(node.range[0] as number).line}`;
+    }
+  }
+  return "";
+}
+
+/** Document -> YAML text: short lists and records of scalars on one line, everything in the order given. */
+export function stringifyDocument(document: AnyDocument): string {
+  const yaml = new YamlDocument(document, { aliasDuplicateObjects: false });
+  visit(yaml, {
+    Collection(key, node, path) {
+      if (path.length <= 2 && key !== "key" && !isSeq(node)) return; // the document's own keys stay one a line
+      const leaf = node.items.every((item) => isScalar(item) || (typeof item === "object" && item !== null && "value" in item && isScalar(item.value)));
+      const small = isMap(node) && node.items.length <= 12 && node.items.every((pair) => isScalar(pair.value) || (isSeq(pair.value) && pair.value.items.length <= 20 && pair.value.items.every(isScalar)));
+      if (leaf || small) node.flow = true;
+    },
+  });
+  return yaml.toString({ lineWidth: 120, flowCollectionPadding: false });
+}
+
+/** Writes a document so that a reader sees all of it or nothing; returns its digest. @throws FILE_UNWRITABLE */
+export function writeDocument(path: string, document: AnyDocument): string {
+  const text = stringifyDocument(document);
+  writeText(path, text);
+  return sha256(text);
+}
+
+export function writeText(path: string, text: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileAtomic.sync(path, text);
+  } catch (cause) {
+    throw new DraftplanError({
+      code: "FILE_UNWRITABLE",
+      at: path,
+      what: `the file could not be written (${cause instanceof Error ? cause.message : cause})`,
+      remedy: "Choose another place with -o FILE, or make room there.",
+      cause,
+    });
+  }
+}

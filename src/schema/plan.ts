@@ -1,0 +1,68 @@
+/** draftplan/plan: which draft to run at which context, and what it is predicted to gain. */
+import { z } from "zod";
+import { AcceptanceCurve, ContextRange, Device, DraftSchema, InputRef, ModelRef, Rate, Us } from "./common.js";
+
+export const MAX_DRAFT_TOKENS = 16;
+
+export const Predicted = z.strictObject({
+  at_context: z.int().min(0),
+  acceptance: Rate.describe("accepted tokens per token drafted up to and including the first rejection"),
+  acceptance_curve: AcceptanceCurve,
+  accepted_length: z.number().min(1).describe("tokens a round yields, bonus counted"),
+  draft_us: Us,
+  verify_us: Us,
+  round_us: Us,
+  target_step_us: Us.describe("one plain step of the target, loop included"),
+  tokens_per_second: z.number().positive(),
+  speedup: z.number().positive(),
+  lp_gap_percent: z.number().describe("distance of the surrogate's optimum from its LP bound"),
+  evidence: z.enum(["report", "choose", "surrogate"]).optional().describe("what the acceptance curve was measured on"),
+});
+export type Predicted = z.infer<typeof Predicted>;
+
+export const Segment = z
+  .strictObject({
+    context_tokens: ContextRange,
+    speculate: z.boolean().describe("false where no draft beats plain decoding here"),
+    draft: DraftSchema.optional(),
+    draft_tokens: z.int().min(1).max(MAX_DRAFT_TOKENS).optional().describe("d per round, bonus token not counted"),
+    predicted: Predicted.optional(),
+  })
+  .superRefine((segment, context) => {
+    const issue = (message: string, key: string) => context.addIssue({ code: "custom", message, path: [key] });
+    if (segment.speculate) {
+      if (segment.draft === undefined) issue("missing, though speculate is true", "draft");
+      if (segment.draft_tokens === undefined) issue("missing, though speculate is true", "draft_tokens");
+    } else {
+      if (segment.draft !== undefined) issue("present, though speculate is false", "draft");
+      if (segment.draft_tokens !== undefined) issue("present, though speculate is false", "draft_tokens");
+      if (segment.predicted !== undefined) issue("present, though speculate is false", "predicted");
+    }
+  });
+export type Segment = z.infer<typeof Segment>;
+
+export const Plan = z.strictObject({
+  kind: z.literal("draftplan/plan"),
+  version: z.literal(1),
+  model: ModelRef,
+  device: Device.optional(),
+  inputs: z.strictObject({ profile: InputRef, calibration: InputRef }).optional(),
+  method: z.string().max(40).optional(),
+  choices: z.array(z.string().max(20)).optional().describe("choices the solver had besides target"),
+  segments: z
+    .array(Segment)
+    .min(1)
+    .max(256)
+    .superRefine((segments, context) => {
+      let end = 0;
+      segments.forEach((segment, i) => {
+        const { from, to } = segment.context_tokens;
+        if (from !== end) {
+          const message = from > end ? `gap: tokens ${end} to ${from} belong to no segment` : `overlap: the segment before ends at ${end}`;
+          context.addIssue({ code: "custom", message, path: [i, "context_tokens", "from"] });
+        }
+        end = to;
+      });
+    }),
+});
+export type Plan = z.infer<typeof Plan>;

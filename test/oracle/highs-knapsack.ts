@@ -1,0 +1,43 @@
+// The same problem solved by HiGHS (npm `highs`, WebAssembly). Imports nothing from src.
+import loadHighs from "highs";
+
+type Groups = readonly { id: string; choices: readonly { costUs: number; loss: number }[] }[];
+
+const highs = await loadHighs();
+
+/** Least loss with cost within the budget, recomputed from the choices that HiGHS takes. */
+export function highsLeastLoss(groups: Groups, budgetUs: number): { costUs: number; loss: number } {
+  const { Status, Columns } = highs.solve(lpText(groups, budgetUs, "Binary"), {
+    output_flag: false,
+    mip_rel_gap: 0,
+    mip_abs_gap: 0,
+  });
+  if (Status !== "Optimal") throw new Error(`HiGHS: ${Status}`);
+  let costUs = 0;
+  let loss = 0;
+  groups.forEach((group, g) => {
+    const [taken, ...more] = group.choices.filter((_, c) => (Columns[`x${g}_${c}`]?.Primal ?? 0) > 0.5);
+    if (taken === undefined || more.length > 0) throw new Error(`HiGHS took ${1 + more.length} choices of group ${g}`);
+    costUs += taken.costUs;
+    loss += taken.loss;
+  });
+  return { costUs, loss };
+}
+
+/** Optimum of the LP relaxation. */
+export function highsRelaxation(groups: Groups, budgetUs: number): number {
+  const { Status, ObjectiveValue } = highs.solve(lpText(groups, budgetUs, "Bounds"), { output_flag: false });
+  if (Status !== "Optimal") throw new Error(`HiGHS: ${Status}`);
+  return ObjectiveValue;
+}
+
+/** CPLEX LP format; `Bounds` leaves the variables continuous, which the group rows keep below 1. */
+function lpText(groups: Groups, budgetUs: number, kind: "Binary" | "Bounds"): string {
+  const name = (g: number, c: number) => `x${g}_${c}`;
+  const sum = (key: "costUs" | "loss") =>
+    groups.flatMap((group, g) => group.choices.map((choice, c) => `+ ${choice[key]} ${name(g, c)}`)).join("\n ");
+  const rows = groups.map((group, g) => `g${g}: ${group.choices.map((_, c) => name(g, c)).join(" + ")} = 1`);
+  const names = groups.flatMap((group, g) => group.choices.map((_, c) => name(g, c)));
+  const variables = kind === "Binary" ? names : names.map((each) => `${each} >= 0`);
+  return `Minimize\n loss: ${sum("loss")}\nSubject To\n cost: ${sum("costUs")} <= ${budgetUs}\n ${rows.join("\n ")}\n${kind}\n ${variables.join("\n ")}\nEnd\n`;
+}
