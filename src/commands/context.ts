@@ -6,6 +6,8 @@ export interface CommandContext {
   print(text: string): void;
   /** raw text on stdout, for streaming */
   write(text: string): void;
+  /** a line for the person watching, on stderr; never part of the result */
+  note(text: string): void;
   progress: Progress;
   /** print exactly one JSON value instead of tables */
   json: boolean;

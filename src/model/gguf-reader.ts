@@ -1,9 +1,10 @@
 /**
  * A bounded reader over a GGUF header (github.com/ggml-org/ggml/blob/master/docs/gguf.md).
  *
- * Not @huggingface/gguf (0.4.6): it pads what it read to whole 2 MB chunks with zeros and cuts strings at their end,
- * so a truncated file yields names and numbers that are not in it, up to millions of empty tensors; it throws plain
- * Errors without an offset, and reads no header past 50 MB. The tests use it as a second opinion on whole files.
+ * Not @huggingface/gguf (0.4.6): it pads what it read with zeros to whole 2 MB chunks and cuts strings at their end.
+ * SmolLM2's file cut to 500 bytes is accepted, with 272 tensors without a name; a file of 24 bytes that announces ten
+ * million tensors takes 3.6 s and 300 MB before a plain RangeError; headers end at 50 MB; no error names an offset.
+ * The tests use it as a second opinion on whole files.
  *
  * Nothing here is allocated from a count before the file was seen to be long enough to hold that many items.
  */

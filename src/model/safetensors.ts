@@ -144,7 +144,10 @@ function parseHeader(bytes: Uint8Array, path: string): object {
 function toTensor(name: string, entry: unknown, file: ByteFile, dataStart: number): StoredTensor {
   const where = `tensor ${name.slice(0, 200)}`;
   const parsed = Entry.safeParse(entry);
-  if (!parsed.success) throw corrupt(file.path, where, describeIssues(parsed.error).what);
+  if (!parsed.success) {
+    const { key, what } = describeIssues(parsed.error);
+    throw corrupt(file.path, `${where}: ${key}`, what);
+  }
   const { dtype, shape, data_offsets: [begin, end] } = parsed.data;
   if (!Object.hasOwn(TYPE_BITS, dtype)) throw corrupt(file.path, where, `unknown type ${JSON.stringify(dtype.slice(0, 40))}`);
   if (begin > end || end > file.size - dataStart)

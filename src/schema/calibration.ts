@@ -19,7 +19,6 @@ const BlockLosses = z.strictObject({
 export const CalibrationContext = z.strictObject({
   at_context: z.int().min(0).describe("tokens before the first measured position"),
   positions: z.int().positive().describe("positions each loss was measured on"),
-  target_entropy: z.number().nonnegative().optional(),
   hits_per_overlap: z.number().positive().describe("factor from -ln(overlap) to -ln(top-1 hit rate), pooled over blocks"),
   head: z.partialRecord(KernelName, Loss),
   attn: BlockLosses,
@@ -48,7 +47,6 @@ export const Calibration = z.strictObject({
     prompts: z.strictObject({ choose: z.int().positive(), report: z.int().positive() }),
     continuation_tokens: z.int().positive().describe("greedy continuation of each prompt by the target"),
     round_tokens: z.int().positive().describe("d of the rounds that losses were measured in"),
-    seed: z.int(),
   }),
   contexts: z.array(CalibrationContext).min(1).max(64).describe("by rising at_context"),
   measured: z.array(MeasuredDraft).max(10_000),

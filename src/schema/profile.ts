@@ -28,16 +28,22 @@ export const AttentionLine = z.strictObject({
   slope_us_per_token: z.number(),
   r_squared: z.number(),
 });
+export type AttentionLine = z.infer<typeof AttentionLine>;
 
-export const Profile = z.strictObject({
+const isRising = (values: readonly number[]): boolean => values.every((value, i) => i === 0 || value > values[i - 1]);
+
+const ProfileShape = z.strictObject({
   kind: z.literal("draftplan/profile"),
   version: z.literal(1),
   model: ModelRef,
   device: Device,
   kernels: KernelNumerics,
   grid: z.strictObject({
-    context_tokens: z.array(z.int().min(0)).min(1).describe("rising"),
-    query_tokens: z.array(z.int().positive()).min(1).describe("rising, from 1"),
+    context_tokens: z.array(z.int().min(0)).min(1).refine(isRising, "the contexts do not rise"),
+    query_tokens: z
+      .array(z.int().positive())
+      .min(1)
+      .refine((queries) => queries[0] === 1 && isRising(queries), "the query lengths must rise from 1"),
   }),
   points: z.array(ProfilePoint).min(1).max(10_000),
   loop: z.strictObject({
@@ -51,5 +57,23 @@ export const Profile = z.strictObject({
     spread_percent: z.number().nonnegative().describe("median over points of (p90 - p10) / median of the target pass"),
     contention_percent: z.number().nonnegative().describe("median over points of (median - minimum) / minimum of the target pass"),
   }),
+});
+
+/** One point for every place of the grid, each with the target and all its layers: whoever reads on need not ask again. */
+export const Profile = ProfileShape.superRefine(({ grid, model, points }, context) => {
+  const open = new Set(grid.context_tokens.flatMap((n) => grid.query_tokens.map((q) => `${n} tokens of context with ${q} in the pass`)));
+  points.forEach((point, i) => {
+    const issue = (message: string, ...path: string[]) => context.addIssue({ code: "custom", message, path: ["points", i, ...path] });
+    const place = `${point.context_tokens} tokens of context with ${point.query_tokens} in the pass`;
+    if (!open.delete(place)) issue(`${place} is not on the grid, or is there twice`);
+    if (point.head_us.target === undefined) issue("the target's own cost is missing", "head_us");
+    for (const part of ["attn_us", "mlp_us"] as const) {
+      if (point[part].target === undefined) issue("the target's own costs are missing", part);
+      for (const [kernel, layers] of Object.entries(point[part])) {
+        if (layers.length !== model.layers) issue(`${layers.length} layers, and the model has ${model.layers}`, part, kernel);
+      }
+    }
+  });
+  for (const place of open) context.addIssue({ code: "custom", message: `no point for ${place}`, path: ["points"] });
 });
 export type Profile = z.infer<typeof Profile>;

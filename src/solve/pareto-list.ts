@@ -126,20 +126,14 @@ function mergeCopy(kept: StateList, from: StateList, choice: { costUs: number; l
   let newCost = fromSize > 0 ? fromCosts[0] + costUs : Number.POSITIVE_INFINITY;
   let newLoss = fromSize > 0 ? fromLosses[0] + loss : Number.POSITIVE_INFINITY;
   while (i < keptSize || j < fromSize) {
-    let best: number;
-    if (keptCost < newCost || (keptCost === newCost && keptLoss <= newLoss)) {
-      best = keptLoss;
-      costs[size] = keptCost;
-      parents[size] = keptParents[i];
-      picks[size] = keptPicks[i];
-      i += 1;
-    } else {
-      best = newLoss;
-      costs[size] = newCost;
-      parents[size] = j;
-      picks[size] = pick;
-      j += 1;
-    }
+    const keptFirst = keptCost < newCost || (keptCost === newCost && keptLoss <= newLoss);
+    const cost = keptFirst ? keptCost : newCost;
+    const best = keptFirst ? keptLoss : newLoss;
+    // Two costs may become one when a larger is added (5e-324 + 1 is 1): the later state loses less and takes the place.
+    if (size > 0 && costs[size - 1] === cost) size -= 1;
+    costs[size] = cost;
+    parents[size] = keptFirst ? keptParents[i] : j;
+    picks[size] = keptFirst ? keptPicks[i] : pick;
     losses[size] = best;
     size += 1;
     while (i < keptSize && keptLosses[i] >= best) i += 1;

@@ -1,6 +1,10 @@
 /**
  * Chat templates are programs that come with a model, so they run under bounds: of time, of `range`, of output.
  * What they see is what transformers' `apply_chat_template` gives them (utils/chat_template_utils.py).
+ *
+ * Compared with Python's jinja2 on 31 expressions, @huggingface/jinja 0.5.11 differs in: a printed boolean ("true", not
+ * "True") or none ("", not "None"), a printed list, `dict()`, and an iteration ended by `continue` or `break` loses what
+ * it had printed.
  */
 import { Script } from "node:vm";
 import { chatTemplateInvalid, messageOf } from "./failures.js";

@@ -4,7 +4,7 @@
  * Lowercase, WordPiece, ...), but follows JavaScript's character classes there where the Rust original does not.
  */
 import { z } from "zod";
-import { tokenizerInvalid } from "./failures.js";
+import { messageOf, tokenizerInvalid } from "./failures.js";
 
 /** Above every published vocabulary (262 thousand); a claimed id sizes an array. */
 export const MAX_TOKEN_ID = 1 << 22;
@@ -173,14 +173,23 @@ export interface TokenizerDefinition {
 
 /** @throws TOKENIZER_INVALID naming the key, whatever the value is */
 export function parseTokenizerJson(file: string, value: unknown): TokenizerJson {
-  const parsed = TokenizerJson.safeParse(withModelType(value));
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw tokenizerInvalid(file, issue.path.join(".") || "top level", issue.message);
+  const json = parseParts(file, withModelType(value));
+  checkVocabulary(file, json.model.vocab);
+  checkMerges(file, json.model.merges);
+  return json;
+}
+
+function parseParts(file: string, value: unknown): TokenizerJson {
+  let parsed: ReturnType<typeof TokenizerJson.safeParse>;
+  try {
+    parsed = TokenizerJson.safeParse(value);
+  } catch (thrown) {
+    // parts within parts within parts: the stack ends before they do
+    throw tokenizerInvalid(file, "definition", messageOf(thrown), thrown);
   }
-  checkVocabulary(file, parsed.data.model.vocab);
-  checkMerges(file, parsed.data.model.merges);
-  return parsed.data;
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw tokenizerInvalid(file, issue.path.join(".") || "top level", issue.message);
 }
 
 /** Files written before tokenizers 0.9 do not say that they are BPE. */
@@ -195,7 +204,8 @@ function checkVocabulary(file: string, vocab: Record<string, number>): void {
   const seen = new Set<number>();
   for (const [token, id] of Object.entries(vocab)) {
     if (!Number.isInteger(id) || id < 0 || id > MAX_TOKEN_ID) {
-      throw tokenizerInvalid(file, "model.vocab", `token ${JSON.stringify(token.slice(0, 40))} has id ${String(id).slice(0, 40)}, not a whole number up to ${MAX_TOKEN_ID}`);
+      const what = `token ${JSON.stringify(token.slice(0, 40))} has id ${String(id).slice(0, 40)}, not a whole number up to ${MAX_TOKEN_ID}`;
+      throw tokenizerInvalid(file, "model.vocab", what);
     }
     if (seen.has(id)) throw tokenizerInvalid(file, "model.vocab", `two tokens have id ${id}`);
     seen.add(id);

@@ -1,7 +1,7 @@
 /**
  * Where `@huggingface/tokenizers` 0.2.0 (JavaScript) gives other ids or text than `tokenizers` (Rust), and the
- * equivalent definition for which it does not. Each was met by comparing the two on random Unicode text
- * (test/tokenizer/python.test.ts):
+ * equivalent definition for which it does not. The two are compared on random Unicode text in
+ * test/tokenizer/python.test.ts:
  * - ByteLevel and Digits use JavaScript's `\s` and `\d`: U+0085 is no space there, U+FEFF is one, and only ASCII has
  *   digits. Split translates Oniguruma's classes faithfully, so both become a Split.
  * - Split knows only the behaviours Removed and Isolated, and drops what `invert` should keep.

@@ -103,11 +103,11 @@ function sentencePiece(file: string, metadata: GgufTokenizerMetadata): ModelPart
   const { merges, ranks } = sentencePieceMerges(pieces);
   const prefix = metadata.addSpacePrefix ?? true;
   const spaces = { type: "Replace", pattern: { String: " " }, content: "\u2581" };
-  const unescape = [{ type: "Replace", pattern: { String: "\u2581" }, content: " " }, { type: "ByteFallback" }, { type: "Fuse" }];
+  const fromMarks = [{ type: "Replace", pattern: { String: "\u2581" }, content: " " }, { type: "ByteFallback" }, { type: "Fuse" }];
   return {
     json: {
       normalizer: prefix ? { type: "Sequence", normalizers: [{ type: "Prepend", prepend: "\u2581" }, spaces] } : spaces,
-      decoder: { type: "Sequence", decoders: prefix ? [...unescape, { type: "Strip", content: " ", start: 1, stop: 0 }] : unescape },
+      decoder: { type: "Sequence", decoders: prefix ? [...fromMarks, { type: "Strip", content: " ", start: 1, stop: 0 }] : fromMarks },
     },
     model: { merges, byte_fallback: true, fuse_unk: true, unk_token: unkTokenId === null ? null : tokens[unkTokenId] },
     mergeRanks: ranks,

@@ -24,9 +24,10 @@ const AddedTokenEntry = z.looseObject({
   normalized: z.boolean().optional(),
   special: z.boolean().optional(),
 });
+const TokenId = z.string().refine((id) => /^\d{1,9}$/.test(id) && Number(id) <= MAX_TOKEN_ID, `not a token id up to ${MAX_TOKEN_ID}`);
 const TokenizerConfig = SpecialTokensMap.extend({
   chat_template: z.union([z.string(), NamedTemplates]).nullish(),
-  added_tokens_decoder: z.record(z.string().regex(/^\d{1,9}$/), AddedTokenEntry).nullish(),
+  added_tokens_decoder: z.record(TokenId, AddedTokenEntry).nullish(),
 });
 type TokenizerConfig = z.infer<typeof TokenizerConfig>;
 
@@ -40,7 +41,7 @@ export async function readHuggingFace(folder: string): Promise<TokenizerDefiniti
   const chatTemplate = template ?? chosenTemplate(settings.chat_template);
   addConfiguredTokens(json, settings, Object.values(specialTokens));
   const hash = createHash("sha256");
-  [tokenizer, config, map, template].forEach((text, i) => hash.update(`${names[i]} ${text?.length ?? "none"}\n${text ?? ""}`));
+  for (const [i, text] of [tokenizer, config, map, template].entries()) hash.update(`${names[i]} ${text?.length ?? "none"}\n${text ?? ""}`);
   return { file, json, specialTokens, ...(chatTemplate !== undefined && { chatTemplate }), sha256: hash.digest("hex") };
 }
 
@@ -91,7 +92,7 @@ function chosenTemplate(template: TokenizerConfig["chat_template"]): string | un
 function addConfiguredTokens(json: TokenizerJson, config: TokenizerConfig, named: readonly string[]): void {
   const added = new Set(json.added_tokens.map(({ content }) => content));
   for (const [id, token] of Object.entries(config.added_tokens_decoder ?? {})) {
-    if (added.has(token.content) || Number(id) > MAX_TOKEN_ID) continue;
+    if (added.has(token.content)) continue;
     json.added_tokens.push({ ...token, id: Number(id) });
     added.add(token.content);
   }

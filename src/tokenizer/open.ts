@@ -41,6 +41,8 @@ function readGguf(path: string): TokenizerDefinition {
     throw tokenizerMissing(path, "neither a folder with tokenizer.json nor a .gguf file", "name the folder that holds the model");
   }
   const metadata = readGgufTokenizerMetadata(path);
-  if (metadata === undefined) throw tokenizerMissing(path, "the file carries no tokenizer (tokenizer.ggml.*)", "convert the model again with its tokenizer beside it");
+  if (metadata === undefined) {
+    throw tokenizerMissing(path, "the file carries no tokenizer (tokenizer.ggml.*)", "convert the model again with its tokenizer beside it");
+  }
   return definitionFromGguf(path, metadata);
 }

@@ -2,12 +2,11 @@ import type { TextStream, Tokenizer } from "./types.js";
 
 /** ids decoded again at each push; past it only a tail is kept */
 const WINDOW = 32;
-const TAIL = 8;
 /**
- * UTF-16 units a kept tail must decode to. Eight are at least four characters, hence at least four bytes: the tail then
- * holds every byte of an unfinished character (three at most), and text before it for decoders that strip the first space.
+ * Each id of the window writes at least one byte, so the tail holds all bytes of an unfinished character (three at
+ * most), and text before them, for decoders that strip the first space.
  */
-const TAIL_UNITS = 8;
+const TAIL = 8;
 
 /**
  * Decodes a growing window of ids and gives out what it adds. An unfinished character decodes to exactly one U+FFFD at
@@ -22,7 +21,7 @@ export function createTextStream(tokenizer: Tokenizer): TextStream {
 
   const push = (id: number): string => {
     const longer = tokenizer.decode([...ids, id]);
-    // An id that never writes anything must not fill the window. Asked twice: the first space may be stripped.
+    // An id that never writes anything stays out of the window. Asked twice, because the first space may be stripped.
     if (longer === text && tokenizer.decode([id, id]) === "") return "";
     ids.push(id);
     text = longer;
@@ -34,14 +33,9 @@ export function createTextStream(tokenizer: Tokenizer): TextStream {
   };
 
   const keepTail = (): void => {
-    for (let length = TAIL; length < ids.length; length *= 2) {
-      const tail = tokenizer.decode(ids.slice(-length));
-      if (tail.length < TAIL_UNITS) continue;
-      ids = ids.slice(-length);
-      text = tail;
-      shown = tail.length - unfinished(tail);
-      return;
-    }
+    ids = ids.slice(-TAIL);
+    text = tokenizer.decode(ids);
+    shown = text.length - unfinished(text);
   };
 
   const end = (): string => {

@@ -42,7 +42,7 @@ describe("a Hugging Face folder", () => {
   test.each(MODELS)("%s: every tensor as written", async (_name, model) => {
     const checkpoint = await openCheckpoint(writeTinyCheckpoint(fresh(), model));
     expect(checkpoint.spec).toEqual(tinySpec(model));
-    for (const [name, { values }] of tinyTensors(model)) expect(checkpoint.tensor(name, tinyTensors(model).get(name)?.shape ?? [])).toEqual(values);
+    for (const [name, { shape, values }] of tinyTensors(model)) expect(checkpoint.tensor(name, shape), name).toEqual(values);
     checkpoint.close();
   });
 
@@ -184,11 +184,15 @@ describe("what is no model", () => {
     ["an empty folder", (path) => mkdirSync(path, { recursive: true }), /no config\.json/],
     ["a text file", (path) => put(path, "hello"), /not a GGUF file/],
     ["an empty file", (path) => put(path, ""), /not a GGUF file/],
-    ["a config.json", (path) => put(path, "{}"), /without weights|not a GGUF file/],
   ])("%s", async (_name, make, text) => {
     const path = fresh();
     make(path);
     await expectFailure(() => openCheckpoint(path), "MODEL_NOT_RECOGNISED", text);
+  });
+
+  test("a config.json without its folder", async () => {
+    const directory = writeTinyCheckpoint(fresh(), {});
+    await expectFailure(() => openCheckpoint(join(directory, "config.json")), "MODEL_NOT_RECOGNISED", /a configuration without weights/);
   });
 
   test("a .gguf that is a Git LFS pointer", async () => {

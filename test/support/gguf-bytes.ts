@@ -43,24 +43,26 @@ function metadataBytes(value: Metadata): Buffer[] {
   return [u32(TYPE_IDS.array), u32(TYPE_IDS[of]), u64(value.values.length), ...value.values.map((v) => scalar(of, v))];
 }
 
-const WRITERS: Record<Exclude<MetadataType, "string">, (view: DataView, n: number) => number> = {
-  u8: (v, n) => (v.setUint8(0, n), 1),
-  i8: (v, n) => (v.setInt8(0, n), 1),
-  bool: (v, n) => (v.setUint8(0, n), 1),
-  u16: (v, n) => (v.setUint16(0, n, true), 2),
-  i16: (v, n) => (v.setInt16(0, n, true), 2),
-  u32: (v, n) => (v.setUint32(0, n, true), 4),
-  i32: (v, n) => (v.setInt32(0, n, true), 4),
-  f32: (v, n) => (v.setFloat32(0, n, true), 4),
-  u64: (v, n) => (v.setBigUint64(0, BigInt(n), true), 8),
-  i64: (v, n) => (v.setBigInt64(0, BigInt(n), true), 8),
-  f64: (v, n) => (v.setFloat64(0, n, true), 8),
+const WRITERS: Record<Exclude<MetadataType, "string">, { bytes: number; write: (view: DataView, n: number) => void }> = {
+  u8: { bytes: 1, write: (v, n) => v.setUint8(0, n) },
+  i8: { bytes: 1, write: (v, n) => v.setInt8(0, n) },
+  bool: { bytes: 1, write: (v, n) => v.setUint8(0, n) },
+  u16: { bytes: 2, write: (v, n) => v.setUint16(0, n, true) },
+  i16: { bytes: 2, write: (v, n) => v.setInt16(0, n, true) },
+  u32: { bytes: 4, write: (v, n) => v.setUint32(0, n, true) },
+  i32: { bytes: 4, write: (v, n) => v.setInt32(0, n, true) },
+  f32: { bytes: 4, write: (v, n) => v.setFloat32(0, n, true) },
+  u64: { bytes: 8, write: (v, n) => v.setBigUint64(0, BigInt(n), true) },
+  i64: { bytes: 8, write: (v, n) => v.setBigInt64(0, BigInt(n), true) },
+  f64: { bytes: 8, write: (v, n) => v.setFloat64(0, n, true) },
 };
 
 function scalar(type: MetadataType, value: number | string | boolean): Buffer {
   if (type === "string") return string(String(value));
-  const bytes = Buffer.alloc(8);
-  return bytes.subarray(0, WRITERS[type](new DataView(bytes.buffer, bytes.byteOffset, 8), Number(value)));
+  const { bytes, write } = WRITERS[type];
+  const out = Buffer.alloc(bytes);
+  write(new DataView(out.buffer, out.byteOffset, bytes), Number(value));
+  return out;
 }
 
 const u32 = (n: number): Buffer => scalar("u32", n);

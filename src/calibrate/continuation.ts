@@ -1,0 +1,104 @@
+/**
+ * What acceptance is measured on: prompts continued greedily by the target itself, since that is the text a draft has
+ * to guess when it serves. (A prompt's own next tokens are not: the target would not have written them.)
+ */
+import type { Progress } from "../core/progress.js";
+import { type DraftPolicy, decode, prefill } from "../decode/loop.js";
+import type { Clock, Engine } from "../runtime/engine.js";
+import { MAX_LOGIT_ROWS } from "../runtime/limits.js";
+import { targetChoices, uniformChoices } from "../schema/choice.js";
+import { softmaxRow } from "./overlap.js";
+
+export interface Continuation {
+  /** [n] */
+  prompt: readonly number[];
+  /** the target's own next tokens; the first follows the prompt */
+  ids: readonly number[];
+}
+
+/** Consecutive draft steps that one pass stands for: `count` tokens, the first of them ids[from]. */
+export interface RoundSpan {
+  from: number;
+  count: number;
+}
+
+/** Drafting in the continuation itself is int8 with d = 4: the output is the target's own, only sooner. */
+const SOONER = 4;
+
+/**
+ * Continues each prompt.
+ * @param tokens tokens wanted after the first; fewer where the target ends its answer
+ */
+export async function continuePrompts(
+  engine: Engine,
+  clock: Clock,
+  prompts: readonly (readonly number[])[],
+  tokens: number,
+  progress: Progress,
+): Promise<Continuation[]> {
+  const choices = uniformChoices(engine.spec.layers, "int8");
+  const policy: DraftPolicy = () => ({ choices, draftTokens: SOONER });
+  const continuations: Continuation[] = [];
+  for (const prompt of prompts) {
+    const options = { maxTokens: tokens + 1, endTokens: engine.spec.eosTokenIds, policy, clock, progress };
+    const { ids } = await decode(engine, prompt, options);
+    if (ids.length > 1) continuations.push({ prompt, ids });
+  }
+  return continuations;
+}
+
+/** The rounds of a continuation from its last to its first, each of `size` tokens but perhaps the last of the text. */
+export function spansBackwards(continuation: Continuation, size: number): RoundSpan[] {
+  const predictions = continuation.ids.length - 1;
+  const spans: RoundSpan[] = [];
+  for (let from = 0; from < predictions; from += size) spans.push({ from, count: Math.min(size, predictions - from) });
+  return spans.reverse();
+}
+
+/** Puts the target's keys and values of a prompt and its continuation into the cache. */
+export async function fillCache(engine: Engine, continuation: Continuation, progress: Progress): Promise<void> {
+  const { prompt, ids } = continuation;
+  await prefill(engine, [...prompt, ...ids.slice(0, -1)], targetChoices(engine.spec.layers), progress);
+}
+
+/**
+ * The target's distribution at every position of a continuation, and its hidden states before every block.
+ * The cache must hold the prompt; it holds the continuation afterwards.
+ */
+export interface TargetTrace {
+  /** [positions, vocabSize] */
+  probabilities: Float32Array;
+  /** [2L + 1] of [positions, hiddenSize]: entry b is the input of block b, the last one the output of the last block */
+  hidden: Float32Array[];
+}
+
+export async function traceTarget(engine: Engine, continuation: Continuation, progress: Progress): Promise<TargetTrace> {
+  const { layers, hiddenSize, vocabSize } = engine.spec;
+  const input = continuation.ids.slice(0, -1);
+  const trace: TargetTrace = {
+    probabilities: new Float32Array(input.length * vocabSize),
+    hidden: Array.from({ length: 2 * layers + 1 }, () => new Float32Array(input.length * hiddenSize)),
+  };
+  for (let from = 0; from < input.length; from += MAX_LOGIT_ROWS) {
+    const piece = input.slice(from, from + MAX_LOGIT_ROWS);
+    const position = continuation.prompt.length + from;
+    const whole = engine.run({ position, input: piece, choices: targetChoices(layers), logitRows: piece.length });
+    for (let row = 0; row < piece.length; row++) softmaxRow(whole.logits, row, vocabSize, trace.probabilities, from + row);
+    trace.hidden[2 * layers].set(whole.hidden, from * hiddenSize);
+    traceHidden(engine, trace, piece, position, from);
+    await progress.tick();
+  }
+  return trace;
+}
+
+/** One block at a time, each fed with what the one before it gave: as much work as one pass. */
+function traceHidden(engine: Engine, trace: TargetTrace, piece: readonly number[], position: number, from: number): void {
+  const { layers, hiddenSize } = engine.spec;
+  const skipped = uniformChoices(layers, "skip");
+  let hidden = engine.run({ position, input: piece, choices: skipped, logitRows: 0 }).hidden.slice();
+  for (let block = 0; block < 2 * layers; block++) {
+    trace.hidden[block].set(hidden, from * hiddenSize);
+    const choices = { blocks: skipped.blocks.with(block, "target"), head: skipped.head };
+    hidden = engine.run({ position, input: { hidden }, choices, logitRows: 0 }).hidden.slice();
+  }
+}

@@ -1,0 +1,84 @@
+/** The acceptance of whole drafts: quickly, to choose among them, and by real drafting, to report the one chosen. */
+import type { Progress } from "../core/progress.js";
+import { acceptanceOf } from "../decode/statistics.js";
+import { decode, type Round } from "../decode/loop.js";
+import type { Clock, Engine } from "../runtime/engine.js";
+import type { ChoiceSet } from "../schema/choice.js";
+import { type Continuation, fillCache, spansBackwards } from "./continuation.js";
+import { acceptedOf, probeRound } from "./probe.js";
+
+export interface MeasuredCurve {
+  /** positions behind the curve */
+  tokens: number;
+  /** [d+1] */
+  curve: number[];
+}
+
+type Trial = Pick<Round, "drafted" | "accepted">;
+
+/** Rounds that the pooled rate counts for at each position: few reach the far positions. */
+const POOLED_ROUNDS = 8;
+
+/**
+ * An acceptance curve of d positions whose conditional rates are drawn towards the pooled rate, each position by as much
+ * as POOLED_ROUNDS rounds would: with some dozens of rounds the raw curve's tail is noise.
+ */
+export function steadiedCurve(trials: readonly Trial[], d: number): number[] {
+  const pooled = acceptanceOf(trials).acceptance ?? 0;
+  const curve = [1];
+  for (let i = 1; i <= d; i++) {
+    const reached = trials.filter((trial) => trial.drafted >= i && trial.accepted >= i - 1);
+    const kept = reached.filter((trial) => trial.accepted >= i).length;
+    const rate = (kept + POOLED_ROUNDS * pooled) / (reached.length + POOLED_ROUNDS);
+    curve.push(Number((curve[i - 1] * rate).toPrecision(6)));
+  }
+  return curve;
+}
+
+/**
+ * Curves of several drafts over the same continuations, one pass a round (probe.ts).
+ * @param d tokens of a round, the length of the curves
+ */
+export async function measureDrafts(
+  engine: Engine,
+  continuations: readonly Continuation[],
+  drafts: readonly ChoiceSet[],
+  d: number,
+  progress: Progress,
+): Promise<MeasuredCurve[]> {
+  const trials: Trial[][] = drafts.map(() => []);
+  for (const [index, continuation] of continuations.entries()) {
+    await fillCache(engine, continuation, progress);
+    for (const span of spansBackwards(continuation, d)) {
+      for (const [i, choices] of drafts.entries()) {
+        const { hits } = probeRound(engine, continuation, span, { choices }, null);
+        trials[i].push({ drafted: span.count, accepted: acceptedOf(hits) });
+        await progress.tick();
+      }
+    }
+    await progress.tick({ stage: "measure", done: index + 1, total: continuations.length });
+  }
+  const tokens = continuations.reduce((sum, continuation) => sum + continuation.ids.length - 1, 0);
+  return trials.map((list) => ({ tokens, curve: steadiedCurve(list, d) }));
+}
+
+/** One draft by real drafting, d tokens a round, after prompts it was not chosen on. */
+export async function measureByDrafting(
+  engine: Engine,
+  clock: Clock,
+  prompts: readonly (readonly number[])[],
+  draft: { choices: ChoiceSet; draftTokens: number },
+  tokens: number,
+  progress: Progress,
+): Promise<MeasuredCurve> {
+  const rounds: Round[] = [];
+  let positions = 0;
+  for (const [index, prompt] of prompts.entries()) {
+    const options = { maxTokens: tokens, endTokens: engine.spec.eosTokenIds, policy: () => draft, clock, progress };
+    const decoded = await decode(engine, prompt, options);
+    rounds.push(...decoded.rounds);
+    positions += decoded.ids.length;
+    await progress.tick({ stage: "report", done: index + 1, total: prompts.length });
+  }
+  return { tokens: Math.max(1, positions), curve: steadiedCurve(rounds.filter((r) => r.drafted > 0), draft.draftTokens) };
+}

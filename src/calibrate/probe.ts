@@ -1,0 +1,73 @@
+/**
+ * Cheap acceptance (DESIGN.md): along an accepted prefix, d draft steps are one pass of d tokens through the draft over
+ * the target's cache, because token i attends the target's keys and values before the round and the draft's own since.
+ * Rounds are worked through from the end of the text to its beginning, so what a draft wrote never lies before a later
+ * round, and the cache need not be restored between drafts.
+ */
+import type { Engine } from "../runtime/engine.js";
+import { argmax } from "../runtime/engine.js";
+import type { ChoiceSet } from "../schema/choice.js";
+import type { Continuation, RoundSpan, TargetTrace } from "./continuation.js";
+import { overlap, softmaxRow } from "./overlap.js";
+
+/** One draft to be tried. */
+export interface Probe {
+  choices: ChoiceSet;
+}
+
+/** What one round of one draft showed. */
+export interface ProbeRound {
+  /** [count] whether each step's token is the target's */
+  hits: boolean[];
+  /** [count] overlap of the draft's and the target's distributions, 0 to 1; empty where it was not asked for */
+  overlaps: number[];
+}
+
+/** The first block whose choice is not the target's; 2L where only the head differs. */
+export function firstChange(choices: ChoiceSet): number {
+  const index = choices.blocks.findIndex((choice) => choice !== "target");
+  return index === -1 ? choices.blocks.length : index;
+}
+
+/** The same draft with the blocks that change nothing left out: they are replaced by the target's own states. */
+export function startingAt(choices: ChoiceSet, start: number): ChoiceSet {
+  return { head: choices.head, blocks: choices.blocks.map((choice, block) => (block < start ? "skip" : choice)) };
+}
+
+/**
+ * Runs one draft over one round. The cache must hold the target's states of everything before the round.
+ * @param trace the target's states; without it the draft runs from its first block and overlaps are not computed
+ */
+export function probeRound(
+  engine: Engine,
+  continuation: Continuation,
+  span: RoundSpan,
+  probe: Probe,
+  trace: TargetTrace | null,
+): ProbeRound {
+  const { hiddenSize, vocabSize } = engine.spec;
+  const { from, count } = span;
+  const start = trace === null ? 0 : firstChange(probe.choices);
+  const input =
+    start === 0 || trace === null
+      ? continuation.ids.slice(from, from + count)
+      : { hidden: trace.hidden[start].slice(from * hiddenSize, (from + count) * hiddenSize) };
+  const position = continuation.prompt.length + from;
+  const { logits } = engine.run({ position, input, choices: startingAt(probe.choices, start), logitRows: count });
+  const hits: boolean[] = [];
+  const overlaps: number[] = [];
+  const draft = new Float32Array(trace === null ? 0 : vocabSize);
+  for (let row = 0; row < count; row++) {
+    hits.push(argmax(logits, row, vocabSize) === continuation.ids[from + row + 1]);
+    if (trace === null) continue;
+    softmaxRow(logits, row, vocabSize, draft);
+    overlaps.push(overlap(trace.probabilities, from + row, draft));
+  }
+  return { hits, overlaps };
+}
+
+/** Accepted tokens of a round: the hits before the first miss. */
+export const acceptedOf = (hits: readonly boolean[]): number => {
+  const miss = hits.indexOf(false);
+  return miss === -1 ? hits.length : miss;
+};

@@ -1,0 +1,54 @@
+/**
+ * Signals and closed pipes, as something that work can notice: the first one asks it to stop, through Progress.tick,
+ * so that finally blocks run and no file stays half written. A later one kills at once.
+ */
+
+/** Exit codes as a shell reports them: 128 + the signal's number. */
+const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+const CLOSED_PIPE = 141; // 128 + SIGPIPE
+
+/** npm passes Ctrl-C on to a child that the terminal has told already: both are one press. */
+const SAME_PRESS_MS = 300;
+
+/** Work was asked to stop. Not a failure: nothing is explained, the exit code says which signal it was. */
+export class Interruption extends Error {
+  constructor(
+    readonly exitCode: number,
+    message: string,
+  ) {
+    super(message);
+    this.name = "Interruption";
+  }
+}
+
+export interface Interrupts {
+  /** set once something asked the work to stop */
+  readonly reason: Interruption | undefined;
+  /** gives the signals back to the system */
+  release(): void;
+}
+
+export function listenForInterrupts(): Interrupts {
+  let reason: Interruption | undefined;
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (reason?.exitCode === SIGNALS[signal as keyof typeof SIGNALS]) return;
+    reason = new Interruption(SIGNALS[signal as keyof typeof SIGNALS], "interrupted");
+    setTimeout(release, SAME_PRESS_MS).unref();
+  };
+  const onClosed = (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    reason ??= new Interruption(CLOSED_PIPE, "");
+  };
+  const release = () => {
+    for (const signal of Object.keys(SIGNALS)) process.removeListener(signal, onSignal);
+  };
+  for (const signal of Object.keys(SIGNALS)) process.on(signal, onSignal);
+  process.stdout.on("error", onClosed);
+  process.stderr.on("error", () => {}); // nobody is left to tell
+  return {
+    get reason() {
+      return reason;
+    },
+    release,
+  };
+}

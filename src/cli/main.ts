@@ -1,0 +1,56 @@
+/** Runs one command line. @returns the exit code */
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { EXIT } from "../core/errors.js";
+import { listenForInterrupts } from "./interruption.js";
+import { explainError } from "./report-error.js";
+import { addVerbs, type RunVerb } from "./verbs.js";
+
+/** two levels up from this file lies the package, in `src` as in `dist` */
+const packageVersion = (): string =>
+  (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version;
+
+const EXIT_CODES = `
+Exit codes: 0 done; 1 a verification or check failed; 2 wrong usage; 3 a model or document is unreadable or does not fit;
+4 the device or runtime failed. docs/errors.md explains every error.
+
+Examples:
+  draftplan run                                                   every stage on the embedded model
+  draftplan run model.gguf --out my-plan                          the same on your own
+  draftplan generate model.gguf --plan my-plan/plan.yaml --chat "Why is the sky blue?"`;
+
+export function buildProgram(run: RunVerb): Command {
+  const program = new Command("draftplan")
+    .description("Plans self-speculative decoding for this device, and proves the plan.")
+    .version(packageVersion())
+    .exitOverride()
+    .configureOutput({ outputError: () => {} }) // explainError says it
+    .addHelpText("after", EXIT_CODES);
+  addVerbs(program, run);
+  return program;
+}
+
+export async function main(argv: readonly string[]): Promise<number> {
+  const interrupts = listenForInterrupts();
+  let exitCode: number = EXIT.done;
+  const program = buildProgram(async (options, work) => {
+    const { createContext } = await import("./context.js");
+    const context = createContext(options, interrupts);
+    try {
+      if ((await work(context)) === false) exitCode = EXIT.failedCheck;
+    } finally {
+      context.close();
+    }
+  });
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return exitCode;
+  } catch (error) {
+    const verb = program.commands.find((command) => argv.includes(command.name()))?.name();
+    const { exitCode, message } = explainError(error, verb === undefined ? "draftplan" : `draftplan ${verb}`, argv.includes("--debug"));
+    process.stderr.write(message);
+    return exitCode;
+  } finally {
+    interrupts.release();
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * The verbs of the contract (DESIGN.md): names, flags, help. Each loads its command only when it runs, so that help
+ * is quick and nothing native is loaded for it.
+ */
+import { type Command, Option } from "commander";
+import type { CommandContext } from "../commands/context.js";
+import { commaList, integerFrom, numberFrom, type SharedOptions, withDeviceOptions, withOutputOptions } from "./options.js";
+
+/** Runs a verb's work; false means that a verification or check failed. */
+export type RunVerb = (options: SharedOptions, work: (context: CommandContext) => Promise<boolean | void>) => Promise<void>;
+
+const MODEL = "a Hugging Face folder, a .gguf file, or: embedded";
+const TO_FILE = "-o, --output <file>";
+
+const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+
+export function addVerbs(program: Command, run: RunVerb): void {
+  addRun(program, run);
+  addInspect(program, run);
+  addGenerate(program, run);
+  addEvaluate(program, run);
+  addProfile(program, run);
+  addCalibrate(program, run);
+  addSolve(program, run);
+  addVerify(program, run);
+  addCheck(program, run);
+  addReport(program, run);
+  addCache(program, run);
+}
+
+function addRun(program: Command, run: RunVerb): void {
+  withDeviceOptions(program.command("run"))
+    .description("all stages: profile, calibrate, solve, verify")
+    .argument("[model]", `${MODEL} (default: embedded)`)
+    .option("--out <dir>", "folder for all documents (default: profiles/ and plans/)")
+    .addHelpText("after", examples("draftplan run", "draftplan run model.gguf --out my-plan"))
+    .action(async (model: string | undefined, options: SharedOptions & { out?: string }) =>
+      run(options, async (context) => (await import("../commands/run.js")).runCommand(model, options, context)),
+    );
+}
+
+function addInspect(program: Command, run: RunVerb): void {
+  withOutputOptions(program.command("inspect"))
+    .description("what a model or a document is, and whether it is valid")
+    .argument("<model|document>", `${MODEL}, a config.json; or a document of draftplan's`)
+    .addHelpText("after", examples("draftplan inspect embedded", "draftplan inspect plans/plan.yaml --json"))
+    .action(async (path: string, options: SharedOptions) =>
+      run(options, async (context) => (await import("../commands/inspect.js")).inspectCommand(path, context)),
+    );
+}
+
+function addGenerate(program: Command, run: RunVerb): void {
+  const prompts = ["prompt", "chat", "promptIds"];
+  const prompt = (flags: string, description: string, name: string) =>
+    new Option(flags, description).conflicts(prompts.filter((other) => other !== name));
+  withDeviceOptions(program.command("generate"))
+    .description("continue a prompt greedily, with or without a plan; the output is the same")
+    .argument("<model>", MODEL)
+    .addOption(prompt("--prompt <text>", "text to continue", "prompt"))
+    .addOption(prompt("--chat <text>", "what a user says, put into the model's chat template", "chat"))
+    .addOption(prompt("--prompt-ids <file>", "a JSON array of token ids; no tokenizer is needed", "promptIds"))
+    .option("--plan <plan>", "draft as this plan says")
+    .option("--max-tokens <n>", "new tokens at most (default: 256, or what the context has room for)", integerFrom(1))
+    .option("--temperature <t>", "only 0, greedy, until sampling exists", numberFrom(0))
+    .option("--seed <n>", "for sampling, once it exists; greedy decoding uses no chance", integerFrom(0))
+    .addHelpText(
+      "after",
+      examples(
+        'draftplan generate embedded --prompt "My fellow citizens" --max-tokens 40',
+        'draftplan generate model.gguf --plan plans/plan.yaml --chat "Why is the sky blue?"',
+        "draftplan generate model.gguf --prompt-ids ids.json --json",
+      ),
+    )
+    .action(async (model: string, options: SharedOptions & import("../commands/generate.js").GenerateOptions) =>
+      run(options, async (context) => (await import("../commands/generate.js")).generateCommand(model, options, context)),
+    );
+}
+
+function addEvaluate(program: Command, run: RunVerb): void {
+  withDeviceOptions(program.command("evaluate"))
+    .description("how often a draft's next token is the target's, on a given text")
+    .argument("<model>", MODEL)
+    .addOption(new Option("--skip <blocks>", "a draft that leaves out these blocks, e.g. 5.attn,3.mlp").argParser(commaList).conflicts("plan"))
+    .option("--plan <plan>", "the drafts of this plan, each at its contexts")
+    .option("--ids <file>", 'a JSON array of token ids, or {"ids": [...], "first": k}: positions before k are context only')
+    .addHelpText("after", examples("draftplan evaluate embedded --skip 5.attn,3.mlp", "draftplan evaluate model.gguf --plan plans/plan.yaml --json"))
+    .action(async (model: string, options: SharedOptions & import("../commands/evaluate.js").EvaluateOptions) =>
+      run(options, async (context) => (await import("../commands/evaluate.js")).evaluateCommand(model, options, context)),
+    );
+}
+
+function addProfile(program: Command, run: RunVerb): void {
+  withDeviceOptions(program.command("profile"))
+    .description("measure what every block costs on this device, over context and query length")
+    .argument("<model|config.json>", `${MODEL}; a config.json alone will do`)
+    .option(TO_FILE, "where to write the profile; - prints it (default: into profiles/)")
+    .option("--context <tokens>", "contexts: 64..4096, or exactly 64,512,4096")
+    .option("--query <tokens>", "tokens in a pass: 1..17, or exactly 1,5,9")
+    .addHelpText("after", examples("draftplan profile embedded", "draftplan profile model.gguf --context 64..2048 -o profiles/mine.yaml"))
+    .action(async (model: string, options: SharedOptions & { output?: string; context?: string; query?: string }) =>
+      run(options, async (context) => (await import("../commands/profile.js")).profileCommand(model, options, context)),
+    );
+}
+
+function addCalibrate(program: Command, run: RunVerb): void {
+  withDeviceOptions(program.command("calibrate"))
+    .description("measure what leaving out or quantising each block costs in acceptance")
+    .argument("<model>", MODEL)
+    .option("--text <file...>", "text to calibrate on (default: a short one that travels with draftplan)")
+    .option("--profile <file>", "measure at the contexts of this profile")
+    .option(TO_FILE, "where to write the calibration; - prints it (default: into profiles/)")
+    .addHelpText("after", examples("draftplan calibrate embedded", "draftplan calibrate model.gguf --text mine.txt -o profiles/mine.calibration.yaml"))
+    .action(async (model: string, options: SharedOptions & { text?: string[]; output?: string; profile?: string }) =>
+      run(options, async (context) => (await import("../commands/calibrate.js")).calibrateCommand(model, options, context)),
+    );
+}
+
+interface SolveFlags extends SharedOptions {
+  profile: string;
+  calibration: string;
+  model?: string;
+  choices: string[];
+  method: string;
+  output?: string;
+}
+
+function addSolve(program: Command, run: RunVerb): void {
+  withDeviceOptions(program.command("solve"))
+    .description("derive the fastest plan from a profile and a calibration")
+    .requiredOption("--profile <file>", "what blocks cost in time")
+    .requiredOption("--calibration <file>", "what choices cost in acceptance")
+    .option("--model <model>", "measure the best candidates on this model, not only estimate them")
+    .option("--choices <list>", "what a draft may do with a block besides running it: skip,int8", commaList, ["skip", "int8"])
+    .option("--method <name>", "how blocks are chosen", "knapsack")
+    .option(TO_FILE, "where to write the plan; - prints it (default: into plans/)")
+    .addHelpText("after", examples("draftplan solve --profile profiles/profile.yaml --calibration profiles/calibration.yaml -o plans/plan.yaml"))
+    .action(async (options: SolveFlags) =>
+      run(options, async (context) => (await import("../commands/solve.js")).solveCommand(options, context)),
+    );
+}
+
+function addVerify(program: Command, run: RunVerb): void {
+  withDeviceOptions(program.command("verify"))
+    .description("prove a plan: the same output as the target's own, and how much faster")
+    .argument("<plan>", "the plan")
+    .requiredOption("--model <model>", MODEL)
+    .option("--prompts <file>", "prompts to run it on (default: a few that travel with draftplan)")
+    .option("--min-speedup <x>", "fail below this speedup", numberFrom(0))
+    .option(TO_FILE, "where to write the verification; - prints it (default: into plans/)")
+    .addHelpText("after", examples("draftplan verify plans/plan.yaml --model embedded", "draftplan verify plans/plan.yaml --model model.gguf --min-speedup 1.3"))
+    .action(async (plan: string, options: SharedOptions & { model: string; prompts?: string; minSpeedup?: number; output?: string }) =>
+      run(options, async (context) => (await import("../commands/verify.js")).verifyCommand(plan, options, context)),
+    );
+}
+
+function addCheck(program: Command, run: RunVerb): void {
+  withDeviceOptions(program.command("check"))
+    .description("guard plans in CI (not yet supported)")
+    .argument("<plan|dir...>", "plans, or folders of them")
+    .option("--baseline <file>", "compare with this verification")
+    .option("--measure", "measure again, on --model")
+    .option("--model <model>", MODEL)
+    .option("--tolerance <percent>", "what counts as no change, e.g. 5%")
+    .addHelpText("after", "\nUntil it exists:\n  draftplan inspect plans/plan.yaml\n  draftplan verify plans/plan.yaml --model MODEL --min-speedup 1.2")
+    .action(async (_plans: string[], options: SharedOptions) =>
+      run(options, async () => (await import("../commands/not-yet.js")).refuseCheck()),
+    );
+}
+
+function addReport(program: Command, run: RunVerb): void {
+  withOutputOptions(program.command("report"))
+    .description("one page from any documents (not yet supported)")
+    .argument("<document...>", "documents to show")
+    .requiredOption(TO_FILE, "the page to write, e.g. report.html")
+    .addHelpText("after", "\nUntil it exists:\n  draftplan inspect plans/plan.yaml")
+    .action(async (_documents: string[], options: SharedOptions) =>
+      run(options, async () => (await import("../commands/not-yet.js")).refuseReport()),
+    );
+}
+
+function addCache(program: Command, run: RunVerb): void {
+  withOutputOptions(program.command("cache"))
+    .description("the converted models kept on disk")
+    .option("--clear", "delete them all; they are made again when needed")
+    .addHelpText("after", examples("draftplan cache", "draftplan cache --clear"))
+    .action(async (options: SharedOptions & { clear?: true }) =>
+      run(options, async (context) => (await import("../commands/cache.js")).cacheCommand(options, context)),
+    );
+}

@@ -1,0 +1,101 @@
+/** The text that acceptance is measured on: read, tokenised, cut into prompts at each context. */
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { ContextPrompts } from "../calibrate/calibrate.js";
+import { makePrompts, type TextCodec } from "../calibrate/windows.js";
+import { DraftplanError } from "../core/errors.js";
+import type { ModelSpec } from "../model/spec.js";
+import { sha256 } from "../schema/document.js";
+import type { Tokenizer } from "../tokenizer/types.js";
+
+export interface CalibrationText {
+  choose: string;
+  report: string;
+  source: string;
+  sha256: string;
+}
+
+const BUNDLED = ["choose", "report"].map((part) =>
+  fileURLToPath(new URL(`../../assets/calibration/${part}.txt`, import.meta.url)),
+);
+
+/** Without files the bundled text; of each file given, the first half is for choosing and the second for reporting. */
+export function readCalibrationText(files: readonly string[] | undefined): CalibrationText {
+  if (files === undefined || files.length === 0) {
+    const [choose, report] = BUNDLED.map(readText);
+    return { choose, report, source: "bundled", sha256: sha256(choose + report) };
+  }
+  const texts = files.map(readText);
+  const halves = texts.map((text) => {
+    const middle = text.indexOf(" ", text.length >> 1);
+    return middle === -1 ? [text, text] : [text.slice(0, middle), text.slice(middle + 1)];
+  });
+  return {
+    choose: halves.map(([first]) => first).join("\n\n"),
+    report: halves.map(([, second]) => second).join("\n\n"),
+    source: files.map((file) => basename(file)).join(", ").slice(0, 400),
+    sha256: sha256(texts.join("\0")),
+  };
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new DraftplanError({
+      code: "FILE_NOT_FOUND",
+      at: file,
+      what: `the text could not be read (${cause instanceof Error ? cause.message : cause})`,
+      remedy: "Check the path.",
+      cause,
+    });
+  }
+}
+
+/** How much is measured: small models are cheap to ask more often. */
+export interface SampleSize {
+  chooseAt: (context: number) => number;
+  reportAt: (context: number) => number;
+  continuationTokens: number;
+}
+
+const SMALL_MODEL = 40e6;
+/** From this context on, filling the cache costs more than what is measured in it. */
+const LONG_CONTEXT = 512;
+
+export function sampleSize(spec: ModelSpec): SampleSize {
+  const parameters = spec.vocabSize * spec.hiddenSize + spec.layers * spec.hiddenSize * (4 * spec.hiddenSize + 3 * spec.intermediateSize);
+  const [choose, report, continuationTokens] = parameters < SMALL_MODEL ? [8, 8, 96] : [6, 6, 64];
+  const at = (count: number) => (context: number) => (context >= LONG_CONTEXT ? Math.ceil(count / 2) : count);
+  return { chooseAt: at(choose), reportAt: at(report), continuationTokens };
+}
+
+/** Two contexts, short and long, that stand for all: a kiloton of text, or a quarter of what the model was made for. */
+export function defaultContexts(spec: ModelSpec): number[] {
+  const long = Math.min(1024, Math.floor(spec.contextLimit / 4));
+  return long <= 128 ? [long] : [128, long];
+}
+
+export const textCodec = (tokenizer: Tokenizer): TextCodec => ({
+  encode: (text) => tokenizer.encode(text),
+  decode: (ids) => tokenizer.decode(ids),
+  chat: tokenizer.hasChatTemplate
+    ? (content) => tokenizer.encodeRendered(tokenizer.renderChat([{ role: "user", content }], { addGenerationPrompt: true }))
+    : null,
+});
+
+/** @throws TEXT_TOO_SHORT where a part of the text does not fill one window */
+export function contextPrompts(text: CalibrationText, codec: TextCodec, contexts: readonly number[], size: SampleSize): ContextPrompts[] {
+  return contexts.map((atContext) => {
+    const choose = makePrompts(text.choose, codec, atContext, size.chooseAt(atContext));
+    const report = makePrompts(text.report, codec, atContext, size.reportAt(atContext));
+    if (choose.length > 0 && report.length > 0) return { atContext, choose, report };
+    throw new DraftplanError({
+      code: "TEXT_TOO_SHORT",
+      at: text.source,
+      what: `half of the text does not fill one window of ${atContext} tokens`,
+      remedy: "Give more text with --text FILE..., or shorter contexts with --context.",
+    });
+  });
+}

@@ -1,0 +1,55 @@
+/**
+ * draftplan as a library. Nothing native is loaded by importing it; `openOrtEngine` and `loadModel` load ONNX Runtime
+ * when they are called, and the solver never does.
+ */
+export { type Evaluation, evaluateDraft } from "./calibrate/evaluate.js";
+export { DraftplanError, ERROR_CODES, type ErrorCode, type ErrorDetail, EXIT } from "./core/errors.js";
+export { type Progress, silentProgress } from "./core/progress.js";
+export { decode, type Decoded, type DecodeOptions, type DraftPolicy, type Round } from "./decode/loop.js";
+export { planPolicy, requireSameModel } from "./decode/policy.js";
+export { acceptanceCurve, acceptanceOf, type AcceptanceStatistics } from "./decode/statistics.js";
+export { cacheFolder, clearCache, listCache } from "./model/cache.js";
+export { convertModel, type ConvertedModel } from "./model/convert.js";
+export { openCheckpoint, openConfigOnly } from "./model/open.js";
+export { ARCHITECTURES, type Architecture, type Checkpoint, type ModelSpec } from "./model/spec.js";
+export { defaultThreads, describeDevice, systemClock } from "./runtime/device.js";
+export { argmax, type Clock, type Engine, type Pass, type PassResult, type RuntimeOptions } from "./runtime/engine.js";
+export { type LoadedModel, loadModel, modelRef } from "./runtime/load.js";
+export { openOrtEngine } from "./runtime/ort-engine.js";
+export type { Calibration } from "./schema/calibration.js";
+export {
+  type BlockKind,
+  blockIndex,
+  blockName,
+  type Choice,
+  CHOICES,
+  type ChoiceSet,
+  compactDraft,
+  type Draft,
+  expandDraft,
+  type Kernel,
+  KERNELS,
+  parseBlock,
+  targetChoices,
+  uniformChoices,
+} from "./schema/choice.js";
+export type { Device, InputRef, ModelRef } from "./schema/common.js";
+export {
+  type AnyDocument,
+  type DocumentOf,
+  type Kind,
+  KINDS,
+  type Loaded,
+  parseDocument,
+  readDocument,
+  readDocumentOf,
+  stringifyDocument,
+  writeDocument,
+} from "./schema/document.js";
+export type { Plan, Segment } from "./schema/plan.js";
+export type { Profile } from "./schema/profile.js";
+export type { Verification } from "./schema/verification.js";
+export { type Group, type MultipleChoiceSolution, type ParetoPoint, paretoFrontier, solveMultipleChoice } from "./solve/index.js";
+export { openTokenizer } from "./tokenizer/open.js";
+export { createTextStream } from "./tokenizer/stream.js";
+export type { ChatMessage, TextStream, Tokenizer } from "./tokenizer/types.js";

@@ -1,0 +1,101 @@
+/** From the times of whole passes at one (n, q) to what every part of a pass costs there. */
+import { median } from "simple-statistics";
+import { BLOCK_KINDS, type BlockKind, KERNEL_NAMES, type Kernel, blockKind, blockLayer } from "../schema/choice.js";
+import { type Row, fitMixedModel, rowSum } from "./regression.js";
+import type { Observation } from "./sweep.js";
+
+/** Costs of one point; `perLayer` [L], already pooled value plus deviation. */
+export interface PointCosts {
+  fixedUs: number;
+  headUs: Partial<Record<Kernel, number>>;
+  perLayer: Record<BlockKind, Partial<Record<Kernel, number[]>>>;
+}
+
+/** Where each coefficient stands: fixed, heads, pooled blocks, then the deviations of single blocks. */
+class Columns {
+  readonly pooled: number;
+  readonly groups: number[] = [];
+  constructor(
+    readonly kernels: readonly Kernel[],
+    readonly layers: number,
+  ) {
+    this.pooled = 1 + 3 * kernels.length;
+    for (let group = 0; group < 2 * kernels.length; group++) this.groups.push(...new Array<number>(layers).fill(group));
+  }
+  head(kernel: Kernel): number {
+    return 1 + this.kernels.indexOf(kernel);
+  }
+  private group(kind: BlockKind, kernel: Kernel): number {
+    return BLOCK_KINDS.indexOf(kind) * this.kernels.length + this.kernels.indexOf(kernel);
+  }
+  kind(kind: BlockKind, kernel: Kernel): number {
+    return 1 + this.kernels.length + this.group(kind, kernel);
+  }
+  layer(kind: BlockKind, kernel: Kernel, layer: number): number {
+    return this.pooled + this.group(kind, kernel) * this.layers + layer;
+  }
+  of({ choices, head }: Pick<Observation, "choices" | "head">): number[] {
+    const columns = head ? [0, this.head(choices.head)] : [0];
+    choices.blocks.forEach((choice, index) => {
+      if (choice === "skip") return; // costs nothing: the untaken `If` is in the fixed part
+      const kind = blockKind(index);
+      columns.push(this.kind(kind, choice), this.layer(kind, choice, blockLayer(index)));
+    });
+    return columns;
+  }
+}
+
+const isTarget = ({ choices, head }: Observation): boolean =>
+  head && choices.head === "target" && choices.blocks.every((choice) => choice === "target");
+
+export const targetTimes = (observations: readonly Observation[]): number[] =>
+  observations.filter(isTarget).map(({ us }) => us);
+
+/**
+ * Parts of the passes at one point. The sum over the target's parts is held at the median of the whole target's passes:
+ * that sum is what a verification or a plain step is predicted to cost.
+ */
+export function fitPoint(observations: readonly Observation[], layers: number): PointCosts {
+  const kernels = KERNEL_NAMES.filter((kernel) =>
+    observations.some(({ choices }) => choices.head === kernel || choices.blocks.includes(kernel)),
+  );
+  const columns = new Columns(kernels, layers);
+  const rows: Row[] = observations.map((o) => ({ columns: columns.of(o), y: o.us }));
+  const whole = observations.find(isTarget);
+  const constraints = whole === undefined ? [] : [{ columns: columns.of(whole), y: median(targetTimes(observations)) }];
+  const cost = fitMixedModel({ rows, fixed: columns.pooled, groups: columns.groups, constraints });
+  return {
+    fixedUs: cost[0],
+    headUs: Object.fromEntries(kernels.map((kernel) => [kernel, cost[columns.head(kernel)]])),
+    perLayer: Object.fromEntries(
+      BLOCK_KINDS.map((kind) => [
+        kind,
+        Object.fromEntries(kernels.map((kernel) => [kernel, layerCosts(columns, cost, kind, kernel)])),
+      ]),
+    ) as PointCosts["perLayer"],
+  };
+}
+
+/** Pooled value plus deviation; what would fall below zero is zero, and the others give way so that the sum stays. */
+function layerCosts(columns: Columns, cost: Float64Array, kind: BlockKind, kernel: Kernel): number[] {
+  const raw = Array.from({ length: columns.layers }, (_, layer) =>
+    rowSum([columns.kind(kind, kernel), columns.layer(kind, kernel, layer)], cost),
+  );
+  const sum = raw.reduce((total, us) => total + us, 0);
+  const kept = raw.map((us) => Math.max(0, us));
+  const total = kept.reduce((a, b) => a + b, 0);
+  return total > 0 && sum > 0 ? kept.map((us) => (us * sum) / total) : kept.map(() => 0);
+}
+
+/** Predicted time of a pass with these choices. */
+export function passUs(costs: PointCosts, { choices, head }: Pick<Observation, "choices" | "head">): number {
+  let us = costs.fixedUs + (head ? (costs.headUs[choices.head] ?? 0) : 0);
+  choices.blocks.forEach((choice, index) => {
+    if (choice !== "skip") us += costs.perLayer[blockKind(index)][choice]?.[blockLayer(index)] ?? 0;
+  });
+  return us;
+}
+
+/** median |sum of parts - measured| in percent of the measured */
+export const residualPercent = (costs: PointCosts, observations: readonly Observation[]): number =>
+  median(observations.map((o) => (100 * Math.abs(passUs(costs, o) - o.us)) / o.us));

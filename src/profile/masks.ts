@@ -1,0 +1,90 @@
+/**
+ * Which choices a measured pass makes. A design for a regression: random masks so that every block's cost can be told
+ * from every other's, and anchors (everything at one choice) where it matters most that the sum is right.
+ */
+import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
+import { uniformInt } from "pure-rand/distribution/uniformInt";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import {
+  BLOCK_KINDS,
+  CHOICES,
+  type Choice,
+  type ChoiceSet,
+  KERNEL_NAMES,
+  QUANTISED_KERNELS,
+  blockKind,
+  targetChoices,
+  uniformChoices,
+} from "../schema/choice.js";
+
+export interface Random {
+  /** [0, 1) */
+  float(): number;
+  /** 0 to count - 1 */
+  index(count: number): number;
+  shuffle<T>(items: readonly T[]): T[];
+}
+
+export function seededRandom(seed: number): Random {
+  const generator = xoroshiro128plus(seed);
+  const index = (count: number) => uniformInt(generator, 0, count - 1);
+  return {
+    float: () => uniformFloat64(generator),
+    index,
+    shuffle: (items) => {
+      const out = [...items];
+      for (let i = out.length - 1; i > 0; i--) {
+        const j = index(i + 1);
+        [out[i], out[j]] = [out[j], out[i]];
+      }
+      return out;
+    },
+  };
+}
+
+/** A pass to be measured. Without the head no logits are asked for: only so can its cost be told from the fixed one. */
+export interface Mask {
+  choices: ChoiceSet;
+  head: boolean;
+}
+
+/** Passes without a head: enough to fix its cost, few enough that most look like a draft step. */
+const HEADLESS = 0.25;
+
+/**
+ * Shares of the choices, uniform over all mixtures (Dirichlet with all parameters 1). Drawn anew for each mask and kind of
+ * block: with one fixed mixture the number of blocks of a choice would hardly vary, and its pooled cost would hang on noise.
+ */
+function mixture(random: Random, choices: readonly Choice[]): () => Choice {
+  const weights = choices.map(() => -Math.log(1 - random.float()));
+  const total = weights.reduce((sum, w) => sum + w, 0);
+  return () => {
+    let rest = random.float() * total;
+    for (let i = 0; i < choices.length - 1; i++) {
+      rest -= weights[i];
+      if (rest < 0) return choices[i];
+    }
+    return choices[choices.length - 1];
+  };
+}
+
+function randomMask(random: Random, layers: number, choices: readonly Choice[]): Mask {
+  const draw = Object.fromEntries(BLOCK_KINDS.map((kind) => [kind, mixture(random, choices)]));
+  const blocks = Array.from({ length: 2 * layers }, (_, index) => draw[blockKind(index)]());
+  const kernels = KERNEL_NAMES.filter((kernel) => choices.includes(kernel));
+  return { choices: { blocks, head: kernels[random.index(kernels.length)] }, head: random.float() >= HEADLESS };
+}
+
+/** A draft step: every kernel, and skip. */
+export const draftMask = (random: Random, layers: number): Mask => randomMask(random, layers, CHOICES);
+
+/** At q > 1 only the target runs; some of its blocks are left out so that attention can be told from the MLP. */
+export const verifyMask = (random: Random, layers: number): Mask => randomMask(random, layers, ["target", "skip"]);
+
+export const targetMask = (layers: number): Mask => ({ choices: targetChoices(layers), head: true });
+
+/** The other corners: everything at one quantised kernel, and nothing but the fixed part. */
+export const cornerMasks = (layers: number): Mask[] => [
+  ...QUANTISED_KERNELS.map((kernel) => ({ choices: uniformChoices(layers, kernel), head: true })),
+  { choices: uniformChoices(layers, "skip"), head: false },
+];

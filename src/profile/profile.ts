@@ -1,0 +1,107 @@
+/**
+ * The stage: a running model in, the latency surface t(n, q) of its parts out.
+ *
+ * No block is timed by itself. Whole passes with different choices are timed over the grid (sweep.ts), and what each part
+ * costs is what explains those times best (fit.ts, regression.ts).
+ */
+import { median, min, quantile } from "simple-statistics";
+import { type Progress, silentProgress } from "../core/progress.js";
+import type { Clock, Engine } from "../runtime/engine.js";
+import type { Profile, ProfilePoint } from "../schema/profile.js";
+import { fillCache } from "./fill.js";
+import { type PointCosts, fitPoint, residualPercent, targetTimes } from "./fit.js";
+import type { Grid } from "./grid.js";
+import { measureLoop } from "./loop-overhead.js";
+import { seededRandom } from "./masks.js";
+import { attentionLines, riseWithContext } from "./smooth.js";
+import { type Observation, type Sweep, sweep } from "./sweep.js";
+
+export interface ProfileOptions extends Grid {
+  engine: Engine;
+  clock: Clock;
+  seed?: number;
+  /** bounds the sweep; the filling of the cache (seconds) comes on top */
+  budgetSeconds?: number;
+  /** measured however long it takes */
+  minRounds?: number;
+  /** enough even where there is time for more */
+  maxRounds?: number;
+  progress?: Progress;
+}
+
+/** What the stage knows of a profile; model, device and kernels are its caller's. */
+export type Measured = Pick<Profile, "grid" | "points" | "loop" | "attention_line" | "sampling">;
+
+export const DEFAULTS = { seed: 1, budgetSeconds: 60, minRounds: 5, maxRounds: 40 } as const;
+
+export async function profileModel(options: ProfileOptions): Promise<Measured> {
+  const { engine, clock, contexts, queries, seed = DEFAULTS.seed, progress = silentProgress } = options;
+  const random = seededRandom(seed);
+  const ids = Array.from({ length: 64 }, () => random.index(engine.spec.vocabSize));
+  await fillCache(engine, contexts[contexts.length - 1] + queries[queries.length - 1], ids, progress);
+  const swept = await sweep({
+    ...{ engine, clock, contexts, queries, seed, progress },
+    minRounds: options.minRounds ?? DEFAULTS.minRounds,
+    maxRounds: options.maxRounds ?? DEFAULTS.maxRounds,
+    budgetUs: 1e6 * (options.budgetSeconds ?? DEFAULTS.budgetSeconds),
+  });
+  const loop = await measureLoop(engine, clock, ids, progress);
+  return {
+    ...(await surface({ contexts, queries }, swept, engine.spec.layers, progress)),
+    loop: { round_us: digits(loop.roundUs), step_us: digits(loop.stepUs) },
+    sampling: { rounds: swept.rounds, seed, ...steadiness({ contexts, queries }, swept.observations) },
+  };
+}
+
+/** Fits every point of the grid, then smooths over n. */
+async function surface({ contexts, queries }: Grid, { observations }: Sweep, layers: number, progress: Progress) {
+  const points: ProfilePoint[] = [];
+  let steps: PointCosts[] = [];
+  for (const query of queries) {
+    const seen = contexts.map((context) => observations.filter((o) => o.context === context && o.query === query));
+    const fitted: PointCosts[] = [];
+    for (const here of seen) {
+      fitted.push(fitPoint(here, layers));
+      await progress.tick({ stage: "fit", done: points.length + fitted.length, total: contexts.length * queries.length });
+    }
+    const costs = riseWithContext(fitted);
+    if (query === 1) steps = costs;
+    costs.forEach((cost, i) => points.push(toPoint(contexts[i], query, cost, seen[i])));
+  }
+  points.sort((a, b) => a.context_tokens - b.context_tokens || a.query_tokens - b.query_tokens);
+  return {
+    grid: { context_tokens: [...contexts], query_tokens: [...queries] },
+    points,
+    attention_line: attentionLines(contexts, steps),
+  };
+}
+
+/** A hundredth of a µs is far below anything measured. */
+const digits = (us: number): number => Math.round(us * 100) / 100;
+const record = <T, U>(values: Partial<Record<string, T>>, to: (value: T) => U) =>
+  Object.fromEntries(Object.entries(values).map(([key, value]) => [key, to(value as T)]));
+
+function toPoint(context: number, query: number, costs: PointCosts, seen: readonly Observation[]): ProfilePoint {
+  return {
+    context_tokens: context,
+    query_tokens: query,
+    fixed_us: digits(costs.fixedUs),
+    head_us: record(costs.headUs, digits),
+    attn_us: record(costs.perLayer.attn, (layers) => layers.map(digits)),
+    mlp_us: record(costs.perLayer.mlp, (layers) => layers.map(digits)),
+    whole_target_us: digits(median(targetTimes(seen))),
+    residual_percent: digits(residualPercent(costs, seen)),
+    passes: seen.reduce((sum, { passes }) => sum + passes, 0),
+  };
+}
+
+/** How quiet the machine was, judged by the whole target's passes. */
+function steadiness({ contexts, queries }: Grid, observations: readonly Observation[]) {
+  const cells = contexts.flatMap((n) =>
+    queries.map((q) => targetTimes(observations.filter((o) => o.context === n && o.query === q))),
+  );
+  return {
+    spread_percent: digits(median(cells.map((us) => (100 * (quantile(us, 0.9) - quantile(us, 0.1))) / median(us)))),
+    contention_percent: digits(median(cells.map((us) => (100 * (median(us) - min(us))) / min(us)))),
+  };
+}

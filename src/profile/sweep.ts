@@ -1,0 +1,138 @@
+/**
+ * The measuring itself: whole passes over the grid, in the order in which decoding runs them.
+ *
+ * A visit to one context repeats what a decoding round does: a burst of draft steps of one mask, then a verification
+ * by the whole target. So a draft's first step finds the caches as a verification left them and the later ones as a
+ * draft left them. This matters where the weights are about as large as the last-level cache; timing a mask by itself
+ * finds its weights warm, timing each step among others finds them always cold, and neither is what decoding pays.
+ */
+import { median } from "simple-statistics";
+import { type Progress, silentProgress } from "../core/progress.js";
+import { type Clock, type Engine, argmax } from "../runtime/engine.js";
+import type { Grid } from "./grid.js";
+import { type Mask, type Random, cornerMasks, draftMask, seededRandom, targetMask, verifyMask } from "./masks.js";
+
+export interface Observation extends Mask {
+  context: number;
+  query: number;
+  us: number;
+  /** passes that were timed for it */
+  passes: number;
+  /** number of the visit to a context it belongs to */
+  visit: number;
+}
+
+export interface Sweep {
+  observations: Observation[];
+  rounds: number;
+}
+
+export interface SweepOptions extends Grid {
+  engine: Engine;
+  clock: Clock;
+  seed: number;
+  minRounds: number;
+  maxRounds: number;
+  budgetUs: number;
+  progress?: Progress;
+}
+
+/** Draft steps of one mask in a row. */
+const BURST = 3;
+/** Steps of a round that a burst stands for: its first step is counted once in so many. */
+const NOMINAL_DRAFT_TOKENS = 4;
+/** Bursts a visit has at least, when few query lengths are asked for. */
+const MIN_BURSTS = 4;
+
+interface Bench {
+  engine: Engine;
+  clock: Clock;
+  random: Random;
+  ids: number[];
+}
+
+/** One pass and, as in decoding, the choice of a token from every row of its logits. */
+function timePass({ engine, clock, ids }: Bench, mask: Mask, context: number, query: number): number {
+  const input = ids.slice(0, query);
+  const rows = mask.head ? query : 0;
+  const from = clock.nowUs();
+  const { logits } = engine.run({ position: context, input, choices: mask.choices, logitRows: rows });
+  for (let row = 0; row < rows; row++) argmax(logits, row, engine.spec.vocabSize);
+  return clock.nowUs() - from;
+}
+
+/**
+ * One step of a round of NOMINAL_DRAFT_TOKENS: the first as it was, the others as the median of those that followed it.
+ * Every step runs at the same position, as n in the profile is exact.
+ */
+function timeBurst(bench: Bench, mask: Mask, context: number, plain: boolean): number {
+  const times = Array.from({ length: BURST }, () => timePass(bench, mask, context, 1));
+  const following = median(times.slice(1));
+  return plain ? following : (times[0] + (NOMINAL_DRAFT_TOKENS - 1) * following) / NOMINAL_DRAFT_TOKENS;
+}
+
+/** All measurements of one context in one round. */
+async function visit(bench: Bench, context: number, queries: number[], round: number, tick: () => Promise<void>): Promise<Observation[]> {
+  const { layers } = bench.engine.spec;
+  const target = targetMask(layers);
+  const corners = cornerMasks(layers);
+  const lengths = bench.random.shuffle(queries.filter((q) => q > 1));
+  const bursts = Math.max(lengths.length, MIN_BURSTS);
+  const masks = bench.random.shuffle([
+    target,
+    corners[round % corners.length],
+    ...Array.from({ length: bursts - 2 }, () => draftMask(bench.random, layers)),
+  ]);
+  const seen: Observation[] = [];
+  const note = (mask: Mask, query: number, us: number, passes: number) => seen.push({ ...mask, context, query, us, passes, visit: 0 });
+  timePass(bench, target, context, 1); // brings this context's keys and values near; not counted
+  for (let i = 0; i < bursts; i++) {
+    await tick(); // where decoding has it: before a round
+    note(masks[i], 1, timeBurst(bench, masks[i], context, masks[i] === target), BURST);
+    if (lengths.length === 0) {
+      timePass(bench, target, context, 1);
+      continue;
+    }
+    const query = lengths[i % lengths.length];
+    note(target, query, timePass(bench, target, context, query), 1);
+    const part = verifyMask(bench.random, layers);
+    note(part, query, timePass(bench, part, context, query), 1);
+  }
+  return seen;
+}
+
+/**
+ * Rounds over the whole grid in random order (A B C, B C A, …), the first not counted, until the budget is spent.
+ * Warns with PROFILE_BUDGET where the least number of rounds takes longer than that.
+ */
+export async function sweep(options: SweepOptions): Promise<Sweep> {
+  const { engine, clock, contexts, queries, minRounds, maxRounds, budgetUs, progress = silentProgress } = options;
+  const random = seededRandom(options.seed);
+  const ids = Array.from({ length: queries[queries.length - 1] }, () => random.index(engine.spec.vocabSize));
+  const bench = { engine, clock, random, ids };
+  const observations: Observation[] = [];
+  const start = clock.nowUs();
+  let visits = 0;
+  let rounds = -1; // the warm-up comes before the first
+  const share = () => {
+    const spent = (clock.nowUs() - start) / budgetUs;
+    return Math.min(1, Math.max(rounds / maxRounds, Math.min(spent, rounds / minRounds)));
+  };
+  const tick = () => progress.tick({ stage: "profile", done: Math.floor(100 * Math.max(0, share())), total: 100 });
+  for (let roundUs = 0; rounds < maxRounds; rounds++) {
+    const from = clock.nowUs();
+    if (rounds >= minRounds && from - start + roundUs > budgetUs) break;
+    for (const context of random.shuffle(contexts)) {
+      const seen = await visit(bench, context, queries, Math.max(0, rounds), tick);
+      if (rounds >= 0) observations.push(...seen.map((observation) => ({ ...observation, visit: visits })));
+      visits += 1;
+    }
+    roundUs = clock.nowUs() - from;
+  }
+  const seconds = (clock.nowUs() - start) / 1e6;
+  if (seconds > 1.1 * (budgetUs / 1e6) && rounds === minRounds) {
+    const advice = `the profile is rougher than it could be; give it more time or a smaller grid (--context, --query)`;
+    progress.warn("PROFILE_BUDGET", `${minRounds} rounds took ${seconds.toFixed(0)} s of ${(budgetUs / 1e6).toFixed(0)} s: ${advice}`);
+  }
+  return { observations, rounds };
+}

@@ -1,0 +1,162 @@
+/**
+ * Profile and calibration joined into what the solver works on: blocks with costs at a context and losses there.
+ * Pure: the same two documents give the same problem.
+ */
+import { DraftplanError } from "../core/errors.js";
+import type { Calibration, CalibrationContext } from "../schema/calibration.js";
+import {
+  type Choice,
+  type ChoiceSet,
+  type Kernel,
+  blockKind,
+  blockLayer,
+  blockName,
+  choiceKey,
+  expandDraft,
+} from "../schema/choice.js";
+import type { Profile } from "../schema/profile.js";
+import type { Group } from "./group.js";
+import { type LatencyModel, openLatency } from "./latency.js";
+
+export interface SolveInput {
+  profile: Profile;
+  calibration: Calibration;
+  /** what the draft may do with a block besides running it as the target does */
+  choices: readonly Exclude<Choice, "target">[];
+}
+
+/** A draft whose acceptance was measured at one context. */
+export interface MeasuredSet {
+  set: ChoiceSet;
+  key: string;
+  part: "choose" | "report";
+  /** [d+1] */
+  curve: readonly number[];
+}
+
+/** One calibrated context and the contexts it stands for. */
+export interface ContextData {
+  losses: CalibrationContext;
+  measured: MeasuredSet[];
+  /** contexts [from, to) that this one is nearest to, on a logarithmic scale */
+  from: number;
+  to: number;
+}
+
+export interface Problem {
+  layers: number;
+  choices: readonly Exclude<Choice, "target">[];
+  latency: LatencyModel;
+  /** profiled contexts, rising */
+  gridContexts: number[];
+  contexts: ContextData[];
+}
+
+/** @throws DOCUMENT_MISMATCH where the documents do not belong together, CHOICE_UNAVAILABLE where one lacks a choice */
+export function openProblem({ profile, calibration, choices }: SolveInput): Problem {
+  requireJoinable(profile, calibration);
+  requireChoices(profile, calibration, choices);
+  const layers = profile.model.layers;
+  const allowed = new Set<Choice>(["target", ...choices]);
+  const usable = ({ blocks, head }: ChoiceSet) => allowed.has(head) && blocks.every((choice) => allowed.has(choice));
+  const contexts = calibration.contexts.map((losses, i): ContextData => {
+    const before = calibration.contexts[i - 1]?.at_context;
+    const after = calibration.contexts[i + 1]?.at_context;
+    const measured = calibration.measured
+      .filter((record) => record.at_context === losses.at_context)
+      .map((record, j) => {
+        const set = expandDraft(record.draft, layers, `calibration: measured[${j}].draft`);
+        return { set, key: choiceKey(set), part: record.part, curve: record.curve };
+      })
+      .filter(({ set }) => usable(set));
+    return {
+      losses,
+      measured,
+      from: before === undefined ? 0 : middle(before, losses.at_context),
+      to: after === undefined ? Number.POSITIVE_INFINITY : middle(losses.at_context, after),
+    };
+  });
+  return { layers, choices, latency: openLatency(profile), gridContexts: [...profile.grid.context_tokens], contexts };
+}
+
+/** Geometric middle of two contexts: latencies and losses change with their ratio. */
+export const middle = (a: number, b: number): number => Math.round(Math.sqrt(Math.max(1, a) * b));
+
+export function contextFor(problem: Problem, n: number): ContextData {
+  return problem.contexts.find((context) => n < context.to) ?? problem.contexts[problem.contexts.length - 1];
+}
+
+const lossOf = (context: CalibrationContext, index: number, choice: Choice): number =>
+  choice === "target" ? 0 : (context[blockKind(index)][choice]?.[blockLayer(index)].loss as number);
+
+const headLoss = (context: CalibrationContext, kernel: Kernel): number =>
+  kernel === "target" ? 0 : (context.head[kernel]?.loss as number);
+
+/** Σ ℓ over blocks and head: the surrogate of −ln α. */
+export function surrogateLoss(context: CalibrationContext, set: ChoiceSet): number {
+  const blocks = set.blocks.reduce((sum, choice, index) => sum + lossOf(context, index, choice), 0);
+  return blocks + headLoss(context, set.head);
+}
+
+/** The multiple-choice knapsack at context n: a group a block, and one for the head. */
+export function groupsAt(problem: Problem, n: number): Group[] {
+  const { losses } = contextFor(problem, n);
+  const { latency, layers } = problem;
+  const blocks = Array.from({ length: 2 * layers }, (_, index) => ({
+    id: blockName(index),
+    choices: (["target", ...problem.choices] as Choice[]).map((choice) => ({
+      id: choice as string,
+      costUs: choice === "skip" ? 0 : latency.blockUs(index, choice, n, 1),
+      loss: lossOf(losses, index, choice),
+    })),
+  }));
+  const kernels: Kernel[] = ["target", ...problem.choices.filter((choice) => choice !== "skip")];
+  const head = {
+    id: "head",
+    choices: kernels.map((kernel) => ({
+      id: kernel as string,
+      costUs: latency.headUs(kernel, n, 1),
+      loss: headLoss(losses, kernel),
+    })),
+  };
+  return [...blocks, head];
+}
+
+export function toChoiceSet(chosen: readonly string[]): ChoiceSet {
+  return { blocks: chosen.slice(0, -1) as Choice[], head: chosen[chosen.length - 1] as Kernel };
+}
+
+function requireJoinable(profile: Profile, calibration: Calibration): void {
+  const problem = (what: string, remedy: string) =>
+    new DraftplanError({ code: "DOCUMENT_MISMATCH", at: "profile and calibration", what, remedy });
+  if (profile.model.architecture_sha256 !== calibration.model.architecture_sha256) {
+    throw problem(
+      `the profile is of ${profile.model.name}, the calibration of ${calibration.model.name}: their architectures differ`,
+      "Give a profile and a calibration of the same model.",
+    );
+  }
+  for (const [kernel, numerics] of Object.entries(calibration.kernels)) {
+    const other = profile.kernels[kernel as Kernel];
+    if (other !== undefined && other !== numerics) {
+      throw problem(
+        `${kernel} means '${other}' in the profile and '${numerics}' in the calibration`,
+        "Make both with the same version of draftplan.",
+      );
+    }
+  }
+}
+
+function requireChoices(profile: Profile, calibration: Calibration, choices: readonly Choice[]): void {
+  for (const choice of choices) {
+    if (choice === "skip" || choice === "target") continue;
+    const profiled = profile.points.some((point) => point.attn_us[choice] !== undefined && point.head_us[choice] !== undefined);
+    const calibrated = calibration.contexts.every((c) => c.attn[choice] && c.mlp[choice] && c.head[choice]);
+    if (profiled && calibrated) continue;
+    throw new DraftplanError({
+      code: "CHOICE_UNAVAILABLE",
+      at: "--choices",
+      what: `the ${profiled ? "calibration" : "profile"} has no ${choice}`,
+      remedy: `Leave ${choice} out, or make the ${profiled ? "calibration" : "profile"} again.`,
+    });
+  }
+}

@@ -1,0 +1,150 @@
+/** From options at each profiled context to a plan's segments. */
+import { type ChoiceSet, choiceKey, compactDraft } from "../schema/choice.js";
+import { MAX_DRAFT_TOKENS, type Predicted, type Segment } from "../schema/plan.js";
+import { bestLength, rankedFrontier } from "./candidates.js";
+import { lpGapPercent } from "./lp-bound.js";
+import { solveMultipleChoice } from "./multiple-choice.js";
+import { expectedTokens, tokensPerSecond, curveFromRate } from "./objective.js";
+import { type Problem, contextFor, groupsAt, middle, surrogateLoss } from "./problem.js";
+import { acceptanceRate, expectedRate, fitCorrection } from "./surrogate.js";
+
+/** A draft with its length, and what it reaches at one context. */
+interface Option {
+  key: string;
+  set: ChoiceSet;
+  draftTokens: number;
+  /** [d+1] the curve it was chosen by */
+  curve: readonly number[];
+  evidence: "choose" | "surrogate";
+  tokensPerSecond: number;
+}
+
+/** A gain below this is not above the noise of what it is predicted from. */
+const LEAST_GAIN = 1.02;
+/** Ranges are merged where one draft is within this share of the best everywhere. */
+const NEAR_BEST = 0.99;
+
+/** Every measured draft at every length, or, where nothing is measured, the surrogate's best. */
+function optionsAt(problem: Problem, n: number): Option[] {
+  const context = contextFor(problem, n);
+  const measured = context.measured.filter((m) => m.part === "choose");
+  const sources: { set: ChoiceSet; curve: readonly number[]; evidence: Option["evidence"] }[] =
+    measured.length > 0
+      ? measured.map(({ set, curve }) => ({ set, curve, evidence: "choose" }))
+      : rankedFrontier(problem, n, fitCorrection(context))
+          .slice(0, 1)
+          .map(({ set, loss }) => ({
+            set,
+            curve: curveFromRate(expectedRate(fitCorrection(context), loss), MAX_DRAFT_TOKENS),
+            evidence: "surrogate",
+          }));
+  return sources.flatMap(({ set, curve, evidence }) =>
+    Array.from({ length: Math.min(MAX_DRAFT_TOKENS, curve.length - 1) }, (_, i) => {
+      const cut = curve.slice(0, i + 2);
+      return { key: `${i + 1}|${choiceKey(set)}`, set, draftTokens: i + 1, curve: cut, evidence, tokensPerSecond: speedOf(problem, n, set, cut) };
+    }),
+  );
+}
+
+const speedOf = (problem: Problem, n: number, set: ChoiceSet, curve: readonly number[]): number =>
+  tokensPerSecond({
+    acceptanceCurve: curve,
+    draftUs: problem.latency.draftUs(set, n),
+    verifyUs: problem.latency.verifyUs(n, curve.length - 1),
+    roundUs: problem.latency.roundUs,
+  });
+
+/** Options that are near the best at one context; none where plain decoding is as good. */
+function nearBest(problem: Problem, n: number): Map<string, Option> {
+  const options = optionsAt(problem, n);
+  const best = Math.max(...options.map((option) => option.tokensPerSecond));
+  if ((best * problem.latency.stepUs(n)) / 1e6 < LEAST_GAIN) return new Map();
+  return new Map(options.filter((o) => o.tokensPerSecond >= NEAR_BEST * best).map((o) => [o.key, o]));
+}
+
+interface Run {
+  /** indices into gridContexts, first and last */
+  first: number;
+  last: number;
+  option: Option | null;
+}
+
+/** The fewest runs of neighbouring contexts such that one option is near the best in each. */
+function runs(problem: Problem): Run[] {
+  const near = problem.gridContexts.map((n) => nearBest(problem, n));
+  const found: Run[] = [];
+  for (let first = 0; first < near.length; ) {
+    let alive = [...near[first].keys()];
+    let last = first;
+    while (last + 1 < near.length) {
+      const next = near[last + 1];
+      const still = alive.filter((key) => next.has(key));
+      if (near[first].size === 0 ? next.size > 0 : still.length === 0) break;
+      alive = still;
+      last++;
+    }
+    // of those that are near the best everywhere, the one that is best on the whole
+    const total = (key: string) =>
+      near.slice(first, last + 1).reduce((sum, options) => sum + Math.log((options.get(key) as Option).tokensPerSecond), 0);
+    const [winner] = alive.sort((a, b) => total(b) - total(a) || (a < b ? -1 : 1));
+    found.push({ first, last, option: winner === undefined ? null : (near[first].get(winner) as Option) });
+    first = last + 1;
+  }
+  return found;
+}
+
+/** The plan's segments: contexts from 0 to the last profiled one. */
+export function planSegments(problem: Problem): Segment[] {
+  const grid = problem.gridContexts;
+  const all = runs(problem);
+  return all.map(({ first, last, option }, i) => {
+    const from = i === 0 ? 0 : middle(grid[first - 1], grid[first]);
+    const to = i === all.length - 1 ? Math.max(grid[last], from + 1) : middle(grid[last], grid[last + 1]);
+    if (option === null) return { context_tokens: { from, to }, speculate: false };
+    const centre = middle(grid[first], grid[last]);
+    const at = grid.slice(first, last + 1).reduce((a, b) => (Math.abs(b - centre) < Math.abs(a - centre) ? b : a));
+    return {
+      context_tokens: { from, to },
+      speculate: true,
+      draft: compactDraft(option.set),
+      draft_tokens: option.draftTokens,
+      predicted: predict(problem, at, option),
+    };
+  });
+}
+
+/** The prediction for a chosen draft, by its reported curve where there is one. */
+function predict(problem: Problem, n: number, option: Option): Predicted {
+  const { latency } = problem;
+  const key = choiceKey(option.set);
+  const d = option.draftTokens;
+  const reported = contextFor(problem, n).measured.find((m) => m.part === "report" && m.key === key && m.curve.length > d);
+  const curve = (reported?.curve ?? optionsAt(problem, n).find((o) => o.key === option.key)?.curve ?? option.curve).slice(0, d + 1);
+  const speed = speedOf(problem, n, option.set, curve);
+  return {
+    at_context: n,
+    acceptance: digits(acceptanceRate(curve)),
+    acceptance_curve: curve.map(digits),
+    accepted_length: digits(expectedTokens(curve)),
+    draft_us: digits(latency.draftUs(option.set, n)),
+    verify_us: digits(latency.verifyUs(n, d)),
+    round_us: digits(latency.roundUs),
+    target_step_us: digits(latency.stepUs(n)),
+    tokens_per_second: digits(speed),
+    speedup: digits((speed * latency.stepUs(n)) / 1e6),
+    lp_gap_percent: digits(lpGap(problem, n, option.set)),
+    evidence: reported === undefined ? option.evidence : "report",
+  };
+}
+
+/** How far the draft's surrogate loss lies above the LP bound for its own cost. */
+function lpGap(problem: Problem, n: number, set: ChoiceSet): number {
+  const groups = groupsAt(problem, n);
+  const ids = [...set.blocks, set.head];
+  const costUs = groups.reduce((sum, group, i) => sum + (group.choices.find((c) => c.id === ids[i])?.costUs ?? 0), 0);
+  const { lowerBound } = solveMultipleChoice(groups, costUs);
+  return Math.max(0, lpGapPercent(surrogateLoss(contextFor(problem, n).losses, set), lowerBound));
+}
+
+/** Six significant digits: what a measurement is good for, and short to read. */
+export const digits = (x: number): number => Number(x.toPrecision(6));

@@ -1,0 +1,81 @@
+/** What happened in each segment of the plan, beside what the plan predicted there. */
+import type { Decoded, Round } from "../decode/loop.js";
+import { acceptanceOf } from "../decode/statistics.js";
+import type { Plan, Segment } from "../schema/plan.js";
+import type { Verification } from "../schema/verification.js";
+import type { PromptRuns } from "./measure.js";
+import { promptTiming } from "./speedup.js";
+
+export type ContextRecord = Verification["by_context"][number];
+
+type Segments = readonly Segment[];
+
+/** The plan's segments, and one past its end up to `limit`, where nothing is speculated. */
+export function segmentsUpTo(plan: Plan, limit: number): Segments {
+  const { to } = plan.segments[plan.segments.length - 1].context_tokens;
+  return to >= limit ? plan.segments : [...plan.segments, { context_tokens: { from: to, to: limit }, speculate: false }];
+}
+
+const within = ({ context_tokens: { from, to } }: Segment, rounds: readonly Round[]) =>
+  rounds.filter(({ context }) => context >= from && context < to);
+
+const roundsOf = (runs: readonly Decoded[]): Round[] => runs.flatMap(({ rounds }) => rounds);
+
+/** Tokens per second of the rounds; null where there are none. */
+function rate(rounds: readonly Round[]): number | null {
+  const us = rounds.reduce((sum, { totalUs }) => sum + totalUs, 0);
+  return rounds.length === 0 ? null : (1e6 * rounds.reduce((sum, { emitted }) => sum + emitted, 0)) / us;
+}
+
+/** Rounds and acceptance of each prompt's first run; times of all runs. A round belongs to the segment it began in. */
+export function byContext(segments: Segments, prompts: readonly PromptRuns[]): ContextRecord[] {
+  const first = roundsOf(prompts.map(({ plan }) => plan[0]));
+  const plan = roundsOf(prompts.flatMap((prompt) => prompt.plan));
+  const plain = roundsOf(prompts.flatMap((prompt) => prompt.plain));
+  return segments.flatMap((segment) => {
+    const rounds = within(segment, first);
+    const measured = rate(within(segment, plan));
+    if (measured === null) return [];
+    const { acceptance, acceptedLength } = acceptanceOf(rounds);
+    return {
+      context_tokens: segment.context_tokens,
+      rounds: rounds.length,
+      accepted_length: acceptedLength,
+      acceptance,
+      target_tokens_per_second: rate(within(segment, plain)),
+      measured_tokens_per_second: measured,
+      predicted_tokens_per_second: segment.predicted?.tokens_per_second ?? null,
+    };
+  });
+}
+
+/**
+ * The speedup the plan predicted for what was decoded. Tokens emitted by rounds that began in segment s would have
+ * taken the plain time w_s; the plan takes w_s / speedup_s, and w_s where it does not speculate. So
+ *
+ *     predicted = Σ_s w_s / Σ_s (w_s / speedup_s)
+ *
+ * with w_s measured. Only the weights are: where the plan speculates in every segment visited, weights predicted by
+ * target_step_us would differ by no more than the profile errs between those segments, but a segment that does not
+ * speculate has no predicted step, and on another device predicted µs and measured µs do not add.
+ *
+ * @returns null where nothing visited has a prediction, or where a segment visited speculates without one
+ */
+export function predictedSpeedup(segments: Segments, prompts: readonly PromptRuns[]): number | null {
+  let plainUs = 0;
+  let planUs = 0;
+  let predictions = 0;
+  for (const { plain, plan } of prompts) {
+    const tokenUs = promptTiming(plain, plan)?.plainUs ?? 0;
+    for (const segment of segments) {
+      const rounds = within(segment, plan[0].rounds);
+      if (rounds.length === 0) continue;
+      if (segment.speculate && segment.predicted === undefined) return null;
+      predictions += segment.predicted === undefined ? 0 : 1;
+      const us = tokenUs * rounds.reduce((sum, { emitted }) => sum + emitted, 0);
+      plainUs += us;
+      planUs += us / (segment.predicted?.speedup ?? 1);
+    }
+  }
+  return predictions === 0 || plainUs === 0 ? null : plainUs / planUs;
+}

@@ -1,0 +1,73 @@
+/** Is an output the target's own? Decided token by token against passes the decoder had no part in. */
+import type { Progress } from "../core/progress.js";
+import type { Engine } from "../runtime/engine.js";
+import { argmax } from "../runtime/engine.js";
+import { targetChoices } from "../schema/choice.js";
+import { notNumbers, type OutputLimits, teacherForced } from "./walk.js";
+
+/** Logits this close are a tie: passes of one token and of several sum in another order (8e-5 apart on SmolLM2-135M). */
+export const TIE_MARGIN = 1e-3;
+
+export interface Verdict {
+  /** tokens that are not the maximum but within TIE_MARGIN of it */
+  ties: number;
+  /** first token beyond TIE_MARGIN, or where the output ends too early or goes on too long; null: lossless */
+  firstMismatch: number | null;
+  /** greatest distance of a token's logit from the maximum */
+  worstMargin: number;
+}
+
+/** Tokens that two outputs begin with alike. */
+export function commonPrefix(a: readonly number[], b: readonly number[]): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return i;
+  return length;
+}
+
+/**
+ * Judges an output. As long as it equals the reference, the reference's pass *is* the independent q = 1 pass over the
+ * emitted prefix, and it chose that very token. From the first difference on the output goes its own way, so its
+ * own prefix is run again, from an empty cache, one token a pass.
+ * @param reference the target's greedy output for the same prompt and limits (`greedyOutput`)
+ */
+export async function judge(
+  engine: Engine,
+  prompt: readonly number[],
+  ids: readonly number[],
+  reference: readonly number[],
+  limits: OutputLimits,
+  progress: Progress,
+): Promise<Verdict> {
+  const verdict: Verdict = { ties: 0, firstMismatch: null, worstMargin: 0 };
+  const judged = ids.slice(0, limits.maxTokens);
+  const same = commonPrefix(judged, reference);
+  if (same < judged.length) {
+    const visit = (logits: Float32Array, index: number) => index < same || score(verdict, logits, judged[index], index);
+    await teacherForced(engine, prompt, targetChoices(engine.spec.layers), judged, visit, progress);
+  }
+  const fault = wrongEnd(ids, limits);
+  if (fault !== null && (verdict.firstMismatch === null || fault < verdict.firstMismatch)) verdict.firstMismatch = fault;
+  return verdict;
+}
+
+/** Adds one token to the verdict; false where the model could not run it. */
+function score(verdict: Verdict, logits: Float32Array, token: number, index: number): boolean {
+  const best = argmax(logits, 0, logits.length);
+  if (!Number.isInteger(token) || token < 0 || token >= logits.length) {
+    verdict.firstMismatch ??= index;
+    return false;
+  }
+  const margin = logits[best] - logits[token];
+  if (!Number.isFinite(margin)) throw notNumbers(index);
+  if (margin > TIE_MARGIN) verdict.firstMismatch ??= index;
+  else if (token !== best) verdict.ties += 1;
+  verdict.worstMargin = Math.max(verdict.worstMargin, margin);
+  return true;
+}
+
+/** An output ends with its first end token or at maxTokens; where it does not, the token that is missing or too much. */
+function wrongEnd(ids: readonly number[], { endTokens, maxTokens }: OutputLimits): number | null {
+  const end = ids.findIndex((id) => endTokens.includes(id));
+  const length = end === -1 ? maxTokens : Math.min(end + 1, maxTokens);
+  return ids.length === length ? null : Math.min(ids.length, length);
+}

@@ -1,0 +1,155 @@
+/** The runs a verification is made of. Only what happened is recorded here; figures.ts says what it means. */
+import type { Progress } from "../core/progress.js";
+import { type Decoded, type DecodeOptions, type DraftPolicy, decode } from "../decode/loop.js";
+import type { Clock, Engine } from "../runtime/engine.js";
+import { argmax } from "../runtime/engine.js";
+import { type ChoiceSet, targetChoices } from "../schema/choice.js";
+import { commonPrefix, judge, type Verdict } from "./judge.js";
+import { greedyOutput, type OutputLimits, teacherForced } from "./walk.js";
+
+export interface VerifyPrompt {
+  /** for people: its beginning */
+  name: string;
+  /** [promptTokens] token ids */
+  ids: readonly number[];
+}
+
+/** A cheaper model that could be decoded with alone. */
+export interface AlternativeModel {
+  name: string;
+  choices: ChoiceSet;
+}
+
+/** One prompt, decoded every way. */
+export interface PromptRuns {
+  prompt: VerifyPrompt;
+  verdict: Verdict;
+  /** [pairs] */
+  plain: Decoded[];
+  /** [pairs]; the very same runs as `plain` where the plan drafts nothing at this prompt's contexts */
+  plan: Decoded[];
+  alternatives: AlternativeRuns[];
+}
+
+export interface AlternativeRuns {
+  /** [pairs] */
+  runs: Decoded[];
+  /** positions where it chooses the target's token, given the target's own tokens before */
+  agreeing: number;
+  positions: number;
+  /** tokens before its own output first differs from the target's */
+  prefix: number;
+}
+
+export interface Measuring extends OutputLimits {
+  engine: Engine;
+  clock: Clock;
+  policy: DraftPolicy;
+  alternatives: readonly AlternativeModel[];
+  pairs: number;
+  /** prompts in all, for the progress bar */
+  prompts: number;
+  progress: Progress;
+  /** the decoder under test */
+  decode?: typeof decode;
+}
+
+type Arm = Pick<DecodeOptions, "policy" | "verifier">;
+
+const WARM_UP_TOKENS = 8;
+
+/** Runs that no figure contains: first passes of a choice read its weights for the first time. */
+export async function warmUp(measuring: Measuring, prompt: VerifyPrompt): Promise<void> {
+  const { engine, clock, endTokens, progress } = measuring;
+  const maxTokens = Math.min(WARM_UP_TOKENS, measuring.maxTokens);
+  for (const arm of [{ policy: null }, planArm(measuring), ...alternativeArms(measuring)]) {
+    await decode(engine, prompt.ids, { clock, maxTokens, endTokens, progress, ...arm });
+  }
+}
+
+/**
+ * Decodes one prompt every way and judges what the plan emitted.
+ * @param index of the prompt: the order of a pair alternates with it too, so that a single pair a prompt is balanced
+ */
+export async function measurePrompt(measuring: Measuring, prompt: VerifyPrompt, index: number): Promise<PromptRuns> {
+  const { engine, progress, policy } = measuring;
+  const target = targetChoices(engine.spec.layers);
+  const reference = await greedyOutput(engine, prompt.ids, target, measuring, progress);
+  const speculates = reference.some((_, i) => i > 0 && policy(prompt.ids.length + i - 1) !== null);
+  const arms = [...(speculates ? [{ policy: null }] : []), planArm(measuring), ...alternativeArms(measuring)];
+  // a plan that drafts nothing here is the plain run: it is not timed against itself
+  const pairs = arms.length === 1 ? 1 : measuring.pairs;
+  const runs = await interleave(measuring, prompt, arms, pairs, index);
+  const [plain, plan, ...others] = speculates ? runs : [runs[0], ...runs];
+  const verdict = await judgeAll(measuring, prompt, plan, reference);
+  const alternatives: AlternativeRuns[] = [];
+  for (const [i, decoded] of others.entries()) {
+    const agreeing = await countAgreeing(measuring, prompt, measuring.alternatives[i].choices, reference);
+    const prefix = commonPrefix(decoded[0].ids, reference);
+    alternatives.push({ runs: decoded, agreeing, positions: reference.length, prefix });
+  }
+  return { prompt, verdict, plain, plan, alternatives };
+}
+
+const planArm = ({ policy }: Measuring): Arm => ({ policy });
+const alternativeArms = ({ alternatives }: Measuring): Arm[] =>
+  alternatives.map(({ choices }) => ({ policy: null, verifier: choices }));
+
+/** A B A B…: each pair runs every arm once, in the order of the arms or its reverse by turns. @returns [arms][pairs] */
+async function interleave(
+  measuring: Measuring,
+  prompt: VerifyPrompt,
+  arms: readonly Arm[],
+  pairs: number,
+  index: number,
+): Promise<Decoded[][]> {
+  const { engine, clock, maxTokens, endTokens, progress } = measuring;
+  const run = measuring.decode ?? decode;
+  const runs: Decoded[][] = arms.map(() => []);
+  for (let pair = 0; pair < pairs; pair++) {
+    const order = [...arms.keys()];
+    if ((pair + index) % 2 === 1) order.reverse();
+    const steps = measuring.pairs + 1; // the reference is one too
+    await progress.tick({ stage: "verify", done: index * steps + pair + 1, total: measuring.prompts * steps });
+    for (const arm of order) {
+      runs[arm].push(await run(engine, prompt.ids, { clock, maxTokens, endTokens, progress, ...arms[arm] }));
+    }
+  }
+  return runs;
+}
+
+/** The verdict on every run of the plan; runs of equal output share one, and the worst counts. */
+async function judgeAll(
+  measuring: Measuring,
+  prompt: VerifyPrompt,
+  runs: readonly Decoded[],
+  reference: readonly number[],
+): Promise<Verdict> {
+  const distinct = new Map(runs.map(({ ids }) => [ids.join(), ids]));
+  const verdicts: Verdict[] = [];
+  for (const ids of distinct.values()) {
+    verdicts.push(await judge(measuring.engine, prompt.ids, ids, reference, measuring, measuring.progress));
+  }
+  return verdicts.reduce((worst, verdict) => ({
+    ties: Math.max(worst.ties, verdict.ties),
+    firstMismatch: earlier(worst.firstMismatch, verdict.firstMismatch),
+    worstMargin: Math.max(worst.worstMargin, verdict.worstMargin),
+  }));
+}
+
+const earlier = (a: number | null, b: number | null): number | null => (a === null ? b : b === null ? a : Math.min(a, b));
+
+async function countAgreeing(
+  { engine, progress }: Measuring,
+  prompt: VerifyPrompt,
+  choices: ChoiceSet,
+  reference: readonly number[],
+): Promise<number> {
+  let agreeing = 0;
+  const visit = (logits: Float32Array, index: number) => {
+    if (argmax(logits, 0, logits.length) === reference[index]) agreeing += 1;
+    return true;
+  };
+  await teacherForced(engine, prompt.ids, choices, reference, visit, progress);
+  return agreeing;
+}

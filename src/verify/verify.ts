@@ -1,0 +1,92 @@
+/** The stage: a plan, a model and prompts in, figures out. Clock, engine and seed are arguments. */
+import { createHash } from "node:crypto";
+import { DraftplanError } from "../core/errors.js";
+import { type Progress, silentProgress } from "../core/progress.js";
+import type { decode } from "../decode/loop.js";
+import { planPolicy } from "../decode/policy.js";
+import { requireRoom } from "../decode/room.js";
+import type { Clock, Engine } from "../runtime/engine.js";
+import type { Plan } from "../schema/plan.js";
+import type { Verification } from "../schema/verification.js";
+import { segmentsUpTo } from "./contexts.js";
+import { figuresOf } from "./figures.js";
+import { type AlternativeModel, type Measuring, measurePrompt, type PromptRuns, type VerifyPrompt, warmUp } from "./measure.js";
+
+export interface VerifyOptions {
+  engine: Engine;
+  clock: Clock;
+  plan: Plan;
+  /** where the plan came from, for errors and warnings */
+  planPath: string;
+  prompts: readonly VerifyPrompt[];
+  /** tokens after each prompt, at least 2: the first comes from the prompt's pass and is not timed */
+  maxTokens: number;
+  /** tokens that end an output; the model's own unless given */
+  endTokens?: readonly number[];
+  /** interleaved runs of each prompt */
+  pairs: number;
+  /** of the bootstrap */
+  seed: number;
+  /** cheaper models to decode with alone, for comparison */
+  alternatives?: readonly AlternativeModel[];
+  progress?: Progress;
+  /** the decoder under test; tests plant faults here */
+  decode?: typeof decode;
+}
+
+export type VerifyResult = Omit<Verification, "kind" | "version" | "model" | "device" | "plan" | "created">;
+
+/**
+ * Proves a plan, or refutes it. Each prompt is first continued by the target alone, one token a pass; then plain
+ * decoding and the plan take turns at it (A B, B A, …), and every token the plan emits is judged.
+ * @throws OPTION_INVALID, CONTEXT_LIMIT, TOKEN_IDS_INVALID, TEXT_TOO_SHORT; what planPolicy throws
+ */
+export async function verifyPlan(options: VerifyOptions): Promise<VerifyResult> {
+  const { engine, clock, plan, planPath, prompts, maxTokens, pairs, seed, alternatives = [], progress = silentProgress } = options;
+  requireUsable(options);
+  const onPast = (last: number) =>
+    progress.warn("PAST_LAST_SEGMENT", `${planPath} covers contexts up to ${last} tokens; nothing is drafted past them`);
+  const policy = planPolicy(plan, engine.spec.layers, planPath, onPast);
+  const endTokens = options.endTokens ?? engine.spec.eosTokenIds;
+  const measuring: Measuring = {
+    ...{ engine, clock, policy, maxTokens, endTokens, pairs, prompts: prompts.length, alternatives, progress },
+    ...(options.decode === undefined ? {} : { decode: options.decode }),
+  };
+  await progress.tick({ stage: "verify", done: 0, total: prompts.length });
+  await warmUp(measuring, prompts[0]);
+  const runs: PromptRuns[] = [];
+  for (const [index, prompt] of prompts.entries()) {
+    runs.push(await measurePrompt(measuring, prompt, index));
+  }
+  await progress.tick({ stage: "verify", done: prompts.length, total: prompts.length });
+  const figures = figuresOf(segmentsUpTo(plan, engine.capacity), runs, alternatives, seed);
+  return { ...figures, pairs, max_tokens: maxTokens, prompts_sha256: promptsDigest(prompts) };
+}
+
+/** SHA-256 of the prompts' token ids as JSON, `[[1,2],[3]]`. */
+export const promptsDigest = (prompts: readonly VerifyPrompt[]): string =>
+  createHash("sha256")
+    .update(JSON.stringify(prompts.map(({ ids }) => ids)))
+    .digest("hex");
+
+function requireUsable({ engine, prompts, maxTokens, pairs }: VerifyOptions): void {
+  if (!Number.isInteger(maxTokens) || maxTokens < 2) {
+    throw notAnOption("--max-tokens", `${maxTokens} tokens cannot be timed`, "Give a whole number of at least 2.");
+  }
+  if (!Number.isInteger(pairs) || pairs < 1) throw notAnOption("--pairs", `${pairs} pairs cannot be run`, "Give a whole number of at least 1.");
+  if (prompts.length === 0) throw notAnOption("prompts", "there are none", "Give at least one prompt.");
+  for (const { name, ids } of prompts) {
+    requireRoom(engine, ids.length, maxTokens);
+    const { vocabSize } = engine.spec;
+    const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+    if (bad === undefined) continue;
+    throw new DraftplanError({
+      code: "TOKEN_IDS_INVALID",
+      at: `prompt '${name}'`,
+      what: `${bad} is not a token of ${engine.spec.name}, whose ids go from 0 to ${vocabSize - 1}`,
+      remedy: "Give ids made with this model's tokenizer.",
+    });
+  }
+}
+
+const notAnOption = (at: string, what: string, remedy: string) => new DraftplanError({ code: "OPTION_INVALID", at, what, remedy });

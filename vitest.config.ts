@@ -1,0 +1,35 @@
+import { defineConfig } from "vitest/config";
+
+// Generous, because machines are busy: a test that hangs still ends.
+const MINUTE = 60_000;
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      {
+        // `npm test`: needs neither ../shared nor the network
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/acceptance/**"],
+          globalSetup: "test/support/own-cache.ts",
+          testTimeout: MINUTE,
+          hookTimeout: 2 * MINUTE,
+        },
+      },
+      {
+        // `npm run test:acceptance`: against the models and goldens in ../shared, or $DRAFTPLAN_SHARED; one file at a
+        // time, because some measure
+        test: {
+          name: "acceptance",
+          include: ["test/acceptance/*.acceptance.test.ts"],
+          env: { DRAFTPLAN_ACCEPTANCE: "1" },
+          fileParallelism: false,
+          testTimeout: 10 * MINUTE,
+          hookTimeout: 10 * MINUTE,
+        },
+      },
+    ],
+  },
+});
