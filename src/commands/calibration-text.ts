@@ -60,13 +60,18 @@ export interface SampleSize {
   continuationTokens: number;
 }
 
+/** parameters */
 const SMALL_MODEL = 40e6;
 /** From this context on, filling the cache costs more than what is measured in it. */
 const LONG_CONTEXT = 512;
 
+export function isSmall(spec: ModelSpec): boolean {
+  const layer = spec.hiddenSize * (4 * spec.hiddenSize + 3 * spec.intermediateSize);
+  return spec.vocabSize * spec.hiddenSize + spec.layers * layer < SMALL_MODEL;
+}
+
 export function sampleSize(spec: ModelSpec): SampleSize {
-  const parameters = spec.vocabSize * spec.hiddenSize + spec.layers * spec.hiddenSize * (4 * spec.hiddenSize + 3 * spec.intermediateSize);
-  const [choose, report, continuationTokens] = parameters < SMALL_MODEL ? [8, 8, 96] : [6, 6, 64];
+  const [choose, report, continuationTokens] = isSmall(spec) ? [8, 8, 96] : [6, 6, 64];
   const at = (count: number) => (context: number) => (context >= LONG_CONTEXT ? Math.ceil(count / 2) : count);
   return { chooseAt: at(choose), reportAt: at(report), continuationTokens };
 }

@@ -5,9 +5,9 @@ import type { Verification } from "../schema/verification.js";
 /** Lines for a terminal. */
 export function summaryOf(verification: Verification, minSpeedup?: number): string[] {
   return [
-    heading(verification),
+    ...heading(verification),
     "",
-    table(verdictRows(verification, minSpeedup)),
+    table(verdictRows(verification, minSpeedup), "left"),
     ...section(verification.acceptance_curve !== null, "Acceptance by position", () => acceptanceTable(verification)),
     ...section(true, "By context", () => contextTable(verification)),
     ...section(true, "By prompt", () => promptTable(verification)),
@@ -16,9 +16,9 @@ export function summaryOf(verification: Verification, minSpeedup?: number): stri
 
 const section = (shown: boolean, title: string, body: () => string): string[] => (shown ? ["", title, body()] : []);
 
-function heading({ model, plan, prompts, max_tokens, pairs }: Verification): string {
-  const runs = `${count(prompts.length, "prompt")} of up to ${max_tokens} tokens, ${count(pairs, "interleaved pair")} each`;
-  return `${model.name} with ${plan.path}: ${runs}`;
+function heading({ model, plan, prompts, max_tokens, pairs }: Verification): string[] {
+  const runs = `${count(prompts.length, "prompt")}, up to ${max_tokens} tokens each, ${count(pairs, "interleaved pair")} of runs`;
+  return [`${model.name} with ${plan.path}`, runs];
 }
 
 function verdictRows(verification: Verification, minSpeedup: number | undefined): string[][] {
@@ -26,9 +26,10 @@ function verdictRows(verification: Verification, minSpeedup: number | undefined)
   const rows = [["output", outputLine(verification)]];
   const tooSlow = minSpeedup !== undefined && speedup.median < minSpeedup ? `; below the ${minSpeedup} asked for` : "";
   rows.push(["speedup", `${interval(speedup)}${tooSlow}`]);
-  rows.push(["tokens a second", `${rate.target.toFixed(1)} plain, ${rate.plan.toFixed(1)} with the plan`]);
+  rows.push(["tokens/s", `${rate.target.toFixed(1)} plain, ${rate.plan.toFixed(1)} with the plan`]);
   if (predicted_speedup !== null && error !== null) {
-    rows.push(["predicted", `${times(predicted_speedup)} times, ${signed(error)} % off what was measured`]);
+    const off = `${Math.abs(error).toFixed(1)} % ${error < 0 ? "less" : "more"} than measured`;
+    rows.push(["predicted", `${times(predicted_speedup)} times, ${off}`]);
   }
   const { acceptance, accepted_length } = verification;
   const drafting = acceptance === null || accepted_length === null;
@@ -47,16 +48,22 @@ function outputLine({ lossless, ties, tokens, prompts }: Verification): string {
 const alternativeLine = ({ speedup, agreement, agreeing_prefix }: Verification["alternatives"][number]): string =>
   `${times(speedup.median)} times; not lossless: ${share(agreement)} of tokens agree,\nits own output first differs after ${agreeing_prefix.toFixed(0)} tokens on average`;
 
+/** Positions a row of the table holds: 80 columns have room for so many. */
+const POSITIONS = 8;
+
 function acceptanceTable({ acceptance_curve }: Verification): string {
-  const curve = (acceptance_curve ?? []).slice(1);
-  return table([
-    ["drafted token", ...curve.map((_, i) => String(i + 1))],
-    ["all accepted to here", ...curve.map((a) => a.toFixed(2))],
-  ]);
+  const curve = acceptance_curve ?? [];
+  const rows: string[][] = [];
+  for (let from = 1; from < curve.length; from += POSITIONS) {
+    const part = curve.slice(from, from + POSITIONS);
+    rows.push(["drafted token", ...part.map((_, i) => String(from + i))]);
+    rows.push(["all accepted to here", ...part.map((a) => a.toFixed(2))]);
+  }
+  return table(rows, "right");
 }
 
 function contextTable({ by_context }: Verification): string {
-  const head = ["context", "rounds", "tokens/round", "acceptance", "plain tok/s", "plan tok/s", "predicted"];
+  const head = ["context", "rounds", "tokens\na round", "accepted", "plain\ntok/s", "plan\ntok/s", "predicted\ntok/s"];
   const rows = by_context.map((record) => [
     `${record.context_tokens.from} to ${record.context_tokens.to}`,
     String(record.rounds),
@@ -66,20 +73,20 @@ function contextTable({ by_context }: Verification): string {
     record.measured_tokens_per_second.toFixed(1),
     record.predicted_tokens_per_second?.toFixed(1) ?? "-",
   ]);
-  return table([head, ...rows]);
+  return table([head, ...rows], "right");
 }
 
 function promptTable({ prompts }: Verification): string {
-  const head = ["prompt", "context", "tokens", "speedup", "acceptance", "output"];
+  const head = ["prompt", "context", "tokens", "speedup", "accepted", "output"];
   const rows = prompts.map((record) => [
-    shorten(record.prompt, 30),
+    shorten(record.prompt, 26),
     String(record.prompt_tokens),
     String(record.tokens),
     record.speedup === null ? "-" : times(record.speedup),
     record.acceptance === null ? "-" : share(record.acceptance),
     promptVerdict(record),
   ]);
-  return table([head, ...rows]);
+  return table([head, ...rows], "right");
 }
 
 function promptVerdict({ ties, first_mismatch }: Verification["prompts"][number]): string {
@@ -91,19 +98,20 @@ const interval = ({ median, low, high }: Verification["speedup"]): string =>
   low === high ? `${times(median)} times` : `${times(median)} times (95 % interval ${times(low)} to ${times(high)})`;
 const times = (ratio: number): string => ratio.toFixed(2);
 const share = (rate: number): string => `${(100 * rate).toFixed(1)} %`;
-const signed = (percent: number): string => `${percent < 0 ? "−" : "+"}${Math.abs(percent).toFixed(1)}`;
 const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? "" : "s"}`;
 const shorten = (text: string, length: number): string => {
   const characters = [...text];
   return characters.length <= length ? text : `${characters.slice(0, length - 1).join("")}…`;
 };
 
-/** Rows under each other, without lines. */
-function table(rows: string[][]): string {
+/** Rows under each other, without lines; the first column is for words, the others stand as told. */
+function table(rows: string[][], align: "left" | "right"): string {
   const blank = ["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right"];
   const lines = ["left", "left-mid", "mid", "mid-mid", "right", "right-mid"];
-  const chars = { ...Object.fromEntries([...blank, ...lines].map((name) => [name, ""])), middle: "  " };
-  const drawn = new Table({ chars, style: { "padding-left": 1, "padding-right": 0, head: [], border: [] } });
-  drawn.push(...rows);
-  return drawn.toString();
+  const chars = { ...Object.fromEntries([...blank, ...lines].map((name) => [name, ""])), middle: " " };
+  const colAligns = rows[0].map((_, column) => (column === 0 ? "left" : align));
+  const drawn = new Table({ chars, colAligns, style: { "padding-left": 1, "padding-right": 0, head: [], border: [] } });
+  // a short last row must not leave a hole
+  drawn.push(...rows.map((row) => [...row, ...new Array<string>(rows[0].length - row.length).fill("")]));
+  return drawn.toString().replace(/ +$/gm, "");
 }

@@ -38,7 +38,7 @@ export function boundPruner(groups: readonly (readonly Candidate[])[], budgetUs:
     prune(list, done) {
       if (bounds.length < list.size) bounds = new Float64Array(list.costs.length);
       known = Math.min(known, boundStates(list, remainders(done), { budget, costError }, bounds) + lossError);
-      keepWhere(list, (i) => bounds[i] <= known + lossError);
+      keepWhere(list, (i) => bounds[i] <= known);
     },
   };
 }

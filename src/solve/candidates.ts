@@ -3,7 +3,6 @@
  * surrogate likes best, and points around it, since the surrogate is only a surrogate.
  */
 import { type ChoiceSet, choiceKey, uniformChoices } from "../schema/choice.js";
-import { MAX_DRAFT_TOKENS } from "../schema/plan.js";
 import { paretoFrontier } from "./multiple-choice.js";
 import { bestDraftLength, curveFromRate } from "./objective.js";
 import { type ContextData, type Problem, contextFor, groupsAt, toChoiceSet } from "./problem.js";
@@ -36,7 +35,7 @@ export function rankedFrontier(problem: Problem, n: number, correction: Correcti
     .map(({ chosen, loss }) => {
       const set = toChoiceSet(chosen);
       const rate = expectedRate(correction, loss);
-      return { set, key: choiceKey(set), loss, ...bestLength(problem, n, set, (d) => curveFromRate(rate, d), MAX_DRAFT_TOKENS) };
+      return { set, key: choiceKey(set), loss, ...bestLength(problem, n, set, (d) => curveFromRate(rate, d), problem.maxDraft) };
     })
     .sort((a, b) => b.tokensPerSecond - a.tokensPerSecond);
 }
@@ -74,11 +73,22 @@ export function proposals(problem: Problem, context: ContextData, first: boolean
     const bestMeasured = Math.max(0, ...context.measured.filter((m) => m.part === "choose").map((m) => measuredSpeed(problem, n, m)));
     for (const candidate of ranked.slice(0, 2)) if (candidate.tokensPerSecond > bestMeasured) want(candidate.set);
   }
+  for (const set of winnersElsewhere(problem, context)) want(set);
   if (first) {
     for (const choice of problem.choices) if (choice !== "skip") want(uniformChoices(problem.layers, choice));
   }
   return [...wanted.values()];
 }
 
+/** The best measured drafts of the other contexts: only what is measured at both can be planned across both. */
+function winnersElsewhere(problem: Problem, context: ContextData): ChoiceSet[] {
+  return problem.gridContexts.flatMap((n) => {
+    const other = contextFor(problem, n);
+    const measured = other.measured.filter((m) => m.part === "choose");
+    if (other === context || measured.length === 0) return [];
+    return [measured.reduce((a, b) => (measuredSpeed(problem, n, b) > measuredSpeed(problem, n, a) ? b : a)).set];
+  });
+}
+
 const measuredSpeed = (problem: Problem, n: number, { set, curve }: { set: ChoiceSet; curve: readonly number[] }): number =>
-  bestLength(problem, n, set, (d) => curve.slice(0, d + 1), Math.min(MAX_DRAFT_TOKENS, curve.length - 1)).tokensPerSecond;
+  bestLength(problem, n, set, (d) => curve.slice(0, d + 1), Math.min(problem.maxDraft, curve.length - 1)).tokensPerSecond;

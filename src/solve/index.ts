@@ -17,3 +17,9 @@ export {
   speedup,
   tokensPerSecond,
 } from "./objective.js";
+export { type Candidate, proposals, rankedFrontier } from "./candidates.js";
+export { type LatencyAt, type LatencyModel, openLatency } from "./latency.js";
+export { planDocument } from "./plan.js";
+export { type ContextData, contextFor, groupsAt, openProblem, type Problem, type SolveInput, surrogateLoss } from "./problem.js";
+export { planSegments } from "./segments.js";
+export { acceptanceRate, type Correction, expectedRate, fitCorrection } from "./surrogate.js";

@@ -122,14 +122,13 @@ function mergeCopy(kept: StateList, from: StateList, choice: { costUs: number; l
   let size = 0;
   // The heads of the two lists. What the last state dominates is skipped, so the cheaper head is always taken.
   let keptCost = keptSize > 0 ? keptCosts[0] : Number.POSITIVE_INFINITY;
-  let keptLoss = keptSize > 0 ? keptLosses[0] : Number.POSITIVE_INFINITY;
   let newCost = fromSize > 0 ? fromCosts[0] + costUs : Number.POSITIVE_INFINITY;
-  let newLoss = fromSize > 0 ? fromLosses[0] + loss : Number.POSITIVE_INFINITY;
   while (i < keptSize || j < fromSize) {
-    const keptFirst = keptCost < newCost || (keptCost === newCost && keptLoss <= newLoss);
+    const keptFirst = keptCost <= newCost;
     const cost = keptFirst ? keptCost : newCost;
-    const best = keptFirst ? keptLoss : newLoss;
-    // Two costs may become one when a larger is added (5e-324 + 1 is 1): the later state loses less and takes the place.
+    const best = keptFirst ? keptLosses[i] : fromLosses[j] + loss;
+    // Of equal costs the later loses less and takes the place. They occur between the lists, and within one where
+    // adding the choice made two costs the same (5e-324 + 1 is 1).
     if (size > 0 && costs[size - 1] === cost) size -= 1;
     costs[size] = cost;
     parents[size] = keptFirst ? keptParents[i] : j;
@@ -139,9 +138,7 @@ function mergeCopy(kept: StateList, from: StateList, choice: { costUs: number; l
     while (i < keptSize && keptLosses[i] >= best) i += 1;
     while (j < fromSize && fromLosses[j] + loss >= best) j += 1;
     keptCost = i < keptSize ? keptCosts[i] : Number.POSITIVE_INFINITY;
-    keptLoss = i < keptSize ? keptLosses[i] : Number.POSITIVE_INFINITY;
     newCost = j < fromSize ? fromCosts[j] + costUs : Number.POSITIVE_INFINITY;
-    newLoss = j < fromSize ? fromLosses[j] + loss : Number.POSITIVE_INFINITY;
   }
   into.size = size;
 }

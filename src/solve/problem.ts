@@ -14,6 +14,7 @@ import {
   choiceKey,
   expandDraft,
 } from "../schema/choice.js";
+import { MAX_DRAFT_TOKENS } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import type { Group } from "./group.js";
 import { type LatencyModel, openLatency } from "./latency.js";
@@ -47,6 +48,8 @@ export interface Problem {
   layers: number;
   choices: readonly Exclude<Choice, "target">[];
   latency: LatencyModel;
+  /** longest draft a plan may have: what the format allows and the profile covers */
+  maxDraft: number;
   /** profiled contexts, rising */
   gridContexts: number[];
   contexts: ContextData[];
@@ -76,7 +79,9 @@ export function openProblem({ profile, calibration, choices }: SolveInput): Prob
       to: after === undefined ? Number.POSITIVE_INFINITY : middle(losses.at_context, after),
     };
   });
-  return { layers, choices, latency: openLatency(profile), gridContexts: [...profile.grid.context_tokens], contexts };
+  const latency = openLatency(profile);
+  const maxDraft = Math.min(MAX_DRAFT_TOKENS, latency.maxDraftTokens);
+  return { layers, choices, latency, maxDraft, gridContexts: [...profile.grid.context_tokens], contexts };
 }
 
 /** Geometric middle of two contexts: latencies and losses change with their ratio. */

@@ -1,7 +1,7 @@
 /** From options at each profiled context to a plan's segments. */
 import { type ChoiceSet, choiceKey, compactDraft } from "../schema/choice.js";
-import { MAX_DRAFT_TOKENS, type Predicted, type Segment } from "../schema/plan.js";
-import { bestLength, rankedFrontier } from "./candidates.js";
+import { type Predicted, type Segment } from "../schema/plan.js";
+import { rankedFrontier } from "./candidates.js";
 import { lpGapPercent } from "./lp-bound.js";
 import { solveMultipleChoice } from "./multiple-choice.js";
 import { expectedTokens, tokensPerSecond, curveFromRate } from "./objective.js";
@@ -35,11 +35,11 @@ function optionsAt(problem: Problem, n: number): Option[] {
           .slice(0, 1)
           .map(({ set, loss }) => ({
             set,
-            curve: curveFromRate(expectedRate(fitCorrection(context), loss), MAX_DRAFT_TOKENS),
+            curve: curveFromRate(expectedRate(fitCorrection(context), loss), problem.maxDraft),
             evidence: "surrogate",
           }));
   return sources.flatMap(({ set, curve, evidence }) =>
-    Array.from({ length: Math.min(MAX_DRAFT_TOKENS, curve.length - 1) }, (_, i) => {
+    Array.from({ length: Math.min(problem.maxDraft, curve.length - 1) }, (_, i) => {
       const cut = curve.slice(0, i + 2);
       return { key: `${i + 1}|${choiceKey(set)}`, set, draftTokens: i + 1, curve: cut, evidence, tokensPerSecond: speedOf(problem, n, set, cut) };
     }),

@@ -1,5 +1,5 @@
-// The 200 instances that DESIGN.md's solver is accepted by. Half a minute, so only on request:
-// DRAFTPLAN_ACCEPTANCE=1 npx vitest run test/acceptance/solver.acceptance.test.ts
+// The 200 instances that DESIGN.md's solver is accepted by: a quarter of a minute, so not part of `npm test`.
+// npx vitest run --project acceptance test/acceptance/solver.acceptance.test.ts
 import { describe, expect, test } from "vitest";
 import { paretoFrontier, solveMultipleChoice } from "../../src/solve/index.js";
 import { highsLeastLoss, highsRelaxation } from "../oracle/highs-knapsack.js";

@@ -98,7 +98,7 @@ describe("losses and costs of unequal size", () => {
     { name: "a forbidding loss of 1e15 at no cost", extra: { costUs: 0, loss: 1e15 } },
     { name: "a choice without loss that costs 1e15 µs", extra: { costUs: 1e15 + 0.5, loss: 0 } },
   ])("blur nothing: $name", ({ extra }) => {
-    const { chosen, costUs, loss, resolutionUs } = solveMultipleChoice(withExtra(extra), 1500, { maxStates: 5000 });
+    const { chosen, costUs, loss, resolutionUs } = solveMultipleChoice(withExtra(extra), 1500, { maxStates: 150 });
     expect({ chosen, costUs, loss, resolutionUs }).toEqual({ chosen: plain.chosen, costUs: plain.costUs, loss: plain.loss, resolutionUs: undefined });
   });
 });
@@ -125,6 +125,18 @@ describe("rounding, where lists would grow too long", () => {
     expect(rounded.loss).toBeGreaterThanOrEqual(exact?.loss ?? Number.NaN);
     expect(rounded.loss).toBeLessThanOrEqual(smaller?.loss ?? Number.NaN);
     expect(rounded.lowerBound).toBe(Math.min(closedFormBound(groups, budgetUs), rounded.lowerBound));
+  });
+
+  test("is upwards: nine times 100.03 and once 99.93 µs, rounded to nearest, would seem to fit 1,000 µs", () => {
+    const groups = seeds(10, 0).map((g) => group(`b${g}`, [0, 1], [g === 9 ? 99.93 : 100.03, 0]));
+    const solved = solveMultipleChoice(groups, 1000, { maxStates: 1 });
+    expect(solved.resolutionUs).toBeCloseTo(0.1, 12);
+    expect(solved).toMatchObject({ loss: 1, costUs: expect.closeTo(900.17, 9) });
+  });
+
+  test("is shared among the groups that have a choice", () => {
+    const fixed = group("fixed", [0, 0]);
+    expect(solveMultipleChoice([fixed, ...hard(1, 9)], 700, { maxStates: 20 }).resolutionUs).toBeCloseTo(0.7 / 9, 12);
   });
 
   test("finds the cheapest choices when the budget holds nothing else", () => {

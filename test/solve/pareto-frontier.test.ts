@@ -83,6 +83,22 @@ describe("a frontier too long to be exact", () => {
     }
   });
 
+  test.each(seeds(60).map((seed) => ({ seed, ...smallInstance(seed, 5_000) })))("has no dominated point: seed $seed, $kind", ({ groups }) => {
+    const points = paretoFrontier(groups, { maxStates: 2 });
+    expect(everyNonDominated([{ id: "all", choices: points.map((point, i) => ({ id: `${i}`, ...point })) }])).toEqual(values(points));
+    expect(points.map(({ chosen }) => recompute(groups, chosen))).toEqual(values(points));
+  });
+
+  test("leaves out what only rounding made cheaper: 2.9 units at once, for twice 1.01", () => {
+    const unit = 0.5; // 0.1 % of 1,500 µs, shared by three groups
+    const group = (id: string, pairs: [number, number][]): Group => ({ id, choices: pairs.map(([costUs, loss], c) => ({ id: `c${c}`, costUs, loss })) });
+    const shared = [group("twice", [[0, 0.3], [1.01 * unit, 0]]), group("again", [[0, 0.3], [1.01 * unit, 0]])];
+    const groups = [...shared, group("at once", [[0, 1.5], [2.9 * unit, 1], [1500 - 2.02 * unit, 0]])];
+    const points = paretoFrontier(groups, { maxStates: 2 });
+    expect(points[0].resolutionUs).toBeCloseTo(unit, 9);
+    expect(values(points)).toEqual(everyNonDominated(groups));
+  });
+
   test("stays exact where costs are whole numbers", () => {
     const whole = groups.map((group) => ({ ...group, choices: group.choices.map((each) => ({ ...each, costUs: Math.round(each.costUs) })) }));
     expect(values(paretoFrontier(whole, { maxStates: 50 }))).toEqual(everyNonDominated(whole));

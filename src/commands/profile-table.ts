@@ -1,0 +1,71 @@
+/** A profile as tables: what parts cost over n, what a verification costs over q, and how far to trust it. */
+import Table from "cli-table3";
+import { mean } from "simple-statistics";
+import { KERNEL_NAMES, type Kernel } from "../schema/choice.js";
+import type { Profile, ProfilePoint } from "../schema/profile.js";
+
+const BARE = {
+  ...{ top: "", "top-mid": "", "top-left": "", "top-right": "", bottom: "", "bottom-mid": "", "bottom-left": "", "bottom-right": "" },
+  ...{ left: "", "left-mid": "", mid: "", "mid-mid": "", right: "", "right-mid": "", middle: " " },
+};
+
+/** Columns set to the right, no frame: at most 72 columns wide for the default grid. */
+function table(head: string[], rows: string[][]): string {
+  const out = new Table({
+    head,
+    chars: BARE,
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 1 },
+    colAligns: head.map((_, i) => (i === 0 ? "left" : "right")),
+  });
+  out.push(...rows);
+  return out.toString().replace(/ +$/gm, "");
+}
+
+const micro = (us: number): string => us.toFixed(us < 100 ? 1 : 0);
+const milli = (us: number): string => (us / 1000).toFixed(us < 10_000 ? 2 : 1);
+const percent = (value: number): string => `${value.toFixed(1)} %`;
+
+/** µs at q = 1: a layer's attention (beside it KnapSpec's straight line), a layer's MLP, the head, and all of it together. */
+function stepTable(profile: Profile): string {
+  const steps = profile.points.filter(({ query_tokens }) => query_tokens === 1);
+  const rows = KERNEL_NAMES.flatMap((kernel) => steps.flatMap((point) => stepRow(profile, kernel, point)));
+  return table(["kernel", "context", "attention", "line", "MLP", "head", "fixed", "step ms", "off"], rows);
+}
+
+function stepRow(profile: Profile, kernel: Kernel, point: ProfilePoint): string[][] {
+  const [attn, mlp, head] = [point.attn_us[kernel], point.mlp_us[kernel], point.head_us[kernel]];
+  if (attn === undefined || mlp === undefined || head === undefined) return [];
+  const line = profile.attention_line.find((l) => l.kernel === kernel);
+  const onLine = line === undefined ? "" : micro(line.intercept_us + line.slope_us_per_token * point.context_tokens);
+  const step = point.fixed_us + head + profile.model.layers * (mean(attn) + mean(mlp));
+  const parts = [micro(mean(attn)), onLine, micro(mean(mlp)), micro(head), micro(point.fixed_us)];
+  return [[kernel, String(point.context_tokens), ...parts, milli(step), percent(point.residual_percent)]];
+}
+
+/** ms of one pass of the whole target over q tokens. */
+function verificationTable({ grid, points }: Profile): string {
+  const rows = grid.context_tokens.map((n) => [
+    String(n),
+    ...grid.query_tokens.map((q) => {
+      const point = points.find((p) => p.context_tokens === n && p.query_tokens === q);
+      return point === undefined ? "" : milli(point.whole_target_us);
+    }),
+  ]);
+  return table(["context", ...grid.query_tokens.map((q) => `q ${q}`)], rows);
+}
+
+export function profileTables(profile: Profile): string {
+  const { attention_line: lines, loop, sampling } = profile;
+  const fits = lines.map((l) => `${l.kernel} ${l.intercept_us.toFixed(1)} + ${l.slope_us_per_token.toFixed(4)} n, R² ${l.r_squared.toFixed(4)}`);
+  return [
+    "One token a pass: µs per layer of attention and MLP, µs of the head",
+    stepTable(profile),
+    "",
+    "The whole target over q tokens, ms",
+    verificationTable(profile),
+    "",
+    ...(fits.length === 0 ? [] : [`attention as a straight line (KnapSpec), µs: ${fits.join("; ")}`]),
+    `the decoding loop adds ${micro(loop.round_us)} µs to a round, ${micro(loop.step_us)} µs to a plain step`,
+    `${sampling.rounds} rounds; the target's passes spread by ${percent(sampling.spread_percent)}, their median lies ${percent(sampling.contention_percent)} above the fastest`,
+  ].join("\n");
+}

@@ -1,0 +1,232 @@
+import { describe, expect, test } from "vitest";
+import type { Decoded } from "../../src/decode/loop.js";
+import type { FakeEngine } from "../../src/runtime/fake.js";
+import { uniformChoices } from "../../src/schema/choice.js";
+import { verifyPlan } from "../../src/verify/index.js";
+import { promptTiming, speedupInterval } from "../../src/verify/speedup.js";
+import { expectFailure } from "../support/failure.js";
+import { uniform } from "../support/numbers.js";
+import { DRAFT_US, fake, plain, plan, predicted, promptsOf, STEP_US, speculating, times, verifyUs } from "./support.js";
+
+/** 1 token of the prompt's pass and 8 whole rounds of 5 */
+const settings = { planPath: "plan.yaml", maxTokens: 41, pairs: 2, seed: 1 };
+const ROUND_US = 4 * DRAFT_US + verifyUs(4);
+const SPEEDUP = (5 * STEP_US) / ROUND_US;
+const int8 = { name: "int8 alone", choices: uniformChoices(3, "int8") };
+
+describe("with exact times", () => {
+  test("speedup, rates and acceptance of a draft that never misses are exact", async () => {
+    const result = await verifyPlan({ ...settings, ...fake(0), plan: plan(speculating(0, 512, 4)), prompts: promptsOf(9, 30, 100) });
+    expect(result.speedup.median).toBeCloseTo(SPEEDUP, 12);
+    expect(result.speedup.low).toBeCloseTo(SPEEDUP, 12);
+    expect(result.speedup.high).toBeCloseTo(SPEEDUP, 12);
+    expect(result.tokens_per_second.target).toBeCloseTo(1e6 / STEP_US, 9);
+    expect(result.tokens_per_second.plan).toBeCloseTo(5e6 / ROUND_US, 9);
+    const { acceptance, acceptance_curve, accepted_length, tokens } = result;
+    expect({ acceptance, acceptance_curve, accepted_length, tokens }).toEqual({ acceptance: 1, acceptance_curve: [1, 1, 1, 1, 1], accepted_length: 5, tokens: 123 });
+    expect(result).toMatchObject({ predicted_speedup: null, prediction_error_percent: null });
+  });
+
+  test("a right prediction has no error, one that promises a tenth more has 10 %", async () => {
+    const verify = (tokensPerSecond: number) => {
+      const forecast = predicted({ step: STEP_US, tokensPerSecond });
+      return verifyPlan({ ...settings, ...fake(0), plan: plan(speculating(0, 512, 4, forecast)), prompts: promptsOf(9, 30) });
+    };
+    const right = await verify(5e6 / ROUND_US);
+    expect(right.predicted_speedup).toBeCloseTo(SPEEDUP, 12);
+    expect(right.prediction_error_percent).toBeCloseTo(0, 9);
+    expect((await verify(5.5e6 / ROUND_US)).prediction_error_percent).toBeCloseTo(10, 9);
+  });
+
+  test("a draft that always misses is slower by what drafting costs", async () => {
+    const result = await verifyPlan({ ...settings, ...fake(1), plan: plan(speculating(0, 512, 1)), prompts: promptsOf(9) });
+    // 39 rounds of a rejected draft, then a plain step for the last token
+    const planUs = 39 * (DRAFT_US + verifyUs(1)) + STEP_US;
+    expect(result.speedup.median).toBeCloseTo((40 * STEP_US) / planUs, 12);
+    expect(result).toMatchObject({ lossless: true, acceptance: 0, accepted_length: 1, acceptance_curve: [1, 0] });
+  });
+
+  test("the acceptance is that of the fake's misses", async () => {
+    const { acceptance } = await verifyPlan({ ...settings, maxTokens: 200, ...fake(0.25), plan: plan(speculating(0, 512, 4)), prompts: promptsOf(9, 30, 60, 100, 150) });
+    expect(acceptance).toBeGreaterThan(0.7); // 1,000 tokens: 0.75 ± 3 · 0.014
+    expect(acceptance).toBeLessThan(0.8);
+  });
+});
+
+describe("a plan of several segments", () => {
+  const forecast = predicted({ step: STEP_US, tokensPerSecond: 5e6 / ROUND_US });
+  const segments = [speculating(0, 49, 4, forecast), plain(49, 512)] as const;
+
+  test("reports each segment that was visited, and predicts 1 where it does not speculate", async () => {
+    // contexts 29 to 69: 4 rounds of 5 tokens from 29 on, then 20 plain steps
+    const result = await verifyPlan({ ...settings, ...fake(0), plan: plan(...segments), prompts: promptsOf(29) });
+    const [drafting, stepping] = result.by_context;
+    expect(result.by_context).toHaveLength(2);
+    expect(drafting).toMatchObject({ context_tokens: { from: 0, to: 49 }, rounds: 4, accepted_length: 5, acceptance: 1 });
+    expect(drafting.measured_tokens_per_second).toBeCloseTo(5e6 / ROUND_US, 9);
+    expect(drafting.predicted_tokens_per_second).toBeCloseTo(5e6 / ROUND_US, 9);
+    expect(stepping).toMatchObject({ rounds: 20, accepted_length: null, acceptance: null, predicted_tokens_per_second: null });
+    expect(stepping.measured_tokens_per_second).toBeCloseTo(1e6 / STEP_US, 9);
+    expect(stepping.target_tokens_per_second).toBeCloseTo(1e6 / STEP_US, 9);
+    expect(result.predicted_speedup).toBeCloseTo(2 / (1 / SPEEDUP + 1), 12);
+    expect(result.prediction_error_percent).toBeCloseTo(0, 9);
+  });
+
+  test("predicts nothing where a segment visited speculates without a prediction", async () => {
+    const silent = plan(speculating(0, 49, 4, forecast), speculating(49, 512, 4));
+    const result = await verifyPlan({ ...settings, ...fake(0), plan: silent, prompts: promptsOf(9, 29) });
+    expect(result).toMatchObject({ predicted_speedup: null, prediction_error_percent: null });
+    expect(result.prompts.map(({ predicted_speedup }) => predicted_speedup === null)).toEqual([false, true]);
+  });
+
+  test("past its last segment nothing is drafted, a warning says so, and the tokens are still reported", async () => {
+    const warnings: string[] = [];
+    const progress = { tick: async () => {}, warn: (code: string) => void warnings.push(code) };
+    const result = await verifyPlan({ ...settings, ...fake(0), progress, plan: plan(segments[0]), prompts: promptsOf(29) });
+    expect(new Set(warnings)).toEqual(new Set(["PAST_LAST_SEGMENT"]));
+    expect(result.by_context.map(({ context_tokens, rounds }) => [context_tokens.from, context_tokens.to, rounds])).toEqual([
+      [0, 49, 4],
+      [49, 512, 20],
+    ]);
+  });
+});
+
+describe("a plan that nowhere speculates", () => {
+  test("has speedup exactly 1 and no acceptance, runs once a prompt, and is still judged", async () => {
+    const { engine, clock } = fake(0, { times: { ...times, disturbance: (us, pass) => us * (1 + (pass % 5)) } });
+    const result = await verifyPlan({ ...settings, engine, clock, plan: plan(plain(0, 512)), prompts: promptsOf(9, 30) });
+    expect(result).toMatchObject({ lossless: true, acceptance: null, acceptance_curve: null, accepted_length: null, predicted_speedup: null });
+    expect(result.speedup).toEqual({ median: 1, low: 1, high: 1 });
+    expect(labels(engine).slice(2)).toEqual(["plain", "plain", "plain", "plain"]); // after the warm-up: reference, run
+  });
+
+  test("is the plain run of an alternative", async () => {
+    const { engine, clock } = fake(0);
+    const result = await verifyPlan({ ...settings, engine, clock, plan: plan(plain(0, 512)), prompts: promptsOf(9), alternatives: [int8] });
+    expect(result.speedup).toEqual({ median: 1, low: 1, high: 1 });
+    expect(result.alternatives[0].speedup.median).toBeCloseTo(STEP_US / DRAFT_US, 12);
+  });
+});
+
+/** What the runs were, in order: each begins with a pass at position 0. */
+function labels(engine: FakeEngine): string[] {
+  const runs: FakeEngine["passes"][] = [];
+  for (const pass of engine.passes) {
+    if (pass.position === 0) runs.push([]);
+    runs[runs.length - 1].push(pass);
+  }
+  return runs.map((passes) => {
+    const heads = new Set(passes.map(({ choices }) => choices.head));
+    return heads.size === 2 ? "plan" : heads.has("int8") ? "int8" : "plain";
+  });
+}
+
+describe("runs are interleaved", () => {
+  test("in pairs whose order alternates, and alternates between prompts", async () => {
+    const { engine, clock } = fake(0.2);
+    await verifyPlan({ ...settings, engine, clock, plan: plan(speculating(0, 512, 4)), prompts: promptsOf(9, 30) });
+    expect(labels(engine)).toEqual([
+      ...["plain", "plan"], // warm-up
+      ...["plain", "plain", "plan", "plan", "plain"], // reference, A B, B A
+      ...["plain", "plan", "plain", "plain", "plan"], // reference, B A, A B
+    ]);
+  });
+
+  test("with an alternative in the same loop", async () => {
+    const { engine, clock } = fake(0.2);
+    await verifyPlan({ ...settings, engine, clock, plan: plan(speculating(0, 512, 4)), prompts: promptsOf(9), alternatives: [int8] });
+    expect(labels(engine)).toEqual([
+      ...["plain", "plan", "int8"],
+      ...["plain", "plain", "plan", "int8", "int8", "plan", "plain"],
+      "int8", // teacher forced
+    ]);
+  });
+
+  test("so that a machine growing slower throughout changes nothing by more than a percent", async () => {
+    const drift = { ...times, disturbance: (us: number, pass: number) => us * (1 + pass / 1000) };
+    const options = { ...settings, pairs: 4, plan: plan(speculating(0, 512, 4)), prompts: promptsOf(9, 30) };
+    const { speedup } = await verifyPlan({ ...options, ...fake(0, { times: drift }) });
+    expect(Math.abs(speedup.median / SPEEDUP - 1)).toBeLessThan(0.01);
+  });
+
+  test("and a burst in one run of three pairs is dropped", async () => {
+    const burst = { ...times, disturbance: (us: number, pass: number) => (pass > 130 && pass < 140 ? 20 * us : us) };
+    const options = { ...settings, pairs: 3, plan: plan(speculating(0, 512, 4)), prompts: promptsOf(9) };
+    const { speedup } = await verifyPlan({ ...options, ...fake(0, { times: burst }) });
+    expect(speedup.median).toBeCloseTo(SPEEDUP, 12);
+    expect(speedup.high - speedup.low).toBeGreaterThan(0.1);
+  });
+});
+
+describe("an alternative", () => {
+  test("that always chooses the target's token agrees entirely", async () => {
+    const { alternatives } = await verifyPlan({ ...settings, ...fake(0), plan: plan(speculating(0, 512, 4)), prompts: promptsOf(9, 30), alternatives: [int8] });
+    expect(alternatives[0]).toMatchObject({ name: "int8 alone", agreement: 1, agreeing_prefix: 41 });
+    expect(alternatives[0].tokens_per_second).toBeCloseTo(1e6 / DRAFT_US, 9);
+  });
+
+  test("that errs in a tenth agrees in nine tenths given the target's prefix, though its own output parts for good", async () => {
+    const options = { ...settings, maxTokens: 120, pairs: 1, plan: plan(plain(0, 512)), prompts: promptsOf(9, 20, 30, 40, 50, 60, 70, 80) };
+    const { alternatives } = await verifyPlan({ ...options, ...fake(0.1), alternatives: [int8] });
+    expect(alternatives[0].agreement).toBeGreaterThan(0.87); // 960 tokens: 0.9 ± 3 · 0.01
+    expect(alternatives[0].agreement).toBeLessThan(0.93);
+    expect(alternatives[0].agreeing_prefix).toBeLessThan(40);
+  });
+});
+
+describe("the interval", () => {
+  const run = (tokens: number, decodeUs: number): Decoded => ({ ids: new Array<number>(tokens + 1).fill(1), rounds: [], promptUs: 0, decodeUs });
+  const timing = (tokens: number, ...pairs: [plainUs: number, planUs: number][]) => {
+    const result = promptTiming(pairs.map(([us]) => run(tokens, us)), pairs.map(([, us]) => run(tokens, us)));
+    if (result === null) throw new Error("no timing");
+    return result;
+  };
+
+  test("is around the ratio of total times, within the prompts' own ratios", () => {
+    const timings = [timing(10, [1000, 500]), timing(30, [3000, 3000]), timing(10, [1000, 250])];
+    const { median, low, high } = speedupInterval(timings, 1);
+    expect(median).toBeCloseTo(5000 / 3750, 12);
+    expect(low).toBeGreaterThanOrEqual(1);
+    expect(low).toBeLessThan(median);
+    expect(high).toBeLessThanOrEqual(4);
+    expect(high).toBeGreaterThan(median);
+  });
+
+  test("is the same for the same seed", () => {
+    const timings = [timing(10, [1000, 500]), timing(30, [3000, 3000]), timing(10, [1000, 250])];
+    expect(speedupInterval(timings, 7)).toEqual(speedupInterval(timings, 7));
+  });
+
+  test("of one prompt comes from its pairs", () => {
+    const { median, low, high } = speedupInterval([timing(10, [1000, 500], [1000, 800], [1000, 400])], 1);
+    expect({ median, low, high }).toEqual({ median: 2, low: 1.25, high: 2.5 });
+  });
+
+  test("covers the truth about as often as it says", () => {
+    const random = uniform(11);
+    const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+    let covered = 0;
+    for (let trial = 0; trial < 60; trial++) {
+      const timings = Array.from({ length: 12 }, () => timing(50, [1500 + 10 * normal(), 1000 + 100 * normal()]));
+      const { low, high } = speedupInterval(timings, trial);
+      if (low <= 1.5 && high >= 1.5) covered += 1;
+    }
+    // 95 % less what a percentile bootstrap over twelve prompts loses; 60 trials: ± 0.09
+    expect(covered / 60).toBeGreaterThan(0.83);
+  });
+});
+
+describe("an option that cannot be", () => {
+  const options = { ...settings, plan: plan(plain(0, 512)), prompts: promptsOf(9) };
+  test.each([
+    { name: "a single token", changes: { maxTokens: 1 }, code: "OPTION_INVALID" as const, text: "1 tokens" },
+    { name: "no pair", changes: { pairs: 0 }, code: "OPTION_INVALID" as const, text: "0 pairs" },
+    { name: "no prompt", changes: { prompts: [] }, code: "OPTION_INVALID" as const, text: "none" },
+    { name: "a prompt beyond the cache", changes: { prompts: promptsOf(500) }, code: "CONTEXT_LIMIT" as const, text: "541" },
+    { name: "a token the model has not", changes: { prompts: [{ name: "x", ids: [3, 97] }] }, code: "TOKEN_IDS_INVALID" as const, text: "97" },
+  ])("is refused before anything runs: $name", async ({ changes, code, text }) => {
+    const model = fake(0);
+    await expectFailure(() => verifyPlan({ ...options, ...model, ...changes }), code, text);
+    expect(model.engine.passes).toHaveLength(0);
+  });
+});
