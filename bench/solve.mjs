@@ -5,8 +5,12 @@ import { availableParallelism, cpus } from "node:os";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 
-const { values } = parseArgs({ options: { repeat: { type: "string", default: "7" }, dist: { type: "string", default: "dist" } } });
-const { paretoFrontier, solveMultipleChoice, lpSolverBound } = await import(pathToFileURL(`${values.dist}/solve/index.js`).href);
+const { values } = parseArgs({
+  options: { repeat: { type: "string", default: "7" }, dist: { type: "string", default: "dist" } },
+});
+const { paretoFrontier, solveMultipleChoice, lpSolverBound } = await import(
+  pathToFileURL(`${values.dist}/solve/index.js`).href
+);
 
 /** Seeded uniform numbers in [0, 1) (mulberry32). */
 function uniform(seed) {
@@ -52,7 +56,13 @@ function measure(run) {
 function frontierCase(shape, targetMs = null) {
   const groups = blocks(shape);
   const { result, ...times } = measure(() => paretoFrontier(groups));
-  return { ...shape, points: result.length, resolution_us: result[0].resolutionUs ?? null, ...times, target_ms: targetMs };
+  return {
+    ...shape,
+    points: result.length,
+    resolution_us: result[0].resolutionUs ?? null,
+    ...times,
+    target_ms: targetMs,
+  };
 }
 
 function budgetCase(shape, share) {

@@ -107,10 +107,10 @@ function addCalibrate(program: Command, run: RunVerb): void {
     .description("measure what leaving out or quantising each block costs in acceptance")
     .argument("<model>", MODEL)
     .option("--text <file...>", "text to calibrate on (default: a short one that travels with draftplan)")
-    .option("--profile <file>", "measure at the contexts of this profile")
+    .option("--context <tokens>", "contexts to measure at: 64..1024, or exactly 64,512 (default: as the model's size allows)")
     .option(TO_FILE, "where to write the calibration; - prints it (default: into profiles/)")
     .addHelpText("after", examples("draftplan calibrate embedded", "draftplan calibrate model.gguf --text mine.txt -o profiles/mine.calibration.yaml"))
-    .action(async (model: string, options: SharedOptions & { text?: string[]; output?: string; profile?: string }) =>
+    .action(async (model: string, options: SharedOptions & { text?: string[]; output?: string; context?: string }) =>
       run(options, async (context) => (await import("../commands/calibrate.js")).calibrateCommand(model, options, context)),
     );
 }
@@ -121,6 +121,7 @@ interface SolveFlags extends SharedOptions {
   model?: string;
   choices: string[];
   method: string;
+  text?: string[];
   output?: string;
 }
 
@@ -130,6 +131,7 @@ function addSolve(program: Command, run: RunVerb): void {
     .requiredOption("--profile <file>", "what blocks cost in time")
     .requiredOption("--calibration <file>", "what choices cost in acceptance")
     .option("--model <model>", "measure the best candidates on this model, not only estimate them")
+    .option("--text <file...>", "text to measure on with --model; give what the calibration was given")
     .option("--choices <list>", "what a draft may do with a block besides running it: skip,int8", commaList, ["skip", "int8"])
     .option("--method <name>", "how blocks are chosen", "knapsack")
     .option(TO_FILE, "where to write the plan; - prints it (default: into plans/)")
@@ -146,9 +148,11 @@ function addVerify(program: Command, run: RunVerb): void {
     .requiredOption("--model <model>", MODEL)
     .option("--prompts <file>", "prompts to run it on (default: a few that travel with draftplan)")
     .option("--min-speedup <x>", "fail below this speedup", numberFrom(0))
+    .option("--max-tokens <n>", "new tokens of each prompt", integerFrom(1))
+    .option("--pairs <n>", "interleaved pairs of runs of each prompt", integerFrom(1))
     .option(TO_FILE, "where to write the verification; - prints it (default: into plans/)")
     .addHelpText("after", examples("draftplan verify plans/plan.yaml --model embedded", "draftplan verify plans/plan.yaml --model model.gguf --min-speedup 1.3"))
-    .action(async (plan: string, options: SharedOptions & { model: string; prompts?: string; minSpeedup?: number; output?: string }) =>
+    .action(async (plan: string, options: SharedOptions & import("../commands/verify.js").VerifyCommandOptions) =>
       run(options, async (context) => (await import("../commands/verify.js")).verifyCommand(plan, options, context)),
     );
 }

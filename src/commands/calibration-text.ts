@@ -71,15 +71,16 @@ export function isSmall(spec: ModelSpec): boolean {
 }
 
 export function sampleSize(spec: ModelSpec): SampleSize {
-  const [choose, report, continuationTokens] = isSmall(spec) ? [8, 8, 96] : [6, 6, 64];
-  const at = (count: number) => (context: number) => (context >= LONG_CONTEXT ? Math.ceil(count / 2) : count);
-  return { chooseAt: at(choose), reportAt: at(report), continuationTokens };
+  const at = (context: number) => (context >= LONG_CONTEXT ? 3 : 6);
+  return { chooseAt: at, reportAt: at, continuationTokens: isSmall(spec) ? 96 : 64 };
 }
 
-/** Two contexts, short and long, that stand for all: a kiloton of text, or a quarter of what the model was made for. */
+/** Contexts that stand for all up to some 2,000 tokens; a large model's long prompts are dear, so it gets two. */
 export function defaultContexts(spec: ModelSpec): number[] {
-  const long = Math.min(1024, Math.floor(spec.contextLimit / 4));
-  return long <= 128 ? [long] : [128, long];
+  const room = spec.contextLimit - sampleSize(spec).continuationTokens - 1;
+  const wanted = isSmall(spec) ? [128, 512, 1536] : [128, 1024];
+  const fitting = wanted.filter((context) => context <= room);
+  return fitting.length > 0 ? fitting : [Math.max(1, Math.floor(room / 2))];
 }
 
 export const textCodec = (tokenizer: Tokenizer): TextCodec => ({

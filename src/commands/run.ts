@@ -38,8 +38,10 @@ const VARIANTS: readonly { plan: "plan" | "planSkip"; verification: "verificatio
   { plan: "plan", verification: "verification", choices: ["int8", "skip"] },
 ];
 
-/** A plan of `run` covers contexts from 64 tokens to this, or to half of what the model was made for. */
+/** A plan of `run` covers contexts from 64 tokens to this, or to nearly all that the model was made for. */
 const LONGEST_CONTEXT = 2048;
+/** tokens behind the longest context: a pass, and what is generated after it */
+const ROOM = 128;
 const SHORTEST_CONTEXT = 64;
 
 /** What the sweep may take: a small model's passes are quick, and its whole run is to end within a minute. */
@@ -84,7 +86,7 @@ export async function runCommand(path: string | undefined, options: { out?: stri
 
 async function runStages(model: LoadedModel, paths: RunPaths, context: CommandContext): Promise<RunResult> {
   const { progress } = context;
-  const longest = Math.min(LONGEST_CONTEXT, Math.floor(model.engine.capacity / 2));
+  const longest = Math.min(LONGEST_CONTEXT, model.engine.capacity - ROOM);
   const axis = { kind: "range", from: Math.min(SHORTEST_CONTEXT, longest), to: longest } as const;
   const grid = resolveGrid(axis, parseAxis("--query", DEFAULT_QUERY), model.engine.capacity);
   const budgetSeconds = isSmall(model.spec) ? PROFILE_SECONDS.small : PROFILE_SECONDS.large;
@@ -117,11 +119,7 @@ async function calibrateAndMeasure(model: LoadedModel, profile: Profile, context
   const text = readCalibrationText(undefined);
   const { calibration, continuations, prompts } = await calibrateLoaded(model, text, defaultContexts(model.spec), context);
   const measuring = { continuations, prompts, continuationTokens: sampleSize(model.spec).continuationTokens };
-  let grown = calibration;
-  for (const { choices } of VARIANTS) {
-    grown = await measureCandidates(model, profile, grown, choices, measuring, context.progress);
-  }
-  return grown;
+  return measureCandidates(model, profile, calibration, VARIANTS.map(({ choices }) => choices), measuring, context.progress);
 }
 
 async function verifyLoaded(

@@ -43,24 +43,27 @@ const MAX_ROUNDS = 4;
 
 /**
  * Measures the frontier's best drafts, corrects the surrogate by them and solves again until nothing better is expected;
- * then measures the plan's own drafts by real drafting on text they were not chosen on.
+ * then measures the plans' own drafts by real drafting on text they were not chosen on.
+ * @param variants sets of choices to plan with; their drafts are measured together, since filling the cache with a long
+ *                 prompt costs more than a draft's passes over it
  * @returns the calibration with everything measured in it
  */
 export async function measureCandidates(
   model: LoadedModel,
   profile: Profile,
   calibration: Calibration,
-  choices: readonly DraftChoice[],
+  variants: readonly (readonly DraftChoice[])[],
   text: MeasuringText,
   progress: Progress,
 ): Promise<Calibration> {
   let grown = calibration;
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const problem = openProblem({ profile, calibration: grown, choices });
+    const problems = variants.map((choices) => openProblem({ profile, calibration: grown, choices }));
     const found: Calibration["measured"] = [];
-    for (const context of problem.contexts) {
-      const at = context.losses.at_context;
-      const sets = proposals(problem, context, round === 0);
+    for (const [index, { losses }] of problems[0].contexts.entries()) {
+      const at = losses.at_context;
+      const wanted = problems.flatMap((problem) => proposals(problem, problem.contexts[index], round === 0));
+      const sets = [...new Map(wanted.map((set) => [choiceKey(set), set])).values()];
       if (sets.length === 0) continue;
       const curves = await measureDrafts(model.engine, text.continuations.get(at) ?? [], sets, ROUND_TOKENS, progress);
       sets.forEach((set, i) => {
@@ -70,7 +73,8 @@ export async function measureCandidates(
     if (found.length === 0) break;
     grown = { ...grown, measured: [...grown.measured, ...found] };
   }
-  return measureReport(model, profile, grown, choices, text, progress);
+  for (const choices of variants) grown = await measureReport(model, profile, grown, choices, text, progress);
+  return grown;
 }
 
 async function measureReport(
@@ -148,7 +152,7 @@ async function measureInto(
       continuations.set(atContext, await continuePrompts(model.engine, systemClock, choose, continuationTokens, context.progress));
     }
     const measuring = { continuations, prompts, continuationTokens };
-    const grown = await measureCandidates(model, profile, document, choices, measuring, context.progress);
+    const grown = await measureCandidates(model, profile, document, [choices], measuring, context.progress);
     const path = calibration.path.replace(/(\.measured)?\.ya?ml$|$/, ".measured.yaml");
     return { document: grown, path, sha256: writeDocument(path, grown) };
   } finally {

@@ -1,5 +1,5 @@
 /** draftplan verify: proves that a plan's output is the target's own, and measures how much sooner it comes. */
-import { basename, isAbsolute, relative, sep } from "node:path";
+import { basename } from "node:path";
 import { DraftplanError } from "../core/errors.js";
 import { type Progress, silentProgress } from "../core/progress.js";
 import { requireSameModel } from "../decode/policy.js";
@@ -17,6 +17,7 @@ import type { Tokenizer } from "../tokenizer/types.js";
 import { type AlternativeModel, type VerifyPrompt, verifyPlan } from "../verify/index.js";
 import type { CommandContext } from "./context.js";
 import { withEngine } from "./engine.js";
+import { inputRef } from "./paths.js";
 import { bundledPrompts, readPrompts } from "./prompts.js";
 import { requireInVocabulary } from "./token-ids.js";
 import { summaryOf } from "./verify-summary.js";
@@ -42,6 +43,7 @@ export async function verifyCommand(planPath: string, options: VerifyCommandOpti
   requireMinSpeedup(options.minSpeedup);
   const plan = readDocumentOf("draftplan/plan", planPath);
   const prompts = await promptsFor(options);
+  const output = options.output ?? `plans/${basename(planPath).replace(/\.ya?ml$/i, "")}.verification.yaml`;
   const { provider, threads } = context;
   const verification = await withEngine(
     options.model,
@@ -52,7 +54,8 @@ export async function verifyCommand(planPath: string, options: VerifyCommandOpti
         {
           loaded: { engine, ref: prepared.ref },
           plan: plan.document,
-          planRef: { path: recordedPath(planPath), sha256: plan.sha256 },
+          planRef: inputRef(plan, output),
+          planPath,
           prompts: prepared.prompts,
           device: describeDevice(provider, threads),
           alternatives: options.alternatives ?? false,
@@ -62,7 +65,6 @@ export async function verifyCommand(planPath: string, options: VerifyCommandOpti
         context.progress,
       ),
   );
-  const output = options.output ?? `plans/${basename(planPath).replace(/\.ya?ml$/i, "")}.verification.yaml`;
   if (output !== "-") writeDocument(output, verification);
   print(verification, output, options.minSpeedup, context);
   return passes(verification, options.minSpeedup);
@@ -73,8 +75,10 @@ export const passes = ({ lossless, speedup }: Verification, minSpeedup = 0): boo
 export interface VerificationRequest {
   loaded: Pick<LoadedModel, "engine" | "ref">;
   plan: Plan;
-  /** the plan's file and the digest of its bytes */
+  /** the plan's file, as seen from the verification's folder, and the digest of its bytes */
   planRef: InputRef;
+  /** the plan's file as the user gave it, for errors and warnings */
+  planPath?: string;
   prompts: readonly VerifyPrompt[];
   device: Device;
   /** also decode with int8 alone, for comparison */
@@ -93,11 +97,12 @@ export interface VerificationRequest {
 export async function buildVerification(request: VerificationRequest, progress: Progress = silentProgress): Promise<Verification> {
   const { loaded, plan, planRef, prompts, device, clock = systemClock, created = new Date() } = request;
   const { engine, ref } = loaded;
-  requireSameModel(plan, { spec: engine.spec, architectureSha256: ref.architecture_sha256, weightsSha256: ref.weights_sha256 }, planRef.path);
-  warnOtherDevice(plan.device, device, planRef.path, progress);
+  const planPath = request.planPath ?? planRef.path;
+  requireSameModel(plan, { spec: engine.spec, architectureSha256: ref.architecture_sha256, weightsSha256: ref.weights_sha256 }, planPath);
+  warnOtherDevice(plan.device, device, planPath, progress);
   const int8: AlternativeModel = { name: "int8 alone", choices: uniformChoices(engine.spec.layers, "int8") };
   const figures = await verifyPlan({
-    ...{ engine, clock, plan, planPath: planRef.path, prompts, progress },
+    ...{ engine, clock, plan, planPath, prompts, progress },
     maxTokens: request.maxTokens ?? DEFAULT_MAX_TOKENS,
     pairs: request.pairs ?? DEFAULT_PAIRS,
     seed: request.seed ?? SEED,
@@ -162,12 +167,6 @@ function warnOtherDevice(planned: Device | undefined, device: Device, path: stri
   if (keys.length === 0) return;
   const differences = keys.map((key) => `${key} ${planned[key]} there, ${device[key]} here`).join("; ");
   progress.warn("DEVICE_DIFFERS", `${path} was made on another device (${differences}); only ratios and acceptance compare`);
-}
-
-/** Never a place outside the working folder. */
-function recordedPath(path: string): string {
-  const inside = relative(process.cwd(), path);
-  return isAbsolute(inside) || inside.startsWith("..") ? basename(path) : inside.split(sep).join("/");
 }
 
 function rounded<T>(value: T): T {

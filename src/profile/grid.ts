@@ -65,8 +65,8 @@ function contextPoints(axis: Axis): number[] {
 /** 1, 2, 3, 5, 9, 17: the distance doubles, as the cost of a token falls with q. */
 function queryPoints(axis: Axis): number[] {
   if (axis.kind === "list") return axis.values;
-  const points = rising(0, axis.to - 1, (d) => Math.max(1, 2 * d), 1.25).map((d) => d + 1);
-  return points.filter((q) => q >= axis.from);
+  if (axis.from !== 1) return [axis.from];
+  return rising(0, axis.to - 1, (d) => Math.max(1, 2 * d), 1.3).map((d) => d + 1);
 }
 
 /** @throws OPTION_INVALID where q does not begin at 1 or is more than a pass can verify */

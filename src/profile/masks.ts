@@ -78,8 +78,12 @@ function randomMask(random: Random, layers: number, choices: readonly Choice[]):
 /** A draft step: every kernel, and skip. */
 export const draftMask = (random: Random, layers: number): Mask => randomMask(random, layers, CHOICES);
 
-/** At q > 1 only the target runs; some of its blocks are left out so that attention can be told from the MLP. */
-export const verifyMask = (random: Random, layers: number): Mask => randomMask(random, layers, ["target", "skip"]);
+/** At q > 1 only the target runs; some of its blocks, one at least, are left out so that attention can be told from the MLP. */
+export function verifyMask(random: Random, layers: number): Mask {
+  const { choices, head } = randomMask(random, layers, ["target", "skip"]);
+  const out = random.index(2 * layers);
+  return { choices: { ...choices, blocks: choices.blocks.map((choice, i) => (i === out ? "skip" : choice)) }, head };
+}
 
 export const targetMask = (layers: number): Mask => ({ choices: targetChoices(layers), head: true });
 

@@ -4,8 +4,9 @@
  *     y = Σ columns of a row · coefficients + e,   e ~ N(0, σ² y²) with outliers
  *
  * The first `fixed` coefficients are free. The others are deviations, each group g with a prior N(0, τ_g²): they leave
- * zero only as far as the evidence goes (empirical Bayes; τ and σ by EM, as in Laird and Ware 1982). Errors are relative,
- * as disturbances of a pass grow with its length; outliers are bounded by Huber's weights.
+ * zero only as far as the evidence goes (empirical Bayes). τ and σ follow MacKay's fixed point (1992, "Bayesian
+ * interpolation", eq. 4.9 and following); EM was tried and needs hundreds of rounds where there is hardly any noise. Errors
+ * are relative, as disturbances of a pass grow with its length; outliers are bounded by Huber's weights.
  */
 import { cholesky, inverseDiagonal, solveCholesky } from "./linear.js";
 
@@ -21,14 +22,22 @@ export interface MixedModel {
   fixed: number;
   /** [deviations] group of each coefficient with a prior, from 0 */
   groups: readonly number[];
-  /** rows that hold (nearly) exactly: their weight is that of everything measured, many times */
+  /** rows that hold nearly exactly */
   constraints?: readonly Row[];
 }
 
 const ROUNDS = 40;
+/**
+ * Rounds before outliers are bounded. While the deviations are still held back a member that truly differs looks like an
+ * outlier; bounded from the start, it stayed one.
+ */
+const PLAIN_ROUNDS = 15;
 /** Huber's constant: 95 % efficient where the noise is normal after all */
 const HUBER = 1.345;
-const CONSTRAINT_WEIGHT = 1e4;
+/** of a constraint, as a multiple of everything measured */
+const CONSTRAINT_WEIGHT = 100;
+/** Least penalty, as a share of everything measured: a free part and all its deviations may trade a constant otherwise. */
+const LEAST_PENALTY = 1e-8;
 /** a pass far shorter than the usual one counts no more than one of this share of it */
 const SHORTEST_SHARE = 0.05;
 /** errors below this share of a pass are rounding */
@@ -72,7 +81,7 @@ function fitOnce(model: MixedModel, dropped: ReadonlySet<number>): Float64Array 
     const weights = fitted.map((y, i) => huber[i] / Math.max(y, SHORTEST_SHARE) ** 2);
     state = improve(model, scale, weights, state, dropped);
     fitted = model.rows.map((row) => rowSum(row.columns, state.coefficients));
-    huber = huberWeights(model.rows.map((row, i) => (row.y / scale - fitted[i]) / Math.max(fitted[i], SHORTEST_SHARE)));
+    if (round >= PLAIN_ROUNDS) huber = huberWeights(model.rows.map((row, i) => (row.y / scale - fitted[i]) / Math.max(fitted[i], SHORTEST_SHARE)));
   }
   return state.coefficients.map((c) => c * scale);
 }
@@ -82,20 +91,21 @@ function huberWeights(errors: number[]): number[] {
   return errors.map((error) => Math.min(1, bound / Math.max(Math.abs(error), EXACT)));
 }
 
-/** One EM step: coefficients given the variances, then the variances given them. */
+/** One step of the fixed point: coefficients given the variances, then the variances given them. */
 function improve(model: MixedModel, scale: number, weights: number[], state: State, dropped: ReadonlySet<number>): State {
   const { fixed, groups } = model;
   const size = fixed + groups.length;
   const { matrix, right } = normalEquations(model, scale, weights, size);
+  const least = LEAST_PENALTY * weights.reduce((sum, w) => sum + w, 0);
   const penalty = (column: number) => {
-    if (column >= fixed) return state.variance / state.priors[groups[column - fixed]];
-    return dropped.has(column) ? 1e12 : 1e-9; // the small one: a part that no pass contains is zero
+    if (column >= fixed) return Math.max(least, state.variance / state.priors[groups[column - fixed]]);
+    return dropped.has(column) ? 1e12 * least : 1e-3 * least; // the small one: a part that no pass contains is zero
   };
   for (let i = 0; i < size; i++) matrix[i * size + i] += penalty(i);
   const factor = cholesky(matrix, size);
   const coefficients = solveCholesky(factor, size, right);
   dropped.forEach((column) => (coefficients[column] = 0));
-  const uncertainty = inverseDiagonal(factor, size); // times the variance: posterior variances
+  const uncertainty = inverseDiagonal(factor, size); // times the error variance: that of each coefficient
 
   let squares = 0;
   let mass = 0;
@@ -103,19 +113,17 @@ function improve(model: MixedModel, scale: number, weights: number[], state: Sta
     squares += weights[i] * (row.y / scale - rowSum(row.columns, coefficients)) ** 2;
     mass += weights[i] * Math.max(row.y / scale, SHORTEST_SHARE) ** 2;
   });
-  const members = state.priors.map(() => 0);
-  const spread = state.priors.map(() => 0);
-  let shrunk = 0;
+  const spread = state.priors.map(() => 0); // Σ u²
+  const determined = state.priors.map(() => 0); // deviations that the data, not the prior, decide
   groups.forEach((group, i) => {
-    members[group] += 1;
-    spread[group] += coefficients[fixed + i] ** 2 + state.variance * uncertainty[fixed + i];
-    shrunk += penalty(fixed + i) * uncertainty[fixed + i];
+    spread[group] += coefficients[fixed + i] ** 2;
+    determined[group] += Math.max(0, 1 - penalty(fixed + i) * uncertainty[fixed + i]);
   });
-  const freedom = Math.max(1, mass - (size - dropped.size - shrunk));
+  const freedom = Math.max(1, mass - (fixed - dropped.size) - determined.reduce((sum, d) => sum + d, 0));
   return {
     coefficients,
     variance: Math.max(squares / freedom, 1e-16),
-    priors: spread.map((sum, group) => Math.max(sum / members[group], 1e-14)),
+    priors: spread.map((sum, group) => Math.max(sum / Math.max(determined[group], 1e-6), 1e-12)),
   };
 }
 

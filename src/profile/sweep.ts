@@ -37,10 +37,8 @@ export interface SweepOptions extends Grid {
   progress?: Progress;
 }
 
-/** Draft steps of one mask in a row. */
-const BURST = 3;
-/** Steps of a round that a burst stands for: its first step is counted once in so many. */
-const NOMINAL_DRAFT_TOKENS = 4;
+/** Draft steps of one mask in a row: a usual draft length, so that its one cold first step counts for what it will. */
+const BURST = 4;
 /** Bursts a visit has at least, when few query lengths are asked for. */
 const MIN_BURSTS = 4;
 
@@ -62,13 +60,13 @@ function timePass({ engine, clock, ids }: Bench, mask: Mask, context: number, qu
 }
 
 /**
- * One step of a round of NOMINAL_DRAFT_TOKENS: the first as it was, the others as the median of those that followed it.
- * Every step runs at the same position, as n in the profile is exact.
+ * The mean step of a burst: the first as it was, the others as the median of those that followed it. Plain decoding never
+ * leaves the target, so there the first does not count. Every step runs at the same position: n in the profile is exact.
  */
 function timeBurst(bench: Bench, mask: Mask, context: number, plain: boolean): number {
   const times = Array.from({ length: BURST }, () => timePass(bench, mask, context, 1));
   const following = median(times.slice(1));
-  return plain ? following : (times[0] + (NOMINAL_DRAFT_TOKENS - 1) * following) / NOMINAL_DRAFT_TOKENS;
+  return plain ? following : (times[0] + (BURST - 1) * following) / BURST;
 }
 
 /** All measurements of one context in one round. */

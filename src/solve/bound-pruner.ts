@@ -45,7 +45,8 @@ export function boundPruner(groups: readonly (readonly Candidate[])[], budgetUs:
 
 /** Loss of a choice of items that keeps the budget: hull steps by falling gain per µs, each that still fits. */
 export function greedyLoss(groups: readonly (readonly Candidate[])[], budgetUs: number): number {
-  const total = (picks: readonly number[], key: "costUs" | "loss") => picks.reduce((sum, pick, g) => sum + groups[g][pick][key], 0);
+  const total = (picks: readonly number[], key: "costUs" | "loss") =>
+    picks.reduce((sum, pick, g) => sum + groups[g][pick][key], 0);
   const cheapest = groups.map(() => 0);
   const picks = [...cheapest];
   let leftUs = budgetUs - total(cheapest, "costUs");
@@ -59,7 +60,11 @@ export function greedyLoss(groups: readonly (readonly Candidate[])[], budgetUs: 
   return total(total(picks, "costUs") <= budgetUs ? picks : cheapest, "loss");
 }
 
-function remainderAfter(groups: readonly (readonly Candidate[])[], steps: readonly HullStep[], done: number): Remainder {
+function remainderAfter(
+  groups: readonly (readonly Candidate[])[],
+  steps: readonly HullStep[],
+  done: number,
+): Remainder {
   const ahead = steps.filter((step) => step.group >= done);
   const costs = new Float64Array(ahead.length + 1);
   const losses = new Float64Array(ahead.length + 1);

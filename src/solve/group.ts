@@ -36,27 +36,38 @@ export function validateGroups(groups: readonly Group[]): void {
     const at = `groups[${g}] (${group.id})`;
     if (groupIds.has(group.id)) throw invalid(`${at}.id`, "another group has the same id", "name each group once");
     groupIds.add(group.id);
-    if (group.choices.length === 0) throw invalid(`${at}.choices`, "the group has no choice", "give it one, or leave the group out");
+    if (group.choices.length === 0)
+      throw invalid(`${at}.choices`, "the group has no choice", "give it one, or leave the group out");
     validateChoices(group.choices, at);
     mostUs += Math.max(...group.choices.map((choice) => choice.costUs));
     mostLoss += Math.max(...group.choices.map((choice) => choice.loss));
   });
   if (!Number.isFinite(mostUs) || !Number.isFinite(mostLoss)) {
-    throw invalid("groups", "costs or losses add up to more than a number can hold", "give costs in µs and losses as −ln α");
+    throw invalid(
+      "groups",
+      "costs or losses add up to more than a number can hold",
+      "give costs in µs and losses as −ln α",
+    );
   }
 }
 
 function validateChoices(choices: readonly Choice[], at: string): void {
-  if (choices.length > MOST_CHOICES) throw invalid(`${at}.choices`, `${choices.length} choices; at most ${MOST_CHOICES} are possible`, "offer fewer");
+  if (choices.length > MOST_CHOICES)
+    throw invalid(`${at}.choices`, `${choices.length} choices; at most ${MOST_CHOICES} are possible`, "offer fewer");
   const ids = new Set<string>();
   choices.forEach((choice, c) => {
     const where = `${at}.choices[${c}] (${choice.id})`;
-    if (ids.has(choice.id)) throw invalid(`${where}.id`, "another choice of the group has the same id", "name each choice once");
+    if (ids.has(choice.id))
+      throw invalid(`${where}.id`, "another choice of the group has the same id", "name each choice once");
     ids.add(choice.id);
     for (const key of ["costUs", "loss"] as const) {
       const value = choice[key];
       if (!Number.isFinite(value) || value < 0) {
-        throw invalid(`${where}.${key}`, `${value} is not a finite number ≥ 0`, "measure it again, or leave the choice out");
+        throw invalid(
+          `${where}.${key}`,
+          `${value} is not a finite number ≥ 0`,
+          "measure it again, or leave the choice out",
+        );
       }
     }
   });

@@ -55,7 +55,11 @@ const NOTHING_PRUNED: Pruner = { costLimit: () => Number.MAX_VALUE, prune: () =>
  * @throws BUDGET_INFEASIBLE where the cheapest choices exceed the budget, or the budget is NaN
  * @throws GROUP_INVALID, OUT_OF_MEMORY (whole-number costs of a huge range only), LP_BOUND_VIOLATED (a bug)
  */
-export function solveMultipleChoice(groups: readonly Group[], budgetUs: number, options: SolveOptions = {}): MultipleChoiceSolution {
+export function solveMultipleChoice(
+  groups: readonly Group[],
+  budgetUs: number,
+  options: SolveOptions = {},
+): MultipleChoiceSolution {
   validateGroups(groups);
   const candidates = groups.map((group) => nonDominated(group.choices));
   requireAffordable(candidates, budgetUs);
@@ -84,7 +88,12 @@ export function paretoFrontier(groups: readonly Group[], options: SolveOptions =
 
 type Candidates = readonly (readonly Candidate[])[];
 
-function solveExactly(groups: readonly Group[], candidates: Candidates, budgetUs: number, options: SolveOptions): ParetoPoint | undefined {
+function solveExactly(
+  groups: readonly Group[],
+  candidates: Candidates,
+  budgetUs: number,
+  options: SolveOptions,
+): ParetoPoint | undefined {
   const maxStates = stateLimit(candidates, options.maxStates ?? BUDGET_STATES);
   const lists = buildLists(candidates, boundPruner(candidates, budgetUs), maxStates);
   return lists && bestPoint(groups, candidates, lists);
@@ -145,7 +154,10 @@ function resolutionFor(candidates: Candidates, referenceUs: number): number {
 /** Costs above the group's cheapest choice, in units of the resolution, rounded up. */
 function inUnits(candidates: Candidates, resolutionUs: number): Candidate[][] {
   return candidates.map((list) => {
-    const units = list.map((candidate) => ({ ...candidate, costUs: Math.ceil((candidate.costUs - list[0].costUs) / resolutionUs) }));
+    const units = list.map((candidate) => ({
+      ...candidate,
+      costUs: Math.ceil((candidate.costUs - list[0].costUs) / resolutionUs),
+    }));
     // Of choices that round to the same cost the last loses least.
     return units.filter(({ costUs }, c) => c === units.length - 1 || costUs < units[c + 1].costUs);
   });
@@ -179,7 +191,10 @@ function pointsOf(groups: readonly Group[], candidates: Candidates, { list, trac
  * Turns picked candidates into a point with its true cost and loss, added up left to right as a reader would.
  * A frontier has millions of picks, so the way from candidate to choice is looked up once.
  */
-function pointReader(groups: readonly Group[], candidates: Candidates): (picks: Uint16Array, row: number) => ParetoPoint {
+function pointReader(
+  groups: readonly Group[],
+  candidates: Candidates,
+): (picks: Uint16Array, row: number) => ParetoPoint {
   const choices = candidates.map((list, g) => list.map(({ index }) => groups[g].choices[index]));
   return (picks, row) => {
     const chosen = new Array<string>(choices.length);

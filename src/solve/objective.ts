@@ -87,7 +87,8 @@ export function bestDraftLength({ draftUs, verifyUs, roundUs, curve, maxDraft }:
   for (let draftTokens = 1; draftTokens <= maxDraft; draftTokens += 1) {
     const acceptanceCurve = curve(draftTokens);
     const tps = tokensPerSecond({ acceptanceCurve, draftUs, verifyUs: verifyUs(draftTokens), roundUs });
-    if (acceptanceCurve.length !== draftTokens + 1 || !Number.isFinite(tps)) throw unusable(draftTokens, acceptanceCurve, tps);
+    if (acceptanceCurve.length !== draftTokens + 1 || !Number.isFinite(tps))
+      throw unusable(draftTokens, acceptanceCurve, tps);
     if (best === undefined || tps > best.tokensPerSecond) best = { draftTokens, tokensPerSecond: tps };
   }
   if (best === undefined) throw unusable(maxDraft, [], Number.NaN);
@@ -99,6 +100,7 @@ function unusable(draftTokens: number, curve: readonly number[], tps: number): D
     code: "INTERNAL",
     at: `bestDraftLength: draft of ${draftTokens} tokens`,
     what: `an acceptance curve of ${curve.length} values gives ${tps} tokens per second`,
-    remedy: "a draft length is at least 1, its curve has one value more, and times are positive; please report this bug",
+    remedy:
+      "a draft length is at least 1, its curve has one value more, and times are positive; please report this bug",
   });
 }

@@ -47,7 +47,11 @@ const MAX_STORED_STATES = 2 ** 26;
  * @param groups candidates by rising cost and strictly falling loss, at least one each
  * @throws OUT_OF_MEMORY where no limit was given and the lists do not fit
  */
-export function buildLists(groups: readonly (readonly Candidate[])[], pruner: Pruner, maxStates: number): Traced | undefined {
+export function buildLists(
+  groups: readonly (readonly Candidate[])[],
+  pruner: Pruner,
+  maxStates: number,
+): Traced | undefined {
   const limit = Math.min(maxStates, MAX_STORED_STATES);
   const stages: Stage[] = [];
   const spares = [emptyList(1024), emptyList(1024)];
@@ -110,7 +114,12 @@ function mergeShifted(
 }
 
 /** The innermost loop: merges `kept` and a copy of `from`, shifted by the choice, into `into`. */
-function mergeCopy(kept: StateList, from: StateList, choice: { costUs: number; loss: number; pick: number }, into: StateList): void {
+function mergeCopy(
+  kept: StateList,
+  from: StateList,
+  choice: { costUs: number; loss: number; pick: number },
+  into: StateList,
+): void {
   reserve(into, kept.size + from.size);
   // Held in locals, which V8 rewards with half the time.
   const { costs: keptCosts, losses: keptLosses, parents: keptParents, picks: keptPicks, size: keptSize } = kept;

@@ -52,13 +52,14 @@ export async function verifyPlan(options: VerifyOptions): Promise<VerifyResult> 
     ...{ engine, clock, policy, maxTokens, endTokens, pairs, prompts: prompts.length, alternatives, progress },
     ...(options.decode === undefined ? {} : { decode: options.decode }),
   };
-  await progress.tick({ stage: "verify", done: 0, total: prompts.length });
+  const total = prompts.length * (pairs + 1);
+  await progress.tick({ stage: "verify", done: 0, total });
   await warmUp(measuring, prompts[0]);
   const runs: PromptRuns[] = [];
   for (const [index, prompt] of prompts.entries()) {
     runs.push(await measurePrompt(measuring, prompt, index));
   }
-  await progress.tick({ stage: "verify", done: prompts.length, total: prompts.length });
+  await progress.tick({ stage: "verify", done: total, total });
   const figures = figuresOf(segmentsUpTo(plan, engine.capacity), runs, alternatives, seed);
   return { ...figures, pairs, max_tokens: maxTokens, prompts_sha256: promptsDigest(prompts) };
 }

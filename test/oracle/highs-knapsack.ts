@@ -3,7 +3,8 @@ import loadHighs from "highs";
 
 type Groups = readonly { id: string; choices: readonly { costUs: number; loss: number }[] }[];
 
-const highs = await loadHighs();
+// The package's types describe its CommonJS build; node loads its ES module, where the default export is the loader.
+const highs = await (loadHighs as unknown as typeof loadHighs.default)();
 
 /** Least loss with cost within the budget, recomputed from the choices that HiGHS takes. */
 export function highsLeastLoss(groups: Groups, budgetUs: number): { costUs: number; loss: number } {

@@ -20,7 +20,14 @@ export function draw(seed: number): Draw {
 }
 
 /** How costs and losses are drawn. */
-export const KINDS = ["whole", "fractional", "coarse (many ties)", "loss follows cost", "five orders of magnitude", "tenths"] as const;
+export const KINDS = [
+  "whole",
+  "fractional",
+  "coarse (many ties)",
+  "loss follows cost",
+  "five orders of magnitude",
+  "tenths",
+] as const;
 export type Kind = (typeof KINDS)[number];
 
 function drawItem(kind: Kind, { int, float }: Draw): { costUs: number; loss: number } {

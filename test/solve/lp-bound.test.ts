@@ -1,24 +1,37 @@
 import { describe, expect, test } from "vitest";
-import { checkedLowerBound, closedFormBound, lpGapPercent, lpSolverBound, solveMultipleChoice } from "../../src/solve/index.js";
+import {
+  checkedLowerBound,
+  closedFormBound,
+  lpGapPercent,
+  lpSolverBound,
+  solveMultipleChoice,
+} from "../../src/solve/index.js";
 import { leastLoss } from "../oracle/brute-force-knapsack.js";
 import { highsRelaxation } from "../oracle/highs-knapsack.js";
 import { expectFailure, failureOf } from "../support/failure.js";
 import { blocks, seeds, smallInstance } from "./instances.js";
 
 describe("the lower bound", () => {
-  const feasible = seeds(300).map((seed) => ({ seed, ...smallInstance(seed, 5_000) })).filter(({ groups, budgetUs }) => leastLoss(groups, budgetUs));
+  const feasible = seeds(300)
+    .map((seed) => ({ seed, ...smallInstance(seed, 5_000) }))
+    .filter(({ groups, budgetUs }) => leastLoss(groups, budgetUs));
 
-  test.each(feasible)("is the LP's optimum by three solvers, and never above the least loss: seed $seed, $kind", ({ groups, budgetUs }) => {
-    const best = leastLoss(groups, budgetUs)?.loss ?? Number.NaN;
-    const closed = closedFormBound(groups, budgetUs);
-    const tolerance = 1e-6 * Math.max(1, closed);
-    expect(closed).toBeLessThanOrEqual(best + 1e-12);
-    expect(Math.abs((lpSolverBound(groups, budgetUs) ?? Number.NaN) - closed)).toBeLessThanOrEqual(2e-9 * Math.max(1, closed));
-    // HiGHS reads budgets within its feasibility tolerance, which a steep loss magnifies.
-    if (groups.length > 0) expect(highsRelaxation(groups, budgetUs)).toBeLessThanOrEqual(closed + tolerance);
-    expect(solveMultipleChoice(groups, budgetUs).lowerBound).toBeLessThanOrEqual(best);
-    expect(solveMultipleChoice(groups, budgetUs).lowerBound).toBeGreaterThanOrEqual(closed - tolerance);
-  });
+  test.each(feasible)(
+    "is the LP's optimum by three solvers, and never above the least loss: seed $seed, $kind",
+    ({ groups, budgetUs }) => {
+      const best = leastLoss(groups, budgetUs)?.loss ?? Number.NaN;
+      const closed = closedFormBound(groups, budgetUs);
+      const tolerance = 1e-6 * Math.max(1, closed);
+      expect(closed).toBeLessThanOrEqual(best + 1e-12);
+      expect(Math.abs((lpSolverBound(groups, budgetUs) ?? Number.NaN) - closed)).toBeLessThanOrEqual(
+        2e-9 * Math.max(1, closed),
+      );
+      // HiGHS reads budgets within its feasibility tolerance, which a steep loss magnifies.
+      if (groups.length > 0) expect(highsRelaxation(groups, budgetUs)).toBeLessThanOrEqual(closed + tolerance);
+      expect(solveMultipleChoice(groups, budgetUs).lowerBound).toBeLessThanOrEqual(best);
+      expect(solveMultipleChoice(groups, budgetUs).lowerBound).toBeGreaterThanOrEqual(closed - tolerance);
+    },
+  );
 
   test.each(seeds(8).map((seed) => ({ seed })))("of 160 blocks equals HiGHS's relaxation: seed $seed", ({ seed }) => {
     const groups = blocks(seed, 160, 4, 30_000, seed % 2 === 0);
@@ -28,7 +41,16 @@ describe("the lower bound", () => {
   });
 
   test("counts part of a step: half of the way from 8 to 2, past a choice above the hull", () => {
-    const groups = [{ id: "a", choices: [{ id: "lo", costUs: 1, loss: 8 }, { id: "above", costUs: 2, loss: 7 }, { id: "hi", costUs: 5, loss: 2 }] }];
+    const groups = [
+      {
+        id: "a",
+        choices: [
+          { id: "lo", costUs: 1, loss: 8 },
+          { id: "above", costUs: 2, loss: 7 },
+          { id: "hi", costUs: 5, loss: 2 },
+        ],
+      },
+    ];
     expect(closedFormBound(groups, 3)).toBe(5);
     expect(closedFormBound(groups, 1)).toBe(8);
     expect(closedFormBound(groups, 0.99)).toBe(Number.POSITIVE_INFINITY);
@@ -39,8 +61,20 @@ describe("the lower bound", () => {
 
   test("takes steps by gain per µs: 4 for 1 µs, then 3 for 3 µs", () => {
     const groups = [
-      { id: "a", choices: [{ id: "lo", costUs: 0, loss: 3 }, { id: "hi", costUs: 3, loss: 0 }] },
-      { id: "b", choices: [{ id: "lo", costUs: 0, loss: 4 }, { id: "hi", costUs: 1, loss: 0 }] },
+      {
+        id: "a",
+        choices: [
+          { id: "lo", costUs: 0, loss: 3 },
+          { id: "hi", costUs: 3, loss: 0 },
+        ],
+      },
+      {
+        id: "b",
+        choices: [
+          { id: "lo", costUs: 0, loss: 4 },
+          { id: "hi", costUs: 1, loss: 0 },
+        ],
+      },
     ];
     expect(seeds(5, 0).map((budgetUs) => closedFormBound(groups, budgetUs))).toEqual([7, 3, 2, 1, 0]);
   });
@@ -58,10 +92,21 @@ describe("a loss below the bound", () => {
 
   test("where only added up in group order the choices keep the budget is no violation", () => {
     const absorbed = [
-      { id: "a", choices: [{ id: "lo", costUs: 0, loss: 1e6 }, { id: "hi", costUs: 5e-324, loss: 0 }] },
+      {
+        id: "a",
+        choices: [
+          { id: "lo", costUs: 0, loss: 1e6 },
+          { id: "hi", costUs: 5e-324, loss: 0 },
+        ],
+      },
       { id: "b", choices: [{ id: "only", costUs: 1, loss: 0 }] },
     ];
-    expect(solveMultipleChoice(absorbed, 1)).toMatchObject({ chosen: ["hi", "only"], costUs: 1, loss: 0, lowerBound: 0 });
+    expect(solveMultipleChoice(absorbed, 1)).toMatchObject({
+      chosen: ["hi", "only"],
+      costUs: 1,
+      loss: 0,
+      lowerBound: 0,
+    });
   });
 
   test("by rounding alone is no violation, and the bound is not above it", () => {

@@ -15,7 +15,8 @@ describe("the least loss within a budget", () => {
 
   test.each(drawn)("equals trying every combination: seed $seed, $kind", async ({ groups, budgetUs }) => {
     const best = leastLoss(groups, budgetUs);
-    if (best === null) return expectFailure(() => solveMultipleChoice(groups, budgetUs), "BUDGET_INFEASIBLE", "cheapest choices cost");
+    if (best === null)
+      return expectFailure(() => solveMultipleChoice(groups, budgetUs), "BUDGET_INFEASIBLE", "cheapest choices cost");
     const solved = solveMultipleChoice(groups, budgetUs);
     expect(recompute(groups, solved.chosen)).toEqual({ costUs: solved.costUs, loss: solved.loss });
     expect(solved.costUs).toBeLessThanOrEqual(budgetUs);
@@ -39,7 +40,13 @@ describe("the least loss within a budget", () => {
     const count = [20, 40, 80, 160][seed % 4];
     const choices = random.int(2, 4);
     const totalUs = random.int(100, 30_000);
-    return { seed, count, choices, groups: blocks(seed, count, choices, totalUs), budgetUs: Math.round(totalUs * (0.05 + 0.9 * random.float())) };
+    return {
+      seed,
+      count,
+      choices,
+      groups: blocks(seed, count, choices, totalUs),
+      budgetUs: Math.round(totalUs * (0.05 + 0.9 * random.float())),
+    };
   });
 
   test.each(modelled)("equals HiGHS: seed $seed, $count blocks of $choices choices", ({ groups, budgetUs }) => {
@@ -68,12 +75,24 @@ describe("a budget", () => {
   });
 
   test("of Infinity gives the least loss at any cost", () => {
-    expect(solveMultipleChoice(groups, Number.POSITIVE_INFINITY)).toMatchObject({ chosen: ["c1", "c1"], costUs: 9, loss: 1, lowerBound: 1 });
+    expect(solveMultipleChoice(groups, Number.POSITIVE_INFINITY)).toMatchObject({
+      chosen: ["c1", "c1"],
+      costUs: 9,
+      loss: 1,
+      lowerBound: 1,
+    });
   });
 
-  test.each([3.999999, 0, -1, Number.NaN, Number.NEGATIVE_INFINITY].map((budgetUs) => ({ budgetUs })))("of $budgetUs is infeasible, and the error says the least that is not", async ({ budgetUs }) => {
-    await expectFailure(() => solveMultipleChoice(groups, budgetUs), "BUDGET_INFEASIBLE", "cheapest choices cost 4 µs");
-  });
+  test.each([3.999999, 0, -1, Number.NaN, Number.NEGATIVE_INFINITY].map((budgetUs) => ({ budgetUs })))(
+    "of $budgetUs is infeasible, and the error says the least that is not",
+    async ({ budgetUs }) => {
+      await expectFailure(
+        () => solveMultipleChoice(groups, budgetUs),
+        "BUDGET_INFEASIBLE",
+        "cheapest choices cost 4 µs",
+      );
+    },
+  );
 
   test("for no group at all is kept by choosing nothing", () => {
     expect(solveMultipleChoice([], 0)).toEqual({ chosen: [], costUs: 0, loss: 0, lowerBound: 0 });
@@ -99,7 +118,12 @@ describe("losses and costs of unequal size", () => {
     { name: "a choice without loss that costs 1e15 µs", extra: { costUs: 1e15 + 0.5, loss: 0 } },
   ])("blur nothing: $name", ({ extra }) => {
     const { chosen, costUs, loss, resolutionUs } = solveMultipleChoice(withExtra(extra), 1500, { maxStates: 150 });
-    expect({ chosen, costUs, loss, resolutionUs }).toEqual({ chosen: plain.chosen, costUs: plain.costUs, loss: plain.loss, resolutionUs: undefined });
+    expect({ chosen, costUs, loss, resolutionUs }).toEqual({
+      chosen: plain.chosen,
+      costUs: plain.costUs,
+      loss: plain.loss,
+      resolutionUs: undefined,
+    });
   });
 });
 
@@ -113,19 +137,22 @@ describe("rounding, where lists would grow too long", () => {
     });
   };
 
-  test.each(seeds(20).map((seed) => ({ seed })))("loses at most what a 0.1 percent smaller budget would: seed $seed", ({ seed }) => {
-    const groups = hard(seed, 9);
-    const budgetUs = 300 + 900 * draw(seed + 99).float();
-    const rounded = solveMultipleChoice(groups, budgetUs, { maxStates: 20 });
-    const exact = leastLoss(groups, budgetUs);
-    const smaller = leastLoss(groups, budgetUs * 0.999);
-    expect(rounded.resolutionUs).toBeCloseTo((0.001 * budgetUs) / 9, 9);
-    expect(rounded.costUs).toBeLessThanOrEqual(budgetUs);
-    expect(recompute(groups, rounded.chosen)).toEqual({ costUs: rounded.costUs, loss: rounded.loss });
-    expect(rounded.loss).toBeGreaterThanOrEqual(exact?.loss ?? Number.NaN);
-    expect(rounded.loss).toBeLessThanOrEqual(smaller?.loss ?? Number.NaN);
-    expect(rounded.lowerBound).toBe(Math.min(closedFormBound(groups, budgetUs), rounded.lowerBound));
-  });
+  test.each(seeds(20).map((seed) => ({ seed })))(
+    "loses at most what a 0.1 percent smaller budget would: seed $seed",
+    ({ seed }) => {
+      const groups = hard(seed, 9);
+      const budgetUs = 300 + 900 * draw(seed + 99).float();
+      const rounded = solveMultipleChoice(groups, budgetUs, { maxStates: 20 });
+      const exact = leastLoss(groups, budgetUs);
+      const smaller = leastLoss(groups, budgetUs * 0.999);
+      expect(rounded.resolutionUs).toBeCloseTo((0.001 * budgetUs) / 9, 9);
+      expect(rounded.costUs).toBeLessThanOrEqual(budgetUs);
+      expect(recompute(groups, rounded.chosen)).toEqual({ costUs: rounded.costUs, loss: rounded.loss });
+      expect(rounded.loss).toBeGreaterThanOrEqual(exact?.loss ?? Number.NaN);
+      expect(rounded.loss).toBeLessThanOrEqual(smaller?.loss ?? Number.NaN);
+      expect(rounded.lowerBound).toBe(Math.min(closedFormBound(groups, budgetUs), rounded.lowerBound));
+    },
+  );
 
   test("is upwards: nine times 100.03 and once 99.93 µs, rounded to nearest, would seem to fit 1,000 µs", () => {
     const groups = seeds(10, 0).map((g) => group(`b${g}`, [0, 1], [g === 9 ? 99.93 : 100.03, 0]));
@@ -140,14 +167,20 @@ describe("rounding, where lists would grow too long", () => {
   });
 
   test("finds the cheapest choices when the budget holds nothing else", () => {
-    const groups = hard(3, 12).map((each) => ({ ...each, choices: each.choices.map((c) => ({ ...c, costUs: c.costUs + 0.1 })) }));
+    const groups = hard(3, 12).map((each) => ({
+      ...each,
+      choices: each.choices.map((c) => ({ ...c, costUs: c.costUs + 0.1 })),
+    }));
     const leastUs = groups.reduce((sum, each) => sum + each.choices[0].costUs, 0);
     expect(solveMultipleChoice(groups, leastUs, { maxStates: 1 }).costUs).toBe(leastUs);
     expect(solveMultipleChoice(groups, leastUs + 200, { maxStates: 1 }).resolutionUs).toBeGreaterThan(0);
   });
 
   test("never happens to whole numbers", () => {
-    const groups = hard(5, 10).map((each) => ({ ...each, choices: each.choices.map((c) => ({ ...c, costUs: Math.round(c.costUs) })) }));
+    const groups = hard(5, 10).map((each) => ({
+      ...each,
+      choices: each.choices.map((c) => ({ ...c, costUs: Math.round(c.costUs) })),
+    }));
     const solved = solveMultipleChoice(groups, 900, { maxStates: 1 });
     expect(solved.resolutionUs).toBeUndefined();
     expect(solved.loss).toBe(leastLoss(groups, 900)?.loss);
@@ -159,13 +192,29 @@ describe("groups without meaning are refused", () => {
   test.each([
     { name: "no choice", groups: [{ id: "a", choices: [] }], where: "groups[0] (a).choices" },
     { name: "a group id used twice", groups: [group("a", [1, 1]), group("a", [1, 1])], where: "groups[1] (a).id" },
-    { name: "a choice id used twice", groups: [{ id: "a", choices: [item, item] }], where: "groups[0] (a).choices[1] (c).id" },
+    {
+      name: "a choice id used twice",
+      groups: [{ id: "a", choices: [item, item] }],
+      where: "groups[0] (a).choices[1] (c).id",
+    },
     ...[-1, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY].flatMap((value) => [
-      { name: `cost ${value}`, groups: [group("a", [1, 1]), group("b", [1, 1], [value, 1])], where: "groups[1] (b).choices[1] (c1).costUs" },
+      {
+        name: `cost ${value}`,
+        groups: [group("a", [1, 1]), group("b", [1, 1], [value, 1])],
+        where: "groups[1] (b).choices[1] (c1).costUs",
+      },
       { name: `loss ${value}`, groups: [group("a", [1, value])], where: "groups[0] (a).choices[0] (c0).loss" },
     ]),
-    { name: "costs that add up to Infinity", groups: [group("a", [1e308, 0]), group("b", [1e308, 0])], where: "groups" },
-    { name: "more choices than 16 bits name", groups: [{ id: "a", choices: seeds(65_536).map((c) => ({ ...item, id: `${c}` })) }], where: "groups[0] (a).choices" },
+    {
+      name: "costs that add up to Infinity",
+      groups: [group("a", [1e308, 0]), group("b", [1e308, 0])],
+      where: "groups",
+    },
+    {
+      name: "more choices than 16 bits name",
+      groups: [{ id: "a", choices: seeds(65_536).map((c) => ({ ...item, id: `${c}` })) }],
+      where: "groups[0] (a).choices",
+    },
   ])("$name", async ({ groups, where }) => {
     expect(await failureOf(() => solveMultipleChoice(groups, 10))).toMatchObject({ code: "GROUP_INVALID", at: where });
     expect(await failureOf(() => paretoFrontier(groups))).toMatchObject({ code: "GROUP_INVALID", at: where });

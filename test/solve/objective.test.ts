@@ -44,21 +44,31 @@ describe("tokens per second", () => {
 });
 
 describe("the best draft length", () => {
-  const problem = { draftUs: 100, roundUs: 0, maxDraft: 16, curve: (d: number) => curveFromRate(0.5, d), verifyUs: () => 400 };
+  const problem = {
+    draftUs: 100,
+    roundUs: 0,
+    maxDraft: 16,
+    curve: (d: number) => curveFromRate(0.5, d),
+    verifyUs: () => 400,
+  };
 
   test("is found by hand: 3,000 tokens/s at d = 1, 2,916.7 at d = 2, less after", () => {
     expect(bestDraftLength(problem)).toEqual({ draftTokens: 1, tokensPerSecond: 3000 });
   });
 
   test("grows with acceptance, to the longest that is allowed when all is accepted", () => {
-    const lengths = [0.5, 0.7, 0.9, 0.99, 1].map((alpha) => bestDraftLength({ ...problem, curve: (d) => curveFromRate(alpha, d) }).draftTokens);
+    const lengths = [0.5, 0.7, 0.9, 0.99, 1].map(
+      (alpha) => bestDraftLength({ ...problem, curve: (d) => curveFromRate(alpha, d) }).draftTokens,
+    );
     expect(lengths).toEqual(lengths.toSorted((a, b) => a - b));
     expect(lengths.at(-1)).toBe(16);
   });
 
   test("is found behind a worse one: verification of five tokens is as cheap as of two, of three it is not", () => {
     const verifyUs = (d: number) => (d === 2 || d === 3 ? 900 : 400);
-    expect(bestDraftLength({ ...problem, curve: (d) => curveFromRate(0.9, d), verifyUs, maxDraft: 4 }).draftTokens).toBe(4);
+    expect(
+      bestDraftLength({ ...problem, curve: (d) => curveFromRate(0.9, d), verifyUs, maxDraft: 4 }).draftTokens,
+    ).toBe(4);
   });
 
   test("is asked of a curve for each length, which need not be a prefix of a longer one", () => {

@@ -3,7 +3,8 @@ import { type Group, paretoFrontier, solveMultipleChoice } from "../../src/solve
 import { everyNonDominated } from "../oracle/brute-force-knapsack.js";
 import { blocks, draw, recompute, seeds, smallInstance } from "./instances.js";
 
-const values = (points: readonly { costUs: number; loss: number }[]) => points.map(({ costUs, loss }) => ({ costUs, loss }));
+const values = (points: readonly { costUs: number; loss: number }[]) =>
+  points.map(({ costUs, loss }) => ({ costUs, loss }));
 
 describe("the frontier", () => {
   test.each(seeds(200).map((seed) => ({ seed, ...smallInstance(seed, 5_000) })))(
@@ -16,19 +17,25 @@ describe("the frontier", () => {
     },
   );
 
-  test.each(seeds(6).map((seed) => ({ seed })))("answers every budget as the solver for one budget does: seed $seed", ({ seed }) => {
-    const groups = blocks(seed, 24 * seed, 2 + (seed % 3), 30_000, seed % 2 === 0);
-    const frontier = paretoFrontier(groups);
-    const random = draw(seed);
-    for (let i = 0; i < 25; i += 1) {
-      const at = random.int(0, frontier.length - 1);
-      const { costUs, loss } = frontier[at];
-      expect(solveMultipleChoice(groups, costUs)).toMatchObject({ costUs, loss });
-      if (at === 0) continue;
-      const justBelow = costUs * (1 - 2 ** -52);
-      expect(solveMultipleChoice(groups, justBelow)).toMatchObject({ costUs: frontier[at - 1].costUs, loss: frontier[at - 1].loss });
-    }
-  });
+  test.each(seeds(6).map((seed) => ({ seed })))(
+    "answers every budget as the solver for one budget does: seed $seed",
+    ({ seed }) => {
+      const groups = blocks(seed, 24 * seed, 2 + (seed % 3), 30_000, seed % 2 === 0);
+      const frontier = paretoFrontier(groups);
+      const random = draw(seed);
+      for (let i = 0; i < 25; i += 1) {
+        const at = random.int(0, frontier.length - 1);
+        const { costUs, loss } = frontier[at];
+        expect(solveMultipleChoice(groups, costUs)).toMatchObject({ costUs, loss });
+        if (at === 0) continue;
+        const justBelow = costUs * (1 - 2 ** -52);
+        expect(solveMultipleChoice(groups, justBelow)).toMatchObject({
+          costUs: frontier[at - 1].costUs,
+          loss: frontier[at - 1].loss,
+        });
+      }
+    },
+  );
 
   test("of no group is the one point that chooses nothing", () => {
     expect(paretoFrontier([])).toEqual([{ chosen: [], costUs: 0, loss: 0 }]);
@@ -66,7 +73,9 @@ describe("a frontier too long to be exact", () => {
 
   test("has true costs and losses, rising and falling, and says its resolution", () => {
     expect(rounded.map(({ chosen }) => recompute(groups, chosen))).toEqual(values(rounded));
-    expect(everyNonDominated([{ id: "all", choices: rounded.map((point, i) => ({ id: `${i}`, ...point })) }])).toEqual(values(rounded));
+    expect(everyNonDominated([{ id: "all", choices: rounded.map((point, i) => ({ id: `${i}`, ...point })) }])).toEqual(
+      values(rounded),
+    );
     expect(new Set(rounded.map((point) => point.resolutionUs))).toEqual(new Set([(0.001 * most) / 10]));
     expect(rounded.length).toBeLessThan(exact.length);
   });
@@ -83,24 +92,51 @@ describe("a frontier too long to be exact", () => {
     }
   });
 
-  test.each(seeds(60).map((seed) => ({ seed, ...smallInstance(seed, 5_000) })))("has no dominated point: seed $seed, $kind", ({ groups }) => {
-    const points = paretoFrontier(groups, { maxStates: 2 });
-    expect(everyNonDominated([{ id: "all", choices: points.map((point, i) => ({ id: `${i}`, ...point })) }])).toEqual(values(points));
-    expect(points.map(({ chosen }) => recompute(groups, chosen))).toEqual(values(points));
-  });
+  test.each(seeds(60).map((seed) => ({ seed, ...smallInstance(seed, 5_000) })))(
+    "has no dominated point: seed $seed, $kind",
+    ({ groups }) => {
+      const points = paretoFrontier(groups, { maxStates: 2 });
+      expect(everyNonDominated([{ id: "all", choices: points.map((point, i) => ({ id: `${i}`, ...point })) }])).toEqual(
+        values(points),
+      );
+      expect(points.map(({ chosen }) => recompute(groups, chosen))).toEqual(values(points));
+    },
+  );
 
   test("leaves out what only rounding made cheaper: 2.9 units at once, for twice 1.01", () => {
     const unit = 0.5; // 0.1 % of 1,500 µs, shared by three groups
-    const group = (id: string, pairs: [number, number][]): Group => ({ id, choices: pairs.map(([costUs, loss], c) => ({ id: `c${c}`, costUs, loss })) });
-    const shared = [group("twice", [[0, 0.3], [1.01 * unit, 0]]), group("again", [[0, 0.3], [1.01 * unit, 0]])];
-    const groups = [...shared, group("at once", [[0, 1.5], [2.9 * unit, 1], [1500 - 2.02 * unit, 0]])];
+    const group = (id: string, pairs: [number, number][]): Group => ({
+      id,
+      choices: pairs.map(([costUs, loss], c) => ({ id: `c${c}`, costUs, loss })),
+    });
+    const shared = [
+      group("twice", [
+        [0, 0.3],
+        [1.01 * unit, 0],
+      ]),
+      group("again", [
+        [0, 0.3],
+        [1.01 * unit, 0],
+      ]),
+    ];
+    const groups = [
+      ...shared,
+      group("at once", [
+        [0, 1.5],
+        [2.9 * unit, 1],
+        [1500 - 2.02 * unit, 0],
+      ]),
+    ];
     const points = paretoFrontier(groups, { maxStates: 2 });
     expect(points[0].resolutionUs).toBeCloseTo(unit, 9);
     expect(values(points)).toEqual(everyNonDominated(groups));
   });
 
   test("stays exact where costs are whole numbers", () => {
-    const whole = groups.map((group) => ({ ...group, choices: group.choices.map((each) => ({ ...each, costUs: Math.round(each.costUs) })) }));
+    const whole = groups.map((group) => ({
+      ...group,
+      choices: group.choices.map((each) => ({ ...each, costUs: Math.round(each.costUs) })),
+    }));
     expect(values(paretoFrontier(whole, { maxStates: 50 }))).toEqual(everyNonDominated(whole));
   });
 });

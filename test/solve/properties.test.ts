@@ -11,7 +11,9 @@ const amount = fc.oneof(
 const choice = fc.record({ costUs: amount, loss: amount });
 const groupsOf = fc
   .array(fc.array(choice, { minLength: 1, maxLength: 5 }), { maxLength: 12 })
-  .map((lists) => lists.map((choices, g): Group => ({ id: `g${g}`, choices: choices.map((each, c) => ({ id: `c${c}`, ...each })) })));
+  .map((lists) =>
+    lists.map((choices, g): Group => ({ id: `g${g}`, choices: choices.map((each, c) => ({ id: `c${c}`, ...each })) })),
+  );
 
 const leastUs = (groups: readonly Group[]) =>
   groups.reduce((sum, group) => sum + Math.min(...group.choices.map((each) => each.costUs)), 0);
@@ -36,8 +38,12 @@ test("another choice never loses more", () => {
       fc.pre(groups.length > 0);
       const budgetUs = leastUs(groups) + extra;
       const at = where % groups.length;
-      const larger = groups.map((group, g) => (g === at ? { ...group, choices: [...group.choices, { id: "added", ...added }] } : group));
-      expect(solveMultipleChoice(larger, budgetUs).loss).toBeLessThanOrEqual(solveMultipleChoice(groups, budgetUs).loss);
+      const larger = groups.map((group, g) =>
+        g === at ? { ...group, choices: [...group.choices, { id: "added", ...added }] } : group,
+      );
+      expect(solveMultipleChoice(larger, budgetUs).loss).toBeLessThanOrEqual(
+        solveMultipleChoice(groups, budgetUs).loss,
+      );
     }),
   );
 });

@@ -1,0 +1,119 @@
+import { describe, expect, test } from "vitest";
+import { Tally, hitsPerOverlap, lossProbes, lossRecord } from "../../src/calibrate/losses.js";
+import { overlap, softmaxRow } from "../../src/calibrate/overlap.js";
+import { makePrompts, spreadWindows } from "../../src/calibrate/windows.js";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
+
+function randomLogits(seed: number, count: number): Float32Array {
+  const random = xoroshiro128plus(seed);
+  return Float32Array.from({ length: count }, () => 30 * uniformFloat64(random) - 15);
+}
+
+function naiveSoftmax(logits: Float32Array): number[] {
+  const max = Math.max(...logits);
+  const exps = [...logits].map((x) => Math.exp(x - max));
+  const sum = exps.reduce((a, b) => a + b, 0);
+  return exps.map((e) => e / sum);
+}
+
+describe("overlap", () => {
+  test.each([1, 2, 3, 4, 5])("equals the naive sum of minima within 1e-5 (seed %i)", (seed) => {
+    const vocab = 500;
+    const a = randomLogits(seed, vocab);
+    const b = randomLogits(seed + 100, vocab).map((x, i) => a[i] + x / 10);
+    const p = new Float32Array(2 * vocab);
+    const q = new Float32Array(vocab);
+    softmaxRow(a, 0, vocab, p, 1);
+    softmaxRow(b, 0, vocab, q);
+    const [pn, qn] = [naiveSoftmax(a), naiveSoftmax(b)];
+    expect(overlap(p, 1, q)).toBeCloseTo(pn.reduce((sum, x, i) => sum + Math.min(x, qn[i]), 0), 5);
+    expect(Math.max(...[...q].map((x, i) => Math.abs(x - qn[i])))).toBeLessThan(1e-6);
+  });
+
+  test("is 1 for the same distribution and 0 for disjoint ones", () => {
+    const one = Float32Array.of(0, -1, -2, -80);
+    const p = new Float32Array(4);
+    softmaxRow(one, 0, 4, p);
+    expect(overlap(p, 0, p)).toBeCloseTo(1, 6);
+    expect(overlap(Float32Array.of(1, 0), 0, Float32Array.of(0, 1))).toBe(0);
+  });
+});
+
+function tally(hits: number, positions: number, meanOverlap: number): Tally {
+  const t = new Tally();
+  for (let i = 0; i < positions; i++) t.add([i < hits], [meanOverlap]);
+  return t;
+}
+
+describe("tallies", () => {
+  test("the loss is −ln of the mean overlap, its error by the delta method", () => {
+    const t = new Tally();
+    t.add([true, true, false, true], [1, 0.9, 0.5, 0.8]);
+    const mean = 0.8;
+    const variance = (1 + 0.81 + 0.25 + 0.64) / 4 - mean ** 2;
+    expect(t.loss.loss).toBeCloseTo(-Math.log(mean), 12);
+    expect(t.loss.standardError).toBeCloseTo(Math.sqrt(variance / 4) / mean, 12);
+    expect(t.hitRate).toBe(0.75);
+  });
+
+  test("one factor turns overlap losses into hit losses; perfect and ruinous drafts say nothing about it", () => {
+    const useful = tally(90, 100, 0.95);
+    const factor = Math.log(0.9) / Math.log(0.95);
+    expect(hitsPerOverlap([useful, tally(100, 100, 0.999), tally(5, 100, 0.02)])).toBeCloseTo(factor, 10);
+    expect(hitsPerOverlap([tally(100, 100, 1)])).toBe(1);
+  });
+});
+
+describe("loss probes", () => {
+  test("every block is skipped once alone, kernels come in groups that cover every layer once", () => {
+    const layers = 7;
+    const probes = lossProbes(layers);
+    const skips = probes.filter(({ choice }) => choice === "skip");
+    expect(skips).toHaveLength(2 * layers);
+    for (const { choices } of skips) expect(choices.blocks.filter((c) => c === "skip")).toHaveLength(1);
+    for (const kind of ["attn", "mlp"] as const) {
+      const covered = probes.filter((p) => p.choice === "int8" && p.kind === kind).flatMap((p) => p.layers);
+      expect(covered.sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    }
+    expect(probes.filter(({ kind }) => kind === "head").map(({ choices }) => choices.head)).toEqual(["int8"]);
+  });
+
+  test("a group's loss is shared equally by its members; the record is complete", () => {
+    const probes = lossProbes(4);
+    const tallies = probes.map(({ choice, kind }) => (choice === "int8" && kind === "attn" ? tally(99, 100, 0.98) : tally(90, 100, 0.9)));
+    const record = lossRecord(64, 4, probes, tallies);
+    const factor = record.hits_per_overlap;
+    const size = probes.find((p) => p.choice === "int8" && p.kind === "attn")?.layers.length ?? 0;
+    expect(record.attn.int8?.[0].loss).toBeCloseTo((factor * -Math.log(0.98)) / size, 5);
+    expect(record.mlp.skip?.[3].loss).toBeCloseTo(factor * -Math.log(0.9), 4);
+    for (const list of [record.attn.int8, record.attn.skip, record.mlp.int8, record.mlp.skip]) expect(list).toHaveLength(4);
+    expect(record.positions).toBe(100);
+  });
+});
+
+describe("windows", () => {
+  const text = Array.from({ length: 100 }, (_, i) => i);
+
+  test("are spread evenly from the beginning to the end", () => {
+    expect(spreadWindows(text, 10, 4).map((w) => w[0])).toEqual([0, 30, 60, 90]);
+    expect(spreadWindows(text, 100, 5)).toEqual([text]);
+    expect(spreadWindows(text, 101, 1)).toEqual([]);
+  });
+
+  test("keep what the tokenizer puts in front, and turn every second one into a chat", () => {
+    const codec = {
+      encode: (s: string) => [7, ...[...s].map((c) => c.charCodeAt(0))],
+      decode: (ids: readonly number[]) => String.fromCharCode(...ids),
+      chat: (content: string) => [1, ...[...content].map((c) => c.charCodeAt(0)), 2],
+    };
+    const prompts = makePrompts("x".repeat(400), codec, 100, 4);
+    expect(prompts).toHaveLength(4);
+    expect(prompts[0]).toHaveLength(100);
+    expect(prompts[0][0]).toBe(7);
+    expect(prompts[1][0]).toBe(1);
+    expect(prompts[1].at(-1)).toBe(2);
+    expect(prompts[1].length).toBeLessThanOrEqual(101);
+    expect(makePrompts("x".repeat(400), { ...codec, chat: null }, 100, 2).every(([first]) => first === 7)).toBe(true);
+  });
+});

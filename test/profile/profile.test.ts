@@ -1,0 +1,218 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { silentProgress } from "../../src/core/progress.js";
+import { type Measured, profileModel } from "../../src/profile/profile.js";
+import { fakePassUs } from "../../src/runtime/fake.js";
+import { KERNEL_NAMES, blockIndex, uniformChoices } from "../../src/schema/choice.js";
+import { Profile } from "../../src/schema/profile.js";
+import { openLatency } from "../../src/solve/latency.js";
+import { uniform } from "../support/numbers.js";
+import { type Planted, asDocument, fakeSpec, planted, plantedTimes, strangeMasks } from "./support.js";
+
+const LAYERS = 6;
+const GRID = { contexts: [64, 256, 1024], queries: [1, 2, 5] };
+const exactUs = ({ times, clock }: Planted, position: number, q: number, choices = uniformChoices(LAYERS, "target")) =>
+  fakePassUs({ spec: fakeSpec(LAYERS), times, clock, missRate: () => 0 }, { position, q, rows: q, choices });
+
+/** Relative errors of predicted draft steps and verifications, largest last. */
+function errors(measured: Measured, world: Planted): { draft: number[]; verify: number[] } {
+  const latency = openLatency(asDocument(measured, LAYERS));
+  const off = (predicted: number, exact: number) => Math.abs(predicted / exact - 1);
+  const rise = (a: number, b: number) => a - b;
+  const draft = GRID.contexts.flatMap((n) =>
+    strangeMasks(30, LAYERS, 5).map((set) => off(latency.draftUs(set, n), exactUs(world, n, 1, set))),
+  );
+  const verify = GRID.contexts.flatMap((n) => GRID.queries.map((q) => off(latency.verifyUs(n, q - 1), exactUs(world, n, q))));
+  return { draft: draft.sort(rise), verify: verify.sort(rise) };
+}
+
+describe("on a machine without noise", () => {
+  const world = planted(LAYERS, plantedTimes(LAYERS, 0.2));
+  let measured: Measured;
+  beforeAll(async () => {
+    measured = await profileModel({ ...world, ...GRID, maxRounds: 25, budgetSeconds: 1e6 });
+  });
+
+  test("every part of every point is what was planted, to 0.1 %", () => {
+    for (const point of measured.points) {
+      const { context_tokens: n, query_tokens: q } = point;
+      const kernels = KERNEL_NAMES.filter((kernel) => q === 1 || kernel === "target");
+      expect(Object.keys(point.attn_us)).toEqual(kernels);
+      const near = (got: number | undefined, want: number) => expect(Math.abs((got ?? 0) / want - 1)).toBeLessThan(1e-3);
+      near(point.fixed_us, world.times.fixedUs(q));
+      near(point.whole_target_us, exactUs(world, n, q));
+      for (const kernel of kernels) {
+        near(point.head_us[kernel], world.times.headUs(kernel, q));
+        for (let layer = 0; layer < LAYERS; layer++) {
+          near(point.attn_us[kernel]?.[layer], world.times.blockUs({ layer, kind: "attn" }, kernel, n, q));
+          near(point.mlp_us[kernel]?.[layer], world.times.blockUs({ layer, kind: "mlp" }, kernel, n, q));
+        }
+      }
+      expect(point.residual_percent).toBeLessThan(0.05);
+    }
+  });
+
+  test("drafts and verifications off the measured masks are predicted to 0.1 %", () => {
+    const { draft, verify } = errors(measured, world);
+    expect(draft.at(-1)).toBeLessThan(1e-3);
+    expect(verify.at(-1)).toBeLessThan(1e-3);
+  });
+
+  test("between profiled query lengths the cost is theirs in proportion", () => {
+    const latency = openLatency(asDocument(measured, LAYERS));
+    // the planted surface is straight in q from 2 to 5
+    expect(Math.abs(latency.verifyUs(256, 3) / exactUs(world, 256, 4) - 1)).toBeLessThan(1e-3);
+  });
+
+  test("KnapSpec's line is the planted one, through the layers' mean", () => {
+    const mean = (n: number, kernel: "target" | "int8") =>
+      Array.from({ length: LAYERS }, (_, layer) => world.times.blockUs({ layer, kind: "attn" }, kernel, n, 1)).reduce((a, b) => a + b) / LAYERS;
+    for (const line of measured.attention_line) {
+      const slope = (mean(1024, line.kernel) - mean(64, line.kernel)) / 960;
+      expect(line.slope_us_per_token).toBeCloseTo(slope, 3);
+      expect(line.intercept_us).toBeCloseTo(mean(0, line.kernel), 0);
+      expect(line.r_squared).toBeCloseTo(1, 4);
+    }
+    expect(measured.attention_line.map(({ kernel }) => kernel)).toEqual(KERNEL_NAMES);
+  });
+
+  test("it is a valid document, and says how it was measured", () => {
+    expect(Profile.safeParse(asDocument(measured, LAYERS)).error).toBeUndefined();
+    expect(measured.sampling).toEqual({ rounds: 25, seed: 1, spread_percent: 0, contention_percent: 0 });
+    expect(measured.loop).toEqual({ round_us: 0, step_us: 0 });
+  });
+});
+
+describe("on a noisy machine", () => {
+  /** 5 % noise that is never negative, and one pass in twenty up to five times too long. */
+  const noisy = (seed: number) => {
+    const next = uniform(seed);
+    return (us: number) => us * (1 - 0.05 * Math.log(1 - next())) * (next() < 0.05 ? 1 + 4 * next() : 1);
+  };
+  // the median of 1 + 0.05 · Exp(1)
+  const LEVEL = 1 + 0.05 * Math.LN2;
+
+  test.each([1, 2, 3])("drafts are predicted within 4 % and verifications within 3 %, most far better: seed %i", async (seed) => {
+    const world = planted(LAYERS, plantedTimes(LAYERS, 0.2));
+    const engine = planted(LAYERS, { ...world.times, disturbance: noisy(seed) });
+    const measured = await profileModel({ ...engine, ...GRID, seed, budgetSeconds: 1e6 });
+    const usual = { ...world, times: scaled(world.times, LEVEL) };
+    const { draft, verify } = errors(measured, usual);
+    expect(draft[draft.length >> 1]).toBeLessThan(0.015);
+    expect(draft.at(-1)).toBeLessThan(0.04);
+    expect(verify.at(-1)).toBeLessThan(0.03);
+    expect(measured.sampling.spread_percent).toBeGreaterThan(3);
+    expect(measured.sampling.contention_percent).toBeGreaterThan(1);
+  });
+
+  test("a layer that costs twice as much is told from the others, and equal ones stay together", async () => {
+    const base = plantedTimes(LAYERS, 0);
+    const dear = (layer: number, kind: string) => (layer === 2 && kind === "mlp" ? 2 : 1);
+    const times = { ...base, blockUs: (b: { layer: number; kind: "attn" | "mlp" }, c: "target" | "int8", n: number, q: number) => dear(b.layer, b.kind) * base.blockUs(b, c, n, q) };
+    const measured = await profileModel({ ...planted(LAYERS, { ...times, disturbance: noisy(9) }), ...GRID, budgetSeconds: 1e6 });
+    const mlp = measured.points.find((p) => p.context_tokens === 64 && p.query_tokens === 1)?.mlp_us.target ?? [];
+    expect(Math.abs(mlp[2] / (800 * LEVEL) - 1)).toBeLessThan(0.1);
+    for (const layer of [0, 1, 3, 4, 5]) expect(Math.abs(mlp[layer] / (400 * LEVEL) - 1)).toBeLessThan(0.1);
+  });
+
+  test("attention never falls with n", async () => {
+    const flat = plantedTimes(LAYERS, 0.1);
+    const times = { ...flat, blockUs: (b: { layer: number; kind: "attn" | "mlp" }, c: "target" | "int8", _n: number, q: number) => flat.blockUs(b, c, 0, q), disturbance: noisy(4) };
+    const measured = await profileModel({ ...planted(LAYERS, times), ...GRID, budgetSeconds: 1e6, maxRounds: 8 });
+    for (const q of GRID.queries) {
+      const line = measured.points.filter((p) => p.query_tokens === q).map((p) => (p.attn_us.target ?? []).reduce((a, b) => a + b));
+      line.forEach((us, i) => expect(us).toBeGreaterThanOrEqual((line[i - 1] ?? 0) - 0.1));
+    }
+  });
+});
+
+function scaled(times: Planted["times"], factor: number): Planted["times"] {
+  return {
+    fixedUs: (q) => factor * times.fixedUs(q),
+    headUs: (kernel, rows) => factor * times.headUs(kernel, rows),
+    blockUs: (...of) => factor * times.blockUs(...of),
+  };
+}
+
+describe("how it measures", () => {
+  const run = async (options: Partial<Parameters<typeof profileModel>[0]> = {}) => {
+    const world = planted(LAYERS, plantedTimes(LAYERS, 0.2));
+    const warnings: string[] = [];
+    const stages: string[] = [];
+    const progress = {
+      ...silentProgress,
+      tick: async (update?: { stage?: string; done?: number; total?: number }) => {
+        if (update?.stage !== undefined && stages.at(-1) !== update.stage) stages.push(update.stage);
+        if ((update?.done ?? 0) > (update?.total ?? 0)) throw new Error("more done than there is");
+      },
+      warn: (code: string) => warnings.push(code),
+    };
+    const measured = await profileModel({ ...world, ...GRID, budgetSeconds: 1e6, maxRounds: 6, progress, ...options });
+    return { measured, warnings, stages, passes: world.engine.passes, elapsedUs: world.clock.nowUs() };
+  };
+
+  test("the same seed gives the same passes and the same profile, another gives others", async () => {
+    const [a, b, c] = [await run({ seed: 7 }), await run({ seed: 7 }), await run({ seed: 8 })];
+    expect(b.passes).toEqual(a.passes);
+    expect(b.measured).toEqual(a.measured);
+    expect(c.passes).not.toEqual(a.passes);
+  });
+
+  test("the budget bounds the sweep, and it takes what it can of it", async () => {
+    const { measured, warnings, elapsedUs } = await run({ budgetSeconds: 4, maxRounds: 1000 });
+    expect(measured.sampling.rounds).toBeGreaterThan(5);
+    expect(elapsedUs / 1e6).toBeGreaterThan(3);
+    expect(elapsedUs / 1e6).toBeLessThan(6); // the filling and the loop come on top
+    expect(warnings).toEqual([]);
+  });
+
+  test("where it does not suffice for the least number of rounds, those are run, and it says so", async () => {
+    const { measured, warnings } = await run({ budgetSeconds: 0.01 });
+    expect(measured.sampling.rounds).toBe(5);
+    expect(warnings).toEqual(["PROFILE_BUDGET"]);
+  });
+
+  test("no more rounds than asked for", async () => {
+    const { measured, warnings, stages } = await run();
+    expect(measured.sampling.rounds).toBe(6);
+    expect(warnings).toEqual([]);
+    expect(stages).toEqual(["fill", "profile", "fit"]);
+  });
+
+  test("every point of the grid is measured as often as any other at its q, warm-up not counted", async () => {
+    const { measured, passes } = await run();
+    for (const q of GRID.queries) expect(new Set(measured.points.filter((p) => p.query_tokens === q).map((p) => p.passes)).size).toBe(1);
+    const counted = measured.points.reduce((sum, p) => sum + p.passes, 0);
+    expect(passes.filter(({ q }) => q <= 5).length).toBeGreaterThan(counted * (7 / 6));
+  });
+
+  test("a draft step follows a verification, and a verification a draft step, as in decoding", async () => {
+    const { passes } = await run();
+    const verifications = passes.map((pass, i) => ({ ...pass, i })).filter(({ q, choices }) => q > 1 && q <= 5 && !choices.blocks.includes("skip"));
+    expect(verifications.length).toBeGreaterThan(30);
+    for (const { i } of verifications) expect(passes[i - 1].q).toBe(1);
+  });
+
+  test("an interruption comes through between two passes", async () => {
+    let ticks = 0;
+    const progress = {
+      ...silentProgress,
+      tick: async () => {
+        if (++ticks === 40) throw new Error("interrupted");
+      },
+    };
+    await expect(run({ progress })).rejects.toThrow("interrupted");
+  });
+
+  test("without verifications only draft steps are profiled", async () => {
+    const { measured } = await run({ queries: [1], maxRounds: 25 });
+    expect(measured.points.map((p) => p.query_tokens)).toEqual([1, 1, 1]);
+    expect(measured.points[0].attn_us.int8?.[0]).toBeCloseTo(plantedTimes(LAYERS, 0.2).blockUs({ layer: 0, kind: "attn" }, "int8", 64, 1), 0);
+  });
+
+  test("the cache is written to before anything is timed: one token in every page, up to the last pass", async () => {
+    const { passes } = await run();
+    const filling = passes.slice(0, passes.findIndex(({ choices }) => choices.blocks[blockIndex(0, "mlp")] !== "skip"));
+    const written = filling.map(({ position }) => position);
+    for (let position = 0; position < 1024; position += 16) expect(written).toContain(position);
+  });
+});

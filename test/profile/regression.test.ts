@@ -1,0 +1,133 @@
+import { describe, expect, test } from "vitest";
+import { isotonic } from "../../src/profile/smooth.js";
+import { type Row, fitMixedModel } from "../../src/profile/regression.js";
+import { cholesky, inverseDiagonal, solveCholesky } from "../../src/profile/linear.js";
+import { uniform } from "../support/numbers.js";
+
+describe("Cholesky", () => {
+  const a = Float64Array.of(4, 2, 0, 2, 5, 3, 0, 3, 6);
+
+  test("solves a system by hand", () => {
+    // a · (1, -2, 3) = (0, 1, 12)
+    expect([...solveCholesky(cholesky(a, 3), 3, Float64Array.of(0, 1, 12))].map((x) => Math.round(x * 1e12) / 1e12)).toEqual([1, -2, 3]);
+  });
+
+  test("gives the inverse's diagonal: cofactors over the determinant, 60", () => {
+    const diagonal = inverseDiagonal(cholesky(a, 3), 3);
+    [21 / 60, 24 / 60, 16 / 60].forEach((value, i) => expect(diagonal[i]).toBeCloseTo(value, 12));
+  });
+
+  test("refuses a matrix that is not positive definite", () => {
+    expect(() => cholesky(Float64Array.of(1, 2, 2, 1), 2)).toThrow(RangeError);
+  });
+});
+
+/** Rows over one free base and `members` deviations: y = base + pooled + dev[i], sometimes the base alone. */
+function grouped(members: number, repeats: number, y: (member: number | null, repeat: number) => number): Row[] {
+  const rows: Row[] = [];
+  for (let repeat = 0; repeat < repeats; repeat++) {
+    rows.push({ columns: [0], y: y(null, repeat) });
+    for (let i = 0; i < members; i++) rows.push({ columns: [0, 1, 2 + i], y: y(i, repeat) });
+  }
+  return rows;
+}
+
+describe("the mixed model", () => {
+  const members = 8;
+  const groups = new Array<number>(members).fill(0);
+  const layer = (c: Float64Array, i: number) => c[1] + c[2 + i];
+
+  test("without noise it returns what was planted, deviations included", () => {
+    const planted = [30, 41, 35, 28, 50, 33, 39, 44];
+    const rows = grouped(members, 3, (i) => 100 + (i === null ? 0 : planted[i]));
+    const c = fitMixedModel({ rows, fixed: 2, groups });
+    expect(c[0]).toBeCloseTo(100, 3);
+    planted.forEach((us, i) => expect(layer(c, i)).toBeCloseTo(us, 3));
+  });
+
+  test("with noise and no deviation the members hardly leave the pool: a third of what plain averages would scatter", () => {
+    const next = uniform(3);
+    const noisy = grouped(members, 5, (i) => (100 + (i === null ? 0 : 40)) * (1 + 0.05 * (next() + next() + next() - 1.5)));
+    const c = fitMixedModel({ rows: noisy, fixed: 2, groups });
+    const deviation = (values: number[]) => Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length);
+    const averages = Array.from({ length: members }, (_, i) => {
+      const own = noisy.filter(({ columns }) => columns[2] === 2 + i);
+      return own.reduce((sum, { y }) => sum + y, 0) / own.length - 140;
+    });
+    expect(deviation([...c.subarray(2)])).toBeLessThan(deviation(averages) / 3);
+    expect(c[1]).toBeGreaterThan(37);
+    expect(c[1]).toBeLessThan(43);
+  });
+
+  test("where the evidence says so a member leaves the pool in spite of the noise", () => {
+    const next = uniform(4);
+    const rows = grouped(members, 20, (i) => (100 + (i === null ? 0 : i === 5 ? 80 : 40)) * (1 + 0.05 * (next() - 0.5)));
+    const c = fitMixedModel({ rows, fixed: 2, groups });
+    expect(layer(c, 5)).toBeGreaterThan(75);
+    expect(layer(c, 5)).toBeLessThan(83);
+    expect(Math.abs(layer(c, 0) - 40)).toBeLessThan(3);
+  });
+
+  test("one row in ten ten times too long moves nothing by more than 2 %", () => {
+    const next = uniform(5);
+    const rows = grouped(members, 20, (i) => (100 + (i === null ? 0 : 40)) * (1 + 0.02 * (next() - 0.5)) * (next() < 0.1 ? 10 : 1));
+    const c = fitMixedModel({ rows, fixed: 2, groups });
+    expect(Math.abs(c[0] - 100)).toBeLessThan(2);
+    for (let i = 0; i < members; i++) expect(Math.abs(c[0] + layer(c, i) - 140)).toBeLessThan(2.8);
+  });
+
+  test("a constraint holds, whatever the rows say", () => {
+    const rows = grouped(members, 3, (i) => 100 + (i === null ? 0 : 40));
+    const c = fitMixedModel({ rows, fixed: 2, groups, constraints: [{ columns: [0, 1, 2], y: 150 }] });
+    expect(c[0] + layer(c, 0)).toBeCloseTo(150, 1);
+  });
+
+  test("a free part that would be negative is zero, and the others explain the times without it", () => {
+    const rows: Row[] = [10, 10, 10, 10].flatMap((us) => [
+      { columns: [0], y: us },
+      { columns: [0, 1], y: us - 2 },
+    ]);
+    const c = fitMixedModel({ rows, fixed: 2, groups: [] });
+    expect(c[1]).toBe(0);
+    expect(c[0]).toBeGreaterThan(8);
+    expect(c[0]).toBeLessThan(10);
+  });
+});
+
+/** Projection by trying every way to cut the sequence into runs of one mean: the best rising one. */
+function isotonicByTrying(values: readonly number[]): number {
+  let best = Number.POSITIVE_INFINITY;
+  for (let cuts = 0; cuts < 1 << (values.length - 1); cuts++) {
+    const fitted: number[] = [];
+    for (let from = 0; from < values.length; ) {
+      let to = from + 1;
+      while (to < values.length && (cuts & (1 << (to - 1))) === 0) to++;
+      const run = values.slice(from, to);
+      fitted.push(...run.map(() => run.reduce((a, b) => a + b, 0) / run.length));
+      from = to;
+    }
+    if (fitted.some((v, i) => i > 0 && v < fitted[i - 1] - 1e-12)) continue;
+    best = Math.min(best, values.reduce((sum, v, i) => sum + (v - fitted[i]) ** 2, 0));
+  }
+  return best;
+}
+
+describe("isotonic smoothing", () => {
+  test.each([
+    { values: [1, 2, 3], rising: [1, 2, 3] },
+    { values: [1, 3, 2], rising: [1, 2.5, 2.5] },
+    { values: [3, 2, 1], rising: [2, 2, 2] },
+    { values: [5], rising: [5] },
+    { values: [4, 4, 1, 9], rising: [3, 3, 3, 9] },
+  ])("$values become $rising", ({ values, rising }) => {
+    expect(isotonic(values)).toEqual(rising);
+  });
+
+  test.each(Array.from({ length: 30 }, (_, i) => i + 1))("is as near as the best of all rising sequences: seed %i", (seed) => {
+    const next = uniform(seed);
+    const values = Array.from({ length: 1 + Math.floor(9 * next()) }, () => Math.floor(20 * next()));
+    const rising = isotonic(values);
+    expect(rising.every((v, i) => i === 0 || v >= rising[i - 1])).toBe(true);
+    expect(values.reduce((sum, v, i) => sum + (v - rising[i]) ** 2, 0)).toBeCloseTo(isotonicByTrying(values), 9);
+  });
+});
