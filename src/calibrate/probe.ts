@@ -1,5 +1,5 @@
 /**
- * Cheap acceptance (DESIGN.md): along an accepted prefix, d draft steps are one pass of d tokens through the draft over
+ * Cheap acceptance (docs/method.md): along an accepted prefix, d draft steps are one pass of d tokens through the draft over
  * the target's cache, because token i attends the target's keys and values before the round and the draft's own since.
  * Rounds are worked through from the end of the text to its beginning, so what a draft wrote never lies before a later
  * round, and the cache need not be restored between drafts.

@@ -2,23 +2,27 @@
  * Checkpoint -> ONNX model with choices, once: `model.onnx`, `weights.bin` and a manifest in the cache.
  * Written beside its place and renamed, so that a reader sees all of it or nothing.
  */
-import { createHash, randomUUID } from "node:crypto";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { readFileSync, rmSync, statSync } from "node:fs";
 import { type FileHandle, mkdir, open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DraftplanError } from "../core/errors.js";
 import { type Progress, silentProgress } from "../core/progress.js";
 import { KERNELS } from "../schema/choice.js";
-import { cacheFolder } from "./cache.js";
+import { cacheFolder, partialFolder, removeAbandoned } from "./cache.js";
 import { buildGraph, type Place } from "./graph/build.js";
 import { encodeModel } from "./graph/onnx.js";
 import { weightParts } from "./graph/weights.js";
 import type { Checkpoint } from "./spec.js";
 
 /** Raise it whenever the graph or the weight layout changes: older entries are then not read. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 const PAGE = 4096;
 const WEIGHTS = "weights.bin";
+const MODEL = "model.onnx";
+
+/** One write takes at most 2^31 - 1 bytes, and may take fewer than it was given. */
+const MAX_WRITE_BYTES = 1 << 30;
 
 export interface ConvertedModel {
   modelPath: string;
@@ -35,13 +39,18 @@ const cacheKey = (checkpoint: Checkpoint): string =>
 /** A finished entry, or undefined where there is none or a file of it was cut. */
 function readEntry(folder: string): ConvertedModel | undefined {
   try {
-    const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as Record<string, number>;
-    for (const [file, bytes] of Object.entries(manifest)) {
-      if (statSync(join(folder, file)).size !== bytes) return undefined;
-    }
-    return { modelPath: join(folder, "model.onnx"), weightBytes: manifest[WEIGHTS] };
+    const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as Record<string, unknown>;
+    const whole = [WEIGHTS, MODEL].every((file) => statSync(join(folder, file)).size === manifest[file]);
+    return whole ? { modelPath: join(folder, MODEL), weightBytes: manifest[WEIGHTS] as number } : undefined;
   } catch {
     return undefined;
+  }
+}
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, done, Math.min(bytes.length - done, MAX_WRITE_BYTES), position + done);
+    done += bytesWritten;
   }
 }
 
@@ -51,7 +60,7 @@ async function writeWeights(handle: FileHandle, checkpoint: Checkpoint, progress
   const total = 2 * checkpoint.spec.layers;
   for (const part of weightParts(checkpoint)) {
     const bytes = part.bytes();
-    await handle.write(bytes, 0, bytes.length, offset);
+    await writeAll(handle, bytes, offset);
     places.set(part.name, { dims: part.dims, type: part.type, offset, length: bytes.length });
     offset = Math.ceil((offset + bytes.length) / PAGE) * PAGE;
     const layer = /^(\d+)\.mlp\.norm$/.exec(part.name);
@@ -71,38 +80,45 @@ export async function convertModel(checkpoint: Checkpoint, progress: Progress = 
   const found = readEntry(folder);
   if (found !== undefined) return found;
 
-  const draft = join(root, `.partial-${process.pid}-${randomUUID()}`);
+  const draft = partialFolder(root);
   try {
+    removeAbandoned(root);
+    // An entry that cannot be read is in the way. It goes now, not at the end: by then it may be another process's.
+    rmSync(folder, { recursive: true, force: true });
     await mkdir(draft, { recursive: true });
-    const handle = await open(join(draft, WEIGHTS), "wx");
-    let places: Map<string, Place>;
-    try {
-      places = await writeWeights(handle, checkpoint, progress);
-    } finally {
-      await handle.close();
-    }
-    const model = encodeModel(buildGraph(checkpoint.spec, { file: WEIGHTS, places }), String(LAYOUT));
-    await writeFile(join(draft, "model.onnx"), model);
-    const manifest = { [WEIGHTS]: statSync(join(draft, WEIGHTS)).size, "model.onnx": model.length };
-    await writeFile(join(draft, "manifest.json"), JSON.stringify(manifest));
-    // An entry that could not be read is in the way; one that another process finished meanwhile is as good as ours.
-    if (readEntry(folder) === undefined) {
-      if (existsSync(folder)) await rm(folder, { recursive: true, force: true });
-      await rename(draft, folder).catch((error) => {
-        if (readEntry(folder) === undefined) throw error;
-      });
-    }
+    const weightBytes = await writeEntry(draft, checkpoint, progress);
+    await rename(draft, folder).catch((error) => {
+      if (readEntry(folder) === undefined) throw error; // otherwise another process was faster, with the same result
+    });
+    return { modelPath: join(folder, MODEL), weightBytes };
   } catch (cause) {
     throw asWriteError(cause, root);
   } finally {
-    await rm(draft, { recursive: true, force: true });
+    await rm(draft, { recursive: true, force: true }).catch(() => {}); // must not hide what went wrong before it
   }
-  return readEntry(folder) as ConvertedModel;
 }
 
+/** @returns bytes of the weight file */
+async function writeEntry(folder: string, checkpoint: Checkpoint, progress: Progress): Promise<number> {
+  const handle = await open(join(folder, WEIGHTS), "wx");
+  let places: Map<string, Place>;
+  try {
+    places = await writeWeights(handle, checkpoint, progress);
+    await handle.datasync(); // a crash must not leave an entry of the right size with other bytes
+  } finally {
+    await handle.close();
+  }
+  const model = encodeModel(buildGraph(checkpoint.spec, { file: WEIGHTS, places }), String(LAYOUT));
+  await writeFile(join(folder, MODEL), model, { flush: true });
+  const weightBytes = statSync(join(folder, WEIGHTS)).size;
+  await writeFile(join(folder, "manifest.json"), JSON.stringify({ [WEIGHTS]: weightBytes, [MODEL]: model.length }));
+  return weightBytes;
+}
+
+/** Reading a checkpoint fails with a DraftplanError: a bare system error comes from writing here. */
 function asWriteError(cause: unknown, root: string): unknown {
-  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-  if (!["ENOSPC", "EACCES", "EROFS", "EDQUOT", "EPERM", "ENOTDIR"].includes(code)) return cause;
+  if (!(cause instanceof Error) || !("syscall" in cause)) return cause;
+  const code = "code" in cause ? String(cause.code) : cause.message;
   return new DraftplanError({
     code: "FILE_UNWRITABLE",
     at: root,

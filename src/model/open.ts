@@ -39,7 +39,7 @@ export function locateModel(source: string): ModelLocation {
   if (kind === "other") throw notRecognised(source, "neither a folder nor a regular file", "give a model folder or a .gguf file");
   if (beginsWithGguf(path)) return { kind: "gguf", path };
   if (path.toLowerCase().endsWith(".gguf")) throw notRecognised(source, "does not begin with GGUF", "download the file again; it may be a Git LFS pointer or an error page");
-  if (basename(path) === "config.json") throw notRecognised(source, "a configuration without weights", "give its folder; `draftplan profile` alone works from a config.json");
+  if (basename(path) === "config.json") throw notRecognised(source, "a configuration without weights", "give the folder it lies in, with its .safetensors files");
   throw notRecognised(source, "not a GGUF file", "give a .gguf file, or the folder that holds config.json and the .safetensors files");
 }
 

@@ -1,7 +1,9 @@
 /** From the times of whole passes at one (n, q) to what every part of a pass costs there. */
 import { median } from "simple-statistics";
 import { BLOCK_KINDS, type BlockKind, KERNEL_NAMES, type Kernel, blockKind, blockLayer } from "../schema/choice.js";
+import { isTarget } from "./drift.js";
 import { type Row, fitMixedModel, rowSum } from "./regression.js";
+import { targetMask } from "./masks.js";
 import type { Observation } from "./sweep.js";
 
 /** Costs of one point; `perLayer` [L], already pooled value plus deviation. */
@@ -45,24 +47,21 @@ class Columns {
   }
 }
 
-const isTarget = ({ choices, head }: Observation): boolean =>
-  head && choices.head === "target" && choices.blocks.every((choice) => choice === "target");
-
 export const targetTimes = (observations: readonly Observation[]): number[] =>
   observations.filter(isTarget).map(({ us }) => us);
 
 /**
- * Parts of the passes at one point. The sum over the target's parts is held at the median of the whole target's passes:
- * that sum is what a verification or a plain step is predicted to cost.
+ * Parts of the passes at one point.
+ * @param wholeTargetUs the sum over the target's parts is held at it: that sum is what a verification or a plain step is
+ *                      predicted to cost
  */
-export function fitPoint(observations: readonly Observation[], layers: number): PointCosts {
+export function fitPoint(observations: readonly Observation[], layers: number, wholeTargetUs: number): PointCosts {
   const kernels = KERNEL_NAMES.filter((kernel) =>
     observations.some(({ choices }) => choices.head === kernel || choices.blocks.includes(kernel)),
   );
   const columns = new Columns(kernels, layers);
   const rows: Row[] = observations.map((o) => ({ columns: columns.of(o), y: o.us }));
-  const whole = observations.find(isTarget);
-  const constraints = whole === undefined ? [] : [{ columns: columns.of(whole), y: median(targetTimes(observations)) }];
+  const constraints = [{ columns: columns.of(targetMask(layers)), y: wholeTargetUs }];
   const cost = fitMixedModel({ rows, fixed: columns.pooled, groups: columns.groups, constraints });
   return {
     fixedUs: cost[0],

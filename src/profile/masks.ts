@@ -87,8 +87,15 @@ export function verifyMask(random: Random, layers: number): Mask {
 
 export const targetMask = (layers: number): Mask => ({ choices: targetChoices(layers), head: true });
 
-/** The other corners: everything at one quantised kernel, and nothing but the fixed part. */
-export const cornerMasks = (layers: number): Mask[] => [
-  ...QUANTISED_KERNELS.map((kernel) => ({ choices: uniformChoices(layers, kernel), head: true })),
-  { choices: uniformChoices(layers, "skip"), head: false },
-];
+/**
+ * The other corners: nothing but the fixed part, and all blocks at one quantised kernel (what most drafts are nearly like)
+ * with each head and with none, so that a head's cost is the difference of passes that are otherwise the same.
+ */
+export function cornerMasks(layers: number): Mask[] {
+  const corners: Mask[] = [{ choices: uniformChoices(layers, "skip"), head: false }];
+  for (const kernel of QUANTISED_KERNELS) {
+    const all = uniformChoices(layers, kernel);
+    corners.push({ choices: all, head: true }, { choices: all, head: false }, { choices: { ...all, head: "target" }, head: true });
+  }
+  return corners;
+}

@@ -8,6 +8,7 @@ import { median, min, quantile } from "simple-statistics";
 import { type Progress, silentProgress } from "../core/progress.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
+import { steady } from "./drift.js";
 import { fillCache } from "./fill.js";
 import { type PointCosts, fitPoint, residualPercent, targetTimes } from "./fit.js";
 import type { Grid } from "./grid.js";
@@ -55,18 +56,22 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
 
 /** Fits every point of the grid, then smooths over n. */
 async function surface({ contexts, queries }: Grid, { observations }: Sweep, layers: number, progress: Progress) {
+  const steadied = steady(observations);
   const points: ProfilePoint[] = [];
   let steps: PointCosts[] = [];
   for (const query of queries) {
-    const seen = contexts.map((context) => observations.filter((o) => o.context === context && o.query === query));
-    const fitted: PointCosts[] = [];
-    for (const here of seen) {
-      fitted.push(fitPoint(here, layers));
-      await progress.tick({ stage: "fit", done: points.length + fitted.length, total: contexts.length * queries.length });
+    const cells: Cell[] = [];
+    for (const context of contexts) {
+      const here = (o: Observation) => o.context === context && o.query === query;
+      const seen = observations.filter(here);
+      const wholeTargetUs = median(targetTimes(seen));
+      const used = steadied.filter(here);
+      cells.push({ context, query, seen, used, wholeTargetUs, costs: fitPoint(used, layers, wholeTargetUs) });
+      await progress.tick({ stage: "fit", done: points.length + cells.length, total: contexts.length * queries.length });
     }
-    const costs = riseWithContext(fitted);
-    if (query === 1) steps = costs;
-    costs.forEach((cost, i) => points.push(toPoint(contexts[i], query, cost, seen[i])));
+    const risen = riseWithContext(cells.map(({ costs }) => costs));
+    if (query === 1) steps = risen;
+    points.push(...cells.map((cell, i) => toPoint({ ...cell, costs: risen[i] })));
   }
   points.sort((a, b) => a.context_tokens - b.context_tokens || a.query_tokens - b.query_tokens);
   return {
@@ -76,12 +81,24 @@ async function surface({ contexts, queries }: Grid, { observations }: Sweep, lay
   };
 }
 
+/** One place of the grid. */
+interface Cell {
+  context: number;
+  query: number;
+  /** as measured */
+  seen: Observation[];
+  /** what the fit used of it, slow-downs taken out */
+  used: Observation[];
+  wholeTargetUs: number;
+  costs: PointCosts;
+}
+
 /** A hundredth of a µs is far below anything measured. */
 const digits = (us: number): number => Math.round(us * 100) / 100;
 const record = <T, U>(values: Partial<Record<string, T>>, to: (value: T) => U) =>
   Object.fromEntries(Object.entries(values).map(([key, value]) => [key, to(value as T)]));
 
-function toPoint(context: number, query: number, costs: PointCosts, seen: readonly Observation[]): ProfilePoint {
+function toPoint({ context, query, costs, seen, used, wholeTargetUs }: Cell): ProfilePoint {
   return {
     context_tokens: context,
     query_tokens: query,
@@ -89,8 +106,8 @@ function toPoint(context: number, query: number, costs: PointCosts, seen: readon
     head_us: record(costs.headUs, digits),
     attn_us: record(costs.perLayer.attn, (layers) => layers.map(digits)),
     mlp_us: record(costs.perLayer.mlp, (layers) => layers.map(digits)),
-    whole_target_us: digits(median(targetTimes(seen))),
-    residual_percent: digits(residualPercent(costs, seen)),
+    whole_target_us: digits(wholeTargetUs),
+    residual_percent: digits(residualPercent(costs, used)),
     passes: seen.reduce((sum, { passes }) => sum + passes, 0),
   };
 }

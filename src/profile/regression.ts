@@ -4,9 +4,10 @@
  *     y = Σ columns of a row · coefficients + e,   e ~ N(0, σ² y²) with outliers
  *
  * The first `fixed` coefficients are free. The others are deviations, each group g with a prior N(0, τ_g²): they leave
- * zero only as far as the evidence goes (empirical Bayes). τ and σ follow MacKay's fixed point (1992, "Bayesian
- * interpolation", eq. 4.9 and following); EM was tried and needs hundreds of rounds where there is hardly any noise. Errors
- * are relative, as disturbances of a pass grow with its length; outliers are bounded by Huber's weights.
+ * zero only as far as the evidence goes (empirical Bayes). τ and σ follow MacKay's fixed point ("Bayesian interpolation",
+ * 1992), with half as many members added to each group that do not deviate: without them few and noisy rows were explained
+ * by large deviations. EM was tried and needs hundreds of rounds where there is hardly any noise. Errors are relative, as
+ * disturbances of a pass grow with its length; outliers are bounded by Huber's weights.
  */
 import { cholesky, inverseDiagonal, solveCholesky } from "./linear.js";
 
@@ -28,10 +29,10 @@ export interface MixedModel {
 
 const ROUNDS = 40;
 /**
- * Rounds before outliers are bounded. While the deviations are still held back a member that truly differs looks like an
- * outlier; bounded from the start, it stayed one.
+ * Relative errors and deviations to begin with: deviations nearly free. Held back at first, a member that truly differs
+ * looked like an outlier, and stayed one.
  */
-const PLAIN_ROUNDS = 15;
+const START = { error: 0.01, deviation: 0.5 };
 /** Huber's constant: 95 % efficient where the noise is normal after all */
 const HUBER = 1.345;
 /** of a constraint, as a multiple of everything measured */
@@ -40,8 +41,8 @@ const CONSTRAINT_WEIGHT = 100;
 const LEAST_PENALTY = 1e-8;
 /** a pass far shorter than the usual one counts no more than one of this share of it */
 const SHORTEST_SHARE = 0.05;
-/** errors below this share of a pass are rounding */
-const EXACT = 1e-9;
+/** errors below this share of a pass are rounding, and no outliers */
+const EXACT = 1e-5;
 
 interface State {
   coefficients: Float64Array;
@@ -74,14 +75,19 @@ export function fitMixedModel(model: MixedModel): Float64Array {
 function fitOnce(model: MixedModel, dropped: ReadonlySet<number>): Float64Array {
   const scale = middle(model.rows.map((row) => row.y)) || 1;
   const groups = Math.max(0, ...model.groups.map((g) => g + 1));
-  let state: State = { coefficients: new Float64Array(model.fixed + model.groups.length), variance: 0.01, priors: new Array<number>(groups).fill(1e-4) };
+  const share = 1 / middle(model.rows.map((row) => row.columns.length)); // of a row that one coefficient makes up, roughly
+  let state: State = {
+    coefficients: new Float64Array(model.fixed + model.groups.length),
+    variance: START.error ** 2,
+    priors: new Array<number>(groups).fill((START.deviation * share) ** 2),
+  };
   let fitted = model.rows.map((row) => row.y / scale);
   let huber = model.rows.map(() => 1);
   for (let round = 0; round < ROUNDS; round++) {
     const weights = fitted.map((y, i) => huber[i] / Math.max(y, SHORTEST_SHARE) ** 2);
     state = improve(model, scale, weights, state, dropped);
     fitted = model.rows.map((row) => rowSum(row.columns, state.coefficients));
-    if (round >= PLAIN_ROUNDS) huber = huberWeights(model.rows.map((row, i) => (row.y / scale - fitted[i]) / Math.max(fitted[i], SHORTEST_SHARE)));
+    huber = huberWeights(model.rows.map((row, i) => (row.y / scale - fitted[i]) / Math.max(fitted[i], SHORTEST_SHARE)));
   }
   return state.coefficients.map((c) => c * scale);
 }
@@ -114,16 +120,18 @@ function improve(model: MixedModel, scale: number, weights: number[], state: Sta
     mass += weights[i] * Math.max(row.y / scale, SHORTEST_SHARE) ** 2;
   });
   const spread = state.priors.map(() => 0); // Σ u²
+  const members = state.priors.map(() => 0);
   const determined = state.priors.map(() => 0); // deviations that the data, not the prior, decide
   groups.forEach((group, i) => {
     spread[group] += coefficients[fixed + i] ** 2;
+    members[group] += 1;
     determined[group] += Math.max(0, 1 - penalty(fixed + i) * uncertainty[fixed + i]);
   });
   const freedom = Math.max(1, mass - (fixed - dropped.size) - determined.reduce((sum, d) => sum + d, 0));
   return {
     coefficients,
     variance: Math.max(squares / freedom, 1e-16),
-    priors: spread.map((sum, group) => Math.max(sum / Math.max(determined[group], 1e-6), 1e-12)),
+    priors: spread.map((sum, group) => Math.max(sum / (determined[group] + members[group] / 2), 1e-12)),
   };
 }
 

@@ -76,10 +76,11 @@ async function visit(bench: Bench, context: number, queries: number[], round: nu
   const corners = cornerMasks(layers);
   const lengths = bench.random.shuffle(queries.filter((q) => q > 1));
   const bursts = Math.max(lengths.length, MIN_BURSTS);
+  const cornered = Math.max(1, Math.floor((bursts - 1) / 2));
   const masks = bench.random.shuffle([
     target,
-    corners[round % corners.length],
-    ...Array.from({ length: bursts - 2 }, () => draftMask(bench.random, layers)),
+    ...Array.from({ length: cornered }, (_, i) => corners[(round * cornered + i) % corners.length]),
+    ...Array.from({ length: bursts - 1 - cornered }, () => draftMask(bench.random, layers)),
   ]);
   const seen: Observation[] = [];
   const note = (mask: Mask, query: number, us: number, passes: number) => seen.push({ ...mask, context, query, us, passes, visit: 0 });

@@ -1,6 +1,7 @@
 /** A model run by ONNX Runtime: every input, output and the KV cache bound once, each pass one native call. */
 import { DraftplanError } from "../core/errors.js";
 import { choiceInputNames } from "../model/graph/build.js";
+import { storedDimension, storedHeadDim } from "../model/graph/heads.js";
 import type { ModelSpec } from "../model/spec.js";
 import { type ChoiceSet, KERNEL_NAMES } from "../schema/choice.js";
 import type { Engine, Pass, PassResult, RuntimeOptions } from "./engine.js";
@@ -56,7 +57,7 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
   const provider = chooseProvider(options.provider, api);
   const handles = new Handles(api);
   try {
-    const env = handles.own("ReleaseEnv", api.create("CreateEnv", 3, "draftplan")); // 3: errors only
+    const env = handles.own("ReleaseEnv", api.create("CreateEnv", 4, "draftplan")); // 4: fatal only; errors come back as a status
     const settings = handles.own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
     api.check("SetIntraOpNumThreads", settings, options.threads);
     api.check("SetInterOpNumThreads", settings, 1);
@@ -135,8 +136,8 @@ class OrtEngine implements Engine {
     const { api, spec } = this;
     const info = this.handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", this.provider.cacheMemory, 0, 0, 0));
     const allocator = this.handles.own("ReleaseAllocator", api.create("CreateAllocator", this.session, info));
-    const shape = BigInt64Array.from([1, spec.kvHeads, this.capacity, spec.headDim].map(BigInt));
-    const bytes = spec.kvHeads * this.capacity * spec.headDim * 4;
+    const shape = BigInt64Array.from([1, spec.kvHeads, this.capacity, storedHeadDim(spec)].map(BigInt));
+    const bytes = spec.kvHeads * this.capacity * storedHeadDim(spec) * 4;
     for (let layer = 0; layer < spec.layers; layer++) {
       const views: Partial<Record<"key" | "value", Float32Array>> = {};
       for (const part of ["key", "value"] as const) {
@@ -155,13 +156,13 @@ class OrtEngine implements Engine {
   }
 
   run(pass: Pass): PassResult {
-    if (this.closed) throw new Error("the engine is closed");
+    this.assertOpen();
     const hidden = "hidden" in pass.input ? pass.input.hidden : undefined;
     const q = hidden === undefined ? (pass.input as ArrayLike<number>).length : hidden.length / this.spec.hiddenSize;
     this.checkRange(pass, q);
     if (hidden === undefined) {
       const ids = pass.input as ArrayLike<number>;
-      for (let i = 0; i < q; i++) this.ids.data[i] = BigInt(ids[i]);
+      for (let i = 0; i < q; i++) this.ids.data[i] = BigInt(this.checkedId(ids[i]));
     } else {
       this.hiddenIn.data.set(hidden);
     }
@@ -177,10 +178,24 @@ class OrtEngine implements Engine {
     };
   }
 
+  private assertOpen(): void {
+    if (this.closed) throw new Error("the engine is closed");
+  }
+
+  /** The embedding would take -1 for its last row. */
+  private checkedId(id: number): number {
+    if (id >= 0 && id < this.spec.vocabSize) return id;
+    throw new RangeError(`token ${id} is not in a vocabulary of ${this.spec.vocabSize}`);
+  }
+
   private checkRange(pass: Pass, q: number): void {
-    const { position, logitRows } = pass;
-    if (!Number.isInteger(q) || q < 1 || q > MAX_PASS_TOKENS || logitRows < 0 || logitRows > Math.min(q, MAX_LOGIT_ROWS) || position < 0) {
+    const { position, logitRows, choices } = pass;
+    const within = (n: number, least: number, most: number) => Number.isInteger(n) && n >= least && n <= most;
+    if (!within(q, 1, MAX_PASS_TOKENS) || !within(logitRows, 0, Math.min(q, MAX_LOGIT_ROWS)) || !within(position, 0, Infinity)) {
       throw new RangeError(`a pass of ${q} tokens at ${position} with ${logitRows} rows of logits is out of range`);
+    }
+    if (choices.blocks.length !== 2 * this.spec.layers) {
+      throw new RangeError(`${choices.blocks.length} choices for a model of ${2 * this.spec.layers} blocks`);
     }
     if (position + q <= this.capacity) return;
     throw new DraftplanError({
@@ -218,14 +233,15 @@ class OrtEngine implements Engine {
   }
 
   readCache(layer: number, part: "key" | "value", position: number, count: number): Float32Array {
+    this.assertOpen();
     const { kvHeads, headDim } = this.spec;
-    const view = this.cacheViews[layer][part]; // [kvHeads, capacity, headDim]
-    const out = new Float32Array(kvHeads * count * headDim);
-    for (let head = 0; head < kvHeads; head++) {
-      const from = (head * this.capacity + position) * headDim;
-      out.set(view.subarray(from, from + count * headDim), head * count * headDim);
-    }
-    return out;
+    const view = this.cacheViews[layer][part]; // [kvHeads, capacity, storedHeadDim]
+    const stored = storedHeadDim(this.spec);
+    return Float32Array.from({ length: kvHeads * count * headDim }, (_, i) => {
+      const row = Math.floor(i / headDim);
+      const token = Math.floor(row / count) * this.capacity + position + (row % count);
+      return view[token * stored + storedDimension(this.spec, i % headDim)];
+    });
   }
 
   close(): void {

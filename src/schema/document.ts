@@ -33,7 +33,9 @@ export interface Loaded<T> {
   path: string;
 }
 
-const MAX_BYTES = 32 << 20;
+/** Far above any real document: a profile of 128 layers has some 100 kB and 20,000 values. */
+const MAX_BYTES = 8 << 20;
+const MAX_VALUES = 300_000;
 const MAX_ALIASES = 64;
 
 export const sha256 = (bytes: string | Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
@@ -79,16 +81,40 @@ function readBytes(path: string): Buffer {
 /** Text -> checked document. `file` only names it in errors. */
 export function parseDocument(text: string, file: string): AnyDocument {
   const lines = new LineCounter();
-  const yaml = parseYaml(text, { lineCounter: lines, uniqueKeys: true, merge: false, prettyErrors: true });
-  const [error] = yaml.errors;
-  if (error !== undefined) throw syntaxError(file, error.message.split("\n")[0].replace(/:$/, ""));
+  let yaml: ReturnType<typeof parseYaml>;
   let data: unknown;
   try {
+    // The library compares every key of a map with every other: a map of a million keys would take hours.
+    yaml = parseYaml(text, { lineCounter: lines, uniqueKeys: false, merge: false, prettyErrors: true });
+    const [error] = yaml.errors;
+    if (error !== undefined) throw new Error(error.message.split("\n")[0].replace(/:$/, ""));
+    inspectNodes(yaml, lines);
     data = yaml.toJS({ maxAliasCount: MAX_ALIASES });
   } catch (cause) {
-    throw syntaxError(file, cause instanceof Error ? cause.message : String(cause));
+    throw syntaxError(file, cause instanceof Error ? cause.message : String(cause)); // also a nesting too deep for the stack
   }
   return validate(data, file, (path) => lineOf(yaml, path, lines));
+}
+
+/** Refuses repeated keys, and more values than validation should be asked to complain about. */
+function inspectNodes(yaml: ReturnType<typeof parseYaml>, lines: LineCounter): void {
+  let values = 0;
+  visit(yaml, {
+    Scalar() {
+      if (++values > MAX_VALUES) throw new Error(`it holds more than ${MAX_VALUES} values, and no document does`);
+    },
+    Map(_, map) {
+      const seen = new Set<unknown>();
+      for (const { key } of map.items) {
+        if (!isScalar(key)) continue;
+        if (seen.has(key.value)) {
+          const line = key.range ? ` at line ${lines.linePos(key.range[0]).line}` : "";
+          throw new Error(`the key '${String(key.value).slice(0, 60)}' stands twice in one map${line}`);
+        }
+        seen.add(key.value);
+      }
+    },
+  });
 }
 
 const syntaxError = (file: string, what: string) =>

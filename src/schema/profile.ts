@@ -16,7 +16,7 @@ export const ProfilePoint = z.strictObject({
   attn_us: PerLayer,
   mlp_us: PerLayer,
   whole_target_us: Us.describe("measured median of the whole pass at the target's precision"),
-  residual_percent: z.number().nonnegative().describe("median |sum of parts - measured| over the measured passes"),
+  residual_percent: z.number().nonnegative().describe("median |sum of parts - measured| / measured over the passes, slow-downs of the whole machine taken out"),
   passes: z.int().positive().describe("measured passes behind this point"),
 });
 export type ProfilePoint = z.infer<typeof ProfilePoint>;

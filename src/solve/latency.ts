@@ -1,5 +1,5 @@
 /**
- * What a pass costs at any context and query length, read off a profile (DESIGN.md, Mathematics):
+ * What a pass costs at any context and query length, read off a profile (docs/method.md):
  *
  *     draft(S, n)  = t_fixed(1) + t_head(S_head, 1) + Σ_b t_b(S_b, n, 1)
  *     verify(n, d) = t_fixed(d+1) + t_head(target, d+1) + Σ_b t_b(target, n, d+1)

@@ -91,14 +91,14 @@ describe("on a noisy machine", () => {
   // the median of 1 + 0.05 · Exp(1)
   const LEVEL = 1 + 0.05 * Math.LN2;
 
-  test.each([1, 2, 3])("drafts are predicted within 4 % and verifications within 3 %, most far better: seed %i", async (seed) => {
+  test.each([1, 2, 3])("drafts are predicted within 6 % and verifications within 3 %, half the drafts within 1.5 %: seed %i", async (seed) => {
     const world = planted(LAYERS, plantedTimes(LAYERS, 0.2));
     const engine = planted(LAYERS, { ...world.times, disturbance: noisy(seed) });
     const measured = await profileModel({ ...engine, ...GRID, seed, budgetSeconds: 1e6 });
     const usual = { ...world, times: scaled(world.times, LEVEL) };
     const { draft, verify } = errors(measured, usual);
     expect(draft[draft.length >> 1]).toBeLessThan(0.015);
-    expect(draft.at(-1)).toBeLessThan(0.04);
+    expect(draft.at(-1)).toBeLessThan(0.06);
     expect(verify.at(-1)).toBeLessThan(0.03);
     expect(measured.sampling.spread_percent).toBeGreaterThan(3);
     expect(measured.sampling.contention_percent).toBeGreaterThan(1);
@@ -110,8 +110,18 @@ describe("on a noisy machine", () => {
     const times = { ...base, blockUs: (b: { layer: number; kind: "attn" | "mlp" }, c: "target" | "int8", n: number, q: number) => dear(b.layer, b.kind) * base.blockUs(b, c, n, q) };
     const measured = await profileModel({ ...planted(LAYERS, { ...times, disturbance: noisy(9) }), ...GRID, budgetSeconds: 1e6 });
     const mlp = measured.points.find((p) => p.context_tokens === 64 && p.query_tokens === 1)?.mlp_us.target ?? [];
-    expect(Math.abs(mlp[2] / (800 * LEVEL) - 1)).toBeLessThan(0.1);
-    for (const layer of [0, 1, 3, 4, 5]) expect(Math.abs(mlp[layer] / (400 * LEVEL) - 1)).toBeLessThan(0.1);
+    expect(Math.abs(mlp[2] / (800 * LEVEL) - 1)).toBeLessThan(0.15);
+    for (const layer of [0, 1, 3, 4, 5]) expect(Math.abs(mlp[layer] / (400 * LEVEL) - 1)).toBeLessThan(0.15);
+  });
+
+  test("a third of the time three times slower moves the drafts by less than 3 %", async () => {
+    const base = plantedTimes(LAYERS, 0.2);
+    const world = planted(LAYERS, base);
+    // slow in spells of 700 passes out of 2100: several visits long, as other processes come and go
+    const slow = planted(LAYERS, { ...base, disturbance: (us, pass) => us * (pass % 2100 < 700 ? 3 : 1) });
+    const { draft, verify } = errors(await profileModel({ ...slow, ...GRID, budgetSeconds: 1e6 }), world);
+    expect(draft.at(-1)).toBeLessThan(0.03);
+    expect(verify.at(-1)).toBeLessThan(0.03);
   });
 
   test("attention never falls with n", async () => {

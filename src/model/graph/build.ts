@@ -3,12 +3,12 @@
  *
  * Each block is an `If` on whether it runs, around one `If` per further kernel. The weights are initializers of the
  * innermost branch: as outer-scope initializers they would not be pre-packed, and a quantised step of SmolLM2-135M
- * took 130 to 190 ms instead of 8 (2 cores, AVX-512; DESIGN.md). A skipped attention passes its keys and values
+ * took 130 to 190 ms instead of 8 (2 cores, AVX-512; docs/negative-results.md). A skipped attention passes its keys and values
  * through; the runtime binds past and present to one buffer, so that nothing is copied.
  *
  * Inputs:  use_hidden bool[]; input_ids int64[1, q]; hidden_in float[1, q, H]; logits_from int64[1], the first position with logits;
  *          seqlens_k int32[1] = n + q - 1; total_sequence_length int32[1] = n + q;
- *          run.<block>, <block>.<kernel>, head.<kernel> bool[]; past.<layer>.key|value float[1, kvHeads, capacity, headDim]
+ *          run.<block>, <block>.<kernel>, head.<kernel> bool[]; past.<layer>.key|value float[1, kvHeads, capacity, storedHeadDim]
  * Outputs: logits float[1, rows, V]; hidden_out float[1, q, H]; present.<layer>.key|value
  */
 import { BLOCK_KINDS, KERNEL_NAMES, KERNELS, type BlockKind, type Kernel } from "../../schema/choice.js";
@@ -30,6 +30,7 @@ import {
   value,
   type ValueInfo,
 } from "./onnx.js";
+import { storedHeadDim } from "./heads.js";
 import { QUANT_BLOCK, embeddingName, kernelName } from "./weights.js";
 
 /** Where a tensor lies in the weight file. */
@@ -112,16 +113,17 @@ class Branch {
   }
 }
 
-const cacheDims = (spec: ModelSpec) => [1, spec.kvHeads, "capacity", spec.headDim];
+const cacheDims = (spec: ModelSpec) => [1, spec.kvHeads, "capacity", storedHeadDim(spec)];
 
-/** RMS norm over each head: [1, q, heads · headDim] seen as [1, q, heads, headDim]. */
+/** RMS norm over each head: [1, q, heads · storedHeadDim] seen as [1, q, heads, storedHeadDim]. */
 function headNorm(branch: Branch, input: string, heads: number, spec: ModelSpec, weight: string, output: string): string {
+  const stored = storedHeadDim(spec);
   branch.initializers.push(
-    constant(branch.name(`${output}.split`), [4], BigInt64Array.of(0n, 0n, BigInt(heads), BigInt(spec.headDim))),
-    constant(branch.name(`${output}.join`), [3], BigInt64Array.of(0n, 0n, BigInt(heads * spec.headDim))),
+    constant(branch.name(`${output}.split`), [4], BigInt64Array.of(0n, 0n, BigInt(heads), BigInt(stored))),
+    constant(branch.name(`${output}.join`), [3], BigInt64Array.of(0n, 0n, BigInt(heads * stored))),
   );
   const split = branch.node("Reshape", [input, branch.name(`${output}.split`)], `${output}.heads`);
-  const normed = branch.rmsNorm(split, weight, `${output}.normed`, spec.rmsEps);
+  const normed = branch.rmsNorm(split, weight, `${output}.normed`, (spec.rmsEps * spec.headDim) / stored);
   return branch.node("Reshape", [normed, branch.name(`${output}.join`)], output);
 }
 
@@ -132,7 +134,7 @@ function attention(branch: Branch, spec: ModelSpec, layer: number, kernel: Kerne
   const qkv = branch.linear(normed, `${name}.qkv`, kernel, "qkv", spec.qkvBias);
   let projections = [qkv, "", ""]; // packed: the operator cuts it itself
   if (spec.qkNorm) {
-    const widths = [spec.heads, spec.kvHeads, spec.kvHeads].map((h) => BigInt(h * spec.headDim));
+    const widths = [spec.heads, spec.kvHeads, spec.kvHeads].map((h) => BigInt(h * storedHeadDim(spec)));
     branch.initializers.push(constant(branch.name("widths"), [3], BigInt64Array.from(widths)));
     branch.node("Split", [qkv, branch.name("widths")], ["q.raw", "k.raw", "v"], [int("axis", -1)]);
     projections = [
@@ -149,6 +151,7 @@ function attention(branch: Branch, spec: ModelSpec, layer: number, kernel: Kerne
       int("num_heads", spec.heads),
       int("kv_num_heads", spec.kvHeads),
       int("do_rotary", 1),
+      float("scale", 1 / Math.sqrt(spec.headDim)),
       int("local_window_size", spec.slidingWindow ?? -1),
     ],
   );

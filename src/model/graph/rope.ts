@@ -1,5 +1,6 @@
-/** Rotary position tables [contextLimit, headDim / 2] for GroupQueryAttention (RoFormer, arXiv:2104.09864). */
+/** Rotary position tables [contextLimit, storedHeadDim / 2] for GroupQueryAttention (RoFormer, arXiv:2104.09864). */
 import type { ModelSpec } from "../spec.js";
+import { storedHeadDim } from "./heads.js";
 
 /** Angle per token of each pair of dimensions, with Llama 3's scaling where the model asks for it. */
 export function inverseFrequencies(spec: ModelSpec): Float64Array {
@@ -24,16 +25,16 @@ function scaleLlama3(frequency: number, scaling: NonNullable<ModelSpec["rope"]["
 }
 
 export function ropeTables(spec: ModelSpec): { cos: Float32Array; sin: Float32Array } {
-  const half = spec.headDim / 2;
   const frequencies = inverseFrequencies(spec);
-  const cos = new Float32Array(spec.contextLimit * half);
-  const sin = new Float32Array(spec.contextLimit * half);
+  const stored = storedHeadDim(spec) / 2;
+  const cos = new Float32Array(spec.contextLimit * stored); // 0 for dimensions that hold 0
+  const sin = new Float32Array(spec.contextLimit * stored);
   for (let position = 0; position < spec.contextLimit; position++) {
-    for (let i = 0; i < half; i++) {
+    for (let i = 0; i < frequencies.length; i++) {
       // transformers computes the angle in fp32; so do we, since far positions differ otherwise
       const angle = Math.fround(position * Math.fround(frequencies[i]));
-      cos[position * half + i] = Math.cos(angle);
-      sin[position * half + i] = Math.sin(angle);
+      cos[position * stored + i] = Math.cos(angle);
+      sin[position * stored + i] = Math.sin(angle);
     }
   }
   return { cos, sin };

@@ -5,6 +5,7 @@
  */
 import { KERNELS, QUANTISED_KERNELS, type Kernel } from "../../schema/choice.js";
 import type { Checkpoint, ModelSpec } from "../spec.js";
+import { fillHeads, storedHeadDim } from "./heads.js";
 import { quantiseRows } from "./quantise.js";
 import { ropeTables } from "./rope.js";
 
@@ -76,28 +77,29 @@ function stack(tensors: Float32Array[]): Float32Array {
 function attentionParts(checkpoint: Checkpoint, layer: number): WeightPart[] {
   const { spec } = checkpoint;
   const { hiddenSize, headDim } = spec;
-  const queryDim = spec.heads * headDim;
-  const kvDim = spec.kvHeads * headDim;
+  const stored = storedHeadDim(spec);
+  const queryDim = spec.heads * stored;
+  const rowCount = (spec.heads + 2 * spec.kvHeads) * stored;
   const at = `model.layers.${layer}`;
   const name = `${layer}.attn`;
   const rows = [
-    ["q_proj", queryDim],
-    ["k_proj", kvDim],
-    ["v_proj", kvDim],
+    ["q_proj", spec.heads * headDim],
+    ["k_proj", spec.kvHeads * headDim],
+    ["v_proj", spec.kvHeads * headDim],
   ] as const;
   const parts = [
     vector(`${name}.norm`, hiddenSize, () => checkpoint.tensor(`${at}.input_layernorm.weight`, [hiddenSize])),
-    ...matrix(`${name}.qkv`, queryDim + 2 * kvDim, hiddenSize, () =>
-      stack(rows.map(([p, out]) => checkpoint.tensor(`${at}.self_attn.${p}.weight`, [out, hiddenSize]))),
+    ...matrix(`${name}.qkv`, rowCount, hiddenSize, () =>
+      stack(rows.map(([p, out]) => fillHeads(checkpoint.tensor(`${at}.self_attn.${p}.weight`, [out, hiddenSize]), spec, hiddenSize))),
     ),
     ...matrix(`${name}.out`, hiddenSize, queryDim, () =>
-      checkpoint.tensor(`${at}.self_attn.o_proj.weight`, [hiddenSize, queryDim]),
+      fillHeads(checkpoint.tensor(`${at}.self_attn.o_proj.weight`, [hiddenSize, spec.heads * headDim]), spec, 1),
     ),
   ];
   if (spec.qkvBias) {
     parts.push(
-      vector(`${name}.qkv.bias`, queryDim + 2 * kvDim, () =>
-        stack(rows.map(([p, out]) => checkpoint.tensor(`${at}.self_attn.${p}.bias`, [out]))),
+      vector(`${name}.qkv.bias`, rowCount, () =>
+        stack(rows.map(([p, out]) => fillHeads(checkpoint.tensor(`${at}.self_attn.${p}.bias`, [out]), spec, 1))),
       ),
     );
   }
@@ -105,10 +107,12 @@ function attentionParts(checkpoint: Checkpoint, layer: number): WeightPart[] {
     parts.push(vector(`${name}.out.bias`, hiddenSize, () => checkpoint.tensor(`${at}.self_attn.o_proj.bias`, [hiddenSize])));
   }
   if (spec.qkNorm) {
-    parts.push(
-      vector(`${name}.q_norm`, headDim, () => checkpoint.tensor(`${at}.self_attn.q_norm.weight`, [headDim])),
-      vector(`${name}.k_norm`, headDim, () => checkpoint.tensor(`${at}.self_attn.k_norm.weight`, [headDim])),
-    );
+    // The norm's mean is over the stored numbers, zeros included: weight and epsilon (build.ts) make up for it.
+    const shrink = Math.sqrt(headDim / stored);
+    for (const norm of ["q_norm", "k_norm"]) {
+      const read = () => checkpoint.tensor(`${at}.self_attn.${norm}.weight`, [headDim]);
+      parts.push(vector(`${name}.${norm}`, stored, () => fillHeads(read(), spec, 1).map((w) => w * shrink)));
+    }
   }
   return parts;
 }
@@ -147,7 +151,7 @@ export function* weightParts(checkpoint: Checkpoint): Generator<WeightPart> {
     yield { name: "embedding", dims: [spec.vocabSize, spec.hiddenSize], type: "float32", bytes: () => asBytes(table()) };
   }
   const { cos, sin } = ropeTables(spec);
-  const ropeDims = [spec.contextLimit, spec.headDim / 2];
+  const ropeDims = [spec.contextLimit, storedHeadDim(spec) / 2];
   yield { name: "cos_cache", dims: ropeDims, type: "float32", bytes: () => asBytes(cos) };
   yield { name: "sin_cache", dims: ropeDims, type: "float32", bytes: () => asBytes(sin) };
   for (let layer = 0; layer < spec.layers; layer++) {

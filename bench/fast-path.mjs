@@ -1,0 +1,175 @@
+// What the in-place runtime promises, measured. Run after `npm run build`, on a machine that does nothing else:
+//   node bench/fast-path.mjs [MODEL] [--threads N] [--rounds 30] [--dist dist]
+// Prints JSON. Everything that is compared runs in one process, interleaved; figures are medians of milliseconds.
+//   skip_step     a step with every block skipped costs at most 0.5 ms more than embedding and head alone
+//   capacity      a step at one context costs the same however large the cache is
+//   second_start  a converted model is loaded within 3 s (of SmolLM2-135M; any model is measured)
+import { execFileSync } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { availableParallelism, cpus, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    threads: { type: "string", default: String(availableParallelism()) },
+    rounds: { type: "string", default: "30" },
+    dist: { type: "string", default: "dist" },
+  },
+});
+const model = positionals[0] ?? "embedded";
+const threads = Number(values.threads);
+const rounds = Number(values.rounds);
+const library = (path) => pathToFileURL(resolve(values.dist, path)).href;
+const { openCheckpoint } = await import(library("model/open.js"));
+const { convertModel } = await import(library("model/convert.js"));
+const onnx = await import(library("model/graph/onnx.js"));
+const { openOrtEngine } = await import(library("runtime/ort-engine.js"));
+const { targetChoices, uniformChoices } = await import(library("schema/choice.js"));
+const { describeDevice } = await import(library("runtime/device.js"));
+
+const STEPS = 8; // of one subject at a time, so that it has its weights in cache as in real decoding
+const WARM_UP = 3;
+
+const median = (numbers) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1];
+const round = (ms) => Math.round(1000 * ms) / 1000;
+
+/** Interleaves subjects {name: step()} and returns {name: {median_ms, min_ms}} and the medians of paired differences. */
+function interleave(subjects) {
+  const names = Object.keys(subjects);
+  const times = Object.fromEntries(names.map((name) => [name, []]));
+  for (let r = 0; r < rounds + 2; r += 1) {
+    // every other round backwards: whoever goes first is not always the same
+    for (const name of r % 2 === 0 ? names : names.toReversed()) {
+      const steps = [];
+      for (let i = 0; i < WARM_UP + STEPS; i += 1) {
+        const start = performance.now();
+        subjects[name]();
+        steps.push(performance.now() - start);
+      }
+      if (r >= 2) times[name].push(median(steps.slice(WARM_UP)));
+    }
+  }
+  const figures = Object.fromEntries(
+    names.map((name) => [name, { median_ms: round(median(times[name])), min_ms: round(Math.min(...times[name])) }]),
+  );
+  const difference = (a, b) => round(median(times[a].map((ms, i) => ms - times[b][i])));
+  return { figures, difference };
+}
+
+/** Embedding, norm and head as three plain nodes, with the inputs that the engine binds: no choice, no block. */
+function embeddingAndHead(checkpoint, folder) {
+  const { spec } = checkpoint;
+  const shape = [spec.vocabSize, spec.hiddenSize];
+  const table = checkpoint.tensor("model.embed_tokens.weight", shape);
+  const norm = checkpoint.tensor("model.norm.weight", [spec.hiddenSize]);
+  const head = spec.tiedEmbeddings ? undefined : checkpoint.tensor("lm_head.weight", shape);
+  const file = openSync(join(folder, "weights.bin"), "w");
+  let at = 0;
+  const store = (name, data, dims) => {
+    const place = { file: "weights.bin", offset: at, length: data.byteLength };
+    for (let done = 0; done < data.byteLength; ) done += writeSync(file, data, done, Math.min(data.byteLength - done, 1 << 30), at + done);
+    at = Math.ceil((at + data.byteLength) / 4096) * 4096;
+    return onnx.external(name, dims, onnx.FLOAT, place);
+  };
+  const initializer = [store("table", new Uint8Array(table.buffer), shape), store("norm", new Uint8Array(norm.buffer), [spec.hiddenSize])];
+  if (head !== undefined) initializer.push(store("head", new Uint8Array(head.buffer), shape));
+  closeSync(file);
+  const node = (opType, input, output, attribute = [], domain = "") => ({ opType, input, output: [output], name: output, attribute, domain });
+  const hidden = [1, "q", spec.hiddenSize];
+  const graph = {
+    name: "embedding and head",
+    node: [
+      node("Gather", ["table", "input_ids"], "hidden_out"),
+      node("SimplifiedLayerNormalization", ["hidden_out", "norm"], "normed", [onnx.float("epsilon", spec.rmsEps), onnx.int("axis", -1)]),
+      node("FusedMatMul", ["normed", head === undefined ? "table" : "head"], "logits", [onnx.int("transB", 1)], "com.microsoft"),
+    ],
+    initializer,
+    input: [
+      onnx.value("use_hidden", onnx.BOOL, []),
+      onnx.value("input_ids", onnx.INT64, [1, "q"]),
+      onnx.value("hidden_in", onnx.FLOAT, hidden),
+      onnx.value("logits_from", onnx.INT64, [1]),
+      onnx.value("seqlens_k", onnx.INT32, [1]),
+      onnx.value("total_sequence_length", onnx.INT32, [1]),
+      onnx.value("head.target", onnx.BOOL, []),
+    ],
+    output: [onnx.value("logits", onnx.FLOAT, [1, "q", spec.vocabSize]), onnx.value("hidden_out", onnx.FLOAT, hidden)],
+  };
+  const path = join(folder, "model.onnx");
+  writeFileSync(path, onnx.encodeModel(graph, "bench"));
+  return openOrtEngine(path, { ...spec, layers: 0 }, { provider: "cpu", threads, capacity: 512 });
+}
+
+function skipStep(checkpoint, modelPath) {
+  const { spec } = checkpoint;
+  const folder = mkdtempSync(join(tmpdir(), "draftplan-bench-"));
+  try {
+    const alone = embeddingAndHead(checkpoint, folder);
+    const whole = openOrtEngine(modelPath, spec, { provider: "cpu", threads, capacity: Math.min(2048, spec.contextLimit) });
+    const pass = (choices) => ({ position: 100, input: [7], choices, logitRows: 1 });
+    const [none, skip] = [pass(targetChoices(0)), pass(uniformChoices(spec.layers, "skip"))];
+    const a = alone.run(none).logits.slice();
+    const b = whole.run(skip).logits;
+    const logitsDiffer = a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0);
+    const { figures, difference } = interleave({ embedding_and_head: () => alone.run(none), all_skipped: () => whole.run(skip) });
+    alone.close();
+    whole.close();
+    const extra = difference("all_skipped", "embedding_and_head");
+    return { ...figures, extra_ms: extra, limit_ms: 0.5, met: extra <= 0.5, largest_logit_difference: logitsDiffer };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function capacity(spec, modelPath) {
+  const context = 400;
+  const prompt = Array.from({ length: context }, (_, i) => (i * 7) % spec.vocabSize);
+  const cases = { target: targetChoices(spec.layers), int8: uniformChoices(spec.layers, "int8") };
+  const engines = [512, 2048, 8192].map((tokens) => [tokens, openOrtEngine(modelPath, spec, { provider: "cpu", threads, capacity: tokens })]);
+  for (const [, engine] of engines) engine.run({ position: 0, input: prompt, choices: cases.target, logitRows: 0 });
+  const result = { context_tokens: context };
+  for (const [name, choices] of Object.entries(cases)) {
+    const pass = { position: context, input: [7], choices, logitRows: 1 };
+    const { figures, difference } = interleave(Object.fromEntries(engines.map(([tokens, engine]) => [`at_${tokens}`, () => engine.run(pass)])));
+    const extra = difference("at_8192", "at_512");
+    const percent = Math.round((1000 * extra) / figures.at_512.median_ms) / 10;
+    // 3 %: what two engines of the same capacity differ by here
+    result[name] = { ...figures, extra_8192_over_512_ms: extra, extra_percent: percent, met: percent <= 3 };
+  }
+  for (const [, engine] of engines) engine.close();
+  return result;
+}
+
+/** Each in a process of its own, as a second start is. */
+function secondStart() {
+  const source = `
+    const began = performance.now();
+    const { loadModel } = await import(${JSON.stringify(library("runtime/load.js"))});
+    const imported = performance.now();
+    const { engine, close } = await loadModel(${JSON.stringify(model)}, { provider: "cpu", threads: ${threads} });
+    const loaded = performance.now();
+    engine.run({ position: 0, input: [1], choices: { blocks: new Array(2 * engine.spec.layers).fill("target"), head: "target" }, logitRows: 1 });
+    console.log(JSON.stringify([imported - began, loaded - imported, performance.now() - loaded]));
+    close();`;
+  const runs = Array.from({ length: 5 }, () => JSON.parse(execFileSync(process.execPath, ["--input-type=module", "-e", source], { encoding: "utf8" })));
+  const [imports, load, first] = [0, 1, 2].map((i) => round(median(runs.map((run) => run[i]))));
+  const slowest = round(Math.max(...runs.map((run) => run[1])));
+  return { import_ms: imports, load_ms: load, slowest_load_ms: slowest, first_step_ms: first, limit_ms: 3000, met: load <= 3000 };
+}
+
+const checkpoint = await openCheckpoint(model);
+const { modelPath, weightBytes } = await convertModel(checkpoint);
+const result = {
+  model: checkpoint.spec.name,
+  device: { ...describeDevice("cpu", threads), cores: cpus().length, node: process.version },
+  rounds,
+  weight_bytes: weightBytes,
+  skip_step: skipStep(checkpoint, modelPath),
+  capacity: capacity(checkpoint.spec, modelPath),
+  second_start: secondStart(),
+};
+checkpoint.close();
+console.log(JSON.stringify(result, null, 2));

@@ -1,0 +1,52 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { draftplan } from "../support/cli.js";
+import { temporaryFolder } from "../support/tiny-checkpoint.js";
+
+interface Evaluated {
+  positions: number;
+  acceptance: number;
+  mean_cosine: number;
+  target_top1: number[];
+  draft_top1: number[];
+}
+
+const ids = Array.from({ length: 80 }, (_, i) => 100 + ((i * 37) % 900));
+const folder = temporaryFolder();
+const file = (name: string, content: unknown): string => {
+  writeFileSync(join(folder, name), JSON.stringify(content));
+  return join(folder, name);
+};
+const evaluate = async (...args: string[]): Promise<Evaluated> => {
+  const { code, stdout, stderr } = await draftplan(["evaluate", "embedded", ...args, "--json"]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  return JSON.parse(stdout) as Evaluated;
+};
+
+test("every key of the contract is there, one entry for each position", async () => {
+  const found = await evaluate("--skip", "5.attn, 3.mlp", "--ids", file("ids.json", ids));
+  expect(Object.keys(found)).toEqual(["positions", "acceptance", "mean_cosine", "target_top1", "draft_top1"]);
+  expect([found.positions, found.target_top1.length, found.draft_top1.length]).toEqual([80, 80, 80]);
+  const hits = found.target_top1.filter((token, i) => token === found.draft_top1[i]).length;
+  expect(found.acceptance).toBe(hits / 80);
+  expect(found.acceptance).toBeGreaterThan(0);
+  expect(found.acceptance).toBeLessThan(1);
+  expect(found.mean_cosine).toBeGreaterThan(0.5);
+  expect(found.mean_cosine).toBeLessThan(1);
+});
+
+test("positions before `first` are context only: the rest is the same", async () => {
+  const all = await evaluate("--skip", "5.attn,3.mlp", "--ids", file("all.json", ids));
+  const rest = await evaluate("--skip", "5.attn,3.mlp", "--ids", file("rest.json", { ids, first: 30 }));
+  expect(rest.positions).toBe(50);
+  expect(rest.target_top1).toEqual(all.target_top1.slice(30));
+  expect(rest.draft_top1).toEqual(all.draft_top1.slice(30));
+});
+
+test("without --ids a short text that travels with the package is used", async () => {
+  const { code, stdout } = await draftplan(["evaluate", "embedded", "--skip", "5.attn"]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^positions +256 \(bundled text/m);
+  expect(stdout).toMatch(/^acceptance +\d+\.\d % ± /m);
+});

@@ -1,0 +1,97 @@
+/** The command line as a process: signals, closed pipes, what is loaded. */
+import { execFile } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, test } from "vitest";
+import { CLI, draftplan } from "../support/cli.js";
+import { temporaryFolder } from "../support/tiny-checkpoint.js";
+
+const LONG = ["generate", "embedded", "--prompt", "Fellow citizens", "--max-tokens", "2000", "--threads", "1"];
+
+describe.skipIf(process.platform === "win32")("a signal (Windows has none)", () => {
+  test.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const)("%s while text streams: the line is ended, exit code %i", async (signal, expected) => {
+    const { code, stdout, stderr } = await draftplan(LONG, {
+      during: (child) => child.stdout?.once("data", () => child.kill(signal)),
+    });
+    expect({ code, stderr }).toEqual({ code: expected, stderr: "interrupted\n" });
+    expect(stdout.endsWith("\n")).toBe(true);
+  });
+
+  test("SIGINT with --json leaves stdout empty", async () => {
+    const cache = process.env.DRAFTPLAN_CACHE_DIR ?? "";
+    await draftplan(["generate", "embedded", "--prompt", "x", "--max-tokens", "1"]); // so that nothing is converted below
+    expect(existsSync(cache)).toBe(true);
+    const { code, stdout } = await draftplan([...LONG, "--json"], {
+      during: (child) => setTimeout(() => child.kill("SIGINT"), 1500),
+    });
+    expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
+  });
+
+  test("SIGINT while weights are converted leaves nothing half converted", async () => {
+    const cache = temporaryFolder();
+    const { code } = await draftplan(LONG, {
+      env: { DRAFTPLAN_CACHE_DIR: cache },
+      during(child) {
+        const timer = setInterval(() => {
+          if (!readdirSync(cache).some((name) => name.startsWith(".partial"))) return;
+          clearInterval(timer);
+          child.kill("SIGINT");
+        }, 2);
+        child.once("exit", () => clearInterval(timer));
+      },
+    });
+    expect(code).toBe(130);
+    expect(readdirSync(cache).filter((name) => name.startsWith(".partial"))).toEqual([]);
+  });
+});
+
+describe("a pipe that is closed early", () => {
+  test("ends a long generation quietly", async () => {
+    const { code, stderr } = await draftplan(LONG, {
+      during: (child) => child.stdout?.once("data", () => child.stdout?.destroy()),
+    });
+    expect({ code, stderr }).toEqual({ code: 141, stderr: "" });
+  });
+
+  test.skipIf(process.platform === "win32")("does not spoil a command that has done its work (needs sh)", async () => {
+    const { stdout, stderr } = await promisify(execFile)("sh", ["-c", `"${process.execPath}" "${CLI}" --help | head -n 1`]);
+    expect({ stdout, stderr }).toEqual({ stdout: "Usage: draftplan [options] [command]\n", stderr: "" });
+  });
+});
+
+describe("nothing native is loaded", () => {
+  /** shared libraries of the process after `code`, and packages required by it */
+  const loadedBy = async (code: string): Promise<string[]> => {
+    const probe = `
+      import { createRequire } from "node:module";
+      ${code}
+      const { sharedObjects } = process.report.getReport();
+      const required = Object.keys(createRequire(import.meta.url).cache);
+      process.stdout.write("\\n@" + JSON.stringify([...sharedObjects, ...required].filter((name) => /koffi|onnxruntime/.test(name))));`;
+    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", probe], { cwd: dirname(CLI) });
+    return JSON.parse(stdout.slice(stdout.lastIndexOf("@") + 1)) as string[];
+  };
+  const index = JSON.stringify(join(dirname(CLI), "index.js"));
+
+  test("by importing the library and solving with it", async () => {
+    const groups = JSON.stringify([{ id: "0.attn", choices: [{ id: "target", costUs: 10, loss: 0 }, { id: "skip", costUs: 0, loss: 1 }] }]);
+    const code = `const { paretoFrontier, solveMultipleChoice } = await import(${index});
+      const { chosen } = solveMultipleChoice(${groups}, 5);
+      if (chosen[0] !== "skip" || paretoFrontier(${groups}).length !== 2) throw new Error(chosen);`;
+    expect(await loadedBy(code)).toEqual([]);
+  });
+
+  test("by --help", async () => {
+    const main = JSON.stringify(join(dirname(CLI), "cli", "main.js"));
+    expect(await loadedBy(`await (await import(${main})).main(["--help"]);`)).toEqual([]);
+  });
+
+  test("and the probe sees it where it is loaded", async () => {
+    const loaded = await loadedBy(`(await import(${JSON.stringify(join(dirname(CLI), "runtime", "ort-api.js"))})).loadOrt();`);
+    expect(loaded.some((name) => /onnxruntime/.test(name))).toBe(true);
+  });
+});

@@ -1,0 +1,121 @@
+/** One valid document of every kind, small. */
+import type { Calibration } from "../../src/schema/calibration.js";
+import type { AnyDocument } from "../../src/schema/document.js";
+import type { Plan } from "../../src/schema/plan.js";
+import type { Profile } from "../../src/schema/profile.js";
+import type { Verification } from "../../src/schema/verification.js";
+
+const A = "a".repeat(64);
+const B = "0123456789abcdef".repeat(4);
+const model = { name: "tiny: a model # with 'odd' \"name\"", layers: 2, architecture_sha256: A, weights_sha256: B };
+const device = { processor: "Some CPU @ 2.00GHz", provider: "cpu", threads: 2, runtime: "onnxruntime 1.30.0", platform: "linux x64" };
+const kernels = { target: "fp32", int8: "MatMulNBits, 8 bits, symmetric, block 32, accuracy_level 4" };
+const loss = (value: number) => ({ loss: value, standard_error: value / 10 });
+
+export const plan = (): Plan => ({
+  kind: "draftplan/plan",
+  version: 1,
+  model,
+  device,
+  inputs: { profile: { path: "../profiles/p.yaml", sha256: A }, calibration: { path: "../profiles/c.yaml", sha256: B } },
+  method: "knapsack",
+  choices: ["skip", "int8"],
+  segments: [
+    {
+      context_tokens: { from: 0, to: 1024 },
+      speculate: true,
+      draft: { default: "int8", head: "int8", skip: ["0.attn", "1.mlp"], choices: { "0.mlp": "target" } },
+      draft_tokens: 3,
+      predicted: {
+        at_context: 512,
+        acceptance: 0.93,
+        acceptance_curve: [1, 0.95, 0.9, 0.82],
+        accepted_length: 3.67,
+        draft_us: 8400.5,
+        verify_us: 24800,
+        round_us: 60,
+        target_step_us: 21500,
+        tokens_per_second: 68.9,
+        speedup: 1.48,
+        lp_gap_percent: 0.02,
+      },
+    },
+    { context_tokens: { from: 1024, to: 4096 }, speculate: false },
+  ],
+});
+
+export const profile = (): Profile => ({
+  kind: "draftplan/profile",
+  version: 1,
+  model: { ...model, weights_sha256: null },
+  device,
+  kernels,
+  grid: { context_tokens: [64, 512], query_tokens: [1, 4] },
+  points: [64, 512].flatMap((n) =>
+    [1, 4].map((q) => ({
+      context_tokens: n,
+      query_tokens: q,
+      fixed_us: 12.5,
+      head_us: { target: 100, int8: 40 },
+      attn_us: { target: [10 + n / 100, 11], int8: [4, 5] },
+      mlp_us: { target: [20, 21], int8: [7, 8] },
+      whole_target_us: 180,
+      residual_percent: 1.2,
+      passes: 40,
+    })),
+  ),
+  loop: { round_us: 55, step_us: 12 },
+  attention_line: [{ kernel: "target", intercept_us: 10.1, slope_us_per_token: 0.01, r_squared: 0.99 }],
+  sampling: { rounds: 9, seed: 1, spread_percent: 4, contention_percent: 2 },
+});
+
+export const calibration = (): Calibration => ({
+  kind: "draftplan/calibration",
+  version: 1,
+  model,
+  kernels,
+  text: { source: "bundled", sha256: A, prompts: { choose: 6, report: 3 }, continuation_tokens: 64, round_tokens: 8 },
+  contexts: [
+    {
+      at_context: 128,
+      positions: 500,
+      hits_per_overlap: 0.8,
+      head: { int8: loss(0.001) },
+      attn: { int8: [loss(0.0003), loss(1e-9)], skip: [loss(0.1), loss(2.5)] },
+      mlp: { int8: [loss(0), loss(0.0002)], skip: [loss(3), loss(0.4)] },
+    },
+  ],
+  measured: [{ at_context: 128, part: "choose", draft: { default: "int8", head: "int8", skip: [], choices: {} }, tokens: 400, curve: [1, 0.97, 0.93] }],
+});
+
+export const verification = (): Verification => ({
+  kind: "draftplan/verification",
+  version: 1,
+  model,
+  device,
+  plan: { path: "plan.yaml", sha256: A },
+  created: "2026-01-02T03:04:05Z",
+  lossless: true,
+  ties: 0,
+  tokens: 128,
+  acceptance: 0.91,
+  acceptance_curve: [1, 0.91, 0.8],
+  accepted_length: 2.7,
+  speedup: { median: 1.4, low: 1.3, high: 1.5 },
+  predicted_speedup: 1.45,
+  prediction_error_percent: 3.6,
+  tokens_per_second: { target: 40, plan: 56 },
+  pairs: 2,
+  max_tokens: 64,
+  prompts_sha256: B,
+  by_context: [],
+  prompts: [{ prompt: "Fellow citizens", prompt_tokens: 4, tokens: 128, ties: 0, first_mismatch: null, worst_margin: 0, acceptance: 0.91, speedup: 1.4, predicted_speedup: 1.45 }],
+  alternatives: [],
+});
+
+export const EVERY_KIND: [string, () => AnyDocument][] = [
+  ["plan", plan],
+  ["profile", profile],
+  ["calibration", calibration],
+  ["verification", verification],
+];
