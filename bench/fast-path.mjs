@@ -118,7 +118,9 @@ function skipStep(checkpoint, modelPath) {
     alone.close();
     whole.close();
     const extra = difference("all_skipped", "embedding_and_head");
-    return { ...figures, extra_ms: extra, limit_ms: 0.5, met: extra <= 0.5, largest_logit_difference: logitsDiffer };
+    // the minima are the cleaner comparison where other work takes the processor
+    const extraOfMinima = round(figures.all_skipped.min_ms - figures.embedding_and_head.min_ms);
+    return { ...figures, extra_ms: extra, extra_of_minima_ms: extraOfMinima, limit_ms: 0.5, met: extra <= 0.5, largest_logit_difference: logitsDiffer };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -137,7 +139,8 @@ function capacity(spec, modelPath) {
     const extra = difference("at_8192", "at_512");
     const percent = Math.round((1000 * extra) / figures.at_512.median_ms) / 10;
     // 3 %: what two engines of the same capacity differ by here
-    result[name] = { ...figures, extra_8192_over_512_ms: extra, extra_percent: percent, met: percent <= 3 };
+    const percentOfMinima = Math.round(1000 * (figures.at_8192.min_ms / figures.at_512.min_ms - 1)) / 10;
+    result[name] = { ...figures, extra_8192_over_512_ms: extra, extra_percent: percent, extra_percent_of_minima: percentOfMinima, met: percent <= 3 };
   }
   for (const [, engine] of engines) engine.close();
   return result;

@@ -15,8 +15,14 @@ import { createRequire } from "node:module";
 import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const CHOSEN = ["ONNXRUNTIME_NODE_INSTALL", "ONNXRUNTIME_NODE_INSTALL_CUDA", "npm_config_onnxruntime_node_install", "npm_config_onnxruntime_node_install_cuda"];
-const PLACEHOLDER = "Not a library: put here by draftplan, so that CUDA files are not downloaded.\nTo have them: ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node\n";
+const CHOSEN = [
+  "ONNXRUNTIME_NODE_INSTALL",
+  "ONNXRUNTIME_NODE_INSTALL_CUDA",
+  "npm_config_onnxruntime_node_install",
+  "npm_config_onnxruntime_node_install_cuda",
+];
+const PLACEHOLDER =
+  "Not a library: put here by draftplan, so that CUDA files are not downloaded.\nTo have them: ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node\n";
 
 /** The files that onnxruntime-node would download for this platform. */
 function wantedFiles() {
@@ -25,7 +31,9 @@ function wantedFiles() {
   const { requirements, manifests } = require(join(root, "script", "install-metadata.js"));
   const platform = `${process.platform}/${process.arch}`;
   const folder = join(root, "bin", "napi-v6", platform);
-  return (requirements[platform] ?? []).flatMap((name) => Object.keys(manifests[`${platform}:${name}`])).map((file) => join(folder, file));
+  return (requirements[platform] ?? [])
+    .flatMap((name) => Object.keys(manifests[`${platform}:${name}`]))
+    .map((file) => join(folder, file));
 }
 
 const installed = fileURLToPath(import.meta.url).includes(`${sep}node_modules${sep}`);

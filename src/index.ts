@@ -5,11 +5,11 @@
 export { type Evaluation, evaluateDraft } from "./calibrate/evaluate.js";
 export { DraftplanError, ERROR_CODES, type ErrorCode, type ErrorDetail, EXIT } from "./core/errors.js";
 export { type Progress, silentProgress } from "./core/progress.js";
-export { decode, type Decoded, type DecodeOptions, type DraftPolicy, type Round } from "./decode/loop.js";
+export { type Decoded, type DecodeOptions, type DraftPolicy, decode, type Round } from "./decode/loop.js";
 export { planPolicy, requireSameModel } from "./decode/policy.js";
-export { acceptanceCurve, acceptanceOf, type AcceptanceStatistics } from "./decode/statistics.js";
+export { type AcceptanceStatistics, acceptanceCurve, acceptanceOf } from "./decode/statistics.js";
 export { cacheFolder, clearCache, listCache } from "./model/cache.js";
-export { convertModel, type ConvertedModel } from "./model/convert.js";
+export { type ConvertedModel, convertModel } from "./model/convert.js";
 export { openCheckpoint, openConfigOnly } from "./model/open.js";
 export { ARCHITECTURES, type Architecture, type Checkpoint, type ModelSpec } from "./model/spec.js";
 export { defaultThreads, describeDevice, systemClock } from "./runtime/device.js";
@@ -21,14 +21,14 @@ export {
   type BlockKind,
   blockIndex,
   blockName,
-  type Choice,
   CHOICES,
+  type Choice,
   type ChoiceSet,
   compactDraft,
   type Draft,
   expandDraft,
-  type Kernel,
   KERNELS,
+  type Kernel,
   parseBlock,
   targetChoices,
   uniformChoices,
@@ -37,8 +37,8 @@ export type { Device, InputRef, ModelRef } from "./schema/common.js";
 export {
   type AnyDocument,
   type DocumentOf,
-  type Kind,
   KINDS,
+  type Kind,
   type Loaded,
   parseDocument,
   readDocument,
@@ -49,7 +49,13 @@ export {
 export type { Plan, Segment } from "./schema/plan.js";
 export type { Profile } from "./schema/profile.js";
 export type { Verification } from "./schema/verification.js";
-export { type Group, type MultipleChoiceSolution, type ParetoPoint, paretoFrontier, solveMultipleChoice } from "./solve/index.js";
+export {
+  type Group,
+  type MultipleChoiceSolution,
+  type ParetoPoint,
+  paretoFrontier,
+  solveMultipleChoice,
+} from "./solve/index.js";
 export { openTokenizer } from "./tokenizer/open.js";
 export { createTextStream } from "./tokenizer/stream.js";
 export type { ChatMessage, TextStream, Tokenizer } from "./tokenizer/types.js";

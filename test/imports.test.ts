@@ -28,9 +28,16 @@ function readSource(path: string): Source {
   const text = readFileSync(join(SRC, path), "utf8");
   const code = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "$1");
   // `import … from "x"`, `export … from "x"`, `import "x"`, `import("x")`, and the same for types
-  const found = [...code.matchAll(/(?:^|[\n;])\s*(?:import|export)\s+[^;"']*?\s*from\s*["']([^"']+)["']|import\s*\(?\s*["']([^"']+)["']/g)];
+  const found = [
+    ...code.matchAll(
+      /(?:^|[\n;])\s*(?:import|export)\s+[^;"']*?\s*from\s*["']([^"']+)["']|import\s*\(?\s*["']([^"']+)["']/g,
+    ),
+  ];
   const specifiers = found.map(([, from, bare]) => from ?? bare);
-  const resolve = (specifier: string) => normalize(join(dirname(path), specifier)).replaceAll("\\", "/").replace(/\.js$/, ".ts");
+  const resolve = (specifier: string) =>
+    normalize(join(dirname(path), specifier))
+      .replaceAll("\\", "/")
+      .replace(/\.js$/, ".ts");
   return {
     path,
     room: path.includes("/") ? path.slice(0, path.indexOf("/")) : "",
@@ -42,37 +49,69 @@ function readSource(path: string): Source {
 
 const room = (path: string): string => (path.includes("/") ? path.slice(0, path.indexOf("/")) : "");
 const breaches = (files: Source[], allowed: (from: Source, to: string) => boolean): string[] =>
-  files.flatMap((source) => source.imports.filter((to) => !allowed(source, to)).map((to) => `${source.path} imports ${to}`));
+  files.flatMap((source) =>
+    source.imports.filter((to) => !allowed(source, to)).map((to) => `${source.path} imports ${to}`),
+  );
 
 test("there are sources to read, and their imports are found", () => {
   expect(sources.length).toBeGreaterThan(60);
   const paths = new Set(sources.map((source) => source.path));
-  const unknown = sources.flatMap((source) => source.imports.filter((to) => !paths.has(to)).map((to) => `${source.path}: ${to}`));
+  const unknown = sources.flatMap((source) =>
+    source.imports.filter((to) => !paths.has(to)).map((to) => `${source.path}: ${to}`),
+  );
   expect(unknown).toEqual([]);
   expect(sources.find((source) => source.path === "decode/loop.ts")?.imports).toContain("runtime/engine.ts");
 });
 
 test("core imports nothing, schema only core: they are leaves", () => {
-  expect(breaches(sources.filter((s) => s.room === "core"), (_from, to) => room(to) === "core")).toEqual([]);
-  expect(breaches(sources.filter((s) => s.room === "schema"), (_from, to) => ["core", "schema"].includes(room(to)))).toEqual([]);
+  expect(
+    breaches(
+      sources.filter((s) => s.room === "core"),
+      (_from, to) => room(to) === "core",
+    ),
+  ).toEqual([]);
+  expect(
+    breaches(
+      sources.filter((s) => s.room === "schema"),
+      (_from, to) => ["core", "schema"].includes(room(to)),
+    ),
+  ).toEqual([]);
 });
 
 test("stages import schema, core, and the interfaces of runtime and model; of each other only decode", () => {
   const interfaces = ["runtime/engine.ts", "runtime/limits.ts", "model/spec.ts"];
   const allowed = (from: Source, to: string) =>
-    ["core", "schema", from.room].includes(room(to)) || interfaces.includes(to) || (room(to) === "decode" && ["profile", "calibrate", "verify"].includes(from.room));
-  expect(breaches(sources.filter((source) => STAGES.includes(source.room)), allowed)).toEqual([]);
+    ["core", "schema", from.room].includes(room(to)) ||
+    interfaces.includes(to) ||
+    (room(to) === "decode" && ["profile", "calibrate", "verify"].includes(from.room));
+  expect(
+    breaches(
+      sources.filter((source) => STAGES.includes(source.room)),
+      allowed,
+    ),
+  ).toEqual([]);
 });
 
 test("solve sees no engine and no model: documents in, a plan out", () => {
-  expect(breaches(sources.filter((source) => PURE.includes(source.room)), (from, to) => ["core", "schema", from.room].includes(room(to)))).toEqual([]);
+  expect(
+    breaches(
+      sources.filter((source) => PURE.includes(source.room)),
+      (from, to) => ["core", "schema", from.room].includes(room(to)),
+    ),
+  ).toEqual([]);
 });
 
 test.each(PURE)("%s touches no clock, file, environment or random source", (name) => {
-  const forbidden = /\bnode:|\bprocess\b|\bDate\b|Math\.random|\bperformance\b|\brequire\b|\bsetTimeout\b|\bglobalThis\b|\bfetch\(/;
+  const forbidden =
+    /\bnode:|\bprocess\b|\bDate\b|Math\.random|\bperformance\b|\brequire\b|\bsetTimeout\b|\bglobalThis\b|\bfetch\(/;
   const found = sources
     .filter((source) => source.room === name)
-    .flatMap((source) => source.text.split("\n").filter((line) => forbidden.test(line)).map((line) => `${source.path}: ${line.trim()}`));
+    .flatMap((source) =>
+      source.text
+        .split("\n")
+        .filter((line) => forbidden.test(line))
+        .map((line) => `${source.path}: ${line.trim()}`),
+    );
   expect(found).toEqual([]);
 });
 
@@ -82,22 +121,43 @@ test("model and tokenizer know neither the runtime nor the stages", () => {
 });
 
 test("the runtime knows no stage", () => {
-  expect(breaches(sources.filter((source) => source.room === "runtime"), (_from, to) => ["core", "schema", "model", "runtime"].includes(room(to)))).toEqual([]);
+  expect(
+    breaches(
+      sources.filter((source) => source.room === "runtime"),
+      (_from, to) => ["core", "schema", "model", "runtime"].includes(room(to)),
+    ),
+  ).toEqual([]);
 });
 
 test("nothing but the command line knows commands, and nothing knows the command line", () => {
-  expect(breaches(sources.filter((s) => !["commands", "cli", ""].includes(s.room)), (_from, to) => !["commands", "cli"].includes(room(to)))).toEqual([]);
-  expect(breaches(sources.filter((s) => s.room === "commands" || s.path === "index.ts"), (_from, to) => room(to) !== "cli")).toEqual([]);
+  expect(
+    breaches(
+      sources.filter((s) => !["commands", "cli", ""].includes(s.room)),
+      (_from, to) => !["commands", "cli"].includes(room(to)),
+    ),
+  ).toEqual([]);
+  expect(
+    breaches(
+      sources.filter((s) => s.room === "commands" || s.path === "index.ts"),
+      (_from, to) => room(to) !== "cli",
+    ),
+  ).toEqual([]);
 });
 
 test("only the command line touches arguments, exit codes and standard streams", () => {
   const forbidden = /process\.(exit|argv|stdout|stderr|stdin|on\b)|console\./;
-  const found = sources.filter((source) => source.room !== "cli" && source.path !== "cli.ts" && forbidden.test(source.text)).map((source) => source.path);
+  const found = sources
+    .filter((source) => source.room !== "cli" && source.path !== "cli.ts" && forbidden.test(source.text))
+    .map((source) => source.path);
   expect(found).toEqual([]);
 });
 
 test("native code is reached from one file alone", () => {
-  const found = sources.filter((source) => source.packages.some((name) => /^(koffi|onnxruntime-node)$/.test(name)) || /\("koffi"\)|onnxruntime-node\//.test(source.text));
+  const found = sources.filter(
+    (source) =>
+      source.packages.some((name) => /^(koffi|onnxruntime-node)$/.test(name)) ||
+      /\("koffi"\)|onnxruntime-node\//.test(source.text),
+  );
   expect(found.map((source) => source.path)).toEqual(["runtime/ort-api.ts"]);
 });
 
@@ -112,7 +172,10 @@ describe("no cycles", () => {
 });
 
 /** Depth first; the first way back to a file still being visited. */
-function findCycle(importsOf: (path: string) => readonly string[], roots = sources.map((source) => source.path)): string[] | null {
+function findCycle(
+  importsOf: (path: string) => readonly string[],
+  roots = sources.map((source) => source.path),
+): string[] | null {
   const done = new Set<string>();
   const visit = (path: string, trail: string[]): string[] | null => {
     if (trail.includes(path)) return [...trail.slice(trail.indexOf(path)), path];

@@ -59,11 +59,22 @@ export async function evaluateDraft(
     if (draftTop1[row] === target.top1[row]) hits++;
     cosines += cosine(hidden, target.hidden.subarray(row * hiddenSize, (row + 1) * hiddenSize));
   }
-  return { positions, acceptance: hits / positions, meanCosine: cosines / positions, targetTop1: target.top1, draftTop1 };
+  return {
+    positions,
+    acceptance: hits / positions,
+    meanCosine: cosines / positions,
+    targetTop1: target.top1,
+    draftTop1,
+  };
 }
 
 /** The target over the whole text, in pieces that the engine's buffers hold. */
-async function runTarget(engine: Engine, ids: readonly number[], first: number, progress: Progress): Promise<TargetStates> {
+async function runTarget(
+  engine: Engine,
+  ids: readonly number[],
+  first: number,
+  progress: Progress,
+): Promise<TargetStates> {
   const { hiddenSize, layers, vocabSize } = engine.spec;
   const choices = targetChoices(layers);
   const top1: number[] = [];

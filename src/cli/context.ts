@@ -38,7 +38,11 @@ export function createContext(options: SharedOptions, interrupts: Interrupts): P
   };
 }
 
-export function createProgress(display: ProgressDisplay, interrupts: Pick<Interrupts, "reason">, note: (text: string) => void): Progress {
+export function createProgress(
+  display: ProgressDisplay,
+  interrupts: Pick<Interrupts, "reason">,
+  note: (text: string) => void,
+): Progress {
   let yielded = performance.now();
   const warned = new Set<string>();
   return {

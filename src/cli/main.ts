@@ -47,7 +47,11 @@ export async function main(argv: readonly string[]): Promise<number> {
     return exitCode;
   } catch (error) {
     const verb = program.commands.find((command) => argv.includes(command.name()))?.name();
-    const { exitCode, message } = explainError(error, verb === undefined ? "draftplan" : `draftplan ${verb}`, argv.includes("--debug"));
+    const { exitCode, message } = explainError(
+      error,
+      verb === undefined ? "draftplan" : `draftplan ${verb}`,
+      argv.includes("--debug"),
+    );
     process.stderr.write(message);
     return exitCode;
   } finally {

@@ -15,7 +15,11 @@ export function integerFrom(min: number, max = Number.MAX_SAFE_INTEGER) {
   return (text: string): number => {
     const value = /^[+-]?\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
     if (!(value >= min && value <= max)) {
-      throw new InvalidArgumentError(max === Number.MAX_SAFE_INTEGER ? `It must be a whole number from ${min}.` : `It must be a whole number from ${min} to ${max}.`);
+      throw new InvalidArgumentError(
+        max === Number.MAX_SAFE_INTEGER
+          ? `It must be a whole number from ${min}.`
+          : `It must be a whole number from ${min} to ${max}.`,
+      );
     }
     return value;
   };
@@ -24,7 +28,8 @@ export function integerFrom(min: number, max = Number.MAX_SAFE_INTEGER) {
 export function numberFrom(min: number) {
   return (text: string): number => {
     const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
-    if (!(value >= min && value < Number.POSITIVE_INFINITY)) throw new InvalidArgumentError(`It must be a number from ${min}.`);
+    if (!(value >= min && value < Number.POSITIVE_INFINITY))
+      throw new InvalidArgumentError(`It must be a number from ${min}.`);
     return value;
   };
 }
@@ -41,6 +46,10 @@ export function withOutputOptions(command: Command): Command {
 /** Further options of verbs that run a model. */
 export function withDeviceOptions(command: Command): Command {
   return withOutputOptions(command)
-    .option("--threads <n>", "threads to compute with (default: the processors this process may use)", integerFrom(1, MAX_THREADS))
+    .option(
+      "--threads <n>",
+      "threads to compute with (default: the processors this process may use)",
+      integerFrom(1, MAX_THREADS),
+    )
     .addOption(new Option("--provider <name>", "where to compute (default: cpu)").choices(Object.keys(PROVIDERS)));
 }

@@ -9,7 +9,7 @@ export interface ProgressDisplay {
 
 export const noDisplay: ProgressDisplay = { update: () => {}, clear: () => {} };
 
-/** `label [=====---] 12/60`; the cursor stays visible, so that nothing must be restored when the process is killed */
+/** `label [=====---] 12/60`; cursor and line wrapping stay as they are, so that nothing must be restored when the process is killed */
 export function terminalDisplay(stream: NodeJS.WriteStream): ProgressDisplay {
   let bar: cliProgress.SingleBar | undefined;
   const shown = { stage: "", done: 0, total: 0 };
@@ -21,7 +21,11 @@ export function terminalDisplay(stream: NodeJS.WriteStream): ProgressDisplay {
     clear,
     update({ stage = shown.stage, done, total }) {
       const another = stage !== shown.stage;
-      Object.assign(shown, { stage, done: done ?? (another ? 0 : shown.done), total: total ?? (another ? 0 : shown.total) });
+      Object.assign(shown, {
+        stage,
+        done: done ?? (another ? 0 : shown.done),
+        total: total ?? (another ? 0 : shown.total),
+      });
       if (another) clear();
       if (shown.total <= 0) return;
       if (bar === undefined) {
@@ -30,6 +34,7 @@ export function terminalDisplay(stream: NodeJS.WriteStream): ProgressDisplay {
           format: "{stage} [{bar}] {value}/{total} {duration_formatted}",
           clearOnComplete: true,
           hideCursor: false,
+          linewrap: true,
           barsize: 30,
           etaBuffer: 50,
         });

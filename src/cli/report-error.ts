@@ -20,12 +20,17 @@ export interface Outcome {
 
 /** @param verb what the user ran, e.g. `draftplan generate` */
 export function explainError(error: unknown, verb: string, debug: boolean): Outcome {
-  if (error instanceof Interruption) return { exitCode: error.exitCode, message: error.message === "" ? "" : `${error.message}\n` };
+  if (error instanceof Interruption)
+    return { exitCode: error.exitCode, message: error.message === "" ? "" : `${error.message}\n` };
   // commander has printed help or the version already; "commander.help": because no verb was given
   if (error instanceof CommanderError && error.exitCode === 0) return { exitCode: EXIT.done, message: "" };
   if (error instanceof CommanderError && error.code === "commander.help") return { exitCode: EXIT.usage, message: "" };
   const failure = asDraftplanError(error, verb);
-  const lines = [`error [${failure.code}] ${oneLine(failure.at)}`, `  what: ${oneLine(failure.what)}`, `  try:  ${oneLine(failure.remedy)}`];
+  const lines = [
+    `error [${failure.code}] ${oneLine(failure.at)}`,
+    `  what: ${oneLine(failure.what)}`,
+    `  try:  ${oneLine(failure.remedy)}`,
+  ];
   if (debug) lines.push(stackOf(error));
   return { exitCode: failure.exitCode, message: `${lines.join("\n")}\n` };
 }

@@ -4,10 +4,17 @@
  */
 import { type Command, Option } from "commander";
 import type { CommandContext } from "../commands/context.js";
-import { commaList, integerFrom, numberFrom, type SharedOptions, withDeviceOptions, withOutputOptions } from "./options.js";
+import {
+  commaList,
+  integerFrom,
+  numberFrom,
+  type SharedOptions,
+  withDeviceOptions,
+  withOutputOptions,
+} from "./options.js";
 
 /** Runs a verb's work; false means that a verification or check failed. */
-export type RunVerb = (options: SharedOptions, work: (context: CommandContext) => Promise<boolean | void>) => Promise<void>;
+export type RunVerb = (options: SharedOptions, work: (context: CommandContext) => Promise<unknown>) => Promise<void>;
 
 const MODEL = "a Hugging Face folder, a .gguf file, or: embedded";
 const TO_FILE = "-o, --output <file>";
@@ -72,7 +79,9 @@ function addGenerate(program: Command, run: RunVerb): void {
       ),
     )
     .action(async (model: string, options: SharedOptions & import("../commands/generate.js").GenerateOptions) =>
-      run(options, async (context) => (await import("../commands/generate.js")).generateCommand(model, options, context)),
+      run(options, async (context) =>
+        (await import("../commands/generate.js")).generateCommand(model, options, context),
+      ),
     );
 }
 
@@ -80,12 +89,27 @@ function addEvaluate(program: Command, run: RunVerb): void {
   withDeviceOptions(program.command("evaluate"))
     .description("how often a draft's next token is the target's, on a given text")
     .argument("<model>", MODEL)
-    .addOption(new Option("--skip <blocks>", "a draft that leaves out these blocks, e.g. 5.attn,3.mlp").argParser(commaList).conflicts("plan"))
+    .addOption(
+      new Option("--skip <blocks>", "a draft that leaves out these blocks, e.g. 5.attn,3.mlp")
+        .argParser(commaList)
+        .conflicts("plan"),
+    )
     .option("--plan <plan>", "the drafts of this plan, each at its contexts")
-    .option("--ids <file>", 'a JSON array of token ids, or {"ids": [...], "first": k}: positions before k are context only')
-    .addHelpText("after", examples("draftplan evaluate embedded --skip 5.attn,3.mlp", "draftplan evaluate model.gguf --plan plans/plan.yaml --json"))
+    .option(
+      "--ids <file>",
+      'a JSON array of token ids, or {"ids": [...], "first": k}: positions before k are context only',
+    )
+    .addHelpText(
+      "after",
+      examples(
+        "draftplan evaluate embedded --skip 5.attn,3.mlp",
+        "draftplan evaluate model.gguf --plan plans/plan.yaml --json",
+      ),
+    )
     .action(async (model: string, options: SharedOptions & import("../commands/evaluate.js").EvaluateOptions) =>
-      run(options, async (context) => (await import("../commands/evaluate.js")).evaluateCommand(model, options, context)),
+      run(options, async (context) =>
+        (await import("../commands/evaluate.js")).evaluateCommand(model, options, context),
+      ),
     );
 }
 
@@ -96,7 +120,10 @@ function addProfile(program: Command, run: RunVerb): void {
     .option(TO_FILE, "where to write the profile; - prints it (default: into profiles/)")
     .option("--context <tokens>", "contexts: 64..4096, or exactly 64,512,4096")
     .option("--query <tokens>", "tokens in a pass: 1..17, or exactly 1,5,9")
-    .addHelpText("after", examples("draftplan profile embedded", "draftplan profile model.gguf --context 64..2048 -o profiles/mine.yaml"))
+    .addHelpText(
+      "after",
+      examples("draftplan profile embedded", "draftplan profile model.gguf --context 64..2048 -o profiles/mine.yaml"),
+    )
     .action(async (model: string, options: SharedOptions & { output?: string; context?: string; query?: string }) =>
       run(options, async (context) => (await import("../commands/profile.js")).profileCommand(model, options, context)),
     );
@@ -107,11 +134,22 @@ function addCalibrate(program: Command, run: RunVerb): void {
     .description("measure what leaving out or quantising each block costs in acceptance")
     .argument("<model>", MODEL)
     .option("--text <file...>", "text to calibrate on (default: a short one that travels with draftplan)")
-    .option("--context <tokens>", "contexts to measure at: 64..1024, or exactly 64,512 (default: as the model's size allows)")
+    .option(
+      "--context <tokens>",
+      "contexts to measure at: 64..1024, or exactly 64,512 (default: as the model's size allows)",
+    )
     .option(TO_FILE, "where to write the calibration; - prints it (default: into profiles/)")
-    .addHelpText("after", examples("draftplan calibrate embedded", "draftplan calibrate model.gguf --text mine.txt -o profiles/mine.calibration.yaml"))
+    .addHelpText(
+      "after",
+      examples(
+        "draftplan calibrate embedded",
+        "draftplan calibrate model.gguf --text mine.txt -o profiles/mine.calibration.yaml",
+      ),
+    )
     .action(async (model: string, options: SharedOptions & { text?: string[]; output?: string; context?: string }) =>
-      run(options, async (context) => (await import("../commands/calibrate.js")).calibrateCommand(model, options, context)),
+      run(options, async (context) =>
+        (await import("../commands/calibrate.js")).calibrateCommand(model, options, context),
+      ),
     );
 }
 
@@ -132,10 +170,18 @@ function addSolve(program: Command, run: RunVerb): void {
     .requiredOption("--calibration <file>", "what choices cost in acceptance")
     .option("--model <model>", "measure the best candidates on this model, not only estimate them")
     .option("--text <file...>", "text to measure on with --model; give what the calibration was given")
-    .option("--choices <list>", "what a draft may do with a block besides running it: skip,int8", commaList, ["skip", "int8"])
+    .option("--choices <list>", "what a draft may do with a block besides running it: skip,int8", commaList, [
+      "skip",
+      "int8",
+    ])
     .option("--method <name>", "how blocks are chosen", "knapsack")
     .option(TO_FILE, "where to write the plan; - prints it (default: into plans/)")
-    .addHelpText("after", examples("draftplan solve --profile profiles/profile.yaml --calibration profiles/calibration.yaml -o plans/plan.yaml"))
+    .addHelpText(
+      "after",
+      examples(
+        "draftplan solve --profile profiles/profile.yaml --calibration profiles/calibration.yaml -o plans/plan.yaml",
+      ),
+    )
     .action(async (options: SolveFlags) =>
       run(options, async (context) => (await import("../commands/solve.js")).solveCommand(options, context)),
     );
@@ -151,7 +197,13 @@ function addVerify(program: Command, run: RunVerb): void {
     .option("--max-tokens <n>", "new tokens of each prompt", integerFrom(1))
     .option("--pairs <n>", "interleaved pairs of runs of each prompt", integerFrom(1))
     .option(TO_FILE, "where to write the verification; - prints it (default: into plans/)")
-    .addHelpText("after", examples("draftplan verify plans/plan.yaml --model embedded", "draftplan verify plans/plan.yaml --model model.gguf --min-speedup 1.3"))
+    .addHelpText(
+      "after",
+      examples(
+        "draftplan verify plans/plan.yaml --model embedded",
+        "draftplan verify plans/plan.yaml --model model.gguf --min-speedup 1.3",
+      ),
+    )
     .action(async (plan: string, options: SharedOptions & import("../commands/verify.js").VerifyCommandOptions) =>
       run(options, async (context) => (await import("../commands/verify.js")).verifyCommand(plan, options, context)),
     );
@@ -165,7 +217,10 @@ function addCheck(program: Command, run: RunVerb): void {
     .option("--measure", "measure again, on --model")
     .option("--model <model>", MODEL)
     .option("--tolerance <percent>", "what counts as no change, e.g. 5%")
-    .addHelpText("after", "\nUntil it exists:\n  draftplan inspect plans/plan.yaml\n  draftplan verify plans/plan.yaml --model MODEL --min-speedup 1.2")
+    .addHelpText(
+      "after",
+      "\nUntil it exists:\n  draftplan inspect plans/plan.yaml\n  draftplan verify plans/plan.yaml --model MODEL --min-speedup 1.2",
+    )
     .action(async (_plans: string[], options: SharedOptions) =>
       run(options, async () => (await import("../commands/not-yet.js")).refuseCheck()),
     );

@@ -14,7 +14,9 @@ export async function cacheCommand(options: { clear?: boolean }, context: Comman
   }
   if (freedBytes !== null) context.print(`${formatBytes(freedBytes)} freed in ${folder}`);
   else {
-    context.print(`${folder}: ${entries.length} converted ${entries.length === 1 ? "model" : "models"}, ${formatBytes(bytes)}`);
+    context.print(
+      `${folder}: ${entries.length} converted ${entries.length === 1 ? "model" : "models"}, ${formatBytes(bytes)}`,
+    );
     for (const entry of entries) context.print(`  ${entry.key}  ${formatBytes(entry.bytes)}`);
   }
 }

@@ -1,6 +1,7 @@
 /** A document in a few lines. */
-import { describeChoices, expandDraft } from "../schema/choice.js";
+
 import type { Calibration } from "../schema/calibration.js";
+import { describeChoices, expandDraft } from "../schema/choice.js";
 import type { Device, ModelRef } from "../schema/common.js";
 import type { AnyDocument } from "../schema/document.js";
 import type { Plan, Segment } from "../schema/plan.js";
@@ -56,7 +57,10 @@ function segmentLine(segment: Segment, layers: number): string {
   if (segment.draft === undefined) return `${range}: plain decoding, nothing is drafted`;
   const draft = describeChoices(expandDraft(segment.draft, layers, range));
   const { predicted } = segment;
-  const gain = predicted === undefined ? "nothing predicted" : `predicted ${predicted.speedup.toFixed(2)} times, acceptance ${formatPercent(predicted.acceptance)}`;
+  const gain =
+    predicted === undefined
+      ? "nothing predicted"
+      : `predicted ${predicted.speedup.toFixed(2)} times, acceptance ${formatPercent(predicted.acceptance)}`;
   return `${range}: ${draft}; ${segment.draft_tokens} drafted a round; ${gain}`;
 }
 
@@ -66,7 +70,11 @@ function profileLines(profile: Profile): string[] {
   const ms = (us: number) => `${(us / 1000).toFixed(2)} ms`;
   return [
     `contexts ${grid.context_tokens.join(", ")}; query lengths ${grid.query_tokens.join(", ")}; ${points.length} points`,
-    ...(step.length === 0 ? [] : [`one step of the target: ${step.map((point) => `${ms(point.whole_target_us)} at ${point.context_tokens}`).join(", ")}`]),
+    ...(step.length === 0
+      ? []
+      : [
+          `one step of the target: ${step.map((point) => `${ms(point.whole_target_us)} at ${point.context_tokens}`).join(", ")}`,
+        ]),
     ...attention_line.map(
       (line) =>
         `attention (${line.kernel}, q = 1): ${line.intercept_us.toFixed(1)} µs + ${(1000 * line.slope_us_per_token).toFixed(2)} ns a token, R² ${line.r_squared.toFixed(3)}`,
@@ -85,13 +93,19 @@ function calibrationLines({ text, contexts, measured }: Calibration): string[] {
 }
 
 function verificationLines(verification: Verification): string[] {
-  const { lossless, ties, tokens, speedup, predicted_speedup, acceptance, prediction_error_percent, alternatives } = verification;
+  const { lossless, ties, tokens, speedup, predicted_speedup, acceptance, prediction_error_percent, alternatives } =
+    verification;
   const predicted = predicted_speedup === null ? "nothing predicted" : `predicted ${predicted_speedup.toFixed(2)}`;
   const error = prediction_error_percent === null ? "" : `, off by ${prediction_error_percent.toFixed(1)} %`;
   return [
     `${lossless ? "lossless" : "NOT lossless"}: ${tokens} tokens on ${verification.prompts.length} prompts, ${ties} ties`,
     `speedup ${speedup.median.toFixed(2)} (${speedup.low.toFixed(2)} to ${speedup.high.toFixed(2)}), ${predicted}${error}`,
-    acceptance === null ? "nothing was drafted" : `acceptance ${formatPercent(acceptance)}, ${verification.accepted_length?.toFixed(2)} tokens a round`,
-    ...alternatives.map((other) => `${other.name} alone: ${other.speedup.median.toFixed(2)} times, ${formatPercent(other.agreement)} of tokens are the target's`),
+    acceptance === null
+      ? "nothing was drafted"
+      : `acceptance ${formatPercent(acceptance)}, ${verification.accepted_length?.toFixed(2)} tokens a round`,
+    ...alternatives.map(
+      (other) =>
+        `${other.name} alone: ${other.speedup.median.toFixed(2)} times, ${formatPercent(other.agreement)} of tokens are the target's`,
+    ),
   ];
 }

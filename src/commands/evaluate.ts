@@ -28,7 +28,8 @@ export async function evaluateCommand(model: string, options: EvaluateOptions, c
   const plan = options.plan === undefined ? null : readDocumentOf("draftplan/plan", options.plan);
   requireDraft(options);
   const at = options.ids ?? "bundled text";
-  const { ids, first } = options.ids === undefined ? await bundledIds(model) : readTokenIds(options.ids, { withFirst: true });
+  const { ids, first } =
+    options.ids === undefined ? await bundledIds(model) : readTokenIds(options.ids, { withFirst: true });
   const prepare = (checkpoint: Checkpoint) => {
     requireInVocabulary(ids, checkpoint.spec.vocabSize, at);
     requireContext(ids.length, checkpoint, at);
@@ -39,12 +40,22 @@ export async function evaluateCommand(model: string, options: EvaluateOptions, c
   );
   const { positions, acceptance, meanCosine, targetTop1, draftTop1 } = evaluation;
   if (context.json) {
-    context.print(JSON.stringify({ positions, acceptance, mean_cosine: meanCosine, target_top1: targetTop1, draft_top1: draftTop1 }));
+    context.print(
+      JSON.stringify({
+        positions,
+        acceptance,
+        mean_cosine: meanCosine,
+        target_top1: targetTop1,
+        draft_top1: draftTop1,
+      }),
+    );
     return;
   }
   const error = Math.sqrt((acceptance * (1 - acceptance)) / positions);
   context.print(`positions    ${positions} (${at}, each after at least ${first} tokens of context)`);
-  context.print(`acceptance   ${formatPercent(acceptance)} ± ${formatPercent(error)}: the draft's most likely token is the target's`);
+  context.print(
+    `acceptance   ${formatPercent(acceptance)} ± ${formatPercent(error)}: the draft's most likely token is the target's`,
+  );
   context.print(`mean cosine  ${meanCosine.toFixed(4)} between the last residual states of draft and target`);
 }
 
@@ -69,13 +80,19 @@ function draftOf(
     const policy = policyOf(plan, checkpoint, context);
     return (contextTokens) => policy(contextTokens)?.choices ?? null;
   }
-  const choices = expandDraft({ default: "target", head: "target", skip, choices: {} }, checkpoint.spec.layers, "--skip");
+  const choices = expandDraft(
+    { default: "target", head: "target", skip, choices: {} },
+    checkpoint.spec.layers,
+    "--skip",
+  );
   return () => choices;
 }
 
 async function bundledIds(model: string): Promise<TokenIds> {
   const tokenizer = await openTokenizer(model);
-  const ids = tokenizer.encode(readFileSync(BUNDLED_TEXT, "utf8").slice(0, 20 * BUNDLED_TOKENS)).slice(0, BUNDLED_TOKENS);
+  const ids = tokenizer
+    .encode(readFileSync(BUNDLED_TEXT, "utf8").slice(0, 20 * BUNDLED_TOKENS))
+    .slice(0, BUNDLED_TOKENS);
   return { ids, first: BUNDLED_FIRST };
 }
 

@@ -1,11 +1,11 @@
 /** draftplan generate: greedy decoding of one prompt, streamed; a plan changes the speed and nothing else. */
 import { DraftplanError } from "../core/errors.js";
-import { type Decoded, decode, type DraftPolicy } from "../decode/loop.js";
+import { type Decoded, type DraftPolicy, decode } from "../decode/loop.js";
 import { planPolicy, requireSameModel } from "../decode/policy.js";
 import { acceptanceOf } from "../decode/statistics.js";
 import type { Checkpoint } from "../model/spec.js";
-import type { Engine } from "../runtime/engine.js";
 import { systemClock } from "../runtime/device.js";
+import type { Engine } from "../runtime/engine.js";
 import { type Loaded, readDocumentOf } from "../schema/document.js";
 import type { Plan } from "../schema/plan.js";
 import { openTokenizer } from "../tokenizer/open.js";
@@ -104,7 +104,10 @@ function prepare(
 export function policyOf(plan: Loaded<Plan>, checkpoint: Checkpoint, context: CommandContext): DraftPolicy {
   requireSameModel(plan.document, checkpoint, plan.path);
   return planPolicy(plan.document, checkpoint.spec.layers, plan.path, (end) =>
-    context.progress.warn("PAST_LAST_SEGMENT", `${plan.path} covers contexts up to ${end} tokens; nothing is drafted past them`),
+    context.progress.warn(
+      "PAST_LAST_SEGMENT",
+      `${plan.path} covers contexts up to ${end} tokens; nothing is drafted past them`,
+    ),
   );
 }
 

@@ -123,15 +123,26 @@ function showModel(facts: ModelFacts, context: CommandContext): void {
     context.print(JSON.stringify(facts));
     return;
   }
-  const types = facts.stored_types === null ? "unknown without weights" : Object.entries(facts.stored_types).map(([type, n]) => `${type} ${n}`).join(", ");
+  const types =
+    facts.stored_types === null
+      ? "unknown without weights"
+      : Object.entries(facts.stored_types)
+          .map(([type, n]) => `${type} ${n}`)
+          .join(", ");
   const rows: [string, string][] = [
     ["name", facts.name],
     ["architecture", `${facts.architecture}${facts.format === null ? "" : `, from ${facts.format}`}`],
     ["layers", `${facts.layers}, that is ${2 * facts.layers} blocks: 0.attn to ${facts.layers - 1}.mlp`],
     ["parameters", formatCount(facts.parameters)],
     ["tensors", types],
-    ["sizes", `hidden ${facts.hidden_size}, MLP ${facts.intermediate_size}, vocabulary ${facts.vocab_size}${facts.tied_embeddings ? ", head tied to the embedding" : ""}`],
-    ["attention", `${facts.heads} heads on ${facts.kv_heads} key/value heads of ${facts.head_dim}${facts.sliding_window === null ? "" : `, window ${facts.sliding_window}`}`],
+    [
+      "sizes",
+      `hidden ${facts.hidden_size}, MLP ${facts.intermediate_size}, vocabulary ${facts.vocab_size}${facts.tied_embeddings ? ", head tied to the embedding" : ""}`,
+    ],
+    [
+      "attention",
+      `${facts.heads} heads on ${facts.kv_heads} key/value heads of ${facts.head_dim}${facts.sliding_window === null ? "" : `, window ${facts.sliding_window}`}`,
+    ],
     ["context limit", `${facts.context_limit} tokens, ${formatBytes(facts.cache_bytes_per_token)} of cache each`],
     ["end tokens", facts.eos_token_ids.join(", ") || "none"],
     ["architecture_sha256", facts.architecture_sha256],
@@ -149,14 +160,34 @@ function inspectDocument(path: string, context: CommandContext): void {
     // The verdict is the result here; the error itself still goes to stderr, with its exit code.
     if (context.json && error instanceof DraftplanError) {
       const { code, at, what, remedy } = error;
-      context.print(JSON.stringify({ file: path, kind: null, valid: false, sha256: null, model: null, summary: null, error: { code, at, what, remedy } }));
+      context.print(
+        JSON.stringify({
+          file: path,
+          kind: null,
+          valid: false,
+          sha256: null,
+          model: null,
+          summary: null,
+          error: { code, at, what, remedy },
+        }),
+      );
     }
     throw error;
   }
   const { document, sha256 } = loaded;
   const summary = summariseDocument(document);
   if (context.json) {
-    context.print(JSON.stringify({ file: path, kind: document.kind, valid: true, sha256, model: document.model, summary, error: null }));
+    context.print(
+      JSON.stringify({
+        file: path,
+        kind: document.kind,
+        valid: true,
+        sha256,
+        model: document.model,
+        summary,
+        error: null,
+      }),
+    );
     return;
   }
   context.print(`${path}: a valid ${document.kind}, version ${document.version}`);

@@ -27,7 +27,10 @@ export function readTokenIds(path: string, { withFirst }: { withFirst: boolean }
   if (other !== undefined) throw invalid(`${path}: ${other.slice(0, 60)}`, "unknown key; only ids and first are read");
   if (!Array.isArray(ids)) throw invalid(`${path}: ids`, "expected an array of token ids");
   if (typeof first !== "number" || !Number.isSafeInteger(first) || first < 0 || first >= ids.length) {
-    throw invalid(`${path}: first`, `${JSON.stringify(first)} is not a position among ${ids.length} ids (0 to ${ids.length - 1})`);
+    throw invalid(
+      `${path}: first`,
+      `${JSON.stringify(first)} is not a position among ${ids.length} ids (0 to ${ids.length - 1})`,
+    );
   }
   return { ids: checkIds(ids, path, "ids"), first };
 }
@@ -43,7 +46,10 @@ function checkIds(values: readonly unknown[], path: string, key: string): number
   if (values.length === 0) throw invalid(path, "the list of token ids is empty");
   values.forEach((value, position) => {
     if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return;
-    throw invalid(`${path}: ${key}[${position}]`, `${JSON.stringify(value)?.slice(0, 60)} is not a token id (a whole number from 0)`);
+    throw invalid(
+      `${path}: ${key}[${position}]`,
+      `${JSON.stringify(value)?.slice(0, 60)} is not a token id (a whole number from 0)`,
+    );
   });
   return values as number[];
 }
@@ -58,7 +64,9 @@ function readText(path: string): string {
     throw new DraftplanError({
       code: missing ? "FILE_NOT_FOUND" : "FILE_UNREADABLE",
       at: path,
-      what: missing ? "there is no such file" : `the file could not be read (${cause instanceof Error ? cause.message : String(cause)})`,
+      what: missing
+        ? "there is no such file"
+        : `the file could not be read (${cause instanceof Error ? cause.message : String(cause)})`,
       remedy: missing ? "Check the path." : "Check the file and its permissions.",
       cause,
     });
@@ -69,9 +77,19 @@ function parse(text: string, path: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw invalid(path, `not valid JSON: ${cause instanceof Error ? cause.message.slice(0, 160) : String(cause)}`, cause);
+    throw invalid(
+      path,
+      `not valid JSON: ${cause instanceof Error ? cause.message.slice(0, 160) : String(cause)}`,
+      cause,
+    );
   }
 }
 
 const invalid = (at: string, what: string, cause?: unknown) =>
-  new DraftplanError({ code: "TOKEN_IDS_INVALID", at, what, remedy: "Give a JSON file such as: [1, 9690, 198]", cause });
+  new DraftplanError({
+    code: "TOKEN_IDS_INVALID",
+    at,
+    what,
+    remedy: "Give a JSON file such as: [1, 9690, 198]",
+    cause,
+  });

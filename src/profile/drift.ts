@@ -5,13 +5,11 @@
  * (EPYC, embedded model) this halved the residuals of the fit: 18 % to 8 % at q = 1, 12 % to 4 % at q = 5.
  */
 import { median } from "simple-statistics";
+import { isTarget } from "./masks.js";
 import type { Observation } from "./sweep.js";
 
 /** A visit this much slower than the usual one is left out: contention is then no common factor any more. */
 const DISTURBED = 1.5;
-
-export const isTarget = ({ choices, head }: Pick<Observation, "choices" | "head">): boolean =>
-  head && choices.head === "target" && choices.blocks.every((choice) => choice === "target");
 
 const cell = ({ context, query }: Observation): string => `${context} ${query}`;
 

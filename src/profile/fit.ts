@@ -1,9 +1,8 @@
 /** From the times of whole passes at one (n, q) to what every part of a pass costs there. */
 import { median } from "simple-statistics";
 import { BLOCK_KINDS, type BlockKind, KERNEL_NAMES, type Kernel, blockKind, blockLayer } from "../schema/choice.js";
-import { isTarget } from "./drift.js";
+import { type Mask, isTarget, targetMask } from "./masks.js";
 import { type Row, fitMixedModel, rowSum } from "./regression.js";
-import { targetMask } from "./masks.js";
 import type { Observation } from "./sweep.js";
 
 /** Costs of one point; `perLayer` [L], already pooled value plus deviation. */
@@ -36,7 +35,7 @@ class Columns {
   layer(kind: BlockKind, kernel: Kernel, layer: number): number {
     return this.pooled + this.group(kind, kernel) * this.layers + layer;
   }
-  of({ choices, head }: Pick<Observation, "choices" | "head">): number[] {
+  of({ choices, head }: Mask): number[] {
     const columns = head ? [0, this.head(choices.head)] : [0];
     choices.blocks.forEach((choice, index) => {
       if (choice === "skip") return; // costs nothing: the untaken `If` is in the fixed part
@@ -87,7 +86,7 @@ function layerCosts(columns: Columns, cost: Float64Array, kind: BlockKind, kerne
 }
 
 /** Predicted time of a pass with these choices. */
-export function passUs(costs: PointCosts, { choices, head }: Pick<Observation, "choices" | "head">): number {
+export function passUs(costs: PointCosts, { choices, head }: Mask): number {
   let us = costs.fixedUs + (head ? (costs.headUs[choices.head] ?? 0) : 0);
   choices.blocks.forEach((choice, index) => {
     if (choice !== "skip") us += costs.perLayer[blockKind(index)][choice]?.[blockLayer(index)] ?? 0;

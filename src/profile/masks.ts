@@ -87,6 +87,10 @@ export function verifyMask(random: Random, layers: number): Mask {
 
 export const targetMask = (layers: number): Mask => ({ choices: targetChoices(layers), head: true });
 
+/** the whole target, head included */
+export const isTarget = ({ choices, head }: Mask): boolean =>
+  head && choices.head === "target" && choices.blocks.every((choice) => choice === "target");
+
 /**
  * The other corners: nothing but the fixed part, and all blocks at one quantised kernel (what most drafts are nearly like)
  * with each head and with none, so that a head's cost is the difference of passes that are otherwise the same.

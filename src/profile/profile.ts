@@ -33,8 +33,16 @@ export interface ProfileOptions extends Grid {
 /** What the stage knows of a profile; model, device and kernels are its caller's. */
 export type Measured = Pick<Profile, "grid" | "points" | "loop" | "attention_line" | "sampling">;
 
-export const DEFAULTS = { seed: 1, budgetSeconds: 60, minRounds: 5, maxRounds: 40 } as const;
+/** On two cores: SmolLM2-135M spends the budget (some 20 rounds), the embedded model is done in ten seconds. */
+export const DEFAULTS = { seed: 1, budgetSeconds: 55, minRounds: 5, maxRounds: 32 } as const;
 
+/** Spread of the target's passes above which the profile warns. */
+const RESTLESS_PERCENT = 30;
+
+/**
+ * Measures the surface over a grid.
+ * @throws CONTEXT_LIMIT where the engine's cache is too small for it
+ */
 export async function profileModel(options: ProfileOptions): Promise<Measured> {
   const { engine, clock, contexts, queries, seed = DEFAULTS.seed, progress = silentProgress } = options;
   const random = seededRandom(seed);
@@ -47,10 +55,15 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
     budgetUs: 1e6 * (options.budgetSeconds ?? DEFAULTS.budgetSeconds),
   });
   const loop = await measureLoop(engine, clock, ids, progress);
+  const steadiness = steadinessOf({ contexts, queries }, swept.observations);
+  if (steadiness.spread_percent > RESTLESS_PERCENT) {
+    const spread = `the target's passes spread by ${steadiness.spread_percent.toFixed(0)} %`;
+    progress.warn("PROFILE_SPREAD", `${spread}: other work shares the processors, and the profile is rough; repeat it when they are idle`);
+  }
   return {
     ...(await surface({ contexts, queries }, swept, engine.spec.layers, progress)),
     loop: { round_us: digits(loop.roundUs), step_us: digits(loop.stepUs) },
-    sampling: { rounds: swept.rounds, seed, ...steadiness({ contexts, queries }, swept.observations) },
+    sampling: { rounds: swept.rounds, seed, ...steadiness },
   };
 }
 
@@ -113,7 +126,7 @@ function toPoint({ context, query, costs, seen, used, wholeTargetUs }: Cell): Pr
 }
 
 /** How quiet the machine was, judged by the whole target's passes. */
-function steadiness({ contexts, queries }: Grid, observations: readonly Observation[]) {
+function steadinessOf({ contexts, queries }: Grid, observations: readonly Observation[]) {
   const cells = contexts.flatMap((n) =>
     queries.map((q) => targetTimes(observations.filter((o) => o.context === n && o.query === q))),
   );

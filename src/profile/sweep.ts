@@ -10,7 +10,7 @@ import { median } from "simple-statistics";
 import { type Progress, silentProgress } from "../core/progress.js";
 import { type Clock, type Engine, argmax } from "../runtime/engine.js";
 import type { Grid } from "./grid.js";
-import { type Mask, type Random, cornerMasks, draftMask, seededRandom, targetMask, verifyMask } from "./masks.js";
+import { type Mask, type Random, cornerMasks, draftMask, isTarget, seededRandom, targetMask, verifyMask } from "./masks.js";
 
 export interface Observation extends Mask {
   context: number;
@@ -63,38 +63,43 @@ function timePass({ engine, clock, ids }: Bench, mask: Mask, context: number, qu
  * The mean step of a burst: the first as it was, the others as the median of those that followed it. Plain decoding never
  * leaves the target, so there the first does not count. Every step runs at the same position: n in the profile is exact.
  */
-function timeBurst(bench: Bench, mask: Mask, context: number, plain: boolean): number {
+function timeBurst(bench: Bench, mask: Mask, context: number): number {
   const times = Array.from({ length: BURST }, () => timePass(bench, mask, context, 1));
   const following = median(times.slice(1));
-  return plain ? following : (times[0] + (BURST - 1) * following) / BURST;
+  return isTarget(mask) ? following : (times[0] + (BURST - 1) * following) / BURST;
+}
+
+/** The masks of a visit's bursts: always the target, the corners in turn, the rest at random. */
+function burstMasks({ random, engine }: Bench, bursts: number, round: number): Mask[] {
+  const { layers } = engine.spec;
+  const corners = cornerMasks(layers);
+  const cornered = Math.max(1, Math.floor((bursts - 1) / 2));
+  return random.shuffle([
+    targetMask(layers),
+    ...Array.from({ length: cornered }, (_, i) => corners[(round * cornered + i) % corners.length]),
+    ...Array.from({ length: bursts - 1 - cornered }, () => draftMask(random, layers)),
+  ]);
 }
 
 /** All measurements of one context in one round. */
-async function visit(bench: Bench, context: number, queries: number[], round: number, tick: () => Promise<void>): Promise<Observation[]> {
-  const { layers } = bench.engine.spec;
-  const target = targetMask(layers);
-  const corners = cornerMasks(layers);
-  const lengths = bench.random.shuffle(queries.filter((q) => q > 1));
-  const bursts = Math.max(lengths.length, MIN_BURSTS);
-  const cornered = Math.max(1, Math.floor((bursts - 1) / 2));
-  const masks = bench.random.shuffle([
-    target,
-    ...Array.from({ length: cornered }, (_, i) => corners[(round * cornered + i) % corners.length]),
-    ...Array.from({ length: bursts - 1 - cornered }, () => draftMask(bench.random, layers)),
-  ]);
+async function visitContext(bench: Bench, context: number, queries: number[], at: { round: number; visit: number }, tick: () => Promise<void>) {
+  const { random, engine } = bench;
+  const target = targetMask(engine.spec.layers);
+  const lengths = random.shuffle(queries.filter((q) => q > 1));
+  const masks = burstMasks(bench, Math.max(lengths.length, MIN_BURSTS), at.round);
   const seen: Observation[] = [];
-  const note = (mask: Mask, query: number, us: number, passes: number) => seen.push({ ...mask, context, query, us, passes, visit: 0 });
+  const note = (mask: Mask, query: number, us: number, passes: number) => seen.push({ ...mask, context, query, us, passes, visit: at.visit });
   timePass(bench, target, context, 1); // brings this context's keys and values near; not counted
-  for (let i = 0; i < bursts; i++) {
+  for (const [i, mask] of masks.entries()) {
     await tick(); // where decoding has it: before a round
-    note(masks[i], 1, timeBurst(bench, masks[i], context, masks[i] === target), BURST);
+    note(mask, 1, timeBurst(bench, mask, context), BURST);
     if (lengths.length === 0) {
-      timePass(bench, target, context, 1);
+      timePass(bench, target, context, 1); // nothing to verify; the caches are left as if there were
       continue;
     }
     const query = lengths[i % lengths.length];
     note(target, query, timePass(bench, target, context, query), 1);
-    const part = verifyMask(bench.random, layers);
+    const part = verifyMask(random, engine.spec.layers);
     note(part, query, timePass(bench, part, context, query), 1);
   }
   return seen;
@@ -122,9 +127,8 @@ export async function sweep(options: SweepOptions): Promise<Sweep> {
     const from = clock.nowUs();
     if (rounds >= minRounds && from - start + roundUs > budgetUs) break;
     for (const context of random.shuffle(contexts)) {
-      const seen = await visit(bench, context, queries, Math.max(0, rounds), tick);
-      if (rounds >= 0) observations.push(...seen.map((observation) => ({ ...observation, visit: visits })));
-      visits += 1;
+      const seen = await visitContext(bench, context, queries, { round: Math.max(0, rounds), visit: visits++ }, tick);
+      if (rounds >= 0) observations.push(...seen);
     }
     roundUs = clock.nowUs() - from;
   }

@@ -32,7 +32,9 @@ function literally(ids: readonly number[], first: number, choices: ChoiceSet) {
     return { target: step(target), draft: step(choices) };
   });
   const dot = (a: number[], b: number[]) => a.reduce((sum, x, i) => sum + x * b[i], 0);
-  const cosines = rows.map(({ target: { hidden: a }, draft: { hidden: b } }) => dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b)));
+  const cosines = rows.map(
+    ({ target: { hidden: a }, draft: { hidden: b } }) => dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b)),
+  );
   return {
     targetTop1: rows.map((row) => row.target.token),
     draftTop1: rows.map((row) => row.draft.token),
@@ -69,6 +71,11 @@ test("the target runs once over the text, in pieces, and the steps go backwards"
   const ids = Array.from({ length: 700 }, (_, i) => i % 50);
   await evaluateDraft(engine, ids, 600, () => uniformChoices(3, "int8"));
   const passes = engine.passes.map(({ position, q }) => [position, q]);
-  expect(passes.slice(0, 4)).toEqual([[0, 512], [512, 88], [600, 64], [664, 36]]);
+  expect(passes.slice(0, 4)).toEqual([
+    [0, 512],
+    [512, 88],
+    [600, 64],
+    [664, 36],
+  ]);
   expect(passes.slice(4)).toEqual(Array.from({ length: 100 }, (_, i) => [699 - i, 1]));
 });

@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { draftplan } from "../support/cli.js";
+import { skipping, writePlan } from "../support/plans.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
 interface Evaluated {
@@ -42,6 +43,28 @@ test("positions before `first` are context only: the rest is the same", async ()
   expect(rest.positions).toBe(50);
   expect(rest.target_top1).toEqual(all.target_top1.slice(30));
   expect(rest.draft_top1).toEqual(all.draft_top1.slice(30));
+});
+
+test("a plan drafts at each position as its segment says; where it does not, the target itself counts", async () => {
+  const { stdout } = await draftplan(["inspect", "embedded", "--json"]);
+  const { name, layers, architecture_sha256, weights_sha256 } = JSON.parse(stdout);
+  const model = { name, layers, architectureSha256: architecture_sha256, weightsSha256: weights_sha256 };
+  const plan = writePlan(join(folder, "plan.yaml"), {
+    ...model,
+    draft: skipping("5.attn", "3.mlp"),
+    draftTokens: 4,
+    to: 50,
+  });
+  const {
+    code,
+    stdout: json,
+    stderr,
+  } = await draftplan([...["evaluate", "embedded", "--plan", plan, "--ids", file("plan.json", ids), "--json"]]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/^warning \[PAST_LAST_SEGMENT\]: .*\n$/) });
+  const found = JSON.parse(json) as Evaluated;
+  const skipped = await evaluate("--skip", "5.attn,3.mlp", "--ids", file("skip.json", ids));
+  expect(found.draft_top1.slice(0, 50)).toEqual(skipped.draft_top1.slice(0, 50));
+  expect(found.draft_top1.slice(50)).toEqual(found.target_top1.slice(50));
 });
 
 test("without --ids a short text that travels with the package is used", async () => {

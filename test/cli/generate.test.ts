@@ -34,13 +34,26 @@ const json = async (...args: string[]): Promise<Generated> => {
 
 let embedded: Omit<HandPlan, "draft" | "draftTokens">;
 let plain: Generated;
-const planFile = (name: string, plan: Partial<HandPlan> & Pick<HandPlan, "draft">, edit = (text: string) => text): string =>
-  file(name, edit(stringifyDocument(handPlan({ ...embedded, draftTokens: 4, ...plan }))));
+const planFile = (
+  name: string,
+  plan: Partial<HandPlan> & Pick<HandPlan, "draft">,
+  edit = (text: string) => text,
+): string => file(name, edit(stringifyDocument(handPlan({ ...embedded, draftTokens: 4, ...plan }))));
 
 beforeAll(async () => {
   const { stdout } = await draftplan(["inspect", "embedded", "--json"]);
-  const facts = JSON.parse(stdout) as { name: string; layers: number; architecture_sha256: string; weights_sha256: string };
-  embedded = { name: facts.name, layers: facts.layers, architectureSha256: facts.architecture_sha256, weightsSha256: facts.weights_sha256 };
+  const facts = JSON.parse(stdout) as {
+    name: string;
+    layers: number;
+    architecture_sha256: string;
+    weights_sha256: string;
+  };
+  embedded = {
+    name: facts.name,
+    layers: facts.layers,
+    architectureSha256: facts.architecture_sha256,
+    weightsSha256: facts.weights_sha256,
+  };
   plain = await json("--prompt", PROMPT, "--max-tokens", "60");
 });
 
@@ -54,13 +67,31 @@ describe("without a plan", () => {
   });
 
   test("the same command gives the same tokens", async () => {
-    const again = await json("--prompt", PROMPT, "--max-tokens", "60", "--threads", "1", "--temperature", "0", "--seed", "9");
+    const again = await json(
+      "--prompt",
+      PROMPT,
+      "--max-tokens",
+      "60",
+      "--threads",
+      "1",
+      "--temperature",
+      "0",
+      "--seed",
+      "9",
+    );
     expect(again.ids).toEqual(plain.ids);
     expect(again.text).toBe(plain.text);
   });
 
   test("streamed text is the text of --json, and a line of figures goes to stderr", async () => {
-    const { code, stdout, stderr } = await draftplan(["generate", "embedded", "--prompt", PROMPT, "--max-tokens", "60"]);
+    const { code, stdout, stderr } = await draftplan([
+      "generate",
+      "embedded",
+      "--prompt",
+      PROMPT,
+      "--max-tokens",
+      "60",
+    ]);
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${plain.text}\n` });
     expect(stderr).toMatch(/^7 prompt tokens, 60 new, [\d.]+ tokens\/s\n$/);
   });
@@ -74,7 +105,10 @@ describe("without a plan", () => {
   });
 
   test("one token has no speed: it comes from the prompt's pass", async () => {
-    expect(await json("--prompt", PROMPT, "--max-tokens", "1")).toMatchObject({ ids: plain.ids.slice(0, 1), tokens_per_second: null });
+    expect(await json("--prompt", PROMPT, "--max-tokens", "1")).toMatchObject({
+      ids: plain.ids.slice(0, 1),
+      tokens_per_second: null,
+    });
   });
 
   test("without --max-tokens the context's rest is taken where it is short", async () => {
@@ -85,15 +119,29 @@ describe("without a plan", () => {
   test("a model without a tokenizer needs token ids", async () => {
     const model = writeTinyCheckpoint(join(folder, "tiny"), { headDim: 16, eosTokenIds: [] });
     const refused = await draftplan(["generate", model, "--prompt", "x"]);
-    expect({ code: refused.code, stderr: refused.stderr }).toEqual({ code: 3, stderr: expect.stringMatching(/TOKENIZER_MISSING[^]*--prompt-ids/) });
-    const { code, stdout } = await draftplan(["generate", model, "--prompt-ids", file("tiny.json", "[3, 4]"), "--max-tokens", "5", "--json"]);
+    expect({ code: refused.code, stderr: refused.stderr }).toEqual({
+      code: 3,
+      stderr: expect.stringMatching(/TOKENIZER_MISSING[\s\S]*--prompt-ids/),
+    });
+    const { code, stdout } = await draftplan([
+      "generate",
+      model,
+      "--prompt-ids",
+      file("tiny.json", "[3, 4]"),
+      "--max-tokens",
+      "5",
+      "--json",
+    ]);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ text: null, prompt_tokens: 2 });
   });
 
   test("a model without a chat template cannot chat", async () => {
     const { code, stderr } = await draftplan(["generate", "embedded", "--chat", "hello"]);
-    expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringMatching(/CHAT_TEMPLATE_MISSING[^]*--prompt/) });
+    expect({ code, stderr }).toEqual({
+      code: 3,
+      stderr: expect.stringMatching(/CHAT_TEMPLATE_MISSING[\s\S]*--prompt/),
+    });
   });
 });
 
@@ -117,25 +165,62 @@ describe("with a plan", () => {
 
   test("past its last segment nothing is drafted, with one warning", async () => {
     const plan = planFile("short.yaml", { draft: allInt8, to: 20 });
-    const { code, stdout, stderr } = await draftplan(["generate", "embedded", "--prompt", PROMPT, "--max-tokens", "60", "--plan", plan, "--json"]);
+    const { code, stdout, stderr } = await draftplan([
+      "generate",
+      "embedded",
+      "--prompt",
+      PROMPT,
+      "--max-tokens",
+      "60",
+      "--plan",
+      plan,
+      "--json",
+    ]);
     expect(code).toBe(0);
     expect(stderr).toMatch(/^warning \[PAST_LAST_SEGMENT\]: .*20 tokens.*\n$/);
     expect((JSON.parse(stdout) as Generated).ids).toEqual(plain.ids);
   });
 
   test("a plan that nowhere speculates counts no rounds", async () => {
-    const text = stringifyDocument({ ...handPlan({ ...embedded, draft: allInt8, draftTokens: 1 }), segments: [{ context_tokens: { from: 0, to: 4096 }, speculate: false }] });
+    const text = stringifyDocument({
+      ...handPlan({ ...embedded, draft: allInt8, draftTokens: 1 }),
+      segments: [{ context_tokens: { from: 0, to: 4096 }, speculate: false }],
+    });
     const generated = await json("--prompt", PROMPT, "--max-tokens", "10", "--plan", file("plain.yaml", text));
     expect(generated).toMatchObject({ ids: plain.ids.slice(0, 10), rounds: 0, drafted: 0, accepted: 0 });
   });
 
   const refused: [string, () => string, RegExp][] = [
-    ["made for other weights", () => planFile("weights.yaml", { draft: allInt8, weightsSha256: "0".repeat(64) }), /DOCUMENT_MISMATCH/],
-    ["made for another architecture", () => planFile("architecture.yaml", { draft: allInt8, architectureSha256: "0".repeat(64) }), /DOCUMENT_MISMATCH/],
-    ["with an unknown key", () => planFile("key.yaml", { draft: allInt8 }, (text) => `${text}extra: 1\n`), /DOCUMENT_INVALID\] .*key\.yaml:\d+: extra/],
-    ["that names a block twice", () => planFile("twice.yaml", { draft: { ...skipping("1.attn"), choices: { "1.attn": "int8" } } }), /DOCUMENT_INVALID[^]*twice/],
-    ["that lists a block twice", () => planFile("listed.yaml", { draft: skipping("1.attn", "1.attn") }), /DOCUMENT_INVALID[^]*twice/],
-    ["that names a block the model does not have", () => planFile("block.yaml", { draft: skipping("12.mlp") }), /BLOCK_UNKNOWN[^]*12\.mlp/],
+    [
+      "made for other weights",
+      () => planFile("weights.yaml", { draft: allInt8, weightsSha256: "0".repeat(64) }),
+      /DOCUMENT_MISMATCH/,
+    ],
+    [
+      "made for another architecture",
+      () => planFile("architecture.yaml", { draft: allInt8, architectureSha256: "0".repeat(64) }),
+      /DOCUMENT_MISMATCH/,
+    ],
+    [
+      "with an unknown key",
+      () => planFile("key.yaml", { draft: allInt8 }, (text) => `${text}extra: 1\n`),
+      /DOCUMENT_INVALID\] .*key\.yaml:\d+: extra/,
+    ],
+    [
+      "that names a block twice",
+      () => planFile("twice.yaml", { draft: { ...skipping("1.attn"), choices: { "1.attn": "int8" } } }),
+      /DOCUMENT_INVALID[\s\S]*twice/,
+    ],
+    [
+      "that lists a block twice",
+      () => planFile("listed.yaml", { draft: skipping("1.attn", "1.attn") }),
+      /DOCUMENT_INVALID[\s\S]*twice/,
+    ],
+    [
+      "that names a block the model does not have",
+      () => planFile("block.yaml", { draft: skipping("12.mlp") }),
+      /BLOCK_UNKNOWN[\s\S]*12\.mlp/,
+    ],
     ["that is an alias bomb", () => planFile("bomb.yaml", { draft: allInt8 }, bomb), /DOCUMENT_SYNTAX/],
   ];
   test.each(refused)("a plan %s is refused", async (_what, plan, message) => {

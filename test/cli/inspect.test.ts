@@ -20,10 +20,20 @@ const write = (name: string, text: string): string => {
 describe("a model", () => {
   test("the embedded one", async () => {
     const facts = await inspectJson("embedded");
-    expect(facts).toMatchObject({ name: "union-10m", layers: 12, architecture: "llama", context_limit: 2048, vocab_size: 4096, heads: 4, kv_heads: 2, head_dim: 64 });
+    expect(facts).toMatchObject({
+      name: "union-10m",
+      layers: 12,
+      architecture: "llama",
+      context_limit: 2048,
+      vocab_size: 4096,
+      heads: 4,
+      kv_heads: 2,
+      head_dim: 64,
+    });
     expect(facts.architecture_sha256).toMatch(/^[0-9a-f]{64}$/);
     expect(facts.weights_sha256).toMatch(/^[0-9a-f]{64}$/);
-    expect(facts.parameters).toBe(10_493_184);
+    // embedding, 12 layers of attention, MLP and two norms, last norm; the head is the embedding
+    expect(facts.parameters).toBe(4096 * 256 + 12 * (2 * 256 * 256 + 2 * 128 * 256 + 3 * 768 * 256 + 2 * 256) + 256);
     const { stdout } = await draftplan(["inspect", "embedded"]);
     expect(stdout).toContain(facts.weights_sha256 as string);
     expect(stdout).toMatch(/^parameters +10\.5 million$/m);
@@ -47,7 +57,13 @@ describe("a document", () => {
     const text = stringifyDocument(example());
     const path = write(`${kind}.yaml`, text);
     const shown = await inspectJson(path);
-    expect(shown).toMatchObject({ file: path, kind: `draftplan/${kind}`, valid: true, sha256: sha256(text), error: null });
+    expect(shown).toMatchObject({
+      file: path,
+      kind: `draftplan/${kind}`,
+      valid: true,
+      sha256: sha256(text),
+      error: null,
+    });
     const { code, stdout } = await draftplan(["inspect", path]);
     expect(code).toBe(0);
     expect(stdout.split("\n")[0]).toBe(`${path}: a valid draftplan/${kind}, version 1`);
@@ -56,15 +72,29 @@ describe("a document", () => {
 
   test("a plan shows a line for each segment", async () => {
     const { stdout } = await draftplan(["inspect", write("lines.yaml", stringifyDocument(plan()))]);
-    expect(stdout).toContain("0 to 1024 tokens: target 1, int8 1, skip 2, head int8; 3 drafted a round; predicted 1.48 times, acceptance 93.0 %\n");
+    expect(stdout).toContain(
+      "0 to 1024 tokens: target 1, int8 1, skip 2, head int8; 3 drafted a round; predicted 1.48 times, acceptance 93.0 %\n",
+    );
     expect(stdout).toContain("1024 to 4096 tokens: plain decoding, nothing is drafted\n");
   });
 
   test.each([
     ["an unknown key", () => `${stringifyDocument(plan())}more: 1\n`, "DOCUMENT_INVALID"],
-    ["a block named twice", () => stringifyDocument(plan()).replace("[0.attn, 1.mlp]", "[0.attn, 0.attn]"), "DOCUMENT_INVALID"],
-    ["a block the model does not have", () => stringifyDocument(plan()).replace("[0.attn, 1.mlp]", "[0.attn, 2.mlp]"), "BLOCK_UNKNOWN"],
-    ["another kind", () => stringifyDocument({ ...plan(), kind: "draftplan/recipe" } as unknown as AnyDocument), "DOCUMENT_KIND"],
+    [
+      "a block named twice",
+      () => stringifyDocument(plan()).replace("[0.attn, 1.mlp]", "[0.attn, 0.attn]"),
+      "DOCUMENT_INVALID",
+    ],
+    [
+      "a block the model does not have",
+      () => stringifyDocument(plan()).replace("[0.attn, 1.mlp]", "[0.attn, 2.mlp]"),
+      "BLOCK_UNKNOWN",
+    ],
+    [
+      "another kind",
+      () => stringifyDocument({ ...plan(), kind: "draftplan/recipe" } as unknown as AnyDocument),
+      "DOCUMENT_KIND",
+    ],
   ])("with %s is invalid: exit code 3, and --json says so in one value", async (_what, text, error) => {
     const path = write("invalid.yaml", text());
     const { code, stdout, stderr } = await draftplan(["inspect", path, "--json"]);
@@ -78,13 +108,23 @@ describe("the cache", () => {
   test("is listed and cleared", async () => {
     const env = { DRAFTPLAN_CACHE_DIR: join(folder, "cache") };
     const empty = await draftplan(["cache", "--json"], { env });
-    expect(JSON.parse(empty.stdout)).toEqual({ folder: env.DRAFTPLAN_CACHE_DIR, entries: [], bytes: 0, freed_bytes: null });
+    expect(JSON.parse(empty.stdout)).toEqual({
+      folder: env.DRAFTPLAN_CACHE_DIR,
+      entries: [],
+      bytes: 0,
+      freed_bytes: null,
+    });
     const model = writeTinyCheckpoint(join(folder, "cached"), { headDim: 16 });
     await draftplan(["generate", model, "--prompt-ids", write("id.json", "[1]"), "--max-tokens", "1"], { env });
-    const full = JSON.parse((await draftplan(["cache", "--json"], { env })).stdout) as { entries: unknown[]; bytes: number };
+    const full = JSON.parse((await draftplan(["cache", "--json"], { env })).stdout) as {
+      entries: unknown[];
+      bytes: number;
+    };
     expect(full.entries).toHaveLength(1);
     expect(full.bytes).toBeGreaterThan(10_000);
-    const cleared = JSON.parse((await draftplan(["cache", "--clear", "--json"], { env })).stdout) as { freed_bytes: number };
+    const cleared = JSON.parse((await draftplan(["cache", "--clear", "--json"], { env })).stdout) as {
+      freed_bytes: number;
+    };
     expect(cleared).toEqual({ folder: env.DRAFTPLAN_CACHE_DIR, entries: [], bytes: 0, freed_bytes: full.bytes });
   });
 });

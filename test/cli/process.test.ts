@@ -26,7 +26,7 @@ describe.skipIf(process.platform === "win32")("a signal (Windows has none)", () 
     await draftplan(["generate", "embedded", "--prompt", "x", "--max-tokens", "1"]); // so that nothing is converted below
     expect(existsSync(cache)).toBe(true);
     const { code, stdout } = await draftplan([...LONG, "--json"], {
-      during: (child) => setTimeout(() => child.kill("SIGINT"), 1500),
+      during: (child) => setTimeout(() => child.kill("SIGINT"), 4000),
     });
     expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
   });
@@ -58,7 +58,10 @@ describe("a pipe that is closed early", () => {
   });
 
   test.skipIf(process.platform === "win32")("does not spoil a command that has done its work (needs sh)", async () => {
-    const { stdout, stderr } = await promisify(execFile)("sh", ["-c", `"${process.execPath}" "${CLI}" --help | head -n 1`]);
+    const { stdout, stderr } = await promisify(execFile)("sh", [
+      "-c",
+      `"${process.execPath}" "${CLI}" --help | head -n 1`,
+    ]);
     expect({ stdout, stderr }).toEqual({ stdout: "Usage: draftplan [options] [command]\n", stderr: "" });
   });
 });
@@ -72,13 +75,23 @@ describe("nothing native is loaded", () => {
       const { sharedObjects } = process.report.getReport();
       const required = Object.keys(createRequire(import.meta.url).cache);
       process.stdout.write("\\n@" + JSON.stringify([...sharedObjects, ...required].filter((name) => /koffi|onnxruntime/.test(name))));`;
-    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", probe], { cwd: dirname(CLI) });
-    return JSON.parse(stdout.slice(stdout.lastIndexOf("@") + 1)) as string[];
+    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", probe], {
+      cwd: dirname(CLI),
+    });
+    return JSON.parse(stdout.slice(stdout.lastIndexOf("\n@") + 2)) as string[];
   };
   const index = JSON.stringify(join(dirname(CLI), "index.js"));
 
   test("by importing the library and solving with it", async () => {
-    const groups = JSON.stringify([{ id: "0.attn", choices: [{ id: "target", costUs: 10, loss: 0 }, { id: "skip", costUs: 0, loss: 1 }] }]);
+    const groups = JSON.stringify([
+      {
+        id: "0.attn",
+        choices: [
+          { id: "target", costUs: 10, loss: 0 },
+          { id: "skip", costUs: 0, loss: 1 },
+        ],
+      },
+    ]);
     const code = `const { paretoFrontier, solveMultipleChoice } = await import(${index});
       const { chosen } = solveMultipleChoice(${groups}, 5);
       if (chosen[0] !== "skip" || paretoFrontier(${groups}).length !== 2) throw new Error(chosen);`;
@@ -91,7 +104,9 @@ describe("nothing native is loaded", () => {
   });
 
   test("and the probe sees it where it is loaded", async () => {
-    const loaded = await loadedBy(`(await import(${JSON.stringify(join(dirname(CLI), "runtime", "ort-api.js"))})).loadOrt();`);
+    const loaded = await loadedBy(
+      `(await import(${JSON.stringify(join(dirname(CLI), "runtime", "ort-api.js"))})).loadOrt();`,
+    );
     expect(loaded.some((name) => /onnxruntime/.test(name))).toBe(true);
   });
 });

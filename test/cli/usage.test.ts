@@ -5,7 +5,19 @@ import { describe, expect, test } from "vitest";
 import { draftplan } from "../support/cli.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
-const VERBS = ["run", "inspect", "generate", "evaluate", "profile", "calibrate", "solve", "verify", "check", "report", "cache"];
+const VERBS = [
+  "run",
+  "inspect",
+  "generate",
+  "evaluate",
+  "profile",
+  "calibrate",
+  "solve",
+  "verify",
+  "check",
+  "report",
+  "cache",
+];
 
 /** Where, what, what to do: three lines and nothing else. */
 const threeLines = (code: string) => new RegExp(`^error \\[${code}\\] .+\\n {2}what: .+\\n {2}try: {2}.+\\n$`);
@@ -22,7 +34,20 @@ describe("help", () => {
   test.each([
     ["run", ["--out", "--json", "--debug", "--threads", "--provider"]],
     ["inspect", ["--json", "--debug"]],
-    ["generate", ["--prompt", "--chat", "--prompt-ids", "--plan", "--max-tokens", "--temperature", "--seed", "--json", "--threads"]],
+    [
+      "generate",
+      [
+        "--prompt",
+        "--chat",
+        "--prompt-ids",
+        "--plan",
+        "--max-tokens",
+        "--temperature",
+        "--seed",
+        "--json",
+        "--threads",
+      ],
+    ],
     ["evaluate", ["--skip", "--plan", "--ids", "--json"]],
     ["profile", ["-o", "--context", "--query", "--threads", "--provider"]],
     ["calibrate", ["--text", "-o"]],
@@ -56,14 +81,44 @@ describe("wrong usage ends with exit code 2 and three lines on stderr", () => {
     ["two drafts", ["evaluate", "embedded", "--skip", "1.attn", "--plan", "p.yaml"], "USAGE", /cannot be used with/],
     ["a flag without its value", ["generate", "embedded", "--prompt"], "USAGE", /argument missing/],
     ["no tokens", ["generate", "embedded", "--prompt", "x", "--max-tokens", "0"], "OPTION_INVALID", /--max-tokens/],
-    ["half a token", ["generate", "embedded", "--prompt", "x", "--max-tokens", "1.5"], "OPTION_INVALID", /--max-tokens/],
-    ["a number with a tail", ["generate", "embedded", "--prompt", "x", "--max-tokens", "10x"], "OPTION_INVALID", /--max-tokens/],
+    [
+      "half a token",
+      ["generate", "embedded", "--prompt", "x", "--max-tokens", "1.5"],
+      "OPTION_INVALID",
+      /--max-tokens/,
+    ],
+    [
+      "a number with a tail",
+      ["generate", "embedded", "--prompt", "x", "--max-tokens", "10x"],
+      "OPTION_INVALID",
+      /--max-tokens/,
+    ],
     ["no threads", ["generate", "embedded", "--prompt", "x", "--threads", "0"], "OPTION_INVALID", /--threads/],
-    ["another provider", ["generate", "embedded", "--prompt", "x", "--provider", "tpu"], "OPTION_INVALID", /--provider/],
-    ["a negative temperature", ["generate", "embedded", "--prompt", "x", "--temperature", "-1"], "OPTION_INVALID", /--temperature/],
-    ["sampling, which does not exist yet", ["generate", "embedded", "--prompt", "x", "--temperature", "0.7"], "NOT_YET_SUPPORTED", /--temperature/],
+    [
+      "another provider",
+      ["generate", "embedded", "--prompt", "x", "--provider", "tpu"],
+      "OPTION_INVALID",
+      /--provider/,
+    ],
+    [
+      "a negative temperature",
+      ["generate", "embedded", "--prompt", "x", "--temperature", "-1"],
+      "OPTION_INVALID",
+      /--temperature/,
+    ],
+    [
+      "sampling, which does not exist yet",
+      ["generate", "embedded", "--prompt", "x", "--temperature", "0.7"],
+      "NOT_YET_SUPPORTED",
+      /--temperature/,
+    ],
     ["check, which does not exist yet", ["check", "plans"], "NOT_YET_SUPPORTED", /draftplan verify/],
-    ["report, which does not exist yet", ["report", "a.yaml", "-o", "r.html"], "NOT_YET_SUPPORTED", /draftplan inspect/],
+    [
+      "report, which does not exist yet",
+      ["report", "a.yaml", "-o", "r.html"],
+      "NOT_YET_SUPPORTED",
+      /draftplan inspect/,
+    ],
     ["solve without a profile", ["solve", "--calibration", "c.yaml"], "USAGE", /--profile/],
     ["verify without a model", ["verify", "p.yaml"], "USAGE", /--model/],
   ])("%s", async (_what, args, code, message) => {
@@ -88,22 +143,65 @@ describe("what cannot be read ends with exit code 3", () => {
   };
   test.each([
     ["a model that is not there", ["generate", "nowhere.gguf", "--prompt", "x"], "FILE_NOT_FOUND"],
-    ["a file that is no model", ["generate", file("text.gguf", "hello"), "--prompt-ids", file("one.json", "[1]")], "MODEL_NOT_RECOGNISED"],
+    [
+      "a file that is no model",
+      ["generate", file("text.gguf", "hello"), "--prompt-ids", file("one.json", "[1]")],
+      "MODEL_NOT_RECOGNISED",
+    ],
     ["a folder that is no model", ["inspect", folder], "MODEL_NOT_RECOGNISED"],
     ["a plan that is not there", ["generate", "embedded", "--prompt", "x", "--plan", "nowhere.yaml"], "FILE_NOT_FOUND"],
-    ["a plan with an open bracket", ["generate", "embedded", "--prompt", "x", "--plan", file("open.yaml", "kind: [")], "DOCUMENT_SYNTAX"],
+    [
+      "a plan with an open bracket",
+      ["generate", "embedded", "--prompt", "x", "--plan", file("open.yaml", "kind: [")],
+      "DOCUMENT_SYNTAX",
+    ],
     ["ids that are not there", ["generate", "embedded", "--prompt-ids", "nowhere.json"], "FILE_NOT_FOUND"],
     ["ids that are no JSON", ["generate", "embedded", "--prompt-ids", file("no.json", "[1,")], "TOKEN_IDS_INVALID"],
-    ["ids that are no list", ["generate", "embedded", "--prompt-ids", file("map.json", '{"ids": [1]}')], "TOKEN_IDS_INVALID"],
+    [
+      "ids that are no list",
+      ["generate", "embedded", "--prompt-ids", file("map.json", '{"ids": [1]}')],
+      "TOKEN_IDS_INVALID",
+    ],
     ["no ids", ["generate", "embedded", "--prompt-ids", file("empty.json", "[]")], "TOKEN_IDS_INVALID"],
-    ["an id that is no number", ["generate", "embedded", "--prompt-ids", file("text.json", '[1, 2, "3"]')], "TOKEN_IDS_INVALID"],
-    ["an id that the model does not have", ["generate", "embedded", "--prompt-ids", file("far.json", "[1, 2, 4096]")], "TOKEN_IDS_INVALID"],
-    ["a prompt beyond the context", ["generate", "embedded", "--prompt-ids", file("long.json", JSON.stringify(new Array(2048).fill(5)))], "CONTEXT_LIMIT"],
-    ["more new tokens than the context holds", ["generate", "embedded", "--prompt", "x", "--max-tokens", "2048"], "CONTEXT_LIMIT"],
+    [
+      "an id that is no number",
+      ["generate", "embedded", "--prompt-ids", file("text.json", '[1, 2, "3"]')],
+      "TOKEN_IDS_INVALID",
+    ],
+    [
+      "an id that the model does not have",
+      ["generate", "embedded", "--prompt-ids", file("far.json", "[1, 2, 4096]")],
+      "TOKEN_IDS_INVALID",
+    ],
+    [
+      "a prompt beyond the context",
+      ["generate", "embedded", "--prompt-ids", file("long.json", JSON.stringify(new Array(2048).fill(5)))],
+      "CONTEXT_LIMIT",
+    ],
+    [
+      "more new tokens than the context holds",
+      ["generate", "embedded", "--prompt", "x", "--max-tokens", "2048"],
+      "CONTEXT_LIMIT",
+    ],
     ["a block that the model does not have", ["evaluate", "embedded", "--skip", "12.attn"], "BLOCK_UNKNOWN"],
     ["a block named twice", ["evaluate", "embedded", "--skip", "1.attn,1.attn"], "DOCUMENT_INVALID"],
-    ["a first position behind the ids", ["evaluate", "embedded", "--skip", "1.attn", "--ids", file("first.json", '{"ids": [1, 2], "first": 2}')], "TOKEN_IDS_INVALID"],
-    ["text beyond the context", ["evaluate", "embedded", "--skip", "1.attn", "--ids", file("long2.json", JSON.stringify(new Array(2049).fill(5)))], "CONTEXT_LIMIT"],
+    [
+      "a first position behind the ids",
+      ["evaluate", "embedded", "--skip", "1.attn", "--ids", file("first.json", '{"ids": [1, 2], "first": 2}')],
+      "TOKEN_IDS_INVALID",
+    ],
+    [
+      "text beyond the context",
+      [
+        "evaluate",
+        "embedded",
+        "--skip",
+        "1.attn",
+        "--ids",
+        file("long2.json", JSON.stringify(new Array(2049).fill(5))),
+      ],
+      "CONTEXT_LIMIT",
+    ],
   ])("%s", async (_what, args, code) => {
     const finished = await draftplan([...args, "--json"]);
     expect(finished.stderr).toMatch(threeLines(code));

@@ -13,7 +13,11 @@ const naive = (prompt: readonly number[], maxTokens: number, endTokens: readonly
   naiveGreedy((ids) => fakeNextToken(ids, VOCAB), prompt, maxTokens, endTokens);
 
 /** Decodes, and after every round compares the cache with that of a run that never drafted. */
-async function decodeChecked(prompt: readonly number[], options: Partial<DecodeOptions> & { maxTokens: number }, fake: FakeOptions = {}) {
+async function decodeChecked(
+  prompt: readonly number[],
+  options: Partial<DecodeOptions> & { maxTokens: number },
+  fake: FakeOptions = {},
+) {
   const { engine, clock } = fakeEngine({ vocab: VOCAB, ...fake });
   const text = [...prompt];
   let rollbacks = 0;
@@ -41,14 +45,17 @@ const policyOf = (draftTokens: number, layers = 3): DraftPolicy => {
 };
 
 describe("decoding with a draft gives what naive greedy decoding gives", () => {
-  test.each([1, 2, 3, 5, 8, 16])("drafting %i tokens, three in ten wrong, with every cell of the cache the target's own", async (draftTokens) => {
-    const prompt = [3, 1, 4, 1, 5];
-    const { ids, rounds } = await decodeChecked(prompt, { maxTokens: 120, policy: policyOf(draftTokens) });
-    expect(ids).toEqual(naive(prompt, 120));
-    const { drafted, accepted } = acceptanceOf(rounds);
-    expect(accepted).toBeGreaterThan(0);
-    expect(accepted).toBeLessThan(drafted);
-  });
+  test.each([1, 2, 3, 5, 8, 16])(
+    "drafting %i tokens, three in ten wrong, with every cell of the cache the target's own",
+    async (draftTokens) => {
+      const prompt = [3, 1, 4, 1, 5];
+      const { ids, rounds } = await decodeChecked(prompt, { maxTokens: 120, policy: policyOf(draftTokens) });
+      expect(ids).toEqual(naive(prompt, 120));
+      const { drafted, accepted } = acceptanceOf(rounds);
+      expect(accepted).toBeGreaterThan(0);
+      expect(accepted).toBeLessThan(drafted);
+    },
+  );
 
   test.each([0, 0.5, 1])("when a share of %f of the drafts is wrong", async (missRate) => {
     const { ids, rounds } = await decodeChecked([7], { maxTokens: 60, policy: policyOf(4) }, { missRate });
@@ -104,13 +111,22 @@ test("the first token comes from the prompt's pass, and the last needs no draft"
 });
 
 test("a round's times are those of its passes, exactly", async () => {
-  const { rounds, engine, promptUs, decodeUs, clock } = await decodeChecked([1, 2, 3], { maxTokens: 40, policy: policyOf(3) });
+  const { rounds, engine, promptUs, decodeUs, clock } = await decodeChecked([1, 2, 3], {
+    maxTokens: 40,
+    policy: policyOf(3),
+  });
   const [prompt, ...passes] = engine.passes.map((pass) => pass.us);
   expect(promptUs).toBe(prompt);
-  expect(decodeUs).toBeCloseTo(passes.reduce((sum, us) => sum + us, 0), 6);
+  expect(decodeUs).toBeCloseTo(
+    passes.reduce((sum, us) => sum + us, 0),
+    6,
+  );
   expect(clock.nowUs()).toBeCloseTo(promptUs + decodeUs, 6);
   const first = rounds[0];
-  expect(first.draftUs).toBeCloseTo(passes.slice(0, first.drafted).reduce((sum, us) => sum + us, 0), 6);
+  expect(first.draftUs).toBeCloseTo(
+    passes.slice(0, first.drafted).reduce((sum, us) => sum + us, 0),
+    6,
+  );
   expect(first.verifyUs).toBeCloseTo(passes[first.drafted], 6);
 });
 
@@ -132,6 +148,8 @@ test("an interruption leaves between two rounds", async () => {
       if (++ticks === 5) throw stop;
     },
   };
-  await expect(decode(engine, [1], { maxTokens: 100, endTokens: [], policy: null, clock, progress })).rejects.toBe(stop);
+  await expect(decode(engine, [1], { maxTokens: 100, endTokens: [], policy: null, clock, progress })).rejects.toBe(
+    stop,
+  );
   expect(engine.passes).toHaveLength(5); // the prompt and four steps
 });

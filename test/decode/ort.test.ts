@@ -29,7 +29,14 @@ describe.each<Architecture>(["llama", "mistral", "qwen2", "qwen3"])("a random %s
   let target: ChoiceSet;
 
   beforeAll(async () => {
-    const folder = writeTinyCheckpoint(temporaryFolder(), { architecture, layers: LAYERS, headDim: 16, seed: 11, eosTokenIds: [], ...(architecture === "mistral" ? { slidingWindow: 16 } : {}) });
+    const folder = writeTinyCheckpoint(temporaryFolder(), {
+      architecture,
+      layers: LAYERS,
+      headDim: 16,
+      seed: 11,
+      eosTokenIds: [],
+      ...(architecture === "mistral" ? { slidingWindow: 16 } : {}),
+    });
     model = await loadModel(folder, CPU);
     twin = await loadModel(folder, CPU);
     target = targetChoices(LAYERS);
@@ -42,34 +49,43 @@ describe.each<Architecture>(["llama", "mistral", "qwen2", "qwen3"])("a random %s
   });
 
   /** logits after a text, from an engine that runs it all at once from position 0 */
-  const fresh = (engine: Engine, ids: readonly number[]) => engine.run({ position: 0, input: ids, choices: target, logitRows: 1 }).logits;
+  const fresh = (engine: Engine, ids: readonly number[]) =>
+    engine.run({ position: 0, input: ids, choices: target, logitRows: 1 }).logits;
 
   test("steps over the cache give the tokens of whole passes", async () => {
-    const { ids } = await decode(model.engine, PROMPT, { maxTokens: TOKENS, endTokens: [], policy: null, clock: systemClock });
+    const { ids } = await decode(model.engine, PROMPT, {
+      maxTokens: TOKENS,
+      endTokens: [],
+      policy: null,
+      clock: systemClock,
+    });
     expect(ids).toEqual(expected);
   });
 
-  test.each(drafts)("with %s: the same tokens, and after every rollback the cache of a fresh prompt", async (_name, choices, draftTokens) => {
-    const policy: DraftPolicy = () => ({ choices, draftTokens });
-    const text = [...PROMPT];
-    let worst = 0;
-    const { ids, rounds } = await decode(model.engine, PROMPT, {
-      maxTokens: TOKENS,
-      endTokens: [],
-      policy,
-      clock: systemClock,
-      onTokens(tokens) {
-        text.push(...tokens);
-        fresh(twin.engine, text);
-        worst = Math.max(worst, cacheDifference(model.engine, twin.engine, text.length - 1));
-      },
-    });
-    expect(ids).toEqual(expected);
-    expect(worst).toBeLessThan(1e-5);
-    const { drafted, accepted } = acceptanceOf(rounds);
-    expect(drafted).toBeGreaterThan(0);
-    if (draftTokens === 4) expect(accepted).toBeLessThan(drafted); // rejections really happened
-  });
+  test.each(drafts)(
+    "with %s: the same tokens, and after every rollback the cache of a fresh prompt",
+    async (_name, choices, draftTokens) => {
+      const policy: DraftPolicy = () => ({ choices, draftTokens });
+      const text = [...PROMPT];
+      let worst = 0;
+      const { ids, rounds } = await decode(model.engine, PROMPT, {
+        maxTokens: TOKENS,
+        endTokens: [],
+        policy,
+        clock: systemClock,
+        onTokens(tokens) {
+          text.push(...tokens);
+          fresh(twin.engine, text);
+          worst = Math.max(worst, cacheDifference(model.engine, twin.engine, text.length - 1));
+        },
+      });
+      expect(ids).toEqual(expected);
+      expect(worst).toBeLessThan(1e-5);
+      const { drafted, accepted } = acceptanceOf(rounds);
+      expect(drafted).toBeGreaterThan(0);
+      if (draftTokens === 4) expect(accepted).toBeLessThan(drafted); // rejections really happened
+    },
+  );
 
   test("a prompt in two pieces leaves the cache of one piece", async () => {
     const ids = Array.from({ length: 60 }, (_, i) => (i * 13) % 64);

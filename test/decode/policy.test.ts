@@ -8,7 +8,15 @@ import { allInt8, handPlan, skipping } from "../support/plans.js";
 const A = "a".repeat(64);
 const B = "b".repeat(64);
 const plan = (): Plan => ({
-  ...handPlan({ name: "tiny", layers: 3, architectureSha256: A, weightsSha256: B, draft: allInt8, draftTokens: 5, to: 100 }),
+  ...handPlan({
+    name: "tiny",
+    layers: 3,
+    architectureSha256: A,
+    weightsSha256: B,
+    draft: allInt8,
+    draftTokens: 5,
+    to: 100,
+  }),
   segments: [
     { context_tokens: { from: 0, to: 100 }, speculate: true, draft: skipping("1.attn"), draft_tokens: 2 },
     { context_tokens: { from: 100, to: 200 }, speculate: false },
@@ -39,8 +47,18 @@ test("a segment's draft is one object, so that an engine can tell that nothing c
 
 test.each([
   ["another number of layers", { ...plan(), model: { ...plan().model, layers: 4 } }, "DOCUMENT_MISMATCH", /4 layers/],
-  ["a block named twice", withDraft({ ...skipping("1.attn"), choices: { "1.attn": "int8" } }), "DOCUMENT_INVALID", /segments\[0\]\.draft\.choices\.1\.attn.*named twice/],
-  ["a layer the model does not have", withDraft(skipping("3.attn")), "BLOCK_UNKNOWN", /segments\[0\]\.draft\.skip\[0\]/],
+  [
+    "a block named twice",
+    withDraft({ ...skipping("1.attn"), choices: { "1.attn": "int8" } }),
+    "DOCUMENT_INVALID",
+    /segments\[0\]\.draft\.choices\.1\.attn.*named twice/,
+  ],
+  [
+    "a layer the model does not have",
+    withDraft(skipping("3.attn")),
+    "BLOCK_UNKNOWN",
+    /segments\[0\]\.draft\.skip\[0\]/,
+  ],
   ["another spelling", withDraft(skipping("01.attn")), "BLOCK_UNKNOWN", /01\.attn/],
 ] as const)("%s is refused", async (_what, document, code, message) => {
   await expectFailure(() => planPolicy(document, 3, "plan.yaml"), code, message);
@@ -54,10 +72,16 @@ function withDraft(draft: NonNullable<Plan["segments"][number]["draft"]>): Plan 
 
 test("architecture and weights must be those the document was made with; a profile without weights fits any", async () => {
   const checkpoint = { spec: { name: "mine" }, architectureSha256: A, weightsSha256: B };
-  const document = (architecture: string, weights: string | null) => ({ model: { name: "tiny", architecture_sha256: architecture, weights_sha256: weights } });
+  const document = (architecture: string, weights: string | null) => ({
+    model: { name: "tiny", architecture_sha256: architecture, weights_sha256: weights },
+  });
   requireSameModel(document(A, B), checkpoint, "plan.yaml");
   requireSameModel(document(A, null), checkpoint, "plan.yaml");
-  await expectFailure(() => requireSameModel(document(B, B), checkpoint, "plan.yaml"), "DOCUMENT_MISMATCH", /architecture/);
+  await expectFailure(
+    () => requireSameModel(document(B, B), checkpoint, "plan.yaml"),
+    "DOCUMENT_MISMATCH",
+    /architecture/,
+  );
   await expectFailure(() => requireSameModel(document(A, A), checkpoint, "plan.yaml"), "DOCUMENT_MISMATCH", /weights/);
 });
 
@@ -66,11 +90,23 @@ const round = (drafted: number, accepted: number) => ({ drafted, accepted });
 test("acceptance counts tokens drafted up to and including the first rejection", () => {
   // 2 of 3 tried, 4 of 4, 0 of 1; plain steps do not count
   const statistics = acceptanceOf([round(4, 2), round(4, 4), round(0, 0), round(4, 0)]);
-  expect(statistics).toEqual({ drafted: 12, accepted: 6, acceptance: 6 / 8, curve: [1, 2 / 3, 2 / 3, 1 / 3, 1 / 3], acceptedLength: 3 });
+  expect(statistics).toEqual({
+    drafted: 12,
+    accepted: 6,
+    acceptance: 6 / 8,
+    curve: [1, 2 / 3, 2 / 3, 1 / 3, 1 / 3],
+    acceptedLength: 3,
+  });
 });
 
 test("nothing drafted is no acceptance, not an acceptance of 0", () => {
-  expect(acceptanceOf([round(0, 0)])).toEqual({ drafted: 0, accepted: 0, acceptance: null, curve: null, acceptedLength: null });
+  expect(acceptanceOf([round(0, 0)])).toEqual({
+    drafted: 0,
+    accepted: 0,
+    acceptance: null,
+    curve: null,
+    acceptedLength: null,
+  });
 });
 
 test("a short last round counts for the positions it reached", () => {

@@ -2,7 +2,12 @@
  * Greedy decoding without a cache: the whole text again for every token. Imports nothing from src.
  * @param next the token after a text
  */
-export function naiveGreedy(next: (ids: readonly number[]) => number, prompt: readonly number[], maxTokens: number, endTokens: readonly number[] = []): number[] {
+export function naiveGreedy(
+  next: (ids: readonly number[]) => number,
+  prompt: readonly number[],
+  maxTokens: number,
+  endTokens: readonly number[] = [],
+): number[] {
   const ids: number[] = [];
   while (ids.length < maxTokens) {
     const token = next([...prompt, ...ids]);

@@ -3,8 +3,16 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parse as parseAnyYaml } from "yaml";
-import { compactDraft, expandDraft, KERNEL_NAMES, CHOICES } from "../../src/schema/choice.js";
-import { type AnyDocument, parseDocument, readDocument, readDocumentOf, sha256, stringifyDocument, writeDocument } from "../../src/schema/document.js";
+import { CHOICES, compactDraft, expandDraft, KERNEL_NAMES } from "../../src/schema/choice.js";
+import {
+  type AnyDocument,
+  parseDocument,
+  readDocument,
+  readDocumentOf,
+  sha256,
+  stringifyDocument,
+  writeDocument,
+} from "../../src/schema/document.js";
 import type { Plan } from "../../src/schema/plan.js";
 import { calibration, EVERY_KIND, plan } from "../support/example-documents.js";
 import { expectFailure, failureOf } from "../support/failure.js";
@@ -29,28 +37,52 @@ describe.each(EVERY_KIND)("a %s", (_kind, example) => {
 
   test("refuses an unknown key anywhere, and says on which line", async () => {
     const document = example() as unknown as Record<string, unknown>;
-    await expectFailure(() => parseDocument(stringifyDocument({ ...document, spedup: 1 } as unknown as AnyDocument), FILE), "DOCUMENT_INVALID", /^some\.yaml:\d+: spedup: unknown key/);
+    await expectFailure(
+      () => parseDocument(stringifyDocument({ ...document, spedup: 1 } as unknown as AnyDocument), FILE),
+      "DOCUMENT_INVALID",
+      /^some\.yaml:\d+: spedup: unknown key/,
+    );
     const inside = { ...document, model: { ...(document.model as object), weights: 1 } };
     const text = stringifyDocument(inside as unknown as AnyDocument);
     const line = text.split("\n").findIndex((row) => row.includes("weights: 1")) + 1;
-    await expectFailure(() => parseDocument(text, FILE), "DOCUMENT_INVALID", new RegExp(`^some\\.yaml:(${line}|${line - 1}|3): model\\.weights: unknown key`));
+    await expectFailure(
+      () => parseDocument(text, FILE),
+      "DOCUMENT_INVALID",
+      new RegExp(`^some\\.yaml:(${line}|${line - 1}|3): model\\.weights: unknown key`),
+    );
   });
 
   test("refuses to lack any of its own keys, except those that are optional", async () => {
     const optional = ["device", "inputs", "method", "choices", "created"];
     for (const key of Object.keys(example())) {
-      if (key === "kind" || key === "version" || (optional.includes(key) && !(key === "device" && example().kind !== "draftplan/plan"))) continue;
+      if (
+        key === "kind" ||
+        key === "version" ||
+        (optional.includes(key) && !(key === "device" && example().kind !== "draftplan/plan"))
+      )
+        continue;
       const { [key]: _gone, ...rest } = example() as unknown as Record<string, unknown>;
       const failure = await failureOf(() => parseDocument(stringifyDocument(rest as unknown as AnyDocument), FILE));
-      expect([failure.code, failure.message]).toEqual(["DOCUMENT_INVALID", expect.stringMatching(new RegExp(`${key}.*missing`))]);
+      expect([failure.code, failure.message]).toEqual([
+        "DOCUMENT_INVALID",
+        expect.stringMatching(new RegExp(`${key}.*missing`)),
+      ]);
     }
   });
 
   test("refuses another version and another kind", async () => {
     const text = stringifyDocument(example());
-    await expectFailure(() => parseDocument(text.replace("version: 1", "version: 2"), FILE), "DOCUMENT_VERSION", "version 2");
+    await expectFailure(
+      () => parseDocument(text.replace("version: 1", "version: 2"), FILE),
+      "DOCUMENT_VERSION",
+      "version 2",
+    );
     await expectFailure(() => parseDocument(text.replace(/^version: 1\n/m, ""), FILE), "DOCUMENT_VERSION", "missing");
-    await expectFailure(() => parseDocument(text.replace("kind: draftplan/", "kind: draftplan/x"), FILE), "DOCUMENT_KIND", "not a kind");
+    await expectFailure(
+      () => parseDocument(text.replace("kind: draftplan/", "kind: draftplan/x"), FILE),
+      "DOCUMENT_KIND",
+      "not a kind",
+    );
   });
 });
 
@@ -58,11 +90,25 @@ const draft = fc.record({
   default: fc.constantFrom(...CHOICES),
   head: fc.constantFrom(...KERNEL_NAMES),
   skip: fc.uniqueArray(fc.constantFrom("0.attn", "1.attn", "1.mlp"), { maxLength: 3 }),
-  choices: fc.dictionary(fc.constantFrom("0.mlp", "2.attn", "2.mlp"), fc.constantFrom(...CHOICES)).map((choices) => ({ ...choices })),
+  choices: fc
+    .dictionary(fc.constantFrom("0.mlp", "2.attn", "2.mlp"), fc.constantFrom(...CHOICES))
+    .map((choices) => ({ ...choices })),
 });
-const text = fc.string({ unit: fc.oneof(fc.string({ minLength: 1, maxLength: 1 }), fc.constantFrom("é", "\u0000", "\n", "\u2028", "\u{1F600}", ":", "#", "'", "- ")), maxLength: 20 });
+const text = fc.string({
+  unit: fc.oneof(
+    fc.string({ minLength: 1, maxLength: 1 }),
+    fc.constantFrom("é", "\u0000", "\n", "\u2028", "\u{1F600}", ":", "#", "'", "- "),
+  ),
+  maxLength: 20,
+});
 const plans: fc.Arbitrary<Plan> = fc
-  .record({ name: text, ends: fc.uniqueArray(fc.integer({ min: 1, max: 10_000 }), { minLength: 1, maxLength: 5 }), drafts: fc.array(fc.option(draft), { minLength: 5, maxLength: 5 }), tokens: fc.integer({ min: 1, max: 16 }), gap: fc.double({ noNaN: true, noDefaultInfinity: true }) })
+  .record({
+    name: text,
+    ends: fc.uniqueArray(fc.integer({ min: 1, max: 10_000 }), { minLength: 1, maxLength: 5 }),
+    drafts: fc.array(fc.option(draft), { minLength: 5, maxLength: 5 }),
+    tokens: fc.integer({ min: 1, max: 16 }),
+    gap: fc.double({ noNaN: true, noDefaultInfinity: true }),
+  })
   .map(({ name, ends, drafts, tokens, gap }) => ({
     ...plan(),
     model: { ...plan().model, name, layers: 3 },
@@ -72,7 +118,10 @@ const plans: fc.Arbitrary<Plan> = fc
         const range = { context_tokens: { from: i === 0 ? 0 : ends[i - 1], to } };
         const chosen = drafts[i];
         if (chosen === null) return { ...range, speculate: false };
-        const predicted = { ...(plan().segments[0].predicted as NonNullable<Plan["segments"][number]["predicted"]>), lp_gap_percent: gap };
+        const predicted = {
+          ...(plan().segments[0].predicted as NonNullable<Plan["segments"][number]["predicted"]>),
+          lp_gap_percent: gap,
+        };
         return { ...range, speculate: true, draft: chosen, draft_tokens: tokens, predicted };
       }),
   }));
@@ -101,8 +150,13 @@ test("a draft's compact form means the same choices", () => {
 
 describe("hostile or broken YAML is refused in words", () => {
   const head = "kind: draftplan/plan\nversion: 1\n";
-  const rows = (first: string, last: string) => Array.from({ length: last.charCodeAt(0) - first.charCodeAt(0) + 1 }, (_, i) => String.fromCharCode(first.charCodeAt(0) + i));
-  const bomb = `${head}a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n${rows("b", "j").map((name, i) => `${name}: &${name} [${new Array(10).fill(`*${"abcdefghi"[i]}`).join(", ")}]`).join("\n")}\n`;
+  const rows = (first: string, last: string) =>
+    Array.from({ length: last.charCodeAt(0) - first.charCodeAt(0) + 1 }, (_, i) =>
+      String.fromCharCode(first.charCodeAt(0) + i),
+    );
+  const bomb = `${head}a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n${rows("b", "j")
+    .map((name, i) => `${name}: &${name} [${new Array(10).fill(`*${"abcdefghi"[i]}`).join(", ")}]`)
+    .join("\n")}\n`;
   test.each([
     ["an alias bomb", bomb, "DOCUMENT_SYNTAX", /[Aa]lias/],
     ["deep nesting", `${head}model: ${"[".repeat(40_000)}`, "DOCUMENT_SYNTAX", /not readable as YAML/],
@@ -115,7 +169,12 @@ describe("hostile or broken YAML is refused in words", () => {
     ["a list", "- 1\n- 2\n", "DOCUMENT_KIND", /missing/],
     ["a kind that is a map", "kind: {a: 1}\nversion: 1\n", "DOCUMENT_KIND", /not a kind/],
     ["a merge key", `x: &x {kind: draftplan/plan}\n<<: *x\nversion: 1\n`, "DOCUMENT_KIND", /missing/],
-    ["__proto__", stringifyDocument(plan()).replace("version: 1\n", "version: 1\n__proto__: {kind: x}\n"), "DOCUMENT_INVALID", /__proto__/],
+    [
+      "__proto__",
+      stringifyDocument(plan()).replace("version: 1\n", "version: 1\n__proto__: {kind: x}\n"),
+      "DOCUMENT_INVALID",
+      /__proto__/,
+    ],
   ] as const)("%s", async (_what, yaml, code, message) => {
     await expectFailure(() => parseDocument(yaml, FILE), code, message);
   });
@@ -179,7 +238,11 @@ describe("files", () => {
     writeDocument(path, calibration());
     await expectFailure(() => readDocument(join(folder, "none.yaml")), "FILE_NOT_FOUND", "none.yaml");
     await expectFailure(() => readDocument(folder), "FILE_UNREADABLE", folder);
-    await expectFailure(() => readDocumentOf("draftplan/plan", path), "DOCUMENT_KIND", /draftplan\/calibration.*draftplan\/plan/);
+    await expectFailure(
+      () => readDocumentOf("draftplan/plan", path),
+      "DOCUMENT_KIND",
+      /draftplan\/calibration.*draftplan\/plan/,
+    );
   });
 
   test("people find one item a line: the document's keys and its segments", () => {

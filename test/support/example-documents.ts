@@ -8,7 +8,13 @@ import type { Verification } from "../../src/schema/verification.js";
 const A = "a".repeat(64);
 const B = "0123456789abcdef".repeat(4);
 const model = { name: "tiny: a model # with 'odd' \"name\"", layers: 2, architecture_sha256: A, weights_sha256: B };
-const device = { processor: "Some CPU @ 2.00GHz", provider: "cpu", threads: 2, runtime: "onnxruntime 1.30.0", platform: "linux x64" };
+const device = {
+  processor: "Some CPU @ 2.00GHz",
+  provider: "cpu",
+  threads: 2,
+  runtime: "onnxruntime 1.30.0",
+  platform: "linux x64",
+};
 const kernels = { target: "fp32", int8: "MatMulNBits, 8 bits, symmetric, block 32, accuracy_level 4" };
 const loss = (value: number) => ({ loss: value, standard_error: value / 10 });
 
@@ -17,7 +23,10 @@ export const plan = (): Plan => ({
   version: 1,
   model,
   device,
-  inputs: { profile: { path: "../profiles/p.yaml", sha256: A }, calibration: { path: "../profiles/c.yaml", sha256: B } },
+  inputs: {
+    profile: { path: "../profiles/p.yaml", sha256: A },
+    calibration: { path: "../profiles/c.yaml", sha256: B },
+  },
   method: "knapsack",
   choices: ["skip", "int8"],
   segments: [
@@ -85,7 +94,15 @@ export const calibration = (): Calibration => ({
       mlp: { int8: [loss(0), loss(0.0002)], skip: [loss(3), loss(0.4)] },
     },
   ],
-  measured: [{ at_context: 128, part: "choose", draft: { default: "int8", head: "int8", skip: [], choices: {} }, tokens: 400, curve: [1, 0.97, 0.93] }],
+  measured: [
+    {
+      at_context: 128,
+      part: "choose",
+      draft: { default: "int8", head: "int8", skip: [], choices: {} },
+      tokens: 400,
+      curve: [1, 0.97, 0.93],
+    },
+  ],
 });
 
 export const verification = (): Verification => ({
@@ -109,7 +126,19 @@ export const verification = (): Verification => ({
   max_tokens: 64,
   prompts_sha256: B,
   by_context: [],
-  prompts: [{ prompt: "Fellow citizens", prompt_tokens: 4, tokens: 128, ties: 0, first_mismatch: null, worst_margin: 0, acceptance: 0.91, speedup: 1.4, predicted_speedup: 1.45 }],
+  prompts: [
+    {
+      prompt: "Fellow citizens",
+      prompt_tokens: 4,
+      tokens: 128,
+      ties: 0,
+      first_mismatch: null,
+      worst_margin: 0,
+      acceptance: 0.91,
+      speedup: 1.4,
+      predicted_speedup: 1.45,
+    },
+  ],
   alternatives: [],
 });
 

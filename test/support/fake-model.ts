@@ -2,7 +2,11 @@
 import { FakeClock, FakeEngine, type FakeTimes } from "../../src/runtime/fake.js";
 import { tinySpec } from "./tiny-checkpoint.js";
 
-export const EXACT_TIMES: FakeTimes = { fixedUs: () => 5, headUs: () => 100, blockUs: (_block, choice, n, q) => (choice === "int8" ? 10 : 30) + n / 100 + q };
+export const EXACT_TIMES: FakeTimes = {
+  fixedUs: () => 5,
+  headUs: () => 100,
+  blockUs: (_block, choice, n, q) => (choice === "int8" ? 10 : 30) + n / 100 + q,
+};
 
 export interface FakeOptions {
   layers?: number;
@@ -12,7 +16,13 @@ export interface FakeOptions {
   capacity?: number;
 }
 
-export function fakeEngine({ layers = 3, vocab = 50, context = 512, missRate = 0.3, capacity = context }: FakeOptions = {}): { engine: FakeEngine; clock: FakeClock } {
+export function fakeEngine({
+  layers = 3,
+  vocab = 50,
+  context = 512,
+  missRate = 0.3,
+  capacity = context,
+}: FakeOptions = {}): { engine: FakeEngine; clock: FakeClock } {
   const clock = new FakeClock();
   const spec = tinySpec({ layers, vocab, context, eosTokenIds: [] });
   return { clock, engine: new FakeEngine({ spec, clock, times: EXACT_TIMES, missRate: () => missRate, capacity }) };

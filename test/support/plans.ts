@@ -23,7 +23,14 @@ export const handPlan = (plan: HandPlan): Plan => ({
     architecture_sha256: plan.architectureSha256,
     weights_sha256: plan.weightsSha256,
   },
-  segments: [{ context_tokens: { from: 0, to: plan.to ?? 8192 }, speculate: true, draft: plan.draft, draft_tokens: plan.draftTokens }],
+  segments: [
+    {
+      context_tokens: { from: 0, to: plan.to ?? 8192 },
+      speculate: true,
+      draft: plan.draft,
+      draft_tokens: plan.draftTokens,
+    },
+  ],
 });
 
 /** @returns path */
@@ -32,5 +39,10 @@ export function writePlan(path: string, plan: HandPlan): string {
   return path;
 }
 
-export const skipping = (...blocks: string[]): HandPlan["draft"] => ({ default: "target", head: "target", skip: blocks, choices: {} });
+export const skipping = (...blocks: string[]): HandPlan["draft"] => ({
+  default: "target",
+  head: "target",
+  skip: blocks,
+  choices: {},
+});
 export const allInt8: HandPlan["draft"] = { default: "int8", head: "int8", skip: [], choices: {} };

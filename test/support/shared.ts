@@ -10,7 +10,10 @@ export const golden = (name: string): string => join(SHARED, "goldens", name);
 /** For `describe.skipIf`: the files that are missing, and a title that says so. */
 export function unlessMissing(title: string, ...files: string[]): { skip: boolean; title: string } {
   const missing = files.filter((file) => !existsSync(file));
-  return { skip: missing.length > 0, title: missing.length === 0 ? title : `${title} (skipped: ${missing.join(", ")} absent; set DRAFTPLAN_SHARED)` };
+  return {
+    skip: missing.length > 0,
+    title: missing.length === 0 ? title : `${title} (skipped: ${missing.join(", ")} absent; set DRAFTPLAN_SHARED)`,
+  };
 }
 
 export const readJson = <T>(path: string): T => JSON.parse(readFileSync(path, "utf8")) as T;

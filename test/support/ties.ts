@@ -10,9 +10,14 @@ export interface Comparison {
 }
 
 /** @param margins [n] distance of the golden's two greatest logits at each token */
-export function compareGreedy(ids: readonly number[], expected: readonly number[], margins: readonly number[]): Comparison {
+export function compareGreedy(
+  ids: readonly number[],
+  expected: readonly number[],
+  margins: readonly number[],
+): Comparison {
   const at = expected.findIndex((id, i) => ids[i] !== id);
-  if (at === -1) return { mismatchAt: ids.length === expected.length ? null : expected.length, ties: 0, compared: expected.length };
+  if (at === -1)
+    return { mismatchAt: ids.length === expected.length ? null : expected.length, ties: 0, compared: expected.length };
   if (ids[at] !== undefined && margins[at] < TIE) return { mismatchAt: null, ties: 1, compared: at };
   return { mismatchAt: at, ties: 0, compared: at };
 }

@@ -1,0 +1,41 @@
+/** The documents in profiles/ and plans/ are examples that people start from: each must be what draftplan writes today. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { checkBlocks, summariseDocument } from "../../src/commands/document-summary.js";
+import { readDocument, sha256, stringifyDocument } from "../../src/schema/document.js";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const folders = ["profiles", "plans"].filter((folder) => existsSync(join(ROOT, folder)));
+const files = folders.flatMap((folder) =>
+  readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".yaml"))
+    .map((name) => relative(ROOT, join(ROOT, folder, name))),
+);
+
+describe.skipIf(files.length === 0)("committed documents (skipped while there are none)", () => {
+  test.each(files)("%s is valid, and written as draftplan writes it", (file) => {
+    const path = join(ROOT, file);
+    const { document } = readDocument(path);
+    checkBlocks(document, file);
+    expect(summariseDocument(document).length).toBeGreaterThan(1);
+    expect(stringifyDocument(document)).toBe(readFileSync(path, "utf8"));
+  });
+
+  test.each(files)("%s names its inputs by their digests", (file) => {
+    const path = join(ROOT, file);
+    const { document } = readDocument(path);
+    const references =
+      document.kind === "draftplan/plan"
+        ? Object.values(document.inputs ?? {})
+        : document.kind === "draftplan/verification"
+          ? [document.plan]
+          : [];
+    for (const reference of references) {
+      const input = join(dirname(path), reference.path);
+      expect(existsSync(input), `${file}: ${reference.path}`).toBe(true);
+      expect(sha256(readFileSync(input)), `${file}: ${reference.path}`).toBe(reference.sha256);
+    }
+  });
+});
