@@ -28,7 +28,8 @@ const { draftTokens, verifyDraft } = await import(library("decode/loop.js"));
 const { targetChoices, uniformChoices } = await import(library("schema/choice.js"));
 const { openLatency } = await import(library("solve/latency.js"));
 
-const quantile = (numbers, share) => numbers.toSorted((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(share * numbers.length))];
+const quantile = (numbers, share) =>
+  numbers.toSorted((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(share * numbers.length))];
 const median = (numbers) => quantile(numbers, 0.5);
 const tenth = (x) => Math.round(10 * x) / 10;
 
@@ -68,7 +69,13 @@ const progress = {
   },
 };
 const started = performance.now();
-const measured = await profileModel({ engine, clock: systemClock, ...grid, budgetSeconds: Number(values.budget), progress });
+const measured = await profileModel({
+  engine,
+  clock: systemClock,
+  ...grid,
+  budgetSeconds: Number(values.budget),
+  progress,
+});
 const seconds = tenth((performance.now() - started) / 1000);
 model.close();
 
@@ -77,22 +84,43 @@ const latency = openLatency(profile);
 const percent = (predicted, actual) => 100 * (predicted / actual - 1);
 const errors = rounds.map(({ mask, n, d, draftUs, verifyUs }) => {
   const [draft, verify] = [d * latency.draftUs(masks[mask], n), latency.verifyUs(n, d)];
-  return { mask, n, d, draft: percent(draft, draftUs), verify: percent(verify, verifyUs), ratio: percent(draft / verify, draftUs / verifyUs) };
+  return {
+    mask,
+    n,
+    d,
+    draft: percent(draft, draftUs),
+    verify: percent(verify, verifyUs),
+    ratio: percent(draft / verify, draftUs / verifyUs),
+  };
 });
 
 function figures(of) {
   const summary = (key) => {
     const all = of.map((error) => error[key]);
-    return { bias: tenth(median(all)), median: tenth(median(all.map(Math.abs))), p90: tenth(quantile(all.map(Math.abs), 0.9)) };
+    return {
+      bias: tenth(median(all)),
+      median: tenth(median(all.map(Math.abs))),
+      p90: tenth(quantile(all.map(Math.abs), 0.9)),
+    };
   };
-  return of.length === 0 ? null : { rounds: of.length, draft: summary("draft"), verify: summary("verify"), ratio: summary("ratio") };
+  return of.length === 0
+    ? null
+    : { rounds: of.length, draft: summary("draft"), verify: summary("verify"), ratio: summary("ratio") };
 }
 
 /** Each mask by the median over its rounds: what is left once the noise of single rounds is out. */
 function byMask(key) {
-  const medians = masks.map((_, m) => errors.filter(({ mask }) => mask === m)).filter((e) => e.length > 2).map((e) => median(e.map((x) => x[key])));
+  const medians = masks
+    .map((_, m) => errors.filter(({ mask }) => mask === m))
+    .filter((e) => e.length > 2)
+    .map((e) => median(e.map((x) => x[key])));
   const sizes = medians.map(Math.abs);
-  return { masks: medians.length, bias: tenth(median(medians)), median: tenth(median(sizes)), p90: tenth(quantile(sizes, 0.9)) };
+  return {
+    masks: medians.length,
+    bias: tenth(median(medians)),
+    median: tenth(median(sizes)),
+    p90: tenth(quantile(sizes, 0.9)),
+  };
 }
 
 const { sampling, loop, attention_line } = measured;
@@ -100,12 +128,24 @@ const residuals = measured.points.map((p) => p.residual_percent);
 console.log(
   JSON.stringify(
     {
-      ...{ model: spec.name, device: describeDevice("cpu", threads), grid: measured.points.length, seconds, sampling, loop, attention_line },
+      ...{
+        model: spec.name,
+        device: describeDevice("cpu", threads),
+        grid: measured.points.length,
+        seconds,
+        sampling,
+        loop,
+        attention_line,
+      },
       residual_percent: { median: tenth(median(residuals)), most: tenth(Math.max(...residuals)) },
       single_rounds: figures(errors),
       int8: figures(errors.filter(({ mask }) => mask === 0)),
-      by_draft_length: Object.fromEntries(lengths.map((length) => [length, figures(errors.filter(({ d }) => d === length))])),
-      by_context: Object.fromEntries(between.map((context) => [context, figures(errors.filter(({ n }) => n === context))])),
+      by_draft_length: Object.fromEntries(
+        lengths.map((length) => [length, figures(errors.filter(({ d }) => d === length))]),
+      ),
+      by_context: Object.fromEntries(
+        between.map((context) => [context, figures(errors.filter(({ n }) => n === context))]),
+      ),
       by_mask: { draft: byMask("draft"), ratio: byMask("ratio") },
     },
     null,

@@ -9,7 +9,12 @@ import type { Plan } from "../src/schema/plan.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
-const PAGES = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`)];
+const PAGES = [
+  "README.md",
+  "CHANGELOG.md",
+  "CONTRIBUTING.md",
+  ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`),
+];
 
 interface Section {
   title: string;
@@ -30,8 +35,12 @@ const errors = sectionsOf(read("docs/errors.md"));
 
 /** Codes of `progress.warn("CODE", …)` in all sources. */
 function warningCodes(): string[] {
-  const files = readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
-  const codes = files.flatMap((file) => [...read(join("src", file)).matchAll(/\bwarn\(\s*"([A-Z_]+)"/g)].map(([, code]) => code));
+  const files = readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf8" }).filter((file) =>
+    file.endsWith(".ts"),
+  );
+  const codes = files.flatMap((file) =>
+    [...read(join("src", file)).matchAll(/\bwarn\(\s*"([A-Z_]+)"/g)].map(([, code]) => code),
+  );
   return [...new Set(codes)].sort();
 }
 
@@ -85,7 +94,9 @@ const anchor = (title: string): string =>
     .replace(/\s/g, "-");
 
 test.each(PAGES)("every relative link of %s leads somewhere", (page) => {
-  const links = [...read(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link).filter((link) => !/^[a-z]+:/.test(link));
+  const links = [...read(page).matchAll(/\]\(([^)\s]+)\)/g)]
+    .map(([, link]) => link)
+    .filter((link) => !/^[a-z]+:/.test(link));
   const broken = links.filter((link) => {
     const [path, heading] = link.split("#");
     const target = path === "" ? page : join(dirname(page), path);

@@ -22,7 +22,10 @@ interface Block {
   text: string;
 }
 
-const BLOCKS: Block[] = [...README.matchAll(/^```([^\n]*)\n([\s\S]*?)^```$/gm)].map(([, info, text]) => ({ info, text }));
+const BLOCKS: Block[] = [...README.matchAll(/^```([^\n]*)\n([\s\S]*?)^```$/gm)].map(([, info, text]) => ({
+  info,
+  text,
+}));
 const PLAN = BLOCKS.find(({ info, text }) => info === "yaml" && text.startsWith("kind: draftplan/plan"))?.text ?? "";
 
 describe("the plan in the README", () => {
@@ -50,7 +53,9 @@ describe("snippets marked runnable", () => {
   writeFileSync(join(project, "plan.yaml"), PLAN);
   afterAll(() => rmSync(project, { recursive: true, force: true }));
 
-  const runnable = BLOCKS.flatMap(({ info, text }, i) => (info === "js runnable" ? [{ name: text.split("\n")[0], text, output: BLOCKS[i + 1] }] : []));
+  const runnable = BLOCKS.flatMap(({ info, text }, i) =>
+    info === "js runnable" ? [{ name: text.split("\n")[0], text, output: BLOCKS[i + 1] }] : [],
+  );
 
   test("are there, each with the output it prints below it", () => {
     expect(runnable.length).toBeGreaterThanOrEqual(2);

@@ -2,7 +2,7 @@
 import type { Progress } from "../core/progress.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { Calibration } from "../schema/calibration.js";
-import { type ModelRef, currentNumerics } from "../schema/common.js";
+import { currentNumerics, type ModelRef } from "../schema/common.js";
 import { type Continuation, continuePrompts } from "./continuation.js";
 import { lossRecord, measureLosses } from "./losses.js";
 

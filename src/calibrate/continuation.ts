@@ -72,7 +72,11 @@ export interface TargetTrace {
   hidden: Float32Array[];
 }
 
-export async function traceTarget(engine: Engine, continuation: Continuation, progress: Progress): Promise<TargetTrace> {
+export async function traceTarget(
+  engine: Engine,
+  continuation: Continuation,
+  progress: Progress,
+): Promise<TargetTrace> {
   const { layers, hiddenSize, vocabSize } = engine.spec;
   const input = continuation.ids.slice(0, -1);
   const trace: TargetTrace = {
@@ -83,7 +87,8 @@ export async function traceTarget(engine: Engine, continuation: Continuation, pr
     const piece = input.slice(from, from + MAX_LOGIT_ROWS);
     const position = continuation.prompt.length + from;
     const whole = engine.run({ position, input: piece, choices: targetChoices(layers), logitRows: piece.length });
-    for (let row = 0; row < piece.length; row++) softmaxRow(whole.logits, row, vocabSize, trace.probabilities, from + row);
+    for (let row = 0; row < piece.length; row++)
+      softmaxRow(whole.logits, row, vocabSize, trace.probabilities, from + row);
     trace.hidden[2 * layers].set(whole.hidden, from * hiddenSize);
     traceHidden(engine, trace, piece, position, from);
     await progress.tick();
@@ -92,7 +97,13 @@ export async function traceTarget(engine: Engine, continuation: Continuation, pr
 }
 
 /** One block at a time, each fed with what the one before it gave: as much work as one pass. */
-function traceHidden(engine: Engine, trace: TargetTrace, piece: readonly number[], position: number, from: number): void {
+function traceHidden(
+  engine: Engine,
+  trace: TargetTrace,
+  piece: readonly number[],
+  position: number,
+  from: number,
+): void {
   const { layers, hiddenSize } = engine.spec;
   const skipped = uniformChoices(layers, "skip");
   let hidden = engine.run({ position, input: piece, choices: skipped, logitRows: 0 }).hidden.slice();

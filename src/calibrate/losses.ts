@@ -10,11 +10,11 @@ import type { CalibrationContext } from "../schema/calibration.js";
 import {
   BLOCK_KINDS,
   type BlockKind,
+  blockIndex,
   type Choice,
   type ChoiceSet,
   type Kernel,
   QUANTISED_KERNELS,
-  blockIndex,
   targetChoices,
 } from "../schema/choice.js";
 import { type Continuation, fillCache, spansBackwards, traceTarget } from "./continuation.js";

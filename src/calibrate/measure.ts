@@ -1,7 +1,7 @@
 /** The acceptance of whole drafts: quickly, to choose among them, and by real drafting, to report the one chosen. */
 import type { Progress } from "../core/progress.js";
-import { acceptanceOf } from "../decode/statistics.js";
 import { decode, type Round } from "../decode/loop.js";
+import { acceptanceOf } from "../decode/statistics.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
 import { type Continuation, fillCache, spansBackwards } from "./continuation.js";
@@ -80,5 +80,11 @@ export async function measureByDrafting(
     positions += decoded.ids.length;
     await progress.tick({ stage: "report", done: index + 1, total: prompts.length });
   }
-  return { tokens: Math.max(1, positions), curve: steadiedCurve(rounds.filter((r) => r.drafted > 0), draft.draftTokens) };
+  return {
+    tokens: Math.max(1, positions),
+    curve: steadiedCurve(
+      rounds.filter((r) => r.drafted > 0),
+      draft.draftTokens,
+    ),
+  };
 }

@@ -1,6 +1,7 @@
 /** draftplan calibrate: losses of single choices, on text the target itself would write. */
 import Table from "cli-table3";
 import { type CalibrationResult, calibrate } from "../calibrate/calibrate.js";
+import { DraftplanError } from "../core/errors.js";
 import { parseAxis } from "../profile/grid.js";
 import { systemClock } from "../runtime/device.js";
 import { type LoadedModel, loadModel } from "../runtime/load.js";
@@ -17,7 +18,6 @@ import {
   textCodec,
 } from "./calibration-text.js";
 import type { CommandContext } from "./context.js";
-import { DraftplanError } from "../core/errors.js";
 import { defaultPath } from "./paths.js";
 
 export interface CalibrateOptions {
@@ -64,16 +64,23 @@ export async function calibrateLoaded(
   return { ...result, prompts };
 }
 
-export async function calibrateCommand(path: string, options: CalibrateOptions, context: CommandContext): Promise<void> {
+export async function calibrateCommand(
+  path: string,
+  options: CalibrateOptions,
+  context: CommandContext,
+): Promise<void> {
   const text = readCalibrationText(options.text);
   const model = await loadModel(path, context, context.progress);
   try {
     const contexts = calibrationContexts(options.context, model);
     const { calibration } = await calibrateLoaded(model, text, contexts, context);
     const output = options.output ?? defaultPath("calibration", model.spec.name);
-    if (output === "-") return context.print(context.json ? JSON.stringify(calibration) : stringifyDocument(calibration));
+    if (output === "-")
+      return context.print(context.json ? JSON.stringify(calibration) : stringifyDocument(calibration));
     writeDocument(output, calibration);
-    context.print(context.json ? JSON.stringify(calibration) : `${calibrationTable(calibration)}\n\nCalibration: ${output}`);
+    context.print(
+      context.json ? JSON.stringify(calibration) : `${calibrationTable(calibration)}\n\nCalibration: ${output}`,
+    );
   } finally {
     model.close();
   }

@@ -34,7 +34,10 @@ export function readCalibrationText(files: readonly string[] | undefined): Calib
   return {
     choose: halves.map(([first]) => first).join("\n\n"),
     report: halves.map(([, second]) => second).join("\n\n"),
-    source: files.map((file) => basename(file)).join(", ").slice(0, 400),
+    source: files
+      .map((file) => basename(file))
+      .join(", ")
+      .slice(0, 400),
     sha256: sha256(texts.join("\0")),
   };
 }
@@ -87,12 +90,18 @@ export const textCodec = (tokenizer: Tokenizer): TextCodec => ({
   encode: (text) => tokenizer.encode(text),
   decode: (ids) => tokenizer.decode(ids),
   chat: tokenizer.hasChatTemplate
-    ? (content) => tokenizer.encodeRendered(tokenizer.renderChat([{ role: "user", content }], { addGenerationPrompt: true }))
+    ? (content) =>
+        tokenizer.encodeRendered(tokenizer.renderChat([{ role: "user", content }], { addGenerationPrompt: true }))
     : null,
 });
 
 /** @throws TEXT_TOO_SHORT where a part of the text does not fill one window */
-export function contextPrompts(text: CalibrationText, codec: TextCodec, contexts: readonly number[], size: SampleSize): ContextPrompts[] {
+export function contextPrompts(
+  text: CalibrationText,
+  codec: TextCodec,
+  contexts: readonly number[],
+  size: SampleSize,
+): ContextPrompts[] {
   return contexts.map((atContext) => {
     const choose = makePrompts(text.choose, codec, atContext, size.chooseAt(atContext));
     const report = makePrompts(text.report, codec, atContext, size.reportAt(atContext));

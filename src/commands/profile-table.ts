@@ -5,7 +5,16 @@ import { KERNEL_NAMES, type Kernel } from "../schema/choice.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
 
 const BARE = {
-  ...{ top: "", "top-mid": "", "top-left": "", "top-right": "", bottom: "", "bottom-mid": "", "bottom-left": "", "bottom-right": "" },
+  ...{
+    top: "",
+    "top-mid": "",
+    "top-left": "",
+    "top-right": "",
+    bottom: "",
+    "bottom-mid": "",
+    "bottom-left": "",
+    "bottom-right": "",
+  },
   ...{ left: "", "left-mid": "", mid: "", "mid-mid": "", right: "", "right-mid": "", middle: " " },
 };
 
@@ -56,7 +65,10 @@ function verificationTable({ grid, points }: Profile): string {
 
 export function profileTables(profile: Profile): string {
   const { attention_line: lines, loop, sampling } = profile;
-  const fits = lines.map((l) => `${l.kernel} ${l.intercept_us.toFixed(1)} + ${l.slope_us_per_token.toFixed(4)} n, R² ${l.r_squared.toFixed(4)}`);
+  const fits = lines.map(
+    (l) =>
+      `${l.kernel} ${l.intercept_us.toFixed(1)} + ${l.slope_us_per_token.toFixed(4)} n, R² ${l.r_squared.toFixed(4)}`,
+  );
   return [
     "One token a pass: µs per layer of attention and MLP, µs of the head",
     stepTable(profile),

@@ -16,7 +16,8 @@ export type OpenTokenizer = () => Promise<Tokenizer>;
 const BUNDLED = new URL("../../assets/prompts/", import.meta.url);
 const MAX_BYTES = 32 << 20;
 const NAME_CHARS = 60;
-const FORMS = '{"prompt": "text"}, {"chat": "text"}, {"chat": [{"role": "user", "content": "text"}]} or {"ids": [1, 2, 3]}';
+const FORMS =
+  '{"prompt": "text"}, {"chat": "text"}, {"chat": [{"role": "user", "content": "text"}]} or {"ids": [1, 2, 3]}';
 
 const Message = z.strictObject({ role: z.string(), content: z.string() });
 const Line = z.union([
@@ -42,7 +43,8 @@ export async function readPrompts(file: string, openTokenizer: OpenTokenizer): P
   for (const [index, text] of readText(file).split(/\r?\n/).entries()) {
     if (text.trim() !== "") prompts.push(await readLine(text, `${file}:${index + 1}`, openTokenizer));
   }
-  if (prompts.length === 0) throw failure("DOCUMENT_INVALID", file, "it holds no prompt", `Write one a line: ${FORMS}.`);
+  if (prompts.length === 0)
+    throw failure("DOCUMENT_INVALID", file, "it holds no prompt", `Write one a line: ${FORMS}.`);
   return prompts;
 }
 
@@ -54,7 +56,13 @@ function readText(file: string): string {
   } catch (cause) {
     const missing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
     const what = missing ? "there is no such file" : `the file could not be read (${messageOf(cause)})`;
-    throw failure(missing ? "FILE_NOT_FOUND" : "FILE_UNREADABLE", file, what, "Check the path given to --prompts.", cause);
+    throw failure(
+      missing ? "FILE_NOT_FOUND" : "FILE_UNREADABLE",
+      file,
+      what,
+      "Check the path given to --prompts.",
+      cause,
+    );
   }
 }
 
@@ -70,7 +78,13 @@ function parseLine(text: string, at: string): Line {
   try {
     data = JSON.parse(text);
   } catch (cause) {
-    throw failure("DOCUMENT_SYNTAX", at, `not readable as JSON: ${messageOf(cause)}`, `Write one prompt a line: ${FORMS}.`, cause);
+    throw failure(
+      "DOCUMENT_SYNTAX",
+      at,
+      `not readable as JSON: ${messageOf(cause)}`,
+      `Write one prompt a line: ${FORMS}.`,
+      cause,
+    );
   }
   const result = Line.safeParse(data);
   if (result.success) return result.data;
@@ -84,7 +98,11 @@ function checkedIds(ids: readonly unknown[], at: string): number[] {
   throw failure("TOKEN_IDS_INVALID", `${at}: ids[${bad}]`, what, "Give whole numbers from 0 on.");
 }
 
-async function encode(line: Exclude<Line, { ids: unknown }>, at: string, openTokenizer: OpenTokenizer): Promise<number[]> {
+async function encode(
+  line: Exclude<Line, { ids: unknown }>,
+  at: string,
+  openTokenizer: OpenTokenizer,
+): Promise<number[]> {
   const tokenizer = await openTokenizer();
   try {
     if ("prompt" in line) return tokenizer.encode(line.prompt);
@@ -98,7 +116,8 @@ async function encode(line: Exclude<Line, { ids: unknown }>, at: string, openTok
 
 /** Its beginning, on one line, without control characters. */
 function nameOf(line: Line): string {
-  const text = "ids" in line ? `ids ${line.ids.slice(0, 16).join(" ")}` : "prompt" in line ? line.prompt : chatText(line.chat);
+  const text =
+    "ids" in line ? `ids ${line.ids.slice(0, 16).join(" ")}` : "prompt" in line ? line.prompt : chatText(line.chat);
   const printable = text.replace(/[\p{C}\s]+/gu, " ").trim();
   const characters = [...printable];
   return characters.length <= NAME_CHARS ? printable : `${characters.slice(0, NAME_CHARS - 1).join("")}…`;

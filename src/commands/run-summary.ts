@@ -2,7 +2,7 @@
 import Table from "cli-table3";
 import type { Plan } from "../schema/plan.js";
 import type { Verification } from "../schema/verification.js";
-import type { RunPaths, RunResult } from "./run.js";
+import type { RunPaths, RunResult } from "./run-result.js";
 import { describeSegment } from "./solve.js";
 
 export function runSummary(result: RunResult, paths: RunPaths, modelPath: string): string {
@@ -22,14 +22,18 @@ export function runSummary(result: RunResult, paths: RunPaths, modelPath: string
     "Next:",
     `  draftplan generate ${quoted(modelPath)} --plan ${paths.plan} --prompt "..."`,
     `  draftplan verify ${paths.plan} --model ${quoted(modelPath)} --prompts FILE`,
-    ...(modelPath === "embedded" ? ["  draftplan run MODEL        for your own model: a Hugging Face folder or a .gguf file"] : []),
+    ...(modelPath === "embedded"
+      ? ["  draftplan run MODEL        for your own model: a Hugging Face folder or a .gguf file"]
+      : []),
   ].join("\n");
 }
 
 const quoted = (path: string): string => (/^[\w./~-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
 
 function planLines(title: string, plan: Plan): string[] {
-  return plan.segments.map((segment, i) => `${(i === 0 ? title : "").padEnd(15)} ${describeSegment(segment, plan.model.layers)}`);
+  return plan.segments.map(
+    (segment, i) => `${(i === 0 ? title : "").padEnd(15)} ${describeSegment(segment, plan.model.layers)}`,
+  );
 }
 
 const times = (x: number) => `${x.toFixed(2)}x`;
@@ -40,7 +44,10 @@ function comparison(mixed: Verification, skip: Verification): string {
     style: { head: [], border: [] },
   });
   table.push(["target, plain", mixed.tokens_per_second.target.toFixed(1), "1.00x", "", "", "the target's own"]);
-  for (const [name, v] of [["plan", mixed], ["skip-only plan", skip]] as const) {
+  for (const [name, v] of [
+    ["plan", mixed],
+    ["skip-only plan", skip],
+  ] as const) {
     table.push([
       name,
       v.tokens_per_second.plan.toFixed(1),
@@ -70,11 +77,17 @@ function output({ lossless, ties, tokens }: Verification): string {
 
 function verdict(v: Verification, plan: Plan): string[] {
   if (!v.lossless) {
-    return ["", "The plan's output is not the target's own. That is a bug: do not use this plan, and please report it."];
+    return [
+      "",
+      "The plan's output is not the target's own. That is a bug: do not use this plan, and please report it.",
+    ];
   }
   const speculates = plan.segments.some(({ speculate }) => speculate);
   if (!speculates) return ["", "No draft beats plain decoding here, so the plan does not speculate."];
   const error = v.prediction_error_percent;
   const off = error === null ? "" : `, ${Math.abs(error).toFixed(1)} % ${error < 0 ? "more" : "less"} than predicted`;
-  return ["", `With the plan decoding is ${times(v.speedup.median)} as fast${off}; all ${v.tokens} tokens compared are the target's own.`];
+  return [
+    "",
+    `With the plan decoding is ${times(v.speedup.median)} as fast${off}; all ${v.tokens} tokens compared are the target's own.`,
+  ];
 }

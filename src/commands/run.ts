@@ -1,7 +1,7 @@
 /** draftplan run: profile, calibrate, solve, verify, on one loaded model; ends in a summary. */
 import { join } from "node:path";
-import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../profile/grid.js";
 import type { Progress } from "../core/progress.js";
+import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../profile/grid.js";
 import { describeDevice } from "../runtime/device.js";
 import { type LoadedModel, loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
@@ -18,22 +18,17 @@ import type { CommandContext } from "./context.js";
 import { defaultPath, inputRef } from "./paths.js";
 import { makeProfile } from "./profile.js";
 import { bundledPrompts } from "./prompts.js";
+import type { RunPaths, RunResult } from "./run-result.js";
 import { runSummary } from "./run-summary.js";
 import { measureCandidates } from "./solve.js";
 import { buildVerification, DEFAULT_MAX_TOKENS, fittingPrompts } from "./verify.js";
 
-/** Where each document goes: into one folder, or to the default places. */
-export interface RunPaths {
-  profile: string;
-  calibration: string;
-  plan: string;
-  planSkip: string;
-  verification: string;
-  verificationSkip: string;
-}
-
 /** The two knapsacks that are solved: everything, and the 0/1 skip knapsack of KnapSpec. */
-const VARIANTS: readonly { plan: "plan" | "planSkip"; verification: "verification" | "verificationSkip"; choices: Exclude<Choice, "target">[] }[] = [
+const VARIANTS: readonly {
+  plan: "plan" | "planSkip";
+  verification: "verification" | "verificationSkip";
+  choices: Exclude<Choice, "target">[];
+}[] = [
   { plan: "planSkip", verification: "verificationSkip", choices: ["skip"] },
   { plan: "plan", verification: "verification", choices: ["int8", "skip"] },
 ];
@@ -62,16 +57,11 @@ export function runPaths(out: string | undefined, modelName: string): RunPaths {
   };
 }
 
-export interface RunResult {
-  profile: Profile;
-  calibration: Calibration;
-  plan: Plan;
-  planSkip: Plan;
-  verification: Verification;
-  verificationSkip: Verification;
-}
-
-export async function runCommand(path: string | undefined, options: { out?: string }, context: CommandContext): Promise<boolean> {
+export async function runCommand(
+  path: string | undefined,
+  options: { out?: string },
+  context: CommandContext,
+): Promise<boolean> {
   const model = await loadModel(path ?? "embedded", context, context.progress);
   try {
     const paths = runPaths(options.out, model.spec.name);
@@ -105,7 +95,14 @@ async function runStages(model: LoadedModel, paths: RunPaths, context: CommandCo
     };
     const plan = planDocument({ profile, calibration, choices: variant.choices }, inputs);
     const sha256 = writeDocument(planPath, plan);
-    const verification = await verifyLoaded(model, plan, { path: planPath, sha256 }, paths[variant.verification], variant.plan === "plan", context);
+    const verification = await verifyLoaded(
+      model,
+      plan,
+      { path: planPath, sha256 },
+      paths[variant.verification],
+      variant.plan === "plan",
+      context,
+    );
     writeDocument(paths[variant.verification], verification);
     result[variant.plan] = plan;
     result[variant.verification] = verification;
@@ -115,11 +112,27 @@ async function runStages(model: LoadedModel, paths: RunPaths, context: CommandCo
 }
 
 /** Losses, then the candidates of both knapsacks: one document, from which both plans can be derived again. */
-async function calibrateAndMeasure(model: LoadedModel, profile: Profile, context: CommandContext): Promise<Calibration> {
+async function calibrateAndMeasure(
+  model: LoadedModel,
+  profile: Profile,
+  context: CommandContext,
+): Promise<Calibration> {
   const text = readCalibrationText(undefined);
-  const { calibration, continuations, prompts } = await calibrateLoaded(model, text, defaultContexts(model.spec), context);
+  const { calibration, continuations, prompts } = await calibrateLoaded(
+    model,
+    text,
+    defaultContexts(model.spec),
+    context,
+  );
   const measuring = { continuations, prompts, continuationTokens: sampleSize(model.spec).continuationTokens };
-  return measureCandidates(model, profile, calibration, VARIANTS.map(({ choices }) => choices), measuring, context.progress);
+  return measureCandidates(
+    model,
+    profile,
+    calibration,
+    VARIANTS.map(({ choices }) => choices),
+    measuring,
+    context.progress,
+  );
 }
 
 async function verifyLoaded(
@@ -132,6 +145,13 @@ async function verifyLoaded(
 ): Promise<Verification> {
   const bundled = await bundledPrompts(() => openTokenizer(model.path));
   const prompts = fittingPrompts(bundled, model.engine.capacity, DEFAULT_MAX_TOKENS, progress);
-  const request = { loaded: model, plan, planRef: inputRef(planFile, output), prompts, device: describeDevice(provider, threads), alternatives };
+  const request = {
+    loaded: model,
+    plan,
+    planRef: inputRef(planFile, output),
+    prompts,
+    device: describeDevice(provider, threads),
+    alternatives,
+  };
   return buildVerification(request, progress);
 }

@@ -5,10 +5,11 @@ import { type Continuation, continuePrompts } from "../calibrate/continuation.js
 import { measureByDrafting, measureDrafts } from "../calibrate/measure.js";
 import { DraftplanError } from "../core/errors.js";
 import type { Progress } from "../core/progress.js";
+import { requireSameModel } from "../decode/policy.js";
 import { systemClock } from "../runtime/device.js";
 import { type LoadedModel, loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
-import { type Choice, CHOICES, choiceKey, compactDraft, describeChoices, expandDraft } from "../schema/choice.js";
+import { CHOICES, type Choice, choiceKey, compactDraft, describeChoices, expandDraft } from "../schema/choice.js";
 import { type Loaded, readDocumentOf, stringifyDocument, writeDocument } from "../schema/document.js";
 import type { Plan, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
@@ -17,7 +18,6 @@ import { openTokenizer } from "../tokenizer/open.js";
 import { contextPrompts, readCalibrationText, sampleSize, textCodec } from "./calibration-text.js";
 import type { CommandContext } from "./context.js";
 import { defaultPath, inputRef } from "./paths.js";
-import { requireSameModel } from "../decode/policy.js";
 
 export interface SolveCommandOptions {
   profile: string;
@@ -67,7 +67,13 @@ export async function measureCandidates(
       if (sets.length === 0) continue;
       const curves = await measureDrafts(model.engine, text.continuations.get(at) ?? [], sets, ROUND_TOKENS, progress);
       sets.forEach((set, i) => {
-        found.push({ at_context: at, part: "choose", draft: compactDraft(set), tokens: curves[i].tokens, curve: curves[i].curve });
+        found.push({
+          at_context: at,
+          part: "choose",
+          draft: compactDraft(set),
+          tokens: curves[i].tokens,
+          curve: curves[i].curve,
+        });
       });
     }
     if (found.length === 0) break;
@@ -96,7 +102,14 @@ async function measureReport(
     if (context.measured.some((m) => m.part === "report" && m.key === key && m.curve.length > draft_tokens)) continue;
     const prompts = text.prompts.find(({ atContext }) => atContext === at)?.report ?? [];
     const trial = { choices: set, draftTokens: draft_tokens };
-    const { tokens, curve } = await measureByDrafting(model.engine, systemClock, prompts, trial, text.continuationTokens, progress);
+    const { tokens, curve } = await measureByDrafting(
+      model.engine,
+      systemClock,
+      prompts,
+      trial,
+      text.continuationTokens,
+      progress,
+    );
     measured.push({ at_context: at, part: "report", draft, tokens, curve });
   }
   return { ...calibration, measured };
@@ -113,7 +126,10 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
     calibration = await measureInto(options, profile.document, calibration, choices, context);
     notes.push(`Calibration with what was measured: ${calibration.path}`);
   } else if (calibration.document.measured.every(({ part }) => part !== "choose")) {
-    context.progress.warn("NOT_MEASURED", "no draft of this calibration was measured: predictions rest on the surrogate alone; add --model MODEL");
+    context.progress.warn(
+      "NOT_MEASURED",
+      "no draft of this calibration was measured: predictions rest on the surrogate alone; add --model MODEL",
+    );
   }
   const output = options.output ?? defaultPath("plan", calibration.document.model.name);
   const inputs = { profile: inputRef(profile, output), calibration: inputRef(calibration, output) };
@@ -142,14 +158,21 @@ async function measureInto(
   }
   const model = await loadModel(options.model as string, context, context.progress);
   try {
-    requireSameModel(document, { spec: model.spec, architectureSha256: model.ref.architecture_sha256, weightsSha256: model.ref.weights_sha256 }, calibration.path);
+    requireSameModel(
+      document,
+      { spec: model.spec, architectureSha256: model.ref.architecture_sha256, weightsSha256: model.ref.weights_sha256 },
+      calibration.path,
+    );
     const codec = textCodec(await openTokenizer(model.path));
     const contexts = document.contexts.map(({ at_context }) => at_context);
     const prompts = contextPrompts(text, codec, contexts, sampleSize(model.spec));
     const continuationTokens = document.text.continuation_tokens;
     const continuations = new Map<number, Continuation[]>();
     for (const { atContext, choose } of prompts) {
-      continuations.set(atContext, await continuePrompts(model.engine, systemClock, choose, continuationTokens, context.progress));
+      continuations.set(
+        atContext,
+        await continuePrompts(model.engine, systemClock, choose, continuationTokens, context.progress),
+      );
     }
     const measuring = { continuations, prompts, continuationTokens };
     const grown = await measureCandidates(model, profile, document, [choices], measuring, context.progress);
@@ -189,7 +212,8 @@ export function describeSegment(segment: Segment, layers: number): string {
   const { from, to } = segment.context_tokens;
   if (segment.draft === undefined) return `context ${from} to ${to}: do not speculate, plain decoding is as fast`;
   const set = expandDraft(segment.draft, layers, "plan");
-  const skipped = segment.draft.skip.length > 0 && segment.draft.skip.length <= 8 ? ` (${segment.draft.skip.join(" ")})` : "";
+  const skipped =
+    segment.draft.skip.length > 0 && segment.draft.skip.length <= 8 ? ` (${segment.draft.skip.join(" ")})` : "";
   return `context ${from} to ${to}: draft ${segment.draft_tokens} tokens with ${describeChoices(set)}${skipped}`;
 }
 

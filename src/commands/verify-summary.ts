@@ -33,13 +33,19 @@ function verdictRows(verification: Verification, minSpeedup: number | undefined)
   }
   const { acceptance, accepted_length } = verification;
   const drafting = acceptance === null || accepted_length === null;
-  rows.push(["acceptance", drafting ? "nothing was drafted" : `${share(acceptance)}, ${accepted_length.toFixed(2)} tokens a round`]);
+  rows.push([
+    "acceptance",
+    drafting ? "nothing was drafted" : `${share(acceptance)}, ${accepted_length.toFixed(2)} tokens a round`,
+  ]);
   for (const other of verification.alternatives) rows.push([other.name, alternativeLine(other)]);
   return rows;
 }
 
 function outputLine({ lossless, ties, tokens, prompts }: Verification): string {
-  const tied = ties === 0 ? "" : `, ${count(ties, "tie")} within ${Math.max(...prompts.map((p) => p.worst_margin)).toExponential(1)}`;
+  const tied =
+    ties === 0
+      ? ""
+      : `, ${count(ties, "tie")} within ${Math.max(...prompts.map((p) => p.worst_margin)).toExponential(1)}`;
   if (lossless) return `the target's own, all ${tokens} tokens${tied}`;
   const wrong = prompts.filter((prompt) => prompt.first_mismatch !== null);
   return `NOT the target's own: ${wrong.length} of ${count(prompts.length, "prompt")} went wrong${tied}`;

@@ -39,7 +39,11 @@ const SEED = 1;
 const SIGNIFICANT_DIGITS = 6;
 
 /** @returns false where the output is not the target's own or the plan is slower than `minSpeedup` */
-export async function verifyCommand(planPath: string, options: VerifyCommandOptions, context: CommandContext): Promise<boolean> {
+export async function verifyCommand(
+  planPath: string,
+  options: VerifyCommandOptions,
+  context: CommandContext,
+): Promise<boolean> {
   requireMinSpeedup(options.minSpeedup);
   const plan = readDocumentOf("draftplan/plan", planPath);
   const prompts = await promptsFor(options);
@@ -70,7 +74,8 @@ export async function verifyCommand(planPath: string, options: VerifyCommandOpti
   return passes(verification, options.minSpeedup);
 }
 
-export const passes = ({ lossless, speedup }: Verification, minSpeedup = 0): boolean => lossless && speedup.median >= minSpeedup;
+export const passes = ({ lossless, speedup }: Verification, minSpeedup = 0): boolean =>
+  lossless && speedup.median >= minSpeedup;
 
 export interface VerificationRequest {
   loaded: Pick<LoadedModel, "engine" | "ref">;
@@ -94,11 +99,18 @@ export interface VerificationRequest {
  * Verifies a plan on a loaded model. Figures are rounded to six digits, far below what timing can tell.
  * @throws DOCUMENT_MISMATCH where the plan was made for another model; what verifyPlan throws
  */
-export async function buildVerification(request: VerificationRequest, progress: Progress = silentProgress): Promise<Verification> {
+export async function buildVerification(
+  request: VerificationRequest,
+  progress: Progress = silentProgress,
+): Promise<Verification> {
   const { loaded, plan, planRef, prompts, device, clock = systemClock, created = new Date() } = request;
   const { engine, ref } = loaded;
   const planPath = request.planPath ?? planRef.path;
-  requireSameModel(plan, { spec: engine.spec, architectureSha256: ref.architecture_sha256, weightsSha256: ref.weights_sha256 }, planPath);
+  requireSameModel(
+    plan,
+    { spec: engine.spec, architectureSha256: ref.architecture_sha256, weightsSha256: ref.weights_sha256 },
+    planPath,
+  );
   warnOtherDevice(plan.device, device, planPath, progress);
   const int8: AlternativeModel = { name: "int8 alone", choices: uniformChoices(engine.spec.layers, "int8") };
   const figures = await verifyPlan({
@@ -113,7 +125,12 @@ export async function buildVerification(request: VerificationRequest, progress: 
 }
 
 /** The bundled prompts that fit this model; one that does not is left out, with a warning. */
-export function fittingPrompts(prompts: readonly VerifyPrompt[], capacity: number, maxTokens: number, progress: Progress): VerifyPrompt[] {
+export function fittingPrompts(
+  prompts: readonly VerifyPrompt[],
+  capacity: number,
+  maxTokens: number,
+  progress: Progress,
+): VerifyPrompt[] {
   const fitting = prompts.filter(({ ids }) => ids.length + maxTokens <= capacity);
   const missing = prompts.length - fitting.length;
   if (fitting.length === 0) {
@@ -124,7 +141,11 @@ export function fittingPrompts(prompts: readonly VerifyPrompt[], capacity: numbe
       remedy: "Give shorter prompts: draftplan verify PLAN --model MODEL --prompts FILE",
     });
   }
-  if (missing > 0) progress.warn("PROMPTS_LEFT_OUT", `${missing} of ${prompts.length} bundled prompts do not fit a context of ${capacity} tokens`);
+  if (missing > 0)
+    progress.warn(
+      "PROMPTS_LEFT_OUT",
+      `${missing} of ${prompts.length} bundled prompts do not fit a context of ${capacity} tokens`,
+    );
   return fitting;
 }
 
@@ -141,11 +162,18 @@ async function promptsFor({ model, prompts: file }: VerifyCommandOptions): Promi
 }
 
 /** What can be refused before the weights are converted and loaded. */
-function prepare(checkpoint: Checkpoint, plan: Loaded<Plan>, { prompts, file }: Prompts, options: VerifyCommandOptions, progress: Progress) {
+function prepare(
+  checkpoint: Checkpoint,
+  plan: Loaded<Plan>,
+  { prompts, file }: Prompts,
+  options: VerifyCommandOptions,
+  progress: Progress,
+) {
   const { spec } = checkpoint;
   requireSameModel(plan.document, checkpoint, plan.path);
   const maxTokens = options.maxTokens ?? DEFAULT_MAX_TOKENS;
-  if (file !== undefined) for (const { ids, name } of prompts) requireInVocabulary(ids, spec.vocabSize, `${file}: '${name}'`);
+  if (file !== undefined)
+    for (const { ids, name } of prompts) requireInVocabulary(ids, spec.vocabSize, `${file}: '${name}'`);
   const kept = file === undefined ? fittingPrompts(prompts, spec.contextLimit, maxTokens, progress) : prompts;
   const capacity = Math.max(...kept.map(({ ids }) => ids.length)) + maxTokens;
   return { ref: modelRef(checkpoint), prompts: kept, maxTokens, capacity };
@@ -166,7 +194,10 @@ function warnOtherDevice(planned: Device | undefined, device: Device, path: stri
   const keys = (Object.keys(device) as (keyof Device)[]).filter((key) => planned[key] !== device[key]);
   if (keys.length === 0) return;
   const differences = keys.map((key) => `${key} ${planned[key]} there, ${device[key]} here`).join("; ");
-  progress.warn("DEVICE_DIFFERS", `${path} was made on another device (${differences}); only ratios and acceptance compare`);
+  progress.warn(
+    "DEVICE_DIFFERS",
+    `${path} was made on another device (${differences}); only ratios and acceptance compare`,
+  );
 }
 
 function rounded<T>(value: T): T {
@@ -175,7 +206,12 @@ function rounded<T>(value: T): T {
   return JSON.parse(JSON.stringify(value, round)) as T;
 }
 
-function print(verification: Verification, output: string, minSpeedup: number | undefined, context: CommandContext): void {
+function print(
+  verification: Verification,
+  output: string,
+  minSpeedup: number | undefined,
+  context: CommandContext,
+): void {
   if (context.json) return context.print(JSON.stringify(verification));
   if (output === "-") return context.write(stringifyDocument(verification));
   for (const line of summaryOf(verification, minSpeedup)) context.print(line);

@@ -6,12 +6,13 @@
  * emitted, not yet in the cache. A round drafts d tokens one at a time from `pending`, then runs the target once over
  * `pending` and all d. That pass overwrites what the draft wrote, so rolling back is only a smaller `context`.
  */
+
+import { type Progress, silentProgress } from "../core/progress.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import { argmax } from "../runtime/engine.js";
 import { MAX_PASS_TOKENS } from "../runtime/limits.js";
 import { type ChoiceSet, targetChoices } from "../schema/choice.js";
 import { requireRoom } from "./room.js";
-import { type Progress, silentProgress } from "../core/progress.js";
 
 /** What to draft at a context; null: take a plain step. */
 export type DraftPolicy = (contextTokens: number) => { choices: ChoiceSet; draftTokens: number } | null;
@@ -78,7 +79,13 @@ export function plainStep(engine: Engine, context: number, pending: number, choi
 }
 
 /** Drafts d tokens after `pending`, each a pass of its own over the shared cache. */
-export function draftTokens(engine: Engine, context: number, pending: number, choices: ChoiceSet, count: number): number[] {
+export function draftTokens(
+  engine: Engine,
+  context: number,
+  pending: number,
+  choices: ChoiceSet,
+  count: number,
+): number[] {
   const drafted: number[] = [];
   let token = pending;
   for (let i = 0; i < count; i++) {
@@ -100,7 +107,12 @@ export function verifyDraft(
   verifier: ChoiceSet,
 ): number[] {
   const rows = drafted.length + 1;
-  const { logits } = engine.run({ position: context, input: [pending, ...drafted], choices: verifier, logitRows: rows });
+  const { logits } = engine.run({
+    position: context,
+    input: [pending, ...drafted],
+    choices: verifier,
+    logitRows: rows,
+  });
   const emitted: number[] = [];
   for (let row = 0; row < rows; row++) {
     const token = argmax(logits, row, engine.spec.vocabSize);

@@ -9,8 +9,14 @@ import type { DraftPolicy } from "./loop.js";
  * @param onPast called once when a context lies past the last segment: nothing is speculated there
  * @throws BLOCK_UNKNOWN, DOCUMENT_INVALID, DOCUMENT_MISMATCH where the plan was made for another model
  */
-export function planPolicy(plan: Plan, layers: number, at: string, onPast: (lastContext: number) => void = () => {}): DraftPolicy {
-  if (plan.model.layers !== layers) throw otherModel(at, `a model of ${plan.model.layers} layers, and this one has ${layers}`);
+export function planPolicy(
+  plan: Plan,
+  layers: number,
+  at: string,
+  onPast: (lastContext: number) => void = () => {},
+): DraftPolicy {
+  if (plan.model.layers !== layers)
+    throw otherModel(at, `a model of ${plan.model.layers} layers, and this one has ${layers}`);
   const segments = plan.segments.map((segment, i) => ({
     to: segment.context_tokens.to,
     draft:

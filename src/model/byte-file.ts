@@ -32,7 +32,8 @@ export class ByteFile {
     let done = 0;
     while (done < target.length) {
       const count = this.#read(target, done, offset + done, where);
-      if (count === 0) throw corrupt(this.path, where, `the file ends at byte ${offset + done}, ${target.length - done} bytes early`);
+      if (count === 0)
+        throw corrupt(this.path, where, `the file ends at byte ${offset + done}, ${target.length - done} bytes early`);
       done += count;
     }
   }
@@ -74,15 +75,31 @@ function statRegular(path: string): boolean {
 }
 
 export function notFound(path: string): DraftplanError {
-  return new DraftplanError({ code: "FILE_NOT_FOUND", at: path, what: "no such file or folder", remedy: "check the path; relative paths start at the current folder" });
+  return new DraftplanError({
+    code: "FILE_NOT_FOUND",
+    at: path,
+    what: "no such file or folder",
+    remedy: "check the path; relative paths start at the current folder",
+  });
 }
 
 export function unreadable(path: string, what: string, cause?: unknown): DraftplanError {
-  return new DraftplanError({ code: "FILE_UNREADABLE", at: path, what, remedy: "check that it is a regular file you may read", cause });
+  return new DraftplanError({
+    code: "FILE_UNREADABLE",
+    at: path,
+    what,
+    remedy: "check that it is a regular file you may read",
+    cause,
+  });
 }
 
 function closed(path: string): DraftplanError {
-  return new DraftplanError({ code: "INTERNAL", at: path, what: "the checkpoint was closed before this read", remedy: "read all tensors before calling close()" });
+  return new DraftplanError({
+    code: "INTERNAL",
+    at: path,
+    what: "the checkpoint was closed before this read",
+    remedy: "read all tensors before calling close()",
+  });
 }
 
 export const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

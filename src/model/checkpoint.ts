@@ -5,8 +5,8 @@ import type { ByteFile } from "./byte-file.js";
 import { architectureSha256, weightsSha256 } from "./digest.js";
 import { unsupportedMaths } from "./failures.js";
 import type { Checkpoint, ModelSpec } from "./spec.js";
-import { expectedTensors, readableType, readTensor } from "./tensors.js";
 import type { StoredTensor } from "./tensors.js";
+import { expectedTensors, readableType, readTensor } from "./tensors.js";
 
 export interface CheckpointParts {
   source: string;
@@ -66,7 +66,8 @@ function find(parts: CheckpointParts, name: string, shape: readonly number[]): S
       code: "TENSOR_MISSING",
       at: `${parts.source}: tensor ${name}`,
       what: `not in the file${parts.files.length === 1 ? "" : "s"}; its configuration asks for it`,
-      remedy: "check that the configuration and the weights belong to the same model, and that the download is complete",
+      remedy:
+        "check that the configuration and the weights belong to the same model, and that the download is complete",
     });
   if (tensor.shape.length === shape.length && tensor.shape.every((n, i) => n === shape[i])) return tensor;
   throw new DraftplanError({

@@ -49,12 +49,21 @@ function readEntry(folder: string): ConvertedModel | undefined {
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await handle.write(bytes, done, Math.min(bytes.length - done, MAX_WRITE_BYTES), position + done);
+    const { bytesWritten } = await handle.write(
+      bytes,
+      done,
+      Math.min(bytes.length - done, MAX_WRITE_BYTES),
+      position + done,
+    );
     done += bytesWritten;
   }
 }
 
-async function writeWeights(handle: FileHandle, checkpoint: Checkpoint, progress: Progress): Promise<Map<string, Place>> {
+async function writeWeights(
+  handle: FileHandle,
+  checkpoint: Checkpoint,
+  progress: Progress,
+): Promise<Map<string, Place>> {
   const places = new Map<string, Place>();
   let offset = 0;
   const total = 2 * checkpoint.spec.layers;
@@ -74,7 +83,10 @@ async function writeWeights(handle: FileHandle, checkpoint: Checkpoint, progress
  * The converted form of a checkpoint, made now if the cache does not hold it.
  * @throws FILE_UNWRITABLE where the cache folder cannot be written; what the checkpoint throws
  */
-export async function convertModel(checkpoint: Checkpoint, progress: Progress = silentProgress): Promise<ConvertedModel> {
+export async function convertModel(
+  checkpoint: Checkpoint,
+  progress: Progress = silentProgress,
+): Promise<ConvertedModel> {
   const root = cacheFolder();
   const folder = join(root, cacheKey(checkpoint));
   const found = readEntry(folder);

@@ -5,7 +5,13 @@ const DOWNLOAD_AGAIN = "download the file again and compare its SHA-256 with the
 
 /** The bytes contradict the format. `where` names the tensor, key or byte offset. */
 export function corrupt(file: string, where: string, what: string, cause?: unknown): DraftplanError {
-  return new DraftplanError({ code: "CHECKPOINT_CORRUPT", at: `${file}: ${where}`, what, remedy: DOWNLOAD_AGAIN, cause });
+  return new DraftplanError({
+    code: "CHECKPOINT_CORRUPT",
+    at: `${file}: ${where}`,
+    what,
+    remedy: DOWNLOAD_AGAIN,
+    cause,
+  });
 }
 
 export function configInvalid(file: string, key: string, what: string, remedy?: string): DraftplanError {

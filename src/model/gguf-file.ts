@@ -4,10 +4,10 @@ import { DraftplanError } from "../core/errors.js";
 import { ByteFile } from "./byte-file.js";
 import { isStoredType, STORED_TYPES } from "./dequantize.js";
 import { corrupt } from "./failures.js";
-import { GgufReader, isGgufArray } from "./gguf-reader.js";
 import type { GgufValue } from "./gguf-reader.js";
-import { assertNoOverlap, product, typeUnsupported } from "./tensors.js";
+import { GgufReader, isGgufArray } from "./gguf-reader.js";
 import type { StoredTensor } from "./tensors.js";
+import { assertNoOverlap, product, typeUnsupported } from "./tensors.js";
 
 const MAGIC = 0x46554747; // "GGUF", little-endian
 const VERSIONS = [2, 3];
@@ -24,10 +24,40 @@ const MIN_TENSOR_BYTES = 32;
 
 /** ggml's type ids (`enum ggml_type`). The ids left out were removed from ggml. */
 const TYPE_NAMES: Record<number, string> = {
-  0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K",
-  12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S",
-  20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64",
-  29: "IQ1_M", 30: "BF16", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4", 40: "NVFP4", 41: "Q1_0",
+  0: "F32",
+  1: "F16",
+  2: "Q4_0",
+  3: "Q4_1",
+  6: "Q5_0",
+  7: "Q5_1",
+  8: "Q8_0",
+  9: "Q8_1",
+  10: "Q2_K",
+  11: "Q3_K",
+  12: "Q4_K",
+  13: "Q5_K",
+  14: "Q6_K",
+  15: "Q8_K",
+  16: "IQ2_XXS",
+  17: "IQ2_XS",
+  18: "IQ3_XXS",
+  19: "IQ1_S",
+  20: "IQ4_NL",
+  21: "IQ3_S",
+  22: "IQ2_S",
+  23: "IQ4_XS",
+  24: "I8",
+  25: "I16",
+  26: "I32",
+  27: "I64",
+  28: "F64",
+  29: "IQ1_M",
+  30: "BF16",
+  34: "TQ1_0",
+  35: "TQ2_0",
+  39: "MXFP4",
+  40: "NVFP4",
+  41: "Q1_0",
 };
 
 export class GgufFile {
@@ -59,11 +89,15 @@ export class GgufFile {
   }
 
   strings(key: string): string[] | undefined {
-    return this.#typed(key, "an array of strings", (v) => (isGgufArray(v) ? new GgufReader(this.file).strings(v) : null));
+    return this.#typed(key, "an array of strings", (v) =>
+      isGgufArray(v) ? new GgufReader(this.file).strings(v) : null,
+    );
   }
 
   numbers(key: string): number[] | undefined {
-    return this.#typed(key, "an array of numbers", (v) => (isGgufArray(v) ? new GgufReader(this.file).numbers(v) : null));
+    return this.#typed(key, "an array of numbers", (v) =>
+      isGgufArray(v) ? new GgufReader(this.file).numbers(v) : null,
+    );
   }
 
   #typed<T>(key: string, wanted: string, take: (value: GgufValue) => T | null): T | undefined {
@@ -114,7 +148,13 @@ function readMetadata(reader: GgufReader, count: number): Map<string, GgufValue>
 
 function alignmentOf(metadata: ReadonlyMap<string, GgufValue>, path: string): number {
   const alignment = metadata.get("general.alignment") ?? DEFAULT_ALIGNMENT;
-  if (typeof alignment === "number" && alignment >= 1 && alignment <= MAX_ALIGNMENT && Number.isInteger(Math.log2(alignment))) return alignment;
+  if (
+    typeof alignment === "number" &&
+    alignment >= 1 &&
+    alignment <= MAX_ALIGNMENT &&
+    Number.isInteger(Math.log2(alignment))
+  )
+    return alignment;
   throw corrupt(path, "metadata general.alignment", "is not a power of two up to a megabyte");
 }
 
@@ -129,7 +169,11 @@ function readTensors(reader: GgufReader, count: number, alignment: number, file:
   for (const tensor of tensors.values()) {
     tensor.offset += dataStart;
     if (tensor.offset + tensor.byteLength > file.size)
-      throw corrupt(file.path, `tensor ${tensor.storedName}`, `ends at byte ${tensor.offset + tensor.byteLength}, the file at ${file.size}`);
+      throw corrupt(
+        file.path,
+        `tensor ${tensor.storedName}`,
+        `ends at byte ${tensor.offset + tensor.byteLength}, the file at ${file.size}`,
+      );
   }
   assertNoOverlap(tensors.values());
   return tensors;
@@ -149,10 +193,13 @@ function readTensorInfo(reader: GgufReader, alignment: number, file: ByteFile): 
   if (!isStoredType(type)) throw typeUnsupported(file.path, name, type);
   const { blockValues, blockBytes } = STORED_TYPES[type];
   const byteLength = (product(shape) / blockValues) * blockBytes;
-  if (!(byteLength > 0 && byteLength <= file.size)) throw reader.fail(`tensor ${name} of shape [${shape.join(", ")}] does not fit into the file`);
+  if (!(byteLength > 0 && byteLength <= file.size))
+    throw reader.fail(`tensor ${name} of shape [${shape.join(", ")}] does not fit into the file`);
   const rowLength = shape[shape.length - 1];
-  if (rowLength % blockValues !== 0) throw reader.fail(`tensor ${name} has rows of ${rowLength} numbers; ${type} needs a multiple of ${blockValues}`);
-  if (offset % alignment !== 0 || offset > file.size) throw reader.fail(`tensor ${name} begins at ${offset}, not on a multiple of ${alignment} inside the file`);
+  if (rowLength % blockValues !== 0)
+    throw reader.fail(`tensor ${name} has rows of ${rowLength} numbers; ${type} needs a multiple of ${blockValues}`);
+  if (offset % alignment !== 0 || offset > file.size)
+    throw reader.fail(`tensor ${name} begins at ${offset}, not on a multiple of ${alignment} inside the file`);
   return { storedName: name, type, shape, file, offset, byteLength };
 }
 

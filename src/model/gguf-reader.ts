@@ -138,7 +138,8 @@ export class GgufReader {
   /** @returns where the next `bytes` bytes begin in the window; moves past them */
   #take(bytes: number): number {
     const start = this.position;
-    if (start + bytes > this.#file.size) throw this.fail(`the file ends after ${this.#file.size} bytes, inside its header`);
+    if (start + bytes > this.#file.size)
+      throw this.fail(`the file ends after ${this.#file.size} bytes, inside its header`);
     if (start < this.#windowStart || start + bytes > this.#windowStart + this.#window.length) this.#load(start, bytes);
     this.position += bytes;
     return start - this.#windowStart;

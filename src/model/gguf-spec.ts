@@ -8,8 +8,8 @@ import { isGgufArray } from "./gguf-reader.js";
 import { architectureUnsupported } from "./hf-config.js";
 import { assertConsistent, defaultHeadDim, LIMITS } from "./limits.js";
 import { ropeScalingFromFactors } from "./rope-factors.js";
-import { ARCHITECTURES } from "./spec.js";
 import type { Architecture, ModelSpec } from "./spec.js";
+import { ARCHITECTURES } from "./spec.js";
 import { readTensor } from "./tensors.js";
 
 /** llama.cpp's defaults for what a file leaves out */
@@ -26,7 +26,11 @@ const Keys = z.object({
   "attention.key_length": LIMITS.headDim.optional(),
   "attention.value_length": LIMITS.headDim.optional(),
   "attention.layer_norm_rms_epsilon": LIMITS.rmsEps,
-  "attention.sliding_window": z.int().min(0).max(1 << 27).optional(),
+  "attention.sliding_window": z
+    .int()
+    .min(0)
+    .max(1 << 27)
+    .optional(),
   "rope.freq_base": LIMITS.theta.optional(),
   "rope.dimension_count": LIMITS.headDim.optional(),
   "rope.scaling.original_context_length": LIMITS.contextLimit.optional(),
@@ -88,12 +92,21 @@ function windowOf(keys: z.infer<typeof Keys>, architecture: Architecture, path: 
   const window = keys["attention.sliding_window"] ?? 0;
   if (window === 0 || window >= keys.context_length) return null;
   if (architecture === "llama" || architecture === "mistral") return window;
-  throw unsupportedMaths(path, `metadata ${architecture}.attention.sliding_window`, `is ${window}; which layers it holds for is not recorded`);
+  throw unsupportedMaths(
+    path,
+    `metadata ${architecture}.attention.sliding_window`,
+    `is ${window}; which layers it holds for is not recorded`,
+  );
 }
 
 function architectureOf(file: GgufFile): Architecture {
   const name = file.string("general.architecture");
-  if (name === undefined) throw configInvalid(file.file.path, "metadata general.architecture", "missing; this GGUF file does not hold a language model");
+  if (name === undefined)
+    throw configInvalid(
+      file.file.path,
+      "metadata general.architecture",
+      "missing; this GGUF file does not hold a language model",
+    );
   const found = ARCHITECTURES.find((a) => a === name);
   if (!found) throw architectureUnsupported(file.file.path, name);
   return found;
@@ -104,7 +117,11 @@ function assertNeutral(file: GgufFile, architecture: Architecture): void {
     const value = file.metadata.get(`${architecture}.${suffix}`);
     if (value === undefined || value === neutral) continue;
     const shown = isGgufArray(value) ? "an array" : JSON.stringify(value).slice(0, 100);
-    throw unsupportedMaths(file.file.path, `metadata ${architecture}.${suffix}`, `is ${shown}; only ${JSON.stringify(neutral)} works`);
+    throw unsupportedMaths(
+      file.file.path,
+      `metadata ${architecture}.${suffix}`,
+      `is ${shown}; only ${JSON.stringify(neutral)} works`,
+    );
   }
 }
 
@@ -128,7 +145,11 @@ function uniform(file: GgufFile, key: string): unknown {
 function assertWholeHeads(keys: z.infer<typeof Keys>, headDim: number, path: string): void {
   for (const key of ["attention.value_length", "rope.dimension_count"] as const)
     if ((keys[key] ?? headDim) !== headDim)
-      throw unsupportedMaths(path, `metadata ${key}`, `is ${keys[key]}, the head size is ${headDim}; draftplan needs them equal`);
+      throw unsupportedMaths(
+        path,
+        `metadata ${key}`,
+        `is ${keys[key]}, the head size is ${headDim}; draftplan needs them equal`,
+      );
 }
 
 /** The embedding table decides: `vocab_size` is missing from many files, and padding is not always counted in it. */
@@ -136,15 +157,28 @@ function vocabularyOf(file: GgufFile): number {
   const table = file.tensors.get("token_embd.weight");
   const size = LIMITS.vocabSize.safeParse(table?.shape[0]);
   if (table && size.success) return size.data;
-  throw configInvalid(file.file.path, "tensor token_embd.weight", table ? `has shape [${table.shape.join(", ")}]` : "missing; the file holds no model weights");
+  throw configInvalid(
+    file.file.path,
+    "tensor token_embd.weight",
+    table ? `has shape [${table.shape.join(", ")}]` : "missing; the file holds no model weights",
+  );
 }
 
-function scalingOf(file: GgufFile, theta: number, headDim: number, originalContext: number | undefined): ModelSpec["rope"]["scaling"] {
+function scalingOf(
+  file: GgufFile,
+  theta: number,
+  headDim: number,
+  originalContext: number | undefined,
+): ModelSpec["rope"]["scaling"] {
   const tensor = file.tensors.get("rope_freqs.weight");
   if (!tensor) return null;
   const scaling = ropeScalingFromFactors(readTensor(tensor), theta, headDim, originalContext);
   if (scaling !== undefined) return scaling;
-  throw unsupportedMaths(file.file.path, "tensor rope_freqs.weight", "its factors are not those of llama3 frequency scaling (low 1, high 4, original context 8192)");
+  throw unsupportedMaths(
+    file.file.path,
+    "tensor rope_freqs.weight",
+    "its factors are not those of llama3 frequency scaling (low 1, high 4, original context 8192)",
+  );
 }
 
 /** End of text, of turn and of message all end a reply; llama.cpp stops at each of them. */
@@ -161,7 +195,11 @@ function tokenId(file: GgufFile, key: string): number | undefined {
 }
 
 function nameOf(file: GgufFile): string {
-  const given = file.string("general.name")?.replace(/\p{Cc}/gu, " ").trim().slice(0, MAX_NAME_LENGTH);
+  const given = file
+    .string("general.name")
+    ?.replace(/\p{Cc}/gu, " ")
+    .trim()
+    .slice(0, MAX_NAME_LENGTH);
   return given || basename(file.file.path).replace(/\.gguf$/i, "");
 }
 

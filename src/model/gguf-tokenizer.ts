@@ -1,8 +1,8 @@
 /** The tokenizer a `.gguf` file carries in its metadata, as stored; src/tokenizer makes one from it. */
 
 import { corrupt } from "./failures.js";
-import { openGguf } from "./gguf-file.js";
 import type { GgufFile } from "./gguf-file.js";
+import { openGguf } from "./gguf-file.js";
 
 export interface GgufTokenizerMetadata {
   /** `tokenizer.ggml.model`: `gpt2` (byte-level BPE), `llama` (SentencePiece), … */
@@ -62,7 +62,8 @@ function tokenizerMetadata(file: GgufFile): GgufTokenizerMetadata | undefined {
 function perToken(file: GgufFile, key: string, tokens: number): number[] | null {
   const numbers = file.numbers(key);
   if (numbers === undefined) return null;
-  if (numbers.length !== tokens) throw corrupt(file.file.path, `metadata ${key}`, `has ${numbers.length} entries for ${tokens} tokens`);
+  if (numbers.length !== tokens)
+    throw corrupt(file.file.path, `metadata ${key}`, `has ${numbers.length} entries for ${tokens} tokens`);
   return numbers;
 }
 

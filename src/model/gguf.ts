@@ -40,7 +40,14 @@ export async function openGgufCheckpoint(path: string, source: string): Promise<
   try {
     const spec = ggufSpec(gguf);
     const tensors = canonicalTensors(gguf.tensors);
-    return await makeCheckpoint({ source, format: "gguf", spec, tensors, files: [gguf.file], reorder: (name, values) => reorder(name, values, spec) });
+    return await makeCheckpoint({
+      source,
+      format: "gguf",
+      spec,
+      tensors,
+      files: [gguf.file],
+      reorder: (name, values) => reorder(name, values, spec),
+    });
   } catch (cause) {
     gguf.close();
     throw cause;

@@ -10,8 +10,8 @@ import { DraftplanError } from "../core/errors.js";
 import { configInvalid, unsupportedMaths } from "./failures.js";
 import { readJsonFile } from "./json-file.js";
 import { assertConsistent, defaultHeadDim, LIMITS, uniformWindow } from "./limits.js";
-import { ARCHITECTURES } from "./spec.js";
 import type { Architecture, Llama3RopeScaling, ModelSpec } from "./spec.js";
+import { ARCHITECTURES } from "./spec.js";
 
 const CLASS_OF: Record<Architecture, string> = {
   llama: "LlamaForCausalLM",
@@ -21,7 +21,10 @@ const CLASS_OF: Record<Architecture, string> = {
 };
 
 /** transformers' values for keys a config leaves out; null: derived from other keys */
-const CLASS_DEFAULTS: Record<Architecture, { kvHeads: number | null; headDim: number | null; contextLimit: number; slidingWindow: number | null }> = {
+const CLASS_DEFAULTS: Record<
+  Architecture,
+  { kvHeads: number | null; headDim: number | null; contextLimit: number; slidingWindow: number | null }
+> = {
   llama: { kvHeads: null, headDim: null, contextLimit: 2048, slidingWindow: null },
   mistral: { kvHeads: 8, headDim: null, contextLimit: 131072, slidingWindow: 4096 },
   qwen2: { kvHeads: 32, headDim: null, contextLimit: 32768, slidingWindow: 4096 },
@@ -85,9 +88,11 @@ export function readHfConfig(path: string): ModelSpec {
   // First, so that an unsupported architecture is refused by name and not for a key it does not have.
   const identity = readJsonFile(path, Identity);
   const architecture = architectureOf(identity.model_type ?? undefined, identity.architectures?.[0], path);
-  if (identity.quantization_config != null) throw unsupportedMaths(path, "quantization_config", "the weights were quantised by another tool");
+  if (identity.quantization_config != null)
+    throw unsupportedMaths(path, "quantization_config", "the weights were quantised by another tool");
   const config = readJsonFile(path, Config);
-  if ((config.hidden_act ?? "silu") !== "silu") throw unsupportedMaths(path, "hidden_act", `is ${JSON.stringify(config.hidden_act)}; only "silu" works`);
+  if ((config.hidden_act ?? "silu") !== "silu")
+    throw unsupportedMaths(path, "hidden_act", `is ${JSON.stringify(config.hidden_act)}; only "silu" works`);
   const spec = toSpec(config, architecture, path);
   assertConsistent(spec, path);
   return spec;
@@ -98,7 +103,8 @@ function toSpec(config: Config, architecture: Architecture, path: string): Model
   const heads = config.num_attention_heads;
   const contextLimit = config.max_position_embeddings ?? defaults.contextLimit;
   // `null` always meant "as many as heads"; a missing key means the class's own number.
-  const kvHeads = config.num_key_value_heads === undefined ? (defaults.kvHeads ?? heads) : (config.num_key_value_heads ?? heads);
+  const kvHeads =
+    config.num_key_value_heads === undefined ? (defaults.kvHeads ?? heads) : (config.num_key_value_heads ?? heads);
   const attentionBias = config.attention_bias === true && (architecture === "llama" || architecture === "qwen3");
   return {
     name: basename(dirname(resolve(path))),
@@ -124,7 +130,8 @@ function toSpec(config: Config, architecture: Architecture, path: string): Model
   };
 }
 
-const idsOf = (ids: number | number[] | null | undefined): number[] => (ids == null ? [] : Array.isArray(ids) ? ids : [ids]);
+const idsOf = (ids: number | number[] | null | undefined): number[] =>
+  ids == null ? [] : Array.isArray(ids) ? ids : [ids];
 
 function generationEosIds(configPath: string): number[] {
   const path = join(dirname(configPath), "generation_config.json");
@@ -138,9 +145,13 @@ function generationEosIds(configPath: string): number[] {
 
 function architectureOf(modelType: string | undefined, className: string | undefined, path: string): Architecture {
   const found = ARCHITECTURES.find((a) => (modelType === undefined ? CLASS_OF[a] === className : a === modelType));
-  if (modelType === undefined && className === undefined) throw configInvalid(path, "model_type", "missing; this is not the config.json of a transformers model");
+  if (modelType === undefined && className === undefined)
+    throw configInvalid(path, "model_type", "missing; this is not the config.json of a transformers model");
   if (found && (className === undefined || className === CLASS_OF[found])) return found;
-  throw architectureUnsupported(path, found ? `${className} (model_type ${modelType})` : (modelType ?? className ?? ""));
+  throw architectureUnsupported(
+    path,
+    found ? `${className} (model_type ${modelType})` : (modelType ?? className ?? ""),
+  );
 }
 
 export function architectureUnsupported(file: string, name: string): DraftplanError {
@@ -157,33 +168,56 @@ function ropeOf(config: Config, contextLimit: number, path: string): ModelSpec["
   const given = config.rope_scaling ?? config.rope_parameters;
   const key = config.rope_scaling ? "rope_scaling" : "rope_parameters";
   const partial = given?.partial_rotary_factor ?? config.partial_rotary_factor ?? 1;
-  if (partial !== 1) throw unsupportedMaths(path, "partial_rotary_factor", `is ${partial}; only whole heads are rotated here`);
+  if (partial !== 1)
+    throw unsupportedMaths(path, "partial_rotary_factor", `is ${partial}; only whole heads are rotated here`);
   const theta = given?.rope_theta ?? config.rope_theta ?? DEFAULT_THETA;
   if (!given) return { theta, scaling: null };
   if (given.full_attention !== undefined || given.sliding_attention !== undefined)
     throw unsupportedMaths(path, key, "position encoding differs between layers");
   const type = given.rope_type ?? given.type ?? "default";
   if (type === "default") return { theta, scaling: null };
-  if (type !== "llama3") throw unsupportedMaths(path, key, `type ${JSON.stringify(type.slice(0, 100))} is not supported; null, "default" and "llama3" are`);
+  if (type !== "llama3")
+    throw unsupportedMaths(
+      path,
+      key,
+      `type ${JSON.stringify(type.slice(0, 100))} is not supported; null, "default" and "llama3" are`,
+    );
   return { theta, scaling: llama3Scaling(given, contextLimit, path, key) };
 }
 
-function llama3Scaling(given: z.infer<typeof Rope>, contextLimit: number, path: string, key: string): Llama3RopeScaling {
+function llama3Scaling(
+  given: z.infer<typeof Rope>,
+  contextLimit: number,
+  path: string,
+  key: string,
+): Llama3RopeScaling {
   const { factor, low_freq_factor: lowFreqFactor, high_freq_factor: highFreqFactor } = given;
   if (factor == null || lowFreqFactor == null || highFreqFactor == null)
     throw configInvalid(path, key, "llama3 scaling needs factor, low_freq_factor and high_freq_factor");
-  return { type: "llama3", factor, lowFreqFactor, highFreqFactor, originalContext: given.original_max_position_embeddings ?? contextLimit };
+  return {
+    type: "llama3",
+    factor,
+    lowFreqFactor,
+    highFreqFactor,
+    originalContext: given.original_max_position_embeddings ?? contextLimit,
+  };
 }
 
 /** mistral: all layers when set. qwen: only with use_sliding_window, in the layers named or above max_window_layers. */
 function slidingWindowOf(config: Config, architecture: Architecture, path: string): number | null {
   if (architecture === "llama") return null;
-  const window = config.sliding_window === undefined ? CLASS_DEFAULTS[architecture].slidingWindow : config.sliding_window;
+  const window =
+    config.sliding_window === undefined ? CLASS_DEFAULTS[architecture].slidingWindow : config.sliding_window;
   if (architecture === "mistral") return window;
   const active = config.use_sliding_window === true ? window : null;
   const firstWindowed = config.max_window_layers ?? DEFAULT_MAX_WINDOW_LAYERS;
-  const types = config.layer_types ?? Array.from({ length: config.num_hidden_layers }, (_, i) => (i >= firstWindowed ? "sliding_attention" : "full_attention"));
-  if (types.length !== config.num_hidden_layers) throw configInvalid(path, "layer_types", `has ${types.length} entries for ${config.num_hidden_layers} layers`);
+  const types =
+    config.layer_types ??
+    Array.from({ length: config.num_hidden_layers }, (_, i) =>
+      i >= firstWindowed ? "sliding_attention" : "full_attention",
+    );
+  if (types.length !== config.num_hidden_layers)
+    throw configInvalid(path, "layer_types", `has ${types.length} entries for ${config.num_hidden_layers} layers`);
   const windows = types.map((type) => {
     if (type === "full_attention") return null;
     if (type === "sliding_attention") return active;

@@ -28,7 +28,8 @@ function readText(path: string): string {
   try {
     const stat = statSync(path);
     if (!stat.isFile()) throw unreadable(path, "is not a regular file");
-    if (stat.size > MAX_BYTES) throw configInvalid(path, "size", `${stat.size} bytes; more than ${MAX_BYTES} cannot be a model's JSON file`);
+    if (stat.size > MAX_BYTES)
+      throw configInvalid(path, "size", `${stat.size} bytes; more than ${MAX_BYTES} cannot be a model's JSON file`);
     return readFileSync(path, "utf8");
   } catch (cause) {
     if (errnoOf(cause) === "ENOENT" || errnoOf(cause) === "ENOTDIR") throw notFound(path);

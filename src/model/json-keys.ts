@@ -8,14 +8,16 @@ export function findDuplicateKey(text: string, maxDepth: number): string | null 
   for (let at = 0; at < text.length; at++) {
     const c = text[at];
     if (c === "{" || c === "[") {
-      if (open.push(c === "{" ? new Set() : null) > maxDepth) return `nested deeper than ${maxDepth} at character ${at}`;
+      if (open.push(c === "{" ? new Set() : null) > maxDepth)
+        return `nested deeper than ${maxDepth} at character ${at}`;
     } else if (c === "}" || c === "]") open.pop();
     else if (c === '"') {
       const end = stringEnd(text, at);
       const keys = open.at(-1);
       if (keys && isKey(text, end)) {
         const key = decode(text.slice(at, end));
-        if (keys.has(key)) return `key ${JSON.stringify(key.slice(0, 100))} appears twice, the second time at character ${at}`;
+        if (keys.has(key))
+          return `key ${JSON.stringify(key.slice(0, 100))} appears twice, the second time at character ${at}`;
         keys.add(key);
       }
       at = end - 1;

@@ -22,21 +22,31 @@ export const LIMITS = {
   theta: z.number().gt(1).max(1e12),
   factor: z.number().min(1).max(1e6),
   frequencyFactor: z.number().positive().max(1e6),
-  tokenId: z.int().min(0).max(1 << 22),
+  tokenId: z
+    .int()
+    .min(0)
+    .max(1 << 22),
 };
 
 /** Conditions between the numbers; each number by itself was checked where it was read. */
 export function assertConsistent(spec: ModelSpec, file: string): void {
   const { heads, kvHeads, headDim, rope } = spec;
-  if (heads % kvHeads !== 0) throw configInvalid(file, "key/value heads", `${kvHeads} key/value heads do not divide ${heads} heads`);
-  if (headDim % 2 !== 0) throw configInvalid(file, "head size", `${headDim} is odd; rotary encoding turns pairs of numbers`);
+  if (heads % kvHeads !== 0)
+    throw configInvalid(file, "key/value heads", `${kvHeads} key/value heads do not divide ${heads} heads`);
+  if (headDim % 2 !== 0)
+    throw configInvalid(file, "head size", `${headDim} is odd; rotary encoding turns pairs of numbers`);
   if (rope.scaling && rope.scaling.highFreqFactor <= rope.scaling.lowFreqFactor)
-    throw configInvalid(file, "rope scaling", `high_freq_factor ${rope.scaling.highFreqFactor} must exceed low_freq_factor ${rope.scaling.lowFreqFactor}`);
+    throw configInvalid(
+      file,
+      "rope scaling",
+      `high_freq_factor ${rope.scaling.highFreqFactor} must exceed low_freq_factor ${rope.scaling.lowFreqFactor}`,
+    );
 }
 
 /** @returns the head size where the file leaves it out */
 export function defaultHeadDim(hiddenSize: number, heads: number, file: string): number {
-  if (hiddenSize % heads !== 0) throw configInvalid(file, "head size", `not given, and ${heads} heads do not divide hidden size ${hiddenSize}`);
+  if (hiddenSize % heads !== 0)
+    throw configInvalid(file, "head size", `not given, and ${heads} heads do not divide hidden size ${hiddenSize}`);
   return hiddenSize / heads;
 }
 

@@ -34,13 +34,32 @@ export function locateModel(source: string): ModelLocation {
   const kind = kindOf(path);
   if (kind === "directory") {
     if (existsSync(join(path, "config.json"))) return { kind, path };
-    throw notRecognised(source, "the folder has no config.json", "give the folder that holds config.json and the .safetensors files");
+    throw notRecognised(
+      source,
+      "the folder has no config.json",
+      "give the folder that holds config.json and the .safetensors files",
+    );
   }
-  if (kind === "other") throw notRecognised(source, "neither a folder nor a regular file", "give a model folder or a .gguf file");
+  if (kind === "other")
+    throw notRecognised(source, "neither a folder nor a regular file", "give a model folder or a .gguf file");
   if (beginsWithGguf(path)) return { kind: "gguf", path };
-  if (path.toLowerCase().endsWith(".gguf")) throw notRecognised(source, "does not begin with GGUF", "download the file again; it may be a Git LFS pointer or an error page");
-  if (basename(path) === "config.json") throw notRecognised(source, "a configuration without weights", "give the folder it lies in, with its .safetensors files");
-  throw notRecognised(source, "not a GGUF file", "give a .gguf file, or the folder that holds config.json and the .safetensors files");
+  if (path.toLowerCase().endsWith(".gguf"))
+    throw notRecognised(
+      source,
+      "does not begin with GGUF",
+      "download the file again; it may be a Git LFS pointer or an error page",
+    );
+  if (basename(path) === "config.json")
+    throw notRecognised(
+      source,
+      "a configuration without weights",
+      "give the folder it lies in, with its .safetensors files",
+    );
+  throw notRecognised(
+    source,
+    "not a GGUF file",
+    "give a .gguf file, or the folder that holds config.json and the .safetensors files",
+  );
 }
 
 function kindOf(path: string): "directory" | "file" | "other" {

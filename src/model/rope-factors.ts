@@ -22,8 +22,15 @@ export function ropeScalingFromFactors(
   if (factors.every((f) => f === 1)) return null;
   // The slowest frequency has the longest wave and takes the whole factor, or none does.
   const factor = factors[factors.length - 1];
-  const scaling: Llama3RopeScaling = { type: "llama3", factor, lowFreqFactor: LOW_FREQ_FACTOR, highFreqFactor: HIGH_FREQ_FACTOR, originalContext };
-  const fits = factor >= 1 && llama3Factors(scaling, theta, headDim).every((f, i) => Math.abs(f - factors[i]) <= TOLERANCE * f);
+  const scaling: Llama3RopeScaling = {
+    type: "llama3",
+    factor,
+    lowFreqFactor: LOW_FREQ_FACTOR,
+    highFreqFactor: HIGH_FREQ_FACTOR,
+    originalContext,
+  };
+  const fits =
+    factor >= 1 && llama3Factors(scaling, theta, headDim).every((f, i) => Math.abs(f - factors[i]) <= TOLERANCE * f);
   return fits ? scaling : undefined;
 }
 

@@ -2,8 +2,8 @@
 
 import { DraftplanError } from "../core/errors.js";
 import type { ByteFile } from "./byte-file.js";
-import { isStoredType, STORED_TYPES } from "./dequantize.js";
 import type { StoredTypeName } from "./dequantize.js";
+import { isStoredType, STORED_TYPES } from "./dequantize.js";
 import { corrupt } from "./failures.js";
 import type { ModelSpec } from "./spec.js";
 
@@ -75,7 +75,11 @@ export function assertNoOverlap(tensors: Iterable<StoredTensor>): void {
   for (let i = 1; i < byOffset.length; i++) {
     const [before, after] = [byOffset[i - 1], byOffset[i]];
     if (before.offset + before.byteLength > after.offset)
-      throw corrupt(after.file.path, `tensor ${after.storedName}`, `begins at byte ${after.offset}, inside tensor ${before.storedName}`);
+      throw corrupt(
+        after.file.path,
+        `tensor ${after.storedName}`,
+        `begins at byte ${after.offset}, inside tensor ${before.storedName}`,
+      );
   }
 }
 
@@ -111,6 +115,11 @@ function layerTensors(spec: ModelSpec): [string, readonly number[]][] {
     ...linear("mlp.gate_proj", intermediateSize, hiddenSize, spec.mlpBias),
     ...linear("mlp.up_proj", intermediateSize, hiddenSize, spec.mlpBias),
     ...linear("mlp.down_proj", hiddenSize, intermediateSize, spec.mlpBias),
-    ...(spec.qkNorm ? [["self_attn.q_norm.weight", [headDim]], ["self_attn.k_norm.weight", [headDim]]] satisfies [string, readonly number[]][] : []),
+    ...(spec.qkNorm
+      ? ([
+          ["self_attn.q_norm.weight", [headDim]],
+          ["self_attn.k_norm.weight", [headDim]],
+        ] satisfies [string, readonly number[]][])
+      : []),
   ];
 }

@@ -13,7 +13,11 @@ const DISTURBED = 1.5;
 
 const cell = ({ context, query }: Observation): string => `${context} ${query}`;
 
-function gather<K>(observations: readonly Observation[], key: (o: Observation) => K, value: (o: Observation) => number): Map<K, number[]> {
+function gather<K>(
+  observations: readonly Observation[],
+  key: (o: Observation) => K,
+  value: (o: Observation) => number,
+): Map<K, number[]> {
   const found = new Map<K, number[]>();
   for (const o of observations) {
     const values = found.get(key(o));

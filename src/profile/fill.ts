@@ -13,7 +13,7 @@
 import { type Progress, silentProgress } from "../core/progress.js";
 import type { Engine } from "../runtime/engine.js";
 import { MAX_PASS_TOKENS } from "../runtime/limits.js";
-import { type ChoiceSet, blockKind, targetChoices } from "../schema/choice.js";
+import { blockKind, type ChoiceSet, targetChoices } from "../schema/choice.js";
 
 const PAGE_BYTES = 4096;
 const SMALLEST_NORMAL = 2 ** -126;
@@ -23,10 +23,18 @@ const SAMPLE = { places: 4, tokens: 32 };
 export type Fill = "touched" | "prefilled";
 
 /** @returns how it was done */
-export async function fillCache(engine: Engine, tokens: number, ids: readonly number[], progress: Progress = silentProgress): Promise<Fill> {
+export async function fillCache(
+  engine: Engine,
+  tokens: number,
+  ids: readonly number[],
+  progress: Progress = silentProgress,
+): Promise<Fill> {
   const { layers, headDim } = engine.spec;
   const all = targetChoices(layers);
-  const attentionOnly: ChoiceSet = { ...all, blocks: all.blocks.map((choice, i) => (blockKind(i) === "attn" ? choice : "skip")) };
+  const attentionOnly: ChoiceSet = {
+    ...all,
+    blocks: all.blocks.map((choice, i) => (blockKind(i) === "attn" ? choice : "skip")),
+  };
   const id = (position: number) => ids[position % ids.length];
   const write = async (step: number, length: number) => {
     for (let position = 0; position < tokens; position += step) {
@@ -45,7 +53,9 @@ export async function fillCache(engine: Engine, tokens: number, ids: readonly nu
 /** Whether the numbers in the cache are as fast to compute with as any other, judged by a sample of every layer. */
 function isHarmless(engine: Engine, tokens: number): boolean {
   const count = Math.min(SAMPLE.tokens, tokens);
-  const places = Array.from({ length: SAMPLE.places }, (_, i) => Math.floor((i * (tokens - count)) / (SAMPLE.places - 1)));
+  const places = Array.from({ length: SAMPLE.places }, (_, i) =>
+    Math.floor((i * (tokens - count)) / (SAMPLE.places - 1)),
+  );
   const harmless = (value: number) => value === 0 || (Math.abs(value) >= SMALLEST_NORMAL && Math.abs(value) < Infinity);
   for (let layer = 0; layer < engine.spec.layers; layer++) {
     for (const part of ["key", "value"] as const) {

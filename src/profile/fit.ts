@@ -1,8 +1,8 @@
 /** From the times of whole passes at one (n, q) to what every part of a pass costs there. */
 import { median } from "simple-statistics";
-import { BLOCK_KINDS, type BlockKind, KERNEL_NAMES, type Kernel, blockKind, blockLayer } from "../schema/choice.js";
-import { type Mask, isTarget, targetMask } from "./masks.js";
-import { type Row, fitMixedModel, rowSum } from "./regression.js";
+import { BLOCK_KINDS, type BlockKind, blockKind, blockLayer, KERNEL_NAMES, type Kernel } from "../schema/choice.js";
+import { isTarget, type Mask, targetMask } from "./masks.js";
+import { fitMixedModel, type Row, rowSum } from "./regression.js";
 import type { Observation } from "./sweep.js";
 
 /** Costs of one point; `perLayer` [L], already pooled value plus deviation. */

@@ -27,18 +27,21 @@ const FORM = "Write a range as 64..4096 or exact points as 64,512,4096.";
 /** @throws OPTION_INVALID for anything but `A`, `A..B` with A <= B, or `A,B,C` rising */
 export function parseAxis(option: string, text: string): Axis {
   const whole = (part: string): number => {
-    if (!WHOLE.test(part.trim())) throw invalid(option, text, `'${part.trim().slice(0, 20)}' is not a whole number of tokens`, FORM);
+    if (!WHOLE.test(part.trim()))
+      throw invalid(option, text, `'${part.trim().slice(0, 20)}' is not a whole number of tokens`, FORM);
     return Number(part);
   };
   if (text.includes("..")) {
     const ends = text.split("..");
     if (ends.length !== 2) throw invalid(option, text, "a range has two ends", FORM);
     const [from, to] = ends.map(whole);
-    if (from > to) throw invalid(option, text, `the range runs backwards, from ${from} to ${to}`, `Write ${option} ${to}..${from}.`);
+    if (from > to)
+      throw invalid(option, text, `the range runs backwards, from ${from} to ${to}`, `Write ${option} ${to}..${from}.`);
     return { kind: "range", from, to };
   }
   const values = text.split(",").map(whole);
-  if (values.length > MAX_POINTS) throw invalid(option, text, `${values.length} points; at most ${MAX_POINTS} are measured`, "Name fewer points.");
+  if (values.length > MAX_POINTS)
+    throw invalid(option, text, `${values.length} points; at most ${MAX_POINTS} are measured`, "Name fewer points.");
   if (values.some((value, i) => i > 0 && value <= values[i - 1])) {
     const sorted = [...new Set(values)].sort((a, b) => a - b);
     throw invalid(option, text, "the points do not rise", `Write ${option} ${sorted.join(",")}.`);
@@ -74,10 +77,20 @@ export function resolveQueries(axis: Axis): number[] {
   const queries = queryPoints(axis);
   const text = axis.kind === "range" ? `${axis.from}..${axis.to}` : axis.values.join(",");
   if (queries[0] !== 1) {
-    throw invalid("--query", text, "q = 1 is missing: every draft step is a pass of one token", "Begin at 1, as in --query 1..17.");
+    throw invalid(
+      "--query",
+      text,
+      "q = 1 is missing: every draft step is a pass of one token",
+      "Begin at 1, as in --query 1..17.",
+    );
   }
   if (axisEnd(axis) > MAX_LOGIT_ROWS) {
-    throw invalid("--query", text, `a verification takes at most ${MAX_LOGIT_ROWS} tokens`, `Write --query 1..${MAX_LOGIT_ROWS} or less.`);
+    throw invalid(
+      "--query",
+      text,
+      `a verification takes at most ${MAX_LOGIT_ROWS} tokens`,
+      `Write --query 1..${MAX_LOGIT_ROWS} or less.`,
+    );
   }
   return queries;
 }
@@ -100,7 +113,10 @@ export function resolveGrid(context: Axis | null, query: Axis, limit: number): G
       code: "CONTEXT_LIMIT",
       at: `--context ${end}`,
       what: `a pass of ${queries[queries.length - 1]} tokens at ${end} needs ${end + queries[queries.length - 1]}; the limit is ${limit}`,
-      remedy: last < 1 ? "Lower --query as well: the model's context is very short." : `Use --context ${example}, or lower --query.`,
+      remedy:
+        last < 1
+          ? "Lower --query as well: the model's context is very short."
+          : `Use --context ${example}, or lower --query.`,
     });
   }
   return { contexts, queries };

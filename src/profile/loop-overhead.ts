@@ -1,7 +1,7 @@
 /** What the decoding loop itself adds to a round and to a plain step, measured on the loop itself. */
 import { median } from "simple-statistics";
 import { type Progress, silentProgress } from "../core/progress.js";
-import { type Round, decode } from "../decode/loop.js";
+import { decode, type Round } from "../decode/loop.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import { QUANTISED_KERNELS, uniformChoices } from "../schema/choice.js";
 
@@ -15,10 +15,17 @@ export interface LoopOverhead {
 }
 
 const overheadUs = (rounds: readonly Round[]): number =>
-  rounds.length === 0 ? 0 : median(rounds.map(({ totalUs, draftUs, verifyUs }) => Math.max(0, totalUs - draftUs - verifyUs)));
+  rounds.length === 0
+    ? 0
+    : median(rounds.map(({ totalUs, draftUs, verifyUs }) => Math.max(0, totalUs - draftUs - verifyUs)));
 
 /** @param ids any token ids: what is decoded does not matter */
-export async function measureLoop(engine: Engine, clock: Clock, ids: readonly number[], progress: Progress = silentProgress): Promise<LoopOverhead> {
+export async function measureLoop(
+  engine: Engine,
+  clock: Clock,
+  ids: readonly number[],
+  progress: Progress = silentProgress,
+): Promise<LoopOverhead> {
   const promptTokens = Math.max(1, Math.min(PROMPT_TOKENS, engine.capacity - 2));
   const prompt = Array.from({ length: promptTokens }, (_, i) => ids[i % ids.length]);
   const maxTokens = Math.min(NEW_TOKENS, engine.capacity - promptTokens);

@@ -7,12 +7,12 @@ import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import {
   BLOCK_KINDS,
+  blockKind,
   CHOICES,
   type Choice,
   type ChoiceSet,
   KERNEL_NAMES,
   QUANTISED_KERNELS,
-  blockKind,
   targetChoices,
   uniformChoices,
 } from "../schema/choice.js";
@@ -99,7 +99,11 @@ export function cornerMasks(layers: number): Mask[] {
   const corners: Mask[] = [{ choices: uniformChoices(layers, "skip"), head: false }];
   for (const kernel of QUANTISED_KERNELS) {
     const all = uniformChoices(layers, kernel);
-    corners.push({ choices: all, head: true }, { choices: all, head: false }, { choices: { ...all, head: "target" }, head: true });
+    corners.push(
+      { choices: all, head: true },
+      { choices: all, head: false },
+      { choices: { ...all, head: "target" }, head: true },
+    );
   }
   return corners;
 }

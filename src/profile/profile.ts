@@ -10,7 +10,7 @@ import type { Clock, Engine } from "../runtime/engine.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
 import { steady } from "./drift.js";
 import { fillCache } from "./fill.js";
-import { type PointCosts, fitPoint, residualPercent, targetTimes } from "./fit.js";
+import { fitPoint, type PointCosts, residualPercent, targetTimes } from "./fit.js";
 import type { Grid } from "./grid.js";
 import { measureLoop } from "./loop-overhead.js";
 import { seededRandom } from "./masks.js";
@@ -33,8 +33,8 @@ export interface ProfileOptions extends Grid {
 /** What the stage knows of a profile; model, device and kernels are its caller's. */
 export type Measured = Pick<Profile, "grid" | "points" | "loop" | "attention_line" | "sampling">;
 
-/** On two cores: SmolLM2-135M spends the budget (some 20 rounds), the embedded model is done in ten seconds. */
-export const DEFAULTS = { seed: 1, budgetSeconds: 55, minRounds: 5, maxRounds: 32 } as const;
+/** On two cores: SmolLM2-135M spends the budget (some 15 rounds), the embedded model is done in ten seconds. */
+export const DEFAULTS = { seed: 1, budgetSeconds: 55, minRounds: 5, maxRounds: 24 } as const;
 
 /** Spread of the target's passes above which the profile warns. */
 const RESTLESS_PERCENT = 30;
@@ -58,7 +58,10 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
   const steadiness = steadinessOf({ contexts, queries }, swept.observations);
   if (steadiness.spread_percent > RESTLESS_PERCENT) {
     const spread = `the target's passes spread by ${steadiness.spread_percent.toFixed(0)} %`;
-    progress.warn("PROFILE_SPREAD", `${spread}: other work shares the processors, and the profile is rough; repeat it when they are idle`);
+    progress.warn(
+      "PROFILE_SPREAD",
+      `${spread}: other work shares the processors, and the profile is rough; repeat it when they are idle`,
+    );
   }
   return {
     ...(await surface({ contexts, queries }, swept, engine.spec.layers, progress)),
@@ -80,7 +83,11 @@ async function surface({ contexts, queries }: Grid, { observations }: Sweep, lay
       const wholeTargetUs = median(targetTimes(seen));
       const used = steadied.filter(here);
       cells.push({ context, query, seen, used, wholeTargetUs, costs: fitPoint(used, layers, wholeTargetUs) });
-      await progress.tick({ stage: "fit", done: points.length + cells.length, total: contexts.length * queries.length });
+      await progress.tick({
+        stage: "fit",
+        done: points.length + cells.length,
+        total: contexts.length * queries.length,
+      });
     }
     const risen = riseWithContext(cells.map(({ costs }) => costs));
     if (query === 1) steps = risen;

@@ -98,7 +98,13 @@ function huberWeights(errors: number[]): number[] {
 }
 
 /** One step of the fixed point: coefficients given the variances, then the variances given them. */
-function improve(model: MixedModel, scale: number, weights: number[], state: State, dropped: ReadonlySet<number>): State {
+function improve(
+  model: MixedModel,
+  scale: number,
+  weights: number[],
+  state: State,
+  dropped: ReadonlySet<number>,
+): State {
   const { fixed, groups } = model;
   const size = fixed + groups.length;
   const { matrix, right } = normalEquations(model, scale, weights, size);

@@ -12,7 +12,11 @@ export function isotonic(values: readonly number[]): number[] {
   const blocks: { sum: number; count: number }[] = [];
   for (const value of values) {
     let block = { sum: value, count: 1 };
-    for (let last = blocks.at(-1); last !== undefined && last.sum / last.count > block.sum / block.count; last = blocks.at(-1)) {
+    for (
+      let last = blocks.at(-1);
+      last !== undefined && last.sum / last.count > block.sum / block.count;
+      last = blocks.at(-1)
+    ) {
       block = { sum: block.sum + last.sum, count: block.count + last.count };
       blocks.pop();
     }
@@ -30,10 +34,14 @@ export function isotonic(values: readonly number[]): number[] {
 export function riseWithContext(line: readonly PointCosts[]): PointCosts[] {
   let out = [...line];
   for (const kernel of KERNEL_NAMES) {
-    const means = out.flatMap(({ perLayer }) => (perLayer.attn[kernel] === undefined ? [] : [mean(perLayer.attn[kernel])]));
+    const means = out.flatMap(({ perLayer }) =>
+      perLayer.attn[kernel] === undefined ? [] : [mean(perLayer.attn[kernel])],
+    );
     if (means.length < out.length) continue;
     const rising = isotonic(means);
-    out = out.map((costs, i) => (rising[i] === means[i] ? costs : moveToAttention(costs, kernel, rising[i] - means[i])));
+    out = out.map((costs, i) =>
+      rising[i] === means[i] ? costs : moveToAttention(costs, kernel, rising[i] - means[i]),
+    );
   }
   return out;
 }

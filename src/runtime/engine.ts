@@ -2,8 +2,9 @@
  * What the rest of draftplan sees of a running model: passes over a KV cache that stays in place.
  * `ort-engine.ts` runs them for real, `fake.ts` with exact times.
  */
-import type { ChoiceSet } from "../schema/choice.js";
+
 import type { ModelSpec } from "../model/spec.js";
+import type { ChoiceSet } from "../schema/choice.js";
 
 export interface Pass {
   /** tokens already in the cache that this pass builds on; what lies behind is overwritten (that is a rollback) */

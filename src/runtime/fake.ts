@@ -7,7 +7,7 @@
  */
 import { DraftplanError } from "../core/errors.js";
 import type { ModelSpec } from "../model/spec.js";
-import { type ChoiceSet, blockKind, blockLayer, choiceKey } from "../schema/choice.js";
+import { blockKind, blockLayer, type ChoiceSet, choiceKey } from "../schema/choice.js";
 import type { Clock, Engine, Pass, PassResult } from "./engine.js";
 
 /** A clock that moves only when it is told to. */
@@ -48,7 +48,10 @@ function mix(hash: number, value: number): number {
 }
 
 /** Exact duration of a pass, disturbance left out. */
-export function fakePassUs(model: FakeModel, pass: { position: number; q: number; rows: number; choices: ChoiceSet }): number {
+export function fakePassUs(
+  model: FakeModel,
+  pass: { position: number; q: number; rows: number; choices: ChoiceSet },
+): number {
   const { times } = model;
   let us = times.fixedUs(pass.q) + (pass.rows > 0 ? times.headUs(pass.choices.head, pass.rows) : 0);
   pass.choices.blocks.forEach((choice, index) => {

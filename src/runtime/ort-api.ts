@@ -8,8 +8,9 @@
  * the end), so a position and a signature are all that is needed. API version 22 is asked for; every later library
  * still answers it.
  */
-import { createRequire } from "node:module";
+
 import { readdirSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import type koffiModule from "koffi";
 import { DraftplanError } from "../core/errors.js";
@@ -63,7 +64,14 @@ const FUNCTIONS = {
 
 type FunctionName = keyof typeof FUNCTIONS;
 export type Pointer = bigint;
-export type NativeArgument = Pointer | string | number | ArrayBufferView | readonly (string | null)[] | null | (Pointer | null)[];
+export type NativeArgument =
+  | Pointer
+  | string
+  | number
+  | ArrayBufferView
+  | readonly (string | null)[]
+  | null
+  | (Pointer | null)[];
 type NativeFunction = (...args: NativeArgument[]) => unknown;
 
 export interface OrtApi {
@@ -87,7 +95,11 @@ export function bundledLibraryPath(): string {
   const root = dirname(require.resolve("onnxruntime-node/package.json"));
   const folder = join(root, "bin", "napi-v6", process.platform, process.arch);
   const pattern =
-    process.platform === "win32" ? /^onnxruntime\.dll$/ : process.platform === "darwin" ? /^libonnxruntime.*\.dylib$/ : /^libonnxruntime\.so/;
+    process.platform === "win32"
+      ? /^onnxruntime\.dll$/
+      : process.platform === "darwin"
+        ? /^libonnxruntime.*\.dylib$/
+        : /^libonnxruntime\.so/;
   try {
     const file = readdirSync(folder).find((name) => pattern.test(name));
     if (file !== undefined) return join(folder, file);
@@ -139,7 +151,10 @@ function bindLibrary(libraryPath: string): OrtApi {
   const positions = Object.values(FUNCTIONS).map(([position]) => position);
   const table = koffi.decode(api, "void *", Math.max(...positions) + 1) as Pointer[];
   const functions = Object.fromEntries(
-    Object.entries(FUNCTIONS).map(([name, [position, signature]]) => [name, koffi.decode(table[position], koffi.proto(signature))]),
+    Object.entries(FUNCTIONS).map(([name, [position, signature]]) => [
+      name,
+      koffi.decode(table[position], koffi.proto(signature)),
+    ]),
   ) as Record<FunctionName, NativeFunction>;
 
   const verify = (name: FunctionName, status: unknown) => {

@@ -45,7 +45,12 @@ class HostTensor<T extends Float32Array | BigInt64Array> {
     if (tensor === undefined) {
       const shape = this.shape(length);
       const elements = shape.reduce((product, d) => product * d, 1);
-      tensor = this.make(this.data, elements * this.data.BYTES_PER_ELEMENT, BigInt64Array.from(shape.map(BigInt)), this.elementType);
+      tensor = this.make(
+        this.data,
+        elements * this.data.BYTES_PER_ELEMENT,
+        BigInt64Array.from(shape.map(BigInt)),
+        this.elementType,
+      );
       this.byLength.set(length, tensor);
     }
     return tensor;
@@ -66,7 +71,8 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
     if (provider.append !== null) {
       api.check("SessionOptionsAppendExecutionProvider", settings, provider.append, [], [], 0);
     }
-    const path = process.platform === "win32" ? Buffer.from(`${modelPath}\0`, "utf16le") : Buffer.from(`${modelPath}\0`);
+    const path =
+      process.platform === "win32" ? Buffer.from(`${modelPath}\0`, "utf16le") : Buffer.from(`${modelPath}\0`);
     // On the main thread, though it blocks for a second: on worker threads every session's memory came from another
     // malloc arena and stayed there (560 MB more with each of the first four SmolLM2 sessions).
     const session = handles.own("ReleaseSession", api.create("CreateSession", env, path, settings));
@@ -104,12 +110,30 @@ class OrtEngine implements Engine {
     // OrtDeviceAllocator 0 (no arena bookkeeping of ours), default memory
     const hostInfo = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
     const make = (data: NodeJS.TypedArray, bytes: number, shape: BigInt64Array, type: number) =>
-      handles.own("ReleaseValue", api.create("CreateTensorWithDataAsOrtValue", hostInfo, data, bytes, shape, shape.length, type));
+      handles.own(
+        "ReleaseValue",
+        api.create("CreateTensorWithDataAsOrtValue", hostInfo, data, bytes, shape, shape.length, type),
+      );
     const { hiddenSize, vocabSize } = spec;
     this.ids = new HostTensor(new BigInt64Array(MAX_PASS_TOKENS), ELEMENT.int64, (q) => [1, q], make);
-    this.hiddenIn = new HostTensor(new Float32Array(MAX_PASS_TOKENS * hiddenSize), ELEMENT.float, (q) => [1, q, hiddenSize], make);
-    this.hiddenOut = new HostTensor(new Float32Array(MAX_PASS_TOKENS * hiddenSize), ELEMENT.float, (q) => [1, q, hiddenSize], make);
-    this.logits = new HostTensor(new Float32Array(MAX_LOGIT_ROWS * vocabSize), ELEMENT.float, (rows) => [1, rows, vocabSize], make);
+    this.hiddenIn = new HostTensor(
+      new Float32Array(MAX_PASS_TOKENS * hiddenSize),
+      ELEMENT.float,
+      (q) => [1, q, hiddenSize],
+      make,
+    );
+    this.hiddenOut = new HostTensor(
+      new Float32Array(MAX_PASS_TOKENS * hiddenSize),
+      ELEMENT.float,
+      (q) => [1, q, hiddenSize],
+      make,
+    );
+    this.logits = new HostTensor(
+      new Float32Array(MAX_LOGIT_ROWS * vocabSize),
+      ELEMENT.float,
+      (rows) => [1, rows, vocabSize],
+      make,
+    );
 
     this.binding = handles.own("ReleaseIoBinding", api.create("CreateIoBinding", session));
     const names = choiceInputNames(spec.layers);
@@ -134,7 +158,10 @@ class OrtEngine implements Engine {
   /** Past and present are one buffer: a pass writes its keys and values where they stay. */
   private bindCache(): void {
     const { api, spec } = this;
-    const info = this.handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", this.provider.cacheMemory, 0, 0, 0));
+    const info = this.handles.own(
+      "ReleaseMemoryInfo",
+      api.create("CreateMemoryInfo", this.provider.cacheMemory, 0, 0, 0),
+    );
     const allocator = this.handles.own("ReleaseAllocator", api.create("CreateAllocator", this.session, info));
     const shape = BigInt64Array.from([1, spec.kvHeads, this.capacity, storedHeadDim(spec)].map(BigInt));
     const bytes = spec.kvHeads * this.capacity * storedHeadDim(spec) * 4;
@@ -191,7 +218,11 @@ class OrtEngine implements Engine {
   private checkRange(pass: Pass, q: number): void {
     const { position, logitRows, choices } = pass;
     const within = (n: number, least: number, most: number) => Number.isInteger(n) && n >= least && n <= most;
-    if (!within(q, 1, MAX_PASS_TOKENS) || !within(logitRows, 0, Math.min(q, MAX_LOGIT_ROWS)) || !within(position, 0, Infinity)) {
+    if (
+      !within(q, 1, MAX_PASS_TOKENS) ||
+      !within(logitRows, 0, Math.min(q, MAX_LOGIT_ROWS)) ||
+      !within(position, 0, Infinity)
+    ) {
       throw new RangeError(`a pass of ${q} tokens at ${position} with ${logitRows} rows of logits is out of range`);
     }
     if (choices.blocks.length !== 2 * this.spec.layers) {

@@ -19,7 +19,10 @@ const BlockLosses = z.strictObject({
 export const CalibrationContext = z.strictObject({
   at_context: z.int().min(0).describe("tokens before the first measured position"),
   positions: z.int().positive().describe("positions each loss was measured on"),
-  hits_per_overlap: z.number().positive().describe("factor from -ln(overlap) to -ln(top-1 hit rate), pooled over blocks"),
+  hits_per_overlap: z
+    .number()
+    .positive()
+    .describe("factor from -ln(overlap) to -ln(top-1 hit rate), pooled over blocks"),
   head: z.partialRecord(KernelName, Loss),
   attn: BlockLosses,
   mlp: BlockLosses,
@@ -29,7 +32,9 @@ export type CalibrationContext = z.infer<typeof CalibrationContext>;
 /** The acceptance of one whole draft, measured. */
 export const MeasuredDraft = z.strictObject({
   at_context: z.int().min(0),
-  part: z.enum(["choose", "report"]).describe("choose: text plans are picked on; report: text never seen before, real drafting"),
+  part: z
+    .enum(["choose", "report"])
+    .describe("choose: text plans are picked on; report: text never seen before, real drafting"),
   draft: DraftSchema,
   tokens: z.int().positive().describe("positions behind the curve"),
   curve: AcceptanceCurve.describe("[d+1] a_i, share of rounds whose first i drafted tokens are all accepted"),

@@ -1,6 +1,6 @@
 /** Parts that several document kinds share. Unknown keys are errors everywhere. */
 import { z } from "zod";
-import { CHOICES, KERNELS, type Kernel, KERNEL_NAMES } from "./choice.js";
+import { CHOICES, KERNEL_NAMES, KERNELS, type Kernel } from "./choice.js";
 
 export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, "expected 64 hexadecimal digits");
 export const Us = z.number().nonnegative().describe("microseconds");

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import writeFileAtomic from "write-file-atomic";
-import { LineCounter, Document as YamlDocument, isMap, isScalar, isSeq, parseDocument as parseYaml, visit } from "yaml";
+import { isMap, isScalar, isSeq, LineCounter, parseDocument as parseYaml, visit, Document as YamlDocument } from "yaml";
 import type { z } from "zod";
 import { DraftplanError } from "../core/errors.js";
 import { Calibration } from "./calibration.js";
@@ -71,7 +71,9 @@ function readBytes(path: string): Buffer {
     throw new DraftplanError({
       code: missing ? "FILE_NOT_FOUND" : "FILE_UNREADABLE",
       at: path,
-      what: missing ? "there is no such file" : `the file could not be read (${cause instanceof Error ? cause.message : cause})`,
+      what: missing
+        ? "there is no such file"
+        : `the file could not be read (${cause instanceof Error ? cause.message : cause})`,
       remedy: missing ? "Check the path." : "Check the file and its permissions.",
       cause,
     });
@@ -131,7 +133,10 @@ function validate(data: unknown, file: string, line: (path: PropertyKey[]) => st
     throw new DraftplanError({
       code: "DOCUMENT_KIND",
       at: `${file}: kind`,
-      what: head.kind === undefined ? "the key is missing" : `'${String(head.kind).slice(0, 60)}' is not a kind of document`,
+      what:
+        head.kind === undefined
+          ? "the key is missing"
+          : `'${String(head.kind).slice(0, 60)}' is not a kind of document`,
       remedy: `Use one of: ${KINDS.join(", ")}.`,
     });
   }
@@ -152,18 +157,25 @@ function validate(data: unknown, file: string, line: (path: PropertyKey[]) => st
     code: "DOCUMENT_INVALID",
     at: `${file}${line(key)}: ${pathName(key)}`,
     what: describeIssue(issue) + (more > 0 ? ` (and ${more} more)` : ""),
-    remedy: issue.code === "unrecognized_keys" ? "Remove the key, or correct its spelling." : "Correct the value, or make the document again.",
+    remedy:
+      issue.code === "unrecognized_keys"
+        ? "Remove the key, or correct its spelling."
+        : "Correct the value, or make the document again.",
   });
 }
 
 const describeIssue = (issue: z.core.$ZodIssue): string => {
   if (issue.code === "unrecognized_keys") return "unknown key";
-  if (issue.code === "invalid_type" && issue.input === undefined && /received undefined/.test(issue.message)) return "the key is missing";
+  if (issue.code === "invalid_type" && issue.input === undefined && /received undefined/.test(issue.message))
+    return "the key is missing";
   return issue.message;
 };
 
 const pathName = (path: PropertyKey[]): string =>
-  path.reduce<string>((name, key) => (typeof key === "number" ? `${name}[${key}]` : name === "" ? String(key) : `${name}.${String(key)}`), "") || "document";
+  path.reduce<string>(
+    (name, key) => (typeof key === "number" ? `${name}[${key}]` : name === "" ? String(key) : `${name}.${String(key)}`),
+    "",
+  ) || "document";
 
 /** `:12` where the nearest existing part of the path stands */
 function lineOf(yaml: ReturnType<typeof parseYaml>, path: PropertyKey[], lines: LineCounter): string {
@@ -180,10 +192,24 @@ function lineOf(yaml: ReturnType<typeof parseYaml>, path: PropertyKey[], lines: 
 export function stringifyDocument(document: AnyDocument): string {
   const yaml = new YamlDocument(document, { aliasDuplicateObjects: false });
   visit(yaml, {
+    Scalar(_key, node) {
+      // as a block scalar a text such as "-\né" is written in a form the library does not read back
+      if (typeof node.value === "string" && /[\n\r]/.test(node.value)) node.type = "QUOTE_DOUBLE";
+    },
     Collection(key, node, path) {
       if (path.length <= 2 && key !== "key" && !isSeq(node)) return; // the document's own keys stay one a line
-      const leaf = node.items.every((item) => isScalar(item) || (typeof item === "object" && item !== null && "value" in item && isScalar(item.value)));
-      const small = isMap(node) && node.items.length <= 12 && node.items.every((pair) => isScalar(pair.value) || (isSeq(pair.value) && pair.value.items.length <= 20 && pair.value.items.every(isScalar)));
+      const leaf = node.items.every(
+        (item) =>
+          isScalar(item) || (typeof item === "object" && item !== null && "value" in item && isScalar(item.value)),
+      );
+      const small =
+        isMap(node) &&
+        node.items.length <= 12 &&
+        node.items.every(
+          (pair) =>
+            isScalar(pair.value) ||
+            (isSeq(pair.value) && pair.value.items.length <= 20 && pair.value.items.every(isScalar)),
+        );
       if (leaf || small) node.flow = true;
     },
   });

@@ -58,7 +58,10 @@ export const Plan = z.strictObject({
       segments.forEach((segment, i) => {
         const { from, to } = segment.context_tokens;
         if (from !== end) {
-          const message = from > end ? `gap: tokens ${end} to ${from} belong to no segment` : `overlap: the segment before ends at ${end}`;
+          const message =
+            from > end
+              ? `gap: tokens ${end} to ${from} belong to no segment`
+              : `overlap: the segment before ends at ${end}`;
           context.addIssue({ code: "custom", message, path: [i, "context_tokens", "from"] });
         }
         end = to;

@@ -16,7 +16,10 @@ export const ProfilePoint = z.strictObject({
   attn_us: PerLayer,
   mlp_us: PerLayer,
   whole_target_us: Us.describe("measured median of the whole pass at the target's precision"),
-  residual_percent: z.number().nonnegative().describe("median |sum of parts - measured| / measured over the passes, slow-downs of the whole machine taken out"),
+  residual_percent: z
+    .number()
+    .nonnegative()
+    .describe("median |sum of parts - measured| / measured over the passes, slow-downs of the whole machine taken out"),
   passes: z.int().positive().describe("measured passes behind this point"),
 });
 export type ProfilePoint = z.infer<typeof ProfilePoint>;
@@ -55,22 +58,29 @@ const ProfileShape = z.strictObject({
     rounds: z.int().positive().describe("interleaved rounds over the grid"),
     seed: z.int(),
     spread_percent: z.number().nonnegative().describe("median over points of (p90 - p10) / median of the target pass"),
-    contention_percent: z.number().nonnegative().describe("median over points of (median - minimum) / minimum of the target pass"),
+    contention_percent: z
+      .number()
+      .nonnegative()
+      .describe("median over points of (median - minimum) / minimum of the target pass"),
   }),
 });
 
 /** One point for every place of the grid, each with the target and all its layers: whoever reads on need not ask again. */
 export const Profile = ProfileShape.superRefine(({ grid, model, points }, context) => {
-  const open = new Set(grid.context_tokens.flatMap((n) => grid.query_tokens.map((q) => `${n} tokens of context with ${q} in the pass`)));
+  const open = new Set(
+    grid.context_tokens.flatMap((n) => grid.query_tokens.map((q) => `${n} tokens of context with ${q} in the pass`)),
+  );
   points.forEach((point, i) => {
-    const issue = (message: string, ...path: string[]) => context.addIssue({ code: "custom", message, path: ["points", i, ...path] });
+    const issue = (message: string, ...path: string[]) =>
+      context.addIssue({ code: "custom", message, path: ["points", i, ...path] });
     const place = `${point.context_tokens} tokens of context with ${point.query_tokens} in the pass`;
     if (!open.delete(place)) issue(`${place} is not on the grid, or is there twice`);
     if (point.head_us.target === undefined) issue("the target's own cost is missing", "head_us");
     for (const part of ["attn_us", "mlp_us"] as const) {
       if (point[part].target === undefined) issue("the target's own costs are missing", part);
       for (const [kernel, layers] of Object.entries(point[part])) {
-        if (layers.length !== model.layers) issue(`${layers.length} layers, and the model has ${model.layers}`, part, kernel);
+        if (layers.length !== model.layers)
+          issue(`${layers.length} layers, and the model has ${model.layers}`, part, kernel);
       }
     }
   });

@@ -11,7 +11,9 @@ const PromptRecord = z.strictObject({
     .int()
     .min(0)
     .nullable()
-    .describe("first emitted token beyond 1e-3 of the maximum, counted from 0; the output's length where it ends too early"),
+    .describe(
+      "first emitted token beyond 1e-3 of the maximum, counted from 0; the output's length where it ends too early",
+    ),
   worst_margin: z.number().nonnegative().describe("greatest distance of an emitted token's logit from the maximum"),
   acceptance: Rate.nullable(),
   speedup: z.number().positive().nullable().describe("median over the pairs; null where the output is a single token"),
@@ -34,8 +36,13 @@ const Alternative = z.strictObject({
   name: z.string().max(80),
   tokens_per_second: z.number().positive(),
   speedup: Interval,
-  agreement: Rate.describe("share of positions where it chooses the target's token, given the target's own tokens before"),
-  agreeing_prefix: z.number().nonnegative().describe("mean tokens before its own output first differs from the target's"),
+  agreement: Rate.describe(
+    "share of positions where it chooses the target's token, given the target's own tokens before",
+  ),
+  agreeing_prefix: z
+    .number()
+    .nonnegative()
+    .describe("mean tokens before its own output first differs from the target's"),
 });
 
 export const Verification = z.strictObject({
@@ -45,7 +52,9 @@ export const Verification = z.strictObject({
   device: Device,
   plan: InputRef,
   created: z.iso.datetime().optional(),
-  lossless: z.boolean().describe("every emitted token's logit lies within 1e-3 of the maximum of an independent q = 1 pass"),
+  lossless: z
+    .boolean()
+    .describe("every emitted token's logit lies within 1e-3 of the maximum of an independent q = 1 pass"),
   ties: z.int().min(0).describe("emitted tokens that are not the maximum, within 1e-3 of it"),
   tokens: z.int().min(0).describe("emitted and compared, over all prompts"),
   acceptance: Rate.nullable(),

@@ -5,7 +5,7 @@
 import { type ChoiceSet, choiceKey, uniformChoices } from "../schema/choice.js";
 import { paretoFrontier } from "./multiple-choice.js";
 import { bestDraftLength, curveFromRate } from "./objective.js";
-import { type ContextData, type Problem, contextFor, groupsAt, toChoiceSet } from "./problem.js";
+import { type ContextData, contextFor, groupsAt, type Problem, toChoiceSet } from "./problem.js";
 import { type Correction, expectedRate, fitCorrection } from "./surrogate.js";
 
 /** A draft with the tokens per second it is expected to reach. */
@@ -18,7 +18,13 @@ export interface Candidate {
 }
 
 /** Best draft length and its tokens per second, for a curve of any length. */
-export function bestLength(problem: Problem, n: number, set: ChoiceSet, curve: (d: number) => readonly number[], maxDraft: number) {
+export function bestLength(
+  problem: Problem,
+  n: number,
+  set: ChoiceSet,
+  curve: (d: number) => readonly number[],
+  maxDraft: number,
+) {
   const { latency } = problem;
   return bestDraftLength({
     draftUs: latency.draftUs(set, n),
@@ -35,7 +41,12 @@ export function rankedFrontier(problem: Problem, n: number, correction: Correcti
     .map(({ chosen, loss }) => {
       const set = toChoiceSet(chosen);
       const rate = expectedRate(correction, loss);
-      return { set, key: choiceKey(set), loss, ...bestLength(problem, n, set, (d) => curveFromRate(rate, d), problem.maxDraft) };
+      return {
+        set,
+        key: choiceKey(set),
+        loss,
+        ...bestLength(problem, n, set, (d) => curveFromRate(rate, d), problem.maxDraft),
+      };
     })
     .sort((a, b) => b.tokensPerSecond - a.tokensPerSecond);
 }
@@ -70,7 +81,10 @@ export function proposals(problem: Problem, context: ContextData, first: boolean
   for (const n of problem.gridContexts.filter((grid) => contextFor(problem, grid) === context)) {
     const ranked = rankedFrontier(problem, n, correction);
     if (first) for (const candidate of around(ranked)) want(candidate.set);
-    const bestMeasured = Math.max(0, ...context.measured.filter((m) => m.part === "choose").map((m) => measuredSpeed(problem, n, m)));
+    const bestMeasured = Math.max(
+      0,
+      ...context.measured.filter((m) => m.part === "choose").map((m) => measuredSpeed(problem, n, m)),
+    );
     for (const candidate of ranked.slice(0, 2)) if (candidate.tokensPerSecond > bestMeasured) want(candidate.set);
   }
   for (const set of winnersElsewhere(problem, context)) want(set);
@@ -90,5 +104,10 @@ function winnersElsewhere(problem: Problem, context: ContextData): ChoiceSet[] {
   });
 }
 
-const measuredSpeed = (problem: Problem, n: number, { set, curve }: { set: ChoiceSet; curve: readonly number[] }): number =>
-  bestLength(problem, n, set, (d) => curve.slice(0, d + 1), Math.min(problem.maxDraft, curve.length - 1)).tokensPerSecond;
+const measuredSpeed = (
+  problem: Problem,
+  n: number,
+  { set, curve }: { set: ChoiceSet; curve: readonly number[] },
+): number =>
+  bestLength(problem, n, set, (d) => curve.slice(0, d + 1), Math.min(problem.maxDraft, curve.length - 1))
+    .tokensPerSecond;

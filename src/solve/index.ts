@@ -1,4 +1,6 @@
+export { type Candidate, proposals, rankedFrontier } from "./candidates.js";
 export type { Choice, Group } from "./group.js";
+export { type LatencyAt, type LatencyModel, openLatency } from "./latency.js";
 export { checkedLowerBound, closedFormBound, lpGapPercent, lpSolverBound } from "./lp-bound.js";
 export {
   type MultipleChoiceSolution,
@@ -17,9 +19,15 @@ export {
   speedup,
   tokensPerSecond,
 } from "./objective.js";
-export { type Candidate, proposals, rankedFrontier } from "./candidates.js";
-export { type LatencyAt, type LatencyModel, openLatency } from "./latency.js";
 export { planDocument } from "./plan.js";
-export { type ContextData, contextFor, groupsAt, openProblem, type Problem, type SolveInput, surrogateLoss } from "./problem.js";
+export {
+  type ContextData,
+  contextFor,
+  groupsAt,
+  openProblem,
+  type Problem,
+  type SolveInput,
+  surrogateLoss,
+} from "./problem.js";
 export { planSegments } from "./segments.js";
 export { acceptanceRate, type Correction, expectedRate, fitCorrection } from "./surrogate.js";

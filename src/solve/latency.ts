@@ -9,7 +9,7 @@
  * at a context is kept, because a solver asks for the same few contexts many times.
  */
 import { DraftplanError } from "../core/errors.js";
-import { type Choice, type ChoiceSet, type Kernel, blockKind, blockLayer } from "../schema/choice.js";
+import { blockKind, blockLayer, type Choice, type ChoiceSet, type Kernel } from "../schema/choice.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
 
 /** Costs at one context, µs. */
@@ -107,7 +107,9 @@ class Surface {
     this.contexts = profile.grid.context_tokens;
     this.queries = profile.grid.query_tokens;
     const byPlace = new Map(profile.points.map((point) => [`${point.context_tokens} ${point.query_tokens}`, point]));
-    this.points = this.contexts.map((n) => this.queries.map((q) => byPlace.get(`${n} ${q}`) ?? this.missingPoint(n, q)));
+    this.points = this.contexts.map((n) =>
+      this.queries.map((q) => byPlace.get(`${n} ${q}`) ?? this.missingPoint(n, q)),
+    );
   }
 
   placeOfContext(n: number): Place {
@@ -184,11 +186,14 @@ function latencyAt(surface: Surface, contextTokens: number, loopUs: number): Lat
   const fixedUs = (q: number) => surface.value(n, surface.placeOfQuery(q), (point) => point.fixed_us);
   const headAt = (kernel: Kernel, q: Place) => surface.value(n, q, (point) => surface.headOf(point, kernel));
   const blockAt = (index: number, choice: Choice, q: Place) =>
-    choice === "skip" ? 0 : surface.value(n, q, (point) => surface.partsOf(point, partOf(index), choice)[blockLayer(index)]);
+    choice === "skip"
+      ? 0
+      : surface.value(n, q, (point) => surface.partsOf(point, partOf(index), choice)[blockLayer(index)]);
   const stepBlocks = new Map<Choice, Float64Array>(); // [2L] at q = 1, by choice
   const stepBlockUs = (index: number, choice: Choice, blocks: number): number => {
     let costs = stepBlocks.get(choice);
-    if (costs === undefined) stepBlocks.set(choice, (costs = Float64Array.from({ length: blocks }, (_, b) => blockAt(b, choice, one))));
+    if (costs === undefined)
+      stepBlocks.set(choice, (costs = Float64Array.from({ length: blocks }, (_, b) => blockAt(b, choice, one))));
     return costs[index];
   };
   const verifyUs = (draftTokens: number) => surface.value(n, surface.placeOfQuery(draftTokens + 1), surface.targetUs);
@@ -198,7 +203,10 @@ function latencyAt(surface: Surface, contextTokens: number, loopUs: number): Lat
     headUs: (kernel, q) => headAt(kernel, surface.placeOfQuery(q)),
     blockUs: (index, choice, q) => blockAt(index, choice, surface.placeOfQuery(q)),
     draftUs: ({ blocks, head }) =>
-      blocks.reduce((sum, choice, index) => sum + stepBlockUs(index, choice, blocks.length), fixedUs(1) + headAt(head, one)),
+      blocks.reduce(
+        (sum, choice, index) => sum + stepBlockUs(index, choice, blocks.length),
+        fixedUs(1) + headAt(head, one),
+      ),
     verifyUs,
     stepUs: verifyUs(0) + loopUs,
   };

@@ -1,7 +1,7 @@
 /** A plan from a profile and a calibration: pure, so the same two give the same plan, byte for byte. */
 import type { InputRef } from "../schema/common.js";
 import type { Plan } from "../schema/plan.js";
-import { type SolveInput, openProblem } from "./problem.js";
+import { openProblem, type SolveInput } from "./problem.js";
 import { planSegments } from "./segments.js";
 
 /** @throws what openProblem throws; LP_BOUND_VIOLATED (a bug) */

@@ -5,14 +5,14 @@
 import { DraftplanError } from "../core/errors.js";
 import type { Calibration, CalibrationContext } from "../schema/calibration.js";
 import {
-  type Choice,
-  type ChoiceSet,
-  type Kernel,
   blockKind,
   blockLayer,
   blockName,
+  type Choice,
+  type ChoiceSet,
   choiceKey,
   expandDraft,
+  type Kernel,
 } from "../schema/choice.js";
 import { MAX_DRAFT_TOKENS } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
@@ -154,7 +154,9 @@ function requireJoinable(profile: Profile, calibration: Calibration): void {
 function requireChoices(profile: Profile, calibration: Calibration, choices: readonly Choice[]): void {
   for (const choice of choices) {
     if (choice === "skip" || choice === "target") continue;
-    const profiled = profile.points.some((point) => point.attn_us[choice] !== undefined && point.head_us[choice] !== undefined);
+    const profiled = profile.points.some(
+      (point) => point.attn_us[choice] !== undefined && point.head_us[choice] !== undefined,
+    );
     const calibrated = calibration.contexts.every((c) => c.attn[choice] && c.mlp[choice] && c.head[choice]);
     if (profiled && calibrated) continue;
     throw new DraftplanError({

@@ -1,11 +1,11 @@
 /** From options at each profiled context to a plan's segments. */
 import { type ChoiceSet, choiceKey, compactDraft } from "../schema/choice.js";
-import { type Predicted, type Segment } from "../schema/plan.js";
+import type { Predicted, Segment } from "../schema/plan.js";
 import { rankedFrontier } from "./candidates.js";
 import { lpGapPercent } from "./lp-bound.js";
 import { solveMultipleChoice } from "./multiple-choice.js";
-import { expectedTokens, tokensPerSecond, curveFromRate } from "./objective.js";
-import { type Problem, contextFor, groupsAt, middle, surrogateLoss } from "./problem.js";
+import { curveFromRate, expectedTokens, tokensPerSecond } from "./objective.js";
+import { contextFor, groupsAt, middle, type Problem, surrogateLoss } from "./problem.js";
 import { acceptanceRate, expectedRate, fitCorrection } from "./surrogate.js";
 
 /** A draft with its length, and what it reaches at one context. */
@@ -41,7 +41,14 @@ function optionsAt(problem: Problem, n: number): Option[] {
   return sources.flatMap(({ set, curve, evidence }) =>
     Array.from({ length: Math.min(problem.maxDraft, curve.length - 1) }, (_, i) => {
       const cut = curve.slice(0, i + 2);
-      return { key: `${i + 1}|${choiceKey(set)}`, set, draftTokens: i + 1, curve: cut, evidence, tokensPerSecond: speedOf(problem, n, set, cut) };
+      return {
+        key: `${i + 1}|${choiceKey(set)}`,
+        set,
+        draftTokens: i + 1,
+        curve: cut,
+        evidence,
+        tokensPerSecond: speedOf(problem, n, set, cut),
+      };
     }),
   );
 }
@@ -85,7 +92,9 @@ function runs(problem: Problem): Run[] {
     }
     // of those that are near the best everywhere, the one that is best on the whole
     const total = (key: string) =>
-      near.slice(first, last + 1).reduce((sum, options) => sum + Math.log((options.get(key) as Option).tokensPerSecond), 0);
+      near
+        .slice(first, last + 1)
+        .reduce((sum, options) => sum + Math.log((options.get(key) as Option).tokensPerSecond), 0);
     const [winner] = alive.sort((a, b) => total(b) - total(a) || (a < b ? -1 : 1));
     found.push({ first, last, option: winner === undefined ? null : (near[first].get(winner) as Option) });
     first = last + 1;
@@ -118,8 +127,14 @@ function predict(problem: Problem, n: number, option: Option): Predicted {
   const { latency } = problem;
   const key = choiceKey(option.set);
   const d = option.draftTokens;
-  const reported = contextFor(problem, n).measured.find((m) => m.part === "report" && m.key === key && m.curve.length > d);
-  const curve = (reported?.curve ?? optionsAt(problem, n).find((o) => o.key === option.key)?.curve ?? option.curve).slice(0, d + 1);
+  const reported = contextFor(problem, n).measured.find(
+    (m) => m.part === "report" && m.key === key && m.curve.length > d,
+  );
+  const curve = (
+    reported?.curve ??
+    optionsAt(problem, n).find((o) => o.key === option.key)?.curve ??
+    option.curve
+  ).slice(0, d + 1);
   const speed = speedOf(problem, n, option.set, curve);
   return {
     at_context: n,

@@ -34,15 +34,23 @@ export function createChatRenderer({ file, chatTemplate, specialTokens, now }: C
   const render: ChatRenderer = (messages, addGenerationPrompt) => {
     program ??= jinja.parse(jinja.tokenize(chatTemplate, { trim_blocks: true, lstrip_blocks: true }));
     const environment = globals(now);
-    const variables = { ...specialTokens, messages, tools: null, documents: null, add_generation_prompt: addGenerationPrompt };
+    const variables = {
+      ...specialTokens,
+      messages,
+      tools: null,
+      documents: null,
+      add_generation_prompt: addGenerationPrompt,
+    };
     for (const [name, value] of Object.entries(variables)) environment.set(name, value);
     const { value } = new jinja.Interpreter(environment).run(program);
     if (typeof value !== "string") throw new Error("the template yields no text");
-    if (value.length > MAX_RENDERED_CHARS) throw new Error(`the rendered chat has ${value.length} characters, more than ${MAX_RENDERED_CHARS}`);
+    if (value.length > MAX_RENDERED_CHARS)
+      throw new Error(`the rendered chat has ${value.length} characters, more than ${MAX_RENDERED_CHARS}`);
     return value;
   };
   return (messages, addGenerationPrompt) => {
-    if (chatTemplate.length > MAX_TEMPLATE_CHARS) throw chatTemplateInvalid(file, `longer than ${MAX_TEMPLATE_CHARS} characters`);
+    if (chatTemplate.length > MAX_TEMPLATE_CHARS)
+      throw chatTemplateInvalid(file, `longer than ${MAX_TEMPLATE_CHARS} characters`);
     try {
       return withinTimeLimit(() => render(messages, addGenerationPrompt));
     } catch (thrown) {
@@ -77,6 +85,7 @@ function globals(now: () => Date): JinjaEnvironment {
 function boundedRange(first: number, end?: number, step = 1): number[] {
   const [from, to] = end === undefined ? [0, first] : [first, end];
   const length = Math.max(0, Math.ceil((to - from) / step));
-  if (step === 0 || !(length <= MAX_RANGE)) throw new Error(`range() of ${length} values; at most ${MAX_RANGE} are allowed`);
+  if (step === 0 || !(length <= MAX_RANGE))
+    throw new Error(`range() of ${length} values; at most ${MAX_RANGE} are allowed`);
   return Array.from({ length }, (_, i) => from + i * step);
 }

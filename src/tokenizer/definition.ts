@@ -23,7 +23,12 @@ export type PreTokenizer =
   | { type: "Sequence"; pretokenizers: PreTokenizer[] }
   | { type: "ByteLevel"; add_prefix_space?: boolean | undefined; use_regex?: boolean | undefined }
   | { type: "Digits"; individual_digits?: boolean | undefined }
-  | { type: "Split"; pattern: z.infer<typeof Pattern>; behavior: (typeof SPLIT_BEHAVIORS)[number]; invert?: boolean | undefined }
+  | {
+      type: "Split";
+      pattern: z.infer<typeof Pattern>;
+      behavior: (typeof SPLIT_BEHAVIORS)[number];
+      invert?: boolean | undefined;
+    }
   | {
       type: "Metaspace";
       replacement?: string | undefined;
@@ -52,7 +57,8 @@ export type Decoder =
 /** Names the part that is not known, which zod's own message does not. */
 const unknownPart = (kind: string) => ({
   error: (issue: { input?: unknown }) => {
-    const type: unknown = typeof issue.input === "object" && issue.input !== null && "type" in issue.input ? issue.input.type : issue.input;
+    const type: unknown =
+      typeof issue.input === "object" && issue.input !== null && "type" in issue.input ? issue.input.type : issue.input;
     return `${kind} ${JSON.stringify(type)?.slice(0, 80)} is not one that draftplan reproduces exactly`;
   },
 });
@@ -83,9 +89,18 @@ const PreTokenizer: z.ZodType<PreTokenizer> = z.lazy(() =>
     "type",
     [
       z.looseObject({ type: z.literal("Sequence"), pretokenizers: z.array(PreTokenizer) }),
-      z.looseObject({ type: z.literal("ByteLevel"), add_prefix_space: z.boolean().optional(), use_regex: z.boolean().optional() }),
+      z.looseObject({
+        type: z.literal("ByteLevel"),
+        add_prefix_space: z.boolean().optional(),
+        use_regex: z.boolean().optional(),
+      }),
       z.looseObject({ type: z.literal("Digits"), individual_digits: z.boolean().optional() }),
-      z.looseObject({ type: z.literal("Split"), pattern: Pattern, behavior: z.enum(SPLIT_BEHAVIORS), invert: z.boolean().optional() }),
+      z.looseObject({
+        type: z.literal("Split"),
+        pattern: Pattern,
+        behavior: z.enum(SPLIT_BEHAVIORS),
+        invert: z.boolean().optional(),
+      }),
       z.looseObject({ ...METASPACE, split: z.boolean().optional() }),
     ],
     unknownPart("pre-tokenizer"),
@@ -115,7 +130,12 @@ const Decoder: z.ZodType<Decoder> = z.lazy(() =>
       z.looseObject({ type: z.literal("Sequence"), decoders: z.array(Decoder) }),
       z.looseObject({ type: z.enum(["ByteLevel", "ByteFallback", "Fuse"]) }),
       z.looseObject(REPLACE),
-      z.looseObject({ type: z.literal("Strip"), content: z.string().length(1), start: z.int().min(0).max(8), stop: z.int().min(0).max(8) }),
+      z.looseObject({
+        type: z.literal("Strip"),
+        content: z.string().length(1),
+        start: z.int().min(0).max(8),
+        stop: z.int().min(0).max(8),
+      }),
       z.looseObject(METASPACE),
     ],
     unknownPart("decoder"),
@@ -145,7 +165,10 @@ const BpeModel = z.looseObject({
   end_of_word_suffix: noAffix,
   dropout: z.literal(0, "a random tokenizer cannot be reproduced").nullish(),
   // checked by hand below: a quarter of a million entries
-  vocab: z.custom<Record<string, number>>((v) => typeof v === "object" && v !== null && !Array.isArray(v), "not a table of tokens"),
+  vocab: z.custom<Record<string, number>>(
+    (v) => typeof v === "object" && v !== null && !Array.isArray(v),
+    "not a table of tokens",
+  ),
   merges: z.custom<string[] | [string, string][]>(Array.isArray, "not a list of merges"),
 });
 
@@ -217,7 +240,8 @@ function checkMerges(file: string, merges: readonly unknown[]): void {
   const paired = Array.isArray(merges[0]);
   merges.forEach((merge, i) => {
     const pair: unknown = paired || typeof merge !== "string" ? merge : merge.split(" ");
-    const good = Array.isArray(pair) && pair.length === 2 && pair.every((part) => typeof part === "string" && part !== "");
+    const good =
+      Array.isArray(pair) && pair.length === 2 && pair.every((part) => typeof part === "string" && part !== "");
     if (!good) throw tokenizerInvalid(file, `model.merges.${i}`, "not a pair of tokens");
   });
 }

@@ -9,8 +9,9 @@
  * - Replace expands `$` in its content.
  * - ByteFallback drops a byte order mark (patched in `library.ts`).
  */
-import { tokenizerUnsupported } from "./failures.js";
+
 import type { Decoder, Normalizer, PreTokenizer, TokenizerJson } from "./definition.js";
+import { tokenizerUnsupported } from "./failures.js";
 
 /** GPT-2's pre-tokenizer, built into ByteLevel (openai/gpt-2 encoder.py; llama.cpp `gpt-2`). */
 export const GPT2_SPLIT = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
@@ -72,7 +73,8 @@ function exactPreTokenizer(file: string, part: PreTokenizer): LibraryPart {
 function exactByteLevel(part: Extract<PreTokenizer, { type: "ByteLevel" }>): LibraryPart {
   const steps: LibraryPart[] = [];
   // a Metaspace that replaces spaces by spaces only adds the prefix, which has to come before the split
-  if (part.add_prefix_space === true) steps.push({ type: "Metaspace", replacement: " ", str_rep: " ", prepend_scheme: "always" });
+  if (part.add_prefix_space === true)
+    steps.push({ type: "Metaspace", replacement: " ", str_rep: " ", prepend_scheme: "always" });
   if (part.use_regex !== false) steps.push(isolate(GPT2_SPLIT));
   steps.push({ type: "ByteLevel", add_prefix_space: false, use_regex: false });
   return { type: "Sequence", pretokenizers: steps };
@@ -80,7 +82,8 @@ function exactByteLevel(part: Extract<PreTokenizer, { type: "ByteLevel" }>): Lib
 
 function exactSplit(file: string, part: Extract<PreTokenizer, { type: "Split" }>): LibraryPart {
   const { behavior, invert = false } = part;
-  const regex = "Regex" in part.pattern ? part.pattern.Regex : part.pattern.String.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const regex =
+    "Regex" in part.pattern ? part.pattern.Regex : part.pattern.String.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   const other = `(?:(?!${regex})[\\s\\S])`;
   switch (behavior) {
     case "Removed": // with invert: what matches is kept, which the library does
@@ -90,15 +93,24 @@ function exactSplit(file: string, part: Extract<PreTokenizer, { type: "Split" }>
     case "MergedWithPrevious":
     case "MergedWithNext":
     case "Contiguous":
-      if (invert) throw tokenizerUnsupported(file, "pre_tokenizer", `Split ${behavior} with invert is not one that draftplan reproduces exactly`);
+      if (invert)
+        throw tokenizerUnsupported(
+          file,
+          "pre_tokenizer",
+          `Split ${behavior} with invert is not one that draftplan reproduces exactly`,
+        );
       if (behavior === "Contiguous") return isolate(`(?:${regex})+`);
       return isolate(behavior === "MergedWithNext" ? `(?:${regex})${other}*` : `${other}*(?:${regex})`);
   }
 }
 
-type MetaspaceScheme = { prepend_scheme?: "always" | "never" | "first" | undefined; add_prefix_space?: boolean | undefined };
+type MetaspaceScheme = {
+  prepend_scheme?: "always" | "never" | "first" | undefined;
+  add_prefix_space?: boolean | undefined;
+};
 /** Files written before tokenizers 0.15 have a flag instead of a scheme. */
-const prependScheme = (part: MetaspaceScheme) => part.prepend_scheme ?? (part.add_prefix_space === false ? "never" : "always");
+const prependScheme = (part: MetaspaceScheme) =>
+  part.prepend_scheme ?? (part.add_prefix_space === false ? "never" : "always");
 
 function exactMetaspace(part: Extract<PreTokenizer, { type: "Metaspace" }>): LibraryPart {
   const mark = part.replacement ?? "\u2581";

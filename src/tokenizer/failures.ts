@@ -14,7 +14,8 @@ export function tokenizerInvalid(file: string, where: string, what: string, caus
 
 /** Well-formed, but nothing here reproduces its ids exactly, and wrong ids would pass for a bad model. */
 export function tokenizerUnsupported(file: string, where: string, what: string): DraftplanError {
-  const remedy = "encode the text with the model's own tokenizer and pass the ids: draftplan generate MODEL --prompt-ids FILE";
+  const remedy =
+    "encode the text with the model's own tokenizer and pass the ids: draftplan generate MODEL --prompt-ids FILE";
   return new DraftplanError({ code: "TOKENIZER_INVALID", at: `${file}: ${where}`, what, remedy });
 }
 

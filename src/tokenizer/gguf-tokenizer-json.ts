@@ -74,19 +74,28 @@ function byModel(file: string, metadata: GgufTokenizerMetadata): ModelPart {
     case "llama":
       return sentencePiece(file, metadata);
     default:
-      throw tokenizerUnsupported(file, "tokenizer.ggml.model", `${JSON.stringify(metadata.model)} is not supported; supported are gpt2 and llama`);
+      throw tokenizerUnsupported(
+        file,
+        "tokenizer.ggml.model",
+        `${JSON.stringify(metadata.model)} is not supported; supported are gpt2 and llama`,
+      );
   }
 }
 
 function byteLevel(file: string, { pre, merges }: GgufTokenizerMetadata): ModelPart {
   const known = Object.keys(PRE_TOKENIZERS).join(", ");
   if (pre === null) {
-    throw tokenizerUnsupported(file, "tokenizer.ggml.pre", `missing (a file from before May 2024), so how text is split is unknown; known are ${known}`);
+    throw tokenizerUnsupported(
+      file,
+      "tokenizer.ggml.pre",
+      `missing (a file from before May 2024), so how text is split is unknown; known are ${known}`,
+    );
   }
   if (!Object.hasOwn(PRE_TOKENIZERS, pre)) {
     throw tokenizerUnsupported(file, "tokenizer.ggml.pre", `${JSON.stringify(pre)} is not known; known are ${known}`);
   }
-  if (merges === null) throw tokenizerInvalid(file, "tokenizer.ggml.merges", "missing, and a gpt2 tokenizer cannot work without");
+  if (merges === null)
+    throw tokenizerInvalid(file, "tokenizer.ggml.merges", "missing, and a gpt2 tokenizer cannot work without");
   const { splits, normalizer = null, ignoreMerges = false, addBos = false } = PRE_TOKENIZERS[pre];
   const pretokenizers = [...splits.map(isolate), { type: "ByteLevel", add_prefix_space: false, use_regex: false }];
   return {
@@ -98,16 +107,26 @@ function byteLevel(file: string, { pre, merges }: GgufTokenizerMetadata): ModelP
 
 function sentencePiece(file: string, metadata: GgufTokenizerMetadata): ModelPart {
   const { tokens, tokenTypes, scores, unkTokenId } = metadata;
-  if (scores === null || !scores.every(Number.isFinite)) throw tokenizerInvalid(file, "tokenizer.ggml.scores", "missing or not numbers");
-  const pieces = tokens.flatMap((piece, id) => ((tokenTypes?.[id] ?? TYPE.normal) === TYPE.normal ? [{ piece, score: scores[id] }] : []));
+  if (scores === null || !scores.every(Number.isFinite))
+    throw tokenizerInvalid(file, "tokenizer.ggml.scores", "missing or not numbers");
+  const pieces = tokens.flatMap((piece, id) =>
+    (tokenTypes?.[id] ?? TYPE.normal) === TYPE.normal ? [{ piece, score: scores[id] }] : [],
+  );
   const { merges, ranks } = sentencePieceMerges(pieces);
   const prefix = metadata.addSpacePrefix ?? true;
   const spaces = { type: "Replace", pattern: { String: " " }, content: "\u2581" };
-  const fromMarks = [{ type: "Replace", pattern: { String: "\u2581" }, content: " " }, { type: "ByteFallback" }, { type: "Fuse" }];
+  const fromMarks = [
+    { type: "Replace", pattern: { String: "\u2581" }, content: " " },
+    { type: "ByteFallback" },
+    { type: "Fuse" },
+  ];
   return {
     json: {
       normalizer: prefix ? { type: "Sequence", normalizers: [{ type: "Prepend", prepend: "\u2581" }, spaces] } : spaces,
-      decoder: { type: "Sequence", decoders: prefix ? [...fromMarks, { type: "Strip", content: " ", start: 1, stop: 0 }] : fromMarks },
+      decoder: {
+        type: "Sequence",
+        decoders: prefix ? [...fromMarks, { type: "Strip", content: " ", start: 1, stop: 0 }] : fromMarks,
+      },
     },
     model: { merges, byte_fallback: true, fuse_unk: true, unk_token: unkTokenId === null ? null : tokens[unkTokenId] },
     mergeRanks: ranks,
@@ -130,7 +149,11 @@ function vocabulary(file: string, tokens: readonly string[]): Record<string, num
   const ids = new Map(tokens.map((token, id) => [token, id]));
   if (ids.size === tokens.length) return Object.fromEntries(ids);
   const twice = tokens.findIndex((token, id) => ids.get(token) !== id);
-  throw tokenizerInvalid(file, "tokenizer.ggml.tokens", `token ${JSON.stringify(tokens[twice]).slice(0, 80)} occurs more than once`);
+  throw tokenizerInvalid(
+    file,
+    "tokenizer.ggml.tokens",
+    `token ${JSON.stringify(tokens[twice]).slice(0, 80)} occurs more than once`,
+  );
 }
 
 /** Tokens found in the text itself, before it is split: control and unknown ones are special, user-defined ones are text. */
@@ -145,7 +168,12 @@ function addedTokens({ tokens, tokenTypes }: GgufTokenizerMetadata): AddedToken[
 function postProcessor(file: string, metadata: GgufTokenizerMetadata, addBosByDefault: boolean): object | null {
   const special = (name: "bos" | "eos", id: number | null, add: boolean): number[] => {
     if (!add) return [];
-    if (id === null) throw tokenizerInvalid(file, `tokenizer.ggml.${name}_token_id`, "missing, and the tokenizer adds it to every text");
+    if (id === null)
+      throw tokenizerInvalid(
+        file,
+        `tokenizer.ggml.${name}_token_id`,
+        "missing, and the tokenizer adds it to every text",
+      );
     return [id];
   };
   const before = special("bos", metadata.bosTokenId, metadata.addBos ?? addBosByDefault);

@@ -10,12 +10,23 @@ import { messageOf, tokenizerInvalid } from "./failures.js";
 const MAX_FILE_BYTES = 1 << 28;
 
 const TokenName = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)]);
-const SPECIAL_TOKENS = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"] as const;
+const SPECIAL_TOKENS = [
+  "bos_token",
+  "eos_token",
+  "unk_token",
+  "sep_token",
+  "pad_token",
+  "cls_token",
+  "mask_token",
+] as const;
 type SpecialTokenKey = (typeof SPECIAL_TOKENS)[number];
 
 const NamedTemplates = z.array(z.looseObject({ name: z.string(), template: z.string() }));
 const SpecialTokensMap = z.looseObject(
-  Object.fromEntries(SPECIAL_TOKENS.map((key) => [key, TokenName.nullish()])) as Record<SpecialTokenKey, z.ZodOptional<z.ZodNullable<typeof TokenName>>>,
+  Object.fromEntries(SPECIAL_TOKENS.map((key) => [key, TokenName.nullish()])) as Record<
+    SpecialTokenKey,
+    z.ZodOptional<z.ZodNullable<typeof TokenName>>
+  >,
 );
 const AddedTokenEntry = z.looseObject({
   content: z.string(),
@@ -24,7 +35,9 @@ const AddedTokenEntry = z.looseObject({
   normalized: z.boolean().optional(),
   special: z.boolean().optional(),
 });
-const TokenId = z.string().refine((id) => /^\d{1,9}$/.test(id) && Number(id) <= MAX_TOKEN_ID, `not a token id up to ${MAX_TOKEN_ID}`);
+const TokenId = z
+  .string()
+  .refine((id) => /^\d{1,9}$/.test(id) && Number(id) <= MAX_TOKEN_ID, `not a token id up to ${MAX_TOKEN_ID}`);
 const TokenizerConfig = SpecialTokensMap.extend({
   chat_template: z.union([z.string(), NamedTemplates]).nullish(),
   added_tokens_decoder: z.record(TokenId, AddedTokenEntry).nullish(),
@@ -37,11 +50,15 @@ export async function readHuggingFace(folder: string): Promise<TokenizerDefiniti
   const [tokenizer, config, map, template] = await Promise.all(names.map((name) => readText(join(folder, name))));
   const json = parseTokenizerJson(file, parseJson(file, tokenizer ?? ""));
   const settings = parsePart(join(folder, "tokenizer_config.json"), config, TokenizerConfig);
-  const specialTokens = namedTokens(parsePart(join(folder, "special_tokens_map.json"), map, SpecialTokensMap), settings);
+  const specialTokens = namedTokens(
+    parsePart(join(folder, "special_tokens_map.json"), map, SpecialTokensMap),
+    settings,
+  );
   const chatTemplate = template ?? chosenTemplate(settings.chat_template);
   addConfiguredTokens(json, settings, Object.values(specialTokens));
   const hash = createHash("sha256");
-  for (const [i, text] of [tokenizer, config, map, template].entries()) hash.update(`${names[i]} ${text?.length ?? "none"}\n${text ?? ""}`);
+  for (const [i, text] of [tokenizer, config, map, template].entries())
+    hash.update(`${names[i]} ${text?.length ?? "none"}\n${text ?? ""}`);
   return { file, json, specialTokens, ...(chatTemplate !== undefined && { chatTemplate }), sha256: hash.digest("hex") };
 }
 
@@ -73,7 +90,10 @@ function parsePart<T>(file: string, text: string | undefined, schema: z.ZodType<
 }
 
 /** tokenizer_config.json wins, as in transformers. */
-function namedTokens(map: Partial<Record<SpecialTokenKey, string | null | undefined>>, config: TokenizerConfig): Record<string, string> {
+function namedTokens(
+  map: Partial<Record<SpecialTokenKey, string | null | undefined>>,
+  config: TokenizerConfig,
+): Record<string, string> {
   const named = SPECIAL_TOKENS.map((key) => [key, config[key] ?? map[key]] as const);
   return Object.fromEntries(named.filter((entry): entry is [SpecialTokenKey, string] => typeof entry[1] === "string"));
 }
@@ -102,4 +122,3 @@ function addConfiguredTokens(json: TokenizerJson, config: TokenizerConfig, named
     added.add(content);
   }
 }
-

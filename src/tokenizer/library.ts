@@ -22,7 +22,8 @@ export function createLibraryTokenizer(definition: TokenizerDefinition, options:
   const { file, json, chatTemplate, sha256 } = definition;
   const library = buildLibrary(definition);
   const specialIds = new Set(json.added_tokens.filter((token) => token.special === true).map((token) => token.id));
-  const render = chatTemplate === undefined ? undefined : createChatRenderer({ ...definition, chatTemplate, now: options.now });
+  const render =
+    chatTemplate === undefined ? undefined : createChatRenderer({ ...definition, chatTemplate, now: options.now });
 
   const encode = (text: string, addSpecialTokens: boolean): number[] => {
     // a lone surrogate has no UTF-8; U+FFFD is what TextEncoder makes of it, too late for normalisers and splits
@@ -37,7 +38,9 @@ export function createLibraryTokenizer(definition: TokenizerDefinition, options:
     decode: (ids, { keepSpecialTokens = false } = {}) => {
       checkIds(ids);
       // An id without a token writes nothing, as in transformers: embeddings are often padded beyond the vocabulary.
-      const known = ids.filter((id) => (keepSpecialTokens || !specialIds.has(id)) && library.id_to_token(id) !== undefined);
+      const known = ids.filter(
+        (id) => (keepSpecialTokens || !specialIds.has(id)) && library.id_to_token(id) !== undefined,
+      );
       return known.length === 0 ? "" : library.decode(known);
     },
     renderChat: (messages, { addGenerationPrompt = true } = {}) => {
@@ -71,7 +74,11 @@ function checkTemplateIds({ file, json }: TokenizerDefinition, library: HfTokeni
     if (part.type !== "TemplateProcessing") continue;
     for (const [name, { ids }] of Object.entries(part.special_tokens)) {
       if (ids.length === 1 && library.token_to_id(name) === ids[0]) continue;
-      throw tokenizerInvalid(file, "post_processor.special_tokens", `${JSON.stringify(name)} is not the token of id ${ids.join(", ")}`);
+      throw tokenizerInvalid(
+        file,
+        "post_processor.special_tokens",
+        `${JSON.stringify(name)} is not the token of id ${ids.join(", ")}`,
+      );
     }
   }
 }

@@ -18,14 +18,22 @@ const EMBEDDED = fileURLToPath(new URL("../../models/union-10m", import.meta.url
  * @param modelPath a Hugging Face folder with tokenizer.json, a `.gguf` file, or `embedded`
  * @throws FILE_NOT_FOUND, TOKENIZER_MISSING, TOKENIZER_INVALID; CHECKPOINT_CORRUPT for a damaged GGUF
  */
-export async function openTokenizer(modelPath: string, options: Partial<LibraryTokenizerOptions> = {}): Promise<Tokenizer> {
+export async function openTokenizer(
+  modelPath: string,
+  options: Partial<LibraryTokenizerOptions> = {},
+): Promise<Tokenizer> {
   const path = modelPath === "embedded" ? EMBEDDED : modelPath;
   return createLibraryTokenizer(await readDefinition(path), { now: () => new Date(), ...options });
 }
 
 async function readDefinition(path: string): Promise<TokenizerDefinition> {
   if (!existsSync(path)) {
-    throw new DraftplanError({ code: "FILE_NOT_FOUND", at: path, what: "no such file or folder", remedy: "check the path, or use embedded as MODEL" });
+    throw new DraftplanError({
+      code: "FILE_NOT_FOUND",
+      at: path,
+      what: "no such file or folder",
+      remedy: "check the path, or use embedded as MODEL",
+    });
   }
   if (!statSync(path).isDirectory()) return readGguf(path);
   if (existsSync(join(path, "tokenizer.json"))) return readHuggingFace(path);
@@ -33,16 +41,28 @@ async function readDefinition(path: string): Promise<TokenizerDefinition> {
     const convert = `python -c "import transformers as t; t.AutoTokenizer.from_pretrained('${path}').save_pretrained('${path}')"`;
     throw tokenizerMissing(path, "there is a tokenizer.model, but no tokenizer.json", `make one: ${convert}`);
   }
-  throw tokenizerMissing(path, "the folder has no tokenizer.json", `hf download REPOSITORY tokenizer.json tokenizer_config.json --local-dir ${path}`);
+  throw tokenizerMissing(
+    path,
+    "the folder has no tokenizer.json",
+    `hf download REPOSITORY tokenizer.json tokenizer_config.json --local-dir ${path}`,
+  );
 }
 
 function readGguf(path: string): TokenizerDefinition {
   if (!path.toLowerCase().endsWith(".gguf")) {
-    throw tokenizerMissing(path, "neither a folder with tokenizer.json nor a .gguf file", "name the folder that holds the model");
+    throw tokenizerMissing(
+      path,
+      "neither a folder with tokenizer.json nor a .gguf file",
+      "name the folder that holds the model",
+    );
   }
   const metadata = readGgufTokenizerMetadata(path);
   if (metadata === undefined) {
-    throw tokenizerMissing(path, "the file carries no tokenizer (tokenizer.ggml.*)", "convert the model again with its tokenizer beside it");
+    throw tokenizerMissing(
+      path,
+      "the file carries no tokenizer (tokenizer.ggml.*)",
+      "convert the model again with its tokenizer beside it",
+    );
   }
   return definitionFromGguf(path, metadata);
 }

@@ -12,7 +12,8 @@ export interface Piece {
 export function sentencePieceMerges(pieces: readonly Piece[]): { merges: [string, string][]; ranks: number[] } {
   const known = new Set(pieces.map(({ piece }) => piece));
   // a symbol is a character, in the vocabulary or not, or what an earlier merge made
-  const isSymbol = (text: string): boolean => known.has(text) || text.length === String.fromCodePoint(text.codePointAt(0) ?? 0).length;
+  const isSymbol = (text: string): boolean =>
+    known.has(text) || text.length === String.fromCodePoint(text.codePointAt(0) ?? 0).length;
   const merges: [string, string][] = [];
   const ranks: number[] = [];
   let rank = -1;

@@ -13,7 +13,9 @@ type Segments = readonly Segment[];
 /** The plan's segments, and one past its end up to `limit`, where nothing is speculated. */
 export function segmentsUpTo(plan: Plan, limit: number): Segments {
   const { to } = plan.segments[plan.segments.length - 1].context_tokens;
-  return to >= limit ? plan.segments : [...plan.segments, { context_tokens: { from: to, to: limit }, speculate: false }];
+  return to >= limit
+    ? plan.segments
+    : [...plan.segments, { context_tokens: { from: to, to: limit }, speculate: false }];
 }
 
 const within = ({ context_tokens: { from, to } }: Segment, rounds: readonly Round[]) =>

@@ -46,7 +46,8 @@ export async function judge(
     await teacherForced(engine, prompt, targetChoices(engine.spec.layers), judged, visit, progress);
   }
   const fault = wrongEnd(ids, limits);
-  if (fault !== null && (verdict.firstMismatch === null || fault < verdict.firstMismatch)) verdict.firstMismatch = fault;
+  if (fault !== null && (verdict.firstMismatch === null || fault < verdict.firstMismatch))
+    verdict.firstMismatch = fault;
   return verdict;
 }
 

@@ -137,7 +137,8 @@ async function judgeAll(
   }));
 }
 
-const earlier = (a: number | null, b: number | null): number | null => (a === null ? b : b === null ? a : Math.min(a, b));
+const earlier = (a: number | null, b: number | null): number | null =>
+  a === null ? b : b === null ? a : Math.min(a, b);
 
 async function countAgreeing(
   { engine, progress }: Measuring,

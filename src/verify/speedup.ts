@@ -79,10 +79,7 @@ const overall = (timings: readonly PromptTiming[]): number => {
  */
 export function speedupInterval(timings: readonly PromptTiming[], seed: number): Interval {
   const estimate = overall(timings);
-  const draws =
-    timings.length === 1
-      ? bootstrap(timings[0].ratios, median, seed)
-      : bootstrap(timings, overall, seed);
+  const draws = timings.length === 1 ? bootstrap(timings[0].ratios, median, seed) : bootstrap(timings, overall, seed);
   // the estimate itself belongs to its interval, whatever a lopsided sample makes of the percentiles
   const low = Math.min(estimate, quantileSorted(draws, 0.025));
   return { median: estimate, low, high: Math.max(estimate, quantileSorted(draws, 0.975)) };

@@ -10,7 +10,14 @@ import type { Plan } from "../schema/plan.js";
 import type { Verification } from "../schema/verification.js";
 import { segmentsUpTo } from "./contexts.js";
 import { figuresOf } from "./figures.js";
-import { type AlternativeModel, type Measuring, measurePrompt, type PromptRuns, type VerifyPrompt, warmUp } from "./measure.js";
+import {
+  type AlternativeModel,
+  type Measuring,
+  measurePrompt,
+  type PromptRuns,
+  type VerifyPrompt,
+  warmUp,
+} from "./measure.js";
 
 export interface VerifyOptions {
   engine: Engine;
@@ -42,10 +49,24 @@ export type VerifyResult = Omit<Verification, "kind" | "version" | "model" | "de
  * @throws OPTION_INVALID, CONTEXT_LIMIT, TOKEN_IDS_INVALID, TEXT_TOO_SHORT; what planPolicy throws
  */
 export async function verifyPlan(options: VerifyOptions): Promise<VerifyResult> {
-  const { engine, clock, plan, planPath, prompts, maxTokens, pairs, seed, alternatives = [], progress = silentProgress } = options;
+  const {
+    engine,
+    clock,
+    plan,
+    planPath,
+    prompts,
+    maxTokens,
+    pairs,
+    seed,
+    alternatives = [],
+    progress = silentProgress,
+  } = options;
   requireUsable(options);
   const onPast = (last: number) =>
-    progress.warn("PAST_LAST_SEGMENT", `${planPath} covers contexts up to ${last} tokens; nothing is drafted past them`);
+    progress.warn(
+      "PAST_LAST_SEGMENT",
+      `${planPath} covers contexts up to ${last} tokens; nothing is drafted past them`,
+    );
   const policy = planPolicy(plan, engine.spec.layers, planPath, onPast);
   const endTokens = options.endTokens ?? engine.spec.eosTokenIds;
   const measuring: Measuring = {
@@ -74,7 +95,8 @@ function requireUsable({ engine, prompts, maxTokens, pairs }: VerifyOptions): vo
   if (!Number.isInteger(maxTokens) || maxTokens < 2) {
     throw notAnOption("--max-tokens", `${maxTokens} tokens cannot be timed`, "Give a whole number of at least 2.");
   }
-  if (!Number.isInteger(pairs) || pairs < 1) throw notAnOption("--pairs", `${pairs} pairs cannot be run`, "Give a whole number of at least 1.");
+  if (!Number.isInteger(pairs) || pairs < 1)
+    throw notAnOption("--pairs", `${pairs} pairs cannot be run`, "Give a whole number of at least 1.");
   if (prompts.length === 0) throw notAnOption("prompts", "there are none", "Give at least one prompt.");
   for (const { name, ids } of prompts) {
     requireRoom(engine, ids.length, maxTokens);
@@ -90,4 +112,5 @@ function requireUsable({ engine, prompts, maxTokens, pairs }: VerifyOptions): vo
   }
 }
 
-const notAnOption = (at: string, what: string, remedy: string) => new DraftplanError({ code: "OPTION_INVALID", at, what, remedy });
+const notAnOption = (at: string, what: string, remedy: string) =>
+  new DraftplanError({ code: "OPTION_INVALID", at, what, remedy });

@@ -20,7 +20,13 @@ export interface OutputLimits {
 type NextToken = (logits: Float32Array, index: number) => number | null;
 
 /** Writes the prompt over whatever the cache holds, from its first cell on, then goes on token by token. */
-async function walk(engine: Engine, prompt: readonly number[], choices: ChoiceSet, next: NextToken, progress: Progress): Promise<void> {
+async function walk(
+  engine: Engine,
+  prompt: readonly number[],
+  choices: ChoiceSet,
+  next: NextToken,
+  progress: Progress,
+): Promise<void> {
   let logits: Float32Array = new Float32Array();
   for (let position = 0; position < prompt.length; position += MAX_PASS_TOKENS) {
     await progress.tick();

@@ -39,7 +39,21 @@ describe.skipIf(!existsSync(SMOLLM2))(`SmolLM2-135M Q4_1 (skipped where ${SMOLLM
 
   test("architecture, digests and types", async () => {
     const checkpoint = await openCheckpoint(SMOLLM2);
-    expect(checkpoint.spec).toMatchObject({ architecture: "llama", layers: 30, hiddenSize: 576, heads: 9, kvHeads: 3, headDim: 64, vocabSize: 49152, contextLimit: 8192, rmsEps: 1e-5, rope: { theta: 100000, scaling: null }, tiedEmbeddings: true, bosTokenId: 1, eosTokenIds: [2] });
+    expect(checkpoint.spec).toMatchObject({
+      architecture: "llama",
+      layers: 30,
+      hiddenSize: 576,
+      heads: 9,
+      kvHeads: 3,
+      headDim: 64,
+      vocabSize: 49152,
+      contextLimit: 8192,
+      rmsEps: 1e-5,
+      rope: { theta: 100000, scaling: null },
+      tiedEmbeddings: true,
+      bosTokenId: 1,
+      eosTokenIds: [2],
+    });
     expect(checkpoint.storedTypes).toEqual({ F32: 61, Q4_1: 210, Q8_0: 1 });
     expect(checkpoint.weightsSha256).toBe("b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53");
     checkpoint.close();
@@ -51,41 +65,68 @@ describe.skipIf(!existsSync(SMOLLM2))(`SmolLM2-135M Q4_1 (skipped where ${SMOLLM
     const metadata: Record<string, unknown> = { ...theirs.metadata };
     expect(ours.metadata.size).toBe(Object.keys(metadata).length - 3); // theirs adds version, tensor_count and kv_count
     for (const [key, value] of ours.metadata) {
-      const list = typeof value === "object" ? (key.endsWith("token_type") ? ours.numbers(key) : ours.strings(key)) : value;
+      const list =
+        typeof value === "object" ? (key.endsWith("token_type") ? ours.numbers(key) : ours.strings(key)) : value;
       expect(list, key).toEqual(metadata[key]);
     }
-    expect([...ours.tensors.values()].map((t) => [t.storedName, t.offset])).toEqual(theirs.tensorInfos.map((t) => [t.name, Number(theirs.tensorDataOffset + t.offset)]));
+    expect([...ours.tensors.values()].map((t) => [t.storedName, t.offset])).toEqual(
+      theirs.tensorInfos.map((t) => [t.name, Number(theirs.tensorDataOffset + t.offset)]),
+    );
     ours.close();
   });
 
   test("tokenizer metadata", () => {
     const tokenizer = readGgufTokenizerMetadata(SMOLLM2);
-    expect(tokenizer).toMatchObject({ model: "gpt2", pre: "smollm", bosTokenId: 1, eosTokenId: 2, unkTokenId: 0, addBos: false, addEos: null, addSpacePrefix: false });
-    expect([tokenizer?.tokens.length, tokenizer?.tokenTypes?.length, tokenizer?.merges?.length]).toEqual([49152, 49152, 48900]);
+    expect(tokenizer).toMatchObject({
+      model: "gpt2",
+      pre: "smollm",
+      bosTokenId: 1,
+      eosTokenId: 2,
+      unkTokenId: 0,
+      addBos: false,
+      addEos: null,
+      addSpacePrefix: false,
+    });
+    expect([tokenizer?.tokens.length, tokenizer?.tokenTypes?.length, tokenizer?.merges?.length]).toEqual([
+      49152, 49152, 48900,
+    ]);
     expect(tokenizer?.tokens.slice(0, 3)).toEqual(["<|endoftext|>", "<|im_start|>", "<|im_end|>"]);
   });
 });
 
-describe.skipIf(!existsSync(join(SHARED, "goldens")))(`tiny models written by transformers (skipped where ${SHARED}/goldens is absent)`, () => {
-  test.each([
-    ["llama", "F32", 10000, true],
-    ["mistral", "BF16", 10000, false],
-    ["qwen2", "F32", 1e6, false],
-    ["qwen3", "F32", 1e6, true],
-  ])("tiny-%s", async (architecture, type, theta, tied) => {
-    const checkpoint = await openCheckpoint(join(SHARED, "goldens", `tiny-${architecture}`));
-    expect(checkpoint.spec).toMatchObject({ architecture, layers: 4, hiddenSize: 64, rope: { theta, scaling: null }, tiedEmbeddings: tied });
-    expect(Object.keys(checkpoint.storedTypes)).toEqual([type]);
-    for (const [name, shape] of expectedTensors(checkpoint.spec)) expect(checkpoint.tensor(name, shape).every(Number.isFinite), name).toBe(true);
-    checkpoint.close();
-  });
-});
+describe.skipIf(!existsSync(join(SHARED, "goldens")))(
+  `tiny models written by transformers (skipped where ${SHARED}/goldens is absent)`,
+  () => {
+    test.each([
+      ["llama", "F32", 10000, true],
+      ["mistral", "BF16", 10000, false],
+      ["qwen2", "F32", 1e6, false],
+      ["qwen3", "F32", 1e6, true],
+    ])("tiny-%s", async (architecture, type, theta, tied) => {
+      const checkpoint = await openCheckpoint(join(SHARED, "goldens", `tiny-${architecture}`));
+      expect(checkpoint.spec).toMatchObject({
+        architecture,
+        layers: 4,
+        hiddenSize: 64,
+        rope: { theta, scaling: null },
+        tiedEmbeddings: tied,
+      });
+      expect(Object.keys(checkpoint.storedTypes)).toEqual([type]);
+      for (const [name, shape] of expectedTensors(checkpoint.spec))
+        expect(checkpoint.tensor(name, shape).every(Number.isFinite), name).toBe(true);
+      checkpoint.close();
+    });
+  },
+);
 
 describe.skipIf(!existsSync(join(SHARED, "models", "union-10m")))("the embedded model", () => {
-  test.each(["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "README.md", "train.py"])("%s is the shared one", (name) => {
-    const shared = join(SHARED, "models", "union-10m", name);
-    const ours = fileURLToPath(new URL(`../../models/union-10m/${name}`, import.meta.url));
-    expect(statSync(ours).size).toBe(statSync(shared).size);
-    expect(sha256(readFileSync(ours))).toBe(sha256(readFileSync(shared)));
-  });
+  test.each(["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "README.md", "train.py"])(
+    "%s is the shared one",
+    (name) => {
+      const shared = join(SHARED, "models", "union-10m", name);
+      const ours = fileURLToPath(new URL(`../../models/union-10m/${name}`, import.meta.url));
+      expect(statSync(ours).size).toBe(statSync(shared).size);
+      expect(sha256(readFileSync(ours))).toBe(sha256(readFileSync(shared)));
+    },
+  );
 });

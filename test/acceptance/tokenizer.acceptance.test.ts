@@ -61,7 +61,10 @@ describe.skipIf(missing.length > 0)(`the tokenizer of SmolLM2's GGUF${reason}`, 
     const started = performance.now();
     tokenizer.encode(text);
     const encodeMs = performance.now() - started;
-    expect({ openMs, encodeMs }).toEqual({ openMs: expect.toSatisfy((ms: number) => ms < 1500), encodeMs: expect.toSatisfy((ms: number) => ms < 3000) });
+    expect({ openMs, encodeMs }).toEqual({
+      openMs: expect.toSatisfy((ms: number) => ms < 1500),
+      encodeMs: expect.toSatisfy((ms: number) => ms < 3000),
+    });
   });
 });
 

@@ -1,9 +1,9 @@
+import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { describe, expect, test } from "vitest";
-import { Tally, hitsPerOverlap, lossProbes, lossRecord } from "../../src/calibrate/losses.js";
+import { hitsPerOverlap, lossProbes, lossRecord, Tally } from "../../src/calibrate/losses.js";
 import { overlap, softmaxRow } from "../../src/calibrate/overlap.js";
 import { makePrompts, spreadWindows } from "../../src/calibrate/windows.js";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 
 function randomLogits(seed: number, count: number): Float32Array {
   const random = xoroshiro128plus(seed);
@@ -27,7 +27,10 @@ describe("overlap", () => {
     softmaxRow(a, 0, vocab, p, 1);
     softmaxRow(b, 0, vocab, q);
     const [pn, qn] = [naiveSoftmax(a), naiveSoftmax(b)];
-    expect(overlap(p, 1, q)).toBeCloseTo(pn.reduce((sum, x, i) => sum + Math.min(x, qn[i]), 0), 5);
+    expect(overlap(p, 1, q)).toBeCloseTo(
+      pn.reduce((sum, x, i) => sum + Math.min(x, qn[i]), 0),
+      5,
+    );
     expect(Math.max(...[...q].map((x, i) => Math.abs(x - qn[i])))).toBeLessThan(1e-6);
   });
 
@@ -81,13 +84,16 @@ describe("loss probes", () => {
 
   test("a group's loss is shared equally by its members; the record is complete", () => {
     const probes = lossProbes(4);
-    const tallies = probes.map(({ choice, kind }) => (choice === "int8" && kind === "attn" ? tally(99, 100, 0.98) : tally(90, 100, 0.9)));
+    const tallies = probes.map(({ choice, kind }) =>
+      choice === "int8" && kind === "attn" ? tally(99, 100, 0.98) : tally(90, 100, 0.9),
+    );
     const record = lossRecord(64, 4, probes, tallies);
     const factor = record.hits_per_overlap;
     const size = probes.find((p) => p.choice === "int8" && p.kind === "attn")?.layers.length ?? 0;
     expect(record.attn.int8?.[0].loss).toBeCloseTo((factor * -Math.log(0.98)) / size, 5);
     expect(record.mlp.skip?.[3].loss).toBeCloseTo(factor * -Math.log(0.9), 4);
-    for (const list of [record.attn.int8, record.attn.skip, record.mlp.int8, record.mlp.skip]) expect(list).toHaveLength(4);
+    for (const list of [record.attn.int8, record.attn.skip, record.mlp.int8, record.mlp.skip])
+      expect(list).toHaveLength(4);
     expect(record.positions).toBe(100);
   });
 });

@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Continuation, continuePrompts, fillCache, spansBackwards, traceTarget } from "../../src/calibrate/continuation.js";
+import {
+  type Continuation,
+  continuePrompts,
+  fillCache,
+  spansBackwards,
+  traceTarget,
+} from "../../src/calibrate/continuation.js";
 import { measureByDrafting, measureDrafts, steadiedCurve } from "../../src/calibrate/measure.js";
 import { acceptedOf, firstChange, probeRound, startingAt } from "../../src/calibrate/probe.js";
 import { silentProgress } from "../../src/core/progress.js";
@@ -7,7 +13,7 @@ import { decode, draftTokens, prefill } from "../../src/decode/loop.js";
 import { systemClock } from "../../src/runtime/device.js";
 import type { Engine } from "../../src/runtime/engine.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
-import { type ChoiceSet, blockIndex, targetChoices, uniformChoices } from "../../src/schema/choice.js";
+import { blockIndex, type ChoiceSet, targetChoices, uniformChoices } from "../../src/schema/choice.js";
 
 const LAYERS = 12;
 const PROMPT = [0, 53, 219, 718, 1021, 77, 300, 12];
@@ -22,7 +28,21 @@ function skipping(...blocks: [number, "attn" | "mlp"][]): ChoiceSet {
 const DRAFTS: [string, ChoiceSet][] = [
   ["two attentions skipped", skipping([5, "attn"], [7, "attn"])],
   ["an early MLP skipped", skipping([1, "mlp"])],
-  ["ten blocks skipped", skipping([2, "attn"], [3, "attn"], [4, "attn"], [5, "attn"], [6, "attn"], [2, "mlp"], [4, "mlp"], [5, "mlp"], [6, "mlp"], [8, "mlp"])],
+  [
+    "ten blocks skipped",
+    skipping(
+      [2, "attn"],
+      [3, "attn"],
+      [4, "attn"],
+      [5, "attn"],
+      [6, "attn"],
+      [2, "mlp"],
+      [4, "mlp"],
+      [5, "mlp"],
+      [6, "mlp"],
+      [8, "mlp"],
+    ),
+  ],
 ];
 
 describe("one pass over a round stands for its draft steps (embedded model)", () => {
@@ -38,14 +58,20 @@ describe("one pass over a round stands for its draft steps (embedded model)", ()
   afterAll(() => model.close());
 
   test("the continuation is what plain decoding gives, though it was drafted", async () => {
-    const plain = await decode(engine, PROMPT, { maxTokens: 49, endTokens: engine.spec.eosTokenIds, policy: null, clock: systemClock });
+    const plain = await decode(engine, PROMPT, {
+      maxTokens: 49,
+      endTokens: engine.spec.eosTokenIds,
+      policy: null,
+      clock: systemClock,
+    });
     expect(continuation.ids).toEqual(plain.ids);
   });
 
   test.each(DRAFTS)("%s: hits of the pass are those of real steps, in every round", async (_, choices) => {
     await fillCache(engine, continuation, silentProgress);
     const seen: boolean[][] = [];
-    for (const span of spansBackwards(continuation, 8)) seen.push(probeRound(engine, continuation, span, { choices }, null).hits);
+    for (const span of spansBackwards(continuation, 8))
+      seen.push(probeRound(engine, continuation, span, { choices }, null).hits);
     for (const [i, span] of spansBackwards(continuation, 8).entries()) {
       // real drafting follows its own tokens; along the accepted prefix and at the first miss the two must agree
       const before = [...continuation.prompt, ...continuation.ids.slice(0, span.from)];
@@ -56,16 +82,19 @@ describe("one pass over a round stands for its draft steps (embedded model)", ()
     }
   });
 
-  test.each(DRAFTS)("%s: starting from the target's stored states changes neither hits nor overlap", async (_, choices) => {
-    await fillCache(engine, continuation, silentProgress);
-    const trace = await traceTarget(engine, continuation, silentProgress);
-    for (const span of spansBackwards(continuation, 16)) {
-      const stored = probeRound(engine, continuation, span, { choices }, trace);
-      const whole = probeRound(engine, continuation, span, { choices }, null);
-      expect(stored.hits).toEqual(whole.hits);
-      expect(stored.overlaps.every((x) => x > 0 && x <= 1)).toBe(true);
-    }
-  });
+  test.each(DRAFTS)(
+    "%s: starting from the target's stored states changes neither hits nor overlap",
+    async (_, choices) => {
+      await fillCache(engine, continuation, silentProgress);
+      const trace = await traceTarget(engine, continuation, silentProgress);
+      for (const span of spansBackwards(continuation, 16)) {
+        const stored = probeRound(engine, continuation, span, { choices }, trace);
+        const whole = probeRound(engine, continuation, span, { choices }, null);
+        expect(stored.hits).toEqual(whole.hits);
+        expect(stored.overlaps.every((x) => x > 0 && x <= 1)).toBe(true);
+      }
+    },
+  );
 
   test("the traced states are the target's own, and the target overlaps itself entirely", async () => {
     await fillCache(engine, continuation, silentProgress);
@@ -97,7 +126,14 @@ describe("one pass over a round stands for its draft steps (embedded model)", ()
     const [target, nothing] = await measureDrafts(engine, [continuation], drafts, 8, silentProgress);
     expect(target.curve).toEqual(new Array(9).fill(1));
     expect(nothing.curve[1]).toBeLessThan(0.2);
-    const real = await measureByDrafting(engine, systemClock, [PROMPT], { choices: drafts[0], draftTokens: 4 }, 24, silentProgress);
+    const real = await measureByDrafting(
+      engine,
+      systemClock,
+      [PROMPT],
+      { choices: drafts[0], draftTokens: 4 },
+      24,
+      silentProgress,
+    );
     expect(real.curve).toEqual([1, 1, 1, 1, 1]);
   });
 });
@@ -113,7 +149,11 @@ describe("starting a draft late", () => {
 describe("spans", () => {
   test("run from the end to the beginning and cover every prediction once", () => {
     const spans = spansBackwards({ prompt: [1], ids: new Array(21).fill(5) }, 8);
-    expect(spans).toEqual([{ from: 16, count: 4 }, { from: 8, count: 8 }, { from: 0, count: 8 }]);
+    expect(spans).toEqual([
+      { from: 16, count: 4 },
+      { from: 8, count: 8 },
+      { from: 0, count: 8 },
+    ]);
   });
 });
 
@@ -122,7 +162,10 @@ describe("a steadied curve", () => {
     const always = Array.from({ length: 5 }, () => ({ drafted: 3, accepted: 3 }));
     expect(steadiedCurve(always, 3)).toEqual([1, 1, 1, 1]);
     // 10 rounds, 5 accept none, 5 accept all of 2: pooled 10 of 15 tried; c1 = (5 + 8·2/3)/18, c2 = (5 + 8·2/3)/13
-    const mixed = [...new Array(5).fill({ drafted: 2, accepted: 0 }), ...new Array(5).fill({ drafted: 2, accepted: 2 })];
+    const mixed = [
+      ...new Array(5).fill({ drafted: 2, accepted: 0 }),
+      ...new Array(5).fill({ drafted: 2, accepted: 2 }),
+    ];
     const pooled = 8 * (10 / 15);
     const first = (5 + pooled) / 18;
     const curve = steadiedCurve(mixed, 3);

@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { cacheFolder, clearCache, listCache } from "../../src/model/cache.js";
@@ -17,7 +27,8 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-const tiny = (seed = 1): Promise<Checkpoint> => openCheckpoint(writeTinyCheckpoint(temporaryFolder(), { headDim: 16, seed }));
+const tiny = (seed = 1): Promise<Checkpoint> =>
+  openCheckpoint(writeTinyCheckpoint(temporaryFolder(), { headDim: 16, seed }));
 
 /** A checkpoint that counts what is read of it, or does something at the n-th tensor. */
 const watched = (checkpoint: Checkpoint, onTensor: (count: number) => void): Checkpoint => {
@@ -95,7 +106,10 @@ describe("a conversion", () => {
 
   test("reports progress of its blocks, in order", async () => {
     const seen: { stage?: string; done?: number; total?: number }[] = [];
-    await convertModel(await tiny(), { tick: async (update) => void (update?.done !== undefined && seen.push(update)), warn: () => {} });
+    await convertModel(await tiny(), {
+      tick: async (update) => void (update?.done !== undefined && seen.push(update)),
+      warn: () => {},
+    });
     expect(seen).toEqual([0, 2].map((done) => ({ stage: "convert", done, total: 4 })));
   });
 });
@@ -139,18 +153,26 @@ describe("an entry that was damaged is made again", () => {
     ["model cut", (folder) => truncateSync(join(folder, "model.onnx"), 10)],
     ["manifest gone", (folder) => remove(join(folder, "manifest.json"))],
     ["manifest cut", (folder) => truncateSync(join(folder, "manifest.json"), 9)],
-    ...["{}", "null", "[]", "7", '{"model.onnx": 1}', "\u0000\u0000"].map((text): [string, (folder: string) => void] => [
-      `manifest of ${JSON.stringify(text)}`,
-      (folder) => writeFileSync(join(folder, "manifest.json"), text),
-    ]),
-    ["a file in its place", (folder) => {
-      remove(folder);
-      writeFileSync(folder, "");
-    }],
-    ["an empty folder", (folder) => {
-      remove(folder);
-      mkdirSync(folder);
-    }],
+    ...["{}", "null", "[]", "7", '{"model.onnx": 1}', "\u0000\u0000"].map(
+      (text): [string, (folder: string) => void] => [
+        `manifest of ${JSON.stringify(text)}`,
+        (folder) => writeFileSync(join(folder, "manifest.json"), text),
+      ],
+    ),
+    [
+      "a file in its place",
+      (folder) => {
+        remove(folder);
+        writeFileSync(folder, "");
+      },
+    ],
+    [
+      "an empty folder",
+      (folder) => {
+        remove(folder);
+        mkdirSync(folder);
+      },
+    ],
   ];
 
   test.each(damages)("%s", async (_what, damage) => {

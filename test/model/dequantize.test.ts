@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { STORED_TYPES } from "../../src/model/dequantize.js";
 import type { StoredTypeName } from "../../src/model/dequantize.js";
+import { STORED_TYPES } from "../../src/model/dequantize.js";
 import { toBf16, toF16, uniform } from "../support/numbers.js";
 
 const fixture: Record<string, { bytes: string; values: string }> = JSON.parse(
@@ -34,7 +34,8 @@ test.each(NAMES)("%s decodes block by block as all at once", (name) => {
   const { blockValues, blockBytes, decode: decodeInto } = STORED_TYPES[name];
   const blocks = bytes.length / blockBytes;
   const out = new Float32Array(blocks * blockValues);
-  for (let b = 0; b < blocks; b++) decodeInto(bytes.subarray(b * blockBytes, (b + 1) * blockBytes), 1, out, b * blockValues);
+  for (let b = 0; b < blocks; b++)
+    decodeInto(bytes.subarray(b * blockBytes, (b + 1) * blockBytes), 1, out, b * blockValues);
   expect(out).toEqual(decode(name, bytes));
 });
 

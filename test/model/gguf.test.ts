@@ -3,17 +3,17 @@ import { dirname, join } from "node:path";
 import { gguf as secondOpinion } from "@huggingface/gguf";
 import { describe, expect, test } from "vitest";
 import type { ErrorCode } from "../../src/core/errors.js";
+import { halfSplitRows } from "../../src/model/gguf.js";
 import { openGguf } from "../../src/model/gguf-file.js";
 import { readGgufTokenizerMetadata } from "../../src/model/gguf-tokenizer.js";
-import { halfSplitRows } from "../../src/model/gguf.js";
 import { openCheckpoint } from "../../src/model/open.js";
 import { llama3Factors } from "../../src/model/rope-factors.js";
 import type { Llama3RopeScaling } from "../../src/model/spec.js";
 import { expectFailure } from "../support/failure.js";
-import { ggufBytes } from "../support/gguf-bytes.js";
 import type { Metadata } from "../support/gguf-bytes.js";
-import { temporaryFolder, writeTinyGguf } from "../support/tiny-checkpoint.js";
+import { ggufBytes } from "../support/gguf-bytes.js";
 import type { GgufOptions, TinyModel } from "../support/tiny-checkpoint.js";
+import { temporaryFolder, writeTinyGguf } from "../support/tiny-checkpoint.js";
 
 const root = temporaryFolder();
 let used = 0;
@@ -28,7 +28,11 @@ const raw = (bytes: Uint8Array): string => {
 
 const u32 = (value: number): Metadata => ({ type: "u32", value });
 const string = (value: string): Metadata => ({ type: "string", value });
-const floats = (values: readonly number[]) => ({ type: 0, shape: [values.length], bytes: new Uint8Array(Float32Array.from(values).buffer) });
+const floats = (values: readonly number[]) => ({
+  type: 0,
+  shape: [values.length],
+  bytes: new Uint8Array(Float32Array.from(values).buffer),
+});
 
 describe("architecture", () => {
   test.each([2, 3])("version %i is read", async (version) => {
@@ -46,14 +50,33 @@ describe("architecture", () => {
 
   test("what a file may leave out", async () => {
     const path = tiny({ kvHeads: 4 });
-    const bare = new Set(["llama.attention.head_count_kv", "llama.attention.key_length", "llama.attention.value_length", "llama.rope.freq_base", "llama.rope.dimension_count", "general.name"]);
+    const bare = new Set([
+      "llama.attention.head_count_kv",
+      "llama.attention.key_length",
+      "llama.attention.value_length",
+      "llama.rope.freq_base",
+      "llama.rope.dimension_count",
+      "general.name",
+    ]);
     const full = await openCheckpoint(path);
     const file = openGguf(path);
     const metadata = [...file.metadata].filter(([key]) => !bare.has(key));
     const copy = tiny({ kvHeads: 4, metadata: {} });
     const original = readFileSync(copy);
-    const kept = new Map(metadata.map(([key, value]): [string, Metadata] => [key, typeof value === "string" ? string(value) : { type: key.includes("epsilon") ? "f32" : "u32", value: Number(value) }]));
-    const tensors = new Map([...file.tensors].map(([name, t]) => [name, { type: 0, shape: t.shape, bytes: original.subarray(t.offset, t.offset + t.byteLength) }]));
+    const kept = new Map(
+      metadata.map(([key, value]): [string, Metadata] => [
+        key,
+        typeof value === "string"
+          ? string(value)
+          : { type: key.includes("epsilon") ? "f32" : "u32", value: Number(value) },
+      ]),
+    );
+    const tensors = new Map(
+      [...file.tensors].map(([name, t]) => [
+        name,
+        { type: 0, shape: t.shape, bytes: original.subarray(t.offset, t.offset + t.byteLength) },
+      ]),
+    );
     const spare = await openCheckpoint(raw(ggufBytes({ metadata: kept, tensors })));
     expect(spare.spec).toEqual({ ...full.spec, name: "tiny" });
     expect(spare.architectureSha256).toBe(full.architectureSha256);
@@ -61,13 +84,17 @@ describe("architecture", () => {
   });
 
   test("key/value heads given per layer, all equal", async () => {
-    const checkpoint = await openCheckpoint(tiny({ layers: 2, metadata: { "llama.attention.head_count_kv": { type: "array", of: "i32", values: [2, 2] } } }));
+    const checkpoint = await openCheckpoint(
+      tiny({ layers: 2, metadata: { "llama.attention.head_count_kv": { type: "array", of: "i32", values: [2, 2] } } }),
+    );
     expect(checkpoint.spec.kvHeads).toBe(2);
     checkpoint.close();
   });
 
   test("end of turn counts as an end token", async () => {
-    const checkpoint = await openCheckpoint(tiny({ metadata: { "tokenizer.ggml.eot_token_id": u32(9), "tokenizer.ggml.eom_token_id": u32(2) } }));
+    const checkpoint = await openCheckpoint(
+      tiny({ metadata: { "tokenizer.ggml.eot_token_id": u32(9), "tokenizer.ggml.eom_token_id": u32(2) } }),
+    );
     expect(checkpoint.spec.eosTokenIds).toEqual([2, 9]);
     checkpoint.close();
   });
@@ -81,23 +108,47 @@ describe("architecture", () => {
   test.each<[ErrorCode, RegExp, TinyModel & GgufOptions]>([
     ["ARCHITECTURE_UNSUPPORTED", /"gemma"/, { metadata: { "general.architecture": string("gemma") } }],
     ["ARCHITECTURE_UNSUPPORTED", /expert_count: is 8/, { metadata: { "llama.expert_count": u32(8) } }],
-    ["ARCHITECTURE_UNSUPPORTED", /rope\.scaling\.type: is "yarn"/, { metadata: { "llama.rope.scaling.type": string("yarn") } }],
+    [
+      "ARCHITECTURE_UNSUPPORTED",
+      /rope\.scaling\.type: is "yarn"/,
+      { metadata: { "llama.rope.scaling.type": string("yarn") } },
+    ],
     ["ARCHITECTURE_UNSUPPORTED", /rope\.dimension_count: is 4/, { metadata: { "llama.rope.dimension_count": u32(4) } }],
     ["ARCHITECTURE_UNSUPPORTED", /value_length: is 16/, { metadata: { "llama.attention.value_length": u32(16) } }],
-    ["ARCHITECTURE_UNSUPPORTED", /head_count_kv: differs/, { layers: 2, metadata: { "llama.attention.head_count_kv": { type: "array", of: "i32", values: [2, 1] } } }],
+    [
+      "ARCHITECTURE_UNSUPPORTED",
+      /head_count_kv: differs/,
+      { layers: 2, metadata: { "llama.attention.head_count_kv": { type: "array", of: "i32", values: [2, 1] } } },
+    ],
     ["ARCHITECTURE_UNSUPPORTED", /sliding_window: is 64/, { architecture: "qwen2", slidingWindow: 64 }],
-    ["ARCHITECTURE_UNSUPPORTED", /blk\.0\.ffn_gate_inp\.weight/, { tensors: { "blk.0.ffn_gate_inp.weight": floats([1]) } }],
-    ["CHECKPOINT_CORRUPT", /general\.architecture: is not a string/, { metadata: { "general.architecture": { type: "array", of: "u8", values: [] } } }],
+    [
+      "ARCHITECTURE_UNSUPPORTED",
+      /blk\.0\.ffn_gate_inp\.weight/,
+      { tensors: { "blk.0.ffn_gate_inp.weight": floats([1]) } },
+    ],
+    [
+      "CHECKPOINT_CORRUPT",
+      /general\.architecture: is not a string/,
+      { metadata: { "general.architecture": { type: "array", of: "u8", values: [] } } },
+    ],
     ["CONFIG_INVALID", /block_count/, { metadata: { "llama.block_count": u32(0) } }],
     ["CONFIG_INVALID", /block_count/, { metadata: { "llama.block_count": u32(4e9) } }],
     ["CONFIG_INVALID", /block_count/, { metadata: { "llama.block_count": string("1") } }],
     ["CONFIG_INVALID", /context_length/, { metadata: { "llama.context_length": { type: "i64", value: -5 } } }],
-    ["CONFIG_INVALID", /epsilon/, { metadata: { "llama.attention.layer_norm_rms_epsilon": { type: "f32", value: Number.NaN } } }],
+    [
+      "CONFIG_INVALID",
+      /epsilon/,
+      { metadata: { "llama.attention.layer_norm_rms_epsilon": { type: "f32", value: Number.NaN } } },
+    ],
     ["CONFIG_INVALID", /eos_token_id/, { metadata: { "tokenizer.ggml.eos_token_id": { type: "i32", value: -1 } } }],
     ["CONFIG_INVALID", /token_embd\.weight: missing/, { tensors: { "token_embd.weight": null } }],
     ["TENSOR_MISSING", /model\.layers\.0\.mlp\.up_proj\.weight/, { tensors: { "blk.0.ffn_up.weight": null } }],
     ["TENSOR_SHAPE", /output_norm\.weight: has shape \[3\]/, { tensors: { "output_norm.weight": floats([1, 2, 3]) } }],
-    ["TENSOR_TYPE_UNSUPPORTED", /IQ4_XS/, { tensors: { "output_norm.weight": { type: 23, shape: [256], bytes: new Uint8Array(136) } } }],
+    [
+      "TENSOR_TYPE_UNSUPPORTED",
+      /IQ4_XS/,
+      { tensors: { "output_norm.weight": { type: 23, shape: [256], bytes: new Uint8Array(136) } } },
+    ],
     ["MODEL_NOT_RECOGNISED", /one of 3 parts/, { metadata: { "split.count": { type: "u16", value: 3 } } }],
     ["MODEL_NOT_RECOGNISED", /version 1;/, { version: 1 }],
     ["MODEL_NOT_RECOGNISED", /big-endian/, { version: 3 << 24 }],
@@ -106,14 +157,25 @@ describe("architecture", () => {
   });
 
   test("a file without metadata", async () => {
-    await expectFailure(() => openCheckpoint(raw(ggufBytes({ metadata: new Map(), tensors: new Map() }))), "CONFIG_INVALID", /general\.architecture: missing/);
+    await expectFailure(
+      () => openCheckpoint(raw(ggufBytes({ metadata: new Map(), tensors: new Map() }))),
+      "CONFIG_INVALID",
+      /general\.architecture: missing/,
+    );
   });
 });
 
 describe("llama3 frequency scaling", () => {
-  const scaling: Llama3RopeScaling = { type: "llama3", factor: 32, lowFreqFactor: 1, highFreqFactor: 4, originalContext: 8192 };
+  const scaling: Llama3RopeScaling = {
+    type: "llama3",
+    factor: 32,
+    lowFreqFactor: 1,
+    highFreqFactor: 4,
+    originalContext: 8192,
+  };
   const model = { heads: 2, kvHeads: 2, hidden: 128, headDim: 64, theta: 500000 };
-  const open = (factors: readonly number[]) => openCheckpoint(tiny({ ...model, tensors: { "rope_freqs.weight": floats(factors) } }));
+  const open = (factors: readonly number[]) =>
+    openCheckpoint(tiny({ ...model, tensors: { "rope_freqs.weight": floats(factors) } }));
 
   test("factors follow the published formula at its ends and in between", () => {
     const factors = llama3Factors(scaling, 500000, 64);
@@ -179,23 +241,41 @@ describe("a corrupt header is refused, with the byte where it goes wrong", () =>
     ["an array of 2^31 strings", array(8, 2n ** 31n), /byte 41: 2147483648 array items/],
     ["an array of arrays", array(9, 1n), /an array of items of type 9/],
     ["an array of an unknown type", array(77, 1n), /an array of items of type 77/],
-    ["an unknown type", ggufBytes({ metadata: new Map([["k", u32(1)]]), tensors: new Map() }).fill(99, 33, 34), /unknown value type 99/],
+    [
+      "an unknown type",
+      ggufBytes({ metadata: new Map([["k", u32(1)]]), tensors: new Map() }).fill(99, 33, 34),
+      /unknown value type 99/,
+    ],
   ])("%s", async (_name, bytes, text) => {
     await expectFailure(() => openCheckpoint(raw(bytes)), "CHECKPOINT_CORRUPT", text);
   });
 
   const norm = { type: 0, shape: [32], bytes: new Uint8Array(128) };
   const withTensor = (name: string, tensor: { type: number; shape: number[]; bytes: Uint8Array }): Buffer =>
-    ggufBytes({ metadata: new Map([["general.architecture", string("llama")]]), tensors: new Map([["first", norm], [name, tensor]]) });
+    ggufBytes({
+      metadata: new Map([["general.architecture", string("llama")]]),
+      tensors: new Map([
+        ["first", norm],
+        [name, tensor],
+      ]),
+    });
 
   test.each<[string, Uint8Array, RegExp]>([
     ["past the end of the file", withTensor("t", { ...norm, shape: [64] }), /tensor t: ends at byte|tensor t of shape/],
-    ["larger than any file", withTensor("t", { ...norm, shape: [2 ** 50, 2 ** 50] }), /tensor t of shape \[.*\] does not fit/],
+    [
+      "larger than any file",
+      withTensor("t", { ...norm, shape: [2 ** 50, 2 ** 50] }),
+      /tensor t of shape \[.*\] does not fit/,
+    ],
     ["without numbers", withTensor("t", { ...norm, shape: [0] }), /does not fit into the file/],
     ["in five dimensions", withTensor("t", { ...norm, shape: [1, 1, 1, 1, 32] }), /5 dimensions/],
     ["in no dimension", withTensor("t", { ...norm, shape: [] }), /0 dimensions/],
     ["of an unknown type", withTensor("t", { ...norm, type: 200 }), /unknown type 200/],
-    ["of rows that are no whole blocks", withTensor("t", { type: 8, shape: [32, 16], bytes: new Uint8Array(544) }), /rows of 16 numbers; Q8_0/],
+    [
+      "of rows that are no whole blocks",
+      withTensor("t", { type: 8, shape: [32, 16], bytes: new Uint8Array(544) }),
+      /rows of 16 numbers; Q8_0/,
+    ],
   ])("a tensor %s", async (_name, bytes, text) => {
     await expectFailure(() => openCheckpoint(raw(bytes)), "CHECKPOINT_CORRUPT", text);
   });
@@ -205,22 +285,40 @@ describe("a corrupt header is refused, with the byte where it goes wrong", () =>
     const offset = bytes.indexOf("second") + "second".length + 4 + 8 + 4;
     expect(bytes.readBigUInt64LE(offset)).toBe(128n);
     bytes.writeBigUInt64LE(96n, offset);
-    await expectFailure(() => openCheckpoint(raw(bytes)), "CHECKPOINT_CORRUPT", /tensor second: begins at byte \d+, inside tensor first/);
+    await expectFailure(
+      () => openCheckpoint(raw(bytes)),
+      "CHECKPOINT_CORRUPT",
+      /tensor second: begins at byte \d+, inside tensor first/,
+    );
     bytes.writeBigUInt64LE(100n, offset);
-    await expectFailure(() => openCheckpoint(raw(bytes)), "CHECKPOINT_CORRUPT", /begins at 100, not on a multiple of 32/);
+    await expectFailure(
+      () => openCheckpoint(raw(bytes)),
+      "CHECKPOINT_CORRUPT",
+      /begins at 100, not on a multiple of 32/,
+    );
   });
 
   test("a name used twice", async () => {
     const twice = withTensor("xirst", norm);
     twice.write("first", twice.indexOf("xirst"));
     await expectFailure(() => openCheckpoint(raw(twice)), "CHECKPOINT_CORRUPT", /tensor first appears twice/);
-    const keys = ggufBytes({ metadata: new Map([["a", u32(1)], ["b", u32(2)]]), tensors: new Map() });
+    const keys = ggufBytes({
+      metadata: new Map([
+        ["a", u32(1)],
+        ["b", u32(2)],
+      ]),
+      tensors: new Map(),
+    });
     keys.write("a", keys.lastIndexOf("b"));
     await expectFailure(() => openCheckpoint(raw(keys)), "CHECKPOINT_CORRUPT", /metadata key a appears twice/);
   });
 
   test.each([0, 3, 2 ** 31])("alignment %i", async (alignment) => {
-    await expectFailure(() => openCheckpoint(tiny({ metadata: { "general.alignment": u32(alignment) } })), "CHECKPOINT_CORRUPT", /general\.alignment/);
+    await expectFailure(
+      () => openCheckpoint(tiny({ metadata: { "general.alignment": u32(alignment) } })),
+      "CHECKPOINT_CORRUPT",
+      /general\.alignment/,
+    );
   });
 });
 
@@ -261,21 +359,39 @@ describe("tokenizer metadata", () => {
   });
 
   test.each<[string, Record<string, Metadata>, RegExp]>([
-    ["tokens that are numbers", { "tokenizer.ggml.tokens": { type: "array", of: "u8", values: [1] } }, /tokens: is not an array of strings/],
+    [
+      "tokens that are numbers",
+      { "tokenizer.ggml.tokens": { type: "array", of: "u8", values: [1] } },
+      /tokens: is not an array of strings/,
+    ],
     ["a model that is a number", { "tokenizer.ggml.model": u32(1) }, /model: is not a string/],
-    ["types of another length", { "tokenizer.ggml.token_type": { type: "array", of: "i32", values: [1] } }, /has 1 entries for 3 tokens/],
+    [
+      "types of another length",
+      { "tokenizer.ggml.token_type": { type: "array", of: "i32", values: [1] } },
+      /has 1 entries for 3 tokens/,
+    ],
     ["an id past the vocabulary", { "tokenizer.ggml.bos_token_id": u32(3) }, /is 3; the vocabulary has 3 tokens/],
   ])("refuses %s", async (_name, change, text) => {
-    await expectFailure(() => readGgufTokenizerMetadata(tiny({ metadata: { ...vocabulary, ...change } })), "CHECKPOINT_CORRUPT", text);
+    await expectFailure(
+      () => readGgufTokenizerMetadata(tiny({ metadata: { ...vocabulary, ...change } })),
+      "CHECKPOINT_CORRUPT",
+      text,
+    );
   });
 });
 
 test("@huggingface/gguf reads the same metadata and tensors", async () => {
-  const path = tiny({ architecture: "qwen3", type: "Q8_0", metadata: { "tokenizer.ggml.tokens": { type: "array", of: "string", values: ["a", "bc", "déf"] } } });
+  const path = tiny({
+    architecture: "qwen3",
+    type: "Q8_0",
+    metadata: { "tokenizer.ggml.tokens": { type: "array", of: "string", values: ["a", "bc", "déf"] } },
+  });
   const theirs = await secondOpinion(path, { allowLocalFile: true });
   const ours = openGguf(path);
   for (const [key, value] of ours.metadata)
-    expect(typeof value === "object" ? ours.strings(key) : value, key).toEqual(theirs.metadata[key as keyof typeof theirs.metadata]);
+    expect(typeof value === "object" ? ours.strings(key) : value, key).toEqual(
+      theirs.metadata[key as keyof typeof theirs.metadata],
+    );
   expect([...ours.tensors.values()].map((t) => [t.storedName, t.offset, [...t.shape].reverse().map(BigInt)])).toEqual(
     theirs.tensorInfos.map((t) => [t.name, Number(theirs.tensorDataOffset + t.offset), t.shape]),
   );

@@ -6,10 +6,16 @@ import { architectureSha256 } from "../../src/model/digest.js";
 import { openConfigOnly } from "../../src/model/open.js";
 import type { ModelSpec } from "../../src/model/spec.js";
 import { expectFailure } from "../support/failure.js";
-import { temporaryFolder, tinyConfig, tinySpec } from "../support/tiny-checkpoint.js";
 import type { TinyModel } from "../support/tiny-checkpoint.js";
+import { temporaryFolder, tinyConfig, tinySpec } from "../support/tiny-checkpoint.js";
 
-const LLAMA3 = { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
+const LLAMA3 = {
+  rope_type: "llama3",
+  factor: 8,
+  low_freq_factor: 1,
+  high_freq_factor: 4,
+  original_max_position_embeddings: 8192,
+};
 const LLAMA3_SPEC = { type: "llama3", factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalContext: 8192 } as const;
 
 let folders = 0;
@@ -20,11 +26,16 @@ function write(model: TinyModel, changes: Record<string, unknown>, generation?: 
   const folder = join(root, `config-${folders++}`, "tiny");
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "config.json"), JSON.stringify({ ...tinyConfig(model), ...changes }));
-  if (generation !== undefined) writeFileSync(join(folder, "generation_config.json"), typeof generation === "string" ? generation : JSON.stringify(generation));
+  if (generation !== undefined)
+    writeFileSync(
+      join(folder, "generation_config.json"),
+      typeof generation === "string" ? generation : JSON.stringify(generation),
+    );
   return join(folder, "config.json");
 }
 
-const read = (model: TinyModel, changes: Record<string, unknown>, generation?: unknown): ModelSpec => openConfigOnly(write(model, changes, generation));
+const read = (model: TinyModel, changes: Record<string, unknown>, generation?: unknown): ModelSpec =>
+  openConfigOnly(write(model, changes, generation));
 
 test.each(["llama", "mistral", "qwen2", "qwen3"] as const)("a plain %s config is read whole", (architecture) => {
   expect(read({ architecture }, {})).toEqual(tinySpec({ architecture }));
@@ -37,20 +48,45 @@ describe("a key that is understood", () => {
     ["missing head_dim of qwen3: 128", { architecture: "qwen3" }, { head_dim: undefined }, { headDim: 128 }],
     ["missing num_key_value_heads of llama: heads", {}, { num_key_value_heads: undefined }, { kvHeads: 4 }],
     ["null num_key_value_heads: heads", { architecture: "mistral" }, { num_key_value_heads: null }, { kvHeads: 4 }],
-    ["missing num_key_value_heads of mistral: 8", { architecture: "mistral", heads: 16 }, { num_key_value_heads: undefined }, { kvHeads: 8 }],
+    [
+      "missing num_key_value_heads of mistral: 8",
+      { architecture: "mistral", heads: 16 },
+      { num_key_value_heads: undefined },
+      { kvHeads: 8 },
+    ],
     ["missing rope_theta", {}, { rope_theta: undefined }, { rope: { theta: 10000, scaling: null } }],
     ["missing rms_norm_eps", {}, { rms_norm_eps: undefined }, { rmsEps: 1e-6 }],
     ["missing tie_word_embeddings", {}, { tie_word_embeddings: undefined }, { tiedEmbeddings: false }],
     ["missing hidden_act", {}, { hidden_act: undefined }, {}],
     ["llama attention_bias: on q, k, v and output", {}, { attention_bias: true }, { qkvBias: true, outputBias: true }],
     ["qwen3 attention_bias", { architecture: "qwen3" }, { attention_bias: true }, { qkvBias: true, outputBias: true }],
-    ["qwen2: bias on q, k and v whatever attention_bias says", { architecture: "qwen2" }, { attention_bias: true }, { qkvBias: true, outputBias: false }],
+    [
+      "qwen2: bias on q, k and v whatever attention_bias says",
+      { architecture: "qwen2" },
+      { attention_bias: true },
+      { qkvBias: true, outputBias: false },
+    ],
     ["llama mlp_bias", {}, { mlp_bias: true }, { mlpBias: true }],
     ["rope_scaling llama3", {}, { rope_scaling: LLAMA3 }, { rope: { theta: 10000, scaling: LLAMA3_SPEC } }],
-    ["rope_scaling llama3 under the old key", {}, { rope_scaling: { ...LLAMA3, rope_type: undefined, type: "llama3" } }, { rope: { theta: 10000, scaling: LLAMA3_SPEC } }],
+    [
+      "rope_scaling llama3 under the old key",
+      {},
+      { rope_scaling: { ...LLAMA3, rope_type: undefined, type: "llama3" } },
+      { rope: { theta: 10000, scaling: LLAMA3_SPEC } },
+    ],
     ["rope_scaling default", {}, { rope_scaling: { rope_type: "default" } }, { rope: { theta: 10000, scaling: null } }],
-    ["rope_parameters of transformers 5", {}, { rope_theta: undefined, rope_scaling: undefined, rope_parameters: { rope_type: "default", rope_theta: 5e5 } }, { rope: { theta: 5e5, scaling: null } }],
-    ["rope_parameters with llama3", {}, { rope_theta: undefined, rope_scaling: undefined, rope_parameters: { ...LLAMA3, rope_theta: 5e5 } }, { rope: { theta: 5e5, scaling: LLAMA3_SPEC } }],
+    [
+      "rope_parameters of transformers 5",
+      {},
+      { rope_theta: undefined, rope_scaling: undefined, rope_parameters: { rope_type: "default", rope_theta: 5e5 } },
+      { rope: { theta: 5e5, scaling: null } },
+    ],
+    [
+      "rope_parameters with llama3",
+      {},
+      { rope_theta: undefined, rope_scaling: undefined, rope_parameters: { ...LLAMA3, rope_theta: 5e5 } },
+      { rope: { theta: 5e5, scaling: LLAMA3_SPEC } },
+    ],
     ["whole heads rotated", {}, { partial_rotary_factor: 1 }, {}],
     ["several end tokens", {}, { eos_token_id: [2, 5] }, { eosTokenIds: [2, 5] }],
     ["no end token", {}, { eos_token_id: null, bos_token_id: undefined }, { eosTokenIds: [], bosTokenId: null }],
@@ -59,10 +95,30 @@ describe("a key that is understood", () => {
     ["mistral's window", { architecture: "mistral" }, { sliding_window: 64 }, { slidingWindow: 64 }],
     ["mistral's default window", { architecture: "mistral" }, { sliding_window: undefined }, { slidingWindow: 4096 }],
     ["llama has no window", {}, { sliding_window: 64 }, { slidingWindow: null }],
-    ["qwen's window, not used", { architecture: "qwen2" }, { sliding_window: 64, use_sliding_window: false }, { slidingWindow: null }],
-    ["qwen's window, used in all layers", { architecture: "qwen2" }, { sliding_window: 64, use_sliding_window: true, max_window_layers: 0 }, { slidingWindow: 64 }],
-    ["qwen's window, used above the last layer", { architecture: "qwen2" }, { sliding_window: 64, use_sliding_window: true, max_window_layers: 28 }, { slidingWindow: null }],
-    ["layer_types all sliding", { architecture: "qwen3" }, { sliding_window: 64, use_sliding_window: true, layer_types: ["sliding_attention", "sliding_attention"] }, { slidingWindow: 64 }],
+    [
+      "qwen's window, not used",
+      { architecture: "qwen2" },
+      { sliding_window: 64, use_sliding_window: false },
+      { slidingWindow: null },
+    ],
+    [
+      "qwen's window, used in all layers",
+      { architecture: "qwen2" },
+      { sliding_window: 64, use_sliding_window: true, max_window_layers: 0 },
+      { slidingWindow: 64 },
+    ],
+    [
+      "qwen's window, used above the last layer",
+      { architecture: "qwen2" },
+      { sliding_window: 64, use_sliding_window: true, max_window_layers: 28 },
+      { slidingWindow: null },
+    ],
+    [
+      "layer_types all sliding",
+      { architecture: "qwen3" },
+      { sliding_window: 64, use_sliding_window: true, layer_types: ["sliding_attention", "sliding_attention"] },
+      { slidingWindow: 64 },
+    ],
     ["unknown keys", {}, { pretraining_tp: 1, my_own_note: { a: [1] } }, {}],
   ])("%s", (_name, model, changes, expected) => {
     expect(read(model, changes)).toEqual({ ...tinySpec(model), ...expected });
@@ -77,22 +133,52 @@ test("end tokens of generation_config.json are added, once each", () => {
 describe("refused by name", () => {
   test.each<[ErrorCode, RegExp, TinyModel, Record<string, unknown>]>([
     ["ARCHITECTURE_UNSUPPORTED", /"gpt2"/, {}, { model_type: "gpt2", architectures: ["GPT2LMHeadModel"] }],
-    ["ARCHITECTURE_UNSUPPORTED", /LlamaForSequenceClassification/, {}, { architectures: ["LlamaForSequenceClassification"] }],
+    [
+      "ARCHITECTURE_UNSUPPORTED",
+      /LlamaForSequenceClassification/,
+      {},
+      { architectures: ["LlamaForSequenceClassification"] },
+    ],
     ["ARCHITECTURE_UNSUPPORTED", /quantization_config/, {}, { quantization_config: { quant_method: "awq" } }],
     ["ARCHITECTURE_UNSUPPORTED", /hidden_act: is "gelu"/, {}, { hidden_act: "gelu" }],
     ["ARCHITECTURE_UNSUPPORTED", /"yarn"/, {}, { rope_scaling: { rope_type: "yarn", factor: 4 } }],
     ["ARCHITECTURE_UNSUPPORTED", /"linear"/, {}, { rope_scaling: { type: "linear", factor: 2 } }],
-    ["ARCHITECTURE_UNSUPPORTED", /differs between layers/, {}, { rope_parameters: { full_attention: {}, sliding_attention: {} } }],
+    [
+      "ARCHITECTURE_UNSUPPORTED",
+      /differs between layers/,
+      {},
+      { rope_parameters: { full_attention: {}, sliding_attention: {} } },
+    ],
     ["ARCHITECTURE_UNSUPPORTED", /partial_rotary_factor: is 0.5/, {}, { partial_rotary_factor: 0.5 }],
-    ["ARCHITECTURE_UNSUPPORTED", /sliding window/, { architecture: "qwen2" }, { sliding_window: 64, use_sliding_window: true, max_window_layers: 1 }],
-    ["ARCHITECTURE_UNSUPPORTED", /"chunked_attention"/, { architecture: "qwen2" }, { layer_types: ["chunked_attention", "full_attention"] }],
-    ["CONFIG_INVALID", /layer_types: has 1 entries for 2/, { architecture: "qwen2" }, { layer_types: ["full_attention"] }],
+    [
+      "ARCHITECTURE_UNSUPPORTED",
+      /sliding window/,
+      { architecture: "qwen2" },
+      { sliding_window: 64, use_sliding_window: true, max_window_layers: 1 },
+    ],
+    [
+      "ARCHITECTURE_UNSUPPORTED",
+      /"chunked_attention"/,
+      { architecture: "qwen2" },
+      { layer_types: ["chunked_attention", "full_attention"] },
+    ],
+    [
+      "CONFIG_INVALID",
+      /layer_types: has 1 entries for 2/,
+      { architecture: "qwen2" },
+      { layer_types: ["full_attention"] },
+    ],
     ["CONFIG_INVALID", /model_type: missing/, {}, { model_type: undefined, architectures: undefined }],
     ["CONFIG_INVALID", /rope_scaling: llama3 scaling needs/, {}, { rope_scaling: { rope_type: "llama3", factor: 8 } }],
     ["CONFIG_INVALID", /high_freq_factor 1 must exceed/, {}, { rope_scaling: { ...LLAMA3, high_freq_factor: 1 } }],
     ["CONFIG_INVALID", /3 key\/value heads do not divide 4/, {}, { num_key_value_heads: 3 }],
     ["CONFIG_INVALID", /7 is odd/, {}, { head_dim: 7 }],
-    ["CONFIG_INVALID", /5 heads do not divide hidden size 32/, {}, { head_dim: null, num_attention_heads: 5, num_key_value_heads: 5 }],
+    [
+      "CONFIG_INVALID",
+      /5 heads do not divide hidden size 32/,
+      {},
+      { head_dim: null, num_attention_heads: 5, num_key_value_heads: 5 },
+    ],
     ["CONFIG_INVALID", /num_hidden_layers/, {}, { num_hidden_layers: undefined }],
     ["CONFIG_INVALID", /num_hidden_layers/, {}, { num_hidden_layers: 0 }],
     ["CONFIG_INVALID", /num_hidden_layers/, {}, { num_hidden_layers: 1e9 }],
@@ -112,10 +198,17 @@ describe("refused by name", () => {
 
   test("the supported architectures are listed with a refusal", async () => {
     const path = write({}, { model_type: "gemma2", architectures: ["Gemma2ForCausalLM"] });
-    await expect(async () => openConfigOnly(path)).rejects.toMatchObject({ remedy: expect.stringContaining("llama, mistral, qwen2, qwen3") });
+    await expect(async () => openConfigOnly(path)).rejects.toMatchObject({
+      remedy: expect.stringContaining("llama, mistral, qwen2, qwen3"),
+    });
   });
 
-  test.each([["text", "not json"], ["null", "null"], ["a list", "[]"], ["nothing", ""]])("config.json holding %s", async (_name, text) => {
+  test.each([
+    ["text", "not json"],
+    ["null", "null"],
+    ["a list", "[]"],
+    ["nothing", ""],
+  ])("config.json holding %s", async (_name, text) => {
     const path = write({}, {});
     writeFileSync(path, text);
     await expectFailure(() => openConfigOnly(path), "CONFIG_INVALID", /config\.json: top level/);

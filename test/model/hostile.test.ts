@@ -26,7 +26,12 @@ const VOCABULARY: Record<string, Metadata> = {
 const single = writeTinyCheckpoint(join(root, "single"), SMALL);
 const sharded = writeTinyCheckpoint(join(root, "sharded"), { ...SMALL, shards: 2, dtype: "BF16" });
 const f32 = writeTinyGguf(join(root, "f32.gguf"), { ...SMALL, metadata: VOCABULARY });
-const q8 = writeTinyGguf(join(root, "q8.gguf"), { ...SMALL, type: "Q8_0", architecture: "qwen2", metadata: VOCABULARY });
+const q8 = writeTinyGguf(join(root, "q8.gguf"), {
+  ...SMALL,
+  type: "Q8_0",
+  architecture: "qwen2",
+  metadata: VOCABULARY,
+});
 
 /** model to open, the file of it that is damaged */
 const FILES: [string, string, string][] = [

@@ -1,5 +1,14 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -7,8 +16,14 @@ import { locateModel, openCheckpoint } from "../../src/model/open.js";
 import type { Checkpoint } from "../../src/model/spec.js";
 import { expectedTensors } from "../../src/model/tensors.js";
 import { expectFailure } from "../support/failure.js";
-import { temporaryFolder, tinySpec, tinyTensors, writeTinyCheckpoint, writeTinyGguf } from "../support/tiny-checkpoint.js";
 import type { TinyModel } from "../support/tiny-checkpoint.js";
+import {
+  temporaryFolder,
+  tinySpec,
+  tinyTensors,
+  writeTinyCheckpoint,
+  writeTinyGguf,
+} from "../support/tiny-checkpoint.js";
 
 const root = temporaryFolder();
 let used = 0;
@@ -25,13 +40,17 @@ const ROUNDING = { F32: 0, F16: 2 ** -11, BF16: 2 ** -8 };
 function expectClose(actual: Float32Array, expected: Float32Array, relative: number): void {
   expect(actual.length).toBe(expected.length);
   let worst = 0;
-  for (let i = 0; i < actual.length; i++) worst = Math.max(worst, Math.abs(actual[i] - expected[i]) - relative * Math.abs(expected[i]));
+  for (let i = 0; i < actual.length; i++)
+    worst = Math.max(worst, Math.abs(actual[i] - expected[i]) - relative * Math.abs(expected[i]));
   expect(worst).toBeLessThanOrEqual(1e-7); // what fp16 loses below its smallest normal number
 }
 
 const MODELS: [string, TinyModel][] = [
   ["llama", { architecture: "llama" }],
-  ["llama with every bias and a head of its own", { architecture: "llama", attentionBias: true, mlpBias: true, tied: false }],
+  [
+    "llama with every bias and a head of its own",
+    { architecture: "llama", attentionBias: true, mlpBias: true, tied: false },
+  ],
   ["mistral", { architecture: "mistral", tied: false }],
   ["qwen2", { architecture: "qwen2", tied: false }],
   ["qwen3", { architecture: "qwen3", headDim: 16 }],
@@ -42,24 +61,31 @@ describe("a Hugging Face folder", () => {
   test.each(MODELS)("%s: every tensor as written", async (_name, model) => {
     const checkpoint = await openCheckpoint(writeTinyCheckpoint(fresh(), model));
     expect(checkpoint.spec).toEqual(tinySpec(model));
-    for (const [name, { shape, values }] of tinyTensors(model)) expect(checkpoint.tensor(name, shape), name).toEqual(values);
+    for (const [name, { shape, values }] of tinyTensors(model))
+      expect(checkpoint.tensor(name, shape), name).toEqual(values);
     checkpoint.close();
   });
 
   test.each(["F32", "F16", "BF16"] as const)("%s weights", async (dtype) => {
     const checkpoint = await openCheckpoint(writeTinyCheckpoint(fresh(), { dtype }));
     expect(Object.keys(checkpoint.storedTypes)).toEqual([dtype]);
-    for (const [name, { shape, values }] of tinyTensors()) expectClose(checkpoint.tensor(name, shape), values, ROUNDING[dtype]);
+    for (const [name, { shape, values }] of tinyTensors())
+      expectClose(checkpoint.tensor(name, shape), values, ROUNDING[dtype]);
     checkpoint.close();
   });
 
   test("shards hold the same weights as one file, under a digest of their own", async () => {
     const directory = writeTinyCheckpoint(fresh(), { shards: 3 });
-    const [single, sharded] = await Promise.all([openCheckpoint(writeTinyCheckpoint(fresh(), {})), openCheckpoint(directory)]);
+    const [single, sharded] = await Promise.all([
+      openCheckpoint(writeTinyCheckpoint(fresh(), {})),
+      openCheckpoint(directory),
+    ]);
     expect(readAll(sharded)).toEqual(readAll(single));
     expect(sharded.architectureSha256).toBe(single.architectureSha256);
     const names = [1, 2, 3].map((n) => `model-0000${n}-of-00003.safetensors`);
-    expect(sharded.weightsSha256).toBe(sha256(names.map((n) => `${n}\0${sha256(readFileSync(join(directory, n)))}\n`).join("")));
+    expect(sharded.weightsSha256).toBe(
+      sha256(names.map((n) => `${n}\0${sha256(readFileSync(join(directory, n)))}\n`).join("")),
+    );
     single.close();
     sharded.close();
   });
@@ -84,14 +110,16 @@ describe("a GGUF file", () => {
     const checkpoint = await openCheckpoint(writeTinyGguf(`${fresh()}.gguf`, model));
     const architecture = model.architecture === "mistral" ? "llama" : (model.architecture ?? "llama");
     expect(checkpoint.spec).toEqual({ ...tinySpec(model), architecture });
-    for (const [name, { shape, values }] of tinyTensors(model)) expect(checkpoint.tensor(name, shape), name).toEqual(values);
+    for (const [name, { shape, values }] of tinyTensors(model))
+      expect(checkpoint.tensor(name, shape), name).toEqual(values);
     checkpoint.close();
   });
 
   test.each(["F16", "BF16"] as const)("%s weights", async (type) => {
     const checkpoint = await openCheckpoint(writeTinyGguf(`${fresh()}.gguf`, { type }));
     expect(checkpoint.storedTypes).toEqual({ [type]: 15, F32: 5 });
-    for (const [name, { shape, values }] of tinyTensors()) expectClose(checkpoint.tensor(name, shape), values, ROUNDING[type]);
+    for (const [name, { shape, values }] of tinyTensors())
+      expectClose(checkpoint.tensor(name, shape), values, ROUNDING[type]);
     checkpoint.close();
   });
 
@@ -108,7 +136,10 @@ describe("a GGUF file", () => {
 
   test("one model has one architecture digest in both formats", async () => {
     const model: TinyModel = { rmsEps: 1e-5, theta: 500000 };
-    const [hf, gguf] = await Promise.all([openCheckpoint(writeTinyCheckpoint(fresh(), model)), openCheckpoint(writeTinyGguf(`${fresh()}.gguf`, model))]);
+    const [hf, gguf] = await Promise.all([
+      openCheckpoint(writeTinyCheckpoint(fresh(), model)),
+      openCheckpoint(writeTinyGguf(`${fresh()}.gguf`, model)),
+    ]);
     expect(gguf.architectureSha256).toBe(hf.architectureSha256);
     hf.close();
     gguf.close();
@@ -144,14 +175,24 @@ describe("reading", () => {
 
   test("takes the embedding for a tied head", async () => {
     const checkpoint = await openCheckpoint(writeTinyCheckpoint(fresh(), { tied: true }));
-    expect(checkpoint.tensor("lm_head.weight", [64, 32])).toEqual(checkpoint.tensor("model.embed_tokens.weight", [64, 32]));
+    expect(checkpoint.tensor("lm_head.weight", [64, 32])).toEqual(
+      checkpoint.tensor("model.embed_tokens.weight", [64, 32]),
+    );
     checkpoint.close();
   });
 
   test("refuses a wrong shape and an unknown name", async () => {
     const checkpoint = await openCheckpoint(writeTinyCheckpoint(fresh(), {}));
-    await expectFailure(() => checkpoint.tensor("model.norm.weight", [33]), "TENSOR_SHAPE", /has shape \[32\].* asks for \[33\]/);
-    await expectFailure(() => checkpoint.tensor("model.layers.9.mlp.up_proj.weight", [64, 32]), "TENSOR_MISSING", /layers\.9/);
+    await expectFailure(
+      () => checkpoint.tensor("model.norm.weight", [33]),
+      "TENSOR_SHAPE",
+      /has shape \[32\].* asks for \[33\]/,
+    );
+    await expectFailure(
+      () => checkpoint.tensor("model.layers.9.mlp.up_proj.weight", [64, 32]),
+      "TENSOR_MISSING",
+      /layers\.9/,
+    );
     checkpoint.close();
   });
 
@@ -192,7 +233,11 @@ describe("what is no model", () => {
 
   test("a config.json without its folder", async () => {
     const directory = writeTinyCheckpoint(fresh(), {});
-    await expectFailure(() => openCheckpoint(join(directory, "config.json")), "MODEL_NOT_RECOGNISED", /a configuration without weights/);
+    await expectFailure(
+      () => openCheckpoint(join(directory, "config.json")),
+      "MODEL_NOT_RECOGNISED",
+      /a configuration without weights/,
+    );
   });
 
   test("a .gguf that is a Git LFS pointer", async () => {
@@ -202,7 +247,11 @@ describe("what is no model", () => {
   });
 
   test("a device", async () => {
-    await expectFailure(() => openCheckpoint("/dev/null"), "MODEL_NOT_RECOGNISED", /neither a folder nor a regular file/);
+    await expectFailure(
+      () => openCheckpoint("/dev/null"),
+      "MODEL_NOT_RECOGNISED",
+      /neither a folder nor a regular file/,
+    );
   });
 
   test("a folder without weights", async () => {
@@ -212,10 +261,26 @@ describe("what is no model", () => {
   });
 
   test("weights of another model", async () => {
-    await expectFailure(() => openCheckpoint(writeTinyCheckpoint(fresh(), { config: { num_hidden_layers: 3 } })), "TENSOR_MISSING", /layers\.2\./);
-    await expectFailure(() => openCheckpoint(writeTinyCheckpoint(fresh(), { config: { vocab_size: 65 } })), "TENSOR_SHAPE", /embed_tokens/);
-    await expectFailure(() => openCheckpoint(writeTinyCheckpoint(fresh(), { config: { num_hidden_layers: 1 } })), "ARCHITECTURE_UNSUPPORTED", /layers\.1\./);
-    await expectFailure(() => openCheckpoint(writeTinyCheckpoint(fresh(), { attentionBias: true, config: { attention_bias: false } })), "ARCHITECTURE_UNSUPPORTED", /bias/);
+    await expectFailure(
+      () => openCheckpoint(writeTinyCheckpoint(fresh(), { config: { num_hidden_layers: 3 } })),
+      "TENSOR_MISSING",
+      /layers\.2\./,
+    );
+    await expectFailure(
+      () => openCheckpoint(writeTinyCheckpoint(fresh(), { config: { vocab_size: 65 } })),
+      "TENSOR_SHAPE",
+      /embed_tokens/,
+    );
+    await expectFailure(
+      () => openCheckpoint(writeTinyCheckpoint(fresh(), { config: { num_hidden_layers: 1 } })),
+      "ARCHITECTURE_UNSUPPORTED",
+      /layers\.1\./,
+    );
+    await expectFailure(
+      () => openCheckpoint(writeTinyCheckpoint(fresh(), { attentionBias: true, config: { attention_bias: false } })),
+      "ARCHITECTURE_UNSUPPORTED",
+      /bias/,
+    );
   });
 });
 

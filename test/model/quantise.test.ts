@@ -25,9 +25,17 @@ function random(seed: number, length: number, spread = 1): Float32Array {
 }
 
 /** what MatMulNBits makes of codes without zero points */
-const restore = ({ codes, scales }: { codes: Uint8Array; scales: Float32Array }) => Array.from(codes, (code, i) => (code - 128) * scales[Math.floor(i / BLOCK)]);
+const restore = ({ codes, scales }: { codes: Uint8Array; scales: Float32Array }) =>
+  Array.from(codes, (code, i) => (code - 128) * scales[Math.floor(i / BLOCK)]);
 
-const SHAPES: [number, number][] = [[1, 32], [3, 64], [5, 40], [4, 31], [2, 33], [7, 1]];
+const SHAPES: [number, number][] = [
+  [1, 32],
+  [3, 64],
+  [5, 40],
+  [4, 31],
+  [2, 33],
+  [7, 1],
+];
 
 describe("8-bit blocks", () => {
   test.each(SHAPES)("%i rows of %i: as the definition says, but for exact halves", (out, inner) => {

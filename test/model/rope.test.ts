@@ -5,7 +5,13 @@ import { angularSpeed } from "../oracle/transformer.js";
 import { tinySpec } from "../support/tiny-checkpoint.js";
 
 /** Llama 3.1's own numbers. */
-const SCALING: Llama3RopeScaling = { type: "llama3", factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalContext: 8192 };
+const SCALING: Llama3RopeScaling = {
+  type: "llama3",
+  factor: 8,
+  lowFreqFactor: 1,
+  highFreqFactor: 4,
+  originalContext: 8192,
+};
 
 describe("frequencies", () => {
   test.each([
@@ -59,7 +65,10 @@ function expectRatio(actual: number, expected: number): 1 {
 describe("tables", () => {
   test.each([
     ["plain", tinySpec({ headDim: 16, context: 300 })],
-    ["llama3", tinySpec({ headDim: 32, context: 300, theta: 500_000, ropeScaling: { ...SCALING, originalContext: 64 } })],
+    [
+      "llama3",
+      tinySpec({ headDim: 32, context: 300, theta: 500_000, ropeScaling: { ...SCALING, originalContext: 64 } }),
+    ],
   ])("%s: cosines and sines of every position and pair", (_name, spec) => {
     const half = spec.headDim / 2;
     const { cos, sin } = ropeTables(spec);
@@ -68,7 +77,11 @@ describe("tables", () => {
     for (let position = 0; position < 300; position++) {
       for (let i = 0; i < half; i++) {
         const angle = position * angularSpeed(i, half, spec.rope);
-        worst = Math.max(worst, Math.abs(cos[position * half + i] - Math.cos(angle)), Math.abs(sin[position * half + i] - Math.sin(angle)));
+        worst = Math.max(
+          worst,
+          Math.abs(cos[position * half + i] - Math.cos(angle)),
+          Math.abs(sin[position * half + i] - Math.sin(angle)),
+        );
       }
     }
     expect(worst).toBeLessThan(300 * 2 ** -23); // the angle is rounded to fp32, as transformers does

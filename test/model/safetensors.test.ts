@@ -17,7 +17,8 @@ function folderWith(bytes: Uint8Array): string {
   return folder;
 }
 
-const entry = (dtype: string, shape: unknown, data_offsets: unknown) => JSON.stringify({ "model.norm.weight": { dtype, shape, data_offsets } });
+const entry = (dtype: string, shape: unknown, data_offsets: unknown) =>
+  JSON.stringify({ "model.norm.weight": { dtype, shape, data_offsets } });
 const data = new Uint8Array(128);
 
 function lengthOnly(length: bigint): Buffer {
@@ -49,14 +50,37 @@ describe("a weight file is refused", () => {
     ["a negative size", withHeader(entry("F32", [-32], [0, 128]), data), /shape/],
     ["a size that is text", withHeader(entry("F32", ["32"], [0, 128]), data), /shape/],
     ["seventeen dimensions", withHeader(entry("F32", Array(17).fill(1), [0, 4]), data), /shape/],
-    ["a shape of other length than its bytes", withHeader(entry("F32", [31], [0, 128]), data), /does not take 128 bytes/],
-    ["a shape whose product wraps around 2^64", withHeader(entry("F32", [2 ** 32, 2 ** 30], [0, 0]), data), /does not take 0 bytes/],
-    ["a shape whose product loses digits", withHeader(entry("U8", [2 ** 53 - 1, 2 ** 53 - 1, 0, 3], [0, 128]), data), /does not take 128 bytes/],
-    ["an unknown key", withHeader('{"t": {"dtype": "F32", "shape": [32], "data_offsets": [0, 128], "more": 1}}', data), /tensor t/],
+    [
+      "a shape of other length than its bytes",
+      withHeader(entry("F32", [31], [0, 128]), data),
+      /does not take 128 bytes/,
+    ],
+    [
+      "a shape whose product wraps around 2^64",
+      withHeader(entry("F32", [2 ** 32, 2 ** 30], [0, 0]), data),
+      /does not take 0 bytes/,
+    ],
+    [
+      "a shape whose product loses digits",
+      withHeader(entry("U8", [2 ** 53 - 1, 2 ** 53 - 1, 0, 3], [0, 128]), data),
+      /does not take 128 bytes/,
+    ],
+    [
+      "an unknown key",
+      withHeader('{"t": {"dtype": "F32", "shape": [32], "data_offsets": [0, 128], "more": 1}}', data),
+      /tensor t/,
+    ],
     ["an entry that is null", withHeader('{"t": null}', data), /tensor t/],
     ["bytes after the last tensor", withHeader(entry("F32", [16], [0, 64]), data), /hold 64 bytes, but 128 follow/],
     ["bytes before the first tensor", withHeader(entry("F32", [16], [64, 128]), data), /hold 64 bytes, but 128 follow/],
-    ["two tensors over each other", withHeader('{"a": {"dtype": "F32", "shape": [17], "data_offsets": [0, 68]}, "b": {"dtype": "F32", "shape": [16], "data_offsets": [64, 128]}}', data), /tensor b: begins at byte \d+, inside tensor a/],
+    [
+      "two tensors over each other",
+      withHeader(
+        '{"a": {"dtype": "F32", "shape": [17], "data_offsets": [0, 68]}, "b": {"dtype": "F32", "shape": [16], "data_offsets": [64, 128]}}',
+        data,
+      ),
+      /tensor b: begins at byte \d+, inside tensor a/,
+    ],
     ["one tensor twice", withHeader(`{"t": {}, "t": {}}`, data), /key "t" appears twice/],
     ["one tensor twice, once escaped", withHeader(`{"t": {}, "\\u0074": {}}`, data), /key "t" appears twice/],
     ["a type twice", withHeader(`{"t": {"dtype": "F32", "dtype": "F16"}}`, data), /key "dtype" appears twice/],
@@ -76,7 +100,15 @@ describe("a weight file is refused", () => {
 
 test("equal keys in different tensors, and braces inside names, are no duplicates", async () => {
   const weird = { dtype: "F32", shape: [0], bytes: new Uint8Array(0) };
-  const folder = folderWith(safetensorsBytes(new Map([['{"dtype": [', weird], ["}]", weird], ["__proto__", weird]])));
+  const folder = folderWith(
+    safetensorsBytes(
+      new Map([
+        ['{"dtype": [', weird],
+        ["}]", weird],
+        ["__proto__", weird],
+      ]),
+    ),
+  );
   await expectFailure(() => openCheckpoint(folder), "TENSOR_MISSING", /embed_tokens/);
 });
 
@@ -94,7 +126,11 @@ describe("an index is refused", () => {
   ])("that names %s", async (_name, shard) => {
     const folder = tiny({ shards: 2 });
     edit(join(folder, INDEX), (map) => (map["model.norm.weight"] = shard));
-    await expectFailure(() => openCheckpoint(folder), "CHECKPOINT_CORRUPT", /not the name of a \.safetensors file in the same folder/);
+    await expectFailure(
+      () => openCheckpoint(folder),
+      "CHECKPOINT_CORRUPT",
+      /not the name of a \.safetensors file in the same folder/,
+    );
   });
 
   test("that names a missing shard", async () => {
@@ -106,7 +142,10 @@ describe("an index is refused", () => {
   test("that puts a tensor into the wrong shard, or forgets it", async () => {
     const wrong = tiny({ shards: 2 });
     edit(join(wrong, INDEX), (map) => {
-      map["model.norm.weight"] = map["model.norm.weight"].replace(/0000(.)-of/, (_all, n: string) => `0000${3 - Number(n)}-of`);
+      map["model.norm.weight"] = map["model.norm.weight"].replace(
+        /0000(.)-of/,
+        (_all, n: string) => `0000${3 - Number(n)}-of`,
+      );
     });
     await expectFailure(() => openCheckpoint(wrong), "CHECKPOINT_CORRUPT", /model\.norm\.weight: is not in/);
     const forgotten = tiny({ shards: 2 });
@@ -116,15 +155,26 @@ describe("an index is refused", () => {
 
   test("when two shards hold the same tensor", async () => {
     const folder = tiny({ shards: 2 });
-    writeFileSync(join(folder, "model-00002-of-00002.safetensors"), readFileSync(join(folder, "model-00001-of-00002.safetensors")));
+    writeFileSync(
+      join(folder, "model-00002-of-00002.safetensors"),
+      readFileSync(join(folder, "model-00001-of-00002.safetensors")),
+    );
     await expectFailure(() => openCheckpoint(folder), "CHECKPOINT_CORRUPT", /is also in model-00001/);
   });
 
-  test.each([["{}", /weight_map/], ['{"weight_map": {}}', /names 0 files/], ['{"weight_map": {"a": 1}}', /weight_map/], ["x", /not valid JSON/]])("that reads %s", async (text, message) => {
+  test.each([
+    ["{}", /weight_map/],
+    ['{"weight_map": {}}', /names 0 files/],
+    ['{"weight_map": {"a": 1}}', /weight_map/],
+    ["x", /not valid JSON/],
+  ])("that reads %s", async (text, message) => {
     const folder = tiny({ shards: 2 });
     expect(existsSync(join(folder, INDEX))).toBe(true);
     writeFileSync(join(folder, INDEX), text);
-    await expect(async () => openCheckpoint(folder)).rejects.toMatchObject({ code: expect.stringMatching(/CONFIG_INVALID|CHECKPOINT_CORRUPT/), message: expect.stringMatching(message) });
+    await expect(async () => openCheckpoint(folder)).rejects.toMatchObject({
+      code: expect.stringMatching(/CONFIG_INVALID|CHECKPOINT_CORRUPT/),
+      message: expect.stringMatching(message),
+    });
   });
 
   function edit(path: string, change: (map: Record<string, string>) => void): void {

@@ -12,7 +12,10 @@ export interface TransformerSpec {
   headDim: number;
   vocabSize: number;
   rmsEps: number;
-  rope: { theta: number; scaling: { factor: number; lowFreqFactor: number; highFreqFactor: number; originalContext: number } | null };
+  rope: {
+    theta: number;
+    scaling: { factor: number; lowFreqFactor: number; highFreqFactor: number; originalContext: number } | null;
+  };
   tiedEmbeddings: boolean;
   qkvBias: boolean;
   outputBias: boolean;
@@ -42,9 +45,15 @@ export interface Forward {
 }
 
 /** Runs the whole sequence of token ids. */
-export function forward(spec: TransformerSpec, tensor: TensorReader, ids: ArrayLike<number>, skipped: Skipped = () => false): Forward {
+export function forward(
+  spec: TransformerSpec,
+  tensor: TensorReader,
+  ids: ArrayLike<number>,
+  skipped: Skipped = () => false,
+): Forward {
   const { layers, hiddenSize, vocabSize } = spec;
-  const row = (table: ArrayLike<number>, index: number): Vector => Array.from({ length: hiddenSize }, (_, i) => table[index * hiddenSize + i]);
+  const row = (table: ArrayLike<number>, index: number): Vector =>
+    Array.from({ length: hiddenSize }, (_, i) => table[index * hiddenSize + i]);
   const embedding = tensor("model.embed_tokens.weight");
   let states = Array.from(ids, (id) => row(embedding, id));
   const all = [states];
@@ -53,7 +62,9 @@ export function forward(spec: TransformerSpec, tensor: TensorReader, ids: ArrayL
   for (let layer = 0; layer < layers; layer++) {
     const at = `model.layers.${layer}`;
     const cache = { keys: [] as (Vector | undefined)[], values: [] as (Vector | undefined)[] };
-    states = states.map((x, position) => (skipped(2 * layer, position) ? notCached(cache, x) : attention(spec, tensor, at, x, position, cache)));
+    states = states.map((x, position) =>
+      skipped(2 * layer, position) ? notCached(cache, x) : attention(spec, tensor, at, x, position, cache),
+    );
     all.push(states);
     states = states.map((x, position) => (skipped(2 * layer + 1, position) ? x : mlp(spec, tensor, at, x)));
     all.push(states);
@@ -76,7 +87,14 @@ function notCached(cache: LayerCache, x: Vector): Vector {
   return x;
 }
 
-function attention(spec: TransformerSpec, tensor: TensorReader, at: string, x: Vector, position: number, cache: LayerCache): Vector {
+function attention(
+  spec: TransformerSpec,
+  tensor: TensorReader,
+  at: string,
+  x: Vector,
+  position: number,
+  cache: LayerCache,
+): Vector {
   const { heads, kvHeads, headDim, hiddenSize } = spec;
   const normed = rmsNorm(x, tensor(`${at}.input_layernorm.weight`), spec.rmsEps);
   const project = (part: string, rows: number) => {
@@ -92,10 +110,13 @@ function attention(spec: TransformerSpec, tensor: TensorReader, at: string, x: V
   cache.keys.push(prepare("k", kvHeads).flat());
   cache.values.push(project("v", kvHeads * headDim));
   const first = spec.slidingWindow === null ? 0 : Math.max(0, position - spec.slidingWindow + 1);
-  const seen = Array.from({ length: position + 1 - first }, (_, i) => first + i).filter((p) => cache.keys[p] !== undefined);
+  const seen = Array.from({ length: position + 1 - first }, (_, i) => first + i).filter(
+    (p) => cache.keys[p] !== undefined,
+  );
   const attended = queries.flatMap((query, head) => {
     const group = Math.floor(head / (heads / kvHeads));
-    const part = (list: (Vector | undefined)[], p: number) => (list[p] as Vector).slice(group * headDim, (group + 1) * headDim);
+    const part = (list: (Vector | undefined)[], p: number) =>
+      (list[p] as Vector).slice(group * headDim, (group + 1) * headDim);
     const weights = softmax(seen.map((p) => dot(query, part(cache.keys, p)) / Math.sqrt(headDim)));
     const sum = new Array<number>(headDim).fill(0);
     seen.forEach((p, i) => part(cache.values, p).forEach((v, d) => (sum[d] += weights[i] * v)));
@@ -156,4 +177,5 @@ function softmax(scores: Vector): Vector {
 
 const dot = (a: Vector, b: Vector): number => a.reduce((sum, v, i) => sum + v * b[i], 0);
 const add = (a: Vector, b: ArrayLike<number>): Vector => a.map((v, i) => v + b[i]);
-const split = (x: Vector, size: number): Vector[] => Array.from({ length: x.length / size }, (_, i) => x.slice(i * size, (i + 1) * size));
+const split = (x: Vector, size: number): Vector[] =>
+  Array.from({ length: x.length / size }, (_, i) => x.slice(i * size, (i + 1) * size));

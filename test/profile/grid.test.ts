@@ -64,9 +64,21 @@ describe("query lengths", () => {
   });
 });
 
-test.each(["", "a", "64..", "..64", "64...4096", "1..2..3", "-1", "1.5", "4096..64", "64,64", "512,64", "1,,2", "1e3", "999999999999"])(
-  "'%s' is no axis",
-  async (text) => {
-    await expectFailure(() => parseAxis("--context", text), "OPTION_INVALID", "--context");
-  },
-);
+test.each([
+  "",
+  "a",
+  "64..",
+  "..64",
+  "64...4096",
+  "1..2..3",
+  "-1",
+  "1.5",
+  "4096..64",
+  "64,64",
+  "512,64",
+  "1,,2",
+  "1e3",
+  "999999999999",
+])("'%s' is no axis", async (text) => {
+  await expectFailure(() => parseAxis("--context", text), "OPTION_INVALID", "--context");
+});

@@ -1,11 +1,11 @@
 /** The steps around the fit, each by itself: filling the cache, taking out slow-downs, timing the loop, what a profile must hold. */
 import { describe, expect, test } from "vitest";
 import { slowness, steady } from "../../src/profile/drift.js";
-import { fitPoint } from "../../src/profile/fit.js";
 import { fillCache } from "../../src/profile/fill.js";
+import { fitPoint } from "../../src/profile/fit.js";
 import { measureLoop } from "../../src/profile/loop-overhead.js";
-import { profileModel } from "../../src/profile/profile.js";
 import { seededRandom, targetMask, verifyMask } from "../../src/profile/masks.js";
+import { profileModel } from "../../src/profile/profile.js";
 import type { Observation } from "../../src/profile/sweep.js";
 import { uniformChoices } from "../../src/schema/choice.js";
 import { Profile } from "../../src/schema/profile.js";
@@ -26,28 +26,39 @@ describe("filling the cache", () => {
     }
   });
 
-  test.each([2 ** -130, Number.NaN, Number.POSITIVE_INFINITY])("where memory holds %s in one place every token is written", async (stray) => {
-    const { engine } = world();
-    const read = engine.readCache.bind(engine);
-    engine.readCache = (layer, part, position, count) => {
-      const values = read(layer, part, position, count);
-      if (layer === LAYERS - 1 && part === "value") values[count - 1] = stray;
-      return values;
-    };
-    expect(await fillCache(engine, 1000, [1, 2, 3])).toBe("prefilled");
-    expect(engine.passes.slice(63).map(({ position, q }) => [position, q])).toEqual([[0, 512], [512, 488]]);
-    expect([...read(0, "key", 0, 1000)].every((cell) => cell !== 0)).toBe(true);
-  });
+  test.each([2 ** -130, Number.NaN, Number.POSITIVE_INFINITY])(
+    "where memory holds %s in one place every token is written",
+    async (stray) => {
+      const { engine } = world();
+      const read = engine.readCache.bind(engine);
+      engine.readCache = (layer, part, position, count) => {
+        const values = read(layer, part, position, count);
+        if (layer === LAYERS - 1 && part === "value") values[count - 1] = stray;
+        return values;
+      };
+      expect(await fillCache(engine, 1000, [1, 2, 3])).toBe("prefilled");
+      expect(engine.passes.slice(63).map(({ position, q }) => [position, q])).toEqual([
+        [0, 512],
+        [512, 488],
+      ]);
+      expect([...read(0, "key", 0, 1000)].every((cell) => cell !== 0)).toBe(true);
+    },
+  );
 });
 
 test("a block that seems to save time costs nothing, and the others give way so that the whole stays what it was", () => {
   const random = seededRandom(3);
   // fixed 50, head 100, attention 30 a layer, MLPs 60, 70 and -10: 360 in all
   const cost = (index: number) => (index % 2 === 0 ? 30 : [60, 70, -10][index >> 1]);
-  const observations = [targetMask(LAYERS), ...Array.from({ length: 60 }, () => verifyMask(random, LAYERS))].map((mask): Observation => {
-    const us = mask.choices.blocks.reduce((sum, choice, index) => sum + (choice === "skip" ? 0 : cost(index)), mask.head ? 150 : 50);
-    return { ...mask, context: 64, query: 5, us, passes: 1, visit: 0 };
-  });
+  const observations = [targetMask(LAYERS), ...Array.from({ length: 60 }, () => verifyMask(random, LAYERS))].map(
+    (mask): Observation => {
+      const us = mask.choices.blocks.reduce(
+        (sum, choice, index) => sum + (choice === "skip" ? 0 : cost(index)),
+        mask.head ? 150 : 50,
+      );
+      return { ...mask, context: 64, query: 5, us, passes: 1, visit: 0 };
+    },
+  );
   const { fixedUs, headUs, perLayer } = fitPoint(observations, LAYERS, 360);
   const [attn, mlp] = [perLayer.attn.target ?? [], perLayer.mlp.target ?? []];
   expect(mlp[2]).toBe(0);
@@ -56,11 +67,30 @@ test("a block that seems to save time costs nothing, and the others give way so 
 });
 
 describe("slow-downs of the whole machine", () => {
-  const whole = (visit: number, query: number, us: number): Observation => ({ ...targetMask(LAYERS), context: 64, query, us, passes: 1, visit });
-  const draft = (visit: number, us: number): Observation => ({ choices: uniformChoices(LAYERS, "int8"), head: true, context: 64, query: 1, us, passes: 4, visit });
+  const whole = (visit: number, query: number, us: number): Observation => ({
+    ...targetMask(LAYERS),
+    context: 64,
+    query,
+    us,
+    passes: 1,
+    visit,
+  });
+  const draft = (visit: number, us: number): Observation => ({
+    choices: uniformChoices(LAYERS, "int8"),
+    head: true,
+    context: 64,
+    query: 1,
+    us,
+    passes: 4,
+    visit,
+  });
   // usual times 100 at q = 1 and 200 at q = 5; visit 2 runs 1.2 times as long, visit 4 three times
   const factors = [1, 1, 1.2, 1, 3];
-  const seen = factors.flatMap((f, visit) => [whole(visit, 1, 100 * f), whole(visit, 5, 200 * f), draft(visit, 40 * f)]);
+  const seen = factors.flatMap((f, visit) => [
+    whole(visit, 1, 100 * f),
+    whole(visit, 5, 200 * f),
+    draft(visit, 40 * f),
+  ]);
 
   test("are judged by the whole target alone", () => {
     expect([...slowness(seen)]).toEqual(factors.map((f, visit) => [visit, expect.closeTo(f, 12)]));
@@ -88,7 +118,13 @@ test("the decoding loop's own time is what is left of a round when drafting and 
 });
 
 describe("a profile document", async () => {
-  const measured = await profileModel({ ...planted(LAYERS, plantedTimes(LAYERS, 0)), contexts: [64, 256], queries: [1, 3], maxRounds: 5, budgetSeconds: 1e6 });
+  const measured = await profileModel({
+    ...planted(LAYERS, plantedTimes(LAYERS, 0)),
+    contexts: [64, 256],
+    queries: [1, 3],
+    maxRounds: 5,
+    budgetSeconds: 1e6,
+  });
   const valid = asDocument(measured, LAYERS);
   const [first, ...others] = valid.points;
   const problem = (document: unknown): string => Profile.safeParse(document).error?.issues[0].message ?? "none";
@@ -100,10 +136,26 @@ describe("a profile document", async () => {
   test.each<[string, Profile, RegExp]>([
     ["lacks a point", { ...valid, points: others }, /no point for 64 tokens of context with 1/],
     ["has a point twice", { ...valid, points: [...valid.points, first] }, /not on the grid, or is there twice/],
-    ["has a point off its grid", { ...valid, points: [...valid.points, { ...first, context_tokens: 65 }] }, /65 tokens.*not on the grid/],
-    ["has another number of layers", { ...valid, model: { ...valid.model, layers: 4 } }, /3 layers, and the model has 4/],
-    ["lacks the target's head", { ...valid, points: [{ ...first, head_us: {} }, ...others] }, /target's own cost is missing/],
-    ["lacks the target's MLPs", { ...valid, points: [{ ...first, mlp_us: {} }, ...others] }, /target's own costs are missing/],
+    [
+      "has a point off its grid",
+      { ...valid, points: [...valid.points, { ...first, context_tokens: 65 }] },
+      /65 tokens.*not on the grid/,
+    ],
+    [
+      "has another number of layers",
+      { ...valid, model: { ...valid.model, layers: 4 } },
+      /3 layers, and the model has 4/,
+    ],
+    [
+      "lacks the target's head",
+      { ...valid, points: [{ ...first, head_us: {} }, ...others] },
+      /target's own cost is missing/,
+    ],
+    [
+      "lacks the target's MLPs",
+      { ...valid, points: [{ ...first, mlp_us: {} }, ...others] },
+      /target's own costs are missing/,
+    ],
     ["has contexts that fall", { ...valid, grid: { ...valid.grid, context_tokens: [256, 64] } }, /do not rise/],
     ["has no q = 1", { ...valid, grid: { ...valid.grid, query_tokens: [3] } }, /rise from 1/],
   ])("that %s is refused", (_name, document, message) => {

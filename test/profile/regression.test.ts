@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { isotonic } from "../../src/profile/smooth.js";
-import { type Row, fitMixedModel } from "../../src/profile/regression.js";
 import { cholesky, inverseDiagonal, solveCholesky } from "../../src/profile/linear.js";
+import { fitMixedModel, type Row } from "../../src/profile/regression.js";
+import { isotonic } from "../../src/profile/smooth.js";
 import { uniform } from "../support/numbers.js";
 
 describe("Cholesky", () => {
@@ -9,7 +9,9 @@ describe("Cholesky", () => {
 
   test("solves a system by hand", () => {
     // a · (1, -2, 3) = (0, 1, 12)
-    expect([...solveCholesky(cholesky(a, 3), 3, Float64Array.of(0, 1, 12))].map((x) => Math.round(x * 1e12) / 1e12)).toEqual([1, -2, 3]);
+    expect(
+      [...solveCholesky(cholesky(a, 3), 3, Float64Array.of(0, 1, 12))].map((x) => Math.round(x * 1e12) / 1e12),
+    ).toEqual([1, -2, 3]);
   });
 
   test("gives the inverse's diagonal: cofactors over the determinant, 60", () => {
@@ -47,7 +49,11 @@ describe("the mixed model", () => {
 
   test("with noise and no deviation the members hardly leave the pool: a third of what plain averages would scatter", () => {
     const next = uniform(3);
-    const noisy = grouped(members, 5, (i) => (100 + (i === null ? 0 : 40)) * (1 + 0.05 * (next() + next() + next() - 1.5)));
+    const noisy = grouped(
+      members,
+      5,
+      (i) => (100 + (i === null ? 0 : 40)) * (1 + 0.05 * (next() + next() + next() - 1.5)),
+    );
     const c = fitMixedModel({ rows: noisy, fixed: 2, groups });
     const deviation = (values: number[]) => Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length);
     const averages = Array.from({ length: members }, (_, i) => {
@@ -61,7 +67,11 @@ describe("the mixed model", () => {
 
   test("where the evidence says so a member leaves the pool in spite of the noise", () => {
     const next = uniform(4);
-    const rows = grouped(members, 20, (i) => (100 + (i === null ? 0 : i === 5 ? 80 : 40)) * (1 + 0.05 * (next() - 0.5)));
+    const rows = grouped(
+      members,
+      20,
+      (i) => (100 + (i === null ? 0 : i === 5 ? 80 : 40)) * (1 + 0.05 * (next() - 0.5)),
+    );
     const c = fitMixedModel({ rows, fixed: 2, groups });
     expect(layer(c, 5)).toBeGreaterThan(75);
     expect(layer(c, 5)).toBeLessThan(83);
@@ -70,7 +80,11 @@ describe("the mixed model", () => {
 
   test("one row in ten ten times too long moves nothing by more than 2 %", () => {
     const next = uniform(5);
-    const rows = grouped(members, 20, (i) => (100 + (i === null ? 0 : 40)) * (1 + 0.02 * (next() - 0.5)) * (next() < 0.1 ? 10 : 1));
+    const rows = grouped(
+      members,
+      20,
+      (i) => (100 + (i === null ? 0 : 40)) * (1 + 0.02 * (next() - 0.5)) * (next() < 0.1 ? 10 : 1),
+    );
     const c = fitMixedModel({ rows, fixed: 2, groups });
     expect(Math.abs(c[0] - 100)).toBeLessThan(2);
     for (let i = 0; i < members; i++) expect(Math.abs(c[0] + layer(c, i) - 140)).toBeLessThan(2.8);
@@ -107,7 +121,10 @@ function isotonicByTrying(values: readonly number[]): number {
       from = to;
     }
     if (fitted.some((v, i) => i > 0 && v < fitted[i - 1] - 1e-12)) continue;
-    best = Math.min(best, values.reduce((sum, v, i) => sum + (v - fitted[i]) ** 2, 0));
+    best = Math.min(
+      best,
+      values.reduce((sum, v, i) => sum + (v - fitted[i]) ** 2, 0),
+    );
   }
   return best;
 }
@@ -123,11 +140,14 @@ describe("isotonic smoothing", () => {
     expect(isotonic(values)).toEqual(rising);
   });
 
-  test.each(Array.from({ length: 30 }, (_, i) => i + 1))("is as near as the best of all rising sequences: seed %i", (seed) => {
-    const next = uniform(seed);
-    const values = Array.from({ length: 1 + Math.floor(9 * next()) }, () => Math.floor(20 * next()));
-    const rising = isotonic(values);
-    expect(rising.every((v, i) => i === 0 || v >= rising[i - 1])).toBe(true);
-    expect(values.reduce((sum, v, i) => sum + (v - rising[i]) ** 2, 0)).toBeCloseTo(isotonicByTrying(values), 9);
-  });
+  test.each(Array.from({ length: 30 }, (_, i) => i + 1))(
+    "is as near as the best of all rising sequences: seed %i",
+    (seed) => {
+      const next = uniform(seed);
+      const values = Array.from({ length: 1 + Math.floor(9 * next()) }, () => Math.floor(20 * next()));
+      const rising = isotonic(values);
+      expect(rising.every((v, i) => i === 0 || v >= rising[i - 1])).toBe(true);
+      expect(values.reduce((sum, v, i) => sum + (v - rising[i]) ** 2, 0)).toBeCloseTo(isotonicByTrying(values), 9);
+    },
+  );
 });

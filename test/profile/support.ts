@@ -1,9 +1,10 @@
 /** A planted latency surface behind the fake engine, and passes that were not measured to try a profile on. */
-import { FakeClock, FakeEngine, type FakeTimes } from "../../src/runtime/fake.js";
+
 import type { ModelSpec } from "../../src/model/spec.js";
+import type { Measured } from "../../src/profile/profile.js";
+import { FakeClock, FakeEngine, type FakeTimes } from "../../src/runtime/fake.js";
 import type { ChoiceSet } from "../../src/schema/choice.js";
 import type { Profile } from "../../src/schema/profile.js";
-import type { Measured } from "../../src/profile/profile.js";
 import { uniform } from "../support/numbers.js";
 
 export const fakeSpec = (layers: number, contextLimit = 4200): ModelSpec => ({
@@ -52,7 +53,11 @@ export interface Planted {
 
 export function planted(layers: number, times: FakeTimes, contextLimit?: number): Planted {
   const clock = new FakeClock();
-  return { clock, times, engine: new FakeEngine({ spec: fakeSpec(layers, contextLimit), clock, times, missRate: () => 0.3 }) };
+  return {
+    clock,
+    times,
+    engine: new FakeEngine({ spec: fakeSpec(layers, contextLimit), clock, times, missRate: () => 0.3 }),
+  };
 }
 
 /** A measured profile as a whole document. */

@@ -10,8 +10,8 @@ import { openOrtEngine } from "../../src/runtime/ort-engine.js";
 import { targetChoices } from "../../src/schema/choice.js";
 import { CLI } from "../support/cli.js";
 import { expectFailure, failureOf } from "../support/failure.js";
-import { temporaryFolder, type TinyModel, tinySpec, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
-import { type Subject, expectRows, openSubject, openTiny, tokens } from "./support.js";
+import { type TinyModel, temporaryFolder, tinySpec, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
+import { expectRows, openSubject, openTiny, type Subject, tokens } from "./support.js";
 
 const MODEL: TinyModel = { seed: 20, headDim: 16, context: 1024 };
 const CPU = { provider: "cpu", threads: 1 };
@@ -63,7 +63,9 @@ describe("limits", () => {
     const hidden = new Float32Array(33);
     expect(() => engine.run({ position: 0, input: { hidden }, choices: target, logitRows: 0 })).toThrow(RangeError);
     for (const layers of [1, 3]) {
-      expect(() => engine.run({ position: 0, input: ids, choices: targetChoices(layers), logitRows: 0 })).toThrow(RangeError);
+      expect(() => engine.run({ position: 0, input: ids, choices: targetChoices(layers), logitRows: 0 })).toThrow(
+        RangeError,
+      );
     }
     expectUnharmed();
   });
@@ -93,8 +95,17 @@ describe("limits", () => {
 
   test("capacities of 64 and 512 give the same bits", async () => {
     const [small, large] = await Promise.all([openTiny(MODEL, 64), openTiny(MODEL, 512)]);
-    for (const [position, count] of [[0, 20], [20, 1], [21, 3]]) {
-      const pass = { position, input: ids.slice(position, position + count), choices: targetChoices(2), logitRows: count };
+    for (const [position, count] of [
+      [0, 20],
+      [20, 1],
+      [21, 3],
+    ]) {
+      const pass = {
+        position,
+        input: ids.slice(position, position + count),
+        choices: targetChoices(2),
+        logitRows: count,
+      };
       expect(large.run(pass)).toEqual(small.run(pass));
     }
     expect(large.readCache(1, "key", 0, 24)).toEqual(small.readCache(1, "key", 0, 24));
@@ -131,8 +142,16 @@ describe("opening and closing", () => {
 
   test("a model file that is not there, and a provider that does not exist", async () => {
     const options = { ...CPU, capacity: 16 };
-    await expectFailure(() => openOrtEngine(join(temporaryFolder(), "model.onnx"), tinySpec(MODEL), options), "RUNTIME_FAILED", /CreateSession/);
-    await expectFailure(() => openOrtEngine("model.onnx", tinySpec(MODEL), { ...options, provider: "abacus" }), "OPTION_INVALID", /abacus/);
+    await expectFailure(
+      () => openOrtEngine(join(temporaryFolder(), "model.onnx"), tinySpec(MODEL), options),
+      "RUNTIME_FAILED",
+      /CreateSession/,
+    );
+    await expectFailure(
+      () => openOrtEngine("model.onnx", tinySpec(MODEL), { ...options, provider: "abacus" }),
+      "OPTION_INVALID",
+      /abacus/,
+    );
   });
 
   test("loadModel opens, converts and clamps the capacity to the model's positions", async () => {
@@ -140,7 +159,9 @@ describe("opening and closing", () => {
     const loaded = await loadModel(folder, { ...CPU, capacity: 1_000_000 });
     expect(loaded.engine.capacity).toBe(1024);
     expect(loaded.path).toBe(folder);
-    expect(loaded.engine.run({ position: 0, input: [1], choices: targetChoices(2), logitRows: 1 }).logits.length).toBe(64);
+    expect(loaded.engine.run({ position: 0, input: [1], choices: targetChoices(2), logitRows: 1 }).logits.length).toBe(
+      64,
+    );
     loaded.close();
     const roomless = await loadModel(folder, { ...CPU, capacity: 8 });
     expect(roomless.engine.capacity).toBe(8);
@@ -155,7 +176,12 @@ describe("memory, in a process of its own", () => {
       import { loadModel } from ${JSON.stringify(new URL("runtime/load.js", pathToFileURL(CLI)).href)};
       import { targetChoices } from ${JSON.stringify(new URL("schema/choice.js", pathToFileURL(CLI)).href)};
       ${source}`;
-    const { stdout } = await promisify(execFile)(process.execPath, ["--expose-gc", "--input-type=module", "-e", module]);
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      "--expose-gc",
+      "--input-type=module",
+      "-e",
+      module,
+    ]);
     return stdout.trim();
   }
 
@@ -185,7 +211,16 @@ describe("memory, in a process of its own", () => {
 
   test("engines that were closed leave no memory behind", async () => {
     // 9 MB of weights: a session kept by mistake would show after a few
-    const folder = writeTinyCheckpoint(temporaryFolder(), { hidden: 256, heads: 4, headDim: 64, intermediate: 768, vocab: 2048, context: 512, layers: 2, seed: 5 });
+    const folder = writeTinyCheckpoint(temporaryFolder(), {
+      hidden: 256,
+      heads: 4,
+      headDim: 64,
+      intermediate: 768,
+      vocab: 2048,
+      context: 512,
+      layers: 2,
+      seed: 5,
+    });
     const out = await inChild(`
       const choices = targetChoices(2);
       const rss = [];

@@ -4,7 +4,17 @@ import { argmax } from "../../src/runtime/engine.js";
 import { type ChoiceSet, uniformChoices } from "../../src/schema/choice.js";
 import { forward } from "../oracle/transformer.js";
 import { type TinyModel, tinySpec, tinyTensors } from "../support/tiny-checkpoint.js";
-import { MODELS, type Subject, TOLERANCE, expectRows, greatestDifference, openSubject, randomChoices, relativeError, tokens } from "./support.js";
+import {
+  expectRows,
+  greatestDifference,
+  MODELS,
+  openSubject,
+  randomChoices,
+  relativeError,
+  type Subject,
+  TOLERANCE,
+  tokens,
+} from "./support.js";
 
 const TEXT = 21;
 
@@ -43,14 +53,17 @@ describe.each(MODELS)("%s", (_name, model) => {
     expectPieces([5, 1, 6, 4, 5], randomChoices(seed, spec.layers, ["target", "skip"]));
   });
 
-  test("every block skipped: the head over the embedding", () => expectPieces([6, 1, 14], uniformChoices(spec.layers, "skip")));
+  test("every block skipped: the head over the embedding", () =>
+    expectPieces([6, 1, 14], uniformChoices(spec.layers, "skip")));
 
   test("keys and values lie where the twin has them", () => {
     run(0, TEXT);
     const { keys, values } = subject.twin(ids);
     const byHead = (rows: (number[] | undefined)[], from: number, count: number) =>
       Array.from({ length: spec.kvHeads }, (_, head) =>
-        rows.slice(from, from + count).map((row) => (row as number[]).slice(head * spec.headDim, (head + 1) * spec.headDim)),
+        rows
+          .slice(from, from + count)
+          .map((row) => (row as number[]).slice(head * spec.headDim, (head + 1) * spec.headDim)),
       ).flat();
     for (let layer = 0; layer < spec.layers; layer++) {
       expectRows(subject.engine.readCache(layer, "key", 3, 9), byHead(keys[layer], 3, 9));
@@ -62,19 +75,27 @@ describe.each(MODELS)("%s", (_name, model) => {
     const draft = randomChoices(6, spec.layers, ["target", "skip", "skip"]);
     const twin = subject.twin(ids, (block, position) => position >= 12 && draft.blocks[block] === "skip");
     run(0, 12);
-    for (let position = 12; position < 15; position++) expectRows(run(position, 1, draft).logits, [twin.logits[position]]);
+    for (let position = 12; position < 15; position++)
+      expectRows(run(position, 1, draft).logits, [twin.logits[position]]);
     expectRows(run(15, 6, draft).logits, twin.logits.slice(15, 21));
   });
 
   test("after drafts over the same positions, the target's pass is bit for bit what it would have been", () => {
     const keep = () => {
       const { logits, hidden } = run(10, 5);
-      const cache = Array.from({ length: spec.layers }, (_, l) => [subject.engine.readCache(l, "key", 0, 15), subject.engine.readCache(l, "value", 0, 15)]);
+      const cache = Array.from({ length: spec.layers }, (_, l) => [
+        subject.engine.readCache(l, "key", 0, 15),
+        subject.engine.readCache(l, "value", 0, 15),
+      ]);
       return { logits: logits.slice(), hidden: hidden.slice(), cache };
     };
     run(0, 10);
     const untouched = keep();
-    for (const choices of [uniformChoices(spec.layers, "skip"), uniformChoices(spec.layers, "int8"), randomChoices(8, spec.layers, ["target", "int8", "skip"])]) {
+    for (const choices of [
+      uniformChoices(spec.layers, "skip"),
+      uniformChoices(spec.layers, "int8"),
+      randomChoices(8, spec.layers, ["target", "int8", "skip"]),
+    ]) {
       run(10, 4, choices);
       for (let position = 10; position < 18; position++) run(position, 1, choices); // further than the target goes
       expect(keep()).toEqual(untouched);
@@ -87,8 +108,15 @@ describe.each(MODELS)("%s", (_name, model) => {
     const h = spec.hiddenSize;
     run(0, TEXT);
     for (let first = 0; first <= 2 * spec.layers; first++) {
-      const choices: ChoiceSet = { blocks: subject.target.blocks.map((c, b) => (b < first ? "skip" : c)), head: "target" };
-      for (const [position, count] of [[0, TEXT], [17, 4], [20, 1]]) {
+      const choices: ChoiceSet = {
+        blocks: subject.target.blocks.map((c, b) => (b < first ? "skip" : c)),
+        head: "target",
+      };
+      for (const [position, count] of [
+        [0, TEXT],
+        [17, 4],
+        [20, 1],
+      ]) {
         const hidden = Float32Array.from(states[first].slice(position, position + count).flat());
         expect(hidden.length).toBe(count * h);
         const result = subject.engine.run({ position, input: { hidden }, choices, logitRows: count });
@@ -112,7 +140,9 @@ describe.each(MODELS)("%s", (_name, model) => {
       expect(relativeError(logits, exact)).toBeLessThan(0.04);
       expect(relativeError(logits, exact)).toBeGreaterThan(1e-3); // or int8 did not run
       expect(relativeError(logits, rounded)).toBeLessThan(relativeError(logits, exact));
-      const same = skipNone.logits.filter((row, i) => argmax(Float32Array.from(logits), i, spec.vocabSize) === row.indexOf(Math.max(...row)));
+      const same = skipNone.logits.filter(
+        (row, i) => argmax(Float32Array.from(logits), i, spec.vocabSize) === row.indexOf(Math.max(...row)),
+      );
       expect(same.length).toBeGreaterThanOrEqual(0.85 * TEXT);
     }
   });
@@ -128,7 +158,10 @@ describe.each(MODELS)("%s", (_name, model) => {
   test("one block at int8 changes what lies behind it, a little; the other kernels are not mixed up", () => {
     const twin = subject.twin(ids).hidden.flat();
     subject.target.blocks.forEach((_, block) => {
-      const choices: ChoiceSet = { blocks: subject.target.blocks.map((c, b) => (b === block ? "int8" : c)), head: "target" };
+      const choices: ChoiceSet = {
+        blocks: subject.target.blocks.map((c, b) => (b === block ? "int8" : c)),
+        head: "target",
+      };
       const error = relativeError(run(0, TEXT, choices).hidden, twin);
       expect(error, `block ${block}`).toBeGreaterThan(1e-5);
       expect(error, `block ${block}`).toBeLessThan(0.02);
@@ -137,14 +170,24 @@ describe.each(MODELS)("%s", (_name, model) => {
 
   test("logits of no, one and the last few rows", () => {
     const { logits } = subject.twin(ids);
-    for (const rows of [0, 1, 3, TEXT, 0, 2]) expectRows(run(0, TEXT, subject.target, rows).logits, logits.slice(TEXT - rows));
+    for (const rows of [0, 1, 3, TEXT, 0, 2])
+      expectRows(run(0, TEXT, subject.target, rows).logits, logits.slice(TEXT - rows));
   });
 
   test("capacity changes nothing, to the bit", async () => {
     const roomy = await openSubject(model, 200);
-    for (const [position, count] of [[0, 8], [8, 1], [9, 5]]) {
+    for (const [position, count] of [
+      [0, 8],
+      [8, 1],
+      [9, 5],
+    ]) {
       const here = run(position, count);
-      const there = roomy.engine.run({ position, input: ids.slice(position, position + count), choices: roomy.target, logitRows: count });
+      const there = roomy.engine.run({
+        position,
+        input: ids.slice(position, position + count),
+        choices: roomy.target,
+        logitRows: count,
+      });
       expect(there.logits).toEqual(here.logits);
       expect(there.hidden).toEqual(here.hidden);
     }
@@ -174,7 +217,8 @@ function roundedTwin(model: TinyModel, ids: readonly number[], parts: { blocks: 
   const read = (name: string) => {
     const round = name === "lm_head.weight" ? parts.head : parts.blocks && /_proj\.weight$/.test(name);
     const source = name === "lm_head.weight" ? head : name;
-    if (!cache.has(name)) cache.set(name, round ? rounded(source) : (tensors.get(source) as { values: Float32Array }).values);
+    if (!cache.has(name))
+      cache.set(name, round ? rounded(source) : (tensors.get(source) as { values: Float32Array }).values);
     return cache.get(name) as Float32Array;
   };
   return forward({ ...spec, tiedEmbeddings: false }, read, ids).logits.flat();

@@ -7,7 +7,13 @@ import { openOrtEngine } from "../../src/runtime/ort-engine.js";
 import { type Choice, type ChoiceSet, targetChoices } from "../../src/schema/choice.js";
 import { type Forward, forward, type Skipped, type TensorReader } from "../oracle/transformer.js";
 import { uniform } from "../support/numbers.js";
-import { temporaryFolder, type TinyModel, tinySpec, tinyTensors, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
+import {
+  type TinyModel,
+  temporaryFolder,
+  tinySpec,
+  tinyTensors,
+  writeTinyCheckpoint,
+} from "../support/tiny-checkpoint.js";
 
 /** fp32 sums of a few hundred products of size 1, against float64. */
 export const TOLERANCE = 2e-4;
@@ -23,8 +29,14 @@ export const MODELS: [string, TinyModel][] = [
   ["llama, heads of 8", { seed: 10, attentionBias: true }],
   ["llama, heads of 20, llama3 positions", { seed: 11, headDim: 20, ropeScaling: LLAMA3 }],
   ["llama, heads of 2", { seed: 12, headDim: 2, heads: 16, kvHeads: 4 }],
-  ["llama, one key/value head, sizes that fill no block of 32", { seed: 6, hidden: 48, heads: 3, kvHeads: 1, headDim: 16, intermediate: 72, vocab: 61 }],
-  ["mistral, window shorter than the text", { seed: 7, headDim: 16, architecture: "mistral", slidingWindow: 6, tied: false }],
+  [
+    "llama, one key/value head, sizes that fill no block of 32",
+    { seed: 6, hidden: 48, heads: 3, kvHeads: 1, headDim: 16, intermediate: 72, vocab: 61 },
+  ],
+  [
+    "mistral, window shorter than the text",
+    { seed: 7, headDim: 16, architecture: "mistral", slidingWindow: 6, tied: false },
+  ],
   ["qwen2", { seed: 8, headDim: 16, architecture: "qwen2" }],
   ["qwen3", { seed: 9, architecture: "qwen3", headDim: 16 }],
   ["qwen3, heads of 12", { seed: 13, architecture: "qwen3", headDim: 12, rmsEps: 1e-2 }],
@@ -44,7 +56,11 @@ const converted = new Map<string, Promise<string>>();
 export async function openTiny(model: TinyModel, capacity = 64): Promise<Engine> {
   const key = JSON.stringify(model);
   if (!converted.has(key)) converted.set(key, convertTiny(model));
-  return openOrtEngine((await converted.get(key)) as string, tinySpec(model), { provider: "cpu", threads: 1, capacity });
+  return openOrtEngine((await converted.get(key)) as string, tinySpec(model), {
+    provider: "cpu",
+    threads: 1,
+    capacity,
+  });
 }
 
 async function convertTiny(model: TinyModel): Promise<string> {
@@ -78,7 +94,11 @@ export function randomChoices(seed: number, layers: number, from: readonly Choic
 }
 
 /** Every number of a flat array against rows of the twin. */
-export function expectRows(actual: Float32Array, expected: readonly (readonly number[])[], tolerance = TOLERANCE): void {
+export function expectRows(
+  actual: Float32Array,
+  expected: readonly (readonly number[])[],
+  tolerance = TOLERANCE,
+): void {
   const flat = expected.flat();
   expect(actual.length).toBe(flat.length);
   expect(greatestDifference(actual, flat)).toBeLessThanOrEqual(tolerance);

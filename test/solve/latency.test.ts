@@ -41,7 +41,9 @@ test("the profile made by hand is a valid one", () => {
 describe("at a profiled point", () => {
   test("a draft costs the fixed part, its head and its blocks; a skipped one nothing", () => {
     expect(latency.draftUs({ blocks: ["target", "target", "target", "target"], head: "target" }, 100)).toBe(710);
-    expect(latency.draftUs({ blocks: ["int8", "skip", "target", "int8"], head: "int8" }, 100)).toBe(10 + 20 + 50 + 120 + 90);
+    expect(latency.draftUs({ blocks: ["int8", "skip", "target", "int8"], head: "int8" }, 100)).toBe(
+      10 + 20 + 50 + 120 + 90,
+    );
     expect(latency.draftUs({ blocks: ["skip", "skip", "skip", "skip"], head: "target" }, 300)).toBe(150);
   });
 
@@ -88,7 +90,11 @@ describe("between the points", () => {
   });
 
   test("a profile of one point has that value everywhere below it", () => {
-    const single = openLatency({ ...profile, grid: { context_tokens: [100], query_tokens: [1] }, points: [point(100, 1, 1)] });
+    const single = openLatency({
+      ...profile,
+      grid: { context_tokens: [100], query_tokens: [1] },
+      points: [point(100, 1, 1)],
+    });
     expect(single.verifyUs(3, 0)).toBe(710);
     expect(single.maxDraftTokens).toBe(0);
   });
@@ -97,8 +103,14 @@ describe("between the points", () => {
 describe("what was not profiled is refused", () => {
   test("a context past the last one, with a command that would measure it", async () => {
     expect(latency.contextTokens).toEqual({ from: 100, to: 300 });
-    await expectFailure(() => latency.verifyUs(301, 2), "CONTEXT_OUT_OF_RANGE", "asked for 301 tokens, profiled 100 to 300");
-    await expect(async () => latency.at(301)).rejects.toMatchObject({ remedy: "draftplan profile … --context 100..301 -o mine.yaml" });
+    await expectFailure(
+      () => latency.verifyUs(301, 2),
+      "CONTEXT_OUT_OF_RANGE",
+      "asked for 301 tokens, profiled 100 to 300",
+    );
+    await expect(async () => latency.at(301)).rejects.toMatchObject({
+      remedy: "draftplan profile … --context 100..301 -o mine.yaml",
+    });
   });
 
   test("a verification longer than the longest pass", async () => {
@@ -112,7 +124,10 @@ describe("what was not profiled is refused", () => {
   });
 
   test("a kernel the profile does not have at all", async () => {
-    const poor = openLatency({ ...profile, points: profile.points.map((p) => ({ ...p, mlp_us: { target: p.mlp_us.target ?? [] } })) });
+    const poor = openLatency({
+      ...profile,
+      points: profile.points.map((p) => ({ ...p, mlp_us: { target: p.mlp_us.target ?? [] } })),
+    });
     await expectFailure(
       () => poor.draftUs({ blocks: ["int8", "int8", "int8", "int8"], head: "target" }, 100),
       "CHOICE_UNAVAILABLE",

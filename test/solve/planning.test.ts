@@ -16,7 +16,17 @@ import {
   surrogateLoss,
 } from "../../src/solve/index.js";
 import { bestPlan } from "../oracle/brute-force-plan.js";
-import { blockUs, FIXED_US, HEAD_LOSS, headUs, LAYERS, LOOP, lossOf, makeCalibration, makeProfile } from "../support/documents.js";
+import {
+  blockUs,
+  FIXED_US,
+  HEAD_LOSS,
+  headUs,
+  LAYERS,
+  LOOP,
+  lossOf,
+  makeCalibration,
+  makeProfile,
+} from "../support/documents.js";
 
 type DraftChoice = "int8" | "skip";
 const MIXED: DraftChoice[] = ["int8", "skip"];
@@ -25,7 +35,8 @@ const NEUTRAL = { a: 0, gamma: 1 };
 /** verify(n, d) with the same interpolation in q as the profile's points allow: linear, so exact here. */
 const verifyUs = (n: number) => (d: number) => {
   let us = FIXED_US + headUs(false, d + 1);
-  for (let layer = 0; layer < LAYERS; layer++) us += blockUs("attn", layer, false, n, d + 1) + blockUs("mlp", layer, false, n, d + 1);
+  for (let layer = 0; layer < LAYERS; layer++)
+    us += blockUs("attn", layer, false, n, d + 1) + blockUs("mlp", layer, false, n, d + 1);
   return us;
 };
 
@@ -34,7 +45,8 @@ function naive(n: number, choices: readonly DraftChoice[]) {
     const kind = index % 2 === 0 ? "attn" : "mlp";
     const layer = index >> 1;
     const all = [{ id: "target", cost: blockUs(kind, layer, false, n, 1), loss: 0 }];
-    if (choices.includes("int8")) all.push({ id: "int8", cost: blockUs(kind, layer, true, n, 1), loss: lossOf(kind, layer, "int8") });
+    if (choices.includes("int8"))
+      all.push({ id: "int8", cost: blockUs(kind, layer, true, n, 1), loss: lossOf(kind, layer, "int8") });
     if (choices.includes("skip")) all.push({ id: "skip", cost: 0, loss: lossOf(kind, layer, "skip") });
     return all;
   });
@@ -64,12 +76,23 @@ describe("the planner against every draft of a model of three layers", () => {
     const problem = open(MIXED);
     const context = contextFor(problem, 64);
     const set = { blocks: ["skip", "int8", "target", "skip", "int8", "target"] as const, head: "int8" as const };
-    const expected = lossOf("attn", 0, "skip") + lossOf("mlp", 0, "int8") + lossOf("mlp", 1, "skip") + lossOf("attn", 2, "int8") + HEAD_LOSS;
+    const expected =
+      lossOf("attn", 0, "skip") +
+      lossOf("mlp", 0, "int8") +
+      lossOf("mlp", 1, "skip") +
+      lossOf("attn", 2, "int8") +
+      HEAD_LOSS;
     expect(surrogateLoss(context.losses, set)).toBeCloseTo(expected, 12);
   });
 });
 
-const measured = (at_context: number, set: ReturnType<typeof uniformChoices>, alpha: number, part: "choose" | "report" = "choose", d = 16): MeasuredDraft => ({
+const measured = (
+  at_context: number,
+  set: ReturnType<typeof uniformChoices>,
+  alpha: number,
+  part: "choose" | "report" = "choose",
+  d = 16,
+): MeasuredDraft => ({
   at_context,
   part,
   draft: compactDraft(set),
@@ -95,7 +118,12 @@ describe("measurement decides", () => {
   });
 
   test("predictions come from the report, choice does not", () => {
-    const all = [measured(128, int8, 0.97), measured(128, skipOne, 0.5), measured(128, int8, 0.5, "report"), measured(128, skipOne, 0.999, "report")];
+    const all = [
+      measured(128, int8, 0.97),
+      measured(128, skipOne, 0.5),
+      measured(128, int8, 0.5, "report"),
+      measured(128, skipOne, 0.999, "report"),
+    ];
     const [segment] = planSegments(open(MIXED, [128], all));
     expect(segment.predicted?.evidence).toBe("report");
     expect(segment.predicted?.acceptance).toBeCloseTo(0.5, 5);
@@ -115,7 +143,12 @@ describe("measurement decides", () => {
   });
 
   test("where one context favours another draft the plan has a segment for each", () => {
-    const all = [measured(64, int8, 0.98), measured(64, skipOne, 0.5), measured(1024, int8, 0.05), measured(1024, skipOne, 1)];
+    const all = [
+      measured(64, int8, 0.98),
+      measured(64, skipOne, 0.5),
+      measured(1024, int8, 0.05),
+      measured(1024, skipOne, 1),
+    ];
     const segments = planSegments(open(MIXED, [64, 1024], all));
     expect(segments.length).toBeGreaterThan(1);
     expect(segments[0].context_tokens.from).toBe(0);
@@ -158,7 +191,9 @@ describe("proposals", () => {
       const [context] = problem.contexts;
       const sets = proposals(problem, context, rounds === 0);
       if (sets.length === 0) break;
-      const found = sets.map((set) => measured(128, set as never, expectedRate({ a: 0.3, gamma: 0.9 }, surrogateLoss(context.losses, set))));
+      const found = sets.map((set) =>
+        measured(128, set as never, expectedRate({ a: 0.3, gamma: 0.9 }, surrogateLoss(context.losses, set))),
+      );
       const keys = [...calibration.measured, ...found].map(({ draft }) => JSON.stringify(draft));
       expect(new Set(keys).size).toBe(keys.length);
       calibration = { ...calibration, measured: [...calibration.measured, ...found] };
@@ -169,20 +204,32 @@ describe("proposals", () => {
 });
 
 describe("plan documents", () => {
-  const inputs = { profile: { path: "p.yaml", sha256: "d".repeat(64) }, calibration: { path: "c.yaml", sha256: "e".repeat(64) } };
+  const inputs = {
+    profile: { path: "p.yaml", sha256: "d".repeat(64) },
+    calibration: { path: "c.yaml", sha256: "e".repeat(64) },
+  };
 
   test("the same inputs give the same plan, byte for byte, and it is valid", () => {
-    const make = () => stringifyDocument(planDocument({ profile: makeProfile(), calibration: makeCalibration([64, 1024]), choices: MIXED }, inputs));
+    const make = () =>
+      stringifyDocument(
+        planDocument({ profile: makeProfile(), calibration: makeCalibration([64, 1024]), choices: MIXED }, inputs),
+      );
     expect(make()).toBe(make());
     expect(parseDocument(make(), "plan.yaml").kind).toBe("draftplan/plan");
   });
 
   test.each([
-    ["another architecture", { model: { ...makeCalibration().model, architecture_sha256: "f".repeat(64) } }, "DOCUMENT_MISMATCH"],
+    [
+      "another architecture",
+      { model: { ...makeCalibration().model, architecture_sha256: "f".repeat(64) } },
+      "DOCUMENT_MISMATCH",
+    ],
     ["another kernel", { kernels: { target: "fp32", int8: "another int8" } }, "DOCUMENT_MISMATCH"],
     ["no int8 losses", { contexts: makeCalibration().contexts.map((c) => ({ ...c, head: {} })) }, "CHOICE_UNAVAILABLE"],
   ])("a calibration with %s is not joined", (_, change, code) => {
     const calibration = { ...makeCalibration(), ...change };
-    expect(() => openProblem({ profile: makeProfile(), calibration, choices: MIXED })).toThrow(expect.objectContaining({ code }));
+    expect(() => openProblem({ profile: makeProfile(), calibration, choices: MIXED })).toThrow(
+      expect.objectContaining({ code }),
+    );
   });
 });

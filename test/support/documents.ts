@@ -16,11 +16,21 @@ export const CONTEXTS = [64, 256, 1024];
 export const QUERIES = [1, 5, 17];
 
 function point(n: number, q: number): ProfilePoint {
-  const list = (kind: "attn" | "mlp", int8: boolean) => Array.from({ length: LAYERS }, (_, layer) => blockUs(kind, layer, int8, n, q));
-  const kernels = (kind: "attn" | "mlp") => (q === 1 ? { target: list(kind, false), int8: list(kind, true) } : { target: list(kind, false) });
+  const list = (kind: "attn" | "mlp", int8: boolean) =>
+    Array.from({ length: LAYERS }, (_, layer) => blockUs(kind, layer, int8, n, q));
+  const kernels = (kind: "attn" | "mlp") =>
+    q === 1 ? { target: list(kind, false), int8: list(kind, true) } : { target: list(kind, false) };
   const head = q === 1 ? { target: headUs(false, q), int8: headUs(true, q) } : { target: headUs(false, q) };
   const measured = { whole_target_us: 1000, residual_percent: 1, passes: 10 };
-  return { context_tokens: n, query_tokens: q, fixed_us: FIXED_US, head_us: head, attn_us: kernels("attn"), mlp_us: kernels("mlp"), ...measured };
+  return {
+    context_tokens: n,
+    query_tokens: q,
+    fixed_us: FIXED_US,
+    head_us: head,
+    attn_us: kernels("attn"),
+    mlp_us: kernels("mlp"),
+    ...measured,
+  };
 }
 
 export function makeProfile(): Profile {
@@ -51,7 +61,13 @@ export function makeCalibration(contexts = [128], measured: MeasuredDraft[] = []
     version: 1,
     model,
     kernels: currentNumerics(),
-    text: { source: "test", sha256: "c".repeat(64), prompts: { choose: 1, report: 1 }, continuation_tokens: 64, round_tokens: 16 },
+    text: {
+      source: "test",
+      sha256: "c".repeat(64),
+      prompts: { choose: 1, report: 1 },
+      continuation_tokens: 64,
+      round_tokens: 16,
+    },
     contexts: contexts.map((at_context) => ({
       at_context,
       positions: 100,

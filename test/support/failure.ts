@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import { DraftplanError } from "../../src/core/errors.js";
 import type { ErrorCode } from "../../src/core/errors.js";
+import { DraftplanError } from "../../src/core/errors.js";
 
 /** The DraftplanError that `run` fails with; anything else fails the test. */
 export async function failureOf(run: () => unknown): Promise<DraftplanError> {

@@ -1,8 +1,22 @@
 /** Writes the GGUF format, well-formed or deliberately not. */
 
-export type MetadataType = "u8" | "i8" | "u16" | "i16" | "u32" | "i32" | "f32" | "bool" | "string" | "u64" | "i64" | "f64";
+export type MetadataType =
+  | "u8"
+  | "i8"
+  | "u16"
+  | "i16"
+  | "u32"
+  | "i32"
+  | "f32"
+  | "bool"
+  | "string"
+  | "u64"
+  | "i64"
+  | "f64";
 
-export type Metadata = { type: MetadataType; value: number | string | boolean } | { type: "array"; of: MetadataType; values: readonly (number | string | boolean)[] };
+export type Metadata =
+  | { type: MetadataType; value: number | string | boolean }
+  | { type: "array"; of: MetadataType; values: readonly (number | string | boolean)[] };
 
 export interface GgufTensor {
   /** ggml's type id */
@@ -19,7 +33,21 @@ export interface GgufContents {
   alignment?: number;
 }
 
-const TYPE_IDS: Record<MetadataType | "array", number> = { u8: 0, i8: 1, u16: 2, i16: 3, u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9, u64: 10, i64: 11, f64: 12 };
+const TYPE_IDS: Record<MetadataType | "array", number> = {
+  u8: 0,
+  i8: 1,
+  u16: 2,
+  i16: 3,
+  u32: 4,
+  i32: 5,
+  f32: 6,
+  bool: 7,
+  string: 8,
+  array: 9,
+  u64: 10,
+  i64: 11,
+  f64: 12,
+};
 
 export function ggufBytes({ version = 3, metadata, tensors, alignment = 32 }: GgufContents): Buffer {
   const header: Buffer[] = [Buffer.from("GGUF"), u32(version), u64(tensors.size), u64(metadata.size)];
@@ -43,7 +71,10 @@ function metadataBytes(value: Metadata): Buffer[] {
   return [u32(TYPE_IDS.array), u32(TYPE_IDS[of]), u64(value.values.length), ...value.values.map((v) => scalar(of, v))];
 }
 
-const WRITERS: Record<Exclude<MetadataType, "string">, { bytes: number; write: (view: DataView, n: number) => void }> = {
+const WRITERS: Record<
+  Exclude<MetadataType, "string">,
+  { bytes: number; write: (view: DataView, n: number) => void }
+> = {
   u8: { bytes: 1, write: (v, n) => v.setUint8(0, n) },
   i8: { bytes: 1, write: (v, n) => v.setInt8(0, n) },
   bool: { bytes: 1, write: (v, n) => v.setUint8(0, n) },

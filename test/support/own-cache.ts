@@ -1,10 +1,16 @@
-/** Tests convert models into a cache of their own, so that nothing left over from before is read. */
-import { mkdtempSync, rmSync } from "node:fs";
+/**
+ * Tests convert models into a cache of their own, so that nothing left over from before is read, and put temporary
+ * files into one folder that is removed at the end: workers are killed, and their exit handlers never run.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export default function setup(): () => void {
-  const folder = mkdtempSync(join(tmpdir(), "draftplan-cache-"));
-  process.env.DRAFTPLAN_CACHE_DIR = folder;
+  const folder = mkdtempSync(join(tmpdir(), "draftplan-tests-"));
+  const temporary = join(folder, "tmp");
+  mkdirSync(temporary);
+  process.env.DRAFTPLAN_CACHE_DIR = join(folder, "cache");
+  for (const name of ["TMPDIR", "TEMP", "TMP"]) process.env[name] = temporary; // what os.tmpdir() reads
   return () => rmSync(folder, { recursive: true, force: true });
 }

@@ -8,11 +8,11 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Architecture, Llama3RopeScaling, ModelSpec } from "../../src/model/spec.js";
 import { expectedTensors } from "../../src/model/tensors.js";
-import { ggufBytes } from "./gguf-bytes.js";
 import type { GgufTensor, Metadata } from "./gguf-bytes.js";
+import { ggufBytes } from "./gguf-bytes.js";
 import { toBf16, toF16, uniform } from "./numbers.js";
-import { safetensorsBytes } from "./safetensors-bytes.js";
 import type { RawTensor } from "./safetensors-bytes.js";
+import { safetensorsBytes } from "./safetensors-bytes.js";
 
 export interface TinyModel {
   architecture?: Architecture;
@@ -124,7 +124,10 @@ export function writeTinyCheckpoint(dir: string, model: TinyModel & SafetensorsO
   mkdirSync(dir, { recursive: true });
   const dtype = model.dtype ?? "F32";
   writeFileSync(join(dir, "config.json"), JSON.stringify({ ...tinyConfig(model), ...model.config }, null, 1));
-  const tensors = [...tinyTensors(model)].map(([name, t]): [string, RawTensor] => [name, { dtype, shape: t.shape, bytes: encode(dtype, t.values) }]);
+  const tensors = [...tinyTensors(model)].map(([name, t]): [string, RawTensor] => [
+    name,
+    { dtype, shape: t.shape, bytes: encode(dtype, t.values) },
+  ]);
   const shards = model.shards ?? 1;
   if (shards === 1) {
     writeFileSync(join(dir, "model.safetensors"), safetensorsBytes(new Map(tensors)));
@@ -141,7 +144,12 @@ export function writeTinyCheckpoint(dir: string, model: TinyModel & SafetensorsO
   return dir;
 }
 
-const CLASS_NAMES: Record<Architecture, string> = { llama: "LlamaForCausalLM", mistral: "MistralForCausalLM", qwen2: "Qwen2ForCausalLM", qwen3: "Qwen3ForCausalLM" };
+const CLASS_NAMES: Record<Architecture, string> = {
+  llama: "LlamaForCausalLM",
+  mistral: "MistralForCausalLM",
+  qwen2: "Qwen2ForCausalLM",
+  qwen3: "Qwen3ForCausalLM",
+};
 
 /** config.json as transformers 4 writes it. */
 export function tinyConfig(model: TinyModel = {}): Record<string, unknown> {
@@ -233,7 +241,8 @@ const GGUF_PARTS: readonly (readonly [RegExp, string])[] = [
   [/mlp\.(gate|up|down)_proj/, "ffn_$1"],
 ];
 
-export const ggufName = (canonical: string): string => GGUF_PARTS.reduce((name, [from, to]) => name.replace(from, to), canonical);
+export const ggufName = (canonical: string): string =>
+  GGUF_PARTS.reduce((name, [from, to]) => name.replace(from, to), canonical);
 
 function ggufTensors(model: TinyModel & GgufOptions): [string, GgufTensor][] {
   const spec = tinySpec(model);

@@ -14,7 +14,8 @@ export interface TokenizerFile {
   [key: string]: unknown;
 }
 
-export const unionFile = (): TokenizerFile => JSON.parse(readFileSync(join(UNION, "tokenizer.json"), "utf8")) as TokenizerFile;
+export const unionFile = (): TokenizerFile =>
+  JSON.parse(readFileSync(join(UNION, "tokenizer.json"), "utf8")) as TokenizerFile;
 
 const folders: string[] = [];
 afterAll(() => {
@@ -26,7 +27,10 @@ export function folderWith(files: Readonly<Record<string, unknown>>): string {
   const folder = mkdtempSync(join(tmpdir(), "draftplan-tokenizer-"));
   folders.push(folder);
   for (const [name, content] of Object.entries(files)) {
-    writeFileSync(join(folder, name), typeof content === "string" || content instanceof Uint8Array ? content : JSON.stringify(content));
+    writeFileSync(
+      join(folder, name),
+      typeof content === "string" || content instanceof Uint8Array ? content : JSON.stringify(content),
+    );
   }
   return folder;
 }
@@ -48,7 +52,9 @@ export function tinyFile(changes: Readonly<Record<string, unknown>> = {}): Recor
 /** The union tokenizer as a GGUF stores it, with a chat's tokens added. */
 export function unionMetadata(changes: Partial<GgufTokenizerMetadata> = {}): GgufTokenizerMetadata {
   const { model } = unionFile();
-  const tokens = Object.entries(model.vocab).toSorted((a, b) => a[1] - b[1]).map(([token]) => token);
+  const tokens = Object.entries(model.vocab)
+    .toSorted((a, b) => a[1] - b[1])
+    .map(([token]) => token);
   tokens.push("<|im_start|>", "<|im_end|>", "<tool>");
   const types = tokens.map((_, id) => ([0, 4096, 4097].includes(id) ? 3 : id === 4098 ? 4 : 1));
   return {

@@ -12,7 +12,8 @@ const now = (): Date => new Date(2024, 11, 31, 13, 5, 9);
 
 const open = (config: object, files: Record<string, unknown> = {}): Promise<Tokenizer> =>
   openTokenizer(folderWith({ "tokenizer.json": tinyFile(), "tokenizer_config.json": config, ...files }), { now });
-const openTemplate = (template: string): Promise<Tokenizer> => open({ bos_token: "<s>", eos_token: { content: "</s>", lstrip: false }, chat_template: template });
+const openTemplate = (template: string): Promise<Tokenizer> =>
+  open({ bos_token: "<s>", eos_token: { content: "</s>", lstrip: false }, chat_template: template });
 const render = async (template: string): Promise<string> => (await openTemplate(template)).renderChat(CHAT);
 
 const CHATML =
@@ -30,12 +31,28 @@ describe("a chat template", () => {
 
   test.each([
     ["the special tokens", "{{ bos_token }}|{{ eos_token }}|{{ unk_token }}", "<s>|</s>|"],
-    ["that there are no tools", "{% if tools is none and documents is none %}none{% endif %}{% if tools %}x{% endif %}", "none"],
-    ["loop variables, set and namespace", "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + loop.index %}{% endfor %}{{ ns.n }}", "3"],
+    [
+      "that there are no tools",
+      "{% if tools is none and documents is none %}none{% endif %}{% if tools %}x{% endif %}",
+      "none",
+    ],
+    [
+      "loop variables, set and namespace",
+      "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + loop.index %}{% endfor %}{{ ns.n }}",
+      "3",
+    ],
     ["trimmed blocks", "{% if true %}\n  a\n  {% endif %}\nb", "  a\nb"],
-    ["macros and filters", "{% macro f(m) %}[{{ m.content | trim | upper }}]{% endmacro %}{{ f(messages[0]) }}", "[BE BRIEF.]"],
+    [
+      "macros and filters",
+      "{% macro f(m) %}[{{ m.content | trim | upper }}]{% endmacro %}{{ f(messages[0]) }}",
+      "[BE BRIEF.]",
+    ],
     ["range", "{% for i in range(1, 7, 2) %}{{ i }}{% endfor %}{{ range(3) | length }}", "1353"],
-    ["the date in English", "{{ strftime_now('%d %b %Y') }}, {{ strftime_now('%A %-d %B %y, %I:%M:%S %p %%') }}", "31 Dec 2024, Tuesday 31 December 24, 01:05:09 PM %"],
+    [
+      "the date in English",
+      "{{ strftime_now('%d %b %Y') }}, {{ strftime_now('%A %-d %B %y, %I:%M:%S %p %%') }}",
+      "31 Dec 2024, Tuesday 31 December 24, 01:05:09 PM %",
+    ],
   ])("sees %s", async (_name, template, expected) => {
     expect(await render(template)).toBe(expected);
   });
@@ -54,42 +71,67 @@ describe("a chat template", () => {
     expect((await open({ chat_template: named.slice(0, 1) })).renderChat(CHAT)).toBe("tools");
   });
 
-  test.each([[{}], [{ chat_template: null }], [{ chat_template: [] }], [{ chat_template: [{ name: "a", template: "x" }, { name: "b", template: "x" }] }]])(
-    "is missed only when a chat is rendered: %j",
-    async (config) => {
-      const tokenizer = await open(config);
-      expect(tokenizer.hasChatTemplate).toBe(false);
-      expect(tokenizer.encode("ab")).toEqual([3]);
-      expect(() => tokenizer.renderChat(CHAT)).toThrow(expect.objectContaining({ code: "CHAT_TEMPLATE_MISSING" }));
-    },
-  );
+  test.each([
+    [{}],
+    [{ chat_template: null }],
+    [{ chat_template: [] }],
+    [
+      {
+        chat_template: [
+          { name: "a", template: "x" },
+          { name: "b", template: "x" },
+        ],
+      },
+    ],
+  ])("is missed only when a chat is rendered: %j", async (config) => {
+    const tokenizer = await open(config);
+    expect(tokenizer.hasChatTemplate).toBe(false);
+    expect(tokenizer.encode("ab")).toEqual([3]);
+    expect(() => tokenizer.renderChat(CHAT)).toThrow(expect.objectContaining({ code: "CHAT_TEMPLATE_MISSING" }));
+  });
 });
 
 describe("is refused with CHAT_TEMPLATE_INVALID, and only when a chat is rendered:", () => {
   test.each([
     ["a template that does not end", "{% for m in messages %}", /./],
     ["a tag that does not exist", "{% nonsense %}", /./],
-    ["a template that refuses the conversation", "{{ raise_exception('roles must alternate') }}", /roles must alternate/],
+    [
+      "a template that refuses the conversation",
+      "{{ raise_exception('roles must alternate') }}",
+      /roles must alternate/,
+    ],
     ["a call of nothing", "{{ nothing() }}", /./],
     ["an unknown date", "{{ strftime_now('%Q') }}", /%Q/],
     ["a range too long", "{% for i in range(100000000000) %}x{% endfor %}", /range/],
     ["a range without end", "{% for i in range(0, 5, 0) %}x{% endfor %}", /range/],
     ["endless recursion", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", /./],
     ["nesting beyond the stack", `${"{{ ".concat("(".repeat(200_000))}`, /./],
-    ["text that doubles forever", "{% set ns = namespace(x='xxxxxxxx') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}", /./],
-    ["too much text", "{% set ns = namespace(x='xxxxxxxx') %}{% for i in range(22) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}", /33554432 characters/],
+    [
+      "text that doubles forever",
+      "{% set ns = namespace(x='xxxxxxxx') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}",
+      /./,
+    ],
+    [
+      "too much text",
+      "{% set ns = namespace(x='xxxxxxxx') %}{% for i in range(22) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}",
+      /33554432 characters/,
+    ],
     ["a template too long", " ".repeat((1 << 20) + 1), /longer/],
   ])("%s", async (_name, template, what) => {
     const tokenizer = await openTemplate(template);
     expect(tokenizer.encode("ab")).toEqual([3]);
-    expect(() => tokenizer.renderChat(CHAT)).toThrow(expect.objectContaining({ code: "CHAT_TEMPLATE_INVALID", what: expect.stringMatching(what) }));
+    expect(() => tokenizer.renderChat(CHAT)).toThrow(
+      expect.objectContaining({ code: "CHAT_TEMPLATE_INVALID", what: expect.stringMatching(what) }),
+    );
   });
 
   test("a template that would run for years", async () => {
     const loop = "{% for i in range(60000) %}";
     const tokenizer = await openTemplate(`${loop.repeat(4)}{% endfor %}{% endfor %}{% endfor %}{% endfor %}`);
     const started = performance.now();
-    expect(() => tokenizer.renderChat(CHAT)).toThrow(expect.objectContaining({ code: "CHAT_TEMPLATE_INVALID", what: expect.stringMatching(/timed out/) }));
+    expect(() => tokenizer.renderChat(CHAT)).toThrow(
+      expect.objectContaining({ code: "CHAT_TEMPLATE_INVALID", what: expect.stringMatching(/timed out/) }),
+    );
     expect(performance.now() - started).toBeLessThan(20_000);
     // and the tokenizer still works
     expect(tokenizer.encode("ab")).toEqual([3]);

@@ -11,12 +11,16 @@ import { ggufBytes, type Metadata } from "../support/gguf-bytes.js";
 import { uniform } from "../support/numbers.js";
 import { folderWith, unionMetadata } from "../support/tokenizers.js";
 
-const make = (metadata: GgufTokenizerMetadata): Tokenizer => createLibraryTokenizer(definitionFromGguf("m.gguf", metadata), { now: () => new Date(0) });
+const make = (metadata: GgufTokenizerMetadata): Tokenizer =>
+  createLibraryTokenizer(definitionFromGguf("m.gguf", metadata), { now: () => new Date(0) });
 
 const BYTES = Array.from({ length: 256 }, (_, b) => `<0x${b.toString(16).toUpperCase().padStart(2, "0")}>`);
 
 /** unknown, begin, end, bytes, then the given pieces */
-function sentencePieceMetadata(pieces: readonly (readonly [string, number])[], changes: Partial<GgufTokenizerMetadata> = {}): GgufTokenizerMetadata {
+function sentencePieceMetadata(
+  pieces: readonly (readonly [string, number])[],
+  changes: Partial<GgufTokenizerMetadata> = {},
+): GgufTokenizerMetadata {
   return {
     model: "llama",
     pre: "default",
@@ -44,7 +48,8 @@ describe("a SentencePiece vocabulary with scores", () => {
     const pieces = new Map<string, number>(LETTERS.map((l) => [l, -99]));
     const known = [...LETTERS];
     while (pieces.size < 30) {
-      const piece = known[Math.floor(next() * known.length)] + (next() < 0.5 ? letter() : known[Math.floor(next() * known.length)]);
+      const piece =
+        known[Math.floor(next() * known.length)] + (next() < 0.5 ? letter() : known[Math.floor(next() * known.length)]);
       if (piece.length > 6 || pieces.has(piece)) continue;
       pieces.set(piece, -Math.floor(next() * 12));
       known.push(piece);
@@ -52,20 +57,30 @@ describe("a SentencePiece vocabulary with scores", () => {
     return [...pieces];
   }
 
-  test.each(Array.from({ length: 25 }, (_, seed) => seed))("merges as trying every pair does, ties leftmost first: seed %i", (seed) => {
-    const pieces = randomPieces(seed);
-    const tokenizer = make(sentencePieceMetadata(pieces));
-    const scores = new Map(pieces);
-    const next = uniform(seed + 1000);
-    for (let round = 0; round < 40; round++) {
-      const text = Array.from({ length: 1 + Math.floor(next() * 24) }, () => " aaabbc"[Math.floor(next() * 7)]).join("");
-      const expected = naiveSentencePiece(scores, `\u2581${text.replaceAll(" ", "\u2581")}`);
-      const ids = expected.map((piece) => 259 + pieces.findIndex(([known]) => known === piece));
-      expect(tokenizer.encode(text), text).toEqual([1, ...ids]);
-    }
-  });
+  test.each(Array.from({ length: 25 }, (_, seed) => seed))(
+    "merges as trying every pair does, ties leftmost first: seed %i",
+    (seed) => {
+      const pieces = randomPieces(seed);
+      const tokenizer = make(sentencePieceMetadata(pieces));
+      const scores = new Map(pieces);
+      const next = uniform(seed + 1000);
+      for (let round = 0; round < 40; round++) {
+        const text = Array.from({ length: 1 + Math.floor(next() * 24) }, () => " aaabbc"[Math.floor(next() * 7)]).join(
+          "",
+        );
+        const expected = naiveSentencePiece(scores, `\u2581${text.replaceAll(" ", "\u2581")}`);
+        const ids = expected.map((piece) => 259 + pieces.findIndex(([known]) => known === piece));
+        expect(tokenizer.encode(text), text).toEqual([1, ...ids]);
+      }
+    },
+  );
 
-  const pieces = [["\u2581", -9], ["a", -9], ["\u2581a", -1], ["aa", -2]] as const;
+  const pieces = [
+    ["\u2581", -9],
+    ["a", -9],
+    ["\u2581a", -1],
+    ["aa", -2],
+  ] as const;
 
   test("spells characters it does not know in bytes, and reads them back", () => {
     const tokenizer = make(sentencePieceMetadata(pieces));
@@ -115,14 +130,20 @@ describe("special tokens of a GGUF", () => {
   });
 
   test("reach the chat template", () => {
-    const tokenizer = make(unionMetadata({ chatTemplate: "{{ bos_token }}{{ messages[0].content }}", bosTokenId: 4096 }));
+    const tokenizer = make(
+      unionMetadata({ chatTemplate: "{{ bos_token }}{{ messages[0].content }}", bosTokenId: 4096 }),
+    );
     expect(tokenizer.renderChat([{ role: "user", content: "hi" }])).toBe("<|im_start|>hi");
   });
 });
 
 describe("is refused with TOKENIZER_INVALID:", () => {
   test.each<[string, Partial<GgufTokenizerMetadata>, RegExp]>([
-    ["an unknown pre-tokenizer", { pre: "tekken" }, /"tekken".*smollm, gpt-2, default, llama-bpe, llama3, llama-v3, qwen2/],
+    [
+      "an unknown pre-tokenizer",
+      { pre: "tekken" },
+      /"tekken".*smollm, gpt-2, default, llama-bpe, llama3, llama-v3, qwen2/,
+    ],
     ["a pre-tokenizer named like a property of objects", { pre: "constructor" }, /"constructor"/],
     ["no pre-tokenizer", { pre: null }, /missing/],
     ["another kind of model", { model: "bert" }, /"bert"/],
@@ -135,7 +156,9 @@ describe("is refused with TOKENIZER_INVALID:", () => {
     ["SentencePiece without scores", { model: "llama" }, /scores/],
     ["no tokens", { tokens: [], tokenTypes: [], merges: [], bosTokenId: null, eosTokenId: null }, /no tokens/],
   ])("%s", (_name, changes, message) => {
-    expect(() => make(unionMetadata(changes))).toThrow(expect.objectContaining({ code: "TOKENIZER_INVALID", message: expect.stringMatching(message) }));
+    expect(() => make(unionMetadata(changes))).toThrow(
+      expect.objectContaining({ code: "TOKENIZER_INVALID", message: expect.stringMatching(message) }),
+    );
   });
 });
 
@@ -157,7 +180,9 @@ describe("a .gguf file", () => {
       ["tokenizer.ggml.merges", { type: "array", of: "string", values: merges ?? [] }],
     ];
     const tokenizer = await openTokenizer(writeGguf(new Map(common)));
-    const named = await openTokenizer(writeGguf(new Map([...common, ["general.name", { type: "string", value: "another" }]])));
+    const named = await openTokenizer(
+      writeGguf(new Map([...common, ["general.name", { type: "string", value: "another" }]])),
+    );
     expect(tokenizer.encode("<|im_start|>the 12")).toEqual(make(unionMetadata()).encode("<|im_start|>the 12"));
     expect(tokenizer.sha256).toMatch(/^[0-9a-f]{64}$/);
     expect(named.sha256).toBe(tokenizer.sha256);

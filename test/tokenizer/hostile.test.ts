@@ -5,10 +5,14 @@ import { openTokenizer } from "../../src/tokenizer/open.js";
 import { folderWith, tinyFile } from "../support/tokenizers.js";
 
 const nested = (depth: number, open: string, close: string): string => open.repeat(depth) + close.repeat(depth);
-const model = (changes: object): object => tinyFile({ model: { type: "BPE", vocab: { a: 0, b: 1, ab: 2 }, merges: ["a b"], ...changes } });
+const model = (changes: object): object =>
+  tinyFile({ model: { type: "BPE", vocab: { a: 0, b: 1, ab: 2 }, merges: ["a b"], ...changes } });
 const sequences = (depth: number): string => {
   const tiny = JSON.stringify(tinyFile({ pre_tokenizer: "HERE" }));
-  return tiny.replace('"HERE"', `${'{"type":"Sequence","pretokenizers":['.repeat(depth)}{"type":"ByteLevel"}${"]}".repeat(depth)}`);
+  return tiny.replace(
+    '"HERE"',
+    `${'{"type":"Sequence","pretokenizers":['.repeat(depth)}{"type":"ByteLevel"}${"]}".repeat(depth)}`,
+  );
 };
 
 describe("a tokenizer.json is refused with TOKENIZER_INVALID where it", () => {
@@ -37,19 +41,41 @@ describe("a tokenizer.json is refused with TOKENIZER_INVALID where it", () => {
     ["is random", model({ dropout: 0.1 }), /dropout/],
     ["marks subwords", model({ end_of_word_suffix: "</w>" }), /end_of_word_suffix/],
     ["has an unknown normalizer", tinyFile({ normalizer: { type: "Lowercase" } }), /"Lowercase"/],
-    ["has an unknown pre-tokenizer", tinyFile({ pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Whitespace" }] } }), /"Whitespace"/],
+    [
+      "has an unknown pre-tokenizer",
+      tinyFile({ pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Whitespace" }] } }),
+      /"Whitespace"/,
+    ],
     ["has an unknown post-processor", tinyFile({ post_processor: { type: "BertProcessing" } }), /"BertProcessing"/],
     ["has an unknown decoder", tinyFile({ decoder: { type: "CTC" } }), /"CTC"/],
     ["has a part that is text", tinyFile({ decoder: "ByteLevel" }), /"ByteLevel"/],
-    ["splits by a broken expression", tinyFile({ pre_tokenizer: { type: "Split", pattern: { Regex: "(" }, behavior: "Isolated" } }), /./],
-    ["matches whole words only", tinyFile({ added_tokens: [{ id: 5, content: "x", single_word: true }] }), /single_word/],
+    [
+      "splits by a broken expression",
+      tinyFile({ pre_tokenizer: { type: "Split", pattern: { Regex: "(" }, behavior: "Isolated" } }),
+      /./,
+    ],
+    [
+      "matches whole words only",
+      tinyFile({ added_tokens: [{ id: 5, content: "x", single_word: true }] }),
+      /single_word/,
+    ],
     [
       "adds a token under another id",
-      tinyFile({ post_processor: { type: "TemplateProcessing", single: [{ SpecialToken: { id: "<end>" } }, { Sequence: { id: "A" } }], special_tokens: { "<end>": { ids: [3] } } } }),
+      tinyFile({
+        post_processor: {
+          type: "TemplateProcessing",
+          single: [{ SpecialToken: { id: "<end>" } }, { Sequence: { id: "A" } }],
+          special_tokens: { "<end>": { ids: [3] } },
+        },
+      }),
       /"<end>" is not the token of id 3/,
     ],
   ])("%s", async (_name, content, message) => {
-    const error = { code: "TOKENIZER_INVALID", message: expect.stringMatching(message), remedy: expect.stringMatching(/--prompt-ids/) };
+    const error = {
+      code: "TOKENIZER_INVALID",
+      message: expect.stringMatching(message),
+      remedy: expect.stringMatching(/--prompt-ids/),
+    };
     await expect(openTokenizer(folderWith({ "tokenizer.json": content }))).rejects.toMatchObject(error);
   });
 
@@ -73,7 +99,9 @@ describe("names that mean something to JavaScript", () => {
     const letters = [...new Set(words.join(""))];
     const vocab = Object.fromEntries([...letters, ...words].map((token, id) => [token, id]));
     const file = { ...tinyFile(), added_tokens: [], model: { type: "BPE", vocab, merges: [], ignore_merges: true } };
-    const tokenizer = await openTokenizer(folderWith({ "tokenizer.json": { ...file, pre_tokenizer: { type: "ByteLevel", use_regex: false } } }));
+    const tokenizer = await openTokenizer(
+      folderWith({ "tokenizer.json": { ...file, pre_tokenizer: { type: "ByteLevel", use_regex: false } } }),
+    );
     for (const [i, word] of words.entries()) {
       expect(tokenizer.encode(word)).toEqual([letters.length + i]);
       expect(tokenizer.decode([letters.length + i])).toBe(word);
@@ -82,11 +110,31 @@ describe("names that mean something to JavaScript", () => {
 });
 
 test("a tokenizer.json with any one value replaced opens and encodes, or is a DraftplanError", async () => {
-  const replacement = fc.constantFrom<unknown>(null, 0, -1, 1e300, "", "x", [], {}, [[]], true, { type: "Sequence" }, "\u0000", "$&");
-  const paths = leafPaths(JSON.parse(JSON.stringify(tinyFile({ normalizer: { type: "Replace", pattern: { String: "x" }, content: "y" } }))) as Json);
+  const replacement = fc.constantFrom<unknown>(
+    null,
+    0,
+    -1,
+    1e300,
+    "",
+    "x",
+    [],
+    {},
+    [[]],
+    true,
+    { type: "Sequence" },
+    "\u0000",
+    "$&",
+  );
+  const paths = leafPaths(
+    JSON.parse(
+      JSON.stringify(tinyFile({ normalizer: { type: "Replace", pattern: { String: "x" }, content: "y" } })),
+    ) as Json,
+  );
   await fc.assert(
     fc.asyncProperty(fc.constantFrom(...paths), replacement, async (path, value) => {
-      const file = JSON.parse(JSON.stringify(tinyFile({ normalizer: { type: "Replace", pattern: { String: "x" }, content: "y" } }))) as Json;
+      const file = JSON.parse(
+        JSON.stringify(tinyFile({ normalizer: { type: "Replace", pattern: { String: "x" }, content: "y" } })),
+      ) as Json;
       try {
         const tokenizer = await openTokenizer(folderWith({ "tokenizer.json": replaced(file, path, value) }));
         const ids = tokenizer.encode("abc x <end> \u0000");
@@ -104,7 +152,10 @@ type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 /** every place in a value, as keys from the top */
 function leafPaths(value: Json, at: readonly string[] = []): string[][] {
-  const inner = typeof value === "object" && value !== null ? Object.entries(value).flatMap(([key, v]) => leafPaths(v, [...at, key])) : [];
+  const inner =
+    typeof value === "object" && value !== null
+      ? Object.entries(value).flatMap(([key, v]) => leafPaths(v, [...at, key]))
+      : [];
   return [[...at], ...inner];
 }
 

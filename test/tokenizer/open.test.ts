@@ -39,10 +39,13 @@ describe("the embedded model's tokenizer", () => {
     expect(tokenizer.decode([65, 4_000_000, 66])).toBe(tokenizer.decode([65, 66]));
   });
 
-  test.each([[[1.5]], [[-1]], [[Number.NaN]], [[65, Number.POSITIVE_INFINITY]]])("refuses ids that are none: %j", async (ids) => {
-    const tokenizer = await openTokenizer("embedded");
-    expect(() => tokenizer.decode(ids)).toThrow(expect.objectContaining({ code: "TOKEN_IDS_INVALID" }));
-  });
+  test.each([[[1.5]], [[-1]], [[Number.NaN]], [[65, Number.POSITIVE_INFINITY]]])(
+    "refuses ids that are none: %j",
+    async (ids) => {
+      const tokenizer = await openTokenizer("embedded");
+      expect(() => tokenizer.decode(ids)).toThrow(expect.objectContaining({ code: "TOKEN_IDS_INVALID" }));
+    },
+  );
 
   test("encodes NUL bytes and lone surrogates, the latter as U+FFFD", async () => {
     const tokenizer = await openTokenizer("embedded");
@@ -57,7 +60,11 @@ describe("a model without a usable tokenizer", () => {
     ["an empty folder", {}, /no tokenizer\.json/, /hf download/],
     ["a folder with SentencePiece's own file", { "tokenizer.model": "x" }, /tokenizer\.model/, /save_pretrained/],
   ])("%s is TOKENIZER_MISSING and says what to do", async (_name, files, what, remedy) => {
-    const error = { code: "TOKENIZER_MISSING", what: expect.stringMatching(what), remedy: expect.stringMatching(remedy) };
+    const error = {
+      code: "TOKENIZER_MISSING",
+      what: expect.stringMatching(what),
+      remedy: expect.stringMatching(remedy),
+    };
     await expect(openTokenizer(folderWith(files))).rejects.toMatchObject(error);
   });
 
@@ -75,23 +82,31 @@ describe("a model without a usable tokenizer", () => {
 });
 
 describe("what stands beside tokenizer.json", () => {
-  const config = { added_tokens_decoder: { "5": { content: "<end>", special: true }, "6": { content: "<new>", special: true } }, eos_token: { content: "abc" } };
+  const config = {
+    added_tokens_decoder: { "5": { content: "<end>", special: true }, "6": { content: "<new>", special: true } },
+    eos_token: { content: "abc" },
+  };
 
   test("tokens of tokenizer_config.json that tokenizer.json lacks are added, those it has are not changed", async () => {
-    const tokenizer = await openTokenizer(folderWith({ "tokenizer.json": tinyFile(), "tokenizer_config.json": config }));
+    const tokenizer = await openTokenizer(
+      folderWith({ "tokenizer.json": tinyFile(), "tokenizer_config.json": config }),
+    );
     expect(tokenizer.encode("a<new>b<end>")).toEqual([0, 6, 1, 5]);
     expect(tokenizer.decode([0, 6, 1, 5])).toBe("ab");
   });
 
   test("a token that is named special and in the vocabulary is found in text, one without an id is not", async () => {
     const named = { bos_token: "bc", eos_token: "nowhere" };
-    const tokenizer = await openTokenizer(folderWith({ "tokenizer.json": tinyFile(), "special_tokens_map.json": named }));
+    const tokenizer = await openTokenizer(
+      folderWith({ "tokenizer.json": tinyFile(), "special_tokens_map.json": named }),
+    );
     expect(tokenizer.encode("abc")).toEqual([0, 4]);
     expect(tokenizer.decode([0, 4])).toBe("a");
   });
 
   test("every file of the definition changes the digest", async () => {
-    const digest = async (files: Record<string, unknown>) => (await openTokenizer(folderWith({ "tokenizer.json": tinyFile(), ...files }))).sha256;
+    const digest = async (files: Record<string, unknown>) =>
+      (await openTokenizer(folderWith({ "tokenizer.json": tinyFile(), ...files }))).sha256;
     const digests = await Promise.all([
       digest({}),
       digest({ "tokenizer_config.json": {} }),
@@ -108,11 +123,19 @@ describe("what stands beside tokenizer.json", () => {
 describe("parts of tokenizer.json", () => {
   const vocab = { a: 0, b: 1, $: 2, "&": 3, "\u2581": 4, "\u2581a": 5 };
   const open = (parts: Record<string, unknown>) =>
-    openTokenizer(folderWith({ "tokenizer.json": { ...tinyFile(parts), added_tokens: [], model: { type: "BPE", vocab, merges: ["\u2581 a"] } } }));
+    openTokenizer(
+      folderWith({
+        "tokenizer.json": { ...tinyFile(parts), added_tokens: [], model: { type: "BPE", vocab, merges: ["\u2581 a"] } },
+      }),
+    );
 
   test("replace by what is written, not by what JavaScript reads into it", async () => {
     const replace = { type: "Replace", pattern: { String: "b" }, content: "$&$$" };
-    const tokenizer = await open({ normalizer: replace, pre_tokenizer: null, decoder: { type: "Sequence", decoders: [replace, { type: "Fuse" }] } });
+    const tokenizer = await open({
+      normalizer: replace,
+      pre_tokenizer: null,
+      decoder: { type: "Sequence", decoders: [replace, { type: "Fuse" }] },
+    });
     expect(tokenizer.encode("ab")).toEqual([0, 2, 3, 2, 2]);
     expect(tokenizer.decode([0, 1])).toBe("a$&$$");
   });
@@ -120,7 +143,10 @@ describe("parts of tokenizer.json", () => {
   test("keep a leading space that Metaspace never added", async () => {
     const never = { type: "Metaspace", replacement: "\u2581", prepend_scheme: "never", split: false };
     const always = { ...never, prepend_scheme: "always" };
-    const [plain, prefixed] = await Promise.all([open({ pre_tokenizer: never, decoder: never }), open({ pre_tokenizer: always, decoder: always })]);
+    const [plain, prefixed] = await Promise.all([
+      open({ pre_tokenizer: never, decoder: never }),
+      open({ pre_tokenizer: always, decoder: always }),
+    ]);
     expect([plain.encode("a"), plain.encode(" a"), prefixed.encode("a")]).toEqual([[0], [5], [5]]);
     expect([plain.decode([5]), prefixed.decode([5])]).toEqual([" a", "a"]);
   });

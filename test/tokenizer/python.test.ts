@@ -17,7 +17,9 @@ interface Fixture {
   digests: Record<string, string[]>;
   decoded: [number[], string][];
 }
-const fixture = JSON.parse(readFileSync(new URL("../fixtures/tokenizer-python.json", import.meta.url), "utf8")) as Fixture;
+const fixture = JSON.parse(
+  readFileSync(new URL("../fixtures/tokenizer-python.json", import.meta.url), "utf8"),
+) as Fixture;
 
 function variant(name: string): object {
   const { first, never } = fixture.metaspace;
@@ -28,10 +30,16 @@ function variant(name: string): object {
   const { added_tokens = [], ignore_merges, ...parts } = fixture.changes[name];
   const file = unionFile();
   const added = [...file.added_tokens, ...(added_tokens as TokenizerFile["added_tokens"])];
-  return { ...file, ...parts, added_tokens: added, model: { ...file.model, ...(ignore_merges === true && { ignore_merges }) } };
+  return {
+    ...file,
+    ...parts,
+    added_tokens: added,
+    model: { ...file.model, ...(ignore_merges === true && { ignore_merges }) },
+  };
 }
 
-const digest = (ids: readonly number[]): string => createHash("sha256").update(JSON.stringify(ids)).digest("hex").slice(0, 8);
+const digest = (ids: readonly number[]): string =>
+  createHash("sha256").update(JSON.stringify(ids)).digest("hex").slice(0, 8);
 
 /** texts whose ids differ, so that a failure names them */
 const differing = (tokenizer: Tokenizer, name: string, except: (text: string) => boolean = () => false): string[] =>

@@ -9,15 +9,46 @@ const SEEDED = { seed: 20251123, numRuns: 150 };
 
 /** byte tokens and a few pieces, as Llama 2 has them */
 function sentencePieceFile(): object {
-  const pieces = ["<unk>", "<s>", "</s>", ...Array.from({ length: 256 }, (_, b) => `<0x${b.toString(16).toUpperCase().padStart(2, "0")}>`), "\u2581", "a", "\u2581a", "\u2581\u2581", "é"];
+  const pieces = [
+    "<unk>",
+    "<s>",
+    "</s>",
+    ...Array.from({ length: 256 }, (_, b) => `<0x${b.toString(16).toUpperCase().padStart(2, "0")}>`),
+    "\u2581",
+    "a",
+    "\u2581a",
+    "\u2581\u2581",
+    "é",
+  ];
   return {
     added_tokens: [0, 1, 2].map((id) => ({ id, content: pieces[id], special: true, normalized: false })),
-    normalizer: { type: "Sequence", normalizers: [{ type: "Prepend", prepend: "\u2581" }, { type: "Replace", pattern: { String: " " }, content: "\u2581" }] },
+    normalizer: {
+      type: "Sequence",
+      normalizers: [
+        { type: "Prepend", prepend: "\u2581" },
+        { type: "Replace", pattern: { String: " " }, content: "\u2581" },
+      ],
+    },
     decoder: {
       type: "Sequence",
-      decoders: [{ type: "Replace", pattern: { String: "\u2581" }, content: " " }, { type: "ByteFallback" }, { type: "Fuse" }, { type: "Strip", content: " ", start: 1, stop: 0 }],
+      decoders: [
+        { type: "Replace", pattern: { String: "\u2581" }, content: " " },
+        { type: "ByteFallback" },
+        { type: "Fuse" },
+        { type: "Strip", content: " ", start: 1, stop: 0 },
+      ],
     },
-    model: { type: "BPE", byte_fallback: true, fuse_unk: true, unk_token: "<unk>", vocab: Object.fromEntries(pieces.map((p, id) => [p, id])), merges: [["\u2581", "a"], ["\u2581", "\u2581"]] },
+    model: {
+      type: "BPE",
+      byte_fallback: true,
+      fuse_unk: true,
+      unk_token: "<unk>",
+      vocab: Object.fromEntries(pieces.map((p, id) => [p, id])),
+      merges: [
+        ["\u2581", "a"],
+        ["\u2581", "\u2581"],
+      ],
+    },
   };
 }
 
@@ -26,7 +57,12 @@ beforeAll(async () => {
   const { added_tokens, ...file } = unionFile();
   const tool = { id: 4096, content: "<tool>", special: false, normalized: false };
   tokenizers = {
-    byteLevel: { tokenizer: await openTokenizer(folderWith({ "tokenizer.json": { ...file, added_tokens: [...added_tokens, tool] } })), size: 4097 },
+    byteLevel: {
+      tokenizer: await openTokenizer(
+        folderWith({ "tokenizer.json": { ...file, added_tokens: [...added_tokens, tool] } }),
+      ),
+      size: 4097,
+    },
     sentencePiece: { tokenizer: await openTokenizer(folderWith({ "tokenizer.json": sentencePieceFile() })), size: 264 },
   };
 });
@@ -36,13 +72,37 @@ function streamed(tokenizer: Tokenizer, ids: readonly number[]): string[] {
   return [...ids.map((id) => stream.push(id)), stream.end()];
 }
 
-const TEXT = fc.string({ unit: fc.constantFrom("a", " ", "  ", "the ", "\n", "é", "e\u0301", "日", "本語", "😀", "👩‍👩‍👧‍👦", "🏳️‍🌈", "\u0000", "\uFEFF", "\uFFFD", "한"), maxLength: 60 });
+const TEXT = fc.string({
+  unit: fc.constantFrom(
+    "a",
+    " ",
+    "  ",
+    "the ",
+    "\n",
+    "é",
+    "e\u0301",
+    "日",
+    "本語",
+    "😀",
+    "👩‍👩‍👧‍👦",
+    "🏳️‍🌈",
+    "\u0000",
+    "\uFEFF",
+    "\uFFFD",
+    "한",
+  ),
+  maxLength: 60,
+});
 
 describe.each(["byteLevel", "sentencePiece"] as const)("a text stream over a %s tokenizer", (kind) => {
   test("gives the text of any ids, half characters and invalid bytes included", () => {
     const { tokenizer, size } = tokenizers[kind];
     // bytes are the low ids of both vocabularies: weighted, so that invalid UTF-8 is frequent
-    const id = fc.oneof(fc.integer({ min: 0, max: size - 1 }), fc.integer({ min: 0, max: 262 }), fc.constantFrom(0, size + 5));
+    const id = fc.oneof(
+      fc.integer({ min: 0, max: size - 1 }),
+      fc.integer({ min: 0, max: 262 }),
+      fc.constantFrom(0, size + 5),
+    );
     fc.assert(
       fc.property(fc.array(id, { maxLength: 150 }), (ids) => {
         expect(streamed(tokenizer, ids).join("")).toBe(tokenizer.decode(ids));
@@ -93,7 +153,13 @@ describe.each(["byteLevel", "sentencePiece"] as const)("a text stream over a %s 
   test("strips the first space only once", () => {
     const { tokenizer } = tokenizers[kind];
     // for SentencePiece: a mark alone, two marks, a mark with a letter
-    for (const ids of [[259, 261], [259, 259, 260], [262, 261], [0, 259, 0, 261], [...Array<number>(70).fill(259), 261]]) {
+    for (const ids of [
+      [259, 261],
+      [259, 259, 260],
+      [262, 261],
+      [0, 259, 0, 261],
+      [...Array<number>(70).fill(259), 261],
+    ]) {
       expect(streamed(tokenizer, ids).join("")).toBe(tokenizer.decode(ids));
     }
   });

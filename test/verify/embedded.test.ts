@@ -25,9 +25,24 @@ beforeAll(async () => {
     version: 1,
     model: loaded.ref,
     segments: [
-      { context_tokens: { from: 0, to: 40 }, speculate: true, draft: { default: "int8", head: "int8", skip: [], choices: {} }, draft_tokens: 4 },
+      {
+        context_tokens: { from: 0, to: 40 },
+        speculate: true,
+        draft: { default: "int8", head: "int8", skip: [], choices: {} },
+        draft_tokens: 4,
+      },
       // far too many blocks: rejections must happen
-      { context_tokens: { from: 40, to: 1024 }, speculate: true, draft: { default: "int8", head: "int8", skip: ["3.attn", "3.mlp", "4.mlp", "5.attn", "5.mlp", "6.mlp", "7.attn", "7.mlp", "8.attn", "9.attn"], choices: {} }, draft_tokens: 3 },
+      {
+        context_tokens: { from: 40, to: 1024 },
+        speculate: true,
+        draft: {
+          default: "int8",
+          head: "int8",
+          skip: ["3.attn", "3.mlp", "4.mlp", "5.attn", "5.mlp", "6.mlp", "7.attn", "7.mlp", "8.attn", "9.attn"],
+          choices: {},
+        },
+        draft_tokens: 3,
+      },
     ],
   };
   writeDocument(planPath, plan);
@@ -49,7 +64,18 @@ function recorded(json: boolean): Recorded {
   const warnings: string[] = [];
   const progress = { tick: async () => {}, warn: (code: string) => void warnings.push(code) };
   const print = (text: string) => void out.push(text);
-  return { out, warnings, print, write: print, note: () => {}, progress, json, provider: "cpu", threads: 2, columns: 80 };
+  return {
+    out,
+    warnings,
+    print,
+    write: print,
+    note: () => {},
+    progress,
+    json,
+    provider: "cpu",
+    threads: 2,
+    columns: 80,
+  };
 }
 
 describe("verify on the embedded model", () => {
@@ -60,7 +86,13 @@ describe("verify on the embedded model", () => {
     const output = join(folder, "verification.yaml");
     expect(await verifyCommand(planPath, { ...short, output, alternatives: true }, context)).toBe(true);
     const { document, sha256 } = readDocumentOf("draftplan/verification", output);
-    expect(document).toMatchObject({ lossless: true, tokens: 120, pairs: 1, max_tokens: 60, plan: { path: "plan.yaml" } });
+    expect(document).toMatchObject({
+      lossless: true,
+      tokens: 120,
+      pairs: 1,
+      max_tokens: 60,
+      plan: { path: "plan.yaml" },
+    });
     expect(document.plan.sha256).toBe(readDocumentOf("draftplan/plan", planPath).sha256);
     expect(sha256).toHaveLength(64);
     expect(document.acceptance).toBeGreaterThan(0);
@@ -71,7 +103,8 @@ describe("verify on the embedded model", () => {
     expect(document.alternatives[0].agreement).toBeGreaterThan(0.8); // measured: 0.97 to 0.99
     const text = context.out.join("\n");
     expect(text).toContain("the target's own, all 120 tokens");
-    for (const line of text.split("\n")) expect([...line].length).toBeLessThanOrEqual(80 + (line.includes(folder) ? folder.length : 0));
+    for (const line of text.split("\n"))
+      expect([...line].length).toBeLessThanOrEqual(80 + (line.includes(folder) ? folder.length : 0));
   }, 60_000);
 
   test("prints the document, or exactly one JSON value", async () => {
@@ -81,12 +114,20 @@ describe("verify on the embedded model", () => {
     const json = recorded(true);
     await verifyCommand(planPath, { ...short, maxTokens: 12, output: join(folder, "json.yaml") }, json);
     expect(json.out).toHaveLength(1);
-    expect(JSON.parse(json.out[0])).toEqual(parseDocument(readFileSync(join(folder, "json.yaml"), "utf8"), "json.yaml"));
+    expect(JSON.parse(json.out[0])).toEqual(
+      parseDocument(readFileSync(join(folder, "json.yaml"), "utf8"), "json.yaml"),
+    );
   }, 60_000);
 
   test("fails below the speedup asked for, which the table says", async () => {
     const context = recorded(false);
-    expect(await verifyCommand(planPath, { ...short, maxTokens: 12, output: join(folder, "slow.yaml"), minSpeedup: 100 }, context)).toBe(false);
+    expect(
+      await verifyCommand(
+        planPath,
+        { ...short, maxTokens: 12, output: join(folder, "slow.yaml"), minSpeedup: 100 },
+        context,
+      ),
+    ).toBe(false);
     expect(context.out.join("\n")).toContain("below the 100 asked for");
   }, 60_000);
 
@@ -99,7 +140,15 @@ describe("verify on the embedded model", () => {
   test("warns where the plan was made on another device", async () => {
     const device: Device = describeDevice("cpu", 2);
     const { progress, warnings } = recorded(false);
-    const request = { loaded, planRef: { path: "plan.yaml", sha256: "0".repeat(64) }, prompts: [{ name: "x", ids: [0, 5] }], device, alternatives: false, maxTokens: 8, pairs: 1 };
+    const request = {
+      loaded,
+      planRef: { path: "plan.yaml", sha256: "0".repeat(64) },
+      prompts: [{ name: "x", ids: [0, 5] }],
+      device,
+      alternatives: false,
+      maxTokens: 8,
+      pairs: 1,
+    };
     await buildVerification({ ...request, plan: { ...plan, device } }, progress);
     expect(warnings).toEqual([]);
     await buildVerification({ ...request, plan: { ...plan, device: { ...device, threads: 64 } } }, progress);

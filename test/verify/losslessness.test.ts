@@ -14,7 +14,14 @@ const settings = { planPath: "plan.yaml", maxTokens: 40, pairs: 1, seed: 1 };
 describe("a planted fault", () => {
   const verify = (decoder: typeof decode, missRate: number) => {
     const { engine, clock } = fake(missRate);
-    return verifyPlan({ ...settings, engine, clock, plan: plan(speculating(0, 512, 4)), prompts: promptsOf(9, 30), decode: decoder });
+    return verifyPlan({
+      ...settings,
+      engine,
+      clock,
+      plan: plan(speculating(0, 512, 4)),
+      prompts: promptsOf(9, 30),
+      decode: decoder,
+    });
   };
 
   test("is what the tests below see: the same decoder without one is lossless", async () => {
@@ -29,7 +36,8 @@ describe("a planted fault", () => {
   });
 
   test("is placed at the token where the output goes wrong", async () => {
-    const mismatch = async (fault: (typeof FAULTS)[number]) => (await verify(faultyDecode(fault), 0.3)).prompts[0].first_mismatch;
+    const mismatch = async (fault: (typeof FAULTS)[number]) =>
+      (await verify(faultyDecode(fault), 0.3)).prompts[0].first_mismatch;
     expect(await mismatch("one token changed")).toBe(39);
     expect(await mismatch("cut short")).toBe(37);
     expect(await mismatch("runs on")).toBe(40);
@@ -49,7 +57,9 @@ describe("a planted fault", () => {
     const fifth: typeof decode = async (engine, prompt, options) => {
       const right = await decode(engine, prompt, options);
       runs += 1;
-      return options.policy !== null && runs > 4 ? { ...right, ids: right.ids.map((id) => (id + 1) % spec.vocabSize) } : right;
+      return options.policy !== null && runs > 4
+        ? { ...right, ids: right.ids.map((id) => (id + 1) % spec.vocabSize) }
+        : right;
     };
     const { engine, clock } = fake(0);
     const options = { ...settings, pairs: 3, engine, clock, plan: plan(speculating(0, 512, 4)), prompts: promptsOf(9) };
@@ -65,12 +75,24 @@ describe("a planted fault of the engine", () => {
     });
 
   test.each([
-    { name: "a verification one position too early", change: (pass: Pass) => ({ ...pass, position: pass.position - 1 }) },
-    { name: "a verification that runs the draft", change: (pass: Pass) => ({ ...pass, choices: { blocks: pass.choices.blocks, head: "int8" as const } }) },
+    {
+      name: "a verification one position too early",
+      change: (pass: Pass) => ({ ...pass, position: pass.position - 1 }),
+    },
+    {
+      name: "a verification that runs the draft",
+      change: (pass: Pass) => ({ ...pass, choices: { blocks: pass.choices.blocks, head: "int8" as const } }),
+    },
   ])("is caught: $name", async ({ change }) => {
     const model = fake(0.4);
     const engine = sabotaged(model, change);
-    const options = { ...settings, engine, clock: model.clock, plan: plan(speculating(0, 512, 4)), prompts: promptsOf(9, 30) };
+    const options = {
+      ...settings,
+      engine,
+      clock: model.clock,
+      plan: plan(speculating(0, 512, 4)),
+      prompts: promptsOf(9, 30),
+    };
     expect(await verifyPlan(options)).toMatchObject({ lossless: false });
   });
 });
@@ -97,7 +119,14 @@ describe("a tie", () => {
   const verify = async (margin: number, changes: { endTokens?: number[]; prompts?: VerifyPrompt[] } = {}) => {
     const model = fake(0);
     const engine = rounding(model, margin);
-    return verifyPlan({ ...settings, engine, clock: model.clock, plan: plan(speculating(0, 512, 4)), prompts: promptsOf(8, 30), ...changes });
+    return verifyPlan({
+      ...settings,
+      engine,
+      clock: model.clock,
+      plan: plan(speculating(0, 512, 4)),
+      prompts: promptsOf(8, 30),
+      ...changes,
+    });
   };
 
   test("within 1e-3 is counted and lossless, and the output is judged on its own prefix from there on", async () => {
@@ -115,7 +144,10 @@ describe("a tie", () => {
 
   test("of two equal maxima is a tie of margin 0", async () => {
     const { lossless, ties, prompts } = await verify(0);
-    expect({ lossless, margin: Math.max(...prompts.map(({ worst_margin }) => worst_margin)) }).toEqual({ lossless: true, margin: 0 });
+    expect({ lossless, margin: Math.max(...prompts.map(({ worst_margin }) => worst_margin)) }).toEqual({
+      lossless: true,
+      margin: 0,
+    });
     expect(ties).toBeGreaterThan(0);
   });
 
@@ -141,7 +173,8 @@ describe("a tie", () => {
     for (const prompt of promptsOf(...Array.from({ length: 30 }, (_, i) => 8 + i))) {
       const outputs = await bothOutputs(5e-4, prompt.ids);
       const parting = outputs.plan.ids.findIndex((id, i) => id !== outputs.plain.ids[i]);
-      if (parting > 4 && outputs.plan.ids.indexOf(outputs.plan.ids[parting]) === parting) return { prompt, outputs, parting };
+      if (parting > 4 && outputs.plan.ids.indexOf(outputs.plan.ids[parting]) === parting)
+        return { prompt, outputs, parting };
     }
     throw new Error("no such prompt");
   }
@@ -150,7 +183,10 @@ describe("a tie", () => {
     const model = fake(0);
     const engine = rounding(model, margin);
     const options = { maxTokens: 40, endTokens: [], clock: model.clock };
-    const policy = () => ({ choices: { blocks: targetChoices(3).blocks.map(() => "int8" as const), head: "int8" as const }, draftTokens: 4 });
+    const policy = () => ({
+      choices: { blocks: targetChoices(3).blocks.map(() => "int8" as const), head: "int8" as const },
+      draftTokens: 4,
+    });
     return {
       plain: await decode(engine, ids, { ...options, policy: null }),
       plan: await decode(engine, ids, { ...options, policy }),
@@ -169,7 +205,14 @@ describe("an end token", () => {
     for (const last of [1, 2, 3, 4, 5, 11]) {
       const { engine, clock } = fake(0);
       const end = ids.indexOf(ids[last]);
-      const options = { ...settings, engine, clock, plan: plan(speculating(0, 512, 4)), prompts: promptsOf(9), endTokens: [ids[last]] };
+      const options = {
+        ...settings,
+        engine,
+        clock,
+        plan: plan(speculating(0, 512, 4)),
+        prompts: promptsOf(9),
+        endTokens: [ids[last]],
+      };
       expect(await verifyPlan(options)).toMatchObject({ lossless: true, tokens: end + 1 });
     }
   });
@@ -178,15 +221,28 @@ describe("an end token", () => {
     const { ids } = await greedy();
     const options = { ...settings, plan: plan(speculating(0, 512, 4)), endTokens: [ids[0]] };
     const { prompts } = await verifyPlan({ ...options, ...fake(0), prompts: promptsOf(9, 30) });
-    expect(prompts.map(({ tokens, speedup }) => ({ tokens, timed: speedup !== null }))[0]).toEqual({ tokens: 1, timed: false });
-    await expectFailure(() => verifyPlan({ ...options, ...fake(0), prompts: promptsOf(9) }), "TEXT_TOO_SHORT", "first token");
+    expect(prompts.map(({ tokens, speedup }) => ({ tokens, timed: speedup !== null }))[0]).toEqual({
+      tokens: 1,
+      timed: false,
+    });
+    await expectFailure(
+      () => verifyPlan({ ...options, ...fake(0), prompts: promptsOf(9) }),
+      "TEXT_TOO_SHORT",
+      "first token",
+    );
   });
 
   test("that a decoder ignores is caught", async () => {
     const { ids } = await greedy();
     const deaf: typeof decode = (engine, prompt, options) => decode(engine, prompt, { ...options, endTokens: [] });
     const end = ids.indexOf(ids[6]);
-    const options = { ...settings, ...fake(0), plan: plan(speculating(0, 512, 4)), prompts: promptsOf(9), endTokens: [ids[6]] };
+    const options = {
+      ...settings,
+      ...fake(0),
+      plan: plan(speculating(0, 512, 4)),
+      prompts: promptsOf(9),
+      endTokens: [ids[6]],
+    };
     const { lossless, prompts } = await verifyPlan({ ...options, decode: deaf });
     expect({ lossless, mismatch: prompts[0].first_mismatch }).toEqual({ lossless: false, mismatch: end + 1 });
   });

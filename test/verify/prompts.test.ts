@@ -29,7 +29,9 @@ const read = (text: string) => readPrompts(file(text), async () => tokenizer);
 
 describe("a file of prompts", () => {
   test("holds text, chats and ids, one a line; empty lines do not count", async () => {
-    const prompts = await read('{"prompt": "ab"}\r\n\n{"chat": "hi"}\n{"chat": [{"role": "system", "content": "s"}, {"role": "user", "content": "u\\nv"}]}\n{"ids": [5, 6]}\n');
+    const prompts = await read(
+      '{"prompt": "ab"}\r\n\n{"chat": "hi"}\n{"chat": [{"role": "system", "content": "s"}, {"role": "user", "content": "u\\nv"}]}\n{"ids": [5, 6]}\n',
+    );
     expect(prompts).toEqual([
       { name: "ab", ids: [0, 97, 98] },
       { name: "hi", ids: [..."user:hi|"].map((c) => c.charCodeAt(0)) },
@@ -64,7 +66,11 @@ describe("a file of prompts", () => {
   });
 
   test("is refused where it is missing, empty or a folder", async () => {
-    await expectFailure(() => readPrompts(join(folder, "none"), async () => tokenizer), "FILE_NOT_FOUND", "no such file");
+    await expectFailure(
+      () => readPrompts(join(folder, "none"), async () => tokenizer),
+      "FILE_NOT_FOUND",
+      "no such file",
+    );
     await expectFailure(() => readPrompts(folder, async () => tokenizer), "FILE_UNREADABLE", "could not be read");
     await expectFailure(() => read("\n"), "DOCUMENT_INVALID", "no prompt");
   });

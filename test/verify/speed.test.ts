@@ -16,21 +16,36 @@ const int8 = { name: "int8 alone", choices: uniformChoices(3, "int8") };
 
 describe("with exact times", () => {
   test("speedup, rates and acceptance of a draft that never misses are exact", async () => {
-    const result = await verifyPlan({ ...settings, ...fake(0), plan: plan(speculating(0, 512, 4)), prompts: promptsOf(9, 30, 100) });
+    const result = await verifyPlan({
+      ...settings,
+      ...fake(0),
+      plan: plan(speculating(0, 512, 4)),
+      prompts: promptsOf(9, 30, 100),
+    });
     expect(result.speedup.median).toBeCloseTo(SPEEDUP, 12);
     expect(result.speedup.low).toBeCloseTo(SPEEDUP, 12);
     expect(result.speedup.high).toBeCloseTo(SPEEDUP, 12);
     expect(result.tokens_per_second.target).toBeCloseTo(1e6 / STEP_US, 9);
     expect(result.tokens_per_second.plan).toBeCloseTo(5e6 / ROUND_US, 9);
     const { acceptance, acceptance_curve, accepted_length, tokens } = result;
-    expect({ acceptance, acceptance_curve, accepted_length, tokens }).toEqual({ acceptance: 1, acceptance_curve: [1, 1, 1, 1, 1], accepted_length: 5, tokens: 123 });
+    expect({ acceptance, acceptance_curve, accepted_length, tokens }).toEqual({
+      acceptance: 1,
+      acceptance_curve: [1, 1, 1, 1, 1],
+      accepted_length: 5,
+      tokens: 123,
+    });
     expect(result).toMatchObject({ predicted_speedup: null, prediction_error_percent: null });
   });
 
   test("a right prediction has no error, one that promises a tenth more has 10 %", async () => {
     const verify = (tokensPerSecond: number) => {
       const forecast = predicted({ step: STEP_US, tokensPerSecond });
-      return verifyPlan({ ...settings, ...fake(0), plan: plan(speculating(0, 512, 4, forecast)), prompts: promptsOf(9, 30) });
+      return verifyPlan({
+        ...settings,
+        ...fake(0),
+        plan: plan(speculating(0, 512, 4, forecast)),
+        prompts: promptsOf(9, 30),
+      });
     };
     const right = await verify(5e6 / ROUND_US);
     expect(right.predicted_speedup).toBeCloseTo(SPEEDUP, 12);
@@ -39,7 +54,12 @@ describe("with exact times", () => {
   });
 
   test("a draft that always misses is slower by what drafting costs", async () => {
-    const result = await verifyPlan({ ...settings, ...fake(1), plan: plan(speculating(0, 512, 1)), prompts: promptsOf(9) });
+    const result = await verifyPlan({
+      ...settings,
+      ...fake(1),
+      plan: plan(speculating(0, 512, 1)),
+      prompts: promptsOf(9),
+    });
     // 39 rounds of a rejected draft, then a plain step for the last token
     const planUs = 39 * (DRAFT_US + verifyUs(1)) + STEP_US;
     expect(result.speedup.median).toBeCloseTo((40 * STEP_US) / planUs, 12);
@@ -47,7 +67,13 @@ describe("with exact times", () => {
   });
 
   test("the acceptance is that of the fake's misses", async () => {
-    const { acceptance } = await verifyPlan({ ...settings, maxTokens: 200, ...fake(0.25), plan: plan(speculating(0, 512, 4)), prompts: promptsOf(9, 30, 60, 100, 150) });
+    const { acceptance } = await verifyPlan({
+      ...settings,
+      maxTokens: 200,
+      ...fake(0.25),
+      plan: plan(speculating(0, 512, 4)),
+      prompts: promptsOf(9, 30, 60, 100, 150),
+    });
     expect(acceptance).toBeGreaterThan(0.7); // 1,000 tokens: 0.75 ± 3 · 0.014
     expect(acceptance).toBeLessThan(0.8);
   });
@@ -62,10 +88,20 @@ describe("a plan of several segments", () => {
     const result = await verifyPlan({ ...settings, ...fake(0), plan: plan(...segments), prompts: promptsOf(29) });
     const [drafting, stepping] = result.by_context;
     expect(result.by_context).toHaveLength(2);
-    expect(drafting).toMatchObject({ context_tokens: { from: 0, to: 49 }, rounds: 4, accepted_length: 5, acceptance: 1 });
+    expect(drafting).toMatchObject({
+      context_tokens: { from: 0, to: 49 },
+      rounds: 4,
+      accepted_length: 5,
+      acceptance: 1,
+    });
     expect(drafting.measured_tokens_per_second).toBeCloseTo(5e6 / ROUND_US, 9);
     expect(drafting.predicted_tokens_per_second).toBeCloseTo(5e6 / ROUND_US, 9);
-    expect(stepping).toMatchObject({ rounds: 20, accepted_length: null, acceptance: null, predicted_tokens_per_second: null });
+    expect(stepping).toMatchObject({
+      rounds: 20,
+      accepted_length: null,
+      acceptance: null,
+      predicted_tokens_per_second: null,
+    });
     expect(stepping.measured_tokens_per_second).toBeCloseTo(1e6 / STEP_US, 9);
     expect(stepping.target_tokens_per_second).toBeCloseTo(1e6 / STEP_US, 9);
     expect(result.predicted_speedup).toBeCloseTo(2 / (1 / SPEEDUP + 1), 12);
@@ -82,9 +118,17 @@ describe("a plan of several segments", () => {
   test("past its last segment nothing is drafted, a warning says so, and the tokens are still reported", async () => {
     const warnings: string[] = [];
     const progress = { tick: async () => {}, warn: (code: string) => void warnings.push(code) };
-    const result = await verifyPlan({ ...settings, ...fake(0), progress, plan: plan(segments[0]), prompts: promptsOf(29) });
+    const result = await verifyPlan({
+      ...settings,
+      ...fake(0),
+      progress,
+      plan: plan(segments[0]),
+      prompts: promptsOf(29),
+    });
     expect(new Set(warnings)).toEqual(new Set(["PAST_LAST_SEGMENT"]));
-    expect(result.by_context.map(({ context_tokens, rounds }) => [context_tokens.from, context_tokens.to, rounds])).toEqual([
+    expect(
+      result.by_context.map(({ context_tokens, rounds }) => [context_tokens.from, context_tokens.to, rounds]),
+    ).toEqual([
       [0, 49, 4],
       [49, 512, 20],
     ]);
@@ -94,15 +138,34 @@ describe("a plan of several segments", () => {
 describe("a plan that nowhere speculates", () => {
   test("has speedup exactly 1 and no acceptance, runs once a prompt, and is still judged", async () => {
     const { engine, clock } = fake(0, { times: { ...times, disturbance: (us, pass) => us * (1 + (pass % 5)) } });
-    const result = await verifyPlan({ ...settings, engine, clock, plan: plan(plain(0, 512)), prompts: promptsOf(9, 30) });
-    expect(result).toMatchObject({ lossless: true, acceptance: null, acceptance_curve: null, accepted_length: null, predicted_speedup: null });
+    const result = await verifyPlan({
+      ...settings,
+      engine,
+      clock,
+      plan: plan(plain(0, 512)),
+      prompts: promptsOf(9, 30),
+    });
+    expect(result).toMatchObject({
+      lossless: true,
+      acceptance: null,
+      acceptance_curve: null,
+      accepted_length: null,
+      predicted_speedup: null,
+    });
     expect(result.speedup).toEqual({ median: 1, low: 1, high: 1 });
     expect(labels(engine).slice(2)).toEqual(["plain", "plain", "plain", "plain"]); // after the warm-up: reference, run
   });
 
   test("is the plain run of an alternative", async () => {
     const { engine, clock } = fake(0);
-    const result = await verifyPlan({ ...settings, engine, clock, plan: plan(plain(0, 512)), prompts: promptsOf(9), alternatives: [int8] });
+    const result = await verifyPlan({
+      ...settings,
+      engine,
+      clock,
+      plan: plan(plain(0, 512)),
+      prompts: promptsOf(9),
+      alternatives: [int8],
+    });
     expect(result.speedup).toEqual({ median: 1, low: 1, high: 1 });
     expect(result.alternatives[0].speedup.median).toBeCloseTo(STEP_US / DRAFT_US, 12);
   });
@@ -134,7 +197,14 @@ describe("runs are interleaved", () => {
 
   test("with an alternative in the same loop", async () => {
     const { engine, clock } = fake(0.2);
-    await verifyPlan({ ...settings, engine, clock, plan: plan(speculating(0, 512, 4)), prompts: promptsOf(9), alternatives: [int8] });
+    await verifyPlan({
+      ...settings,
+      engine,
+      clock,
+      plan: plan(speculating(0, 512, 4)),
+      prompts: promptsOf(9),
+      alternatives: [int8],
+    });
     expect(labels(engine)).toEqual([
       ...["plain", "plan", "int8"],
       ...["plain", "plain", "plan", "int8", "int8", "plan", "plain"],
@@ -160,13 +230,25 @@ describe("runs are interleaved", () => {
 
 describe("an alternative", () => {
   test("that always chooses the target's token agrees entirely", async () => {
-    const { alternatives } = await verifyPlan({ ...settings, ...fake(0), plan: plan(speculating(0, 512, 4)), prompts: promptsOf(9, 30), alternatives: [int8] });
+    const { alternatives } = await verifyPlan({
+      ...settings,
+      ...fake(0),
+      plan: plan(speculating(0, 512, 4)),
+      prompts: promptsOf(9, 30),
+      alternatives: [int8],
+    });
     expect(alternatives[0]).toMatchObject({ name: "int8 alone", agreement: 1, agreeing_prefix: 41 });
     expect(alternatives[0].tokens_per_second).toBeCloseTo(1e6 / DRAFT_US, 9);
   });
 
   test("that errs in a tenth agrees in nine tenths given the target's prefix, though its own output parts for good", async () => {
-    const options = { ...settings, maxTokens: 120, pairs: 1, plan: plan(plain(0, 512)), prompts: promptsOf(9, 20, 30, 40, 50, 60, 70, 80) };
+    const options = {
+      ...settings,
+      maxTokens: 120,
+      pairs: 1,
+      plan: plan(plain(0, 512)),
+      prompts: promptsOf(9, 20, 30, 40, 50, 60, 70, 80),
+    };
     const { alternatives } = await verifyPlan({ ...options, ...fake(0.1), alternatives: [int8] });
     expect(alternatives[0].agreement).toBeGreaterThan(0.87); // 960 tokens: 0.9 ± 3 · 0.01
     expect(alternatives[0].agreement).toBeLessThan(0.93);
@@ -175,9 +257,17 @@ describe("an alternative", () => {
 });
 
 describe("the interval", () => {
-  const run = (tokens: number, decodeUs: number): Decoded => ({ ids: new Array<number>(tokens + 1).fill(1), rounds: [], promptUs: 0, decodeUs });
+  const run = (tokens: number, decodeUs: number): Decoded => ({
+    ids: new Array<number>(tokens + 1).fill(1),
+    rounds: [],
+    promptUs: 0,
+    decodeUs,
+  });
   const timing = (tokens: number, ...pairs: [plainUs: number, planUs: number][]) => {
-    const result = promptTiming(pairs.map(([us]) => run(tokens, us)), pairs.map(([, us]) => run(tokens, us)));
+    const result = promptTiming(
+      pairs.map(([us]) => run(tokens, us)),
+      pairs.map(([, us]) => run(tokens, us)),
+    );
     if (result === null) throw new Error("no timing");
     return result;
   };
@@ -222,8 +312,18 @@ describe("an option that cannot be", () => {
     { name: "a single token", changes: { maxTokens: 1 }, code: "OPTION_INVALID" as const, text: "1 tokens" },
     { name: "no pair", changes: { pairs: 0 }, code: "OPTION_INVALID" as const, text: "0 pairs" },
     { name: "no prompt", changes: { prompts: [] }, code: "OPTION_INVALID" as const, text: "none" },
-    { name: "a prompt beyond the cache", changes: { prompts: promptsOf(500) }, code: "CONTEXT_LIMIT" as const, text: "541" },
-    { name: "a token the model has not", changes: { prompts: [{ name: "x", ids: [3, 97] }] }, code: "TOKEN_IDS_INVALID" as const, text: "97" },
+    {
+      name: "a prompt beyond the cache",
+      changes: { prompts: promptsOf(500) },
+      code: "CONTEXT_LIMIT" as const,
+      text: "541",
+    },
+    {
+      name: "a token the model has not",
+      changes: { prompts: [{ name: "x", ids: [3, 97] }] },
+      code: "TOKEN_IDS_INVALID" as const,
+      text: "97",
+    },
   ])("is refused before anything runs: $name", async ({ changes, code, text }) => {
     const model = fake(0);
     await expectFailure(() => verifyPlan({ ...options, ...model, ...changes }), code, text);

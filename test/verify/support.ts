@@ -1,6 +1,7 @@
 /** Plans, models and faulty decoders for tests of verify. */
-import { FakeClock, FakeEngine, type FakeModel, type FakeTimes } from "../../src/runtime/fake.js";
+
 import type { ModelSpec } from "../../src/model/spec.js";
+import { FakeClock, FakeEngine, type FakeModel, type FakeTimes } from "../../src/runtime/fake.js";
 import type { ChoiceSet, Draft } from "../../src/schema/choice.js";
 import type { Plan, Predicted, Segment } from "../../src/schema/plan.js";
 
@@ -56,7 +57,15 @@ export const digest = "0".repeat(64);
 
 export function predicted(values: { step: number; tokensPerSecond: number }): Predicted {
   return {
-    ...{ at_context: 32, acceptance: 1, acceptance_curve: [1, 1, 1], accepted_length: 3, draft_us: 1, verify_us: 1, round_us: 0 },
+    ...{
+      at_context: 32,
+      acceptance: 1,
+      acceptance_curve: [1, 1, 1],
+      accepted_length: 3,
+      draft_us: 1,
+      verify_us: 1,
+      round_us: 0,
+    },
     ...{ target_step_us: values.step, tokens_per_second: values.tokensPerSecond, lp_gap_percent: 0 },
     speedup: (values.tokensPerSecond * values.step) / 1e6,
   };
@@ -81,4 +90,7 @@ export const plain = (from: number, to: number): Segment => ({ context_tokens: {
 
 /** Prompts of the given lengths, all different. */
 export const promptsOf = (...lengths: number[]) =>
-  lengths.map((length, p) => ({ name: `prompt ${p}`, ids: Array.from({ length }, (_, i) => (7 * i + 13 * p + 1) % spec.vocabSize) }));
+  lengths.map((length, p) => ({
+    name: `prompt ${p}`,
+    ids: Array.from({ length }, (_, i) => (7 * i + 13 * p + 1) % spec.vocabSize),
+  }));

@@ -11,27 +11,27 @@
  *          run.<block>, <block>.<kernel>, head.<kernel> bool[]; past.<layer>.key|value float[1, kvHeads, capacity, storedHeadDim]
  * Outputs: logits float[1, rows, V]; hidden_out float[1, q, H]; present.<layer>.key|value
  */
-import { BLOCK_KINDS, KERNEL_NAMES, KERNELS, type BlockKind, type Kernel } from "../../schema/choice.js";
+import { BLOCK_KINDS, type BlockKind, KERNEL_NAMES, KERNELS, type Kernel } from "../../schema/choice.js";
 import type { ModelSpec } from "../spec.js";
+import { storedHeadDim } from "./heads.js";
 import {
   BOOL,
+  constant,
+  external,
   FLOAT,
+  float,
   type Graph,
   INT32,
   INT64,
+  int,
   type Node,
+  subgraph,
   type Tensor,
   UINT8,
-  constant,
-  external,
-  float,
-  int,
-  subgraph,
-  value,
   type ValueInfo,
+  value,
 } from "./onnx.js";
-import { storedHeadDim } from "./heads.js";
-import { QUANT_BLOCK, embeddingName, kernelName } from "./weights.js";
+import { embeddingName, kernelName, QUANT_BLOCK } from "./weights.js";
 
 /** Where a tensor lies in the weight file. */
 export interface Place {
@@ -71,8 +71,16 @@ class Branch {
     return local;
   }
 
-  node(opType: string, input: string[], output: string | string[], attribute: Node["attribute"] = [], domain = ""): string {
-    const outputs = (typeof output === "string" ? [output] : output).map((o) => (o.startsWith("=") ? o.slice(1) : this.name(o)));
+  node(
+    opType: string,
+    input: string[],
+    output: string | string[],
+    attribute: Node["attribute"] = [],
+    domain = "",
+  ): string {
+    const outputs = (typeof output === "string" ? [output] : output).map((o) =>
+      o.startsWith("=") ? o.slice(1) : this.name(o),
+    );
     this.nodes.push({ opType, input, output: outputs, name: `${outputs[0]}:${opType}`, attribute, domain });
     return outputs[0];
   }
@@ -82,7 +90,10 @@ class Branch {
   }
 
   rmsNorm(input: string, weight: string, output: string, eps: number): string {
-    return this.node("SimplifiedLayerNormalization", [input, this.weight(weight)], output, [float("epsilon", eps), int("axis", -1)]);
+    return this.node("SimplifiedLayerNormalization", [input, this.weight(weight)], output, [
+      float("epsilon", eps),
+      int("axis", -1),
+    ]);
   }
 
   /** input [.., in] times a stored matrix [out, in], with the kernel's numerics */
@@ -116,7 +127,14 @@ class Branch {
 const cacheDims = (spec: ModelSpec) => [1, spec.kvHeads, "capacity", storedHeadDim(spec)];
 
 /** RMS norm over each head: [1, q, heads · storedHeadDim] seen as [1, q, heads, storedHeadDim]. */
-function headNorm(branch: Branch, input: string, heads: number, spec: ModelSpec, weight: string, output: string): string {
+function headNorm(
+  branch: Branch,
+  input: string,
+  heads: number,
+  spec: ModelSpec,
+  weight: string,
+  output: string,
+): string {
   const stored = storedHeadDim(spec);
   branch.initializers.push(
     constant(branch.name(`${output}.split`), [4], BigInt64Array.of(0n, 0n, BigInt(heads), BigInt(stored))),
@@ -145,7 +163,15 @@ function attention(branch: Branch, spec: ModelSpec, layer: number, kernel: Kerne
   }
   branch.contrib(
     "GroupQueryAttention",
-    [...projections, `past.${layer}.key`, `past.${layer}.value`, "seqlens_k", "total_sequence_length", "main/cos_cache", "main/sin_cache"],
+    [
+      ...projections,
+      `past.${layer}.key`,
+      `past.${layer}.value`,
+      "seqlens_k",
+      "total_sequence_length",
+      "main/cos_cache",
+      "main/sin_cache",
+    ],
     ["attended", "key", "value"],
     [
       int("num_heads", spec.heads),
@@ -211,10 +237,23 @@ function passThrough(weights: WeightFile, spec: ModelSpec, layer: number, kind: 
 }
 
 /** Adds a block's `If` and returns the name of its hidden states. */
-function block(main: Branch, weights: WeightFile, spec: ModelSpec, layer: number, kind: BlockKind, hidden: string): string {
+function block(
+  main: Branch,
+  weights: WeightFile,
+  spec: ModelSpec,
+  layer: number,
+  kind: BlockKind,
+  hidden: string,
+): string {
   const name = `${layer}.${kind}`;
   const body = kind === "attn" ? attention : mlp;
-  const run = kernelChain(weights, name, (k) => `${name}.${k}`, KERNEL_NAMES, (b, k) => body(b, spec, layer, k, hidden));
+  const run = kernelChain(
+    weights,
+    name,
+    (k) => `${name}.${k}`,
+    KERNEL_NAMES,
+    (b, k) => body(b, spec, layer, k, hidden),
+  );
   const isLast = layer === spec.layers - 1 && kind === "mlp";
   const outputs = [isLast ? "=hidden_out" : `${name}.out`];
   if (kind === "attn") outputs.push(`=present.${layer}.key`, `=present.${layer}.value`);
@@ -244,9 +283,15 @@ function exit(main: Branch, weights: WeightFile, spec: ModelSpec): void {
   );
   main.node("Slice", ["hidden_out", "logits_from", main.name("far"), main.name("axis")], "last");
   const normed = main.rmsNorm(main.name("last"), "norm", "last.normed", spec.rmsEps);
-  const chain = kernelChain(weights, "head", (k) => `head.${k}`, KERNEL_NAMES, (branch, kernel) => [
-    value(branch.linear(normed, "head", kernel, "logits", false), FLOAT, [1, "rows", spec.vocabSize]),
-  ]);
+  const chain = kernelChain(
+    weights,
+    "head",
+    (k) => `head.${k}`,
+    KERNEL_NAMES,
+    (branch, kernel) => [
+      value(branch.linear(normed, "head", kernel, "logits", false), FLOAT, [1, "rows", spec.vocabSize]),
+    ],
+  );
   // the chain's outermost graph is one `If` node: it belongs to the main graph
   const [choose] = chain.node;
   main.nodes.push({ ...choose, output: ["logits"] });
@@ -285,6 +330,15 @@ export function buildGraph(spec: ModelSpec, weights: WeightFile): Graph {
     ...choiceInputNames(spec.layers).map((name) => value(name, BOOL, [])),
     ...cache("past"),
   ];
-  const outputs = [value("logits", FLOAT, [1, "rows", spec.vocabSize]), value("hidden_out", FLOAT, [1, "q", spec.hiddenSize])];
-  return { name: "draftplan", node: main.nodes, initializer: main.initializers, input: inputs, output: [...outputs, ...cache("present")] };
+  const outputs = [
+    value("logits", FLOAT, [1, "rows", spec.vocabSize]),
+    value("hidden_out", FLOAT, [1, "q", spec.hiddenSize]),
+  ];
+  return {
+    name: "draftplan",
+    node: main.nodes,
+    initializer: main.initializers,
+    input: inputs,
+    output: [...outputs, ...cache("present")],
+  };
 }

@@ -3,7 +3,7 @@
  * runtime can map it. Linear weights stay [out, in] as checkpoints have them; projections that read the same input
  * are laid one under the other and run as one product.
  */
-import { KERNELS, QUANTISED_KERNELS, type Kernel } from "../../schema/choice.js";
+import { KERNELS, type Kernel, QUANTISED_KERNELS } from "../../schema/choice.js";
 import type { Checkpoint, ModelSpec } from "../spec.js";
 import { fillHeads, storedHeadDim } from "./heads.js";
 import { quantiseRows } from "./quantise.js";
@@ -90,7 +90,11 @@ function attentionParts(checkpoint: Checkpoint, layer: number): WeightPart[] {
   const parts = [
     vector(`${name}.norm`, hiddenSize, () => checkpoint.tensor(`${at}.input_layernorm.weight`, [hiddenSize])),
     ...matrix(`${name}.qkv`, rowCount, hiddenSize, () =>
-      stack(rows.map(([p, out]) => fillHeads(checkpoint.tensor(`${at}.self_attn.${p}.weight`, [out, hiddenSize]), spec, hiddenSize))),
+      stack(
+        rows.map(([p, out]) =>
+          fillHeads(checkpoint.tensor(`${at}.self_attn.${p}.weight`, [out, hiddenSize]), spec, hiddenSize),
+        ),
+      ),
     ),
     ...matrix(`${name}.out`, hiddenSize, queryDim, () =>
       fillHeads(checkpoint.tensor(`${at}.self_attn.o_proj.weight`, [hiddenSize, spec.heads * headDim]), spec, 1),
@@ -104,7 +108,9 @@ function attentionParts(checkpoint: Checkpoint, layer: number): WeightPart[] {
     );
   }
   if (spec.outputBias) {
-    parts.push(vector(`${name}.out.bias`, hiddenSize, () => checkpoint.tensor(`${at}.self_attn.o_proj.bias`, [hiddenSize])));
+    parts.push(
+      vector(`${name}.out.bias`, hiddenSize, () => checkpoint.tensor(`${at}.self_attn.o_proj.bias`, [hiddenSize])),
+    );
   }
   if (spec.qkNorm) {
     // The norm's mean is over the stored numbers, zeros included: weight and epsilon (build.ts) make up for it.
@@ -124,7 +130,9 @@ function mlpParts(checkpoint: Checkpoint, layer: number): WeightPart[] {
   const parts = [
     vector(`${name}.norm`, hiddenSize, () => checkpoint.tensor(`${at}.post_attention_layernorm.weight`, [hiddenSize])),
     ...matrix(`${name}.gate_up`, 2 * intermediateSize, hiddenSize, () =>
-      stack(["gate_proj", "up_proj"].map((p) => checkpoint.tensor(`${at}.mlp.${p}.weight`, [intermediateSize, hiddenSize]))),
+      stack(
+        ["gate_proj", "up_proj"].map((p) => checkpoint.tensor(`${at}.mlp.${p}.weight`, [intermediateSize, hiddenSize])),
+      ),
     ),
     ...matrix(`${name}.down`, hiddenSize, intermediateSize, () =>
       checkpoint.tensor(`${at}.mlp.down_proj.weight`, [hiddenSize, intermediateSize]),
@@ -148,7 +156,12 @@ export function* weightParts(checkpoint: Checkpoint): Generator<WeightPart> {
   const head = () =>
     spec.tiedEmbeddings ? table() : checkpoint.tensor("lm_head.weight", [spec.vocabSize, spec.hiddenSize]);
   if (!spec.tiedEmbeddings) {
-    yield { name: "embedding", dims: [spec.vocabSize, spec.hiddenSize], type: "float32", bytes: () => asBytes(table()) };
+    yield {
+      name: "embedding",
+      dims: [spec.vocabSize, spec.hiddenSize],
+      type: "float32",
+      bytes: () => asBytes(table()),
+    };
   }
   const { cos, sin } = ropeTables(spec);
   const ropeDims = [spec.contextLimit, storedHeadDim(spec) / 2];
