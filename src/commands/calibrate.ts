@@ -14,7 +14,7 @@ import {
   contextPrompts,
   defaultContexts,
   readCalibrationText,
-  sampleSize,
+  SAMPLE,
   textCodec,
 } from "./calibration-text.js";
 import type { CommandContext } from "./context.js";
@@ -31,7 +31,7 @@ export function calibrationContexts(option: string | undefined, model: LoadedMod
   if (option === undefined) return defaultContexts(model.spec);
   const axis = parseAxis("--context", option);
   const contexts = axis.kind === "list" ? axis.values : [...new Set([axis.from, axis.to])];
-  const room = model.engine.capacity - sampleSize(model.spec).continuationTokens - 1;
+  const room = model.engine.capacity - SAMPLE.continuationTokens - 1;
   const beyond = contexts.find((context) => context > room);
   if (beyond === undefined) return contexts;
   throw new DraftplanError({
@@ -50,15 +50,14 @@ export async function calibrateLoaded(
   context: Pick<CommandContext, "progress">,
 ): Promise<CalibrationResult & { prompts: ReturnType<typeof contextPrompts> }> {
   const codec = textCodec(await openTokenizer(model.path));
-  const size = sampleSize(model.spec);
-  const prompts = contextPrompts(text, codec, contexts, size);
+  const prompts = contextPrompts(text, codec, contexts);
   const result = await calibrate({
     engine: model.engine,
     clock: systemClock,
     model: model.ref,
     text: { source: text.source, sha256: text.sha256 },
     prompts,
-    continuationTokens: size.continuationTokens,
+    continuationTokens: SAMPLE.continuationTokens,
     progress: context.progress,
   });
   return { ...result, prompts };

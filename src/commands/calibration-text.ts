@@ -56,13 +56,6 @@ function readText(file: string): string {
   }
 }
 
-/** How much is measured: small models are cheap to ask more often. */
-export interface SampleSize {
-  chooseAt: (context: number) => number;
-  reportAt: (context: number) => number;
-  continuationTokens: number;
-}
-
 /** parameters */
 const SMALL_MODEL = 40e6;
 /** From this context on, filling the cache costs more than what is measured in it. */
@@ -73,14 +66,16 @@ export function isSmall(spec: ModelSpec): boolean {
   return spec.vocabSize * spec.hiddenSize + spec.layers * layer < SMALL_MODEL;
 }
 
-export function sampleSize(spec: ModelSpec): SampleSize {
-  const at = (context: number) => (context >= LONG_CONTEXT ? 3 : 6);
-  return { chooseAt: at, reportAt: at, continuationTokens: isSmall(spec) ? 96 : 64 };
-}
+/** How much is measured. The same for every model and machine: a document should not depend on how busy it was. */
+export const SAMPLE = {
+  /** prompts in each part, choose and report, at a context */
+  promptsAt: (context: number): number => (context >= LONG_CONTEXT ? 2 : 5),
+  continuationTokens: 64,
+} as const;
 
 /** Contexts that stand for all up to some 2,000 tokens; a large model's long prompts are dear, so it gets two. */
 export function defaultContexts(spec: ModelSpec): number[] {
-  const room = spec.contextLimit - sampleSize(spec).continuationTokens - 1;
+  const room = spec.contextLimit - SAMPLE.continuationTokens - 1;
   const wanted = isSmall(spec) ? [128, 512, 1536] : [128, 1024];
   const fitting = wanted.filter((context) => context <= room);
   return fitting.length > 0 ? fitting : [Math.max(1, Math.floor(room / 2))];
@@ -96,15 +91,10 @@ export const textCodec = (tokenizer: Tokenizer): TextCodec => ({
 });
 
 /** @throws TEXT_TOO_SHORT where a part of the text does not fill one window */
-export function contextPrompts(
-  text: CalibrationText,
-  codec: TextCodec,
-  contexts: readonly number[],
-  size: SampleSize,
-): ContextPrompts[] {
+export function contextPrompts(text: CalibrationText, codec: TextCodec, contexts: readonly number[]): ContextPrompts[] {
   return contexts.map((atContext) => {
-    const choose = makePrompts(text.choose, codec, atContext, size.chooseAt(atContext));
-    const report = makePrompts(text.report, codec, atContext, size.reportAt(atContext));
+    const choose = makePrompts(text.choose, codec, atContext, SAMPLE.promptsAt(atContext));
+    const report = makePrompts(text.report, codec, atContext, SAMPLE.promptsAt(atContext));
     if (choose.length > 0 && report.length > 0) return { atContext, choose, report };
     throw new DraftplanError({
       code: "TEXT_TOO_SHORT",

@@ -13,7 +13,7 @@ import type { Verification } from "../schema/verification.js";
 import { planDocument } from "../solve/index.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import { calibrateLoaded } from "./calibrate.js";
-import { defaultContexts, isSmall, readCalibrationText, sampleSize } from "./calibration-text.js";
+import { defaultContexts, isSmall, readCalibrationText, SAMPLE } from "./calibration-text.js";
 import type { CommandContext } from "./context.js";
 import { defaultPath, inputRef } from "./paths.js";
 import { makeProfile } from "./profile.js";
@@ -40,7 +40,7 @@ const ROOM = 128;
 const SHORTEST_CONTEXT = 64;
 
 /** What the sweep may take: a small model's passes are quick, and its whole run is to end within a minute. */
-const PROFILE_SECONDS = { small: 10, large: 60 };
+const PROFILE_SECONDS = { small: 8, large: 50 };
 
 export function runPaths(out: string | undefined, modelName: string): RunPaths {
   const place = (kind: "profile" | "calibration" | "plan" | "verification", suffix = "") =>
@@ -124,7 +124,7 @@ async function calibrateAndMeasure(
     defaultContexts(model.spec),
     context,
   );
-  const measuring = { continuations, prompts, continuationTokens: sampleSize(model.spec).continuationTokens };
+  const measuring = { continuations, prompts, continuationTokens: SAMPLE.continuationTokens };
   return measureCandidates(
     model,
     profile,

@@ -15,7 +15,7 @@ import type { Plan, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import { contextFor, openProblem, planDocument, planSegments, proposals } from "../solve/index.js";
 import { openTokenizer } from "../tokenizer/open.js";
-import { contextPrompts, readCalibrationText, sampleSize, textCodec } from "./calibration-text.js";
+import { contextPrompts, readCalibrationText, textCodec } from "./calibration-text.js";
 import type { CommandContext } from "./context.js";
 import { defaultPath, inputRef } from "./paths.js";
 
@@ -165,7 +165,7 @@ async function measureInto(
     );
     const codec = textCodec(await openTokenizer(model.path));
     const contexts = document.contexts.map(({ at_context }) => at_context);
-    const prompts = contextPrompts(text, codec, contexts, sampleSize(model.spec));
+    const prompts = contextPrompts(text, codec, contexts);
     const continuationTokens = document.text.continuation_tokens;
     const continuations = new Map<number, Continuation[]>();
     for (const { atContext, choose } of prompts) {

@@ -49,18 +49,29 @@ class Columns {
 export const targetTimes = (observations: readonly Observation[]): number[] =>
   observations.filter(isTarget).map(({ us }) => us);
 
-/**
- * Parts of the passes at one point.
- * @param wholeTargetUs the sum over the target's parts is held at it: that sum is what a verification or a plain step is
- *                      predicted to cost
- */
-export function fitPoint(observations: readonly Observation[], layers: number, wholeTargetUs: number): PointCosts {
+/** What is known of a point's costs before they are fitted. */
+export interface Known {
+  /** the sum over the target's parts is held at it: that sum is what a verification or a plain step is predicted to cost */
+  wholeTargetUs: number;
+  /** costs that do not depend on n, from all contexts together */
+  shared?: Shared;
+}
+
+export type Shared = Pick<PointCosts, "fixedUs" | "headUs">;
+
+/** Parts of the passes at one point. */
+export function fitPoint(observations: readonly Observation[], layers: number, known: Known): PointCosts {
   const kernels = KERNEL_NAMES.filter((kernel) =>
     observations.some(({ choices }) => choices.head === kernel || choices.blocks.includes(kernel)),
   );
   const columns = new Columns(kernels, layers);
   const rows: Row[] = observations.map((o) => ({ columns: columns.of(o), y: o.us }));
-  const constraints = [{ columns: columns.of(targetMask(layers)), y: wholeTargetUs }];
+  const constraints: Row[] = [{ columns: columns.of(targetMask(layers)), y: known.wholeTargetUs }];
+  if (known.shared !== undefined) {
+    constraints.push({ columns: [0], y: known.shared.fixedUs });
+    for (const kernel of kernels)
+      constraints.push({ columns: [columns.head(kernel)], y: known.shared.headUs[kernel] ?? 0 });
+  }
   const cost = fitMixedModel({ rows, fixed: columns.pooled, groups: columns.groups, constraints });
   return {
     fixedUs: cost[0],
@@ -83,6 +94,20 @@ function layerCosts(columns: Columns, cost: Float64Array, kind: BlockKind, kerne
   const kept = raw.map((us) => Math.max(0, us));
   const total = kept.reduce((a, b) => a + b, 0);
   return total > 0 && sum > 0 ? kept.map((us) => (us * sum) / total) : kept.map(() => 0);
+}
+
+/**
+ * What belongs to no block costs the same at every context (DESIGN.md: t_fixed(q), t_head(kernel, q)), so one value is
+ * taken from all points of a q. At one point alone a head is known badly: it is a small part of a pass.
+ */
+export function sharedCosts(line: readonly PointCosts[]): Shared {
+  const kernels = Object.keys(line[0].headUs) as Kernel[];
+  return {
+    fixedUs: median(line.map(({ fixedUs }) => fixedUs)),
+    headUs: Object.fromEntries(
+      kernels.map((kernel) => [kernel, median(line.map(({ headUs }) => headUs[kernel] ?? 0))]),
+    ),
+  };
 }
 
 /** Predicted time of a pass with these choices. */

@@ -10,7 +10,7 @@ import type { Clock, Engine } from "../runtime/engine.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
 import { steady } from "./drift.js";
 import { fillCache } from "./fill.js";
-import { fitPoint, type PointCosts, residualPercent, targetTimes } from "./fit.js";
+import { fitPoint, type PointCosts, residualPercent, type Shared, sharedCosts, targetTimes } from "./fit.js";
 import type { Grid } from "./grid.js";
 import { measureLoop } from "./loop-overhead.js";
 import { seededRandom } from "./masks.js";
@@ -70,28 +70,28 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
   };
 }
 
-/** Fits every point of the grid, then smooths over n. */
+/** Fits every point of the grid: each by itself, then with what does not depend on n in common; then smooths over n. */
 async function surface({ contexts, queries }: Grid, { observations }: Sweep, layers: number, progress: Progress) {
   const steadied = steady(observations);
   const points: ProfilePoint[] = [];
   let steps: PointCosts[] = [];
   for (const query of queries) {
-    const cells: Cell[] = [];
-    for (const context of contexts) {
+    const cells = contexts.map((context): Cell => {
       const here = (o: Observation) => o.context === context && o.query === query;
       const seen = observations.filter(here);
-      const wholeTargetUs = median(targetTimes(seen));
-      const used = steadied.filter(here);
-      cells.push({ context, query, seen, used, wholeTargetUs, costs: fitPoint(used, layers, wholeTargetUs) });
-      await progress.tick({
-        stage: "fit",
-        done: points.length + cells.length,
-        total: contexts.length * queries.length,
-      });
-    }
-    const risen = riseWithContext(cells.map(({ costs }) => costs));
-    if (query === 1) steps = risen;
-    points.push(...cells.map((cell, i) => toPoint({ ...cell, costs: risen[i] })));
+      return { context, query, seen, used: steadied.filter(here), wholeTargetUs: median(targetTimes(seen)) };
+    });
+    const fitAll = async (shared?: Shared) => {
+      const line: PointCosts[] = [];
+      for (const { used, wholeTargetUs } of cells) {
+        line.push(fitPoint(used, layers, { wholeTargetUs, ...(shared === undefined ? {} : { shared }) }));
+        await progress.tick({ stage: "fit", done: points.length, total: contexts.length * queries.length });
+      }
+      return line;
+    };
+    const costs = riseWithContext(await fitAll(sharedCosts(await fitAll())));
+    if (query === 1) steps = costs;
+    points.push(...cells.map((cell, i) => toPoint(cell, costs[i])));
   }
   points.sort((a, b) => a.context_tokens - b.context_tokens || a.query_tokens - b.query_tokens);
   return {
@@ -110,7 +110,6 @@ interface Cell {
   /** what the fit used of it, slow-downs taken out */
   used: Observation[];
   wholeTargetUs: number;
-  costs: PointCosts;
 }
 
 /** A hundredth of a µs is far below anything measured. */
@@ -118,7 +117,7 @@ const digits = (us: number): number => Math.round(us * 100) / 100;
 const record = <T, U>(values: Partial<Record<string, T>>, to: (value: T) => U) =>
   Object.fromEntries(Object.entries(values).map(([key, value]) => [key, to(value as T)]));
 
-function toPoint({ context, query, costs, seen, used, wholeTargetUs }: Cell): ProfilePoint {
+function toPoint({ context, query, seen, used, wholeTargetUs }: Cell, costs: PointCosts): ProfilePoint {
   return {
     context_tokens: context,
     query_tokens: query,

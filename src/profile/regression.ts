@@ -12,7 +12,7 @@
 import { cholesky, inverseDiagonal, solveCholesky } from "./linear.js";
 
 export interface Row {
-  /** coefficients that add up to y */
+  /** coefficients that add up to y; one may stand more than once */
   columns: readonly number[];
   y: number;
 }
@@ -27,7 +27,9 @@ export interface MixedModel {
   constraints?: readonly Row[];
 }
 
-const ROUNDS = 40;
+const ROUNDS = 25;
+/** rounds end when no row's fit moves by more than this share of a usual row */
+const SETTLED = 1e-4;
 /**
  * Relative errors and deviations to begin with: deviations nearly free. Held back at first, a member that truly differs
  * looked like an outlier, and stayed one.
@@ -83,10 +85,12 @@ function fitOnce(model: MixedModel, dropped: ReadonlySet<number>): Float64Array 
   };
   let fitted = model.rows.map((row) => row.y / scale);
   let huber = model.rows.map(() => 1);
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0, change = 1; round < ROUNDS && change > SETTLED; round++) {
     const weights = fitted.map((y, i) => huber[i] / Math.max(y, SHORTEST_SHARE) ** 2);
     state = improve(model, scale, weights, state, dropped);
+    const before = fitted;
     fitted = model.rows.map((row) => rowSum(row.columns, state.coefficients));
+    change = fitted.reduce((most, y, i) => Math.max(most, Math.abs(y - before[i])), 0);
     huber = huberWeights(model.rows.map((row, i) => (row.y / scale - fitted[i]) / Math.max(fitted[i], SHORTEST_SHARE)));
   }
   return state.coefficients.map((c) => c * scale);
@@ -141,13 +145,35 @@ function improve(
   };
 }
 
+interface Counted {
+  /** coefficients of a row, each once, rising */
+  index: number[];
+  count: number[];
+}
+const countedRows = new WeakMap<Row, Counted>();
+
+/** A row's columns with how often each stands in it; kept, since every round asks. */
+function counted(row: Row): Counted {
+  let result = countedRows.get(row);
+  if (result === undefined) {
+    const counts = new Map<number, number>();
+    for (const column of row.columns) counts.set(column, (counts.get(column) ?? 0) + 1);
+    const index = [...counts.keys()].sort((a, b) => a - b);
+    result = { index, count: index.map((column) => counts.get(column) as number) };
+    countedRows.set(row, result);
+  }
+  return result;
+}
+
 function normalEquations(model: MixedModel, scale: number, weights: number[], size: number) {
   const matrix = new Float64Array(size * size);
   const right = new Float64Array(size);
-  const add = ({ columns, y }: Row, weight: number) => {
-    for (const a of columns) {
-      right[a] += (weight * y) / scale;
-      for (const b of columns) matrix[a * size + b] += weight;
+  const add = (row: Row, weight: number) => {
+    const { index, count } = counted(row);
+    for (let i = 0; i < index.length; i++) {
+      const at = index[i] * size;
+      right[index[i]] += (weight * count[i] * row.y) / scale;
+      for (let j = 0; j <= i; j++) matrix[at + index[j]] += weight * count[i] * count[j]; // the lower triangle is all that is read
     }
   };
   model.rows.forEach((row, i) => add(row, weights[i]));

@@ -192,8 +192,10 @@ function latencyAt(surface: Surface, contextTokens: number, loopUs: number): Lat
   const stepBlocks = new Map<Choice, Float64Array>(); // [2L] at q = 1, by choice
   const stepBlockUs = (index: number, choice: Choice, blocks: number): number => {
     let costs = stepBlocks.get(choice);
-    if (costs === undefined)
-      stepBlocks.set(choice, (costs = Float64Array.from({ length: blocks }, (_, b) => blockAt(b, choice, one))));
+    if (costs === undefined) {
+      costs = Float64Array.from({ length: blocks }, (_, b) => blockAt(b, choice, one));
+      stepBlocks.set(choice, costs);
+    }
     return costs[index];
   };
   const verifyUs = (draftTokens: number) => surface.value(n, surface.placeOfQuery(draftTokens + 1), surface.targetUs);

@@ -23,6 +23,8 @@ interface Option {
 const LEAST_GAIN = 1.02;
 /** Ranges are merged where one draft is within this share of the best everywhere. */
 const NEAR_BEST = 0.99;
+/** Two options this close cannot be told apart by what was measured. */
+const AS_GOOD = 0.995;
 
 /** Every measured draft at every length, or, where nothing is measured, the surrogate's best. */
 function optionsAt(problem: Problem, n: number): Option[] {
@@ -90,16 +92,24 @@ function runs(problem: Problem): Run[] {
       alive = still;
       last++;
     }
-    // of those that are near the best everywhere, the one that is best on the whole
-    const total = (key: string) =>
-      near
-        .slice(first, last + 1)
-        .reduce((sum, options) => sum + Math.log((options.get(key) as Option).tokensPerSecond), 0);
-    const [winner] = alive.sort((a, b) => total(b) - total(a) || (a < b ? -1 : 1));
+    const winner = shortestOfBest(alive, near.slice(first, last + 1));
     found.push({ first, last, option: winner === undefined ? null : (near[first].get(winner) as Option) });
     first = last + 1;
   }
   return found;
+}
+
+/**
+ * Of the options that are near the best everywhere, the best on the whole; among those as good as that the one with the
+ * shortest draft, since the far end of an acceptance curve rests on the fewest rounds.
+ */
+function shortestOfBest(keys: readonly string[], near: readonly ReadonlyMap<string, Option>[]): string | undefined {
+  const total = (key: string) =>
+    near.reduce((sum, options) => sum + Math.log((options.get(key) as Option).tokensPerSecond), 0) / near.length;
+  const ranked = keys.map((key) => ({ key, total: total(key), draftTokens: near[0].get(key)?.draftTokens ?? 0 }));
+  const best = Math.max(...ranked.map((entry) => entry.total));
+  const asGood = ranked.filter((entry) => entry.total >= best + Math.log(AS_GOOD));
+  return asGood.sort((a, b) => a.draftTokens - b.draftTokens || b.total - a.total || (a.key < b.key ? -1 : 1))[0]?.key;
 }
 
 /** The plan's segments: contexts from 0 to the last profiled one. */

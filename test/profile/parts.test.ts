@@ -59,7 +59,7 @@ test("a block that seems to save time costs nothing, and the others give way so 
       return { ...mask, context: 64, query: 5, us, passes: 1, visit: 0 };
     },
   );
-  const { fixedUs, headUs, perLayer } = fitPoint(observations, LAYERS, 360);
+  const { fixedUs, headUs, perLayer } = fitPoint(observations, LAYERS, { wholeTargetUs: 360 });
   const [attn, mlp] = [perLayer.attn.target ?? [], perLayer.mlp.target ?? []];
   expect(mlp[2]).toBe(0);
   expect(mlp[1] / mlp[0]).toBeCloseTo(7 / 6, 2);

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
 import { type Measured, profileModel } from "../../src/profile/profile.js";
 import { fakePassUs } from "../../src/runtime/fake.js";
-import { blockIndex, KERNEL_NAMES, uniformChoices } from "../../src/schema/choice.js";
+import { KERNEL_NAMES, uniformChoices } from "../../src/schema/choice.js";
 import { Profile } from "../../src/schema/profile.js";
 import { openLatency } from "../../src/solve/latency.js";
 import { uniform } from "../support/numbers.js";
@@ -107,6 +107,14 @@ describe("on a noisy machine", () => {
       expect(draft[draft.length >> 1]).toBeLessThan(0.015);
       expect(draft.at(-1)).toBeLessThan(0.06);
       expect(verify.at(-1)).toBeLessThan(0.03);
+      // heads and the fixed part are small parts of a pass; at one context alone they came out up to twice as dear
+      for (const q of GRID.queries) {
+        const line = measured.points.filter((p) => p.query_tokens === q);
+        for (const { head_us, fixed_us } of line) {
+          expect(Math.abs((head_us.target ?? 0) / (LEVEL * world.times.headUs("target", q)) - 1)).toBeLessThan(0.15);
+          expect(Math.abs(fixed_us / line[0].fixed_us - 1)).toBeLessThan(0.05);
+        }
+      }
       expect(measured.sampling.spread_percent).toBeGreaterThan(3);
       expect(measured.sampling.contention_percent).toBeGreaterThan(1);
     },
@@ -123,6 +131,7 @@ describe("on a noisy machine", () => {
     const measured = await profileModel({
       ...planted(LAYERS, { ...times, disturbance: noisy(9) }),
       ...GRID,
+      maxRounds: 40,
       budgetSeconds: 1e6,
     });
     const mlp = measured.points.find((p) => p.context_tokens === 64 && p.query_tokens === 1)?.mlp_us.target ?? [];
@@ -251,19 +260,16 @@ describe("how it measures", () => {
   test("a burst follows a verification and a verification a draft step of the same mask, as in decoding", async () => {
     const { passes } = await run();
     const isWhole = ({ q, choices }: (typeof passes)[number]) => q > 1 && q <= 5 && !choices.blocks.includes("skip");
-    const bursts = passes.flatMap((pass, i) => (isWhole(pass) && passes[i + 1]?.q === 1 ? [i] : []));
-    const whole = bursts.slice(0, 7 * 3 * 4); // what comes behind them is the decoding loop's
-    expect(bursts.length).toBeGreaterThanOrEqual(whole.length);
-    for (const i of whole) {
-      const mask = passes[i - 1].choices;
-      expect(passes.slice(i + 1, i + 5).map(({ q, choices }) => [q, choices])).toEqual([
-        [1, mask],
-        [1, mask],
-        [1, mask],
-        [1, mask],
-      ]);
+    let bursts = 0;
+    for (let i = 1; i + 5 < passes.length; i++) {
+      const steps = passes.slice(i + 1, i + 5);
+      if (!isWhole(passes[i]) || !steps.every(({ q }) => q === 1) || passes[i + 5].q === 1) continue;
+      bursts += 1;
       expect(isWhole(passes[i + 5])).toBe(true);
+      expect(passes[i - 1].q).toBe(1);
+      for (const { choices } of steps) expect(choices).toEqual(passes[i - 1].choices);
     }
+    expect(bursts).toBeGreaterThanOrEqual(7 * 3 * 4); // those of the decoding loop come on top
   });
 
   test("an interruption comes through between two passes", async () => {
