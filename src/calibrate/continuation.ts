@@ -7,7 +7,7 @@ import { type DraftPolicy, decode, prefill } from "../decode/loop.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import { MAX_LOGIT_ROWS } from "../runtime/limits.js";
 import { targetChoices, uniformChoices } from "../schema/choice.js";
-import { softmaxRow } from "./overlap.js";
+import { type SparseDistribution, sparseSoftmax } from "./overlap.js";
 
 export interface Continuation {
   /** [n] */
@@ -66,8 +66,8 @@ export async function fillCache(engine: Engine, continuation: Continuation, prog
  * The cache must hold the prompt; it holds the continuation afterwards.
  */
 export interface TargetTrace {
-  /** [positions, vocabSize] */
-  probabilities: Float32Array;
+  /** [positions] */
+  distributions: SparseDistribution[];
   /** [2L + 1] of [positions, hiddenSize]: entry b is the input of block b, the last one the output of the last block */
   hidden: Float32Array[];
 }
@@ -80,15 +80,14 @@ export async function traceTarget(
   const { layers, hiddenSize, vocabSize } = engine.spec;
   const input = continuation.ids.slice(0, -1);
   const trace: TargetTrace = {
-    probabilities: new Float32Array(input.length * vocabSize),
+    distributions: [],
     hidden: Array.from({ length: 2 * layers + 1 }, () => new Float32Array(input.length * hiddenSize)),
   };
   for (let from = 0; from < input.length; from += MAX_LOGIT_ROWS) {
     const piece = input.slice(from, from + MAX_LOGIT_ROWS);
     const position = continuation.prompt.length + from;
     const whole = engine.run({ position, input: piece, choices: targetChoices(layers), logitRows: piece.length });
-    for (let row = 0; row < piece.length; row++)
-      softmaxRow(whole.logits, row, vocabSize, trace.probabilities, from + row);
+    for (let row = 0; row < piece.length; row++) trace.distributions.push(sparseSoftmax(whole.logits, row, vocabSize));
     trace.hidden[2 * layers].set(whole.hidden, from * hiddenSize);
     traceHidden(engine, trace, piece, position, from);
     await progress.tick();

@@ -32,8 +32,8 @@ export interface LossProbe {
 /** Groups of layers a quantised kernel is measured in, a kind: each member gets an equal share of its group's loss. */
 const GROUPS = 3;
 /** A skip this ruinous after MIN_PROMPTS prompts is measured no further: no plan will use it. */
-const RUINOUS = 0.7;
-const MIN_PROMPTS = 2;
+const RUINOUS = 0.4;
+const MIN_PROMPTS = 1;
 
 /** Every single skip, the quantised kernels in groups of layers, and the head. */
 export function lossProbes(layers: number): LossProbe[] {
@@ -157,7 +157,8 @@ export function lossRecord(
       return;
     }
     const choice = probe.choice as Exclude<Choice, "target">;
-    const list = (record[probe.kind][choice] ??= empty());
+    const list = record[probe.kind][choice] ?? empty();
+    record[probe.kind][choice] = list;
     for (const layer of probe.layers) list[layer] = { ...entry };
   });
   return record;

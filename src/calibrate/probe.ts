@@ -8,7 +8,7 @@ import type { Engine } from "../runtime/engine.js";
 import { argmax } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
 import type { Continuation, RoundSpan, TargetTrace } from "./continuation.js";
-import { overlap, softmaxRow } from "./overlap.js";
+import { overlap } from "./overlap.js";
 
 /** One draft to be tried. */
 export interface Probe {
@@ -56,12 +56,9 @@ export function probeRound(
   const { logits } = engine.run({ position, input, choices: startingAt(probe.choices, start), logitRows: count });
   const hits: boolean[] = [];
   const overlaps: number[] = [];
-  const draft = new Float32Array(trace === null ? 0 : vocabSize);
   for (let row = 0; row < count; row++) {
     hits.push(argmax(logits, row, vocabSize) === continuation.ids[from + row + 1]);
-    if (trace === null) continue;
-    softmaxRow(logits, row, vocabSize, draft);
-    overlaps.push(overlap(trace.probabilities, from + row, draft));
+    if (trace !== null) overlaps.push(overlap(trace.distributions[from + row], logits, row, vocabSize));
   }
   return { hits, overlaps };
 }

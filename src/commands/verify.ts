@@ -212,8 +212,10 @@ function print(
   minSpeedup: number | undefined,
   context: CommandContext,
 ): void {
-  if (context.json) return context.print(JSON.stringify(verification));
-  if (output === "-") return context.write(stringifyDocument(verification));
-  for (const line of summaryOf(verification, minSpeedup)) context.print(line);
-  context.print(`\nWritten to ${output}`);
+  if (context.json) context.print(JSON.stringify(verification));
+  else if (output === "-") context.write(stringifyDocument(verification));
+  else {
+    for (const line of summaryOf(verification, minSpeedup)) context.print(line);
+    context.print(`\nWritten to ${output}`);
+  }
 }

@@ -28,8 +28,8 @@ export interface MixedModel {
 }
 
 const ROUNDS = 25;
-/** rounds end when no row's fit moves by more than this share of a usual row */
-const SETTLED = 1e-4;
+/** Rounds end when no row's fit moves by more than this share of a usual row, or of the noise: more is not there to be had. */
+const SETTLED = { exact: 1e-4, noise: 0.02 };
 /**
  * Relative errors and deviations to begin with: deviations nearly free. Held back at first, a member that truly differs
  * looked like an outlier, and stayed one.
@@ -85,7 +85,7 @@ function fitOnce(model: MixedModel, dropped: ReadonlySet<number>): Float64Array 
   };
   let fitted = model.rows.map((row) => row.y / scale);
   let huber = model.rows.map(() => 1);
-  for (let round = 0, change = 1; round < ROUNDS && change > SETTLED; round++) {
+  for (let round = 0, change = 1; round < ROUNDS && change > settled(state.variance); round++) {
     const weights = fitted.map((y, i) => huber[i] / Math.max(y, SHORTEST_SHARE) ** 2);
     state = improve(model, scale, weights, state, dropped);
     const before = fitted;
@@ -95,6 +95,8 @@ function fitOnce(model: MixedModel, dropped: ReadonlySet<number>): Float64Array 
   }
   return state.coefficients.map((c) => c * scale);
 }
+
+const settled = (variance: number): number => Math.max(SETTLED.exact, SETTLED.noise * Math.sqrt(variance));
 
 function huberWeights(errors: number[]): number[] {
   const bound = Math.max(HUBER * 1.4826 * middle(errors.map(Math.abs)), EXACT);

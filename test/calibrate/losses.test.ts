@@ -2,7 +2,7 @@ import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { describe, expect, test } from "vitest";
 import { hitsPerOverlap, lossProbes, lossRecord, Tally } from "../../src/calibrate/losses.js";
-import { overlap, softmaxRow } from "../../src/calibrate/overlap.js";
+import { overlap, sparseSoftmax } from "../../src/calibrate/overlap.js";
 import { makePrompts, spreadWindows } from "../../src/calibrate/windows.js";
 
 function randomLogits(seed: number, count: number): Float32Array {
@@ -22,24 +22,20 @@ describe("overlap", () => {
     const vocab = 500;
     const a = randomLogits(seed, vocab);
     const b = randomLogits(seed + 100, vocab).map((x, i) => a[i] + x / 10);
-    const p = new Float32Array(2 * vocab);
-    const q = new Float32Array(vocab);
-    softmaxRow(a, 0, vocab, p, 1);
-    softmaxRow(b, 0, vocab, q);
+    const both = new Float32Array(2 * vocab);
+    both.set(b, vocab);
     const [pn, qn] = [naiveSoftmax(a), naiveSoftmax(b)];
-    expect(overlap(p, 1, q)).toBeCloseTo(
-      pn.reduce((sum, x, i) => sum + Math.min(x, qn[i]), 0),
-      5,
-    );
-    expect(Math.max(...[...q].map((x, i) => Math.abs(x - qn[i])))).toBeLessThan(1e-6);
+    const expected = pn.reduce((sum, x, i) => sum + Math.min(x, qn[i]), 0);
+    expect(overlap(sparseSoftmax(a, 0, vocab), both, 1, vocab)).toBeCloseTo(expected, 5);
+    const p = sparseSoftmax(both, 1, vocab);
+    expect(Math.max(...p.probabilities.map((x, i) => Math.abs(x - qn[p.ids[i]])))).toBeLessThan(1e-6);
+    expect(p.probabilities.reduce((sum, x) => sum + x, 0)).toBeCloseTo(1, 4);
   });
 
   test("is 1 for the same distribution and 0 for disjoint ones", () => {
     const one = Float32Array.of(0, -1, -2, -80);
-    const p = new Float32Array(4);
-    softmaxRow(one, 0, 4, p);
-    expect(overlap(p, 0, p)).toBeCloseTo(1, 6);
-    expect(overlap(Float32Array.of(1, 0), 0, Float32Array.of(0, 1))).toBe(0);
+    expect(overlap(sparseSoftmax(one, 0, 4), one, 0, 4)).toBeCloseTo(1, 6);
+    expect(overlap(sparseSoftmax(Float32Array.of(50, 0), 0, 2), Float32Array.of(0, 50), 0, 2)).toBe(0);
   });
 });
 

@@ -66,6 +66,13 @@ test("a block that seems to save time costs nothing, and the others give way so 
   expect([...attn, ...mlp].reduce((a, b) => a + b, fixedUs + (headUs.target ?? 0))).toBeCloseTo(360, 1);
 });
 
+test("a pass in part leaves out at least one block, whatever is drawn", () => {
+  const random = seededRandom(1);
+  const parts = Array.from({ length: 300 }, () => verifyMask(random, LAYERS).choices.blocks);
+  expect(parts.every((blocks) => blocks.includes("skip"))).toBe(true);
+  expect(parts.some((blocks) => blocks.filter((choice) => choice === "skip").length === 1)).toBe(true);
+});
+
 describe("slow-downs of the whole machine", () => {
   const whole = (visit: number, query: number, us: number): Observation => ({
     ...targetMask(LAYERS),

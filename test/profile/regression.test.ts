@@ -90,6 +90,22 @@ describe("the mixed model", () => {
     for (let i = 0; i < members; i++) expect(Math.abs(c[0] + layer(c, i) - 140)).toBeLessThan(2.8);
   });
 
+  test("errors count in share of a pass: what short passes say of the base is not drowned by long ones", () => {
+    const next = uniform(6);
+    // 5 % noise on passes of 100 and of 4100: in µs the long ones are 41 times noisier
+    const rows = Array.from({ length: 400 }, (_, i): Row => {
+      const long = i % 8 !== 0;
+      return { columns: long ? [0, 1] : [0], y: (long ? 4100 : 100) * (1 + 0.1 * (next() - 0.5)) };
+    });
+    const c = fitMixedModel({ rows, fixed: 2, groups: [], constraints: [] });
+    const skewed = fitMixedModel({ rows: [...rows, ...rows.filter(({ y }) => y > 4200)], fixed: 2, groups: [] });
+    for (const { 0: base } of [c, skewed]) expect(Math.abs(base - 100)).toBeLessThan(2);
+    // a third sort of pass that contradicts the two: the compromise is one in shares, not in µs
+    const odd = [...rows, ...Array.from({ length: 50 }, (): Row => ({ columns: [1], y: 3600 }))];
+    const compromise = fitMixedModel({ rows: odd, fixed: 2, groups: [] });
+    expect(Math.abs(compromise[0] - 100)).toBeLessThan(20);
+  });
+
   test("a constraint holds, whatever the rows say", () => {
     const rows = grouped(members, 3, (i) => 100 + (i === null ? 0 : 40));
     const c = fitMixedModel({ rows, fixed: 2, groups, constraints: [{ columns: [0, 1, 2], y: 150 }] });
