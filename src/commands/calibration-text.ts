@@ -69,7 +69,7 @@ export function isSmall(spec: ModelSpec): boolean {
 /** How much is measured. The same for every model and machine: a document should not depend on how busy it was. */
 export const SAMPLE = {
   /** prompts in each part, choose and report, at a context */
-  promptsAt: (context: number): number => (context >= LONG_CONTEXT ? 2 : 5),
+  promptsAt: (context: number): number => (context >= LONG_CONTEXT ? 2 : 4),
   continuationTokens: 64,
 } as const;
 

@@ -62,29 +62,45 @@ const middle = (values: number[]): number => {
 export const rowSum = (columns: readonly number[], coefficients: ArrayLike<number>): number =>
   columns.reduce((sum, column) => sum + coefficients[column], 0);
 
+/** Where the fixed point stands: coefficients and variances, and the weights that follow from them. */
+interface Standing {
+  state: State;
+  /** [rows] in units of y / scale */
+  fitted: number[];
+  huber: number[];
+}
+
 /** Coefficients, deviations last. */
 export function fitMixedModel(model: MixedModel): Float64Array {
   const dropped = new Set<number>();
+  const scale = middle(model.rows.map((row) => row.y)) || 1;
+  let progress = beginning(model, scale);
   for (;;) {
-    const coefficients = fitOnce(model, dropped);
+    progress = fitOnce(model, scale, dropped, progress); // from where the last one ended: few rounds are left to do
+    const { coefficients } = progress.state;
     // non-negative least squares, the short way: what would be negative is zero, and the rest is fitted without it
     const negative = Array.from({ length: model.fixed }, (_, i) => i).filter((i) => coefficients[i] < 0);
-    if (negative.length === 0) return coefficients;
+    if (negative.length === 0) return coefficients.map((c) => c * scale);
     dropped.add(negative.reduce((worst, i) => (coefficients[i] < coefficients[worst] ? i : worst)));
   }
 }
 
-function fitOnce(model: MixedModel, dropped: ReadonlySet<number>): Float64Array {
-  const scale = middle(model.rows.map((row) => row.y)) || 1;
+function beginning(model: MixedModel, scale: number): Standing {
   const groups = Math.max(0, ...model.groups.map((g) => g + 1));
   const share = 1 / middle(model.rows.map((row) => row.columns.length)); // of a row that one coefficient makes up, roughly
-  let state: State = {
-    coefficients: new Float64Array(model.fixed + model.groups.length),
-    variance: START.error ** 2,
-    priors: new Array<number>(groups).fill((START.deviation * share) ** 2),
+  return {
+    state: {
+      coefficients: new Float64Array(model.fixed + model.groups.length),
+      variance: START.error ** 2,
+      priors: new Array<number>(groups).fill((START.deviation * share) ** 2),
+    },
+    fitted: model.rows.map((row) => row.y / scale),
+    huber: model.rows.map(() => 1),
   };
-  let fitted = model.rows.map((row) => row.y / scale);
-  let huber = model.rows.map(() => 1);
+}
+
+function fitOnce(model: MixedModel, scale: number, dropped: ReadonlySet<number>, start: Standing): Standing {
+  let { state, fitted, huber } = start;
   for (let round = 0, change = 1; round < ROUNDS && change > settled(state.variance); round++) {
     const weights = fitted.map((y, i) => huber[i] / Math.max(y, SHORTEST_SHARE) ** 2);
     state = improve(model, scale, weights, state, dropped);
@@ -93,7 +109,7 @@ function fitOnce(model: MixedModel, dropped: ReadonlySet<number>): Float64Array 
     change = fitted.reduce((most, y, i) => Math.max(most, Math.abs(y - before[i])), 0);
     huber = huberWeights(model.rows.map((row, i) => (row.y / scale - fitted[i]) / Math.max(fitted[i], SHORTEST_SHARE)));
   }
-  return state.coefficients.map((c) => c * scale);
+  return { state, fitted, huber };
 }
 
 const settled = (variance: number): number => Math.max(SETTLED.exact, SETTLED.noise * Math.sqrt(variance));
