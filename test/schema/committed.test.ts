@@ -14,7 +14,16 @@ const files = folders.flatMap((folder) =>
     .map((name) => relative(ROOT, join(ROOT, folder, name))),
 );
 
-describe.skipIf(files.length === 0)("committed documents (skipped while there are none)", () => {
+describe("committed documents", () => {
+  test("are there for the embedded model, one of every kind, and one plan skips an attention block", () => {
+    const documents = files.map((file) => readDocument(join(ROOT, file)).document);
+    expect(new Set(documents.map(({ kind }) => kind)).size).toBe(4);
+    const skipped = documents
+      .flatMap((d) => (d.kind === "draftplan/plan" ? d.segments : []))
+      .flatMap((s) => s.draft?.skip ?? []);
+    expect(skipped.some((block) => block.endsWith(".attn"))).toBe(true);
+  });
+
   test.each(files)("%s is valid, and written as draftplan writes it", (file) => {
     const path = join(ROOT, file);
     const { document } = readDocument(path);
