@@ -188,9 +188,13 @@ function lineOf(yaml: ReturnType<typeof parseYaml>, path: PropertyKey[], lines: 
   return "";
 }
 
-/** Document -> YAML text: short lists and records of scalars on one line, everything in the order given. */
+/**
+ * Document -> YAML text: short lists and records of scalars on one line, keys in the schema's order, so that what is read
+ * and written again is the same text.
+ */
 export function stringifyDocument(document: AnyDocument): string {
-  const yaml = new YamlDocument(document, { aliasDuplicateObjects: false });
+  const ordered = SCHEMAS[document.kind].safeParse(document);
+  const yaml = new YamlDocument(ordered.success ? ordered.data : document, { aliasDuplicateObjects: false });
   visit(yaml, {
     Scalar(_key, node) {
       // as a block scalar a text such as "-\né" is written in a form the library does not read back
@@ -218,6 +222,7 @@ export function stringifyDocument(document: AnyDocument): string {
 
 /** Writes a document so that a reader sees all of it or nothing; returns its digest. @throws FILE_UNWRITABLE */
 export function writeDocument(path: string, document: AnyDocument): string {
+  SCHEMAS[document.kind].parse(document); // what a reader would refuse is not written: that is a bug, and throws
   const text = stringifyDocument(document);
   writeText(path, text);
   return sha256(text);
