@@ -193,8 +193,9 @@ function lineOf(yaml: ReturnType<typeof parseYaml>, path: PropertyKey[], lines: 
  * and written again is the same text.
  */
 export function stringifyDocument(document: AnyDocument): string {
-  const ordered = SCHEMAS[document.kind].safeParse(document);
-  const yaml = new YamlDocument(ordered.success ? ordered.data : document, { aliasDuplicateObjects: false });
+  const schema: z.ZodType<AnyDocument> | undefined = SCHEMAS[document.kind]; // undefined: not a document, printed as it is
+  const ordered = schema?.safeParse(document);
+  const yaml = new YamlDocument(ordered?.success ? ordered.data : document, { aliasDuplicateObjects: false });
   visit(yaml, {
     Scalar(_key, node) {
       // as a block scalar a text such as "-\né" is written in a form the library does not read back
