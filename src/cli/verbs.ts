@@ -1,5 +1,5 @@
 /**
- * The verbs of the contract (DESIGN.md): names, flags, help. Each loads its command only when it runs, so that help
+ * The verbs of the contract: names, flags, help. Each loads its command only when it runs, so that help
  * is quick and nothing native is loaded for it.
  */
 import { type Command, Option } from "commander";
@@ -146,21 +146,11 @@ function addCalibrate(program: Command, run: RunVerb): void {
         "draftplan calibrate model.gguf --text mine.txt -o profiles/mine.calibration.yaml",
       ),
     )
-    .action(async (model: string, options: SharedOptions & { text?: string[]; output?: string; context?: string }) =>
+    .action(async (model: string, options: SharedOptions & import("../commands/calibrate.js").CalibrateOptions) =>
       run(options, async (context) =>
         (await import("../commands/calibrate.js")).calibrateCommand(model, options, context),
       ),
     );
-}
-
-interface SolveFlags extends SharedOptions {
-  profile: string;
-  calibration: string;
-  model?: string;
-  choices: string[];
-  method: string;
-  text?: string[];
-  output?: string;
 }
 
 function addSolve(program: Command, run: RunVerb): void {
@@ -182,7 +172,7 @@ function addSolve(program: Command, run: RunVerb): void {
         "draftplan solve --profile profiles/profile.yaml --calibration profiles/calibration.yaml -o plans/plan.yaml",
       ),
     )
-    .action(async (options: SolveFlags) =>
+    .action(async (options: SharedOptions & import("../commands/solve.js").SolveCommandOptions) =>
       run(options, async (context) => (await import("../commands/solve.js")).solveCommand(options, context)),
     );
 }

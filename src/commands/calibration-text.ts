@@ -1,10 +1,10 @@
 /** The text that acceptance is measured on: read, tokenised, cut into prompts at each context. */
-import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ContextPrompts } from "../calibrate/calibrate.js";
 import { makePrompts, type TextCodec } from "../calibrate/windows.js";
 import { DraftplanError } from "../core/errors.js";
+import { readUserFile } from "../core/user-file.js";
 import type { ModelSpec } from "../model/spec.js";
 import { sha256 } from "../schema/document.js";
 import type { Tokenizer } from "../tokenizer/types.js";
@@ -19,6 +19,11 @@ export interface CalibrationText {
 const BUNDLED = ["choose", "report"].map((part) =>
   fileURLToPath(new URL(`../../assets/calibration/${part}.txt`, import.meta.url)),
 );
+
+/** far more text than any calibration uses */
+const MAX_BYTES = 64 << 20;
+const readText = (file: string): string =>
+  readUserFile(file, MAX_BYTES, "Check the path given to --text.").toString("utf8");
 
 /** Without files the bundled text; of each file given, the first half is for choosing and the second for reporting. */
 export function readCalibrationText(files: readonly string[] | undefined): CalibrationText {
@@ -40,20 +45,6 @@ export function readCalibrationText(files: readonly string[] | undefined): Calib
       .slice(0, 400),
     sha256: sha256(texts.join("\0")),
   };
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (cause) {
-    throw new DraftplanError({
-      code: "FILE_NOT_FOUND",
-      at: file,
-      what: `the text could not be read (${cause instanceof Error ? cause.message : cause})`,
-      remedy: "Check the path.",
-      cause,
-    });
-  }
 }
 
 /** parameters */

@@ -8,10 +8,10 @@ import { type Loaded, readDocumentOf } from "../schema/document.js";
 import type { Plan } from "../schema/plan.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import type { CommandContext } from "./context.js";
-import { withEngine } from "./engine.js";
 import { formatPercent } from "./format.js";
 import { policyOf } from "./generate.js";
 import { readTokenIds, requireInVocabulary, type TokenIds } from "./token-ids.js";
+import { withModel } from "./with-model.js";
 
 export interface EvaluateOptions {
   skip?: string[];
@@ -35,7 +35,7 @@ export async function evaluateCommand(model: string, options: EvaluateOptions, c
     requireContext(ids.length, checkpoint, at);
     return { capacity: ids.length, choicesAt: draftOf(checkpoint, plan, options.skip ?? [], context) };
   };
-  const evaluation = await withEngine(model, context, prepare, (engine, { choicesAt }) =>
+  const evaluation = await withModel(model, context, prepare, ({ engine }, { choicesAt }) =>
     evaluateDraft(engine, ids, first, choicesAt, context.progress),
   );
   const { positions, acceptance, meanCosine, targetTop1, draftTop1 } = evaluation;

@@ -12,9 +12,9 @@ import { openTokenizer } from "../tokenizer/open.js";
 import { createTextStream } from "../tokenizer/stream.js";
 import type { Tokenizer } from "../tokenizer/types.js";
 import type { CommandContext } from "./context.js";
-import { withEngine } from "./engine.js";
 import { formatPercent } from "./format.js";
 import { readTokenIds, requireInVocabulary } from "./token-ids.js";
+import { withModel } from "./with-model.js";
 
 export interface GenerateOptions {
   prompt?: string;
@@ -46,11 +46,11 @@ export async function generateCommand(model: string, options: GenerateOptions, c
   refuseSampling(options.temperature ?? 0);
   const plan = options.plan === undefined ? null : readDocumentOf("draftplan/plan", options.plan);
   const prompt = await readPrompt(model, options);
-  await withEngine(
+  await withModel(
     model,
     context,
     (checkpoint) => prepare(checkpoint, prompt, options, plan, context),
-    (engine, prepared) => generate(engine, prompt, prepared, context),
+    ({ engine }, prepared) => generate(engine, prompt, prepared, context),
   );
 }
 

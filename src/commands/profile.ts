@@ -6,14 +6,13 @@ import { DEFAULT_QUERY, type Grid, parseAxis, resolveGrid } from "../profile/gri
 import { profileModel, type ProfileOptions as StageOptions } from "../profile/profile.js";
 import { describeDevice, systemClock } from "../runtime/device.js";
 import type { Engine } from "../runtime/engine.js";
-import { modelRef } from "../runtime/load.js";
 import { currentNumerics, type ModelRef } from "../schema/common.js";
 import { stringifyDocument, writeDocument } from "../schema/document.js";
 import type { Profile } from "../schema/profile.js";
 import type { CommandContext } from "./context.js";
-import { withEngine } from "./engine.js";
 import { defaultPath } from "./paths.js";
 import { profileTables } from "./profile-table.js";
+import { withModel } from "./with-model.js";
 
 export interface ProfileOptions {
   /** `-` prints the document */
@@ -51,14 +50,14 @@ export async function makeProfile(
 
 export async function profileCommand(model: string, options: ProfileOptions, context: CommandContext): Promise<void> {
   refuseConfigOnly(model);
-  const profile = await withEngine(
+  const profile = await withModel(
     model,
     context,
     (checkpoint) => {
       const grid = profileGrid(options, checkpoint.spec.contextLimit);
-      return { grid, ref: modelRef(checkpoint), capacity: profileCapacity(grid) };
+      return { grid, capacity: profileCapacity(grid) };
     },
-    (engine, { grid, ref }) => makeProfile(engine, ref, grid, context),
+    ({ engine, ref }, { grid }) => makeProfile(engine, ref, grid, context),
   );
   deliver(profile, options.output, context);
 }

@@ -2,10 +2,10 @@
  * Prompts of a verification: the bundled ones, or a file of JSON lines, each `{"prompt": "text"}`,
  * `{"chat": "text"}`, `{"chat": [{"role": …, "content": …}, …]}` or `{"ids": [1, 2, 3]}`. Empty lines are skipped.
  */
-import { readFileSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { DraftplanError, type ErrorCode } from "../core/errors.js";
+import { readUserFile } from "../core/user-file.js";
 import type { Tokenizer } from "../tokenizer/types.js";
 import type { VerifyPrompt } from "../verify/index.js";
 
@@ -40,30 +40,16 @@ export async function bundledPrompts(openTokenizer: OpenTokenizer): Promise<Veri
  */
 export async function readPrompts(file: string, openTokenizer: OpenTokenizer): Promise<VerifyPrompt[]> {
   const prompts: VerifyPrompt[] = [];
-  for (const [index, text] of readText(file).split(/\r?\n/).entries()) {
+  const content = readUserFile(file, MAX_BYTES, "Check the path given to --prompts.").toString("utf8");
+  for (const [index, text] of content
+    .replace(/^\uFEFF/, "")
+    .split(/\r?\n/)
+    .entries()) {
     if (text.trim() !== "") prompts.push(await readLine(text, `${file}:${index + 1}`, openTokenizer));
   }
   if (prompts.length === 0)
     throw failure("DOCUMENT_INVALID", file, "it holds no prompt", `Write one a line: ${FORMS}.`);
   return prompts;
-}
-
-function readText(file: string): string {
-  try {
-    const { size } = statSync(file);
-    if (size > MAX_BYTES) throw new Error(`it has ${size} bytes, more than ${MAX_BYTES}`);
-    return readFileSync(file, "utf8").replace(/^\uFEFF/, "");
-  } catch (cause) {
-    const missing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-    const what = missing ? "there is no such file" : `the file could not be read (${messageOf(cause)})`;
-    throw failure(
-      missing ? "FILE_NOT_FOUND" : "FILE_UNREADABLE",
-      file,
-      what,
-      "Check the path given to --prompts.",
-      cause,
-    );
-  }
 }
 
 async function readLine(text: string, at: string, openTokenizer: OpenTokenizer): Promise<VerifyPrompt> {

@@ -1,6 +1,6 @@
 /** `--prompt-ids` and `--ids`: token ids from a JSON file. */
-import { readFileSync, statSync } from "node:fs";
 import { DraftplanError } from "../core/errors.js";
+import { readUserFile } from "../core/user-file.js";
 
 /** far more than any context; bounds what is read, not what may be asked for */
 const MAX_BYTES = 256 << 20;
@@ -16,7 +16,7 @@ export interface TokenIds {
  * @throws FILE_NOT_FOUND, FILE_UNREADABLE, TOKEN_IDS_INVALID with the position
  */
 export function readTokenIds(path: string, { withFirst }: { withFirst: boolean }): TokenIds {
-  const data = parse(readText(path), path);
+  const data = parse(readUserFile(path, MAX_BYTES).toString("utf8"), path);
   if (Array.isArray(data)) return { ids: checkIds(data, path, ""), first: 0 };
   if (!withFirst || typeof data !== "object" || data === null) {
     const forms = withFirst ? 'a JSON array of token ids or {"ids": [...], "first": k}' : "a JSON array of token ids";
@@ -52,25 +52,6 @@ function checkIds(values: readonly unknown[], path: string, key: string): number
     );
   });
   return values as number[];
-}
-
-function readText(path: string): string {
-  try {
-    const size = statSync(path).size;
-    if (size > MAX_BYTES) throw new Error(`it has ${size} bytes, more than ${MAX_BYTES}`);
-    return readFileSync(path, "utf8");
-  } catch (cause) {
-    const missing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-    throw new DraftplanError({
-      code: missing ? "FILE_NOT_FOUND" : "FILE_UNREADABLE",
-      at: path,
-      what: missing
-        ? "there is no such file"
-        : `the file could not be read (${cause instanceof Error ? cause.message : String(cause)})`,
-      remedy: missing ? "Check the path." : "Check the file and its permissions.",
-      cause,
-    });
-  }
 }
 
 function parse(text: string, path: string): unknown {

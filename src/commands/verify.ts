@@ -6,7 +6,7 @@ import { requireSameModel } from "../decode/policy.js";
 import type { Checkpoint } from "../model/spec.js";
 import { describeDevice, systemClock } from "../runtime/device.js";
 import type { Clock } from "../runtime/engine.js";
-import { type LoadedModel, modelRef } from "../runtime/load.js";
+import type { LoadedModel } from "../runtime/load.js";
 import { uniformChoices } from "../schema/choice.js";
 import type { Device, InputRef } from "../schema/common.js";
 import { type Loaded, readDocumentOf, stringifyDocument, writeDocument } from "../schema/document.js";
@@ -16,11 +16,11 @@ import { openTokenizer } from "../tokenizer/open.js";
 import type { Tokenizer } from "../tokenizer/types.js";
 import { type AlternativeModel, type VerifyPrompt, verifyPlan } from "../verify/index.js";
 import type { CommandContext } from "./context.js";
-import { withEngine } from "./engine.js";
 import { inputRef } from "./paths.js";
 import { bundledPrompts, readPrompts } from "./prompts.js";
 import { requireInVocabulary } from "./token-ids.js";
 import { summaryOf } from "./verify-summary.js";
+import { withModel } from "./with-model.js";
 
 export interface VerifyCommandOptions {
   model: string;
@@ -49,14 +49,14 @@ export async function verifyCommand(
   const prompts = await promptsFor(options);
   const output = options.output ?? `plans/${basename(planPath).replace(/\.ya?ml$/i, "")}.verification.yaml`;
   const { provider, threads } = context;
-  const verification = await withEngine(
+  const verification = await withModel(
     options.model,
     context,
     (checkpoint) => prepare(checkpoint, plan, prompts, options, context.progress),
-    (engine, prepared) =>
+    (loaded, prepared) =>
       buildVerification(
         {
-          loaded: { engine, ref: prepared.ref },
+          loaded,
           plan: plan.document,
           planRef: inputRef(plan, output),
           planPath,
@@ -176,7 +176,7 @@ function prepare(
     for (const { ids, name } of prompts) requireInVocabulary(ids, spec.vocabSize, `${file}: '${name}'`);
   const kept = file === undefined ? fittingPrompts(prompts, spec.contextLimit, maxTokens, progress) : prompts;
   const capacity = Math.max(...kept.map(({ ids }) => ids.length)) + maxTokens;
-  return { ref: modelRef(checkpoint), prompts: kept, maxTokens, capacity };
+  return { prompts: kept, maxTokens, capacity };
 }
 
 function requireMinSpeedup(minSpeedup: number | undefined): void {

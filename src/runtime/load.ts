@@ -27,21 +27,39 @@ export const modelRef = (checkpoint: Checkpoint): ModelRef & { weights_sha256: s
   weights_sha256: checkpoint.weightsSha256,
 });
 
-/**
- * @throws what openCheckpoint, convertModel and openOrtEngine throw; nothing stays open then
- */
+/** Where a model computes, and with how much room. */
+export type LoadOptions = Omit<RuntimeOptions, "capacity"> & { capacity?: number };
+
+/** @throws what openCheckpoint, convertModel and openOrtEngine throw; nothing stays open then */
 export async function loadModel(
   path: string,
-  options: Omit<RuntimeOptions, "capacity"> & { capacity?: number },
+  options: LoadOptions,
   progress: Progress = silentProgress,
 ): Promise<LoadedModel> {
+  const capacity = options.capacity ?? DEFAULT_CAPACITY;
+  return (await loadPrepared(path, options, progress, () => ({ capacity }))).model;
+}
+
+/**
+ * @param prepare sees the checkpoint before its weights are converted and loaded: checks that the model fits what was
+ *   asked for, and says how many tokens the cache must hold (at most the model's context limit)
+ * @throws what openCheckpoint, prepare, convertModel and openOrtEngine throw; nothing stays open then
+ */
+export async function loadPrepared<Prepared extends { capacity: number }>(
+  path: string,
+  options: Omit<RuntimeOptions, "capacity">,
+  progress: Progress,
+  prepare: (checkpoint: Checkpoint) => Prepared,
+): Promise<{ model: LoadedModel; prepared: Prepared }> {
   const checkpoint = await openCheckpoint(path);
   try {
     const { spec, storedTypes } = checkpoint;
-    const converted = await convertModel(checkpoint, progress);
-    const capacity = Math.min(spec.contextLimit, options.capacity ?? DEFAULT_CAPACITY);
-    const engine = openOrtEngine(converted.modelPath, spec, { ...options, capacity });
-    return { path, spec, ref: modelRef(checkpoint), storedTypes, engine, close: () => engine.close() };
+    const prepared = prepare(checkpoint);
+    const { modelPath } = await convertModel(checkpoint, progress);
+    const capacity = Math.min(spec.contextLimit, prepared.capacity);
+    const engine = openOrtEngine(modelPath, spec, { ...options, capacity });
+    const model = { path, spec, ref: modelRef(checkpoint), storedTypes, engine, close: () => engine.close() };
+    return { model, prepared };
   } finally {
     checkpoint.close();
   }

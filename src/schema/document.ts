@@ -3,12 +3,13 @@
  * Nothing is ever half written, and nothing hostile is expanded (aliases, depth, size).
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { isMap, isScalar, isSeq, LineCounter, parseDocument as parseYaml, visit, Document as YamlDocument } from "yaml";
 import type { z } from "zod";
 import { DraftplanError } from "../core/errors.js";
+import { readUserFile } from "../core/user-file.js";
 import { Calibration } from "./calibration.js";
 import { Plan } from "./plan.js";
 import { Profile } from "./profile.js";
@@ -42,7 +43,7 @@ export const sha256 = (bytes: string | Uint8Array): string => createHash("sha256
 
 /** Reads a document of any kind. @throws FILE_NOT_FOUND, FILE_UNREADABLE, DOCUMENT_SYNTAX, DOCUMENT_KIND, DOCUMENT_VERSION, DOCUMENT_INVALID */
 export function readDocument(path: string): Loaded<AnyDocument> {
-  const bytes = readBytes(path);
+  const bytes = readUserFile(path, MAX_BYTES);
   return { document: parseDocument(bytes.toString("utf8"), path), sha256: sha256(bytes), path };
 }
 
@@ -58,26 +59,6 @@ export function readDocumentOf<K extends Kind>(kind: K, path: string): Loaded<Do
     });
   }
   return loaded as Loaded<DocumentOf<K>>;
-}
-
-function readBytes(path: string): Buffer {
-  try {
-    const stat = statSync(path);
-    if (stat.isDirectory()) throw Object.assign(new Error("it is a folder"), { code: "EISDIR" });
-    if (stat.size > MAX_BYTES) throw new Error(`it has ${stat.size} bytes, and no document has more than ${MAX_BYTES}`);
-    return readFileSync(path);
-  } catch (cause) {
-    const missing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-    throw new DraftplanError({
-      code: missing ? "FILE_NOT_FOUND" : "FILE_UNREADABLE",
-      at: path,
-      what: missing
-        ? "there is no such file"
-        : `the file could not be read (${cause instanceof Error ? cause.message : cause})`,
-      remedy: missing ? "Check the path." : "Check the file and its permissions.",
-      cause,
-    });
-  }
 }
 
 /** Text -> checked document. `file` only names it in errors. */

@@ -1,0 +1,20 @@
+/** A model loaded for one use: what can be refused is refused before its weights are, and it is closed whatever happens. */
+import type { Checkpoint } from "../model/spec.js";
+import { type LoadedModel, loadPrepared } from "../runtime/load.js";
+import type { CommandContext } from "./context.js";
+
+/** @param prepare see loadPrepared */
+export async function withModel<Prepared extends { capacity: number }, Result>(
+  path: string,
+  context: CommandContext,
+  prepare: (checkpoint: Checkpoint) => Prepared,
+  use: (model: LoadedModel, prepared: Prepared) => Promise<Result>,
+): Promise<Result> {
+  const { provider, threads, progress } = context;
+  const { model, prepared } = await loadPrepared(path, { provider, threads }, progress, prepare);
+  try {
+    return await use(model, prepared);
+  } finally {
+    model.close();
+  }
+}
