@@ -63,6 +63,19 @@ function verificationTable({ grid, points }: Profile): string {
   return table(["context", ...grid.query_tokens.map((q) => `q ${q}`)], rows);
 }
 
+/** A rise from one query length to the next above this is a step worth naming. */
+const STEP = 1.08;
+
+/** Where a verification becomes dearer at once, so that a draft just short of it is cheap. */
+function verificationSteps({ query_line: line }: Profile): string[] {
+  if (line === undefined) return [];
+  const { target_us: us } = line;
+  const steps = line.query_tokens.filter((q) => q > 2 && us[q - 1] > STEP * us[q - 2]);
+  if (steps.length === 0) return [`from q to q it grows without steps above ${Math.round(100 * (STEP - 1))} %`];
+  const named = steps.map((q) => `q ${q - 1} to ${q} (${milli(us[q - 2])} to ${milli(us[q - 1])} ms)`);
+  return [`steps: ${named.join(", ")}`];
+}
+
 export function profileTables(profile: Profile): string {
   const { attention_line: lines, loop, sampling } = profile;
   const fits = lines.map(
@@ -75,6 +88,7 @@ export function profileTables(profile: Profile): string {
     "",
     "The whole target over q tokens, ms",
     verificationTable(profile),
+    ...verificationSteps(profile),
     "",
     ...(fits.length === 0 ? [] : [`attention as a straight line (KnapSpec), µs: ${fits.join("; ")}`]),
     `the decoding loop adds ${micro(loop.round_us)} µs to a round, ${micro(loop.step_us)} µs to a plain step`,

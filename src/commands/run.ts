@@ -40,7 +40,7 @@ const ROOM = 128;
 const SHORTEST_CONTEXT = 64;
 
 /** What the sweep may take: a small model's passes are quick, and its whole run is to end within a minute. */
-const PROFILE_SECONDS = { small: 8, large: 25 };
+const PROFILE_SECONDS = { small: 8, large: 30 };
 
 export function runPaths(out: string | undefined, modelName: string): RunPaths {
   const place = (kind: "profile" | "calibration" | "plan" | "verification", suffix = "") =>

@@ -10,6 +10,8 @@ export interface Grid {
   contexts: number[];
   /** q, rising from 1 */
   queries: number[];
+  /** every q up to the last, verified at the shortest context; empty where the points were named exactly */
+  queryLine: number[];
 }
 
 export const DEFAULT_QUERY = "1..17";
@@ -119,5 +121,7 @@ export function resolveGrid(context: Axis | null, query: Axis, limit: number): G
           : `Use --context ${example}, or lower --query.`,
     });
   }
-  return { contexts, queries };
+  const left = queries[queries.length - 1] > queries.length;
+  const queryLine = query.kind === "range" && left ? Array.from({ length: query.to }, (_, i) => i + 1) : [];
+  return { contexts, queries, queryLine };
 }

@@ -14,6 +14,7 @@ import { fitPoint, type PointCosts, residualPercent, type Shared, sharedCosts, t
 import type { Grid } from "./grid.js";
 import { measureLoop } from "./loop-overhead.js";
 import { seededRandom } from "./masks.js";
+import { queryLine as queryLineOf } from "./query-line.js";
 import { attentionLines, riseWithContext } from "./smooth.js";
 import { type Observation, type Sweep, sweep } from "./sweep.js";
 
@@ -31,7 +32,7 @@ export interface ProfileOptions extends Grid {
 }
 
 /** What the stage knows of a profile; model, device and kernels are its caller's. */
-export type Measured = Pick<Profile, "grid" | "points" | "loop" | "attention_line" | "sampling">;
+export type Measured = Pick<Profile, "grid" | "points" | "query_line" | "loop" | "attention_line" | "sampling">;
 
 /** On two cores: SmolLM2-135M spends the budget (some 15 rounds), the embedded model is done in ten seconds. */
 export const DEFAULTS = { seed: 1, budgetSeconds: 55, minRounds: 5, maxRounds: 24 } as const;
@@ -44,12 +45,12 @@ const RESTLESS_PERCENT = 30;
  * @throws CONTEXT_LIMIT where the engine's cache is too small for it
  */
 export async function profileModel(options: ProfileOptions): Promise<Measured> {
-  const { engine, clock, contexts, queries, seed = DEFAULTS.seed, progress = silentProgress } = options;
+  const { engine, clock, contexts, queries, queryLine, seed = DEFAULTS.seed, progress = silentProgress } = options;
   const random = seededRandom(seed);
   const ids = Array.from({ length: 64 }, () => random.index(engine.spec.vocabSize));
   await fillCache(engine, contexts[contexts.length - 1] + queries[queries.length - 1], ids, progress);
   const swept = await sweep({
-    ...{ engine, clock, contexts, queries, seed, progress },
+    ...{ engine, clock, contexts, queries, queryLine, seed, progress },
     minRounds: options.minRounds ?? DEFAULTS.minRounds,
     maxRounds: options.maxRounds ?? DEFAULTS.maxRounds,
     budgetUs: 1e6 * (options.budgetSeconds ?? DEFAULTS.budgetSeconds),
@@ -65,13 +66,14 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
   }
   return {
     ...(await surface({ contexts, queries }, swept, engine.spec.layers, progress)),
+    ...(queryLine.length === 0 ? {} : { query_line: toLine(queryLineOf(contexts[0], queryLine, swept.queryLines)) }),
     loop: { round_us: digits(loop.roundUs), step_us: digits(loop.stepUs) },
     sampling: { rounds: swept.rounds, seed, ...steadiness },
   };
 }
 
 /** Fits every point of the grid: each by itself, then with what does not depend on n in common; then smooths over n. */
-async function surface({ contexts, queries }: Grid, { observations }: Sweep, layers: number, progress: Progress) {
+async function surface({ contexts, queries }: Axes, { observations }: Sweep, layers: number, progress: Progress) {
   const steadied = steady(observations);
   const points: ProfilePoint[] = [];
   let steps: PointCosts[] = [];
@@ -101,6 +103,9 @@ async function surface({ contexts, queries }: Grid, { observations }: Sweep, lay
   };
 }
 
+/** The grid proper, without the line of query lengths beside it. */
+type Axes = Pick<Grid, "contexts" | "queries">;
+
 /** One place of the grid. */
 interface Cell {
   context: number;
@@ -117,6 +122,8 @@ const digits = (us: number): number => Math.round(us * 100) / 100;
 const record = <T, U>(values: Partial<Record<string, T>>, to: (value: T) => U) =>
   Object.fromEntries(Object.entries(values).map(([key, value]) => [key, to(value as T)]));
 
+const toLine = (line: NonNullable<Profile["query_line"]>) => ({ ...line, target_us: line.target_us.map(digits) });
+
 function toPoint({ context, query, seen, used, wholeTargetUs }: Cell, costs: PointCosts): ProfilePoint {
   return {
     context_tokens: context,
@@ -132,7 +139,7 @@ function toPoint({ context, query, seen, used, wholeTargetUs }: Cell, costs: Poi
 }
 
 /** How quiet the machine was, judged by the whole target's passes. */
-function steadinessOf({ contexts, queries }: Grid, observations: readonly Observation[]) {
+function steadinessOf({ contexts, queries }: Axes, observations: readonly Observation[]) {
   const cells = contexts.flatMap((n) =>
     queries.map((q) => targetTimes(observations.filter((o) => o.context === n && o.query === q))),
   );

@@ -12,6 +12,7 @@
 import { median } from "simple-statistics";
 import { type Progress, silentProgress } from "../core/progress.js";
 import { argmax, type Clock, type Engine } from "../runtime/engine.js";
+import { QUANTISED_KERNELS, uniformChoices } from "../schema/choice.js";
 import type { Grid } from "./grid.js";
 import {
   cornerMasks,
@@ -23,6 +24,7 @@ import {
   targetMask,
   verifyMask,
 } from "./masks.js";
+import type { QueryLineRound } from "./query-line.js";
 
 export interface Observation extends Mask {
   context: number;
@@ -36,6 +38,8 @@ export interface Observation extends Mask {
 
 export interface Sweep {
   observations: Observation[];
+  /** [rounds] */
+  queryLines: QueryLineRound[];
   rounds: number;
 }
 
@@ -122,6 +126,25 @@ async function visitContext(
   return seen;
 }
 
+/** The whole target over each of these query lengths, in random order, each after a quantised draft step. */
+async function visitQueryLine(
+  bench: Bench,
+  context: number,
+  queries: readonly number[],
+  tick: () => Promise<void>,
+): Promise<QueryLineRound> {
+  const { random, engine } = bench;
+  const { layers } = engine.spec;
+  const draft = { choices: uniformChoices(layers, QUANTISED_KERNELS[0] ?? "skip"), head: true };
+  const us = new Map<number, number>();
+  for (const query of random.shuffle(queries)) {
+    timePass(bench, draft, context, 1);
+    await tick();
+    us.set(query, timePass(bench, targetMask(layers), context, query));
+  }
+  return queries.map((query) => us.get(query) as number);
+}
+
 /**
  * Rounds over the whole grid in random order (A B C, B C A, …), the first not counted, until the budget is spent.
  * Warns with PROFILE_BUDGET where the least number of rounds takes longer than that.
@@ -132,6 +155,7 @@ export async function sweep(options: SweepOptions): Promise<Sweep> {
   const ids = Array.from({ length: queries[queries.length - 1] }, () => random.index(engine.spec.vocabSize));
   const bench = { engine, clock, random, ids };
   const observations: Observation[] = [];
+  const queryLines: QueryLineRound[] = [];
   const start = clock.nowUs();
   let visits = 0;
   let rounds = -1; // the warm-up comes before the first
@@ -147,6 +171,10 @@ export async function sweep(options: SweepOptions): Promise<Sweep> {
       const seen = await visitContext(bench, context, queries, { round: Math.max(0, rounds), visit: visits++ }, tick);
       if (rounds >= 0) observations.push(...seen);
     }
+    if (options.queryLine.length > 0) {
+      const line = await visitQueryLine(bench, contexts[0], options.queryLine, tick);
+      if (rounds >= 0) queryLines.push(line);
+    }
     roundUs = clock.nowUs() - from;
   }
   const seconds = (clock.nowUs() - start) / 1e6;
@@ -157,5 +185,5 @@ export async function sweep(options: SweepOptions): Promise<Sweep> {
       `${minRounds} rounds took ${seconds.toFixed(0)} s of ${(budgetUs / 1e6).toFixed(0)} s: ${advice}`,
     );
   }
-  return { observations, rounds };
+  return { observations, queryLines, rounds };
 }

@@ -33,6 +33,19 @@ export const AttentionLine = z.strictObject({
 });
 export type AttentionLine = z.infer<typeof AttentionLine>;
 
+/**
+ * The whole target over every q, at one context: between the grid's q the cost is a staircase. Relative to itself: only its
+ * distance from the straight line between two q of the grid is used (solve/latency.ts).
+ */
+export const QueryLine = z
+  .strictObject({
+    context_tokens: z.int().min(0),
+    query_tokens: z.array(z.int().positive()).min(1).max(256),
+    target_us: z.array(z.number().positive()),
+  })
+  .refine(({ query_tokens, target_us }) => query_tokens.length === target_us.length, "as many times as query lengths")
+  .refine(({ query_tokens }) => query_tokens.every((q, i) => q === i + 1), "the query lengths must be 1, 2, 3, …");
+
 const isRising = (values: readonly number[]): boolean => values.every((value, i) => i === 0 || value > values[i - 1]);
 
 const ProfileShape = z.strictObject({
@@ -49,6 +62,7 @@ const ProfileShape = z.strictObject({
       .refine((queries) => queries[0] === 1 && isRising(queries), "the query lengths must rise from 1"),
   }),
   points: z.array(ProfilePoint).min(1).max(10_000),
+  query_line: QueryLine.optional(),
   loop: z.strictObject({
     round_us: Us.describe("t_round: what the decoding loop adds to a draft-and-verify round"),
     step_us: Us.describe("t_step: what it adds to a plain step"),
@@ -66,7 +80,7 @@ const ProfileShape = z.strictObject({
 });
 
 /** One point for every place of the grid, each with the target and all its layers: whoever reads on need not ask again. */
-export const Profile = ProfileShape.superRefine(({ grid, model, points }, context) => {
+export const Profile = ProfileShape.superRefine(({ grid, model, points, query_line }, context) => {
   const open = new Set(
     grid.context_tokens.flatMap((n) => grid.query_tokens.map((q) => `${n} tokens of context with ${q} in the pass`)),
   );
@@ -84,6 +98,13 @@ export const Profile = ProfileShape.superRefine(({ grid, model, points }, contex
       }
     }
   });
+  const longest = grid.query_tokens[grid.query_tokens.length - 1];
+  if (query_line !== undefined && query_line.query_tokens.length !== longest)
+    context.addIssue({
+      code: "custom",
+      message: `it must go to q = ${longest}, as the grid does`,
+      path: ["query_line"],
+    });
   for (const place of open) context.addIssue({ code: "custom", message: `no point for ${place}`, path: ["points"] });
 });
 export type Profile = z.infer<typeof Profile>;

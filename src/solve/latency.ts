@@ -4,7 +4,8 @@
  *     draft(S, n)  = t_fixed(1) + t_head(S_head, 1) + Σ_b t_b(S_b, n, 1)
  *     verify(n, d) = t_fixed(d+1) + t_head(target, d+1) + Σ_b t_b(target, n, d+1)
  *
- * Every part is interpolated linearly in n and in q between the profiled points. Below the first profiled context the
+ * Every part is interpolated linearly in n and in q between the profiled points; a verification follows, beside that, the
+ * steps that were measured between the grid's q (query_line). Below the first profiled context the
  * first value holds; past the last one nothing is said. The sums over a line of the grid are formed once, and an answer
  * at a context is kept, because a solver asks for the same few contexts many times.
  */
@@ -99,6 +100,8 @@ class Surface {
   private readonly targetSums = new Map<ProfilePoint, number>();
   private readonly contexts: readonly number[];
   private readonly queries: readonly number[];
+  /** [q - 1] µs */
+  private readonly line: readonly number[] | undefined;
 
   constructor(
     profile: Profile,
@@ -106,6 +109,7 @@ class Surface {
   ) {
     this.contexts = profile.grid.context_tokens;
     this.queries = profile.grid.query_tokens;
+    this.line = profile.query_line?.target_us;
     const byPlace = new Map(profile.points.map((point) => [`${point.context_tokens} ${point.query_tokens}`, point]));
     this.points = this.contexts.map((n) =>
       this.queries.map((q) => byPlace.get(`${n} ${q}`) ?? this.missingPoint(n, q)),
@@ -122,6 +126,17 @@ class Surface {
     const last = this.queries[this.queries.length - 1];
     if (q < 1 || q > last) throw this.outOfRange("query_tokens", q, 1, last);
     return place(this.queries, q);
+  }
+
+  /**
+   * How far the target's pass over q tokens lies above the straight line between the grid's q around it. The cost is a
+   * staircase in q (matrix products work in tiles of rows); its steps were measured at one context and do not depend on n.
+   */
+  aboveLineUs(q: number): number {
+    const line = this.line;
+    if (line === undefined) return 0;
+    const straight = interpolate(this.placeOfQuery(q), (j) => line[this.queries[j] - 1]);
+    return line[q - 1] - straight;
   }
 
   /** Interpolated over the four points around; a point of no weight is not asked. */
@@ -198,7 +213,10 @@ function latencyAt(surface: Surface, contextTokens: number, loopUs: number): Lat
     }
     return costs[index];
   };
-  const verifyUs = (draftTokens: number) => surface.value(n, surface.placeOfQuery(draftTokens + 1), surface.targetUs);
+  const verifyUs = (draftTokens: number) => {
+    const q = draftTokens + 1;
+    return surface.value(n, surface.placeOfQuery(q), surface.targetUs) + surface.aboveLineUs(q);
+  };
   return {
     contextTokens,
     fixedUs,

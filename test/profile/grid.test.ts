@@ -55,6 +55,12 @@ describe("query lengths", () => {
     expect(grid("64", text).queries).toEqual(queries);
   });
 
+  test("of a range every length is verified at one context, of exact points only they are", () => {
+    expect(grid("64", "1..6").queryLine).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(grid("64", "1..3").queryLine).toEqual([]); // all of them are on the grid
+    expect(grid("64", "1,5,17").queryLine).toEqual([]);
+  });
+
   test.each(["2..17", "5", "0..4", "0,1"])("%s does not begin at 1, and drafting needs q = 1", async (text) => {
     await expectFailure(() => grid("64", text), "OPTION_INVALID", /--query/);
   });

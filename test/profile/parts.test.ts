@@ -129,6 +129,7 @@ describe("a profile document", async () => {
     ...planted(LAYERS, plantedTimes(LAYERS, 0)),
     contexts: [64, 256],
     queries: [1, 3],
+    queryLine: [1, 2, 3],
     maxRounds: 5,
     budgetSeconds: 1e6,
   });
@@ -164,6 +165,21 @@ describe("a profile document", async () => {
       /target's own costs are missing/,
     ],
     ["has contexts that fall", { ...valid, grid: { ...valid.grid, context_tokens: [256, 64] } }, /do not rise/],
+    [
+      "verifies fewer lengths than the grid has",
+      { ...valid, query_line: { context_tokens: 64, query_tokens: [1, 2], target_us: [5, 6] } },
+      /must go to q = 3/,
+    ],
+    [
+      "verifies lengths with a gap",
+      { ...valid, query_line: { context_tokens: 64, query_tokens: [1, 3, 4], target_us: [5, 6, 7] } },
+      /must be 1, 2, 3/,
+    ],
+    [
+      "lacks the time of one",
+      { ...valid, query_line: { context_tokens: 64, query_tokens: [1, 2, 3], target_us: [5, 6] } },
+      /as many times as/,
+    ],
     ["has no q = 1", { ...valid, grid: { ...valid.grid, query_tokens: [3] } }, /rise from 1/],
   ])("that %s is refused", (_name, document, message) => {
     expect(problem(document)).toMatch(message);

@@ -9,7 +9,7 @@ import { uniform } from "../support/numbers.js";
 import { asDocument, fakeSpec, type Planted, planted, plantedTimes, strangeMasks } from "./support.js";
 
 const LAYERS = 6;
-const GRID = { contexts: [64, 256, 1024], queries: [1, 2, 5] };
+const GRID = { contexts: [64, 256, 1024], queries: [1, 2, 5], queryLine: [] };
 const exactUs = ({ times, clock }: Planted, position: number, q: number, choices = uniformChoices(LAYERS, "target")) =>
   fakePassUs({ spec: fakeSpec(LAYERS), times, clock, missRate: () => 0 }, { position, q, rows: q, choices });
 
@@ -187,6 +187,51 @@ describe("on a noisy machine", () => {
         .map((p) => (p.attn_us.target ?? []).reduce((a, b) => a + b));
       line.forEach((us, i) => expect(us).toBeGreaterThanOrEqual((line[i - 1] ?? 0) - 0.1));
     }
+  });
+});
+
+describe("between the grid's query lengths", () => {
+  /** A tile of three rows costs as much as one row: 4 costs as much as 6. */
+  const stairs = (times: Planted["times"]): Planted["times"] => ({
+    ...times,
+    blockUs: (block, choice, n, q) =>
+      times.blockUs(block, choice, n, 1) + (block.kind === "mlp" ? 90 * Math.ceil(q / 3) : 0),
+  });
+  const grid = { contexts: [64, 1024], queries: [1, 2, 5, 9], queryLine: [1, 2, 3, 4, 5, 6, 7, 8, 9] };
+
+  test("the steps of a verification are found, at every context", async () => {
+    const world = planted(LAYERS, stairs(plantedTimes(LAYERS, 0.2)));
+    const measured = await profileModel({ ...world, ...grid, maxRounds: 6, budgetSeconds: 1e6 });
+    const document = asDocument(measured, LAYERS);
+    expect(Profile.safeParse(document).error).toBeUndefined();
+    const { query_line: _, ...without } = document;
+    for (const n of grid.contexts) {
+      for (const q of grid.queryLine) {
+        const exact = exactUs(world, n, q);
+        expect(Math.abs(openLatency(document).verifyUs(n, q - 1) / exact - 1)).toBeLessThan(1e-3);
+      }
+      // a straight line from 5 to 9 hides the step between 6 and 7
+      expect(Math.abs(openLatency(without).verifyUs(n, 5) / exactUs(world, n, 6) - 1)).toBeGreaterThan(0.015);
+    }
+  });
+
+  test("noise in the line does not make more tokens cheaper, and a slow round does not count", async () => {
+    const next = uniform(3);
+    const disturbance = (us: number, pass: number) => us * (1 + 0.05 * next()) * (pass % 1900 < 300 ? 3 : 1);
+    const world = planted(LAYERS, { ...stairs(plantedTimes(LAYERS, 0.2)), disturbance });
+    const { query_line: line } = await profileModel({ ...world, ...grid, maxRounds: 12, budgetSeconds: 1e6 });
+    const times = line?.target_us ?? [];
+    expect(times).toHaveLength(9);
+    times.forEach((us, i) => expect(us).toBeGreaterThanOrEqual(times[i - 1] ?? 0));
+    for (const q of grid.queryLine) {
+      const got = times[q - 1] / times[0];
+      expect(Math.abs(got / (exactUs(world, 64, q) / exactUs(world, 64, 1)) - 1)).toBeLessThan(0.03);
+    }
+  });
+
+  test("points named exactly get no line", async () => {
+    const { query_line } = await profileModel({ ...planted(LAYERS, plantedTimes(LAYERS, 0.2)), ...GRID, maxRounds: 5 });
+    expect(query_line).toBeUndefined();
   });
 });
 
