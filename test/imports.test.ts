@@ -1,4 +1,4 @@
-/** Who may import whom (DESIGN.md, data flow and layout), read from the sources themselves. */
+/** Who may import whom (CONTRIBUTING.md), read from the sources themselves. */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";

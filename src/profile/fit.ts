@@ -97,7 +97,7 @@ function layerCosts(columns: Columns, cost: Float64Array, kind: BlockKind, kerne
 }
 
 /**
- * What belongs to no block costs the same at every context (DESIGN.md: t_fixed(q), t_head(kernel, q)), so one value is
+ * What belongs to no block costs the same at every context (t_fixed(q), t_head(kernel, q); docs/method.md), so one value is
  * taken from all points of a q. At one point alone a head is known badly: it is a small part of a pass.
  */
 export function sharedCosts(line: readonly PointCosts[]): Shared {

@@ -1,4 +1,4 @@
-// The 200 instances that DESIGN.md's solver is accepted by: a quarter of a minute, so not part of `npm test`.
+// The 200 instances that the solver is accepted by: a quarter of a minute, so not part of `npm test`.
 // npx vitest run --project acceptance test/acceptance/solver.acceptance.test.ts
 import { describe, expect, test } from "vitest";
 import { paretoFrontier, solveMultipleChoice } from "../../src/solve/index.js";

@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
+import { readDocument } from "../../src/schema/document.js";
 import { CLI, draftplan } from "../support/cli.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
@@ -29,6 +30,25 @@ describe.skipIf(process.platform === "win32")("a signal (Windows has none)", () 
       during: (child) => setTimeout(() => child.kill("SIGINT"), 4000),
     });
     expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
+  });
+
+  test("SIGINT in the middle of run leaves whole documents only, and none that came later", async () => {
+    const folder = temporaryFolder();
+    const { code, stdout, stderr } = await draftplan(["run", "--out", folder, "--threads", "1"], {
+      during(child) {
+        // the profile is there: calibration is under way
+        const timer = setInterval(() => {
+          if (!existsSync(join(folder, "profile.yaml"))) return;
+          clearInterval(timer);
+          setTimeout(() => child.kill("SIGINT"), 300);
+        }, 20);
+        child.once("exit", () => clearInterval(timer));
+      },
+    });
+    expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
+    expect(stderr).toMatch(/interrupted\n$/);
+    expect(readdirSync(folder)).toEqual(["profile.yaml"]);
+    expect(readDocument(join(folder, "profile.yaml")).document.kind).toBe("draftplan/profile");
   });
 
   test("SIGINT while weights are converted leaves nothing half converted", async () => {

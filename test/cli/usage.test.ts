@@ -30,7 +30,7 @@ describe("help", () => {
     expect(stdout).toContain("Exit codes");
   });
 
-  // The contract's flags (DESIGN.md); each verb may have more.
+  // The contract's flags; each verb may have more.
   test.each([
     ["run", ["--out", "--json", "--debug", "--threads", "--provider"]],
     ["inspect", ["--json", "--debug"]],
