@@ -76,6 +76,18 @@ function verificationSteps({ query_line: line }: Profile): string[] {
   return [`steps: ${named.join(", ")}`];
 }
 
+/** How far predictions were off for drafts that the fit never saw. */
+function errorLines({ errors }: Profile): string[] {
+  const line = (name: string, summary: NonNullable<Profile["errors"]>["held_out"]) =>
+    summary === null
+      ? []
+      : [
+          `${name}: off by ${percent(summary.median_percent)} (median of ${summary.drafts} drafts), ${percent(summary.p90_percent)} at p90, ${percent(summary.signed_percent)} signed`,
+        ];
+  if (errors === undefined) return [];
+  return [...line("held-out drafts", errors.held_out), ...line("left-out contexts", errors.left_out_context)];
+}
+
 export function profileTables(profile: Profile): string {
   const { attention_line: lines, loop, sampling } = profile;
   const fits = lines.map(
@@ -91,6 +103,7 @@ export function profileTables(profile: Profile): string {
     ...verificationSteps(profile),
     "",
     ...(fits.length === 0 ? [] : [`attention as a straight line (KnapSpec), µs: ${fits.join("; ")}`]),
+    ...errorLines(profile),
     `the decoding loop adds ${micro(loop.round_us)} µs to a round, ${micro(loop.step_us)} µs to a plain step`,
     `${sampling.rounds} rounds; the target's passes spread by ${percent(sampling.spread_percent)}, their median lies ${percent(sampling.contention_percent)} above the fastest`,
   ].join("\n");

@@ -12,6 +12,7 @@ import { steady } from "./drift.js";
 import { fillCache } from "./fill.js";
 import { fitPoint, type PointCosts, residualPercent, type Shared, sharedCosts, targetTimes } from "./fit.js";
 import type { Grid } from "./grid.js";
+import { heldOutErrors, holdOut, leftOutContextErrors, summariseErrors } from "./honest-error.js";
 import { measureLoop } from "./loop-overhead.js";
 import { seededRandom } from "./masks.js";
 import { queryLine as queryLineOf } from "./query-line.js";
@@ -32,7 +33,10 @@ export interface ProfileOptions extends Grid {
 }
 
 /** What the stage knows of a profile; model, device and kernels are its caller's. */
-export type Measured = Pick<Profile, "grid" | "points" | "query_line" | "loop" | "attention_line" | "sampling">;
+export type Measured = Pick<
+  Profile,
+  "grid" | "points" | "query_line" | "errors" | "loop" | "attention_line" | "sampling"
+>;
 
 /** On two cores: SmolLM2-135M spends the budget (some 15 rounds), the embedded model is done in ten seconds. */
 export const DEFAULTS = { seed: 1, budgetSeconds: 55, minRounds: 5, maxRounds: 24 } as const;
@@ -75,13 +79,14 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
 /** Fits every point of the grid: each by itself, then with what does not depend on n in common; then smooths over n. */
 async function surface({ contexts, queries }: Axes, { observations }: Sweep, layers: number, progress: Progress) {
   const steadied = steady(observations);
+  const { kept, heldOut } = holdOut(steadied);
   const points: ProfilePoint[] = [];
   let steps: PointCosts[] = [];
   for (const query of queries) {
     const cells = contexts.map((context): Cell => {
       const here = (o: Observation) => o.context === context && o.query === query;
       const seen = observations.filter(here);
-      return { context, query, seen, used: steadied.filter(here), wholeTargetUs: median(targetTimes(seen)) };
+      return { context, query, seen, used: kept.filter(here), wholeTargetUs: median(targetTimes(seen)) };
     });
     const fitAll = async (shared?: Shared) => {
       const line: PointCosts[] = [];
@@ -96,9 +101,14 @@ async function surface({ contexts, queries }: Axes, { observations }: Sweep, lay
     points.push(...cells.map((cell, i) => toPoint(cell, costs[i])));
   }
   points.sort((a, b) => a.context_tokens - b.context_tokens || a.query_tokens - b.query_tokens);
+  const byContext = new Map(contexts.map((context, i) => [context, steps[i]]));
   return {
     grid: { context_tokens: [...contexts], query_tokens: [...queries] },
     points,
+    errors: {
+      held_out: summariseErrors(heldOutErrors(heldOut, byContext)),
+      left_out_context: summariseErrors(leftOutContextErrors(steadied, contexts, byContext)),
+    },
     attention_line: attentionLines(contexts, steps),
   };
 }

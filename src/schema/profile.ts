@@ -46,6 +46,13 @@ export const QueryLine = z
   .refine(({ query_tokens, target_us }) => query_tokens.length === target_us.length, "as many times as query lengths")
   .refine(({ query_tokens }) => query_tokens.every((q, i) => q === i + 1), "the query lengths must be 1, 2, 3, …");
 
+const ErrorSummary = z.strictObject({
+  drafts: z.int().positive().describe("bursts of draft steps that were predicted"),
+  median_percent: z.number().nonnegative().describe("median of |predicted / measured - 1|"),
+  p90_percent: z.number().nonnegative(),
+  signed_percent: z.number().describe("median of predicted / measured - 1: above 0, too dear"),
+});
+
 const isRising = (values: readonly number[]): boolean => values.every((value, i) => i === 0 || value > values[i - 1]);
 
 const ProfileShape = z.strictObject({
@@ -68,6 +75,12 @@ const ProfileShape = z.strictObject({
     step_us: Us.describe("t_step: what it adds to a plain step"),
   }),
   attention_line: z.array(AttentionLine),
+  errors: z
+    .strictObject({
+      held_out: ErrorSummary.nullable().describe("drafts of random choices that were kept out of the fit"),
+      left_out_context: ErrorSummary.nullable().describe("drafts at a context, predicted from its neighbours alone"),
+    })
+    .optional(),
   sampling: z.strictObject({
     rounds: z.int().positive().describe("interleaved rounds over the grid"),
     seed: z.int(),

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
+import { holdOut } from "../../src/profile/honest-error.js";
 import { type Measured, profileModel } from "../../src/profile/profile.js";
 import { fakePassUs } from "../../src/runtime/fake.js";
 import { KERNEL_NAMES, uniformChoices } from "../../src/schema/choice.js";
@@ -187,6 +188,60 @@ describe("on a noisy machine", () => {
         .map((p) => (p.attn_us.target ?? []).reduce((a, b) => a + b));
       line.forEach((us, i) => expect(us).toBeGreaterThanOrEqual((line[i - 1] ?? 0) - 0.1));
     }
+  });
+});
+
+describe("its own error", () => {
+  const profiled = async (times: Planted["times"], maxRounds = 20) =>
+    (await profileModel({ ...planted(LAYERS, times), ...GRID, maxRounds, budgetSeconds: 1e6 })).errors;
+
+  test("is nothing on a machine without noise whose attention is a straight line in n", async () => {
+    const errors = await profiled(plantedTimes(LAYERS, 0.2));
+    expect(errors?.held_out?.p90_percent).toBeLessThanOrEqual(0.1);
+    expect(errors?.left_out_context?.p90_percent).toBeLessThanOrEqual(0.1);
+    expect(errors?.held_out?.drafts).toBeGreaterThanOrEqual(3);
+    // every draft of the one inner context, those of the fit too: 20 rounds of 3 bursts
+    expect(errors?.left_out_context?.drafts).toBe(60);
+  });
+
+  test("shows a bend in n only where a context is left out", async () => {
+    const base = plantedTimes(LAYERS, 0.2);
+    const bent: Planted["times"] = {
+      ...base,
+      blockUs: (b, c, n, q) => base.blockUs(b, c, n, q) + (b.kind === "attn" && n >= 256 ? 100 : 0),
+    };
+    const errors = await profiled(bent);
+    expect(errors?.held_out?.p90_percent).toBeLessThanOrEqual(0.1);
+    expect(errors?.left_out_context?.median_percent).toBeGreaterThan(5);
+    expect(errors?.left_out_context?.signed_percent).toBeLessThan(-5); // the step is predicted too cheap
+  });
+
+  test("shows noise: what 5 % of it makes of single bursts", async () => {
+    const next = uniform(8);
+    const errors = await profiled({ ...plantedTimes(LAYERS, 0.2), disturbance: (us) => us * (1 + 0.1 * next()) }, 40);
+    expect(errors?.held_out?.median_percent).toBeGreaterThan(0.2);
+    expect(errors?.held_out?.median_percent).toBeLessThan(5);
+    expect(Math.abs(errors?.held_out?.signed_percent ?? 99)).toBeLessThan(2);
+  });
+
+  test("every tenth draft of random choices at a context is held out of the fit", async () => {
+    const { kept, heldOut } = holdOut(
+      Array.from({ length: 40 }, (_, i) => ({
+        choices: { blocks: ["target", "skip", "int8", "target"], head: "target" } as const,
+        ...{ head: true, context: 64 * (1 + (i % 2)), query: 1, us: i, passes: 4, visit: i },
+      })),
+    );
+    expect(heldOut.map(({ us }) => us)).toEqual([18, 19, 38, 39]); // every tenth of each context
+    expect(kept).toHaveLength(36);
+    expect(new Set([...kept, ...heldOut]).size).toBe(40);
+  });
+
+  test("without a context between two others there is nothing to leave out", async () => {
+    const { errors } = await profileModel({
+      ...planted(LAYERS, plantedTimes(LAYERS, 0.2)),
+      ...{ contexts: [64, 256], queries: [1, 2], queryLine: [], maxRounds: 5, budgetSeconds: 1e6 },
+    });
+    expect(errors?.left_out_context).toBeNull();
   });
 });
 

@@ -1,0 +1,75 @@
+/**
+ * How far the finished surface is from passes it never saw. Two questions, two sets:
+ * - held out: drafts of random choices at profiled contexts, kept out of the fit;
+ * - left-out context: every measured draft at a context between two others, predicted from those two alone.
+ */
+import { median, quantile } from "simple-statistics";
+import type { Profile } from "../schema/profile.js";
+import { type PointCosts, passUs } from "./fit.js";
+import { isTarget } from "./masks.js";
+import type { Observation } from "./sweep.js";
+
+/** One burst of random choices in so many is kept out of the fit: enough to judge by, few enough not to be missed. */
+const HELD_OUT_EVERY = 10;
+
+type ErrorSummary = NonNullable<NonNullable<Profile["errors"]>["held_out"]>;
+
+/** random choices: neither the target nor a corner of the design, which the fit cannot do without */
+const isRandom = ({ choices }: Observation): boolean => new Set(choices.blocks).size > 1;
+
+/** Every tenth draft of random choices at each context; what is left is for the fit. */
+export function holdOut(observations: readonly Observation[]): { kept: Observation[]; heldOut: Observation[] } {
+  const seen = new Map<number, number>();
+  const kept: Observation[] = [];
+  const heldOut: Observation[] = [];
+  for (const o of observations) {
+    const count = seen.get(o.context) ?? 0;
+    const candidate = o.query === 1 && isRandom(o);
+    if (candidate) seen.set(o.context, count + 1);
+    (candidate && count % HELD_OUT_EVERY === HELD_OUT_EVERY - 1 ? heldOut : kept).push(o);
+  }
+  return { kept, heldOut };
+}
+
+/** 100 · (predicted / measured − 1) of each observation */
+const errorsPercent = (observations: readonly Observation[], costs: PointCosts): number[] =>
+  observations.map((o) => 100 * (passUs(costs, o) / o.us - 1));
+
+/** @param steps costs at q = 1 by context */
+export function heldOutErrors(heldOut: readonly Observation[], steps: ReadonlyMap<number, PointCosts>): number[] {
+  return [...steps].flatMap(([context, costs]) =>
+    errorsPercent(
+      heldOut.filter((o) => o.context === context),
+      costs,
+    ),
+  );
+}
+
+/** Every inner context's drafts, from its neighbours' costs on a straight line. */
+export function leftOutContextErrors(
+  observations: readonly Observation[],
+  contexts: readonly number[],
+  steps: ReadonlyMap<number, PointCosts>,
+): number[] {
+  return contexts.slice(1, -1).flatMap((context, i) => {
+    const [before, after] = [contexts[i], contexts[i + 2]];
+    const share = (context - before) / (after - before);
+    const [low, high] = [steps.get(before), steps.get(after)];
+    if (low === undefined || high === undefined) return [];
+    const drafts = observations.filter((o) => o.context === context && o.query === 1 && !isTarget(o));
+    return drafts.map((o) => 100 * (((1 - share) * passUs(low, o) + share * passUs(high, o)) / o.us - 1));
+  });
+}
+
+/** null where there was nothing to judge by */
+export function summariseErrors(errors: readonly number[]): ErrorSummary | null {
+  if (errors.length === 0) return null;
+  const sizes = errors.map(Math.abs);
+  const tenth = (percent: number) => Math.round(10 * percent) / 10;
+  return {
+    drafts: errors.length,
+    median_percent: tenth(median(sizes)),
+    p90_percent: tenth(quantile(sizes, 0.9)),
+    signed_percent: tenth(median([...errors])),
+  };
+}
