@@ -1,5 +1,5 @@
 /** From the times of whole passes at one (n, q) to what every part of a pass costs there. */
-import { median } from "simple-statistics";
+import { mean, median } from "simple-statistics";
 import { BLOCK_KINDS, type BlockKind, blockKind, blockLayer, KERNEL_NAMES, type Kernel } from "../schema/choice.js";
 import { isTarget, type Mask, targetMask } from "./masks.js";
 import { fitMixedModel, type Row, rowSum } from "./regression.js";
@@ -19,8 +19,10 @@ class Columns {
   constructor(
     readonly kernels: readonly Kernel[],
     readonly layers: number,
+    private readonly isPooled: boolean,
   ) {
     this.pooled = 1 + 3 * kernels.length;
+    if (isPooled) return;
     for (let group = 0; group < 2 * kernels.length; group++) this.groups.push(...new Array<number>(layers).fill(group));
   }
   head(kernel: Kernel): number {
@@ -35,12 +37,16 @@ class Columns {
   layer(kind: BlockKind, kernel: Kernel, layer: number): number {
     return this.pooled + this.group(kind, kernel) * this.layers + layer;
   }
+  /** what a block's cost is the sum of */
+  block(kind: BlockKind, kernel: Kernel, layer: number): number[] {
+    return this.isPooled ? [this.kind(kind, kernel)] : [this.kind(kind, kernel), this.layer(kind, kernel, layer)];
+  }
   of({ choices, head }: Mask): number[] {
     const columns = head ? [0, this.head(choices.head)] : [0];
     choices.blocks.forEach((choice, index) => {
       if (choice === "skip") return; // costs nothing: the untaken `If` is in the fixed part
       const kind = blockKind(index);
-      columns.push(this.kind(kind, choice), this.layer(kind, choice, blockLayer(index)));
+      columns.push(...this.block(kind, choice, blockLayer(index)));
     });
     return columns;
   }
@@ -59,12 +65,20 @@ export interface Known {
 
 export type Shared = Pick<PointCosts, "fixedUs" | "headUs">;
 
-/** Parts of the passes at one point. */
-export function fitPoint(observations: readonly Observation[], layers: number, known: Known): PointCosts {
+/**
+ * Parts of the passes at one point.
+ * @param options pooled: every layer costs what its kind costs, no deviations
+ */
+export function fitPoint(
+  observations: readonly Observation[],
+  layers: number,
+  known: Known,
+  { pooled = false }: { pooled?: boolean } = {},
+): PointCosts {
   const kernels = KERNEL_NAMES.filter((kernel) =>
     observations.some(({ choices }) => choices.head === kernel || choices.blocks.includes(kernel)),
   );
-  const columns = new Columns(kernels, layers);
+  const columns = new Columns(kernels, layers, pooled);
   const rows: Row[] = observations.map((o) => ({ columns: columns.of(o), y: o.us }));
   const constraints: Row[] = [{ columns: columns.of(targetMask(layers)), y: known.wholeTargetUs }];
   if (known.shared !== undefined) {
@@ -87,9 +101,7 @@ export function fitPoint(observations: readonly Observation[], layers: number, k
 
 /** Pooled value plus deviation; what would fall below zero is zero, and the others give way so that the sum stays. */
 function layerCosts(columns: Columns, cost: Float64Array, kind: BlockKind, kernel: Kernel): number[] {
-  const raw = Array.from({ length: columns.layers }, (_, layer) =>
-    rowSum([columns.kind(kind, kernel), columns.layer(kind, kernel, layer)], cost),
-  );
+  const raw = Array.from({ length: columns.layers }, (_, layer) => rowSum(columns.block(kind, kernel, layer), cost));
   const sum = raw.reduce((total, us) => total + us, 0);
   const kept = raw.map((us) => Math.max(0, us));
   const total = kept.reduce((a, b) => a + b, 0);
@@ -108,6 +120,15 @@ export function sharedCosts(line: readonly PointCosts[]): Shared {
       kernels.map((kernel) => [kernel, median(line.map(({ headUs }) => headUs[kernel] ?? 0))]),
     ),
   };
+}
+
+/** Every layer at the mean of its kind. */
+export function pooledCosts(costs: PointCosts): PointCosts {
+  const even = (perLayer: Partial<Record<Kernel, number[]>>) =>
+    Object.fromEntries(
+      Object.entries(perLayer).map(([kernel, us]) => [kernel, new Array<number>(us.length).fill(mean(us))]),
+    );
+  return { ...costs, perLayer: { attn: even(costs.perLayer.attn), mlp: even(costs.perLayer.mlp) } };
 }
 
 /** Predicted time of a pass with these choices. */

@@ -16,6 +16,7 @@ import { heldOutErrors, holdOut, leftOutContextErrors, summariseErrors } from ".
 import { measureLoop } from "./loop-overhead.js";
 import { seededRandom } from "./masks.js";
 import { queryLine as queryLineOf } from "./query-line.js";
+import { drawRounds, type Resampled, resampleSteps, resampleVerification } from "./resample.js";
 import { attentionLines, riseWithContext } from "./smooth.js";
 import { type Observation, type Sweep, sweep } from "./sweep.js";
 
@@ -29,6 +30,8 @@ export interface ProfileOptions extends Grid {
   minRounds?: number;
   /** enough even where there is time for more */
   maxRounds?: number;
+  /** bootstrap draws; 0: none, and nothing downstream says how sure it is */
+  draws?: number;
   progress?: Progress;
 }
 
@@ -69,7 +72,13 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
     );
   }
   return {
-    ...(await surface({ contexts, queries }, swept, engine.spec.layers, progress)),
+    ...(await surface(
+      { contexts, queries },
+      swept,
+      engine.spec.layers,
+      drawRounds(swept.rounds, random, options.draws),
+      progress,
+    )),
     ...(queryLine.length === 0 ? {} : { query_line: toLine(queryLineOf(contexts[0], queryLine, swept.queryLines)) }),
     loop: { round_us: digits(loop.roundUs), step_us: digits(loop.stepUs) },
     sampling: { rounds: swept.rounds, seed, ...steadiness },
@@ -77,7 +86,13 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
 }
 
 /** Fits every point of the grid: each by itself, then with what does not depend on n in common; then smooths over n. */
-async function surface({ contexts, queries }: Axes, { observations }: Sweep, layers: number, progress: Progress) {
+async function surface(
+  { contexts, queries }: Axes,
+  { observations }: Sweep,
+  layers: number,
+  draws: readonly number[][],
+  progress: Progress,
+) {
   const steadied = steady(observations);
   const { kept, heldOut } = holdOut(steadied);
   const points: ProfilePoint[] = [];
@@ -98,7 +113,8 @@ async function surface({ contexts, queries }: Axes, { observations }: Sweep, lay
     };
     const costs = riseWithContext(await fitAll(sharedCosts(await fitAll())));
     if (query === 1) steps = costs;
-    points.push(...cells.map((cell, i) => toPoint(cell, costs[i])));
+    const resampled = resample(query, cells, costs, layers, draws);
+    points.push(...cells.map((cell, i) => toPoint(cell, costs[i], resampled[i])));
   }
   points.sort((a, b) => a.context_tokens - b.context_tokens || a.query_tokens - b.query_tokens);
   const byContext = new Map(contexts.map((context, i) => [context, steps[i]]));
@@ -111,6 +127,19 @@ async function surface({ contexts, queries }: Axes, { observations }: Sweep, lay
     },
     attention_line: attentionLines(contexts, steps),
   };
+}
+
+function resample(
+  query: number,
+  cells: readonly Cell[],
+  costs: readonly PointCosts[],
+  layers: number,
+  draws: readonly number[][],
+): Resampled[] {
+  if (draws.length === 1) return []; // the sample itself
+  return query === 1
+    ? resampleSteps(cells, costs, layers, draws)
+    : cells.map((cell) => resampleVerification(cell, draws));
 }
 
 /** The grid proper, without the line of query lengths beside it. */
@@ -134,7 +163,8 @@ const record = <T, U>(values: Partial<Record<string, T>>, to: (value: T) => U) =
 
 const toLine = (line: NonNullable<Profile["query_line"]>) => ({ ...line, target_us: line.target_us.map(digits) });
 
-function toPoint({ context, query, seen, used, wholeTargetUs }: Cell, costs: PointCosts): ProfilePoint {
+function toPoint(cell: Cell, costs: PointCosts, resampled: Resampled | undefined): ProfilePoint {
+  const { context, query, seen, used, wholeTargetUs } = cell;
   return {
     context_tokens: context,
     query_tokens: query,
@@ -145,6 +175,7 @@ function toPoint({ context, query, seen, used, wholeTargetUs }: Cell, costs: Poi
     whole_target_us: digits(wholeTargetUs),
     residual_percent: digits(residualPercent(costs, used)),
     passes: seen.reduce((sum, { passes }) => sum + passes, 0),
+    ...(resampled === undefined ? {} : { resampled }),
   };
 }
 

@@ -9,9 +9,7 @@
 import { median } from "simple-statistics";
 import type { Profile } from "../schema/profile.js";
 import { isotonic } from "./smooth.js";
-
-/** [queries] µs of one pass of the whole target over each query length, measured in one go */
-export type QueryLineRound = readonly number[];
+import type { QueryLineRound } from "./sweep.js";
 
 /** A round this much slower than the usual one is left out, as a visit is (drift.ts). */
 const DISTURBED = 1.5;

@@ -24,7 +24,6 @@ import {
   targetMask,
   verifyMask,
 } from "./masks.js";
-import type { QueryLineRound } from "./query-line.js";
 
 export interface Observation extends Mask {
   context: number;
@@ -34,7 +33,12 @@ export interface Observation extends Mask {
   passes: number;
   /** number of the visit to a context it belongs to */
   visit: number;
+  /** from 0, the warm-up not counted */
+  round: number;
 }
+
+/** [queries] µs of one pass of the whole target over each query length, measured in one go */
+export type QueryLineRound = readonly number[];
 
 export interface Sweep {
   observations: Observation[];
@@ -111,7 +115,7 @@ async function visitContext(
   const masks = burstMasks(bench, Math.max(lengths.length, MIN_BURSTS), at.round);
   const seen: Observation[] = [];
   const note = (mask: Mask, query: number, us: number, passes: number) =>
-    seen.push({ ...mask, context, query, us, passes, visit: at.visit });
+    seen.push({ ...mask, context, query, us, passes, ...at });
   for (const [i, mask] of masks.entries()) {
     const query = lengths.length === 0 ? 1 : lengths[i % lengths.length];
     const part = verifyMask(random, engine.spec.layers);

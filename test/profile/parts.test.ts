@@ -56,7 +56,7 @@ test("a block that seems to save time costs nothing, and the others give way so 
         (sum, choice, index) => sum + (choice === "skip" ? 0 : cost(index)),
         mask.head ? 150 : 50,
       );
-      return { ...mask, context: 64, query: 5, us, passes: 1, visit: 0 };
+      return { ...mask, context: 64, query: 5, us, passes: 1, visit: 0, round: 0 };
     },
   );
   const { fixedUs, headUs, perLayer } = fitPoint(observations, LAYERS, { wholeTargetUs: 360 });
@@ -81,6 +81,7 @@ describe("slow-downs of the whole machine", () => {
     us,
     passes: 1,
     visit,
+    round: 0,
   });
   const draft = (visit: number, us: number): Observation => ({
     choices: uniformChoices(LAYERS, "int8"),
@@ -90,6 +91,7 @@ describe("slow-downs of the whole machine", () => {
     us,
     passes: 4,
     visit,
+    round: 0,
   });
   // usual times 100 at q = 1 and 200 at q = 5; visit 2 runs 1.2 times as long, visit 4 three times
   const factors = [1, 1, 1.2, 1, 3];

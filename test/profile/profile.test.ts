@@ -32,7 +32,7 @@ describe("on a machine without noise", () => {
   const world = planted(LAYERS, plantedTimes(LAYERS, 0.2));
   let measured: Measured;
   beforeAll(async () => {
-    measured = await profileModel({ ...world, ...GRID, maxRounds: 25, budgetSeconds: 1e6 });
+    measured = await profileModel({ ...world, ...GRID, maxRounds: 25, budgetSeconds: 1e6, draws: 0 });
   });
 
   test("every part of every point is what was planted, to 0.1 %", () => {
@@ -102,7 +102,7 @@ describe("on a noisy machine", () => {
     async (seed) => {
       const world = planted(LAYERS, plantedTimes(LAYERS, 0.2));
       const engine = planted(LAYERS, { ...world.times, disturbance: noisy(seed) });
-      const measured = await profileModel({ ...engine, ...GRID, seed, budgetSeconds: 1e6 });
+      const measured = await profileModel({ ...engine, ...GRID, seed, budgetSeconds: 1e6, draws: 0 });
       const usual = { ...world, times: scaled(world.times, LEVEL) };
       const { draft, verify } = errors(measured, usual);
       expect(draft[draft.length >> 1]).toBeLessThan(0.015);
@@ -134,6 +134,7 @@ describe("on a noisy machine", () => {
       ...GRID,
       maxRounds: 40,
       budgetSeconds: 1e6,
+      draws: 0,
     });
     const mlp = measured.points.find((p) => p.context_tokens === 64 && p.query_tokens === 1)?.mlp_us.target ?? [];
     expect(Math.abs(mlp[2] / (800 * LEVEL) - 1)).toBeLessThan(0.2);
@@ -145,7 +146,7 @@ describe("on a noisy machine", () => {
     const world = planted(LAYERS, base);
     // slow in spells of 700 passes out of 2100: several visits long, as other processes come and go
     const slow = planted(LAYERS, { ...base, disturbance: (us, pass) => us * (pass % 2100 < 700 ? 3 : 1) });
-    const { draft, verify } = errors(await profileModel({ ...slow, ...GRID, budgetSeconds: 1e6 }), world);
+    const { draft, verify } = errors(await profileModel({ ...slow, ...GRID, budgetSeconds: 1e6, draws: 0 }), world);
     expect(draft.at(-1)).toBeLessThan(0.03);
     expect(verify.at(-1)).toBeLessThan(0.03);
   });
@@ -163,6 +164,7 @@ describe("on a noisy machine", () => {
         ...planted(LAYERS, { ...times, disturbance: noisy(seed) }),
         ...GRID,
         budgetSeconds: 1e6,
+        draws: 0,
       });
       const parts = measured.points.map((p) => [...(p.attn_us.target ?? []), ...(p.mlp_us.target ?? [])]);
       expect(Math.min(...parts.flat())).toBeGreaterThanOrEqual(0);
@@ -181,7 +183,13 @@ describe("on a noisy machine", () => {
         flat.blockUs(b, c, 0, q),
       disturbance: noisy(4),
     };
-    const measured = await profileModel({ ...planted(LAYERS, times), ...GRID, budgetSeconds: 1e6, maxRounds: 8 });
+    const measured = await profileModel({
+      ...planted(LAYERS, times),
+      ...GRID,
+      budgetSeconds: 1e6,
+      draws: 0,
+      maxRounds: 8,
+    });
     for (const q of GRID.queries) {
       const line = measured.points
         .filter((p) => p.query_tokens === q)
@@ -193,7 +201,7 @@ describe("on a noisy machine", () => {
 
 describe("its own error", () => {
   const profiled = async (times: Planted["times"], maxRounds = 20) =>
-    (await profileModel({ ...planted(LAYERS, times), ...GRID, maxRounds, budgetSeconds: 1e6 })).errors;
+    (await profileModel({ ...planted(LAYERS, times), ...GRID, maxRounds, budgetSeconds: 1e6, draws: 0 })).errors;
 
   test("is nothing on a machine without noise whose attention is a straight line in n", async () => {
     const errors = await profiled(plantedTimes(LAYERS, 0.2));
@@ -228,7 +236,7 @@ describe("its own error", () => {
     const { kept, heldOut } = holdOut(
       Array.from({ length: 40 }, (_, i) => ({
         choices: { blocks: ["target", "skip", "int8", "target"], head: "target" } as const,
-        ...{ head: true, context: 64 * (1 + (i % 2)), query: 1, us: i, passes: 4, visit: i },
+        ...{ head: true, context: 64 * (1 + (i % 2)), query: 1, us: i, passes: 4, visit: i, round: 0 },
       })),
     );
     expect(heldOut.map(({ us }) => us)).toEqual([18, 19, 38, 39]); // every tenth of each context
@@ -239,7 +247,7 @@ describe("its own error", () => {
   test("without a context between two others there is nothing to leave out", async () => {
     const { errors } = await profileModel({
       ...planted(LAYERS, plantedTimes(LAYERS, 0.2)),
-      ...{ contexts: [64, 256], queries: [1, 2], queryLine: [], maxRounds: 5, budgetSeconds: 1e6 },
+      ...{ contexts: [64, 256], queries: [1, 2], queryLine: [], maxRounds: 5, budgetSeconds: 1e6, draws: 0 },
     });
     expect(errors?.left_out_context).toBeNull();
   });
@@ -256,7 +264,7 @@ describe("between the grid's query lengths", () => {
 
   test("the steps of a verification are found, at every context", async () => {
     const world = planted(LAYERS, stairs(plantedTimes(LAYERS, 0.2)));
-    const measured = await profileModel({ ...world, ...grid, maxRounds: 6, budgetSeconds: 1e6 });
+    const measured = await profileModel({ ...world, ...grid, maxRounds: 6, budgetSeconds: 1e6, draws: 0 });
     const document = asDocument(measured, LAYERS);
     expect(Profile.safeParse(document).error).toBeUndefined();
     const { query_line: _, ...without } = document;
@@ -274,7 +282,7 @@ describe("between the grid's query lengths", () => {
     const next = uniform(3);
     const disturbance = (us: number, pass: number) => us * (1 + 0.05 * next()) * (pass % 1900 < 300 ? 3 : 1);
     const world = planted(LAYERS, { ...stairs(plantedTimes(LAYERS, 0.2)), disturbance });
-    const { query_line: line } = await profileModel({ ...world, ...grid, maxRounds: 12, budgetSeconds: 1e6 });
+    const { query_line: line } = await profileModel({ ...world, ...grid, maxRounds: 12, budgetSeconds: 1e6, draws: 0 });
     const times = line?.target_us ?? [];
     expect(times).toHaveLength(9);
     times.forEach((us, i) => expect(us).toBeGreaterThanOrEqual(times[i - 1] ?? 0));
@@ -311,7 +319,15 @@ describe("how it measures", () => {
       },
       warn: (code: string) => warnings.push(code),
     };
-    const measured = await profileModel({ ...world, ...GRID, budgetSeconds: 1e6, maxRounds: 6, progress, ...options });
+    const measured = await profileModel({
+      ...world,
+      ...GRID,
+      budgetSeconds: 1e6,
+      draws: 0,
+      maxRounds: 6,
+      progress,
+      ...options,
+    });
     return { measured, warnings, stages, passes: world.engine.passes, elapsedUs: world.clock.nowUs() };
   };
 
