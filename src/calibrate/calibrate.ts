@@ -20,7 +20,7 @@ export interface CalibrationInput {
   engine: Engine;
   clock: Clock;
   model: ModelRef & { weights_sha256: string };
-  text: { source: string; sha256: string };
+  text: Pick<Calibration["text"], "source" | "sha256" | "tokenizer_sha256">;
   /** by rising context */
   prompts: readonly ContextPrompts[];
   continuationTokens: number;

@@ -1,14 +1,10 @@
 /** Runs one command line. @returns the exit code */
-import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { EXIT } from "../core/errors.js";
+import { draftplanVersion } from "../core/version.js";
 import { listenForInterrupts } from "./interruption.js";
 import { explainError } from "./report-error.js";
 import { addVerbs, type RunVerb } from "./verbs.js";
-
-/** two levels up from this file lies the package, in `src` as in `dist` */
-const packageVersion = (): string =>
-  (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version;
 
 const EXIT_CODES = `
 Exit codes: 0 done; 1 a verification or check failed; 2 wrong usage; 3 a model or document is unreadable or does not fit;
@@ -22,7 +18,7 @@ Examples:
 export function buildProgram(run: RunVerb): Command {
   const program = new Command("draftplan")
     .description("Plans self-speculative decoding for this device, and proves the plan.")
-    .version(packageVersion())
+    .version(draftplanVersion())
     .exitOverride()
     .configureOutput({ outputError: () => {} }) // explainError says it
     .addHelpText("after", EXIT_CODES);

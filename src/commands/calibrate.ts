@@ -49,13 +49,14 @@ export async function calibrateLoaded(
   contexts: readonly number[],
   context: Pick<CommandContext, "progress">,
 ): Promise<CalibrationResult & { prompts: ReturnType<typeof contextPrompts> }> {
-  const codec = textCodec(await openTokenizer(model.path));
+  const tokenizer = await openTokenizer(model.path);
+  const codec = textCodec(tokenizer);
   const prompts = contextPrompts(text, codec, contexts);
   const result = await calibrate({
     engine: model.engine,
     clock: systemClock,
     model: model.ref,
-    text: { source: text.source, sha256: text.sha256 },
+    text: { source: text.source, sha256: text.sha256, tokenizer_sha256: tokenizer.sha256 },
     prompts,
     continuationTokens: SAMPLE.continuationTokens,
     progress: context.progress,

@@ -105,7 +105,7 @@ function verificationLines(verification: Verification): string[] {
       : `acceptance ${formatPercent(acceptance)}, ${verification.accepted_length?.toFixed(2)} tokens a round`,
     ...alternatives.map(
       (other) =>
-        `${other.name} alone: ${other.speedup.median.toFixed(2)} times, ${formatPercent(other.agreement)} of tokens are the target's`,
+        `${other.name}: ${other.speedup.median.toFixed(2)} times, ${formatPercent(other.agreement)} of tokens are the target's`,
     ),
   ];
 }

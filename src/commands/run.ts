@@ -12,6 +12,7 @@ import type { Profile } from "../schema/profile.js";
 import type { Verification } from "../schema/verification.js";
 import { planDocument } from "../solve/index.js";
 import { openTokenizer } from "../tokenizer/open.js";
+import type { ReferenceCache } from "../verify/index.js";
 import { calibrateLoaded } from "./calibrate.js";
 import { defaultContexts, isSmall, readCalibrationText, SAMPLE } from "./calibration-text.js";
 import type { CommandContext } from "./context.js";
@@ -21,7 +22,8 @@ import { bundledPrompts } from "./prompts.js";
 import type { RunPaths, RunResult } from "./run-result.js";
 import { runSummary } from "./run-summary.js";
 import { measureCandidates } from "./solve.js";
-import { buildVerification, DEFAULT_MAX_TOKENS, fittingPrompts } from "./verify.js";
+import { fittingPrompts } from "./verify.js";
+import { buildVerification, DEFAULT_MAX_TOKENS } from "./verify-document.js";
 
 /** The two knapsacks that are solved: everything, and the 0/1 skip knapsack of KnapSpec. */
 const VARIANTS: readonly {
@@ -87,6 +89,7 @@ async function runStages(model: LoadedModel, paths: RunPaths, context: CommandCo
   const calibrationSha = writeDocument(paths.calibration, calibration);
 
   const result: Partial<RunResult> = { profile, calibration };
+  const references: ReferenceCache = new WeakMap(); // the target decodes each prompt once for both plans
   for (const variant of VARIANTS) {
     const planPath = paths[variant.plan];
     const inputs = {
@@ -101,6 +104,7 @@ async function runStages(model: LoadedModel, paths: RunPaths, context: CommandCo
       { path: planPath, sha256 },
       paths[variant.verification],
       variant.plan === "plan",
+      references,
       context,
     );
     writeDocument(paths[variant.verification], verification);
@@ -141,17 +145,21 @@ async function verifyLoaded(
   planFile: { path: string; sha256: string },
   output: string,
   alternatives: boolean,
+  references: ReferenceCache,
   { progress, provider, threads }: CommandContext & { progress: Progress },
 ): Promise<Verification> {
-  const bundled = await bundledPrompts(() => openTokenizer(model.path));
+  const tokenizer = await openTokenizer(model.path);
+  const bundled = await bundledPrompts(async () => tokenizer);
   const prompts = fittingPrompts(bundled, model.engine.capacity, DEFAULT_MAX_TOKENS, progress);
   const request = {
     loaded: model,
     plan,
     planRef: inputRef(planFile, output),
     prompts,
+    tokenizerSha256: tokenizer.sha256,
     device: describeDevice(provider, threads),
     alternatives,
+    references,
   };
   return buildVerification(request, progress);
 }

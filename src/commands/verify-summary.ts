@@ -3,11 +3,11 @@ import Table from "cli-table3";
 import type { Verification } from "../schema/verification.js";
 
 /** Lines for a terminal. */
-export function summaryOf(verification: Verification, minSpeedup?: number): string[] {
+export function summaryOf(verification: Verification): string[] {
   return [
     ...heading(verification),
     "",
-    table(verdictRows(verification, minSpeedup), "left"),
+    table(verdictRows(verification), "left"),
     ...section(verification.acceptance_curve !== null, "Acceptance by position", () => acceptanceTable(verification)),
     ...section(true, "By context", () => contextTable(verification)),
     ...section(true, "By prompt", () => promptTable(verification)),
@@ -21,11 +21,16 @@ function heading({ model, plan, prompts, max_tokens, pairs }: Verification): str
   return [`${model.name} with ${plan.path}`, runs];
 }
 
-function verdictRows(verification: Verification, minSpeedup: number | undefined): string[][] {
-  const { speedup, tokens_per_second: rate, predicted_speedup, prediction_error_percent: error } = verification;
+function verdictRows(verification: Verification): string[][] {
+  const {
+    decided,
+    speedup,
+    tokens_per_second: rate,
+    predicted_speedup,
+    prediction_error_percent: error,
+  } = verification;
   const rows = [["output", outputLine(verification)]];
-  const tooSlow = minSpeedup !== undefined && speedup.median < minSpeedup ? `; below the ${minSpeedup} asked for` : "";
-  rows.push(["speedup", `${interval(speedup)}${tooSlow}`]);
+  rows.push(["speedup", interval(speedup)]);
   rows.push(["tokens/s", `${rate.target.toFixed(1)} plain, ${rate.plan.toFixed(1)} with the plan`]);
   if (predicted_speedup !== null && error !== null) {
     const off = `${Math.abs(error).toFixed(1)} % ${error < 0 ? "less" : "more"} than measured`;
@@ -38,7 +43,24 @@ function verdictRows(verification: Verification, minSpeedup: number | undefined)
     drafting ? "nothing was drafted" : `${share(acceptance)}, ${accepted_length.toFixed(2)} tokens a round`,
   ]);
   for (const other of verification.alternatives) rows.push([other.name, alternativeLine(other)]);
+  for (const requirement of decided?.failed ?? []) rows.push(["FAILED", failureLine(requirement, verification)]);
   return rows;
+}
+
+type Decision = NonNullable<Verification["decided"]>;
+
+function failureLine(requirement: Decision["failed"][number], verification: Verification): string {
+  const { decided, speedup, acceptance, prediction_error_percent: error } = verification;
+  switch (requirement) {
+    case "lossless":
+      return "lossless: the output is not the target's own";
+    case "min_speedup":
+      return `--min-speedup: ${times(speedup.median)} is below the ${decided?.min_speedup} asked for`;
+    case "min_acceptance":
+      return `--min-acceptance: ${acceptance === null ? "nothing was drafted" : `${acceptance.toFixed(3)} is below the ${decided?.min_acceptance} asked for`}`;
+    case "max_prediction_error_percent":
+      return `--max-prediction-error: ${error === null ? "nothing was predicted" : `${Math.abs(error).toFixed(1)} % is above the ${decided?.max_prediction_error_percent} % asked for`}`;
+  }
 }
 
 function outputLine({ lossless, ties, tokens, prompts }: Verification): string {
@@ -57,19 +79,34 @@ const alternativeLine = ({ speedup, agreement, agreeing_prefix }: Verification["
 /** Positions a row of the table holds: 80 columns have room for so many. */
 const POSITIONS = 8;
 
-function acceptanceTable({ acceptance_curve }: Verification): string {
+function acceptanceTable({ acceptance_curve, by_position }: Verification): string {
   const curve = acceptance_curve ?? [];
+  const reached = by_position ?? [];
   const rows: string[][] = [];
   for (let from = 1; from < curve.length; from += POSITIONS) {
     const part = curve.slice(from, from + POSITIONS);
     rows.push(["drafted token", ...part.map((_, i) => String(from + i))]);
+    const here = reached.slice(from - 1, from - 1 + POSITIONS);
+    if (here.length > 0) rows.push(["accepted, of reached", ...here.map(fraction)]);
     rows.push(["all accepted to here", ...part.map((a) => a.toFixed(2))]);
   }
   return table(rows, "right");
 }
 
+const fraction = ({ tried, accepted }: { tried: number; accepted: number }): string => `${accepted}/${tried}`;
+
 function contextTable({ by_context }: Verification): string {
-  const head = ["context", "rounds", "tokens\na round", "accepted", "plain\ntok/s", "plan\ntok/s", "predicted\ntok/s"];
+  const head = [
+    "context",
+    "rounds",
+    "tokens\na round",
+    "accepted",
+    "plain\ntok/s",
+    "plan\ntok/s",
+    "pred.\ntok/s",
+    "speedup",
+    "pred.\nspeedup",
+  ];
   const rows = by_context.map((record) => [
     `${record.context_tokens.from} to ${record.context_tokens.to}`,
     String(record.rounds),
@@ -78,6 +115,8 @@ function contextTable({ by_context }: Verification): string {
     record.target_tokens_per_second?.toFixed(1) ?? "-",
     record.measured_tokens_per_second.toFixed(1),
     record.predicted_tokens_per_second?.toFixed(1) ?? "-",
+    typeof record.speedup === "number" ? times(record.speedup) : "-",
+    typeof record.predicted_speedup === "number" ? times(record.predicted_speedup) : "-",
   ]);
   return table([head, ...rows], "right");
 }

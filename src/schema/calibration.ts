@@ -49,6 +49,7 @@ export const Calibration = z.strictObject({
   text: z.strictObject({
     source: z.string().max(400).describe("bundled, or the files given"),
     sha256: Sha256,
+    tokenizer_sha256: Sha256.optional().describe("of the tokenizer's definition"),
     prompts: z.strictObject({ choose: z.int().positive(), report: z.int().positive() }),
     continuation_tokens: z.int().positive().describe("greedy continuation of each prompt by the target"),
     round_tokens: z.int().positive().describe("d of the rounds that losses were measured in"),

@@ -6,9 +6,18 @@ import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import writeFileAtomic from "write-file-atomic";
-import { isMap, isScalar, isSeq, LineCounter, parseDocument as parseYaml, visit, Document as YamlDocument } from "yaml";
+import {
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument as parseYaml,
+  visit,
+  type YAMLSeq,
+  Document as YamlDocument,
+} from "yaml";
 import type { z } from "zod";
-import { DraftplanError } from "../core/errors.js";
+import { DraftplanError, type ErrorDetail } from "../core/errors.js";
 import { readUserFile } from "../core/user-file.js";
 import { Calibration } from "./calibration.js";
 import { Plan } from "./plan.js";
@@ -34,16 +43,39 @@ export interface Loaded<T> {
   path: string;
 }
 
+/** One thing wrong with the content of a document. */
+export interface DocumentFault {
+  /** `["segments", 0, "draft_tokens"]` */
+  path: readonly PropertyKey[];
+  /** `segments[0].draft_tokens` */
+  where: string;
+  /** from 1; null where the document does not say where it stands */
+  line: number | null;
+  what: string;
+}
+
+/** DOCUMENT_INVALID with the first faults of all: an error names one, a check lists them. */
+export class InvalidDocument extends DraftplanError {
+  constructor(
+    detail: ErrorDetail,
+    readonly kind: Kind,
+    readonly faults: readonly DocumentFault[],
+  ) {
+    super(detail);
+  }
+}
+const MAX_FAULTS = 20;
+
 /** Far above any real document: a profile of 128 layers has some 100 kB and 20,000 values. */
-const MAX_BYTES = 8 << 20;
-const MAX_VALUES = 300_000;
+export const MAX_DOCUMENT_BYTES = 8 << 20;
+export const MAX_VALUES = 300_000;
 const MAX_ALIASES = 64;
 
 export const sha256 = (bytes: string | Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 /** Reads a document of any kind. @throws FILE_NOT_FOUND, FILE_UNREADABLE, DOCUMENT_SYNTAX, DOCUMENT_KIND, DOCUMENT_VERSION, DOCUMENT_INVALID */
 export function readDocument(path: string): Loaded<AnyDocument> {
-  const bytes = readUserFile(path, MAX_BYTES);
+  const bytes = readUserFile(path, MAX_DOCUMENT_BYTES);
   return { document: parseDocument(bytes.toString("utf8"), path), sha256: sha256(bytes), path };
 }
 
@@ -108,7 +140,7 @@ const syntaxError = (file: string, what: string) =>
     remedy: "Mend the line named, or make the document again.",
   });
 
-function validate(data: unknown, file: string, line: (path: PropertyKey[]) => string): AnyDocument {
+function validate(data: unknown, file: string, line: (path: PropertyKey[]) => number | null): AnyDocument {
   const head = (typeof data === "object" && data !== null ? data : {}) as { kind?: unknown; version?: unknown };
   if (!KINDS.includes(head.kind as Kind)) {
     throw new DraftplanError({
@@ -131,18 +163,22 @@ function validate(data: unknown, file: string, line: (path: PropertyKey[]) => st
   }
   const result = SCHEMAS[head.kind as Kind].safeParse(data);
   if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  const key = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0]] : issue.path;
+  const faults = result.error.issues.slice(0, MAX_FAULTS).map((issue): DocumentFault => {
+    const path = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0]] : issue.path;
+    return { path, where: pathName(path), line: line(path), what: describeIssue(issue) };
+  });
+  const [first] = faults;
   const more = result.error.issues.length - 1;
-  throw new DraftplanError({
+  const detail: ErrorDetail = {
     code: "DOCUMENT_INVALID",
-    at: `${file}${line(key)}: ${pathName(key)}`,
-    what: describeIssue(issue) + (more > 0 ? ` (and ${more} more)` : ""),
+    at: `${file}${first.line === null ? "" : `:${first.line}`}: ${first.where}`,
+    what: first.what + (more > 0 ? ` (and ${more} more)` : ""),
     remedy:
-      issue.code === "unrecognized_keys"
+      result.error.issues[0].code === "unrecognized_keys"
         ? "Remove the key, or correct its spelling."
         : "Correct the value, or make the document again.",
-  });
+  };
+  throw new InvalidDocument(detail, head.kind as Kind, faults);
 }
 
 const describeIssue = (issue: z.core.$ZodIssue): string => {
@@ -158,15 +194,15 @@ const pathName = (path: PropertyKey[]): string =>
     "",
   ) || "document";
 
-/** `:12` where the nearest existing part of the path stands */
-function lineOf(yaml: ReturnType<typeof parseYaml>, path: PropertyKey[], lines: LineCounter): string {
+/** The line where the nearest existing part of the path stands. */
+function lineOf(yaml: ReturnType<typeof parseYaml>, path: PropertyKey[], lines: LineCounter): number | null {
   for (let length = path.length; length > 0; length--) {
     const node = yaml.getIn(path.slice(0, length), true);
     if (typeof node === "object" && node !== null && "range" in node && Array.isArray(node.range)) {
-      return `:${lines.linePos(node.range[0] as number).line}`;
+      return lines.linePos(node.range[0] as number).line;
     }
   }
-  return "";
+  return null;
 }
 
 /**
@@ -197,9 +233,31 @@ export function stringifyDocument(document: AnyDocument): string {
             (isSeq(pair.value) && pair.value.items.length <= 20 && pair.value.items.every(isScalar)),
         );
       if (leaf || small) node.flow = true;
+      if (isSeq(node) && isLongIntegerList(node)) node.toString = (context) => wrapped(node, context?.indent ?? "");
     },
   });
-  return yaml.toString({ lineWidth: 120, flowCollectionPadding: false });
+  return yaml.toString({ lineWidth: LINE_WIDTH, flowCollectionPadding: false });
+}
+
+const LINE_WIDTH = 120;
+
+/** Token ids. The library would give each a line of its own. */
+const isLongIntegerList = ({ items }: YAMLSeq): boolean =>
+  items.length > 20 && items.every((item) => isScalar(item) && Number.isInteger(item.value));
+
+/** A flow sequence of whole numbers, in lines filled up to LINE_WIDTH. */
+function wrapped({ items }: YAMLSeq, indent: string): string {
+  const lines: string[] = [];
+  let line = "[";
+  items.forEach((item, i) => {
+    const text = `${isScalar(item) ? item.value : ""}${i === items.length - 1 ? "]" : ","}`;
+    if (indent.length + line.length + 1 + text.length > LINE_WIDTH) {
+      lines.push(line);
+      line = "";
+    }
+    line += line === "[" ? text : ` ${text}`;
+  });
+  return [...lines, line].join(`\n${indent}`);
 }
 
 /** Writes a document so that a reader sees all of it or nothing; returns its digest. @throws FILE_UNWRITABLE */

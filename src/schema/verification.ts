@@ -2,6 +2,21 @@
 import { z } from "zod";
 import { AcceptanceCurve, Device, InputRef, Interval, ModelRef, Rate, Sha256 } from "./common.js";
 
+const TokenIds = z.array(z.int().min(0));
+
+/** One plain run and one run of the plan, side by side in time. */
+const PairRecord = z.strictObject({
+  target_us: z.number().nonnegative(),
+  plan_us: z.number().nonnegative(),
+  tokens: z.int().positive().describe("timed tokens of the plan's run; the first comes from the prompt's pass"),
+  target_tokens: z.int().positive().optional().describe("of the plain run, where it is another number (a tie)"),
+});
+
+const TieRecord = z.strictObject({
+  position: z.int().min(0).describe("of the emitted token, counted from 0"),
+  margin: z.number().nonnegative().describe("how far its logit lies below the maximum"),
+});
+
 const PromptRecord = z.strictObject({
   prompt: z.string().max(200).describe("the prompt's name or its beginning"),
   prompt_tokens: z.int().positive(),
@@ -18,6 +33,10 @@ const PromptRecord = z.strictObject({
   acceptance: Rate.nullable(),
   speedup: z.number().positive().nullable().describe("median over the pairs; null where the output is a single token"),
   predicted_speedup: z.number().positive().nullable(),
+  reference_ids: TokenIds.optional().describe("the target's own greedy output, decoded before anything else"),
+  output_ids: TokenIds.optional().describe("what the plan emitted, where it is not reference_ids"),
+  tie_margins: z.array(TieRecord).optional().describe("one for each tie"),
+  pairs: z.array(PairRecord).optional().describe("what the speedup is made of; empty where nothing was timed"),
 });
 
 /** Rounds that began in one segment of the plan; the last record may lie past the plan, where nothing is speculated. */
@@ -29,6 +48,8 @@ const ContextRecord = z.strictObject({
   target_tokens_per_second: z.number().nonnegative().nullable().describe("plain decoding at the same contexts"),
   measured_tokens_per_second: z.number().nonnegative(),
   predicted_tokens_per_second: z.number().nonnegative().nullable(),
+  speedup: z.number().positive().nullable().optional().describe("measured_ over target_tokens_per_second"),
+  predicted_speedup: z.number().positive().nullable().optional().describe("1 where nothing is to be drafted"),
 });
 
 /** Decoding with a cheaper model alone: faster perhaps, but not the target's output. */
@@ -45,12 +66,32 @@ const Alternative = z.strictObject({
     .describe("mean tokens before its own output first differs from the target's"),
 });
 
+const PositionRecord = z.strictObject({
+  position: z.int().positive().describe("1: the first drafted token of a round"),
+  tried: z.int().min(0).describe("rounds in which all drafted tokens before it were accepted"),
+  accepted: z.int().min(0),
+});
+
+/** What `verify` was asked to hold, and what did not. */
+const Decided = z.strictObject({
+  min_speedup: z.number().nonnegative().optional(),
+  min_acceptance: Rate.optional(),
+  max_prediction_error_percent: z.number().nonnegative().optional(),
+  failed: z.array(z.enum(["lossless", "min_speedup", "min_acceptance", "max_prediction_error_percent"])),
+});
+
 export const Verification = z.strictObject({
   kind: z.literal("draftplan/verification"),
   version: z.literal(1),
   model: ModelRef,
   device: Device,
   plan: InputRef,
+  inputs: z
+    .strictObject({ profile: InputRef, calibration: InputRef })
+    .optional()
+    .describe("what the plan was made from, as the plan names it; paths as seen from here"),
+  tokenizer_sha256: Sha256.nullable().optional().describe("null: every prompt was given as token ids"),
+  versions: z.strictObject({ draftplan: z.string().max(80), node: z.string().max(80) }).optional(),
   created: z.iso.datetime().optional(),
   lossless: z
     .boolean()
@@ -67,6 +108,11 @@ export const Verification = z.strictObject({
   pairs: z.int().positive().describe("interleaved pairs of runs for each prompt"),
   max_tokens: z.int().min(2).describe("tokens asked for after each prompt"),
   prompts_sha256: Sha256.describe("digest of the prompts' token ids"),
+  reference_sha256: Sha256.optional().describe("digest of the target's own outputs, over all prompts"),
+  output_sha256: Sha256.optional().describe("digest of the plan's outputs, over all prompts"),
+  resumed: z.int().min(0).optional().describe("how often an interrupted run was gone on with"),
+  decided: Decided.optional(),
+  by_position: z.array(PositionRecord).optional().describe("acceptance of each drafted token of a round"),
   by_context: z.array(ContextRecord),
   prompts: z.array(PromptRecord).min(1),
   alternatives: z.array(Alternative),

@@ -39,14 +39,17 @@ export function byContext(segments: Segments, prompts: readonly PromptRuns[]): C
     const measured = rate(within(segment, plan));
     if (measured === null) return [];
     const { acceptance, acceptedLength } = acceptanceOf(rounds);
+    const target = rate(within(segment, plain));
     return {
       context_tokens: segment.context_tokens,
       rounds: rounds.length,
       accepted_length: acceptedLength,
       acceptance,
-      target_tokens_per_second: rate(within(segment, plain)),
+      target_tokens_per_second: target,
       measured_tokens_per_second: measured,
       predicted_tokens_per_second: segment.predicted?.tokens_per_second ?? null,
+      speedup: target === null ? null : measured / target,
+      predicted_speedup: segment.speculate ? (segment.predicted?.speedup ?? null) : 1,
     };
   });
 }

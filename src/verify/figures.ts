@@ -1,5 +1,7 @@
 /** From runs to the figures of a verification document. Nothing is run or timed here. */
+import { createHash } from "node:crypto";
 import { DraftplanError } from "../core/errors.js";
+import type { Round } from "../decode/loop.js";
 import { acceptanceOf } from "../decode/statistics.js";
 import type { Verification } from "../schema/verification.js";
 import { byContext, predictedSpeedup, type segmentsUpTo } from "./contexts.js";
@@ -11,7 +13,20 @@ type Segments = ReturnType<typeof segmentsUpTo>;
 /** What a verification says beyond what it was made from. */
 export type Figures = Omit<
   Verification,
-  "kind" | "version" | "model" | "device" | "plan" | "created" | "pairs" | "max_tokens" | "prompts_sha256"
+  | "kind"
+  | "version"
+  | "model"
+  | "device"
+  | "plan"
+  | "inputs"
+  | "tokenizer_sha256"
+  | "versions"
+  | "created"
+  | "pairs"
+  | "max_tokens"
+  | "prompts_sha256"
+  | "resumed"
+  | "decided"
 >;
 
 /** @throws TEXT_TOO_SHORT where no prompt is answered by more than one token: no step was timed then */
@@ -24,12 +39,13 @@ export function figuresOf(
   const timings = timingsOf(prompts, ({ plan }) => plan);
   const speedup = speedupInterval(timings, seed);
   const predicted = predictedSpeedup(segments, prompts);
-  const { acceptance, curve, acceptedLength } = acceptanceOf(prompts.flatMap(({ plan }) => plan[0].rounds));
+  const rounds = prompts.flatMap(({ plan }) => plan[0].rounds);
+  const { acceptance, curve, acceptedLength } = acceptanceOf(rounds);
   const { tokens, plainUs, otherUs } = totalTimes(timings);
   return {
     lossless: prompts.every(({ verdict }) => verdict.firstMismatch === null),
-    ties: prompts.reduce((sum, { verdict }) => sum + verdict.ties, 0),
-    tokens: prompts.reduce((sum, { plan }) => sum + plan[0].ids.length, 0),
+    ties: prompts.reduce((sum, { verdict }) => sum + verdict.ties.length, 0),
+    tokens: prompts.reduce((sum, { output }) => sum + output.length, 0),
     acceptance,
     acceptance_curve: curve,
     accepted_length: acceptedLength,
@@ -37,6 +53,9 @@ export function figuresOf(
     predicted_speedup: predicted,
     prediction_error_percent: predicted === null ? null : 100 * (predicted / speedup.median - 1),
     tokens_per_second: { target: (1e6 * tokens) / plainUs, plan: (1e6 * tokens) / otherUs },
+    reference_sha256: idsDigest(prompts.map(({ reference }) => reference)),
+    output_sha256: idsDigest(prompts.map(({ output }) => output)),
+    by_position: byPosition(rounds),
     by_context: byContext(segments, prompts),
     prompts: prompts.map((prompt) => promptRecord(segments, prompt)),
     alternatives: alternatives.map(({ name }, i) => alternativeRecord(name, prompts, i, seed)),
@@ -55,19 +74,52 @@ function timingsOf(prompts: readonly PromptRuns[], other: (prompt: PromptRuns) =
 }
 
 function promptRecord(segments: Segments, runs: PromptRuns): Figures["prompts"][number] {
-  const { prompt, verdict, plan, plain } = runs;
+  const { prompt, reference, output, verdict, plan, plain } = runs;
   return {
     prompt: prompt.name,
     prompt_tokens: prompt.ids.length,
-    tokens: plan[0].ids.length,
-    ties: verdict.ties,
+    tokens: output.length,
+    ties: verdict.ties.length,
     first_mismatch: verdict.firstMismatch,
     worst_margin: verdict.worstMargin,
     acceptance: acceptanceOf(plan[0].rounds).acceptance,
     speedup: promptTiming(plain, plan)?.ratio ?? null,
     predicted_speedup: predictedSpeedup(segments, [runs]),
+    reference_ids: [...reference],
+    ...(output.join() === reference.join() ? {} : { output_ids: [...output] }),
+    tie_margins: verdict.ties,
+    pairs: pairRecords(runs),
   };
 }
+
+/** The times behind the speedup; none where an output is a single token. */
+function pairRecords({ plain, plan }: PromptRuns): NonNullable<Figures["prompts"][number]["pairs"]> {
+  if (promptTiming(plain, plan) === null) return [];
+  return plan.map((run, pair) => {
+    const tokens = run.ids.length - 1;
+    const targetTokens = plain[pair].ids.length - 1;
+    return {
+      target_us: plain[pair].decodeUs,
+      plan_us: run.decodeUs,
+      tokens,
+      ...(targetTokens === tokens ? {} : { target_tokens: targetTokens }),
+    };
+  });
+}
+
+/** For the i-th drafted token of a round: rounds in which it was reached, and those in which it was accepted. */
+function byPosition(rounds: readonly Pick<Round, "drafted" | "accepted">[]): NonNullable<Figures["by_position"]> {
+  const longest = rounds.reduce((most, { drafted }) => Math.max(most, drafted), 0);
+  return Array.from({ length: longest }, (_, i) => ({
+    position: i + 1,
+    tried: rounds.filter(({ drafted, accepted }) => drafted > i && accepted >= i).length,
+    accepted: rounds.filter(({ accepted }) => accepted > i).length,
+  }));
+}
+
+/** SHA-256 of lists of token ids as JSON, `[[1,2],[3]]`. */
+export const idsDigest = (lists: readonly (readonly number[])[]): string =>
+  createHash("sha256").update(JSON.stringify(lists)).digest("hex");
 
 function alternativeRecord(
   name: string,

@@ -1,3 +1,6 @@
-export { commonPrefix, judge, TIE_MARGIN, type Verdict } from "./judge.js";
-export type { AlternativeModel, VerifyPrompt } from "./measure.js";
-export { promptsDigest, type VerifyOptions, type VerifyResult, verifyPlan } from "./verify.js";
+export { type Decision, decide, type Requirement, type Thresholds } from "./decide.js";
+export { commonPrefix, judge, TIE_MARGIN, type Tie, type Verdict } from "./judge.js";
+export type { AlternativeModel, PromptRuns, VerifyPrompt } from "./measure.js";
+export type { ReferenceCache } from "./reference.js";
+export { type SideBySide, type SideBySideOptions, type SideBySideSlot, sideBySide } from "./side-by-side.js";
+export { type Journal, promptsDigest, type VerifyOptions, type VerifyResult, verifyPlan } from "./verify.js";

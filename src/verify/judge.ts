@@ -8,9 +8,16 @@ import { notNumbers, type OutputLimits, teacherForced } from "./walk.js";
 /** Logits this close are a tie: passes of one token and of several sum in another order (8e-5 apart on SmolLM2-135M). */
 export const TIE_MARGIN = 1e-3;
 
+/** A token that is not the maximum but within TIE_MARGIN of it. */
+export interface Tie {
+  /** of the token in the output, from 0 */
+  position: number;
+  /** how far its logit lies below the maximum */
+  margin: number;
+}
+
 export interface Verdict {
-  /** tokens that are not the maximum but within TIE_MARGIN of it */
-  ties: number;
+  ties: Tie[];
   /** first token beyond TIE_MARGIN, or where the output ends too early or goes on too long; null: lossless */
   firstMismatch: number | null;
   /** greatest distance of a token's logit from the maximum */
@@ -38,7 +45,7 @@ export async function judge(
   limits: OutputLimits,
   progress: Progress,
 ): Promise<Verdict> {
-  const verdict: Verdict = { ties: 0, firstMismatch: null, worstMargin: 0 };
+  const verdict: Verdict = { ties: [], firstMismatch: null, worstMargin: 0 };
   const judged = ids.slice(0, limits.maxTokens);
   const same = commonPrefix(judged, reference);
   if (same < judged.length) {
@@ -61,7 +68,7 @@ function score(verdict: Verdict, logits: Float32Array, token: number, index: num
   const margin = logits[best] - logits[token];
   if (!Number.isFinite(margin)) throw notNumbers(index);
   if (margin > TIE_MARGIN) verdict.firstMismatch ??= index;
-  else if (token !== best) verdict.ties += 1;
+  else if (token !== best) verdict.ties.push({ position: index, margin });
   verdict.worstMargin = Math.max(verdict.worstMargin, margin);
   return true;
 }

@@ -3,9 +3,10 @@ import type { Progress } from "../core/progress.js";
 import { type Decoded, type DecodeOptions, type DraftPolicy, decode } from "../decode/loop.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import { argmax } from "../runtime/engine.js";
-import { type ChoiceSet, targetChoices } from "../schema/choice.js";
+import type { ChoiceSet } from "../schema/choice.js";
 import { commonPrefix, judge, type Verdict } from "./judge.js";
-import { greedyOutput, type OutputLimits, teacherForced } from "./walk.js";
+import { type ReferenceCache, referenceOutput } from "./reference.js";
+import { type OutputLimits, teacherForced } from "./walk.js";
 
 export interface VerifyPrompt {
   /** for people: its beginning */
@@ -23,6 +24,10 @@ export interface AlternativeModel {
 /** One prompt, decoded every way. */
 export interface PromptRuns {
   prompt: VerifyPrompt;
+  /** the target's own greedy output, decoded before anything else ran */
+  reference: readonly number[];
+  /** what the plan emitted; where its runs differ, the output that `verdict` is about */
+  output: readonly number[];
   verdict: Verdict;
   /** [pairs] */
   plain: Decoded[];
@@ -50,6 +55,7 @@ export interface Measuring extends OutputLimits {
   /** prompts in all, for the progress bar */
   prompts: number;
   progress: Progress;
+  references: ReferenceCache;
   /** the decoder under test */
   decode?: typeof decode;
 }
@@ -72,23 +78,22 @@ export async function warmUp(measuring: Measuring, prompt: VerifyPrompt): Promis
  * @param index of the prompt: the order of a pair alternates with it too, so that a single pair a prompt is balanced
  */
 export async function measurePrompt(measuring: Measuring, prompt: VerifyPrompt, index: number): Promise<PromptRuns> {
-  const { engine, progress, policy } = measuring;
-  const target = targetChoices(engine.spec.layers);
-  const reference = await greedyOutput(engine, prompt.ids, target, measuring, progress);
+  const { engine, progress, policy, references } = measuring;
+  const reference = await referenceOutput(engine, prompt.ids, measuring, references, progress);
   const speculates = reference.some((_, i) => i > 0 && policy(prompt.ids.length + i - 1) !== null);
   const arms = [...(speculates ? [{ policy: null }] : []), planArm(measuring), ...alternativeArms(measuring)];
   // a plan that drafts nothing here is the plain run: it is not timed against itself
   const pairs = arms.length === 1 ? 1 : measuring.pairs;
   const runs = await interleave(measuring, prompt, arms, pairs, index);
   const [plain, plan, ...others] = speculates ? runs : [runs[0], ...runs];
-  const verdict = await judgeAll(measuring, prompt, plan, reference);
+  const { output, verdict } = await judgeAll(measuring, prompt, plan, reference);
   const alternatives: AlternativeRuns[] = [];
   for (const [i, decoded] of others.entries()) {
     const agreeing = await countAgreeing(measuring, prompt, measuring.alternatives[i].choices, reference);
     const prefix = commonPrefix(decoded[0].ids, reference);
     alternatives.push({ runs: decoded, agreeing, positions: reference.length, prefix });
   }
-  return { prompt, verdict, plain, plan, alternatives };
+  return { prompt, reference, output, verdict, plain, plan, alternatives };
 }
 
 const planArm = ({ policy }: Measuring): Arm => ({ policy });
@@ -118,27 +123,32 @@ async function interleave(
   return runs;
 }
 
-/** The verdict on every run of the plan; runs of equal output share one, and the worst counts. */
+interface Judged {
+  output: readonly number[];
+  verdict: Verdict;
+}
+
+/** Judges every run of the plan; runs of equal output share a verdict. @returns the worst output and its verdict */
 async function judgeAll(
   measuring: Measuring,
   prompt: VerifyPrompt,
   runs: readonly Decoded[],
   reference: readonly number[],
-): Promise<Verdict> {
+): Promise<Judged> {
   const distinct = new Map(runs.map(({ ids }) => [ids.join(), ids]));
-  const verdicts: Verdict[] = [];
-  for (const ids of distinct.values()) {
-    verdicts.push(await judge(measuring.engine, prompt.ids, ids, reference, measuring, measuring.progress));
+  const judged: Judged[] = [];
+  for (const output of distinct.values()) {
+    const verdict = await judge(measuring.engine, prompt.ids, output, reference, measuring, measuring.progress);
+    judged.push({ output, verdict });
   }
-  return verdicts.reduce((worst, verdict) => ({
-    ties: Math.max(worst.ties, verdict.ties),
-    firstMismatch: earlier(worst.firstMismatch, verdict.firstMismatch),
-    worstMargin: Math.max(worst.worstMargin, verdict.worstMargin),
-  }));
+  return judged.reduce((worst, other) => (isWorse(other.verdict, worst.verdict) ? other : worst));
 }
 
-const earlier = (a: number | null, b: number | null): number | null =>
-  a === null ? b : b === null ? a : Math.min(a, b);
+/** An earlier mismatch first, then more ties. */
+function isWorse(a: Verdict, b: Verdict): boolean {
+  const mismatch = (verdict: Verdict) => verdict.firstMismatch ?? Number.POSITIVE_INFINITY;
+  return mismatch(a) === mismatch(b) ? a.ties.length > b.ties.length : mismatch(a) < mismatch(b);
+}
 
 async function countAgreeing(
   { engine, progress }: Measuring,

@@ -1,5 +1,4 @@
 /** The stage: a plan, a model and prompts in, figures out. Clock, engine and seed are arguments. */
-import { createHash } from "node:crypto";
 import { DraftplanError } from "../core/errors.js";
 import { type Progress, silentProgress } from "../core/progress.js";
 import type { decode } from "../decode/loop.js";
@@ -7,9 +6,8 @@ import { planPolicy } from "../decode/policy.js";
 import { requireRoom } from "../decode/room.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { Plan } from "../schema/plan.js";
-import type { Verification } from "../schema/verification.js";
 import { segmentsUpTo } from "./contexts.js";
-import { figuresOf } from "./figures.js";
+import { type Figures, figuresOf, idsDigest } from "./figures.js";
 import {
   type AlternativeModel,
   type Measuring,
@@ -18,6 +16,7 @@ import {
   type VerifyPrompt,
   warmUp,
 } from "./measure.js";
+import type { ReferenceCache } from "./reference.js";
 
 export interface VerifyOptions {
   engine: Engine;
@@ -36,12 +35,30 @@ export interface VerifyOptions {
   seed: number;
   /** cheaper models to decode with alone, for comparison */
   alternatives?: readonly AlternativeModel[];
+  /** references of earlier verifications on this engine, and the place for those of this one */
+  references?: ReferenceCache;
+  /** what an interrupted run has done already, and where to keep what this one does */
+  journal?: Journal;
   progress?: Progress;
   /** the decoder under test; tests plant faults here */
   decode?: typeof decode;
 }
 
-export type VerifyResult = Omit<Verification, "kind" | "version" | "model" | "device" | "plan" | "created">;
+/** Prompts finished so far, so that an interrupted run can be gone on with. */
+export interface Journal {
+  /** by index of the prompt */
+  readonly finished: ReadonlyMap<number, PromptRuns>;
+  /** interrupted runs that `finished` came from */
+  readonly resumed: number;
+  record(index: number, runs: PromptRuns): void;
+}
+
+export type VerifyResult = Figures & {
+  pairs: number;
+  max_tokens: number;
+  prompts_sha256: string;
+  resumed: number;
+};
 
 /**
  * Proves a plan, or refutes it. Each prompt is first continued by the target alone, one token a pass; then plain
@@ -59,6 +76,7 @@ export async function verifyPlan(options: VerifyOptions): Promise<VerifyResult> 
     pairs,
     seed,
     alternatives = [],
+    journal,
     progress = silentProgress,
   } = options;
   requireUsable(options);
@@ -71,25 +89,43 @@ export async function verifyPlan(options: VerifyOptions): Promise<VerifyResult> 
   const endTokens = options.endTokens ?? engine.spec.eosTokenIds;
   const measuring: Measuring = {
     ...{ engine, clock, policy, maxTokens, endTokens, pairs, prompts: prompts.length, alternatives, progress },
+    references: options.references ?? new WeakMap(),
     ...(options.decode === undefined ? {} : { decode: options.decode }),
   };
   const total = prompts.length * (pairs + 1);
   await progress.tick({ stage: "verify", done: 0, total });
-  await warmUp(measuring, prompts[0]);
-  const runs: PromptRuns[] = [];
-  for (const [index, prompt] of prompts.entries()) {
-    runs.push(await measurePrompt(measuring, prompt, index));
-  }
+  const runs = await measureAll(measuring, prompts, journal);
   await progress.tick({ stage: "verify", done: total, total });
   const figures = figuresOf(segmentsUpTo(plan, engine.capacity), runs, alternatives, seed);
-  return { ...figures, pairs, max_tokens: maxTokens, prompts_sha256: promptsDigest(prompts) };
+  const made = { pairs, max_tokens: maxTokens, prompts_sha256: promptsDigest(prompts) };
+  return { ...figures, ...made, resumed: journal?.resumed ?? 0 };
+}
+
+/** Prompts that an interrupted run finished keep what it measured. @returns [prompts] */
+async function measureAll(
+  measuring: Measuring,
+  prompts: readonly VerifyPrompt[],
+  journal: Journal | undefined,
+): Promise<PromptRuns[]> {
+  const runs: PromptRuns[] = [];
+  let warm = false;
+  for (const [index, prompt] of prompts.entries()) {
+    const finished = journal?.finished.get(index);
+    if (finished !== undefined) {
+      runs.push(finished);
+      continue;
+    }
+    if (!warm) await warmUp(measuring, prompt);
+    warm = true;
+    const measured = await measurePrompt(measuring, prompt, index);
+    journal?.record(index, measured);
+    runs.push(measured);
+  }
+  return runs;
 }
 
 /** SHA-256 of the prompts' token ids as JSON, `[[1,2],[3]]`. */
-export const promptsDigest = (prompts: readonly VerifyPrompt[]): string =>
-  createHash("sha256")
-    .update(JSON.stringify(prompts.map(({ ids }) => ids)))
-    .digest("hex");
+export const promptsDigest = (prompts: readonly VerifyPrompt[]): string => idsDigest(prompts.map(({ ids }) => ids));
 
 function requireUsable({ engine, prompts, maxTokens, pairs }: VerifyOptions): void {
   if (!Number.isInteger(maxTokens) || maxTokens < 2) {

@@ -9,9 +9,15 @@ import { type ChoiceSet, targetChoices } from "../../src/schema/choice.js";
 export const FAULTS = [
   "accept-all",
   "wrong rollback",
+  "rollback one token too far",
   "off-by-one position",
   "stale cache",
   "bonus from the draft",
+  "first token from the draft",
+  "prompt without its last token",
+  "prompt one position late",
+  "a token lost at each rejection",
+  "a token repeated at each rejection",
   "cut short",
   "runs on",
   "one token changed",
@@ -26,7 +32,7 @@ export const faultyDecode =
       const { logits } = engine.run({ position, input, choices, logitRows: rows });
       return Array.from({ length: rows }, (_, row) => argmax(logits, row, engine.spec.vocabSize));
     };
-    const ids = next(0, [...prompt], target);
+    const ids = firstToken(next, fault, [...prompt], options.policy?.(prompt.length)?.choices ?? target, target);
     let context = prompt.length;
     const wanted =
       fault === "cut short" ? options.maxTokens - 3 : fault === "runs on" ? options.maxTokens + 2 : options.maxTokens;
@@ -40,7 +46,9 @@ export const faultyDecode =
       const emitted = check(next, fault, context, pending, drafted, target);
       ids.push(...emitted);
       if (fault === "stale cache") redraft(engine, context, [pending, ...emitted], plan?.choices ?? target);
+      const rejected = emitted.length <= drafted.length;
       context += fault === "wrong rollback" ? drafted.length + 1 : emitted.length;
+      if (fault === "rollback one token too far" && rejected) context -= 1;
     }
     if (fault === "one token changed") ids[ids.length - 1] = (ids[ids.length - 1] + 1) % engine.spec.vocabSize;
     const round = {
@@ -70,8 +78,27 @@ function check(
   if (fault === "accept-all") return [...drafted, own[drafted.length]];
   const wrong = own.findIndex((token, i) => token !== drafted[i]);
   const emitted = own.slice(0, wrong + 1);
-  if (fault === "bonus from the draft" && wrong < drafted.length) emitted[wrong] = drafted[wrong];
+  const rejected = wrong < drafted.length;
+  if (fault === "bonus from the draft" && rejected) emitted[wrong] = drafted[wrong];
+  if (fault === "a token lost at each rejection" && rejected && emitted.length > 1) emitted.splice(-2, 1);
+  if (fault === "a token repeated at each rejection" && rejected) emitted.push(emitted[wrong]);
   return emitted;
+}
+
+/** Fills the cache with the prompt. @returns the first token of the output */
+function firstToken(next: Next, fault: Fault, prompt: number[], draft: ChoiceSet, target: ChoiceSet): number[] {
+  switch (fault) {
+    case "first token from the draft":
+      next(0, prompt, target);
+      return next(prompt.length - 1, prompt.slice(-1), draft);
+    case "prompt without its last token":
+      return next(0, prompt.slice(0, -1), target);
+    case "prompt one position late":
+      next(0, prompt.slice(0, 1), target);
+      return next(1, prompt, target);
+    default:
+      return next(0, prompt, target);
+  }
 }
 
 /** Leaves a draft's keys and values where the target's should be. */

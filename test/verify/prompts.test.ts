@@ -88,3 +88,20 @@ test("the bundled prompts are instructions for a chat model and prose for any ot
   expect(prose.some(({ name }) => chat.some((other) => other.name === name))).toBe(false);
   for (const name of ["chat", "prose"]) expect(readFileSync(`assets/prompts/${name}.jsonl`, "utf8")).toMatch(/\}\n$/);
 });
+
+test("each bundled set has short and longer prompts, a list with numbers, dialogue, code and another language", () => {
+  for (const name of ["chat", "prose"]) {
+    const lines = readFileSync(`assets/prompts/${name}.jsonl`, "utf8").trimEnd().split("\n");
+    expect(lines.length).toBeLessThanOrEqual(7); // `draftplan run` decodes them all
+    const kinds = [
+      /Fibonacci/i,
+      /\d[,.]\d{3}/,
+      /[éàè]/,
+      name === "chat" ? /"role": "assistant"/ : /said the Secretary/,
+    ];
+    for (const kind of kinds) expect(lines.filter((line) => kind.test(line)).length).toBeGreaterThan(0);
+    const lengths = lines.map((line) => line.length);
+    expect(Math.min(...lengths)).toBeLessThan(80);
+    expect(Math.max(...lengths)).toBeGreaterThan(1000);
+  }
+});
