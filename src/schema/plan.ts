@@ -16,6 +16,14 @@ export const Predicted = z.strictObject({
   tokens_per_second: z.number().positive(),
   speedup: z.number().positive(),
   lp_gap_percent: z.number().describe("distance of the surrogate's optimum from its LP bound"),
+  speedup_interval: z
+    .strictObject({ low: z.number().positive(), high: z.number().positive() })
+    .optional()
+    .describe("90 % of the profile's resamples; acceptance held"),
+  regret_percent: z
+    .strictObject({ mean: z.number().nonnegative(), p95: z.number().nonnegative() })
+    .optional()
+    .describe("speed lost, over the resamples, by having chosen on this draw of the profile"),
   evidence: z.enum(["report", "choose", "surrogate"]).optional().describe("what the acceptance curve was measured on"),
 });
 export type Predicted = z.infer<typeof Predicted>;

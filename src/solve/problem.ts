@@ -18,6 +18,7 @@ import { MAX_DRAFT_TOKENS } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import type { Group } from "./group.js";
 import { type LatencyModel, openLatency } from "./latency.js";
+import { resampledLatencies } from "./resample.js";
 
 export interface SolveInput {
   profile: Profile;
@@ -48,6 +49,8 @@ export interface Problem {
   layers: number;
   choices: readonly Exclude<Choice, "target">[];
   latency: LatencyModel;
+  /** latencies of the profile's resamples; none where it has none */
+  resampled: readonly LatencyModel[];
   /** longest draft a plan may have: what the format allows and the profile covers */
   maxDraft: number;
   /** profiled contexts, rising */
@@ -81,7 +84,8 @@ export function openProblem({ profile, calibration, choices }: SolveInput): Prob
   });
   const latency = openLatency(profile);
   const maxDraft = Math.min(MAX_DRAFT_TOKENS, latency.maxDraftTokens);
-  return { layers, choices, latency, maxDraft, gridContexts: [...profile.grid.context_tokens], contexts };
+  const resampled = resampledLatencies(profile);
+  return { layers, choices, latency, resampled, maxDraft, gridContexts: [...profile.grid.context_tokens], contexts };
 }
 
 /** Geometric middle of two contexts: latencies and losses change with their ratio. */

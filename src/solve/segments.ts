@@ -2,10 +2,12 @@
 import { type ChoiceSet, choiceKey, compactDraft } from "../schema/choice.js";
 import type { Predicted, Segment } from "../schema/plan.js";
 import { rankedFrontier } from "./candidates.js";
+import type { LatencyModel } from "./latency.js";
 import { lpGapPercent } from "./lp-bound.js";
 import { solveMultipleChoice } from "./multiple-choice.js";
 import { curveFromRate, expectedTokens, tokensPerSecond } from "./objective.js";
 import { contextFor, groupsAt, middle, type Problem, surrogateLoss } from "./problem.js";
+import { drawnInterval, regretPercent } from "./resample.js";
 import { acceptanceRate, expectedRate, fitCorrection } from "./surrogate.js";
 
 /** A draft with its length, and what it reaches at one context. */
@@ -49,18 +51,18 @@ function optionsAt(problem: Problem, n: number): Option[] {
         draftTokens: i + 1,
         curve: cut,
         evidence,
-        tokensPerSecond: speedOf(problem, n, set, cut),
+        tokensPerSecond: speedOf(problem.latency, n, set, cut),
       };
     }),
   );
 }
 
-const speedOf = (problem: Problem, n: number, set: ChoiceSet, curve: readonly number[]): number =>
+const speedOf = (latency: LatencyModel, n: number, set: ChoiceSet, curve: readonly number[]): number =>
   tokensPerSecond({
     acceptanceCurve: curve,
-    draftUs: problem.latency.draftUs(set, n),
-    verifyUs: problem.latency.verifyUs(n, curve.length - 1),
-    roundUs: problem.latency.roundUs,
+    draftUs: latency.draftUs(set, n),
+    verifyUs: latency.verifyUs(n, curve.length - 1),
+    roundUs: latency.roundUs,
   });
 
 /** Options that are near the best at one context; none where plain decoding is as good. */
@@ -145,7 +147,7 @@ function predict(problem: Problem, n: number, option: Option): Predicted {
     optionsAt(problem, n).find((o) => o.key === option.key)?.curve ??
     option.curve
   ).slice(0, d + 1);
-  const speed = speedOf(problem, n, option.set, curve);
+  const speed = speedOf(latency, n, option.set, curve);
   return {
     at_context: n,
     acceptance: digits(acceptanceRate(curve)),
@@ -158,7 +160,33 @@ function predict(problem: Problem, n: number, option: Option): Predicted {
     tokens_per_second: digits(speed),
     speedup: digits((speed * latency.stepUs(n)) / 1e6),
     lp_gap_percent: digits(lpGap(problem, n, option.set)),
+    ...uncertainty(problem, n, option, curve),
     evidence: reported === undefined ? option.evidence : "report",
+  };
+}
+
+/** What the profile's resamples make of the prediction; nothing where it has none. */
+function uncertainty(
+  problem: Problem,
+  n: number,
+  chosen: Option,
+  curve: readonly number[],
+): Pick<Predicted, "speedup_interval" | "regret_percent"> {
+  const { resampled } = problem;
+  if (resampled.length === 0) return {};
+  const { low, high } = drawnInterval(
+    resampled.map((latency) => (speedOf(latency, n, chosen.set, curve) * latency.stepUs(n)) / 1e6),
+  );
+  const options = optionsAt(problem, n);
+  const regret = regretPercent(
+    resampled.map((latency) => speedOf(latency, n, chosen.set, chosen.curve)),
+    resampled.map((latency) =>
+      Math.max(1e6 / latency.stepUs(n), ...options.map(({ set, curve: own }) => speedOf(latency, n, set, own))),
+    ),
+  );
+  return {
+    speedup_interval: { low: digits(low), high: digits(high) },
+    regret_percent: { mean: hundredth(regret.mean), p95: hundredth(regret.p95) },
   };
 }
 
@@ -170,6 +198,8 @@ function lpGap(problem: Problem, n: number, set: ChoiceSet): number {
   const { lowerBound } = solveMultipleChoice(groups, costUs);
   return Math.max(0, lpGapPercent(surrogateLoss(contextFor(problem, n).losses, set), lowerBound));
 }
+
+const hundredth = (percent: number): number => Math.round(100 * percent) / 100;
 
 /** Six significant digits: what a measurement is good for, and short to read. */
 export const digits = (x: number): number => Number(x.toPrecision(6));
