@@ -6,7 +6,7 @@
  */
 import { median } from "simple-statistics";
 import { isTarget } from "./masks.js";
-import type { Observation } from "./sweep.js";
+import type { Observation } from "./observation.js";
 
 /** A visit this much slower than the usual one is left out: contention is then no common factor any more. */
 const DISTURBED = 1.5;

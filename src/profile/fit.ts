@@ -2,8 +2,8 @@
 import { mean, median } from "simple-statistics";
 import { BLOCK_KINDS, type BlockKind, blockKind, blockLayer, KERNEL_NAMES, type Kernel } from "../schema/choice.js";
 import { isTarget, type Mask, targetMask } from "./masks.js";
+import type { Observation } from "./observation.js";
 import { fitMixedModel, type Row, rowSum } from "./regression.js";
-import type { Observation } from "./sweep.js";
 
 /** Costs of one point; `perLayer` [L], already pooled value plus deviation. */
 export interface PointCosts {

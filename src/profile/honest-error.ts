@@ -7,7 +7,7 @@ import { median, quantile } from "simple-statistics";
 import type { Profile } from "../schema/profile.js";
 import { type PointCosts, passUs } from "./fit.js";
 import { isTarget } from "./masks.js";
-import type { Observation } from "./sweep.js";
+import type { Observation } from "./observation.js";
 
 /** One burst of random choices in so many is kept out of the fit: enough to judge by, few enough not to be missed. */
 const HELD_OUT_EVERY = 10;

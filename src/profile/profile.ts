@@ -15,10 +15,12 @@ import type { Grid } from "./grid.js";
 import { heldOutErrors, holdOut, leftOutContextErrors, summariseErrors } from "./honest-error.js";
 import { measureLoop } from "./loop-overhead.js";
 import { seededRandom } from "./masks.js";
+import type { Observation } from "./observation.js";
 import { queryLine as queryLineOf } from "./query-line.js";
 import { drawRounds, type Resampled, resampleSteps, resampleVerification } from "./resample.js";
 import { attentionLines, riseWithContext } from "./smooth.js";
-import { type Observation, type Sweep, sweep } from "./sweep.js";
+import { precisionReached } from "./stop.js";
+import { type Sweep, sweep } from "./sweep.js";
 
 export interface ProfileOptions extends Grid {
   engine: Engine;
@@ -30,16 +32,17 @@ export interface ProfileOptions extends Grid {
   minRounds?: number;
   /** enough even where there is time for more */
   maxRounds?: number;
+  /** wanted relative standard error of the whole target's median; null: rounds and time alone decide */
+  precisionPercent?: number | null;
   /** bootstrap draws; 0: none, and nothing downstream says how sure it is */
   draws?: number;
   progress?: Progress;
 }
 
 /** What the stage knows of a profile; model, device and kernels are its caller's. */
-export type Measured = Pick<
-  Profile,
-  "grid" | "points" | "query_line" | "errors" | "loop" | "attention_line" | "sampling"
->;
+export type Measured = Pick<Profile, "grid" | "points" | "query_line" | "errors" | "loop" | "attention_line"> & {
+  sampling: NonNullable<Profile["sampling"]>;
+};
 
 /** On two cores: SmolLM2-135M spends the budget (some 15 rounds), the embedded model is done in ten seconds. */
 export const DEFAULTS = { seed: 1, budgetSeconds: 55, minRounds: 5, maxRounds: 24 } as const;
@@ -60,6 +63,7 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
     ...{ engine, clock, contexts, queries, queryLine, seed, progress },
     minRounds: options.minRounds ?? DEFAULTS.minRounds,
     maxRounds: options.maxRounds ?? DEFAULTS.maxRounds,
+    precisionPercent: options.precisionPercent ?? null,
     budgetUs: 1e6 * (options.budgetSeconds ?? DEFAULTS.budgetSeconds),
   });
   const loop = await measureLoop(engine, clock, ids, progress);
@@ -81,7 +85,7 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
     )),
     ...(queryLine.length === 0 ? {} : { query_line: toLine(queryLineOf(contexts[0], queryLine, swept.queryLines)) }),
     loop: { round_us: digits(loop.roundUs), step_us: digits(loop.stepUs) },
-    sampling: { rounds: swept.rounds, seed, ...steadiness },
+    sampling: { rounds: swept.rounds, ...stopOf(swept), seed, ...steadiness },
   };
 }
 
@@ -177,6 +181,11 @@ function toPoint(cell: Cell, costs: PointCosts, resampled: Resampled | undefined
     passes: seen.reduce((sum, { passes }) => sum + passes, 0),
     ...(resampled === undefined ? {} : { resampled }),
   };
+}
+
+function stopOf({ stoppedBy, observations }: Sweep) {
+  const precision = precisionReached(observations);
+  return { stopped_by: stoppedBy, precision_percent: Number.isFinite(precision) ? digits(precision) : null };
 }
 
 /** How quiet the machine was, judged by the whole target's passes. */

@@ -11,8 +11,8 @@ import { BLOCK_KINDS, KERNEL_NAMES, type Kernel } from "../schema/choice.js";
 import type { ProfilePoint } from "../schema/profile.js";
 import { fitPoint, type PointCosts, passUs, pooledCosts, type Shared, sharedCosts } from "./fit.js";
 import { isTarget, type Random } from "./masks.js";
+import type { Observation } from "./observation.js";
 import { riseWithContext } from "./smooth.js";
-import type { Observation } from "./sweep.js";
 
 export type Resampled = NonNullable<ProfilePoint["resampled"]>;
 

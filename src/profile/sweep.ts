@@ -25,35 +25,21 @@ import {
   verifyMask,
 } from "./masks.js";
 
-export interface Observation extends Mask {
-  context: number;
-  query: number;
-  us: number;
-  /** passes that were timed for it */
-  passes: number;
-  /** number of the visit to a context it belongs to */
-  visit: number;
-  /** from 0, the warm-up not counted */
-  round: number;
-}
-
-/** [queries] µs of one pass of the whole target over each query length, measured in one go */
-export type QueryLineRound = readonly number[];
+import type { Observation, QueryLineRound } from "./observation.js";
+import { precisionReached, type StopReason, type StopRule, stopReason } from "./stop.js";
 
 export interface Sweep {
   observations: Observation[];
   /** [rounds] */
   queryLines: QueryLineRound[];
   rounds: number;
+  stoppedBy: StopReason;
 }
 
-export interface SweepOptions extends Grid {
+export interface SweepOptions extends Grid, StopRule {
   engine: Engine;
   clock: Clock;
   seed: number;
-  minRounds: number;
-  maxRounds: number;
-  budgetUs: number;
   progress?: Progress;
 }
 
@@ -150,8 +136,8 @@ async function visitQueryLine(
 }
 
 /**
- * Rounds over the whole grid in random order (A B C, B C A, …), the first not counted, until the budget is spent.
- * Warns with PROFILE_BUDGET where the least number of rounds takes longer than that.
+ * Rounds over the whole grid in random order (A B C, B C A, …), the first not counted, until the stop rule says so.
+ * Warns with PROFILE_BUDGET where the least number of rounds takes longer than the time for it.
  */
 export async function sweep(options: SweepOptions): Promise<Sweep> {
   const { engine, clock, contexts, queries, minRounds, maxRounds, budgetUs, progress = silentProgress } = options;
@@ -168,9 +154,11 @@ export async function sweep(options: SweepOptions): Promise<Sweep> {
     return Math.min(1, Math.max(rounds / maxRounds, Math.min(spent, rounds / minRounds)));
   };
   const tick = () => progress.tick({ stage: "profile", done: Math.floor(100 * Math.max(0, share())), total: 100 });
-  for (let roundUs = 0; rounds < maxRounds; rounds++) {
+  let stoppedBy: StopReason | null = null;
+  for (let roundUs = 0; ; rounds++) {
     const from = clock.nowUs();
-    if (rounds >= minRounds && from - start + roundUs > budgetUs) break;
+    stoppedBy = stopReason(options, rounds, from - start + roundUs, () => precisionReached(observations));
+    if (stoppedBy !== null) break;
     for (const context of random.shuffle(contexts)) {
       const seen = await visitContext(bench, context, queries, { round: Math.max(0, rounds), visit: visits++ }, tick);
       if (rounds >= 0) observations.push(...seen);
@@ -189,5 +177,5 @@ export async function sweep(options: SweepOptions): Promise<Sweep> {
       `${minRounds} rounds took ${seconds.toFixed(0)} s of ${(budgetUs / 1e6).toFixed(0)} s: ${advice}`,
     );
   }
-  return { observations, queryLines, rounds };
+  return { observations, queryLines, rounds, stoppedBy };
 }

@@ -3,10 +3,25 @@
  * It depends on the device and the architecture, not on the weights' values.
  */
 import { z } from "zod";
-import { Device, KernelName, KernelNumerics, ModelRef, Us } from "./common.js";
+import { Device, KernelName, KernelNumerics, ModelRef, Sha256, Us } from "./common.js";
 
 /** µs per layer [L], for each kernel that was measured */
 const PerLayer = z.partialRecord(KernelName, z.array(Us));
+
+const Factors = z.array(z.number().nonnegative()).min(1).max(1000);
+const FactorsByKernel = z.partialRecord(KernelName, Factors);
+
+/**
+ * Bootstrap over rounds: what each draw makes of the point's values, as factors. Draw i is the same in every point. Parts
+ * are there at q = 1 only; a verification needs the whole target alone.
+ */
+const Resampled = z.strictObject({
+  fixed: Factors.optional(),
+  head: FactorsByKernel.optional(),
+  attn: FactorsByKernel.optional(),
+  mlp: FactorsByKernel.optional(),
+  whole_target: Factors,
+});
 
 export const ProfilePoint = z.strictObject({
   context_tokens: z.int().min(0).describe("n, tokens in the KV cache before the pass"),
@@ -20,7 +35,8 @@ export const ProfilePoint = z.strictObject({
     .number()
     .nonnegative()
     .describe("median |sum of parts - measured| / measured over the passes, slow-downs of the whole machine taken out"),
-  passes: z.int().positive().describe("measured passes behind this point"),
+  passes: z.int().positive().optional().describe("measured passes behind this point; not known of an imported one"),
+  resampled: Resampled.optional(),
 });
 export type ProfilePoint = z.infer<typeof ProfilePoint>;
 
@@ -53,6 +69,61 @@ const ErrorSummary = z.strictObject({
   signed_percent: z.number().describe("median of predicted / measured - 1: above 0, too dear"),
 });
 
+/** Weights that were made up from a configuration: latency does not depend on their values. */
+const Synthetic = z.strictObject({
+  config_sha256: Sha256.describe("of the config.json"),
+  seed: z.int(),
+});
+
+/** A slice was measured, and its costs stand for the whole model (profile/slice.ts). */
+const Scaled = z
+  .strictObject({
+    layers_measured: z
+      .int()
+      .positive()
+      .describe("distinct layers that were measured; their mean stands for each of `layers`"),
+    layers: z.int().positive(),
+    vocabulary_measured: z.int().positive().describe("rows of the head; its cost grows in proportion to them"),
+    vocabulary: z.int().positive(),
+    weight_bytes: z.int().positive().describe("of the slice, all kernels together"),
+    cache_bytes: z.int().positive().nullable().describe("last-level cache of the processor; null: not known"),
+    memory_bytes: z.int().positive().describe("what might be used"),
+  })
+  .refine(
+    (s) => s.layers_measured <= s.layers && s.vocabulary_measured <= s.vocabulary,
+    "more was measured than the model has",
+  );
+
+/** How draftplan measured; an imported profile has none. */
+const Sampling = z.strictObject({
+  rounds: z.int().positive().describe("interleaved rounds over the grid"),
+  stopped_by: z
+    .enum(["precision", "rounds", "time"])
+    .optional()
+    .describe("what ended the sweep: precise enough, enough rounds, or no more time"),
+  precision_percent: z
+    .number()
+    .nonnegative()
+    .nullable()
+    .optional()
+    .describe("relative standard error of the whole target's median, mean over the points; null: from a single round"),
+  seed: z.int(),
+  spread_percent: z.number().nonnegative().describe("median over points of (p90 - p10) / median of the target pass"),
+  contention_percent: z
+    .number()
+    .nonnegative()
+    .describe("median over points of (median - minimum) / minimum of the target pass"),
+});
+
+/** Latencies that another engine measured, read from a table. */
+const Imported = z.strictObject({
+  source: z.string().max(200).describe("name of the file"),
+  sha256: Sha256,
+  whole_pass: z
+    .enum(["measured", "summed"])
+    .describe("where whole_target_us comes from: the table, or the sum of its parts"),
+});
+
 const isRising = (values: readonly number[]): boolean => values.every((value, i) => i === 0 || value > values[i - 1]);
 
 const ProfileShape = z.strictObject({
@@ -61,6 +132,9 @@ const ProfileShape = z.strictObject({
   model: ModelRef,
   device: Device,
   kernels: KernelNumerics,
+  synthetic: Synthetic.optional(),
+  scaled: Scaled.optional(),
+  imported: Imported.optional(),
   grid: z.strictObject({
     context_tokens: z.array(z.int().min(0)).min(1).refine(isRising, "the contexts do not rise"),
     query_tokens: z
@@ -81,19 +155,16 @@ const ProfileShape = z.strictObject({
       left_out_context: ErrorSummary.nullable().describe("drafts at a context, predicted from its neighbours alone"),
     })
     .optional(),
-  sampling: z.strictObject({
-    rounds: z.int().positive().describe("interleaved rounds over the grid"),
-    seed: z.int(),
-    spread_percent: z.number().nonnegative().describe("median over points of (p90 - p10) / median of the target pass"),
-    contention_percent: z
-      .number()
-      .nonnegative()
-      .describe("median over points of (median - minimum) / minimum of the target pass"),
-  }),
+  sampling: Sampling.optional(),
 });
 
 /** One point for every place of the grid, each with the target and all its layers: whoever reads on need not ask again. */
-export const Profile = ProfileShape.superRefine(({ grid, model, points, query_line }, context) => {
+export const Profile = ProfileShape.superRefine((profile, context) => {
+  const { grid, model, points, query_line } = profile;
+  if (profile.sampling === undefined && profile.imported === undefined)
+    context.addIssue({ code: "custom", message: "the key is missing", path: ["sampling"] });
+  if (profile.scaled !== undefined && profile.scaled.layers !== model.layers)
+    context.addIssue({ code: "custom", message: `the model has ${model.layers} layers`, path: ["scaled", "layers"] });
   const open = new Set(
     grid.context_tokens.flatMap((n) => grid.query_tokens.map((q) => `${n} tokens of context with ${q} in the pass`)),
   );
@@ -110,6 +181,20 @@ export const Profile = ProfileShape.superRefine(({ grid, model, points, query_li
           issue(`${layers.length} layers, and the model has ${model.layers}`, part, kernel);
       }
     }
+  });
+  const draws = points[0].resampled?.whole_target.length;
+  points.forEach(({ resampled }, i) => {
+    const parts = [
+      resampled?.fixed,
+      ...[resampled?.head, resampled?.attn, resampled?.mlp].flatMap((p) => Object.values(p ?? {})),
+    ];
+    const differs = parts.some((part) => part !== undefined && part.length !== draws);
+    if (resampled?.whole_target.length !== draws || differs)
+      context.addIssue({
+        code: "custom",
+        message: "every part of every point must have as many draws",
+        path: ["points", i, "resampled"],
+      });
   });
   const longest = grid.query_tokens[grid.query_tokens.length - 1];
   if (query_line !== undefined && query_line.query_tokens.length !== longest)

@@ -83,7 +83,10 @@ describe("on a machine without noise", () => {
 
   test("it is a valid document, and says how it was measured", () => {
     expect(Profile.safeParse(asDocument(measured, LAYERS)).error).toBeUndefined();
-    expect(measured.sampling).toEqual({ rounds: 25, seed: 1, spread_percent: 0, contention_percent: 0 });
+    expect(measured.sampling).toEqual({
+      ...{ rounds: 25, stopped_by: "rounds", precision_percent: 0 },
+      ...{ seed: 1, spread_percent: 0, contention_percent: 0 },
+    });
     expect(measured.loop).toEqual({ round_us: 0, step_us: 0 });
   });
 });
