@@ -101,11 +101,14 @@ function blockMeans(series: readonly number[], seed: number): number[] {
   const { length } = series;
   const block = blockLength(length);
   const random = xoroshiro128plus(seed);
+  /** [2 · length + 1] sums of the series' beginnings, twice around */
+  const sums = Float64Array.of(0, ...series, ...series);
+  for (let i = 1; i < sums.length; i++) sums[i] += sums[i - 1];
   const draw = () => {
     let total = 0;
-    for (let taken = 0; taken < length; ) {
+    for (let taken = 0; taken < length; taken += block) {
       const start = uniformInt(random, 0, length - 1);
-      for (let i = 0; i < block && taken < length; i++, taken++) total += series[(start + i) % length];
+      total += sums[start + Math.min(block, length - taken)] - sums[start];
     }
     return total / length;
   };
@@ -131,6 +134,9 @@ export interface Decision {
 /** Enough is known to stop measuring. */
 export const isPrecise = ({ slots, halfWidthPercent }: Comparison): boolean =>
   slots >= LEAST_SLOTS && halfWidthPercent <= PRECISE_PERCENT;
+
+/** Whether to look if it is enough: at whole passes over the prompts, so that each counts alike. */
+export const isTimeToLook = (slots: number, prompts: number): boolean => slots >= LEAST_SLOTS && slots % prompts === 0;
 
 /**
  * A regression only where the whole interval lies beyond both the tolerance and this machine's own noise. Fine where it

@@ -8,6 +8,7 @@ import {
   commaList,
   integerFrom,
   numberFrom,
+  positive,
   type SharedOptions,
   withDeviceOptions,
   withOutputOptions,
@@ -32,6 +33,7 @@ export function addVerbs(program: Command, run: RunVerb): void {
   addVerify(program, run);
   addCheck(program, run);
   addReport(program, run);
+  addHistory(program, run);
   addCache(program, run);
 }
 
@@ -114,18 +116,63 @@ function addEvaluate(program: Command, run: RunVerb): void {
 }
 
 function addProfile(program: Command, run: RunVerb): void {
-  withDeviceOptions(program.command("profile"))
+  const profile = withDeviceOptions(program.command("profile"))
     .description("measure what every block costs on this device, over context and query length")
     .argument("<model|config.json>", `${MODEL}; a config.json alone will do`)
     .option(TO_FILE, "where to write the profile; - prints it (default: into profiles/)")
     .option("--context <tokens>", "contexts: 64..4096, or exactly 64,512,4096")
     .option("--query <tokens>", "tokens in a pass: 1..17, or exactly 1,5,9")
+    .option(
+      "--memory <gib>",
+      "of a config.json: measure what fits into so much memory (default: what is free)",
+      positive,
+    )
     .addHelpText(
       "after",
-      examples("draftplan profile embedded", "draftplan profile model.gguf --context 64..2048 -o profiles/mine.yaml"),
+      examples(
+        "draftplan profile embedded",
+        "draftplan profile model.gguf --context 64..2048 -o profiles/mine.yaml",
+        "draftplan profile llama-8b/config.json",
+      ),
     )
-    .action(async (model: string, options: SharedOptions & { output?: string; context?: string; query?: string }) =>
+    .action(async (model: string, options: SharedOptions & import("../commands/profile.js").ProfileOptions) =>
       run(options, async (context) => (await import("../commands/profile.js")).profileCommand(model, options, context)),
+    );
+  addProfileImport(program, profile, run);
+}
+
+function addProfileImport(program: Command, profile: Command, run: RunVerb): void {
+  // Both have -o and --json, and each is to get what follows it. A model called "import" is ./import.
+  for (const command of [program, profile]) command.enablePositionalOptions();
+  profile.helpCommand(false);
+  withOutputOptions(profile.command("import"))
+    .description("make a profile of latencies that another engine measured")
+    .argument(
+      "<table.csv>",
+      "component, choice, context_tokens, query_tokens, us and perhaps layer (docs/profile-import.md)",
+    )
+    .requiredOption("--model-config <model|config.json>", `what was measured: a config.json; or ${MODEL}`)
+    .requiredOption(
+      "--device <key=value...>",
+      "what it was measured on: processor, provider, threads, runtime and platform, each as key=value",
+    )
+    .option(TO_FILE, "where to write the profile; - prints it (default: into profiles/)")
+    .addHelpText(
+      "after",
+      examples(
+        'draftplan profile import measured.csv --model-config llama-8b/config.json --device processor="Example GPU" provider=cuda threads=1 runtime="an engine 1.0" platform="linux x64" -o profiles/mine.yaml',
+      ),
+    )
+    .hook("preAction", () => {
+      const misplaced = profile.options.find(
+        (option) => profile.getOptionValueSource(option.attributeName()) === "cli",
+      );
+      if (misplaced !== undefined) profile.error(`error: give ${misplaced.flags} after import, not before it`);
+    })
+    .action(async (table: string, options: SharedOptions & import("../commands/profile-import.js").ImportOptions) =>
+      run(options, async (context) =>
+        (await import("../commands/profile-import.js")).profileImportCommand(table, options, context),
+      ),
     );
 }
 
@@ -177,6 +224,9 @@ function addSolve(program: Command, run: RunVerb): void {
     );
 }
 
+/** `10` or `10%` */
+const percent = (text: string): number => numberFrom(0)(text.replace(/%$/, ""));
+
 function addVerify(program: Command, run: RunVerb): void {
   withDeviceOptions(program.command("verify"))
     .description("prove a plan: the same output as the target's own, and how much faster")
@@ -184,15 +234,19 @@ function addVerify(program: Command, run: RunVerb): void {
     .requiredOption("--model <model>", MODEL)
     .option("--prompts <file>", "prompts to run it on (default: a few that travel with draftplan)")
     .option("--min-speedup <x>", "fail below this speedup", numberFrom(0))
+    .option("--min-acceptance <rate>", "fail below this acceptance rate, 0 to 1", numberFrom(0))
+    .option("--max-prediction-error <percent>", "fail where the prediction is off by more", percent)
+    .option("--alternatives", "also decode with int8 alone, for comparison")
     .option("--max-tokens <n>", "new tokens of each prompt", integerFrom(1))
     .option("--pairs <n>", "interleaved pairs of runs of each prompt", integerFrom(1))
     .option(TO_FILE, "where to write the verification; - prints it (default: into plans/)")
     .addHelpText(
       "after",
-      examples(
+      `${examples(
         "draftplan verify plans/plan.yaml --model embedded",
         "draftplan verify plans/plan.yaml --model model.gguf --min-speedup 1.3",
-      ),
+        "draftplan verify plans/plan.yaml --model model.gguf --prompts mine.jsonl --min-acceptance 0.9",
+      )}\n\nA run that was interrupted goes on where it stopped when the same command is given again.`,
     )
     .action(async (plan: string, options: SharedOptions & import("../commands/verify.js").VerifyCommandOptions) =>
       run(options, async (context) => (await import("../commands/verify.js")).verifyCommand(plan, options, context)),
@@ -201,29 +255,73 @@ function addVerify(program: Command, run: RunVerb): void {
 
 function addCheck(program: Command, run: RunVerb): void {
   withDeviceOptions(program.command("check"))
-    .description("guard plans in CI (not yet supported)")
-    .argument("<plan|dir...>", "plans, or folders of them")
-    .option("--baseline <file>", "compare with this verification")
-    .option("--measure", "measure again, on --model")
-    .option("--model <model>", MODEL)
-    .option("--tolerance <percent>", "what counts as no change, e.g. 5%")
+    .description("do committed plans still hold? documents alone, against a baseline, or measured side by side")
+    .argument("<plan|dir...>", "plans, verifications, profiles, calibrations, or folders of them")
+    .option("--baseline <file>", "a plan or a verification that the ones given must not be slower than")
+    .option("--tolerance <percent>", "slower by no more than this is no regression (default: 5%)")
+    .option("--model <model>", `the model the documents must be of: ${MODEL}`)
+    .option("--measure", "run the plans and the baseline (or plain decoding) side by side, on --model")
+    .option("--prompts <file>", "prompts to measure on (default: a few that travel with draftplan)")
+    .option(
+      "--time <seconds>",
+      "end measuring each plan after this, even where it could not tell (default: 120)",
+      numberFrom(1),
+    )
+    .option("--fail-inconclusive", "fail where measuring could not tell")
+    .option("--junit <file>", "write JUnit XML")
+    .option("--github", "annotate a GitHub job, and write its summary and outputs")
+    .option("--markdown <file>", "write a Markdown summary")
     .addHelpText(
       "after",
-      "\nUntil it exists:\n  draftplan inspect plans/plan.yaml\n  draftplan verify plans/plan.yaml --model MODEL --min-speedup 1.2",
+      `${examples(
+        "draftplan check plans/",
+        "draftplan check plans/new.plan.yaml --baseline plans/old.plan.yaml --tolerance 3%",
+        "draftplan check plans/plan.yaml --baseline old.yaml --measure --model model.gguf",
+      )}\n\nWithout --measure no model is run. docs/findings.md explains every finding.`,
     )
-    .action(async (_plans: string[], options: SharedOptions) =>
-      run(options, async () => (await import("../commands/not-yet.js")).refuseCheck()),
+    .action(
+      async (paths: string[], options: SharedOptions & import("../commands/check-options.js").CheckCommandOptions) =>
+        run(options, async (context) => (await import("../commands/check.js")).checkCommand(paths, options, context)),
     );
 }
 
 function addReport(program: Command, run: RunVerb): void {
   withOutputOptions(program.command("report"))
-    .description("one page from any documents (not yet supported)")
-    .argument("<document...>", "documents to show")
-    .requiredOption(TO_FILE, "the page to write, e.g. report.html")
-    .addHelpText("after", "\nUntil it exists:\n  draftplan inspect plans/plan.yaml")
-    .action(async (_documents: string[], options: SharedOptions) =>
-      run(options, async () => (await import("../commands/not-yet.js")).refuseReport()),
+    .description("one HTML page from any documents; it needs no network and runs no script")
+    .argument("<document...>", "profiles, calibrations, plans and verifications, in any mixture")
+    .requiredOption(TO_FILE, "the page to write, e.g. report.html; - prints it")
+    .addHelpText(
+      "after",
+      examples(
+        "draftplan report plans/plan.yaml plans/plan.verification.yaml -o report.html",
+        "draftplan report profiles/*.yaml plans/*.yaml -o report.html",
+      ),
+    )
+    .action(async (documents: string[], options: SharedOptions & import("../commands/report.js").ReportOptions) =>
+      run(options, async (context) =>
+        (await import("../commands/report.js")).reportCommand(documents, options, context),
+      ),
+    );
+}
+
+function addHistory(program: Command, run: RunVerb): void {
+  withOutputOptions(program.command("history"))
+    .description("verifications over time, for each model, device and plan, with the changes among them marked")
+    .argument("<dir>", "a folder of verifications; folders within it are read as well")
+    .option("--model-name <name>", "only models with this in their name")
+    .option("--device <name>", "only processors with this in their name")
+    .option("--plan <name>", "only plans with this in the name of their file")
+    .addHelpText(
+      "after",
+      `${examples("draftplan history plans", "draftplan history nightly --model-name llama --json")}
+
+To draw it:
+  draftplan report nightly/*.yaml -o report.html`,
+    )
+    .action(async (folder: string, options: SharedOptions & import("../commands/history.js").HistoryOptions) =>
+      run(options, async (context) =>
+        (await import("../commands/history.js")).historyCommand(folder, options, context),
+      ),
     );
 }
 

@@ -1,0 +1,83 @@
+/** What two plans do differently, context range by context range. */
+import { blockName, type Draft, expandDraft } from "../schema/choice.js";
+import type { Plan, Predicted, Segment } from "../schema/plan.js";
+import { agrees } from "./figures.js";
+
+/** A range of contexts in which each of two plans has one segment. */
+export interface Overlap {
+  from: number;
+  to: number;
+  /** segments of both plans, with their place in the list */
+  before: { segment: Segment; index: number };
+  after: { segment: Segment; index: number };
+}
+
+/** Ranges that both plans cover, cut where either plan has a new segment. Segments have no gaps and do not overlap. */
+export function overlaps(before: Plan, after: Plan): Overlap[] {
+  const found: Overlap[] = [];
+  let [b, a] = [0, 0];
+  while (b < before.segments.length && a < after.segments.length) {
+    const [left, right] = [before.segments[b], after.segments[a]];
+    const from = Math.max(left.context_tokens.from, right.context_tokens.from);
+    const to = Math.min(left.context_tokens.to, right.context_tokens.to);
+    if (from < to) found.push({ from, to, before: { segment: left, index: b }, after: { segment: right, index: a } });
+    if (left.context_tokens.to === to) b++;
+    if (right.context_tokens.to === to) a++;
+  }
+  return found;
+}
+
+/** Where a segment stands in its plan; the part past a plan's end is no segment of it. */
+export const whereOf = ({ segments }: Plan, index: number): string =>
+  index < segments.length ? `segments[${index}]` : "segments";
+
+const MAX_NAMED = 8;
+
+/** `1.attn int8 -> skip, head target -> int8, 13 -> 14 tokens drafted`; null where both do the same. */
+export function describeChange(before: Segment, after: Segment, layers: number): string | null {
+  if (before.draft === undefined || after.draft === undefined) {
+    if (before.speculate === after.speculate) return null;
+    return after.speculate ? "plain decoding -> a draft" : "a draft -> plain decoding";
+  }
+  const changes = changedBlocks(before.draft, after.draft, layers);
+  const named = changes.slice(0, MAX_NAMED).join(", ");
+  const more = changes.length > MAX_NAMED ? ` and ${changes.length - MAX_NAMED} more` : "";
+  const length =
+    before.draft_tokens === after.draft_tokens
+      ? []
+      : [`${before.draft_tokens} -> ${after.draft_tokens} tokens drafted`];
+  const parts = [...(changes.length === 0 ? [] : [`${named}${more}`]), ...length];
+  return parts.length === 0 ? null : parts.join(", ");
+}
+
+/** Every block, and the head, that a draft runs otherwise. Both drafts name blocks of this model only, each once. */
+function changedBlocks(before: Draft, after: Draft, layers: number): string[] {
+  const [from, to] = [expandDraft(before, layers, "draft"), expandDraft(after, layers, "draft")];
+  const blocks = from.blocks.flatMap((choice, i) =>
+    choice === to.blocks[i] ? [] : [`${blockName(i)} ${choice} -> ${to.blocks[i]}`],
+  );
+  return from.head === to.head ? blocks : [...blocks, `head ${from.head} -> ${to.head}`];
+}
+
+/**
+ * Percentages near 0, in percent: the gap's last digits are the noise of a subtraction, and a regret is written to the
+ * hundredth, which another processor may round the other way.
+ */
+const PERCENT_TOLERANCE: Partial<Record<keyof Predicted, number>> = { lp_gap_percent: 1e-3, regret_percent: 0.011 };
+
+/** Figures that are claimed and that the inputs do not give. What is not claimed cannot be wrong. */
+export function wrongFigures(claimed: Predicted, given: Predicted): (keyof Predicted)[] {
+  const keys = Object.keys(claimed) as (keyof Predicted)[];
+  return keys.filter((key) => !isSame(claimed[key], given[key], PERCENT_TOLERANCE[key] ?? 0));
+}
+
+/** Equal but for rounding of numbers, at any depth. */
+function isSame(a: unknown, b: unknown, tolerance: number): boolean {
+  if (typeof a === "number" && typeof b === "number") return agrees(a, b) || Math.abs(a - b) <= tolerance;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === b;
+  const [left, right] = [Object.entries(a), new Map(Object.entries(b))];
+  return (
+    left.length === right.size &&
+    left.every(([key, value]) => right.has(key) && isSame(value, right.get(key), tolerance))
+  );
+}

@@ -1,0 +1,39 @@
+/** Depth (a) of a check: documents by themselves, against what they were made from, and against a model. */
+import { type Checked, isOfKind, type OpenInput } from "./documents.js";
+import type { Finding } from "./findings.js";
+import { givenModelFindings, type ModelFacts } from "./model.js";
+import { hasKnownBlocks, ownFindings } from "./own.js";
+import { planInputFindings } from "./plan.js";
+import { remembering, type Solver } from "./solver.js";
+import { verificationPlanFindings } from "./verification.js";
+
+export interface CheckRequest {
+  /** valid documents, each once; those that others of them name are among them where they could be read */
+  documents: readonly Checked[];
+  open: OpenInput;
+  solver: Solver;
+  /** null: no model was given */
+  model: ModelFacts | null;
+}
+
+export function checkDocuments({ documents, open, solver, model }: CheckRequest): Finding[] {
+  const own = new Map<Checked, Finding[]>();
+  const ownOf = (checked: Checked): Finding[] => {
+    let found = own.get(checked);
+    if (found === undefined) {
+      found = ownFindings(checked);
+      own.set(checked, found);
+    }
+    return found;
+  };
+  const isSound = (checked: Checked) => ownOf(checked).every(({ severity }) => severity !== "error");
+  const context = { open, solver: remembering(solver), isSound };
+  return documents.flatMap((checked) => {
+    const found = [...ownOf(checked)];
+    if (isOfKind(checked, "draftplan/plan") && hasKnownBlocks(found))
+      found.push(...planInputFindings(checked, context));
+    if (isOfKind(checked, "draftplan/verification")) found.push(...verificationPlanFindings(checked, open));
+    if (model !== null) found.push(...givenModelFindings(checked, model));
+    return found;
+  });
+}

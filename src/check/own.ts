@@ -1,0 +1,56 @@
+/** What can be said of a document by itself, without those it was made from. */
+import type { Calibration } from "../schema/calibration.js";
+import { calibrationBlockFindings, draftFindings } from "./blocks.js";
+import type { Checked } from "./documents.js";
+import { type Finding, finding } from "./findings.js";
+import { predictedFindings } from "./predicted.js";
+import { figureFindings } from "./verification-figures.js";
+import { tokenFindings } from "./verification-tokens.js";
+
+export function ownFindings({ file, document }: Checked): Finding[] {
+  const { layers } = document.model;
+  switch (document.kind) {
+    case "draftplan/plan":
+      return [
+        ...document.segments.flatMap(({ draft }, i) =>
+          draft === undefined ? [] : draftFindings(file, draft, layers, `segments[${i}].draft`),
+        ),
+        ...predictedFindings(file, document),
+      ];
+    case "draftplan/calibration":
+      return [
+        ...calibrationBlockFindings(file, document),
+        ...document.measured.flatMap(({ draft }, i) => draftFindings(file, draft, layers, `measured[${i}].draft`)),
+        ...contextFindings(file, document),
+      ];
+    case "draftplan/verification":
+      return [...tokenFindings(file, document), ...figureFindings(file, document)];
+    case "draftplan/profile":
+      return []; // its schema holds the points to the grid and to the layers; measurements cannot be derived
+  }
+}
+
+/** Calibrated contexts rise, and whole drafts were measured at them only. */
+function contextFindings(file: string, { contexts, measured }: Calibration): Finding[] {
+  const wrong = (where: string, message: string) => finding("DOCUMENT_INCONSISTENT", file, where, message);
+  const known = new Set<number>();
+  const found: Finding[] = [];
+  contexts.forEach(({ at_context: at }, i) => {
+    const before = contexts[i - 1]?.at_context;
+    if (before !== undefined && at <= before)
+      found.push(wrong(`contexts[${i}].at_context`, `${at} follows ${before}, and contexts rise`));
+    known.add(at);
+  });
+  const stray = measured.findIndex(({ at_context }) => !known.has(at_context));
+  if (stray !== -1) {
+    const message = `${measured[stray].at_context} tokens is none of the contexts that losses were measured at`;
+    found.push(wrong(`measured[${stray}].at_context`, message));
+  }
+  return found;
+}
+
+const BLOCK_FAULTS: readonly string[] = ["BLOCK_UNKNOWN", "BLOCK_DUPLICATE", "BLOCK_MISSING"];
+
+/** Are the blocks that a document names those of its model? Only then can its drafts be expanded. */
+export const hasKnownBlocks = (own: readonly Finding[]): boolean =>
+  own.every(({ code }) => !BLOCK_FAULTS.includes(code));

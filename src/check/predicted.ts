@@ -1,0 +1,63 @@
+/** Do a segment's predicted figures follow from each other? From its parts alone; no input is needed. */
+import type { Plan, Predicted, Segment } from "../schema/plan.js";
+import { agrees, show, sum } from "./figures.js";
+import { type Finding, finding } from "./findings.js";
+
+/**
+ * What the curve and the times of a prediction give:
+ *
+ *     accepted_length   = Σ_{i=0..d} a_i
+ *     acceptance        = Σ_{i=1..d} a_i / Σ_{i=0..d-1} a_i
+ *     tokens_per_second = 10⁶ · accepted_length / (d · draft + verify + round)
+ *     speedup           = tokens_per_second · target_step / 10⁶
+ *
+ * @param d draft length, at least 1
+ */
+function derived(p: Predicted, d: number) {
+  const tokens = sum(p.acceptance_curve);
+  const tokensPerSecond = (1e6 * tokens) / (d * p.draft_us + p.verify_us + p.round_us);
+  return {
+    accepted_length: tokens,
+    acceptance: (tokens - 1) / sum(p.acceptance_curve.slice(0, -1)),
+    tokens_per_second: tokensPerSecond,
+    speedup: (tokensPerSecond * p.target_step_us) / 1e6,
+  };
+}
+
+const SAYS = {
+  accepted_length: "the acceptance curve gives",
+  acceptance: "the acceptance curve gives",
+  tokens_per_second: "curve, draft length and times give",
+  speedup: "tokens per second and the target's step give",
+} as const;
+
+export function predictedFindings(file: string, plan: Plan): Finding[] {
+  return plan.segments.flatMap((segment, i) => segmentFindings(file, segment, `segments[${i}].predicted`));
+}
+
+function segmentFindings(file: string, segment: Segment, where: string): Finding[] {
+  const { predicted, draft_tokens: d, context_tokens: range } = segment;
+  if (predicted === undefined || d === undefined) return [];
+  const wrong = (key: string, message: string) => finding("PREDICTED_INCONSISTENT", file, `${where}.${key}`, message);
+  const at = predicted.at_context;
+  // the last profiled context ends the last range, and belongs to it
+  const found =
+    at < range.from || at > range.to
+      ? [wrong("at_context", `${at} tokens lie outside the segment, ${range.from} to ${range.to}`)]
+      : [];
+  const interval = predicted.speedup_interval;
+  if (interval !== undefined && interval.low > interval.high)
+    found.push(wrong("speedup_interval", `${interval.low} to ${interval.high} is no interval`));
+  const length = predicted.acceptance_curve.length;
+  if (length !== d + 1) {
+    const message = `${length} values, and ${d} drafted tokens have ${d + 1}: a_0 to a_${d}`;
+    return [...found, wrong("acceptance_curve", message)];
+  }
+  const expected = derived(predicted, d);
+  const keys = Object.keys(SAYS) as (keyof typeof SAYS)[];
+  const differing = keys.filter((key) => !agrees(predicted[key], expected[key]));
+  return [
+    ...found,
+    ...differing.map((key) => wrong(key, `${predicted[key]}, and ${SAYS[key]} ${show(expected[key])}`)),
+  ];
+}

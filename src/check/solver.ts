@@ -1,0 +1,62 @@
+/** Solving again, remembered: many plans of one folder come from the same few inputs. */
+import { DraftplanError } from "../core/errors.js";
+import type { Calibration } from "../schema/calibration.js";
+import type { Predicted, Segment } from "../schema/plan.js";
+import type { Profile } from "../schema/profile.js";
+import type { Checked } from "./documents.js";
+
+/** What a check needs of the solver; src/commands passes it in. */
+export interface Solver {
+  /** methods that solving again knows */
+  methods: readonly string[];
+  /** @throws DraftplanError where the inputs give no plan */
+  solve(profile: Profile, calibration: Calibration, choices: readonly string[], method: string): Segment[];
+  /** the prediction for a draft as it stands. @throws DraftplanError where the inputs give none */
+  predict(profile: Profile, calibration: Calibration, segment: Segment): Partial<Predicted>;
+}
+
+export type Solved = { segments: readonly Segment[] } | { refusal: string };
+
+export interface RememberingSolver {
+  methods: readonly string[];
+  solve(
+    profile: Checked<Profile>,
+    calibration: Checked<Calibration>,
+    choices: readonly string[],
+    method: string,
+  ): Solved;
+  predict(profile: Checked<Profile>, calibration: Checked<Calibration>, segment: Segment): Partial<Predicted> | null;
+}
+
+export function remembering(solver: Solver): RememberingSolver {
+  const known = new Map<string, Solved>();
+  return {
+    methods: solver.methods,
+    solve(profile, calibration, choices, method) {
+      const key = JSON.stringify([profile.contentSha256(), calibration.contentSha256(), choices, method]);
+      let solved = known.get(key);
+      if (solved === undefined) {
+        solved = attempt(() => solver.solve(profile.document, calibration.document, choices, method));
+        known.set(key, solved);
+      }
+      return solved;
+    },
+    predict(profile, calibration, segment) {
+      try {
+        return solver.predict(profile.document, calibration.document, segment);
+      } catch (error) {
+        if (error instanceof DraftplanError) return null; // solving again says why
+        throw error;
+      }
+    },
+  };
+}
+
+function attempt(solve: () => Segment[]): Solved {
+  try {
+    return { segments: solve() };
+  } catch (error) {
+    if (error instanceof DraftplanError) return { refusal: `${error.at}: ${error.what}` };
+    throw error;
+  }
+}

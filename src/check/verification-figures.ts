@@ -1,0 +1,206 @@
+/** Do a verification's figures follow from each other? From the document alone; no plan is needed. */
+import { median } from "simple-statistics";
+import type { Verification } from "../schema/verification.js";
+import { agrees, liesWithin, show, sum } from "./figures.js";
+import { type Finding, finding } from "./findings.js";
+
+type Wrong = (where: string, message: string) => Finding;
+
+export function figureFindings(file: string, verification: Verification): Finding[] {
+  const wrong: Wrong = (where, message) => finding("VERIFICATION_INCONSISTENT", file, where, message);
+  return [
+    ...speedFindings(verification, wrong),
+    ...pairFindings(verification, wrong),
+    ...rangeFindings(verification, wrong),
+    ...predictionFindings(verification, wrong),
+    ...acceptanceFindings(verification, wrong),
+    ...positionFindings(verification, wrong),
+    ...requirementFindings(file, verification, wrong),
+  ];
+}
+
+/** The least and the greatest of some figures; null where there are none. */
+function spanOf(values: readonly (number | null)[]): { low: number; high: number } | null {
+  const numbers = values.filter((value) => value !== null);
+  return numbers.length === 0 ? null : { low: Math.min(...numbers), high: Math.max(...numbers) };
+}
+
+/**
+ * The whole is the time of all prompts over the time of all prompts, so it lies between the slowest and the fastest prompt,
+ * and so does every resampling of prompts.
+ */
+function speedFindings({ speedup, tokens_per_second: speed, prompts }: Verification, wrong: Wrong): Finding[] {
+  const { low, median: middle, high } = speedup;
+  const found: Finding[] = [];
+  if (!(low <= middle && middle <= high))
+    found.push(wrong("speedup", `${middle} does not lie in its own interval, ${low} to ${high}`));
+  if (!agrees(speed.plan / speed.target, middle)) {
+    const message = `${middle}, and tokens_per_second gives ${show(speed.plan / speed.target)}`;
+    found.push(wrong("speedup.median", message));
+  }
+  const timed = prompts.map((prompt) => prompt.speedup).filter((value) => value !== null);
+  const span = spanOf(timed);
+  if (span === null) return [...found, wrong("speedup", "no prompt has one, so there is none as a whole")];
+  const keys = timed.length === 1 ? (["median"] as const) : (["low", "median", "high"] as const);
+  for (const key of keys) {
+    if (liesWithin(speedup[key], span.low, span.high)) continue;
+    const message = `${speedup[key]}, and the prompts' own lie between ${span.low} and ${span.high}`;
+    found.push(wrong(`speedup.${key}`, message));
+  }
+  return found;
+}
+
+interface Timing {
+  tokens: number;
+  plainUs: number;
+  ratio: number;
+}
+
+/** As docs/method.md has it: n_p, u_p and r_p of one prompt. */
+function timingOf(pairs: NonNullable<Verification["prompts"][number]["pairs"]>): Timing | null {
+  if (pairs.length === 0) return null;
+  const plain = pairs.map((pair) => pair.target_us / (pair.target_tokens ?? pair.tokens));
+  const ratios = pairs.map((pair, k) => plain[k] / (pair.plan_us / pair.tokens));
+  return { tokens: pairs[0].tokens, plainUs: median(plain), ratio: median(ratios) };
+}
+
+/** Speedups and tokens per second again, from the times they were made of. */
+function pairFindings({ prompts, speedup, tokens_per_second: speed }: Verification, wrong: Wrong): Finding[] {
+  const found: Finding[] = [];
+  const timings: Timing[] = [];
+  for (const [i, { pairs, speedup: said }] of prompts.entries()) {
+    if (pairs === undefined) return found;
+    const timing = timingOf(pairs);
+    if (timing !== null) timings.push(timing);
+    const ratio = timing?.ratio ?? null;
+    const same = ratio === null || said === null ? ratio === said : agrees(ratio, said);
+    if (!same) {
+      const message = `${said}, and its pairs give ${ratio === null ? "none" : show(ratio)}`;
+      found.push(wrong(`prompts[${i}].speedup`, message));
+    }
+  }
+  if (timings.length === 0) return found;
+  const tokens = sum(timings.map((timing) => timing.tokens));
+  const plainUs = sum(timings.map((timing) => timing.tokens * timing.plainUs));
+  const planUs = sum(timings.map((timing) => (timing.tokens * timing.plainUs) / timing.ratio));
+  const figures = [
+    { where: "speedup.median", said: speedup.median, given: plainUs / planUs },
+    { where: "tokens_per_second.target", said: speed.target, given: (1e6 * tokens) / plainUs },
+    { where: "tokens_per_second.plan", said: speed.plan, given: (1e6 * tokens) / planUs },
+  ];
+  for (const { where, said, given } of figures)
+    if (!agrees(said, given)) found.push(wrong(where, `${said}, and the prompts' pairs give ${show(given)}`));
+  return found;
+}
+
+/** The speedup of a context range, from the two speeds beside it. */
+function rangeFindings({ by_context }: Verification, wrong: Wrong): Finding[] {
+  return by_context.flatMap((record, i) => {
+    const { speedup, target_tokens_per_second: target, measured_tokens_per_second: measured } = record;
+    if (speedup === undefined || (speedup === null && target === null)) return [];
+    if (speedup !== null && target !== null && agrees(speedup, measured / target)) return [];
+    const given = target === null ? "none, as the target has none" : show(measured / target);
+    return [wrong(`by_context[${i}].speedup`, `${speedup}, and the speeds beside it give ${given}`)];
+  });
+}
+
+function predictionFindings(verification: Verification, wrong: Wrong): Finding[] {
+  const { predicted_speedup: predicted, prediction_error_percent: error, speedup, prompts } = verification;
+  if (predicted === null || error === null) {
+    const both = predicted === null && error === null;
+    return both ? [] : [wrong("prediction_error_percent", `${error}, and predicted_speedup is ${predicted}`)];
+  }
+  const found: Finding[] = [];
+  const given = 100 * (predicted / speedup.median - 1);
+  if (!agrees(error, given, 100)) {
+    const message = `${error}, and a prediction of ${predicted} against ${speedup.median} gives ${show(given)}`;
+    found.push(wrong("prediction_error_percent", message));
+  }
+  // a prompt whose contexts the plan leaves to plain decoding counts with 1
+  const span = spanOf(prompts.map((prompt) => prompt.predicted_speedup ?? 1));
+  if (span !== null && !liesWithin(predicted, span.low, span.high)) {
+    const message = `${predicted}, and the prompts' own lie between ${span.low} and ${span.high}`;
+    found.push(wrong("predicted_speedup", message));
+  }
+  return found;
+}
+
+/** Means over rounds lie between those of the prompts, and of the context ranges. */
+function acceptanceFindings(verification: Verification, wrong: Wrong): Finding[] {
+  const { acceptance, acceptance_curve: curve, accepted_length: length, by_context, prompts } = verification;
+  if ([acceptance, curve, length].some((value) => value === null)) {
+    const all = [acceptance, curve, length].every((value) => value === null);
+    return all
+      ? []
+      : [wrong("acceptance", "acceptance, acceptance_curve and accepted_length: some are null, some not")];
+  }
+  const means = [
+    { key: "acceptance", value: acceptance, of: prompts.map((prompt) => prompt.acceptance), whose: "prompts" },
+    { key: "acceptance", value: acceptance, of: by_context.map((range) => range.acceptance), whose: "by_context" },
+    {
+      key: "accepted_length",
+      value: length,
+      of: by_context.map((range) => range.accepted_length),
+      whose: "by_context",
+    },
+  ];
+  return means.flatMap(({ key, value, of, whose }) => {
+    const span = spanOf(of);
+    if (value === null || span === null || liesWithin(value, span.low, span.high)) return [];
+    return [wrong(key, `${value}, and the values of ${whose} lie between ${span.low} and ${span.high}`)];
+  });
+}
+
+/** Acceptance again, from the rounds that reached each position and those that passed it. */
+function positionFindings(verification: Verification, wrong: Wrong): Finding[] {
+  const { by_position: positions, acceptance, accepted_length, acceptance_curve } = verification;
+  if (positions === undefined) return [];
+  if (positions.length === 0)
+    return acceptance === null ? [] : [wrong("by_position", "empty, and an acceptance is recorded")];
+  const broken = positions.findIndex(({ position, tried, accepted }, i) => {
+    const before = positions[i - 1]?.accepted ?? tried;
+    return position !== i + 1 || accepted > tried || tried > before;
+  });
+  if (broken !== -1)
+    return [wrong(`by_position[${broken}]`, "positions go on by 1, and no more tokens are accepted than tried")];
+  const [accepted, tried] = [sum(positions.map((p) => p.accepted)), sum(positions.map((p) => p.tried))];
+  let chance = 1;
+  const curve = positions.map((p) => (chance *= p.tried === 0 ? 0 : p.accepted / p.tried));
+  const figures = [
+    { where: "acceptance", said: acceptance, given: accepted / tried },
+    { where: "accepted_length", said: accepted_length, given: 1 + accepted / positions[0].tried },
+    { where: "acceptance_curve", said: acceptance_curve?.length ?? null, given: positions.length + 1 },
+    ...curve.map((given, i) => {
+      const where = `acceptance_curve[${i + 1}]`;
+      return { where, said: acceptance_curve?.[i + 1] ?? null, given };
+    }),
+  ];
+  return figures
+    .filter(({ said, given }) => said === null || !agrees(said, given))
+    .slice(0, 3) // one change moves all that follow
+    .map(({ where, said, given }) => wrong(where, `${said}, and by_position gives ${show(given)}`));
+}
+
+/** What `verify` was asked to hold: decided again, and reported where it did not hold. */
+function requirementFindings(file: string, verification: Verification, wrong: Wrong): Finding[] {
+  const { decided, lossless, speedup, acceptance, prediction_error_percent: error } = verification;
+  if (decided === undefined) return [];
+  const { min_speedup, min_acceptance, max_prediction_error_percent: maxError } = decided;
+  const held = {
+    lossless,
+    min_speedup: min_speedup === undefined || speedup.median >= min_speedup,
+    min_acceptance: min_acceptance === undefined || (acceptance !== null && acceptance >= min_acceptance),
+    max_prediction_error_percent: maxError === undefined || (error !== null && Math.abs(error) <= maxError),
+  };
+  return (Object.keys(held) as (keyof typeof held)[]).flatMap((name) => {
+    const failed = decided.failed.includes(name);
+    const found =
+      failed === !held[name] ? [] : [wrong("decided.failed", `${name} ${held[name] ? "holds" : "does not hold"}`)];
+    // lossless has a finding of its own
+    if (held[name] || name === "lossless") return found;
+    return [
+      ...found,
+      finding("VERIFICATION_FAILED", file, `decided.${name}`, `${decided[name]} was asked for, and did not hold`),
+    ];
+  });
+}

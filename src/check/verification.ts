@@ -1,0 +1,154 @@
+/** A verification against the plan that it names. */
+import type { Plan, Segment } from "../schema/plan.js";
+import type { Verification } from "../schema/verification.js";
+import { type Checked, isOfKind, type OpenInput, sameness } from "./documents.js";
+import { agrees, liesWithin } from "./figures.js";
+import { type Finding, finding } from "./findings.js";
+import { differingDeviceKeys, isSameDevice, modelFindings, tokenizerOf } from "./model.js";
+
+export function verificationPlanFindings(verification: Checked<Verification>, open: OpenInput): Finding[] {
+  const { file, document } = verification;
+  const opened = open(document.plan.path, file);
+  const unavailable = (why: string) => [
+    finding("INPUT_UNAVAILABLE", file, "plan.path", `${why}, so nothing was held against it`),
+  ];
+  if (opened.state === "missing")
+    return [...unavailable(`${opened.file} is not there`), ...tokenizers(verification, null, open)];
+  if (opened.state === "faulty")
+    return [...unavailable(`${opened.file} is no valid document`), ...tokenizers(verification, null, open)];
+  const { checked: plan } = opened;
+  if (!isOfKind(plan, "draftplan/plan")) {
+    const message = `${plan.file} is a ${plan.document.kind}, and a plan is named here`;
+    return [finding("INPUT_KIND", file, "plan.path", message)];
+  }
+  return [
+    ...changeFindings(verification, plan),
+    ...modelFindings(file, document.model, plan.document.model, "its plan"),
+    ...deviceFindings(verification, plan.document),
+    ...inputFindings(verification, plan),
+    ...contextFindings(file, document, plan.document),
+    ...promptFindings(file, document, plan.document),
+    ...tokenizers(verification, plan, open),
+  ];
+}
+
+function changeFindings({ file, document }: Checked<Verification>, plan: Checked<Plan>): Finding[] {
+  switch (sameness(document.plan.sha256, plan)) {
+    case "same":
+      return [];
+    case "changed":
+      return [
+        finding(
+          "VERIFICATION_STALE",
+          file,
+          "plan.sha256",
+          `${plan.file} is no longer the plan that was verified; verify it again`,
+        ),
+      ];
+    case "unproven": {
+      const message = `the bytes of ${plan.file} have changed since it was verified, and as the file is not laid out as draftplan writes it, whether its content has cannot be told`;
+      return [finding("INPUT_UNPROVEN", file, "plan.sha256", message)];
+    }
+  }
+}
+
+function deviceFindings({ file, document }: Checked<Verification>, plan: Plan): Finding[] {
+  const { device } = plan;
+  if (device === undefined) return [];
+  const found: Finding[] = [];
+  if (!isSameDevice(device, document.device)) {
+    const keys = differingDeviceKeys(device, document.device).filter((key) => key !== "runtime");
+    const differences = keys.map((key) => `${key} ${document.device[key]}, planned for ${device[key]}`).join("; ");
+    found.push(finding("DEVICE_DIFFERS", file, "device", `${differences}: only ratios and acceptance compare`));
+  }
+  if (device.runtime !== document.device.runtime) {
+    const message = `verified with ${document.device.runtime}, planned with ${device.runtime}: what was predicted may no longer hold; profile again`;
+    found.push(finding("RUNTIME_DIFFERS", file, "device.runtime", message));
+  }
+  return found;
+}
+
+/** The verification names the plan's inputs as well; a plan that is the one verified names the same. */
+function inputFindings({ file, document }: Checked<Verification>, plan: Checked<Plan>): Finding[] {
+  const [mine, theirs] = [document.inputs, plan.document.inputs];
+  if (mine === undefined || sameness(document.plan.sha256, plan) !== "same") return [];
+  return (["profile", "calibration"] as const).flatMap((role) => {
+    if (mine[role].sha256 === theirs?.[role].sha256) return [];
+    return [
+      finding("VERIFICATION_MISMATCH", file, `inputs.${role}.sha256`, `${plan.file} was made from another ${role}`),
+    ];
+  });
+}
+
+const isSameFigure = (a: number | null, b: number | null): boolean =>
+  a === null || b === null ? a === b : agrees(a, b);
+
+/** Ranges, and what was predicted for them, are the plan's. */
+function contextFindings(file: string, { by_context }: Verification, plan: Plan): Finding[] {
+  const end = plan.segments[plan.segments.length - 1].context_tokens.to;
+  return by_context.flatMap((record, i) => {
+    const wrong = (key: string, message: string) =>
+      finding("VERIFICATION_MISMATCH", file, `by_context[${i}].${key}`, message);
+    const { from, to } = record.context_tokens;
+    const segment = plan.segments.find(({ context_tokens: range }) => range.from === from && range.to === to);
+    if (segment === undefined && from !== end)
+      return [wrong("context_tokens", `the plan has no segment ${from} to ${to}`)];
+    const found: Finding[] = [];
+    const predicted = segment?.predicted?.tokens_per_second ?? null;
+    const said = record.predicted_tokens_per_second;
+    if (!isSameFigure(said, predicted))
+      found.push(wrong("predicted_tokens_per_second", `${said}, and the plan predicts ${predicted}`));
+    const speedup = segment?.speculate ? (segment.predicted?.speedup ?? null) : 1;
+    const saidSpeedup = record.predicted_speedup;
+    if (saidSpeedup !== undefined && !isSameFigure(saidSpeedup, speedup))
+      found.push(wrong("predicted_speedup", `${saidSpeedup}, and the plan predicts ${speedup}`));
+    const most = segment?.draft_tokens === undefined ? null : segment.draft_tokens + 1;
+    const length = record.accepted_length;
+    if (length !== null && (most === null || !liesWithin(length, 1, most))) {
+      const drafts = most === null ? "the plan drafts nothing here" : `a round of the plan yields at most ${most}`;
+      found.push(wrong("accepted_length", `${length}, and ${drafts}`));
+    }
+    return found;
+  });
+}
+
+/** A prompt's prediction is a mean of those of the segments it passed through. */
+function promptFindings(file: string, { prompts }: Verification, plan: Plan): Finding[] {
+  return prompts.flatMap(({ prompt_tokens: first, tokens, speedup, predicted_speedup: said }, i) => {
+    if (speedup === null) return []; // nothing was timed, so nothing weighs the prediction
+    const passed = segmentsBetween(plan, first, first + tokens);
+    const open = passed.some((segment) => segment?.speculate && segment.predicted === undefined);
+    const predicted = passed.map((segment) => segment?.predicted?.speedup ?? 1);
+    const [low, high] = [Math.min(...predicted), Math.max(...predicted)];
+    const certain = passed.every((segment) => segment?.predicted !== undefined);
+    if (said === null ? !certain : open || liesWithin(said, low, high)) return [];
+    const message = `${said}, and the plan predicts ${low === high ? low : `${low} to ${high}`} at contexts ${first} to ${first + tokens}`;
+    return [finding("VERIFICATION_MISMATCH", file, `prompts[${i}].predicted_speedup`, message)];
+  });
+}
+
+/** Segments that contexts from first to last lie in; undefined: past the plan's end. */
+function segmentsBetween(plan: Plan, first: number, last: number): (Segment | undefined)[] {
+  const passed: (Segment | undefined)[] = plan.segments.filter(
+    ({ context_tokens: { from, to } }) => first < to && last > from,
+  );
+  const end = plan.segments[plan.segments.length - 1].context_tokens.to;
+  return last >= end ? [...passed, undefined] : passed;
+}
+
+/** The calibration behind the plan and the verification's prompts went through one tokenizer. */
+function tokenizers(verification: Checked<Verification>, plan: Checked<Plan> | null, open: OpenInput): Finding[] {
+  const mine = tokenizerOf(verification);
+  const named = verification.document.inputs?.calibration ?? null;
+  const opened =
+    named !== null
+      ? open(named.path, verification.file)
+      : plan?.document.inputs !== undefined
+        ? open(plan.document.inputs.calibration.path, plan.file)
+        : null;
+  if (mine === undefined || opened?.state !== "read") return [];
+  const theirs = tokenizerOf(opened.checked);
+  if (theirs === undefined || theirs.sha256 === mine.sha256) return [];
+  const message = `its prompts went through another tokenizer than the text of ${opened.checked.file}`;
+  return [finding("TOKENIZER_DIFFERS", verification.file, mine.where, message)];
+}

@@ -1,0 +1,42 @@
+/** What `draftplan check` was asked for, read and refused where it makes no sense. */
+import { DraftplanError } from "../core/errors.js";
+import type { CheckOutputOptions } from "./check-output.js";
+
+export interface CheckCommandOptions extends CheckOutputOptions {
+  baseline?: string | undefined;
+  measure?: boolean | undefined;
+  model?: string | undefined;
+  /** `5%` */
+  tolerance?: string | undefined;
+  /** seconds for --measure */
+  time?: number | undefined;
+  /** of --measure */
+  prompts?: string | undefined;
+}
+
+const DEFAULT_TOLERANCE = "5%";
+export const DEFAULT_SECONDS = 120;
+
+/** `5%` -> 5. @throws OPTION_INVALID */
+export function tolerancePercent(text: string = DEFAULT_TOLERANCE): number {
+  const percent = /^\d{1,3}(\.\d{1,6})?%$/.test(text) ? Number(text.slice(0, -1)) : Number.NaN;
+  if (percent < 100) return percent;
+  throw new DraftplanError({
+    code: "OPTION_INVALID",
+    at: `--tolerance ${text}`,
+    what: "a tolerance is a percentage from 0% to below 100%",
+    remedy: "Write it with its sign: --tolerance 5%",
+  });
+}
+
+/** @throws USAGE where a flag has no meaning without another */
+export function requireMeaning({ measure, model, time, prompts }: CheckCommandOptions): void {
+  if (measure === true && model === undefined)
+    throw usage("--measure", "there is no model to measure on", "Add --model MODEL.");
+  if (measure === true) return;
+  const idle = time !== undefined ? "--time" : prompts !== undefined ? "--prompts" : null;
+  if (idle !== null)
+    throw usage(idle, "it says how to measure, and nothing is measured", "Add --measure --model MODEL.");
+}
+
+const usage = (at: string, what: string, remedy: string) => new DraftplanError({ code: "USAGE", at, what, remedy });

@@ -1,0 +1,65 @@
+/** What several sections say in the same way. */
+import type { Choice, ChoiceSet } from "../../schema/choice.js";
+import { blockName, CHOICES, KERNEL_NAMES } from "../../schema/choice.js";
+import type { Device, Interval, ModelRef } from "../../schema/common.js";
+import type { SeriesStyle } from "../charts/series.js";
+import { counted, factor, shortDigest } from "../format.js";
+import { foreign, type Html, html, type Part } from "../html.js";
+
+/** Terms and what is to be said of them. */
+export const facts = (...entries: readonly (readonly [term: string, value: Part] | null)[]): Html =>
+  html`<dl class="facts">${entries.map(
+    (entry) =>
+      entry !== null &&
+      html`<div><dt>${entry[0]}</dt><dd>${typeof entry[1] === "string" ? foreign(entry[1]) : entry[1]}</dd></div>`,
+  )}</dl>
+`;
+
+export const modelText = ({ name, layers }: ModelRef): Html => html`${foreign(name)}, ${counted(layers, "layer")}`;
+
+export const deviceText = (device: Device): string =>
+  `${device.processor}, ${device.provider}, ${counted(device.threads, "thread")}, ${device.runtime}, ${device.platform}`;
+
+export const intervalText = ({ low, high }: Interval): string => `${factor(low)} to ${factor(high)}`;
+
+export const digestText = (sha256: string): Html => html`<code title="${sha256}">${shortDigest(sha256)}</code>`;
+
+/** Good, bad or neither, said by a sign and in words. */
+export function verdict(kind: "good" | "bad" | "open", words: string): Html {
+  const signs = { good: "✓", bad: "✗", open: "?" } as const;
+  return html`<span class="verdict ${kind}"><span aria-hidden="true">${signs[kind]}</span> ${words}</span>`;
+}
+
+/** A dash to see, a word to hear. */
+export const NONE = html`<span aria-hidden="true">–</span><span class="unseen">none</span>`;
+
+/** What documents leave open is said, not left blank. */
+export const orNone = (value: number | null | undefined, write: (value: number) => string): Part =>
+  value === null || value === undefined ? NONE : write(value);
+
+export const note = (content: Part): Html => html`<p class="note">${content}</p>\n`;
+
+/** How each choice looks, the same in every chart. */
+export const choiceStyle = (choice: Choice): SeriesStyle => ({
+  look: choice === "skip" ? 5 : KERNEL_NAMES.indexOf(choice),
+});
+
+export const MEASURED: SeriesStyle = { look: 0 };
+export const PREDICTED: SeriesStyle = { look: 1, hollow: true, dashed: true };
+export const PLAIN: SeriesStyle = { look: 5 };
+export const CHEAPER: SeriesStyle = { look: 3 };
+
+/** Table rows: choice, how many blocks, which. */
+export function choiceRows({ blocks, head }: ChoiceSet): Part[][] {
+  const rows = CHOICES.map((choice) => {
+    const named = blocks.flatMap((other, index) => (other === choice ? [blockName(index)] : []));
+    return [choice, String(named.length), named.length === blocks.length ? "every block" : named.join(", ")];
+  }).filter(([, count]) => count !== "0");
+  return [...rows, ["head", "", head]];
+}
+
+/** At most so many of a list, evenly spaced, the first and the last among them. */
+export function spread<T>(items: readonly T[], most: number): T[] {
+  if (items.length <= most) return [...items];
+  return Array.from({ length: most }, (_, i) => items[Math.round((i * (items.length - 1)) / (most - 1))]);
+}

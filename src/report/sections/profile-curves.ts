@@ -1,0 +1,184 @@
+/** Curves over context and query length: what one attention or MLP block costs, and a whole pass. */
+import { quantile } from "simple-statistics";
+import { BLOCK_KINDS, type BlockKind, KERNEL_NAMES } from "../../schema/choice.js";
+import type { Profile, ProfilePoint } from "../../schema/profile.js";
+import { figure, numeric } from "../charts/figure.js";
+import { lineChart, lineLegend, type Series } from "../charts/line.js";
+import type { SeriesStyle } from "../charts/series.js";
+import { duration, timeUnit } from "../format.js";
+import type { Html, Part } from "../html.js";
+import { choiceStyle, MEASURED, NONE, spread } from "./facts.js";
+
+export const BLOCK_NAMES: Record<BlockKind, string> = { attn: "Attention", mlp: "MLP" };
+
+interface CurvePoint {
+  n: number;
+  us: number;
+  /** 95 %, where the profile holds draws over its rounds */
+  interval: { lowUs: number; highUs: number } | null;
+}
+
+interface Curve {
+  name: string;
+  style: SeriesStyle;
+  points: readonly CurvePoint[];
+}
+
+const MAX_QUERIES = 6;
+
+export function curveFigures(profile: Profile): Html[] {
+  const queries = spread(profile.grid.query_tokens, MAX_QUERIES);
+  const left = queries.length < profile.grid.query_tokens.length;
+  const more = left ? " All query lengths are in the table of n and q below." : "";
+  return [
+    ...BLOCK_KINDS.map((kind) =>
+      curveFigure(
+        `${BLOCK_NAMES[kind]}, one token in the pass`,
+        "One block, mean over the layers.",
+        kernelCurves(profile, kind),
+      ),
+    ),
+    curveFigure(
+      "Whole pass of the target, q tokens in it",
+      `Measured as a whole; q = 1 is a plain step.${more}`,
+      queryCurves(
+        profile,
+        queries,
+        (point) => point.whole_target_us,
+        ({ whole_target }) => whole_target,
+      ),
+    ),
+    ...BLOCK_KINDS.map((kind) =>
+      curveFigure(
+        `${BLOCK_NAMES[kind]} of the target, q tokens in the pass`,
+        `One block, mean over the layers.${more}`,
+        queryCurves(
+          profile,
+          queries,
+          (point) => mean(point[`${kind}_us`].target),
+          (draws) => draws[kind]?.target,
+        ),
+      ),
+    ),
+    ...queryLineFigure(profile),
+  ];
+}
+
+const mean = (values: readonly number[] = []): number =>
+  values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** Points of one query length by rising context. */
+export const atQuery = ({ points }: Profile, q: number): ProfilePoint[] =>
+  points.filter(({ query_tokens }) => query_tokens === q).sort((a, b) => a.context_tokens - b.context_tokens);
+
+function kernelCurves(profile: Profile, kind: BlockKind): Curve[] {
+  const points = atQuery(profile, 1);
+  return KERNEL_NAMES.map((kernel) => ({
+    name: kernel,
+    style: choiceStyle(kernel),
+    points: points.flatMap((point) => {
+      const layers = point[`${kind}_us`][kernel];
+      return layers === undefined ? [] : [curvePoint(point, mean(layers), point.resampled?.[kind]?.[kernel])];
+    }),
+  })).filter((curve) => curve.points.length > 0);
+}
+
+const queryCurves = (
+  profile: Profile,
+  queries: readonly number[],
+  of: (point: ProfilePoint) => number,
+  drawsOf: (draws: NonNullable<ProfilePoint["resampled"]>) => readonly number[] | undefined,
+): Curve[] =>
+  queries.map((q, look) => ({
+    name: `q = ${q}`,
+    style: { look },
+    points: atQuery(profile, q).map((point) =>
+      curvePoint(point, of(point), point.resampled === undefined ? undefined : drawsOf(point.resampled)),
+    ),
+  }));
+
+const TAIL = 0.025;
+
+/** @param factors what each bootstrap draw makes of the value */
+function curvePoint(
+  { context_tokens: n }: ProfilePoint,
+  us: number,
+  factors: readonly number[] | undefined,
+): CurvePoint {
+  if (factors === undefined) return { n, us, interval: null };
+  const [low, high] = [TAIL, 1 - TAIL].map((share) => quantile([...factors], share));
+  return { n, us, interval: { lowUs: us * low, highUs: us * high } };
+}
+
+function curveFigure(title: string, caption: string, curves: readonly Curve[]): Html {
+  const points = curves.flatMap((curve) => curve.points);
+  const unit = timeUnit(Math.max(0, ...points.map(({ us }) => us)));
+  const series = curves.map(
+    ({ name, style, points }): Series => ({ name, style, points: points.map((one) => linePoint(name, one, unit.us)) }),
+  );
+  const contexts = [...new Set(points.map(({ n }) => n))].sort((a, b) => a - b);
+  return figure({
+    title,
+    caption: points.some(({ interval }) => interval !== null) ? `${caption} Whiskers: 95 % over rounds.` : caption,
+    legend: lineLegend(series),
+    chart: lineChart({
+      x: { label: "context n, tokens", scale: "linear", include: [0], tight: true },
+      y: { label: unit.name, scale: "linear", include: [0] },
+      series,
+      alternative: curves.map(({ name, points }) => `${name}: ${ends(points)}.`).join(" "),
+    }),
+    data: {
+      columns: [numeric("Context, tokens"), ...curves.map(({ name }) => numeric(name))],
+      rows: contexts.map((n): Part[] => [n, ...curves.map(({ points }) => cell(points.find((one) => one.n === n)))]),
+    },
+  });
+}
+
+const linePoint = (name: string, { n, us, interval }: CurvePoint, unitUs: number): Series["points"][number] => ({
+  x: n,
+  y: us / unitUs,
+  ...(interval === null ? {} : { low: interval.lowUs / unitUs, high: interval.highUs / unitUs }),
+  title: `${name}, ${n} tokens of context: ${duration(us)}`,
+});
+
+function cell(point: CurvePoint | undefined): Part {
+  if (point === undefined) return NONE;
+  const { us, interval } = point;
+  return interval === null
+    ? duration(us)
+    : `${duration(us)} (${duration(interval.lowUs)} to ${duration(interval.highUs)})`;
+}
+
+function ends(points: readonly CurvePoint[]): string {
+  const [first, last] = [points[0], points[points.length - 1]];
+  return `${duration(first.us)} at ${first.n} tokens of context, ${duration(last.us)} at ${last.n}`;
+}
+
+/** Verification costs a staircase over q, and the grid has few steps of it. */
+function queryLineFigure({ query_line: line }: Profile): Html[] {
+  if (line === undefined) return [];
+  const { query_tokens: queries, target_us: us, context_tokens: n } = line;
+  const unit = timeUnit(Math.max(...us));
+  return [
+    figure({
+      title: `Whole pass of the target, context ${n}`,
+      caption: "Over every query length q; verification has q = d + 1.",
+      chart: lineChart({
+        x: { label: "tokens in the pass, q", scale: "linear", integers: true, include: [1], tight: true },
+        y: { label: unit.name, scale: "linear", include: [0] },
+        series: [
+          {
+            name: "target",
+            style: MEASURED,
+            points: queries.map((q, i) => ({ x: q, y: us[i] / unit.us, title: `q = ${q}: ${duration(us[i])}` })),
+          },
+        ],
+        alternative: `${duration(us[0])} with one token in the pass, ${duration(us[us.length - 1])} with ${queries.length}.`,
+      }),
+      data: {
+        columns: [numeric("Tokens in the pass"), numeric("Time")],
+        rows: queries.map((q, i): Part[] => [q, duration(us[i])]),
+      },
+    }),
+  ];
+}

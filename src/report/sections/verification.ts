@@ -1,0 +1,148 @@
+/** A verification: whether the output is the target's own, how much sooner it came, and what had been predicted. */
+import type { Verification } from "../../schema/verification.js";
+import { details, figures, numeric, prose, table, text } from "../charts/figure.js";
+import { counted, factor, fixed, missedBy, moment, percent, range, significant, whole } from "../format.js";
+import { foreignPath, type Html, html, type Part } from "../html.js";
+import { fileName, planOf } from "../lineage.js";
+import type { Documents, Shown } from "../types.js";
+import { acceptanceFigure, positionFigure } from "./acceptance-figures.js";
+import { deviceText, facts, intervalText, modelText, NONE, note, orNone, verdict } from "./facts.js";
+import { contextFigure, promptFigure, speedupFigure } from "./speed-figures.js";
+
+export function verificationBody(shown: Shown<"draftplan/verification">, documents: Documents): Html {
+  const { document } = shown;
+  const plan = planOf(shown, documents);
+  return html`<p class="verdicts">${verdicts(document)}</p>
+${factsOf(document, plan)}
+${mismatchTable(document)}
+${drafted(document) ? speedParts(document, plan) : note("At these contexts the plan drafts nothing: it is plain decoding, and was not timed against itself.")}
+${contextTable(document)}
+${tieTable(document)}`;
+}
+
+const drafted = ({ acceptance }: Verification): boolean => acceptance !== null;
+
+const factsOf = (document: Verification, plan: Shown<"draftplan/plan"> | undefined): Html =>
+  facts(
+    ["Speedup", html`${factor(document.speedup.median)}, 95 % interval ${intervalText(document.speedup)}`],
+    ["Predicted", predictedText(document)],
+    [
+      "Tokens per second",
+      `${significant(document.tokens_per_second.target)} plain, ${significant(document.tokens_per_second.plan)} with the plan`,
+    ],
+    ["Acceptance", document.acceptance === null ? "nothing was drafted" : percent(document.acceptance)],
+    ["Accepted length", orNone(document.accepted_length, (length) => `${fixed(length, 2)} tokens a round`)],
+    [
+      "Plan",
+      plan === undefined
+        ? foreignPath(document.plan.path)
+        : html`<a href="#${plan.id}">${foreignPath(document.plan.path)}</a>`,
+    ],
+    ["Model", modelText(document.model)],
+    ["Device", deviceText(document.device)],
+    ["Measured", runText(document)],
+  );
+
+function speedParts(document: Verification, plan: Shown<"draftplan/plan"> | undefined): Html {
+  return html`${figures(
+    speedupFigure(document),
+    document.by_context.length > 0 && contextFigure(document),
+    promptFigure(document),
+    document.acceptance_curve !== null && acceptanceFigure(document, plan?.document),
+    positionFigure(document),
+  )}
+${plan === undefined && note(html`Give ${foreignPath(fileName(document.plan.path))} to the report as well, and the acceptance it predicted is drawn beside what was measured.`)}`;
+}
+
+/** Whether the output is the target's own, and what else was asked for and not met. */
+export function verdicts(document: Verification): Html[] {
+  const { lossless, tokens, ties, prompts } = document;
+  const wrong = prompts.filter(({ first_mismatch }) => first_mismatch !== null).length;
+  const output = lossless
+    ? verdict("good", `lossless: ${counted(tokens, "token")} compared, ${counted(ties, "tie")}`)
+    : verdict("bad", `not lossless: ${whole(wrong)} of ${counted(prompts.length, "prompt")} differ`);
+  return [output, ...notMet(document)];
+}
+
+/** The same in a table. */
+export const verdictsInShort = (document: Verification): Html[] => [
+  document.lossless ? verdict("good", "lossless") : verdict("bad", "not lossless"),
+  ...notMet(document),
+];
+
+function notMet({ decided }: Verification): Html[] {
+  return (decided?.failed ?? []).flatMap((name) =>
+    name === "lossless" ? [] : [verdict("bad", `${name.replaceAll("_", " ")} ${decided?.[name] ?? ""} not met`)],
+  );
+}
+
+export function predictedText({ predicted_speedup, prediction_error_percent }: Verification): string {
+  if (predicted_speedup === null) return "nothing was predicted";
+  const error = prediction_error_percent === null ? "" : `, ${missedBy(prediction_error_percent)}`;
+  return `${factor(predicted_speedup)}${error}`;
+}
+
+function runText({ pairs, max_tokens, prompts, created, versions }: Verification): string {
+  const when = created === undefined ? "" : `${moment(created)}, `;
+  const how = `${counted(prompts.length, "prompt")}, up to ${counted(max_tokens, "token")} each, ${counted(pairs, "pair")} of runs`;
+  return `${when}${how}${versions === undefined ? "" : `, draftplan ${versions.draftplan}`}`;
+}
+
+/** Shown open where there is any: it is what a reader must not miss. */
+function mismatchTable({ prompts }: Verification): Html | null {
+  const rows = prompts.flatMap(({ prompt, first_mismatch, tokens, worst_margin }): Part[][] =>
+    first_mismatch === null ? [] : [[prompt, first_mismatch, tokens, significant(worst_margin)]],
+  );
+  if (rows.length === 0) return null;
+  return table({
+    caption: "Prompts whose output is not the target’s own",
+    columns: [prose("Prompt"), numeric("First wrong token"), numeric("Tokens"), numeric("Worst margin, logits")],
+    rows,
+  });
+}
+
+function tieTable({ prompts }: Verification): Html | null {
+  const rows = prompts.flatMap(({ prompt, tie_margins = [] }) =>
+    tie_margins.map(({ position, margin }): Part[] => [prompt, position, significant(margin)]),
+  );
+  if (rows.length === 0) return null;
+  return details(
+    `Ties: ${whole(rows.length)}`,
+    table({
+      caption: "Emitted tokens that are not the maximum, within 1e-3 of it",
+      columns: [prose("Prompt"), numeric("Token"), numeric("Margin, logits")],
+      rows,
+    }),
+  );
+}
+
+function contextTable({ by_context }: Verification): Html | null {
+  if (by_context.length === 0) return null;
+  return html`<h4>By context range</h4>
+${table({
+  caption: "Rounds that began in each range of the plan, and tokens per second there",
+  columns: [
+    text("Context, tokens"),
+    numeric("Rounds"),
+    numeric("Acceptance"),
+    numeric("Tokens a round"),
+    numeric("Plain, tokens/s"),
+    numeric("Plan, tokens/s"),
+    numeric("Predicted, tokens/s"),
+    text("The prediction is"),
+  ],
+  rows: by_context.map((record): Part[] => [
+    range(record.context_tokens),
+    whole(record.rounds),
+    orNone(record.acceptance, percent),
+    orNone(record.accepted_length, (length) => fixed(length, 2)),
+    orNone(record.target_tokens_per_second, significant),
+    significant(record.measured_tokens_per_second),
+    orNone(record.predicted_tokens_per_second, significant),
+    errorOf(record.predicted_tokens_per_second, record.measured_tokens_per_second),
+  ]),
+})}`;
+}
+
+const errorOf = (predicted: number | null, measured: number): Part =>
+  predicted === null || measured === 0 ? NONE : missedBy(100 * (predicted / measured - 1));

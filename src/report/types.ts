@@ -1,0 +1,52 @@
+/** What a report is made of. Documents come read and checked; nothing here reads a file or a clock. */
+import type { Choice, Kernel } from "../schema/choice.js";
+import type { AnyDocument, DocumentOf, Kind, Loaded } from "../schema/document.js";
+import type { Profile } from "../schema/profile.js";
+import type { Html } from "./html.js";
+
+/** Costs of single parts at any profiled context n and query length q, µs; may throw where a profile does not tell. */
+export interface PartCosts {
+  fixedUs(n: number, q: number): number;
+  headUs(kernel: Kernel, n: number, q: number): number;
+  blockUs(index: number, choice: Choice, n: number, q: number): number;
+  /** a whole pass of the target over d + 1 tokens; between profiled query lengths not the sum of its parts */
+  verifyUs(n: number, draftTokens: number): number;
+}
+
+export interface ReportInput {
+  documents: readonly Loaded<AnyDocument>[];
+  /** when the report is made, ISO 8601 */
+  created: string;
+  /** how latencies are read off a profile: solving does that, and a report may not know it */
+  openCosts: (profile: Profile) => PartCosts;
+}
+
+/** A document with its place on the page. */
+export interface Shown<K extends Kind = Kind> {
+  document: DocumentOf<K>;
+  sha256: string;
+  path: string;
+  /** anchor of its part of the page */
+  id: string;
+}
+
+/** All documents, by kind, in the order given. */
+export interface Documents {
+  all: readonly Shown[];
+  verifications: readonly Shown<"draftplan/verification">[];
+  plans: readonly Shown<"draftplan/plan">[];
+  calibrations: readonly Shown<"draftplan/calibration">[];
+  profiles: readonly Shown<"draftplan/profile">[];
+  openCosts: ReportInput["openCosts"];
+}
+
+/** A part of the page with a heading of the second level, and what the table of contents lists below it. */
+export interface Section {
+  id: string;
+  title: string;
+  body: Html;
+  entries: readonly { id: string; title: string }[];
+}
+
+/** One document's part of the page, below a heading of the third level. */
+export type DocumentBody = Html;
