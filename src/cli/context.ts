@@ -33,6 +33,7 @@ export function createContext(options: SharedOptions, interrupts: Interrupts): P
     json: options.json ?? false,
     provider: options.provider ?? "cpu",
     threads: options.threads ?? defaultThreads(),
+    ortLibrary: options.ortLibrary,
     columns: process.stdout.columns ?? DEFAULT_COLUMNS,
     close: () => display.clear(),
   };

@@ -1,12 +1,12 @@
 /** Options that several verbs share, and how their values are read. */
-import { type Command, InvalidArgumentError, Option } from "commander";
-import { PROVIDERS } from "../runtime/providers.js";
+import { type Command, InvalidArgumentError } from "commander";
 
 export interface SharedOptions {
   json?: true;
   debug?: true;
   threads?: number;
   provider?: string;
+  ortLibrary?: string | undefined;
 }
 
 const MAX_THREADS = 1024;
@@ -34,7 +34,20 @@ export function numberFrom(min: number) {
   };
 }
 
+/** A number above 0. */
+export function positive(text: string): number {
+  const value = numberFrom(0)(text);
+  if (value === 0) throw new InvalidArgumentError("It must be a number above 0.");
+  return value;
+}
+
 export const commaList = (text: string): string[] => text.split(",").map((part) => part.trim());
+
+/** Whether there is such a provider is the library's to say; a library is loaded only where a model is run. */
+function providerName(text: string): string {
+  if (!/^[a-z][a-z0-9_-]{0,39}$/.test(text)) throw new InvalidArgumentError("It must be a name such as cpu or cuda.");
+  return text;
+}
 
 /** `--json` and `--debug`. */
 export function withOutputOptions(command: Command): Command {
@@ -51,5 +64,10 @@ export function withDeviceOptions(command: Command): Command {
       "threads to compute with (default: the processors this process may use)",
       integerFrom(1, MAX_THREADS),
     )
-    .addOption(new Option("--provider <name>", "where to compute (default: cpu)").choices(Object.keys(PROVIDERS)));
+    .option(
+      "--provider <name>",
+      "where to compute: cpu, cuda, webgpu, … as the library has it; draftplan doctor lists them (default: cpu)",
+      providerName,
+    )
+    .option("--ort-library <path>", "another build of ONNX Runtime's shared library (default: the bundled one)");
 }

@@ -13,6 +13,8 @@ export interface CommandContext {
   json: boolean;
   provider: string;
   threads: number;
+  /** another build of ONNX Runtime; undefined: the bundled one */
+  ortLibrary?: string | undefined;
   /** columns of the terminal, or 80 where stdout is none */
   columns: number;
 }

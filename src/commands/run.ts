@@ -146,7 +146,7 @@ async function verifyLoaded(
   output: string,
   alternatives: boolean,
   references: ReferenceCache,
-  { progress, provider, threads }: CommandContext & { progress: Progress },
+  { progress, provider, threads, ortLibrary }: CommandContext & { progress: Progress },
 ): Promise<Verification> {
   const tokenizer = await openTokenizer(model.path);
   const bundled = await bundledPrompts(async () => tokenizer);
@@ -157,7 +157,7 @@ async function verifyLoaded(
     planRef: inputRef(planFile, output),
     prompts,
     tokenizerSha256: tokenizer.sha256,
-    device: describeDevice(provider, threads),
+    device: describeDevice(provider, threads, ortLibrary),
     alternatives,
     references,
   };

@@ -62,7 +62,7 @@ async function measure(
   context: CommandContext,
 ): Promise<Verification> {
   const { output, thresholds, alternatives = false, pairs = DEFAULT_PAIRS } = options;
-  const { provider, threads, progress } = context;
+  const { provider, threads, ortLibrary, progress } = context;
   let journal: FileJournal | undefined;
   try {
     const verification = await withModel(
@@ -73,7 +73,7 @@ async function measure(
         const request = {
           ...{ loaded, plan: plan.document, planRef: inputRef(plan, output), planPath: plan.path },
           ...{ prompts: kept, tokenizerSha256: prompts.tokenizerSha256, alternatives, maxTokens, pairs, thresholds },
-          device: describeDevice(provider, threads),
+          device: describeDevice(provider, threads, ortLibrary),
         };
         if (output === "-") return buildVerification(request, progress);
         journal = new FileJournal(journalPath(output), journalHeader(request), kept, progress);

@@ -10,8 +10,8 @@ export async function withModel<Prepared extends { capacity: number }, Result>(
   prepare: (checkpoint: Checkpoint) => Prepared,
   use: (model: LoadedModel, prepared: Prepared) => Promise<Result>,
 ): Promise<Result> {
-  const { provider, threads, progress } = context;
-  const { model, prepared } = await loadPrepared(path, { provider, threads }, progress, prepare);
+  const { provider, threads, ortLibrary, progress } = context;
+  const { model, prepared } = await loadPrepared(path, { provider, threads, ortLibrary }, progress, prepare);
   try {
     return await use(model, prepared);
   } finally {

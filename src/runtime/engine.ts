@@ -44,6 +44,8 @@ export interface Clock {
 export interface RuntimeOptions {
   provider: string;
   threads: number;
+  /** another build of ONNX Runtime's shared library; undefined: the one that travels with draftplan */
+  ortLibrary?: string | undefined;
   /** tokens the KV cache holds */
   capacity: number;
 }

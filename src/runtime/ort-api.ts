@@ -3,66 +3,22 @@
  *
  * Why not onnxruntime-node's own `run`: it copies every output, the whole KV cache, on each step (85 to 120 ms a token
  * at capacity 8192 for SmolLM2-135M). Through the C API the cache is bound once and stays where it is.
- *
- * The API is a table of function pointers whose order never changes (onnxruntime_c_api.h: functions are only added at
- * the end), so a position and a signature are all that is needed. API version 22 is asked for; every later library
- * still answers it.
  */
 
 import { readdirSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type koffiModule from "koffi";
 import { DraftplanError } from "../core/errors.js";
+import { checkLibraryFile } from "./library-file.js";
+import {
+  API_VERSION,
+  FUNCTIONS,
+  type FunctionName,
+  PLACEMENT_FUNCTIONS,
+  PLACEMENT_SINCE_MINOR,
+} from "./ort-functions.js";
 
-const API_VERSION = 22;
-
-/** name -> [position in OrtApi, C signature]; `void *` stands for every opaque handle */
-const FUNCTIONS = {
-  GetErrorCode: [1, "int GetErrorCode(void *status)"],
-  GetErrorMessage: [2, "const char *GetErrorMessage(void *status)"],
-  CreateEnv: [3, "void *CreateEnv(int level, const char *logid, _Out_ void **env)"],
-  CreateSession: [7, "void *CreateSession(void *env, const void *path, void *options, _Out_ void **session)"],
-  CreateSessionOptions: [10, "void *CreateSessionOptions(_Out_ void **options)"],
-  SetSessionGraphOptimizationLevel: [23, "void *SetSessionGraphOptimizationLevel(void *options, int level)"],
-  SetIntraOpNumThreads: [24, "void *SetIntraOpNumThreads(void *options, int threads)"],
-  SetInterOpNumThreads: [25, "void *SetInterOpNumThreads(void *options, int threads)"],
-  CreateTensorAsOrtValue: [
-    48,
-    "void *CreateTensorAsOrtValue(void *allocator, const int64_t *shape, size_t rank, int type, _Out_ void **value)",
-  ],
-  CreateTensorWithDataAsOrtValue: [
-    49,
-    "void *CreateTensorWithDataAsOrtValue(void *info, void *data, size_t bytes, const int64_t *shape, size_t rank, int type, _Out_ void **value)",
-  ],
-  GetTensorMutableData: [51, "void *GetTensorMutableData(void *value, _Out_ void **data)"],
-  CreateMemoryInfo: [
-    68,
-    "void *CreateMemoryInfo(const char *name, int allocatorType, int deviceId, int memoryType, _Out_ void **info)",
-  ],
-  ReleaseEnv: [92, "void ReleaseEnv(void *env)"],
-  ReleaseStatus: [93, "void ReleaseStatus(void *status)"],
-  ReleaseMemoryInfo: [94, "void ReleaseMemoryInfo(void *info)"],
-  ReleaseSession: [95, "void ReleaseSession(void *session)"],
-  ReleaseValue: [96, "void ReleaseValue(void *value)"],
-  ReleaseSessionOptions: [100, "void ReleaseSessionOptions(void *options)"],
-  GetAvailableProviders: [125, "void *GetAvailableProviders(_Out_ void **names, _Out_ int *count)"],
-  ReleaseAvailableProviders: [126, "void *ReleaseAvailableProviders(void *names, int count)"],
-  AddSessionConfigEntry: [130, "void *AddSessionConfigEntry(void *options, const char *key, const char *value)"],
-  CreateAllocator: [131, "void *CreateAllocator(void *session, void *info, _Out_ void **allocator)"],
-  ReleaseAllocator: [132, "void ReleaseAllocator(void *allocator)"],
-  RunWithBinding: [133, "void *RunWithBinding(void *session, void *options, void *binding)"],
-  CreateIoBinding: [134, "void *CreateIoBinding(void *session, _Out_ void **binding)"],
-  ReleaseIoBinding: [135, "void ReleaseIoBinding(void *binding)"],
-  BindInput: [136, "void *BindInput(void *binding, const char *name, void *value)"],
-  BindOutput: [137, "void *BindOutput(void *binding, const char *name, void *value)"],
-  SessionOptionsAppendExecutionProvider: [
-    216,
-    "void *SessionOptionsAppendExecutionProvider(void *options, const char *name, const char **keys, const char **values, size_t count)",
-  ],
-} as const satisfies Record<string, readonly [number, string]>;
-
-type FunctionName = keyof typeof FUNCTIONS;
 export type Pointer = bigint;
 export type NativeArgument =
   | Pointer
@@ -87,7 +43,19 @@ export interface OrtApi {
   /** memory of the library as an ArrayBuffer, without a copy */
   view(pointer: Pointer, bytes: number): ArrayBuffer;
   availableProviders(): string[];
+  /** where a session's inputs and operators are; undefined where the library is too old to say (before 1.24) */
+  placement: Placement | undefined;
 }
+
+export interface Placement {
+  /** input -> name of the memory that the session wants it in: `Cpu`, `Cuda`, … */
+  inputMemory(session: Pointer): Map<string, string>;
+  /** nodes of the graph and of every graph nested in it, so far as the library recorded them */
+  assignments(session: Pointer): { provider: string; operator: string }[];
+}
+
+/** Session option that makes the library record what `assignments` returns. */
+export const RECORD_ASSIGNMENTS = "session.record_ep_graph_assignment_info";
 
 /** The library that the onnxruntime-node package carries for this platform. */
 export function bundledLibraryPath(): string {
@@ -110,65 +78,72 @@ export function bundledLibraryPath(): string {
     code: "RUNTIME_LOAD",
     at: "onnxruntime-node",
     what: `the package carries no library for ${process.platform} ${process.arch}`,
-    remedy: "Use Linux x64 or arm64, Windows x64 or arm64, or macOS arm64, and reinstall with: npm ci",
+    remedy:
+      "Use Linux x64 or arm64, Windows x64 or arm64, or macOS arm64, and reinstall with: npm ci; or give another build with --ort-library PATH.",
   });
 }
 
-let loaded: OrtApi | undefined;
+const loaded = new Map<string, OrtApi>();
 /** koffi closes a library when its object is collected, and the function table would dangle: never let go of one. */
 const keptOpen: unknown[] = [];
+/** koffi knows a prototype by its name, once a process; a second library uses the same ones. */
+const prototypes = new Map<string, ReturnType<typeof koffiModule.proto>>();
 
-/** Loads the library once per process. @throws RUNTIME_LOAD */
-export function loadOrt(libraryPath = bundledLibraryPath()): OrtApi {
-  if (loaded !== undefined && loaded.libraryPath === libraryPath) return loaded;
+/**
+ * Loads a library once per process.
+ * @param chosen another build of ONNX Runtime's shared library; undefined: the one that travels with draftplan
+ * @throws RUNTIME_LOAD
+ */
+export function loadOrt(chosen?: string): OrtApi {
+  const path = chosen === undefined ? bundledLibraryPath() : resolve(chosen);
+  const known = loaded.get(path);
+  if (known !== undefined) return known;
+  const origin =
+    chosen === undefined
+      ? { at: "onnxruntime", remedy: "Reinstall with: npm ci" }
+      : { at: `--ort-library ${chosen}`, remedy: "Leave --ort-library out, or give a build for this machine." };
+  if (chosen !== undefined) checkLibraryFile(path, origin.at);
   try {
-    loaded = bindLibrary(libraryPath);
-    return loaded;
+    const api = bindLibrary(path, origin.at);
+    loaded.set(path, api);
+    return api;
   } catch (cause) {
     if (cause instanceof DraftplanError) throw cause;
     throw new DraftplanError({
       code: "RUNTIME_LOAD",
-      at: "onnxruntime",
+      at: origin.at,
       what: `the ONNX Runtime library could not be loaded (${cause instanceof Error ? cause.message : String(cause)})`,
-      remedy: "Reinstall with: npm ci",
+      remedy: origin.remedy,
       cause,
     });
   }
 }
 
-function bindLibrary(libraryPath: string): OrtApi {
-  const koffi = createRequire(import.meta.url)("koffi") as typeof koffiModule;
+/** The `minor` of 1.minor.patch; undefined where the version is written otherwise. */
+export function minorVersion(version: string): number | undefined {
+  const [, minor] = /^1\.(\d+)(\D|$)/.exec(version) ?? [];
+  return minor === undefined ? undefined : Number(minor);
+}
+
+type Koffi = typeof koffiModule;
+type Functions<Name extends string> = Record<Name, NativeFunction>;
+/** Throws what a status says; null is no error. */
+type Verify = (name: string, status: unknown) => void;
+
+function prototype(koffi: Koffi, signature: string): ReturnType<Koffi["proto"]> {
+  const made = prototypes.get(signature) ?? koffi.proto(signature);
+  prototypes.set(signature, made);
+  return made;
+}
+
+function bindLibrary(libraryPath: string, at: string): OrtApi {
+  const koffi = createRequire(import.meta.url)("koffi") as Koffi;
   // Session creation recurses into every nested graph: koffi's 2 MiB are not certain to do.
   koffi.config({ ...koffi.config(), sync_stack_size: 8 << 20 });
-  const library = koffi.load(libraryPath);
-  keptOpen.push(library);
-  const base = library.func("void *OrtGetApiBase()")() as Pointer;
-  const [getApi, getVersion] = koffi.decode(base, "void *", 2) as Pointer[];
-  const version = koffi.call(getVersion, koffi.proto("const char *GetVersionString()")) as string;
-  const api = koffi.call(getApi, koffi.proto("void *GetApi(uint32_t version)"), API_VERSION) as Pointer | null;
-  if (api === null) throw new Error(`version ${version} does not offer API ${API_VERSION}`);
-
-  const positions = Object.values(FUNCTIONS).map(([position]) => position);
-  const table = koffi.decode(api, "void *", Math.max(...positions) + 1) as Pointer[];
-  const functions = Object.fromEntries(
-    Object.entries(FUNCTIONS).map(([name, [position, signature]]) => [
-      name,
-      koffi.decode(table[position], koffi.proto(signature)),
-    ]),
-  ) as Record<FunctionName, NativeFunction>;
-
-  const verify = (name: FunctionName, status: unknown) => {
-    if (status === null) return;
-    const message = functions.GetErrorMessage(status as Pointer) as string;
-    functions.ReleaseStatus(status as Pointer);
-    throw new DraftplanError({
-      code: "RUNTIME_FAILED",
-      at: `onnxruntime ${version}: ${name}`,
-      what: message,
-      remedy: "Run the command again with --debug; if memory is short, use a smaller --context.",
-    });
-  };
-  return {
+  const { table, version } = openTable(koffi, libraryPath, at);
+  const functions = bindFunctions(koffi, table, FUNCTIONS);
+  const verify = statusReader(functions, version);
+  const ort: Omit<OrtApi, "placement"> = {
     version,
     libraryPath,
     check: (name, ...args) => verify(name, functions[name](...args)),
@@ -180,12 +155,126 @@ function bindLibrary(libraryPath: string): OrtApi {
     release: (name, handle) => void functions[name](handle),
     view: (pointer, bytes) => koffi.view(pointer, bytes),
     availableProviders() {
-      const names: (Pointer | null)[] = [null];
-      const count = [0] as unknown as (Pointer | null)[];
-      verify("GetAvailableProviders", functions.GetAvailableProviders(names, count));
-      const list = koffi.decode(names[0] as Pointer, "const char *", Number(count[0])) as string[];
-      verify("ReleaseAvailableProviders", functions.ReleaseAvailableProviders(names[0], Number(count[0])));
-      return list;
+      const { start, items } = readList(koffi, "const char *", (out, count) =>
+        verify("GetAvailableProviders", functions.GetAvailableProviders(out, count)),
+      );
+      verify("ReleaseAvailableProviders", functions.ReleaseAvailableProviders(start, items.length));
+      return items as string[];
     },
   };
+  const recent = (minorVersion(version) ?? 0) >= PLACEMENT_SINCE_MINOR;
+  return { ...ort, placement: recent ? readPlacement(koffi, table, ort, verify) : undefined };
+}
+
+/** Opens the library and finds the table of functions in it. */
+function openTable(koffi: Koffi, path: string, at: string): { table: Pointer; version: string } {
+  const library = koffi.load(path);
+  keptOpen.push(library);
+  let entry: () => unknown;
+  try {
+    entry = library.func("void *OrtGetApiBase()");
+  } catch (cause) {
+    throw new DraftplanError({
+      code: "RUNTIME_LOAD",
+      at,
+      what: "it is a library, but not ONNX Runtime's: it has no OrtGetApiBase",
+      remedy: "Give the path of libonnxruntime itself (libonnxruntime.so, libonnxruntime.dylib or onnxruntime.dll).",
+      cause,
+    });
+  }
+  const [getApi, getVersion] = koffi.decode(entry() as Pointer, "void *", 2) as Pointer[];
+  const version = koffi.call(getVersion, prototype(koffi, "const char *GetVersionString()")) as string;
+  const signature = prototype(koffi, "void *GetApi(uint32_t version)");
+  const table = koffi.call(getApi, signature, API_VERSION) as Pointer | null;
+  if (table !== null) return { table, version };
+  throw new DraftplanError({
+    code: "RUNTIME_LOAD",
+    at,
+    what: `ONNX Runtime ${version} does not offer version ${API_VERSION} of its C API`,
+    remedy: `Give a build of ONNX Runtime 1.${API_VERSION} or newer, or leave --ort-library out.`,
+  });
+}
+
+function bindFunctions<Name extends string>(
+  koffi: Koffi,
+  table: Pointer,
+  wanted: Readonly<Record<Name, readonly [number, string]>>,
+): Functions<Name> {
+  const entries = Object.entries(wanted) as [Name, readonly [number, string]][];
+  const length = Math.max(...entries.map(([, [position]]) => position)) + 1;
+  const pointers = koffi.decode(table, "void *", length) as Pointer[];
+  return Object.fromEntries(
+    entries.map(([name, [position, signature]]) => [
+      name,
+      koffi.decode(pointers[position], prototype(koffi, signature)),
+    ]),
+  ) as Functions<Name>;
+}
+
+function statusReader(functions: Functions<FunctionName>, version: string): Verify {
+  return (name, status) => {
+    if (status === null) return;
+    const message = functions.GetErrorMessage(status as Pointer) as string;
+    functions.ReleaseStatus(status as Pointer);
+    throw new DraftplanError({
+      code: "RUNTIME_FAILED",
+      at: `onnxruntime ${version}: ${name}`,
+      what: message,
+      remedy: "Run the command again with --debug; if memory is short, use a smaller --context.",
+    });
+  };
+}
+
+/** What a call tells through its last two parameters: where a list starts, and how long it is. */
+function readList(
+  koffi: Koffi,
+  type: string,
+  call: (start: (Pointer | null)[], count: (Pointer | null)[]) => void,
+): { start: Pointer | null; items: unknown[] } {
+  const start: (Pointer | null)[] = [null];
+  const count = [0] as unknown as (Pointer | null)[];
+  call(start, count);
+  const length = Number(count[0]);
+  const items = length === 0 ? [] : (koffi.decode(start[0] as Pointer, type, length) as unknown[]);
+  return { start: start[0], items };
+}
+
+function readPlacement(koffi: Koffi, table: Pointer, ort: Omit<OrtApi, "placement">, verify: Verify): Placement {
+  const late = bindFunctions(koffi, table, PLACEMENT_FUNCTIONS);
+  type Late = keyof typeof PLACEMENT_FUNCTIONS;
+  const text = (name: Late, handle: Pointer): string => {
+    const out: (Pointer | null)[] = [null];
+    verify(name, late[name](handle, out));
+    return out[0] as unknown as string; // `const char *` comes back as text
+  };
+  const handles = (name: Late, of: Pointer) =>
+    readList(koffi, "void *", (start, count) => verify(name, late[name](of, start, count))).items as Pointer[];
+  return {
+    inputMemory(session) {
+      const names = inputNames(koffi, ort, session);
+      const infos = new BigUint64Array(names.length);
+      verify("SessionGetMemoryInfoForInputs", late.SessionGetMemoryInfoForInputs(session, infos, names.length));
+      const memory = (info: Pointer) => ort.create("MemoryInfoGetName", info) as unknown as string;
+      return new Map(names.map((name, i) => [name, memory(infos[i])]));
+    },
+    assignments: (session) =>
+      handles("Session_GetEpGraphAssignmentInfo", session).flatMap((subgraph) => {
+        const provider = text("EpAssignedSubgraph_GetEpName", subgraph);
+        return handles("EpAssignedSubgraph_GetNodes", subgraph).map((node) => ({
+          provider,
+          operator: text("EpAssignedNode_GetOperatorType", node),
+        }));
+      }),
+  };
+}
+
+function inputNames(koffi: Koffi, ort: Omit<OrtApi, "placement">, session: Pointer): string[] {
+  const count = Number(ort.create("SessionGetInputCount", session));
+  const allocator = ort.create("GetAllocatorWithDefaultOptions"); // the library's own; never released
+  return Array.from({ length: count }, (_, i) => {
+    const name = ort.create("SessionGetInputName", session, i, allocator);
+    const text = koffi.decode(name, "char", -1) as string;
+    ort.check("AllocatorFree", allocator, name);
+    return text;
+  });
 }

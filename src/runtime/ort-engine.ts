@@ -3,15 +3,23 @@ import { DraftplanError } from "../core/errors.js";
 import { choiceInputNames } from "../model/graph/build.js";
 import { storedDimension, storedHeadDim } from "../model/graph/heads.js";
 import type { ModelSpec } from "../model/spec.js";
-import { type ChoiceSet, KERNEL_NAMES } from "../schema/choice.js";
+import { type ChoiceSet, KERNEL_NAMES, uniformChoices } from "../schema/choice.js";
+import { BoundInputs } from "./bound-inputs.js";
 import type { Engine, Pass, PassResult, RuntimeOptions } from "./engine.js";
 import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "./limits.js";
 import { loadOrt, type OrtApi, type Pointer } from "./ort-api.js";
-import { chooseProvider } from "./providers.js";
+import { appendProvider, chooseProvider, copiedInputs, explained, type Provider, refuseFallback } from "./providers.js";
 
 const ELEMENT = { float: 1, int32: 6, int64: 7, bool: 9 } as const;
 const FLAGS_PER_BLOCK = KERNEL_NAMES.length; // runs, and one for every kernel but the last
 const NO_SHAPE = new BigInt64Array(0);
+
+type CachePart = "key" | "value";
+/** view: null where the tensor lies in a device's memory */
+interface CacheTensor {
+  tensor: Pointer;
+  view: Float32Array | null;
+}
 
 /** Handles in the order they were made; released backwards, once. */
 class Handles {
@@ -58,7 +66,7 @@ class HostTensor<T extends Float32Array | BigInt64Array> {
 }
 
 export function openOrtEngine(modelPath: string, spec: ModelSpec, options: RuntimeOptions): Engine {
-  const api = loadOrt();
+  const api = loadOrt(options.ortLibrary);
   const provider = chooseProvider(options.provider, api);
   const handles = new Handles(api);
   try {
@@ -68,14 +76,15 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
     api.check("SetInterOpNumThreads", settings, 1);
     // The graph is written as it should run; the optimiser finds nothing and costs a third of the start.
     api.check("SetSessionGraphOptimizationLevel", settings, 0);
-    if (provider.append !== null) {
-      api.check("SessionOptionsAppendExecutionProvider", settings, provider.append, [], [], 0);
-    }
+    appendProvider(api, settings, provider);
     const path =
       process.platform === "win32" ? Buffer.from(`${modelPath}\0`, "utf16le") : Buffer.from(`${modelPath}\0`);
     // On the main thread, though it blocks for a second: on worker threads every session's memory came from another
     // malloc arena and stayed there (560 MB more with each of the first four SmolLM2 sessions).
-    const session = handles.own("ReleaseSession", api.create("CreateSession", env, path, settings));
+    const session = explained(provider, () =>
+      handles.own("ReleaseSession", api.create("CreateSession", env, path, settings)),
+    );
+    refuseFallback(api, session, provider);
     return new OrtEngine(api, handles, session, spec, options.capacity, provider);
   } catch (error) {
     handles.releaseAll();
@@ -85,8 +94,11 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
 
 class OrtEngine implements Engine {
   private readonly binding: Pointer;
+  private readonly inputs: BoundInputs;
   private readonly flags: Uint8Array;
-  private readonly cacheViews: Record<"key" | "value", Float32Array>[] = [];
+  private readonly useHiddenAt: number;
+  /** [layers] tensors of the cache, and what they hold where that is host memory */
+  private readonly cache: Record<CachePart, CacheTensor>[] = [];
   private readonly ids: HostTensor<BigInt64Array<ArrayBuffer>>;
   private readonly hiddenIn: HostTensor<Float32Array<ArrayBuffer>>;
   private readonly hiddenOut: HostTensor<Float32Array<ArrayBuffer>>;
@@ -105,7 +117,7 @@ class OrtEngine implements Engine {
     private readonly session: Pointer,
     readonly spec: ModelSpec,
     readonly capacity: number,
-    private readonly provider: { cacheMemory: string; cacheOnHost: boolean },
+    private readonly provider: Provider,
   ) {
     // OrtDeviceAllocator 0 (no arena bookkeeping of ours), default memory
     const hostInfo = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
@@ -136,50 +148,48 @@ class OrtEngine implements Engine {
     );
 
     this.binding = handles.own("ReleaseIoBinding", api.create("CreateIoBinding", session));
+    this.inputs = new BoundInputs(api, this.binding, copiedInputs(api, session, provider));
     const names = choiceInputNames(spec.layers);
     this.flags = new Uint8Array(new ArrayBuffer(Math.max(names.length + 1, 128)));
     const flag = (index: number) => make(this.flags.subarray(index, index + 1), 1, NO_SHAPE, ELEMENT.bool);
-    names.forEach((name, i) => this.bindInput(name, flag(i)));
-    this.bindInput("use_hidden", flag(names.length));
+    names.forEach((name, i) => this.inputs.bind(name, flag(i), "with the choices"));
+    this.inputs.bind("use_hidden", flag(names.length), "every pass");
     this.useHiddenAt = names.length;
     const one = BigInt64Array.of(1n);
-    this.bindInput("logits_from", make(this.logitsFrom, 8, one, ELEMENT.int64));
-    this.bindInput("seqlens_k", make(this.lengths.subarray(0, 1), 4, one, ELEMENT.int32));
-    this.bindInput("total_sequence_length", make(this.lengths.subarray(16, 17), 4, one, ELEMENT.int32));
+    const [length, total] = [this.lengths.subarray(0, 1), this.lengths.subarray(16, 17)];
+    this.inputs.bind("logits_from", make(this.logitsFrom, 8, one, ELEMENT.int64), "every pass");
+    this.inputs.bind("seqlens_k", make(length, 4, one, ELEMENT.int32), "every pass");
+    this.inputs.bind("total_sequence_length", make(total, 4, one, ELEMENT.int32), "every pass");
     this.bindCache();
-  }
-
-  private readonly useHiddenAt: number;
-
-  private bindInput(name: string, tensor: Pointer): void {
-    this.api.check("BindInput", this.binding, name, tensor);
   }
 
   /** Past and present are one buffer: a pass writes its keys and values where they stay. */
   private bindCache(): void {
     const { api, spec } = this;
-    const info = this.handles.own(
-      "ReleaseMemoryInfo",
-      api.create("CreateMemoryInfo", this.provider.cacheMemory, 0, 0, 0),
-    );
+    const { cache } = this.provider;
+    const memory = cache.on === "host" ? "Cpu" : cache.memoryName;
+    const info = this.handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", memory, 0, 0, 0));
     const allocator = this.handles.own("ReleaseAllocator", api.create("CreateAllocator", this.session, info));
-    const shape = BigInt64Array.from([1, spec.kvHeads, this.capacity, storedHeadDim(spec)].map(BigInt));
+    const shape = this.cacheShape();
     const bytes = spec.kvHeads * this.capacity * storedHeadDim(spec) * 4;
+    const bind = (name: string): CacheTensor => {
+      const tensor = this.handles.own(
+        "ReleaseValue",
+        api.create("CreateTensorAsOrtValue", allocator, shape, shape.length, ELEMENT.float),
+      );
+      this.inputs.bind(`past.${name}`, tensor, cache.on === "host" ? "every pass" : "never");
+      api.check("BindOutput", this.binding, `present.${name}`, tensor);
+      if (cache.on === "device") return { tensor, view: null };
+      return { tensor, view: new Float32Array(api.view(api.create("GetTensorMutableData", tensor), bytes)) };
+    };
     for (let layer = 0; layer < spec.layers; layer++) {
-      const views: Partial<Record<"key" | "value", Float32Array>> = {};
-      for (const part of ["key", "value"] as const) {
-        const tensor = this.handles.own(
-          "ReleaseValue",
-          api.create("CreateTensorAsOrtValue", allocator, shape, shape.length, ELEMENT.float),
-        );
-        this.bindInput(`past.${layer}.${part}`, tensor);
-        api.check("BindOutput", this.binding, `present.${layer}.${part}`, tensor);
-        if (this.provider.cacheOnHost) {
-          views[part] = new Float32Array(api.view(api.create("GetTensorMutableData", tensor), bytes));
-        }
-      }
-      this.cacheViews.push(views as Record<"key" | "value", Float32Array>);
+      this.cache.push({ key: bind(`${layer}.key`), value: bind(`${layer}.value`) });
     }
+  }
+
+  /** [1, kvHeads, capacity, storedHeadDim] */
+  private cacheShape(): BigInt64Array {
+    return BigInt64Array.from([1, this.spec.kvHeads, this.capacity, storedHeadDim(this.spec)].map(BigInt));
   }
 
   run(pass: Pass): PassResult {
@@ -197,6 +207,7 @@ class OrtEngine implements Engine {
     this.lengths[0] = pass.position + q - 1;
     this.lengths[16] = pass.position + q;
     this.logitsFrom[0] = BigInt(q - pass.logitRows);
+    this.inputs.refresh("every pass");
     this.bindShapes(q, pass.logitRows);
     this.api.check("RunWithBinding", this.session, null, this.binding);
     return {
@@ -245,15 +256,16 @@ class OrtEngine implements Engine {
         this.flagPatterns.set(choices, pattern);
       }
       this.flags.set(pattern);
+      this.inputs.refresh("with the choices");
       this.lastChoices = choices;
     }
     this.flags[this.useHiddenAt] = useHidden ? 1 : 0;
   }
 
   private bindShapes(q: number, rows: number): void {
-    if (q !== this.boundTokens) {
-      this.bindInput("input_ids", this.ids.of(q));
-      this.bindInput("hidden_in", this.hiddenIn.of(q));
+    if (q !== this.boundTokens || this.inputs.isCopied("input_ids")) {
+      this.api.check("BindInput", this.binding, "input_ids", this.ids.of(q));
+      this.api.check("BindInput", this.binding, "hidden_in", this.hiddenIn.of(q));
       this.api.check("BindOutput", this.binding, "hidden_out", this.hiddenOut.of(q));
       this.boundTokens = q;
     }
@@ -266,7 +278,7 @@ class OrtEngine implements Engine {
   readCache(layer: number, part: "key" | "value", position: number, count: number): Float32Array {
     this.assertOpen();
     const { kvHeads, headDim } = this.spec;
-    const view = this.cacheViews[layer][part]; // [kvHeads, capacity, storedHeadDim]
+    const view = this.cache[layer][part].view ?? this.copyOfCache(layer, part); // [kvHeads, capacity, storedHeadDim]
     const stored = storedHeadDim(this.spec);
     return Float32Array.from({ length: kvHeads * count * headDim }, (_, i) => {
       const row = Math.floor(i / headDim);
@@ -275,10 +287,35 @@ class OrtEngine implements Engine {
     });
   }
 
+  /**
+   * A device's memory cannot be looked into from here. A pass that skips every block hands the cache on as it is: for
+   * this once into host memory.
+   */
+  private copyOfCache(layer: number, part: CachePart): Float32Array {
+    const { api, spec } = this;
+    const copy = new Float32Array(spec.kvHeads * this.capacity * storedHeadDim(spec));
+    const output = `present.${layer}.${part}`;
+    const handles = new Handles(api);
+    try {
+      const info = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
+      const shape = this.cacheShape();
+      const tensor = handles.own(
+        "ReleaseValue",
+        api.create("CreateTensorWithDataAsOrtValue", info, copy, copy.byteLength, shape, shape.length, ELEMENT.float),
+      );
+      api.check("BindOutput", this.binding, output, tensor);
+      this.run({ position: 0, input: [0], choices: uniformChoices(spec.layers, "skip"), logitRows: 0 });
+    } finally {
+      api.check("BindOutput", this.binding, output, this.cache[layer][part].tensor);
+      handles.releaseAll();
+    }
+    return copy;
+  }
+
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.cacheViews.length = 0;
+    this.cache.length = 0;
     this.handles.releaseAll();
   }
 }

@@ -1,46 +1,225 @@
 /**
- * Execution providers: the one place that knows where tensors live on each of them.
- * A provider is an entry here; the engine asks the table and nothing else.
+ * Execution providers: the one place that knows how each is appended and where tensors live on it. The engine asks this
+ * table and nothing else. docs/devices.md says which parts have run where.
+ *
+ * Nothing falls back: ONNX Runtime gives an operator that a provider lacks to the CPU and says so only in a log. The
+ * session option `session.disable_cpu_ep_fallback` does not prevent it inside `If` branches, where draftplan's blocks
+ * are (ONNX Runtime 1.30, WebGPU: a session with 49 products on the CPU was made without a word). So the library is asked
+ * where it put every operator, and a model that would run partly on the CPU is refused.
  */
 import { DraftplanError } from "../core/errors.js";
-import type { OrtApi } from "./ort-api.js";
+import { type OrtApi, type Pointer, RECORD_ASSIGNMENTS } from "./ort-api.js";
+import type { FunctionName } from "./ort-functions.js";
+import { oneLineReason } from "./reason.js";
+
+/** How a provider gets into the session options. */
+export type Append =
+  /** always there */
+  | { how: "built in" }
+  /** an options object of its own: made, filled with keys and values, appended, released */
+  | {
+      how: "options object";
+      create: FunctionName;
+      update: FunctionName;
+      append: FunctionName;
+      release: FunctionName;
+      options: Readonly<Record<string, string>>;
+    }
+  /** SessionOptionsAppendExecutionProvider, by name */
+  | { how: "by name"; as: string; options: Readonly<Record<string, string>> };
+
+/** Where the KV cache lies. */
+export type CacheMemory =
+  /** host memory: the runtime copies it to the device and back where it has to */
+  | { on: "host" }
+  /** the device's own; the name is an OrtMemoryInfo's */
+  | { on: "device"; memoryName: string };
 
 export interface Provider {
+  /** what --provider takes */
+  name: string;
   /** ONNX Runtime's name, as GetAvailableProviders lists it */
   ortName: string;
-  /** name to append to the session options; null: always there */
-  append: string | null;
-  /** memory the KV cache is allocated in (OrtMemoryInfo name) */
-  cacheMemory: string;
-  /** whether the cache can be read as host memory */
-  cacheOnHost: boolean;
+  append: Append;
+  cache: CacheMemory;
+  /**
+   * Small inputs (token ids, lengths, choices). "in place": bound once, and the session reads what draftplan writes.
+   * "as placed": an input that the session wants on the device is copied there when it is bound, so those are bound
+   * again whenever they change; the library says which they are.
+   */
+  inputs: "in place" | "as placed";
+  /** what has to be there, as something to do */
+  needs: string;
 }
 
-export const PROVIDERS: Readonly<Record<string, Provider>> = {
-  cpu: { ortName: "CPUExecutionProvider", append: null, cacheMemory: "Cpu", cacheOnHost: true },
-};
+const CPU_NAME = "CPUExecutionProvider";
+const DEVICE_0 = { device_id: "0" } as const;
+
+const TABLE: readonly Provider[] = [
+  {
+    name: "cpu",
+    ortName: CPU_NAME,
+    append: { how: "built in" },
+    cache: { on: "host" },
+    inputs: "in place",
+    needs: "Nothing is needed: every build of ONNX Runtime has it.",
+  },
+  {
+    name: "cuda",
+    ortName: "CUDAExecutionProvider",
+    append: {
+      how: "options object",
+      create: "CreateCUDAProviderOptions",
+      update: "UpdateCUDAProviderOptions",
+      append: "SessionOptionsAppendExecutionProvider_CUDA_V2",
+      release: "ReleaseCUDAProviderOptions",
+      options: DEVICE_0,
+    },
+    cache: { on: "device", memoryName: "Cuda" },
+    inputs: "as placed",
+    needs:
+      "Needs an NVIDIA GPU with its driver, CUDA and cuDNN where the loader finds them, and a GPU build of ONNX Runtime with libonnxruntime_providers_cuda beside it: --ort-library PATH.",
+  },
+  {
+    name: "tensorrt",
+    ortName: "TensorrtExecutionProvider",
+    append: {
+      how: "options object",
+      create: "CreateTensorRTProviderOptions",
+      update: "UpdateTensorRTProviderOptions",
+      append: "SessionOptionsAppendExecutionProvider_TensorRT_V2",
+      release: "ReleaseTensorRTProviderOptions",
+      options: DEVICE_0,
+    },
+    cache: { on: "device", memoryName: "Cuda" },
+    inputs: "as placed",
+    needs:
+      "Needs what cuda needs, TensorRT, and a GPU build of ONNX Runtime with libonnxruntime_providers_tensorrt beside it: --ort-library PATH.",
+  },
+  {
+    name: "webgpu",
+    ortName: "WebGpuExecutionProvider",
+    append: { how: "by name", as: "WebGPU", options: {} },
+    cache: { on: "device", memoryName: "WebGPU_Buffer" },
+    inputs: "as placed",
+    needs: "Needs a GPU with a Vulkan, Metal or Direct3D 12 driver, and on Linux the Vulkan loader (libvulkan.so.1).",
+  },
+];
+
+export const PROVIDER_NAMES: readonly string[] = TABLE.map(({ name }) => name);
+
+/** `QNNExecutionProvider` -> `qnn` */
+const shortName = (ortName: string): string => ortName.replace(/ExecutionProvider$/, "").toLowerCase();
+
+/** A provider that the table does not know: appended by its name, everything bound in host memory. */
+const unlisted = (ortName: string): Provider => ({
+  name: shortName(ortName),
+  ortName,
+  append: { how: "by name", as: ortName, options: {} },
+  cache: { on: "host" },
+  inputs: "as placed",
+  needs: "draftplan knows nothing about this provider; see ONNX Runtime's own documentation of it.",
+});
+
+/** All that the table or the library names, in the library's order of preference, then those it lacks. */
+export function allProviders(available: readonly string[]): Provider[] {
+  const offered = available.map((ortName) => TABLE.find((entry) => entry.ortName === ortName) ?? unlisted(ortName));
+  return [...offered, ...TABLE.filter(({ ortName }) => !available.includes(ortName))];
+}
 
 /**
- * @throws OPTION_INVALID for a name draftplan does not know; PROVIDER_UNAVAILABLE where the library lacks it
+ * @throws OPTION_INVALID for a name that neither the table nor the library knows; PROVIDER_UNAVAILABLE where the library
+ *   was built without it, or is too old to be trusted with it
  */
-export function chooseProvider(name: string, api: OrtApi): Provider {
-  const provider = Object.hasOwn(PROVIDERS, name) ? PROVIDERS[name] : undefined;
+export function chooseProvider(name: string, api: Pick<OrtApi, "version" | "availableProviders" | "placement">) {
+  const available = api.availableProviders();
+  const known = allProviders(available);
+  const provider = known.find((entry) => entry.name === name);
   if (provider === undefined) {
     throw new DraftplanError({
       code: "OPTION_INVALID",
       at: "--provider",
       what: `'${name}' is not a provider draftplan can run on`,
-      remedy: `Use one of: ${Object.keys(PROVIDERS).join(", ")}.`,
+      remedy: `Use one of: ${known.map((entry) => entry.name).join(", ")}.`,
     });
   }
-  const available = api.availableProviders();
   if (!available.includes(provider.ortName)) {
-    throw new DraftplanError({
-      code: "PROVIDER_UNAVAILABLE",
-      at: "--provider",
-      what: `ONNX Runtime ${api.version} here offers only ${available.join(", ")}`,
-      remedy: "Use --provider cpu.",
-    });
+    const offers = available.map((ortName) => shortName(ortName)).join(", ");
+    throw unavailable(provider, `this build of ONNX Runtime ${api.version} is without it; it offers ${offers}`);
+  }
+  if (provider.append.how !== "built in" && api.placement === undefined) {
+    throw unavailable(
+      provider,
+      `ONNX Runtime ${api.version} does not say where it runs each operator, and some might fall back to the CPU`,
+      "Give ONNX Runtime 1.24 or newer with --ort-library PATH, or use --provider cpu.",
+    );
   }
   return provider;
+}
+
+function unavailable(provider: Provider, what: string, remedy?: string, cause?: unknown): DraftplanError {
+  return new DraftplanError({
+    code: "PROVIDER_UNAVAILABLE",
+    at: `--provider ${provider.name}`,
+    what,
+    remedy: remedy ?? `${provider.needs} Or use --provider cpu.`,
+    cause,
+  });
+}
+
+/** Puts a provider into session options. @throws PROVIDER_UNAVAILABLE with the library's reason */
+export function appendProvider(api: OrtApi, settings: Pointer, provider: Provider): void {
+  const { append } = provider;
+  if (append.how === "built in") return;
+  explained(provider, () => {
+    api.check("AddSessionConfigEntry", settings, RECORD_ASSIGNMENTS, "1");
+    const keys = Object.keys(append.options);
+    const values = Object.values(append.options);
+    if (append.how === "by name") {
+      api.check("SessionOptionsAppendExecutionProvider", settings, append.as, keys, values, keys.length);
+      return;
+    }
+    const options = api.create(append.create);
+    try {
+      api.check(append.update, options, keys, values, keys.length);
+      api.check(append.append, settings, options);
+    } finally {
+      api.release(append.release, options);
+    }
+  });
+}
+
+/** Runs what may fail because of the provider. @throws PROVIDER_UNAVAILABLE in place of RUNTIME_FAILED; cpu's pass */
+export function explained<T>(provider: Provider, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (provider.append.how === "built in") throw cause;
+    if (!(cause instanceof DraftplanError) || cause.code !== "RUNTIME_FAILED") throw cause;
+    throw unavailable(provider, oneLineReason(cause.what), undefined, cause);
+  }
+}
+
+/** @throws PROVIDER_UNAVAILABLE where the session has operators on the CPU beside the provider's own */
+export function refuseFallback(api: Pick<OrtApi, "placement">, session: Pointer, provider: Provider): void {
+  if (provider.append.how === "built in" || api.placement === undefined) return;
+  const elsewhere = new Map<string, number>();
+  for (const { provider: runsOn, operator } of api.placement.assignments(session)) {
+    if (runsOn === CPU_NAME) elsewhere.set(operator, (elsewhere.get(operator) ?? 0) + 1);
+  }
+  if (elsewhere.size === 0) return;
+  const list = [...elsewhere].map(([operator, count]) => `${operator} (${count})`).join(", ");
+  throw unavailable(
+    provider,
+    `it lacks operators that draftplan's graph is made of, and they would run on the CPU: ${list}`,
+    "Use --provider cpu, or --ort-library PATH with a build whose provider has them.",
+  );
+}
+
+/** Inputs that are copied when they are bound, and so have to be bound again when they change. */
+export function copiedInputs(api: Pick<OrtApi, "placement">, session: Pointer, provider: Provider): Set<string> {
+  const copied = new Set<string>();
+  if (provider.inputs === "in place" || api.placement === undefined) return copied;
+  for (const [input, memory] of api.placement.inputMemory(session)) if (memory !== "Cpu") copied.add(input);
+  return copied;
 }
