@@ -40,6 +40,8 @@ export interface DecodeOptions {
   policy: DraftPolicy | null;
   /** what one plain step, and the verification, run: the target unless another model is being tried by itself */
   verifier?: ChoiceSet;
+  /** [vocabSize] logits after the prompt, whose keys and values the cache already holds: prefill is left out */
+  prefilled?: Float32Array;
   clock: Clock;
   onTokens?: (ids: readonly number[]) => void;
   progress?: Progress;
@@ -128,7 +130,7 @@ export async function decode(engine: Engine, prompt: readonly number[], options:
   const verifier = options.verifier ?? targetChoices(engine.spec.layers);
   requireRoom(engine, prompt.length, maxTokens);
   const start = clock.nowUs();
-  const logits = await prefill(engine, prompt, verifier, progress);
+  const logits = options.prefilled ?? (await prefill(engine, prompt, verifier, progress));
   const promptUs = clock.nowUs() - start;
   const ids: number[] = [];
   const rounds: Round[] = [];

@@ -1,6 +1,6 @@
 /** Two plans by turns on the same prompts, A B A B: what `check --measure` decides from. */
 import { type Progress, silentProgress } from "../core/progress.js";
-import { type Decoded, type DraftPolicy, decode } from "../decode/loop.js";
+import { type Decoded, type DraftPolicy, decode, prefill } from "../decode/loop.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import { targetChoices } from "../schema/choice.js";
 import { judge } from "./judge.js";
@@ -66,10 +66,12 @@ const run = (
   { engine, clock, maxTokens, endTokens, progress, ...options }: SideBySideOptions,
   prompt: VerifyPrompt,
   arm: Arm,
+  prefilled?: Float32Array,
 ) =>
   (options.decode ?? decode)(engine, prompt.ids, {
     ...{ clock, maxTokens, endTokens, progress: progress ?? silentProgress },
     policy: options[arm],
+    ...(prefilled === undefined ? {} : { prefilled }),
   });
 
 /** The outputs of both plans against the target's; they are a warm-up too. */
@@ -88,8 +90,11 @@ async function judgePrompt(options: SideBySideOptions, prompt: VerifyPrompt) {
 async function timeSlot(options: SideBySideOptions, index: number, reversed: boolean): Promise<SideBySideSlot> {
   const prompt = options.prompts[index];
   const us: Record<Arm, number[]> = { baseline: [], candidate: [] };
+  // four runs go on from one prompt in the cache: decoding writes behind it only
+  const { engine, progress } = options;
+  const prefilled = await prefill(engine, prompt.ids, targetChoices(engine.spec.layers), progress);
   const order: Arm[] = reversed ? ["candidate", "baseline"] : ["baseline", "candidate"];
-  for (const arm of [...order, ...order]) us[arm].push(perToken(await run(options, prompt, arm)));
+  for (const arm of [...order, ...order]) us[arm].push(perToken(await run(options, prompt, arm, prefilled)));
   return {
     prompt: index,
     baselineUs: us.baseline as [number, number],

@@ -53,6 +53,23 @@ describe("two plans side by side", () => {
     }
   });
 
+  test("read the prompt once a slot, and decode the same from it as from scratch", async () => {
+    const outputs: string[][] = [[], []];
+    const recording: SideBySideOptions["decode"] = async (engine, prompt, decodeOptions) => {
+      const decoded = await decode(engine, prompt, decodeOptions);
+      outputs[decodeOptions.prefilled === undefined ? 0 : 1].push(`${prompt.length}: ${decoded.ids.join()}`);
+      return decoded;
+    };
+    const { engine, clock } = fakeEngine({ layers: LAYERS });
+    await sideBySide(options({ engine, clock, decode: recording }));
+    expect(outputs[0]).toHaveLength(4); // judged: two prompts, two plans
+    expect(outputs[1]).toHaveLength(16);
+    expect(new Set(outputs[1])).toEqual(new Set(outputs[0]));
+    // the reference and two judged runs of each prompt, and one for each of its two slots
+    for (const { ids } of PROMPTS)
+      expect(engine.passes.filter(({ position, q }) => position === 0 && q === ids.length)).toHaveLength(5);
+  });
+
   test("of the same plan take the same time on a machine without noise", async () => {
     const { slots, mismatches } = await sideBySide(options({ baseline: drafting(3) }));
     expect(mismatches).toEqual([]);
