@@ -34,6 +34,7 @@ export function addVerbs(program: Command, run: RunVerb): void {
   addCheck(program, run);
   addReport(program, run);
   addHistory(program, run);
+  addDoctor(program, run);
   addCache(program, run);
 }
 
@@ -322,6 +323,21 @@ To draw it:
       run(options, async (context) =>
         (await import("../commands/history.js")).historyCommand(folder, options, context),
       ),
+    );
+}
+
+function addDoctor(program: Command, run: RunVerb): void {
+  withDeviceOptions(program.command("doctor"))
+    .description("what this machine can run, how fast its memory is, and what would disturb a measurement")
+    .addHelpText(
+      "after",
+      `${examples("draftplan doctor", "draftplan doctor --provider cuda --ort-library /opt/onnxruntime/lib/libonnxruntime.so")}\n\nExit code 0 when a model can be run with --provider (default: cpu), else 4.`,
+    )
+    .action(async (options: SharedOptions) =>
+      run(options, async (context) => {
+        const { processProbes } = await import("./probe-process.js");
+        return (await import("../commands/doctor.js")).doctorCommand(context, processProbes(context.ortLibrary));
+      }),
     );
 }
 

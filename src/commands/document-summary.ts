@@ -8,6 +8,7 @@ import type { Plan, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import type { Verification } from "../schema/verification.js";
 import { formatPercent } from "./format.js";
+import { originLines } from "./profile-origin.js";
 
 /** What the schema alone cannot see: blocks that the model does not have, or that are named twice. @throws */
 export function checkBlocks(document: AnyDocument, path: string): void {
@@ -80,7 +81,12 @@ function profileLines(profile: Profile): string[] {
         `attention (${line.kernel}, q = 1): ${line.intercept_us.toFixed(1)} µs + ${(1000 * line.slope_us_per_token).toFixed(2)} ns a token, R² ${line.r_squared.toFixed(3)}`,
     ),
     `the loop adds ${loop.round_us.toFixed(0)} µs a round, ${loop.step_us.toFixed(0)} µs a step`,
-    `${sampling.rounds} interleaved rounds, spread ${sampling.spread_percent.toFixed(1)} %, contention ${sampling.contention_percent.toFixed(1)} %`,
+    ...(sampling === undefined
+      ? []
+      : [
+          `${sampling.rounds} interleaved rounds, spread ${sampling.spread_percent.toFixed(1)} %, contention ${sampling.contention_percent.toFixed(1)} %`,
+        ]),
+    ...originLines(profile),
   ];
 }
 

@@ -38,29 +38,27 @@ function commonRuntime({ dated, undated }: Trend): string | null {
   return first !== undefined && names.every((name) => name === first) ? first : null;
 }
 
-const HEAD = ["made (UTC)", "plan", "runtime", "tokens/s", "speedup, 95 %", "accepted", "pred."];
+const HEAD = ["  made (UTC)", "plan", "runtime", "tokens/s", "speedup, 95 %", "accepted", "pred."];
 
 function tableOf(trend: Trend, entries: readonly HistoryEntry[]): string {
   const table = new Table({
-    head: ["", ...HEAD],
+    head: HEAD,
     chars: NO_LINES,
-    colAligns: ["left", "left", "left", "left", "right", "right", "right", "right"],
-    style: { head: [], border: [], "padding-left": 0, "padding-right": 1 },
+    colAligns: ["left", "left", "left", "right", "right", "right", "right"],
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
   });
   const library = commonRuntime(trend);
-  table.push(...entries.map((entry) => [marks(trend, entry), ...cells(entry, library)]));
+  table.push(...entries.map((entry) => cells(trend, entry, library)));
   return table.toString().replace(/ +$/gm, "");
 }
 
-/** `>` on the first verification after a change */
-const marks = ({ changes, dated }: Trend, entry: HistoryEntry): string =>
-  changes.some(({ first }) => dated[first] === entry) ? ">" : "";
-
-function cells({ verification }: HistoryEntry, library: string | null): string[] {
+function cells({ changes, dated }: Trend, entry: HistoryEntry, library: string | null): string[] {
+  const { verification } = entry;
+  const isFirst = changes.some(({ first }) => dated[first] === entry);
   const { created, plan, device, tokens_per_second, speedup, acceptance, lossless } = verification;
   const error = verification.prediction_error_percent;
   return [
-    created === undefined ? "-" : created.slice(0, 16).replace("T", " "),
+    `${isFirst ? ">" : " "} ${created === undefined ? "-" : minuteOf(created)}`,
     plan.sha256.slice(0, 8),
     visible(library === null ? device.runtime : device.runtime.slice(library.length + 1)),
     tokens_per_second.plan.toFixed(1),
@@ -86,7 +84,7 @@ function changeLines(trend: Trend): string[] {
     ...(changes.length === 0
       ? [`No change of ${known.join(" or ")}.`]
       : changes.map((change) => changeLine(change, trend))),
-    `(Where nothing changes, a mark appears with a chance of at most ${chance} for each figure.)`,
+    `Where nothing changes, a mark appears with a chance of at most ${chance} a figure.`,
     ...tooFew.map(
       (quantity) => `No change of ${quantity} can be marked yet: it takes ${LEAST_OBSERVATIONS} verifications.`,
     ),
@@ -94,19 +92,21 @@ function changeLines(trend: Trend): string[] {
   ];
 }
 
-/** `> 2026-03-04 02:00: speedup fell by 9.8 %, from 1.52 to 1.37; the plan and the runtime changed as well` */
+/** `> 2026-03-04 02:00: speedup fell by 9.8 %, from 1.52 to 1.37`, and what else changed */
 function changeLine(change: TrendChange, { dated }: Trend): string {
   const { quantity, first, before, after, changePercent, alsoChanged } = change;
-  const when = dated[first].verification.created?.slice(0, 16).replace("T", " ");
+  const when = minuteOf(dated[first].verification.created ?? "");
   const moved = after < before ? "fell" : "rose";
   const from =
     quantity === "speedup"
       ? `by ${Math.abs(changePercent ?? 0).toFixed(1)} %, from ${times(before)} to ${times(after)}`
       : `from ${(100 * before).toFixed(1)} % to ${(100 * after).toFixed(1)} %`;
-  const also = alsoChanged.length === 0 ? "" : `; changed as well: ${alsoChanged.join(", ")}`;
+  const also = alsoChanged.length === 0 ? "" : `\n  changed as well: ${alsoChanged.join(", ")}`;
   return `> ${when}: ${quantity} ${moved} ${from}${also}`;
 }
 
+/** `2026-03-04 02:00` */
+const minuteOf = (created: string): string => created.slice(0, 16).replace("T", " ");
 const times = (ratio: number): string => ratio.toFixed(2);
 const signed = (percent: number): string => `${percent > 0 ? "+" : ""}${percent.toFixed(1)}`;
 

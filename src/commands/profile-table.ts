@@ -3,6 +3,7 @@ import Table from "cli-table3";
 import { mean } from "simple-statistics";
 import { KERNEL_NAMES, type Kernel } from "../schema/choice.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
+import { originLines } from "./profile-origin.js";
 
 const BARE = {
   ...{
@@ -105,6 +106,11 @@ export function profileTables(profile: Profile): string {
     ...(fits.length === 0 ? [] : [`attention as a straight line (KnapSpec), µs: ${fits.join("; ")}`]),
     ...errorLines(profile),
     `the decoding loop adds ${micro(loop.round_us)} µs to a round, ${micro(loop.step_us)} µs to a plain step`,
-    `${sampling.rounds} rounds; the target's passes spread by ${percent(sampling.spread_percent)}, their median lies ${percent(sampling.contention_percent)} above the fastest`,
+    ...(sampling === undefined
+      ? []
+      : [
+          `${sampling.rounds} rounds; the target's passes spread by ${percent(sampling.spread_percent)}, their median lies ${percent(sampling.contention_percent)} above the fastest`,
+        ]),
+    ...originLines(profile),
   ].join("\n");
 }

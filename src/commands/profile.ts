@@ -1,17 +1,15 @@
 /** draftplan profile: what every block costs on this device, measured inside whole passes. */
-import { statSync } from "node:fs";
-import { basename } from "node:path";
 import { DraftplanError } from "../core/errors.js";
+import type { ModelSpec } from "../model/spec.js";
 import { DEFAULT_QUERY, type Grid, parseAxis, resolveGrid } from "../profile/grid.js";
 import { profileModel, type ProfileOptions as StageOptions } from "../profile/profile.js";
 import { describeDevice, systemClock } from "../runtime/device.js";
 import type { Engine } from "../runtime/engine.js";
 import { currentNumerics, type ModelRef } from "../schema/common.js";
-import { stringifyDocument, writeDocument } from "../schema/document.js";
 import type { Profile } from "../schema/profile.js";
 import type { CommandContext } from "./context.js";
-import { defaultPath } from "./paths.js";
-import { profileTables } from "./profile-table.js";
+import { deliverProfile } from "./profile-output.js";
+import { isConfig, machineRoom, profileSynthetic } from "./profile-synthetic.js";
 import { withModel } from "./with-model.js";
 
 export interface ProfileOptions {
@@ -20,6 +18,8 @@ export interface ProfileOptions {
   /** `64..4096` or `64,512,4096` */
   context?: string;
   query?: string;
+  /** GiB that a model made up from a config.json may take */
+  memory?: number;
 }
 
 /** Room behind the grid: the decoding loop is timed on a prompt of its own. */
@@ -40,46 +40,53 @@ export async function makeProfile(
   engine: Engine,
   model: ModelRef,
   grid: Grid,
-  { provider, threads, progress }: Pick<CommandContext, "provider" | "threads" | "progress">,
+  { provider, threads, ortLibrary, progress }: Pick<CommandContext, "provider" | "threads" | "ortLibrary" | "progress">,
   options: Partial<Pick<StageOptions, "seed" | "budgetSeconds" | "minRounds" | "maxRounds">> = {},
 ): Promise<Profile> {
   const measured = await profileModel({ engine, clock: systemClock, ...grid, progress, ...options });
-  const device = describeDevice(provider, threads);
+  const device = describeDevice(provider, threads, ortLibrary);
   return { kind: "draftplan/profile", version: 1, model, device, kernels: currentNumerics(), ...measured };
 }
 
 export async function profileCommand(model: string, options: ProfileOptions, context: CommandContext): Promise<void> {
-  refuseConfigOnly(model);
-  const profile = await withModel(
+  deliverProfile(
+    await (isConfig(model) ? profileConfig : profileWeights)(model, options, context),
+    options.output,
+    context,
+  );
+}
+
+function prepareGrid(options: ProfileOptions, { contextLimit }: ModelSpec) {
+  const grid = profileGrid(options, contextLimit);
+  return { ...grid, capacity: profileCapacity(grid) };
+}
+
+function profileWeights(model: string, options: ProfileOptions, context: CommandContext): Promise<Profile> {
+  if (options.memory !== undefined) throw memoryWithWeights(model);
+  return withModel(
     model,
     context,
-    (checkpoint) => {
-      const grid = profileGrid(options, checkpoint.spec.contextLimit);
-      return { grid, capacity: profileCapacity(grid) };
-    },
-    ({ engine, ref }, { grid }) => makeProfile(engine, ref, grid, context),
+    ({ spec }) => prepareGrid(options, spec),
+    ({ engine, ref }, grid) => makeProfile(engine, ref, grid, context),
   );
-  deliver(profile, options.output, context);
 }
 
-function deliver(profile: Profile, output: string | undefined, context: CommandContext): void {
-  if (output === "-") {
-    if (context.json) context.print(JSON.stringify(profile));
-    else context.write(stringifyDocument(profile));
-    return;
-  }
-  const path = output ?? defaultPath("profile", profile.model.name);
-  writeDocument(path, profile);
-  if (context.json) context.print(JSON.stringify(profile));
-  else context.print(`${profileTables(profile)}\nwritten to ${path}`);
+function profileConfig(path: string, options: ProfileOptions, context: CommandContext): Promise<Profile> {
+  return profileSynthetic(
+    path,
+    machineRoom(options.memory, context.threads),
+    {
+      prepare: (spec) => prepareGrid(options, spec),
+      measure: (engine, ref, grid) => makeProfile(engine, ref, grid, context),
+    },
+    context,
+  );
 }
 
-function refuseConfigOnly(model: string): void {
-  if (basename(model) !== "config.json" || statSync(model, { throwIfNoEntry: false })?.isFile() !== true) return;
-  throw new DraftplanError({
-    code: "NOT_YET_SUPPORTED",
-    at: model,
-    what: "a configuration alone cannot be profiled yet: draftplan does not make weights up so far",
-    remedy: "Give the folder that holds config.json and the .safetensors files.",
+const memoryWithWeights = (model: string) =>
+  new DraftplanError({
+    code: "USAGE",
+    at: "--memory",
+    what: `it decides how much of a model is made up from a config.json, and ${model} has its own weights`,
+    remedy: "Leave --memory out, or give the model's config.json.",
   });
-}

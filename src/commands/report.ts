@@ -1,5 +1,6 @@
 /** draftplan report: any documents as one HTML page. */
 import { isAbsolute, relative, resolve } from "node:path";
+import { trendsOf } from "../check/history.js";
 import { DraftplanError } from "../core/errors.js";
 import { renderReport } from "../report/index.js";
 import { type AnyDocument, type Loaded, readDocument, writeText } from "../schema/document.js";
@@ -24,6 +25,7 @@ export async function reportCommand(
     documents: documents.map((loaded) => ({ ...loaded, path: shownPath(loaded.path) })),
     created: created.toISOString(),
     openCosts: openLatency,
+    followTrends: trendsOf,
   });
   if (output === "-") {
     context.write(html);

@@ -13,7 +13,7 @@ import { cacheFolder, partialFolder, removeAbandoned } from "./cache.js";
 import { buildGraph, type Place } from "./graph/build.js";
 import { encodeModel } from "./graph/onnx.js";
 import { weightParts } from "./graph/weights.js";
-import type { Checkpoint } from "./spec.js";
+import type { Checkpoint, WeightSource } from "./spec.js";
 
 /** Raise it whenever the graph or the weight layout changes: older entries are then not read. */
 const LAYOUT = 2;
@@ -61,7 +61,7 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number)
 
 async function writeWeights(
   handle: FileHandle,
-  checkpoint: Checkpoint,
+  checkpoint: WeightSource,
   progress: Progress,
 ): Promise<Map<string, Place>> {
   const places = new Map<string, Place>();
@@ -110,8 +110,26 @@ export async function convertModel(
   }
 }
 
+/**
+ * Writes a converted model into a folder of the caller's, which is made if need be, and who removes it.
+ * @throws FILE_UNWRITABLE; what the weights throw
+ */
+export async function convertInto(
+  folder: string,
+  weights: WeightSource,
+  progress: Progress = silentProgress,
+): Promise<ConvertedModel> {
+  try {
+    await mkdir(folder, { recursive: true });
+    const weightBytes = await writeEntry(folder, weights, progress);
+    return { modelPath: join(folder, MODEL), weightBytes };
+  } catch (cause) {
+    throw asWriteError(cause, folder);
+  }
+}
+
 /** @returns bytes of the weight file */
-async function writeEntry(folder: string, checkpoint: Checkpoint, progress: Progress): Promise<number> {
+async function writeEntry(folder: string, checkpoint: WeightSource, progress: Progress): Promise<number> {
   const handle = await open(join(folder, WEIGHTS), "wx");
   let places: Map<string, Place>;
   try {

@@ -66,3 +66,6 @@ export interface Checkpoint {
   /** Closes the files; reading afterwards throws. */
   close(): void;
 }
+
+/** All that writing a model's weights asks for: a checkpoint, or weights that are made up (synthetic.ts). */
+export type WeightSource = Pick<Checkpoint, "spec" | "tensor">;

@@ -10,7 +10,7 @@ export const DOCUMENT_KIND_NAMES: Record<Kind, { one: string; many: string }> = 
 };
 
 /** Anchors are counted, never made of names: names come from files. */
-export function arrange({ documents, openCosts }: ReportInput): Documents {
+export function arrange({ documents, openCosts, followTrends }: ReportInput): Documents {
   const counts = new Map<Kind, number>();
   const all = documents.map(({ document, sha256, path }: Loaded<AnyDocument>): Shown => {
     const count = (counts.get(document.kind) ?? 0) + 1;
@@ -18,12 +18,17 @@ export function arrange({ documents, openCosts }: ReportInput): Documents {
     return { document, sha256, path, id: `${DOCUMENT_KIND_NAMES[document.kind].one}-${count}` };
   });
   const of = <K extends Kind>(kind: K) => all.filter((shown): shown is Shown<K> => shown.document.kind === kind);
+  const verifications = of("draftplan/verification");
   return {
     all,
-    verifications: of("draftplan/verification"),
+    verifications,
     plans: of("draftplan/plan"),
     calibrations: of("draftplan/calibration"),
     profiles: of("draftplan/profile"),
     openCosts,
+    trends:
+      followTrends?.(
+        verifications.map(({ path, sha256, document }) => ({ file: path, sha256, verification: document })),
+      ) ?? [],
   };
 }

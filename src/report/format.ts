@@ -8,8 +8,12 @@ const MIN_PLAIN = 1e-4;
 /** `12,345` */
 const group = (digits: string): string => digits.replace(/^\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ","));
 
+/** What arithmetic on absurd numbers gives: a document may hold 1e308 twice. */
+const unwritable = (value: number): string => (Number.isNaN(value) ? "unknown" : `${value < 0 ? MINUS : ""}∞`);
+
 /** Three significant digits, or as many as asked for; whole numbers keep all of theirs. */
 export function significant(value: number, digits = 3): string {
+  if (!Number.isFinite(value)) return unwritable(value);
   const size = Math.abs(value);
   const sign = value < 0 ? MINUS : "";
   if (size === 0) return "0";
@@ -19,7 +23,7 @@ export function significant(value: number, digits = 3): string {
 }
 
 export const fixed = (value: number, decimals: number): string =>
-  Math.abs(value) >= MAX_PLAIN
+  !(Math.abs(value) < MAX_PLAIN)
     ? significant(value)
     : `${value < 0 ? MINUS : ""}${group(Math.abs(value).toFixed(decimals))}`;
 

@@ -7,6 +7,7 @@ import { arrange, DOCUMENT_KIND_NAMES } from "./documents.js";
 import { foreignPath, type Html, html } from "./html.js";
 import { page } from "./page.js";
 import { calibrationBody } from "./sections/calibration.js";
+import { historySection } from "./sections/history.js";
 import { overviewSection } from "./sections/overview.js";
 import { planBody } from "./sections/plan.js";
 import { profileBody } from "./sections/profile.js";
@@ -20,7 +21,7 @@ export type { PartCosts, ReportInput } from "./types.js";
 type AcrossDocuments = (documents: Documents) => Section | null;
 
 /** Before the documents themselves, in this order. What compares documents, or follows them over time, belongs here. */
-const FIRST: readonly AcrossDocuments[] = [overviewSection];
+const FIRST: readonly AcrossDocuments[] = [overviewSection, historySection];
 
 /** One section for each kind, results before what they were made from. */
 const ORDER: readonly Kind[] = [

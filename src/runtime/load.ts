@@ -7,7 +7,7 @@ import type { ModelRef } from "../schema/common.js";
 import type { Engine, RuntimeOptions } from "./engine.js";
 import { loadOrt } from "./ort-api.js";
 import { openOrtEngine } from "./ort-engine.js";
-import { chooseProvider } from "./providers.js";
+import { chooseProvider, libraryFacts } from "./providers.js";
 
 export interface LoadedModel {
   /** as the user gave it */
@@ -57,7 +57,7 @@ export async function loadPrepared<Prepared extends { capacity: number }>(
   try {
     const { spec, storedTypes } = checkpoint;
     const prepared = prepare(checkpoint);
-    chooseProvider(options.provider, loadOrt(options.ortLibrary)); // refused before minutes of converting
+    chooseProvider(options.provider, libraryFacts(loadOrt(options.ortLibrary))); // refused before minutes of converting
     const { modelPath } = await convertModel(checkpoint, progress);
     const capacity = Math.min(spec.contextLimit, prepared.capacity);
     const engine = openOrtEngine(modelPath, spec, { ...options, capacity });

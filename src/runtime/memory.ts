@@ -6,18 +6,40 @@ import { join } from "node:path";
 export const availableMemoryBytes = (): number => process.availableMemory();
 
 /**
- * Bytes of all last-level caches together: threads run on several of them, each of which keeps its share of the weights.
- * @param root where Linux describes the processors; elsewhere there is no such folder
+ * Bytes of the last-level caches that so many threads can keep weights in: on a processor with several, each thread's
+ * share stays in the cache next to it.
+ * @param threads that compute
+ * @param root    where Linux describes processors and processes; elsewhere there is no such folder
  * @returns null where the system does not say
  */
-export function lastLevelCacheBytes(root = "/sys/devices/system/cpu"): number | null {
-  const caches = foldersOf(root, /^cpu\d+$/).flatMap((cpu) =>
-    foldersOf(join(root, cpu, "cache"), /^index\d+$/).flatMap((index) => readCache(join(root, cpu, "cache", index))),
-  );
+export function lastLevelCacheBytes(threads: number, root = "/"): number | null {
+  const processors = join(root, "sys/devices/system/cpu");
+  const allowed = allowedProcessors(root);
+  const caches = foldersOf(processors, /^cpu\d+$/)
+    .filter((cpu) => allowed === null || allowed.has(Number(cpu.slice(3))))
+    .flatMap((cpu) => {
+      const folder = join(processors, cpu, "cache");
+      return foldersOf(folder, /^index\d+$/).flatMap((index) => readCache(join(folder, index)));
+    });
   const lastLevel = Math.max(...caches.map(({ level }) => level));
   // every processor lists the cache it shares with others
   const distinct = new Map(caches.filter(({ level }) => level === lastLevel).map(({ cpus, bytes }) => [cpus, bytes]));
-  return distinct.size === 0 ? null : [...distinct.values()].reduce((sum, bytes) => sum + bytes, 0);
+  if (distinct.size === 0) return null;
+  const largest = [...distinct.values()].sort((a, b) => b - a).slice(0, threads);
+  return largest.reduce((sum, bytes) => sum + bytes, 0);
+}
+
+/** Processors this process may run on; null where that is not said: all of them. */
+function allowedProcessors(root: string): Set<number> | null {
+  try {
+    const status = readFileSync(join(root, "proc/self/status"), "utf8");
+    const list = /^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1];
+    if (list === undefined) return null;
+    const ranges = list.split(",").map((range) => range.split("-").map(Number));
+    return new Set(ranges.flatMap(([from, to = from]) => Array.from({ length: to - from + 1 }, (_, i) => from + i)));
+  } catch {
+    return null;
+  }
 }
 
 interface Cache {

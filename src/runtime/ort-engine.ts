@@ -8,7 +8,15 @@ import { BoundInputs } from "./bound-inputs.js";
 import type { Engine, Pass, PassResult, RuntimeOptions } from "./engine.js";
 import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "./limits.js";
 import { loadOrt, type OrtApi, type Pointer } from "./ort-api.js";
-import { appendProvider, chooseProvider, copiedInputs, explained, type Provider, refuseFallback } from "./providers.js";
+import {
+  appendProvider,
+  chooseProvider,
+  copiedInputs,
+  explained,
+  libraryFacts,
+  type Provider,
+  refuseFallback,
+} from "./providers.js";
 
 const ELEMENT = { float: 1, int32: 6, int64: 7, bool: 9 } as const;
 const FLAGS_PER_BLOCK = KERNEL_NAMES.length; // runs, and one for every kernel but the last
@@ -67,7 +75,7 @@ class HostTensor<T extends Float32Array | BigInt64Array> {
 
 export function openOrtEngine(modelPath: string, spec: ModelSpec, options: RuntimeOptions): Engine {
   const api = loadOrt(options.ortLibrary);
-  const provider = chooseProvider(options.provider, api);
+  const provider = chooseProvider(options.provider, libraryFacts(api));
   const handles = new Handles(api);
   try {
     const env = handles.own("ReleaseEnv", api.create("CreateEnv", 4, "draftplan")); // 4: fatal only; errors come back as a status

@@ -52,6 +52,22 @@ export interface Provider {
   needs: string;
 }
 
+/** What a library can do, as far as the choice of a provider depends on it. */
+export interface LibraryFacts {
+  /** of ONNX Runtime, e.g. `1.30.0` */
+  version: string;
+  /** ONNX Runtime's names of the providers it was built with */
+  available: readonly string[];
+  /** whether it says where it runs each operator; without that only the CPU is trusted */
+  placement: boolean;
+}
+
+export const libraryFacts = (api: OrtApi): LibraryFacts => ({
+  version: api.version,
+  available: api.availableProviders(),
+  placement: api.placement !== undefined,
+});
+
 const CPU_NAME = "CPUExecutionProvider";
 const DEVICE_0 = { device_id: "0" } as const;
 
@@ -131,8 +147,7 @@ export function allProviders(available: readonly string[]): Provider[] {
  * @throws OPTION_INVALID for a name that neither the table nor the library knows; PROVIDER_UNAVAILABLE where the library
  *   was built without it, or is too old to be trusted with it
  */
-export function chooseProvider(name: string, api: Pick<OrtApi, "version" | "availableProviders" | "placement">) {
-  const available = api.availableProviders();
+export function chooseProvider(name: string, { version, available, placement }: LibraryFacts): Provider {
   const known = allProviders(available);
   const provider = known.find((entry) => entry.name === name);
   if (provider === undefined) {
@@ -145,12 +160,12 @@ export function chooseProvider(name: string, api: Pick<OrtApi, "version" | "avai
   }
   if (!available.includes(provider.ortName)) {
     const offers = available.map((ortName) => shortName(ortName)).join(", ");
-    throw unavailable(provider, `this build of ONNX Runtime ${api.version} is without it; it offers ${offers}`);
+    throw unavailable(provider, `this build of ONNX Runtime ${version} is without it; it offers ${offers}`);
   }
-  if (provider.append.how !== "built in" && api.placement === undefined) {
+  if (provider.append.how !== "built in" && !placement) {
     throw unavailable(
       provider,
-      `ONNX Runtime ${api.version} does not say where it runs each operator, and some might fall back to the CPU`,
+      `ONNX Runtime ${version} does not say where it runs each operator, and some might fall back to the CPU`,
       "Give ONNX Runtime 1.24 or newer with --ort-library PATH, or use --provider cpu.",
     );
   }

@@ -100,7 +100,9 @@ export function parseDocument(text: string, file: string): AnyDocument {
   let data: unknown;
   try {
     // The library compares every key of a map with every other: a map of a million keys would take hours.
-    yaml = parseYaml(text, { lineCounter: lines, uniqueKeys: false, merge: false, prettyErrors: true });
+    // What it would warn of (a map as a key) is refused below; on stderr it would print the document's own text.
+    const options = { uniqueKeys: false, merge: false, prettyErrors: true, logLevel: "error" } as const;
+    yaml = parseYaml(text, { ...options, lineCounter: lines });
     const [error] = yaml.errors;
     if (error !== undefined) throw new Error(error.message.split("\n")[0].replace(/:$/, ""));
     inspectNodes(yaml, lines);

@@ -126,6 +126,8 @@ const Imported = z.strictObject({
 
 const isRising = (values: readonly number[]): boolean => values.every((value, i) => i === 0 || value > values[i - 1]);
 
+const MAX_POINTS = 10_000;
+
 const ProfileShape = z.strictObject({
   kind: z.literal("draftplan/profile"),
   version: z.literal(1),
@@ -142,7 +144,7 @@ const ProfileShape = z.strictObject({
       .min(1)
       .refine((queries) => queries[0] === 1 && isRising(queries), "the query lengths must rise from 1"),
   }),
-  points: z.array(ProfilePoint).min(1).max(10_000),
+  points: z.array(ProfilePoint).min(1).max(MAX_POINTS),
   query_line: QueryLine.optional(),
   loop: z.strictObject({
     round_us: Us.describe("t_round: what the decoding loop adds to a draft-and-verify round"),
@@ -165,6 +167,10 @@ export const Profile = ProfileShape.superRefine((profile, context) => {
     context.addIssue({ code: "custom", message: "the key is missing", path: ["sampling"] });
   if (profile.scaled !== undefined && profile.scaled.layers !== model.layers)
     context.addIssue({ code: "custom", message: `the model has ${model.layers} layers`, path: ["scaled", "layers"] });
+  if (grid.context_tokens.length * grid.query_tokens.length > MAX_POINTS) {
+    context.addIssue({ code: "custom", message: `more than ${MAX_POINTS} places`, path: ["grid"] });
+    return;
+  }
   const open = new Set(
     grid.context_tokens.flatMap((n) => grid.query_tokens.map((q) => `${n} tokens of context with ${q} in the pass`)),
   );
@@ -182,7 +188,7 @@ export const Profile = ProfileShape.superRefine((profile, context) => {
       }
     }
   });
-  const draws = points[0].resampled?.whole_target.length;
+  const draws = points[0]?.resampled?.whole_target.length; // none: said already
   points.forEach(({ resampled }, i) => {
     const parts = [
       resampled?.fixed,

@@ -139,6 +139,11 @@ describe("a change", () => {
     expect(plain.tooFew).toEqual(["acceptance"]);
   });
 
+  test("is found beside a figure that no run gives", () => {
+    const [{ changes }] = trendsOf(days(21, (i) => ({ speedup: speedup(i === 4 ? 0 : i < 11 ? 1.5 : 1.2) })));
+    expect(changes.map(({ last, first }) => [last, first])).toEqual([[10, 11]]);
+  });
+
   test("survives figures that no run gives", () => {
     const strange = [0, -1, 1e308, 5e-324];
     const entries = days(40, (i) => ({
@@ -151,7 +156,9 @@ describe("a change", () => {
   });
 });
 
-test("more verifications than can be searched: the latest are", () => {
-  const [{ changes, dated }] = trendsOf(days(1040, (i) => ({ speedup: speedup(i < 20 ? 3 : 1.4) })));
-  expect([dated.length, changes]).toEqual([1040, []]);
+test("of more verifications than can be searched the latest are", () => {
+  const level = (i: number) => (i < 20 ? 3 : i < 1020 ? 1.4 : 1.2);
+  const [{ changes, dated }] = trendsOf(days(1040, (i) => ({ speedup: speedup(level(i)) })));
+  expect(dated).toHaveLength(1040);
+  expect(changes.map(({ last, first }) => [last, first])).toEqual([[1019, 1020]]);
 });

@@ -53,7 +53,13 @@ describe("help", () => {
     ["calibrate", ["--text", "-o"]],
     ["solve", ["--profile", "--calibration", "--model", "--choices", "--method", "-o"]],
     ["verify", ["--model", "--prompts", "--min-speedup", "-o"]],
-    ["check", ["--baseline", "--measure", "--model", "--tolerance"]],
+    [
+      "check",
+      [
+        ...["--baseline", "--tolerance", "--model", "--measure", "--time", "--fail-inconclusive"],
+        ...["--junit", "--github", "--markdown", "--json"],
+      ],
+    ],
     ["report", ["-o"]],
     ["cache", ["--clear"]],
   ])("of %s names its flags and shows how it is used", async (verb, flags) => {
@@ -112,13 +118,10 @@ describe("wrong usage ends with exit code 2 and three lines on stderr", () => {
       "NOT_YET_SUPPORTED",
       /--temperature/,
     ],
-    ["check, which does not exist yet", ["check", "plans"], "NOT_YET_SUPPORTED", /draftplan verify/],
-    [
-      "report, which does not exist yet",
-      ["report", "a.yaml", "-o", "r.html"],
-      "NOT_YET_SUPPORTED",
-      /draftplan inspect/,
-    ],
+    ["a check of nothing", ["check"], "USAGE", /missing required argument/],
+    ["a tolerance that is no percentage", ["check", "plans", "--tolerance", "0.05"], "OPTION_INVALID", /5%/],
+    ["a report without its file", ["report", "a.yaml"], "USAGE", /--output/],
+    ["a report of nothing", ["report", "-o", "r.html"], "USAGE", /missing required argument/],
     ["solve without a profile", ["solve", "--calibration", "c.yaml"], "USAGE", /--profile/],
     ["verify without a model", ["verify", "p.yaml"], "USAGE", /--model/],
   ])("%s", async (_what, args, code, message) => {

@@ -4,7 +4,7 @@
  * are laid one under the other and run as one product.
  */
 import { KERNELS, type Kernel, QUANTISED_KERNELS } from "../../schema/choice.js";
-import type { Checkpoint, ModelSpec } from "../spec.js";
+import type { ModelSpec, WeightSource } from "../spec.js";
 import { fillHeads, storedHeadDim } from "./heads.js";
 import { quantiseRows } from "./quantise.js";
 import { ropeTables } from "./rope.js";
@@ -74,7 +74,7 @@ function stack(tensors: Float32Array[]): Float32Array {
   return all;
 }
 
-function attentionParts(checkpoint: Checkpoint, layer: number): WeightPart[] {
+function attentionParts(checkpoint: WeightSource, layer: number): WeightPart[] {
   const { spec } = checkpoint;
   const { hiddenSize, headDim } = spec;
   const stored = storedHeadDim(spec);
@@ -123,7 +123,7 @@ function attentionParts(checkpoint: Checkpoint, layer: number): WeightPart[] {
   return parts;
 }
 
-function mlpParts(checkpoint: Checkpoint, layer: number): WeightPart[] {
+function mlpParts(checkpoint: WeightSource, layer: number): WeightPart[] {
   const { hiddenSize, intermediateSize, mlpBias } = checkpoint.spec;
   const at = `model.layers.${layer}`;
   const name = `${layer}.mlp`;
@@ -150,7 +150,7 @@ function mlpParts(checkpoint: Checkpoint, layer: number): WeightPart[] {
 }
 
 /** Every tensor of the graph. The embedding table and a tied head's fp32 matrix are one and the same. */
-export function* weightParts(checkpoint: Checkpoint): Generator<WeightPart> {
+export function* weightParts(checkpoint: WeightSource): Generator<WeightPart> {
   const { spec } = checkpoint;
   const table = () => checkpoint.tensor("model.embed_tokens.weight", [spec.vocabSize, spec.hiddenSize]);
   const head = () =>

@@ -10,9 +10,16 @@ import { type Html, html } from "../html.js";
 export const WIDTH = 340;
 export const TEXT_HEIGHT = 11;
 
-/** About the width of a text: most characters of a sans serif are narrower than 0.6 of its height, those of CJK fill it. */
+/** Widths of characters in units of the text's height, rather too wide than too narrow: fonts differ. */
+function characterWidth(character: string): number {
+  const code = character.codePointAt(0) ?? 0;
+  if (code >= 0x1f000) return 1.4; // emoji
+  if (code > 0x2e7f || /[MW@%…]/.test(character)) return 1.05; // CJK fills its square
+  return /[\p{Lu}mw⟨⟩]/u.test(character) ? 0.8 : 0.6;
+}
+
 export const textWidth = (text: string): number =>
-  [...text].reduce((sum, character) => sum + ((character.codePointAt(0) ?? 0) > 0x2e7f ? 1 : 0.58), 0) * TEXT_HEIGHT;
+  [...text].reduce((sum, character) => sum + characterWidth(character), 0) * TEXT_HEIGHT;
 
 export interface AxisSpec {
   /** with its unit: `context, tokens` */
@@ -40,9 +47,12 @@ export interface Axis {
 
 const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
 
-/** Documents may hold any number, but no drawing can: beyond are the ends, and what is nearer to zero than 1 / LIMIT is zero. */
+/**
+ * Documents may hold any number, but no drawing can: beyond LIMIT is its end, nearer to zero than 1 / LIMIT is zero, and so
+ * is what such numbers make of each other (0 / 0).
+ */
 const LIMIT = 1e15;
-const drawable = (value: number): number => (Math.abs(value) < 1 / LIMIT ? 0 : clamp(value, -LIMIT, LIMIT));
+const drawable = (value: number): number => (Math.abs(value) >= 1 / LIMIT ? clamp(value, -LIMIT, LIMIT) : 0);
 
 /** Numbers that differ by less are one number: ticks between them would not be told apart. */
 const SAME = 1e-9;
@@ -88,7 +98,7 @@ function linearAxis(values: readonly number[], spec: AxisSpec, along: Range, cou
   const text =
     spec.integers && plain ? whole : plain ? scale.tickFormat(count) : (value: number) => significant(value, 2);
   return {
-    at: (value) => scale(clamp(value, from, to)),
+    at: (value) => scale(clamp(drawable(value), from, to)),
     ticks: ticks.map((tick) => ({ at: scale(tick), text: text(tick) })),
   };
 }
@@ -106,7 +116,7 @@ function logAxis(values: readonly number[], _spec: AxisSpec, along: Range, count
   const within = steps.filter(({ value }) => value >= from.value && value <= to.value);
   const scale = scaleLog([from.value, to.value], along);
   return {
-    at: (value) => scale(clamp(value, from.value, to.value)),
+    at: (value) => scale(clamp(drawable(value), from.value, to.value)),
     ticks: thinned(within, count + 2).map((step) => ({ at: scale(step.value), text: logText(step) })),
   };
 }

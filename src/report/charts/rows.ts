@@ -32,6 +32,8 @@ const ROW_HEIGHT = 36;
 const NAME_LINE = 13;
 const MARK_LINE = 24;
 const EDGE = 14;
+/** of a row’s name, before what fits is looked for */
+const MAX_NAME = 80;
 
 export function rowsChart({ x, rows, reference, alternative }: RowsChart): Html {
   const values = rows.flatMap(({ marks }) => marks.flatMap(({ at, low, high }) => [at, low ?? at, high ?? at]));
@@ -54,12 +56,12 @@ const referenceLine = (x: number, top: number): Html =>
   html`<line class="reference" x1="${place(x)}" x2="${place(x)}" y1="${place(top + NAME_LINE + 4)}" y2="${place(top + ROW_HEIGHT)}"/>`;
 
 /** As much of a name as fits beside a value. */
-export const fitting = (name: string, value: string): string => {
-  const room = WIDTH - textWidth(value) - 3 * TEXT_HEIGHT;
-  let shown = shorten(name, Math.floor(room / (0.5 * TEXT_HEIGHT)));
-  while (textWidth(shown) > room && shown.length > 2) shown = shorten(shown, [...shown].length - 1);
+export function fitting(name: string, value: string): string {
+  const room = WIDTH - textWidth(value) - TEXT_HEIGHT;
+  let shown = shorten(name, MAX_NAME);
+  for (let most = [...shown].length - 1; textWidth(shown) > room && most > 1; most--) shown = shorten(name, most);
   return shown;
-};
+}
 
 export const rowLabels = (name: string, value: string, y: number): Html =>
   html`<text class="row" x="0" y="${place(y)}">${fitting(name, value)}<title>${name}</title></text><text class="value" x="${WIDTH}" y="${place(y)}" text-anchor="end">${value}</text>`;

@@ -22,7 +22,7 @@ export const deviceText = (device: Device): string =>
 
 export const intervalText = ({ low, high }: Interval): string => `${factor(low)} to ${factor(high)}`;
 
-export const digestText = (sha256: string): Html => html`<code title="${sha256}">${shortDigest(sha256)}</code>`;
+export const digestText = (sha256: string): Html => html`<code>${shortDigest(sha256)}</code>`;
 
 /** Good, bad or neither, said by a sign and in words. */
 export function verdict(kind: "good" | "bad" | "open", words: string): Html {

@@ -1,7 +1,7 @@
 /** What matters first: how much faster, with what certainty, as predicted or not, and whether the output is the target's. */
 import type { Verification } from "../../schema/verification.js";
 import { figure, figures, numeric, prose, table, text } from "../charts/figure.js";
-import { type Row, rowsChart } from "../charts/rows.js";
+import { type Row, type RowMark, rowsChart } from "../charts/rows.js";
 import { legend } from "../charts/series.js";
 import { counted, factor, fixed, listed, moment, percent, range, whole } from "../format.js";
 import { foreign, foreignPath, type Html, html, type Part } from "../html.js";
@@ -91,22 +91,6 @@ const MAX_ROWS = 60;
 function speedupsFigure(verifications: readonly ShownVerification[]): Html {
   const drawn = verifications.slice(0, MAX_ROWS);
   const left = verifications.length - drawn.length;
-  const row = ({ document: { speedup, predicted_speedup }, path }: ShownVerification): Row => ({
-    name: fileName(path),
-    value: factor(speedup.median),
-    marks: [
-      {
-        at: speedup.median,
-        low: speedup.low,
-        high: speedup.high,
-        style: MEASURED,
-        title: `${path}: ${factor(speedup.median)}`,
-      },
-      ...(predicted_speedup === null
-        ? []
-        : [{ at: predicted_speedup, style: PREDICTED, title: `${path}: predicted ${factor(predicted_speedup)}` }]),
-    ],
-  });
   return figure({
     title: "Speedup of every verification",
     caption: html`Whiskers: 95 % interval over prompts. ${left > 0 && `${whole(left)} more are in the table.`}`,
@@ -116,7 +100,7 @@ function speedupsFigure(verifications: readonly ShownVerification[]): Html {
     ]),
     chart: rowsChart({
       x: { label: "times plain decoding", scale: "linear" },
-      rows: drawn.map(row),
+      rows: drawn.map(speedupRow),
       reference: 1,
       alternative: drawn
         .map(({ document, path }) => `${fileName(path)}: ${factor(document.speedup.median)}.`)
@@ -125,13 +109,21 @@ function speedupsFigure(verifications: readonly ShownVerification[]): Html {
     data: {
       columns: [prose("Verification"), numeric("Speedup"), numeric("95 % interval"), numeric("Predicted")],
       rows: verifications.map(({ document, path }): Part[] => [
-        path,
+        foreignPath(path),
         factor(document.speedup.median),
         intervalText(document.speedup),
         orNone(document.predicted_speedup, factor),
       ]),
     },
   });
+}
+
+function speedupRow({ document: { speedup, predicted_speedup: predicted }, path }: ShownVerification): Row {
+  const { median, low, high } = speedup;
+  const marks: RowMark[] = [{ at: median, low, high, style: MEASURED, title: `${path}: ${factor(median)}` }];
+  if (predicted !== null)
+    marks.push({ at: predicted, style: PREDICTED, title: `${path}: predicted ${factor(predicted)}` });
+  return { name: fileName(path), value: factor(median), marks };
 }
 
 const verificationTable = (verifications: readonly ShownVerification[]): Html =>

@@ -1,7 +1,7 @@
 /** Where everything on the page comes from: digests, models, devices, and which document was made from which. */
 
 import type { Device } from "../../schema/common.js";
-import { numeric, prose, table, text } from "../charts/figure.js";
+import { details, numeric, prose, table, text } from "../charts/figure.js";
 import { DOCUMENT_KIND_NAMES } from "../documents.js";
 import { foreign, foreignPath, type Html, html, type Part } from "../html.js";
 import { fileName, type Input, inputsOf } from "../lineage.js";
@@ -24,6 +24,7 @@ export function provenanceSection(documents: Documents): Section {
     ],
     rows: documents.all.map(documentRow),
   })}
+${details("Digests in full", digestTable(documents.all))}
 <h3 id="made-from">Which was made from which</h3>
 ${inputs.length === 0 ? note("No document here names another.") : inputTable(inputs)}
 ${differences(documents)}`;
@@ -49,6 +50,19 @@ function documentRow({ document, id, path, sha256 }: Shown): Part[] {
     device === undefined ? NONE : deviceText(device),
   ];
 }
+
+/** In full for whoever compares or copies them. */
+const digestTable = (all: readonly Shown[]): Html =>
+  table({
+    caption: "SHA-256 of every document, of its model’s architecture and of its weights",
+    columns: [prose("Document"), text("Document’s own"), text("Architecture"), text("Weights")],
+    rows: all.map(({ path, sha256, document: { model } }): Part[] => [
+      foreignPath(path),
+      html`<code>${sha256}</code>`,
+      html`<code>${model.architecture_sha256}</code>`,
+      model.weights_sha256 === null ? NONE : html`<code>${model.weights_sha256}</code>`,
+    ]),
+  });
 
 const deviceOf = ({ document }: Pick<Shown, "document">): Device | undefined =>
   document.kind === "draftplan/calibration" ? undefined : document.device;

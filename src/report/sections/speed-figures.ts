@@ -1,90 +1,115 @@
 /** Pictures of a verification: how much sooner the output came, and what had been predicted. */
 import type { Verification } from "../../schema/verification.js";
-import { figure, numeric, prose, text } from "../charts/figure.js";
+import { figure, numeric, prose, type TableSpec, text } from "../charts/figure.js";
 import { type Row, type RowMark, rowsChart } from "../charts/rows.js";
 import { type LegendEntry, legend } from "../charts/series.js";
 import { counted, factor, percent, range, significant, whole } from "../format.js";
 import { type Html, html, type Part } from "../html.js";
 import { CHEAPER, intervalText, MEASURED, NONE, orNone, PLAIN, PREDICTED } from "./facts.js";
 
+type PromptRecord = Verification["prompts"][number];
+type ContextRecord = Verification["by_context"][number];
+type Data = Omit<TableSpec, "caption">;
+
 /** A chart of more rows is no longer looked through; its table has them all. */
 const MAX_ROWS = 40;
 
-const MEASURED_MARK = { name: "measured", style: MEASURED, drawn: "marks" } as const;
-const PREDICTED_MARK = { name: "predicted", style: PREDICTED, drawn: "marks" } as const;
+const PLAIN_IS_ONE = { x: { label: "times plain decoding", scale: "linear" }, reference: 1 } as const;
 
-const marksOf = (predicted: boolean): LegendEntry[] => (predicted ? [MEASURED_MARK, PREDICTED_MARK] : [MEASURED_MARK]);
+/** What the marks mean; the prediction only where there is one. */
+const marksMean = (predicted: boolean, ...others: readonly LegendEntry[]): Html =>
+  legend([
+    { name: "measured", style: MEASURED, drawn: "marks" },
+    ...(predicted ? [{ name: "predicted", style: PREDICTED, drawn: "marks" } as const] : []),
+    ...others,
+  ]);
 
 const predictedMark = (at: number | null): RowMark[] =>
   at === null ? [] : [{ at, style: PREDICTED, title: `predicted ${factor(at)}` }];
 
-export function speedupFigure({ speedup, predicted_speedup, alternatives }: Verification): Html {
-  const rows: Row[] = [
-    {
-      name: "the plan, all prompts",
-      value: factor(speedup.median),
-      marks: [
-        { at: speedup.median, ...bounds(speedup), style: MEASURED, title: `measured ${factor(speedup.median)}` },
-        ...predictedMark(predicted_speedup),
-      ],
-    },
-    ...alternatives.map(
-      (other): Row => ({
-        name: `${other.name}: not the target’s output`,
-        value: factor(other.speedup.median),
-        marks: [
-          { at: other.speedup.median, ...bounds(other.speedup), style: CHEAPER, title: factor(other.speedup.median) },
-        ],
-      }),
-    ),
-  ];
+export function speedupFigure(document: Verification): Html {
+  const { speedup, predicted_speedup: predicted, alternatives } = document;
   const cheaper = alternatives.length > 0;
+  const forecast = predicted === null ? "" : `; predicted ${factor(predicted)}`;
   return figure({
     title: "Speedup over plain decoding",
     caption: html`Whiskers: 95 % interval over prompts. ${cheaper && "A cheaper model by itself may be faster, and writes something else."}`,
-    legend: legend([
-      ...marksOf(predicted_speedup !== null),
+    legend: marksMean(
+      predicted !== null,
       ...(cheaper ? [{ name: "cheaper model alone", style: CHEAPER, drawn: "marks" } as const] : []),
-    ]),
+    ),
     chart: rowsChart({
-      x: { label: "times plain decoding", scale: "linear" },
-      rows,
-      reference: 1,
-      alternative: `The plan is ${factor(speedup.median)} plain decoding, 95 % interval ${intervalText(speedup)}${predicted_speedup === null ? "" : `; predicted ${factor(predicted_speedup)}`}.`,
+      ...PLAIN_IS_ONE,
+      rows: speedupRows(document),
+      alternative: `The plan is ${factor(speedup.median)} plain decoding, 95 % interval ${intervalText(speedup)}${forecast}.`,
     }),
-    data: {
-      columns: [
-        prose("What"),
-        numeric("Speedup"),
-        numeric("95 % interval"),
-        numeric("Predicted"),
-        numeric("The target’s own tokens"),
-      ],
-      rows: [
-        [
-          "the plan",
-          factor(speedup.median),
-          intervalText(speedup),
-          orNone(predicted_speedup, factor),
-          "every one, where lossless",
-        ],
-        ...alternatives.map((other): Part[] => [
-          other.name,
-          factor(other.speedup.median),
-          intervalText(other.speedup),
-          NONE,
-          percent(other.agreement),
-        ]),
-      ],
-    },
+    data: speedupData(document),
   });
 }
 
-const bounds = ({ low, high }: { low: number; high: number }) => ({ low, high });
+function speedupRows({ speedup, predicted_speedup, alternatives }: Verification): Row[] {
+  const { median, low, high } = speedup;
+  const measured: RowMark = { at: median, low, high, style: MEASURED, title: `measured ${factor(median)}` };
+  return [
+    { name: "the plan, all prompts", value: factor(median), marks: [measured, ...predictedMark(predicted_speedup)] },
+    ...alternatives.map(({ name, speedup: { median, low, high } }): Row => {
+      const value = factor(median);
+      return {
+        name: `${name}: not the target’s output`,
+        value,
+        marks: [{ at: median, low, high, style: CHEAPER, title: value }],
+      };
+    }),
+  ];
+}
 
-type PromptRecord = Verification["prompts"][number];
+const speedupData = ({ speedup, predicted_speedup, alternatives }: Verification): Data => ({
+  columns: [
+    prose("What"),
+    numeric("Speedup"),
+    numeric("95 % interval"),
+    numeric("Predicted"),
+    numeric("The target’s own tokens"),
+  ],
+  rows: [
+    [
+      "the plan",
+      factor(speedup.median),
+      intervalText(speedup),
+      orNone(predicted_speedup, factor),
+      "all, where lossless",
+    ],
+    ...alternatives.map((other): Part[] => [
+      other.name,
+      factor(other.speedup.median),
+      intervalText(other.speedup),
+      NONE,
+      percent(other.agreement),
+    ]),
+  ],
+});
 
-/** Speedups of single pairs of runs, lowest and highest; none where the document does not hold them. */
+export function promptFigure({ prompts }: Verification): Html {
+  const hasPairs = prompts.some((record) => pairSpread(record) !== undefined);
+  const left = prompts.length - MAX_ROWS;
+  const measured = prompts.flatMap(({ speedup }) => speedup ?? []);
+  return figure({
+    title: "Speedup by prompt",
+    caption: html`Median over the pairs of runs. ${hasPairs && "Whiskers: the lowest and the highest pair."} ${left > 0 && `${whole(left)} further prompts are in the table.`}`,
+    legend: marksMean(prompts.some(({ predicted_speedup }) => predicted_speedup !== null)),
+    chart: rowsChart({
+      ...PLAIN_IS_ONE,
+      rows: prompts.slice(0, MAX_ROWS).map(promptRow),
+      alternative:
+        measured.length === 0
+          ? "No prompt was timed."
+          : `Between ${factor(Math.min(...measured))} and ${factor(Math.max(...measured))} over ${counted(measured.length, "prompt")}.`,
+    }),
+    data: promptData(prompts),
+  });
+}
+
+/** Speedups of single pairs of runs, lowest and highest; undefined where the document does not hold them. */
 function pairSpread({ pairs = [] }: PromptRecord): { low: number; high: number } | undefined {
   const ratios = pairs
     .filter(({ plan_us }) => plan_us > 0)
@@ -92,121 +117,55 @@ function pairSpread({ pairs = [] }: PromptRecord): { low: number; high: number }
   return ratios.length < 2 ? undefined : { low: Math.min(...ratios), high: Math.max(...ratios) };
 }
 
-export function promptFigure({ prompts }: Verification): Html {
-  const rows = prompts.slice(0, MAX_ROWS).map((record): Row => {
-    const { prompt, prompt_tokens, speedup, predicted_speedup } = record;
-    const measured: RowMark[] =
-      speedup === null
-        ? []
-        : [
-            {
-              at: speedup,
-              ...pairSpread(record),
-              style: MEASURED,
-              title: `${prompt} (${counted(prompt_tokens, "token")}): ${factor(speedup)}`,
-            },
-          ];
-    return {
-      name: prompt,
-      value: speedup === null ? "not timed" : factor(speedup),
-      marks: [...measured, ...predictedMark(predicted_speedup)],
-    };
-  });
-  const measured = prompts.flatMap(({ speedup }) => (speedup === null ? [] : [speedup]));
-  const hasPairs = prompts.some((record) => pairSpread(record) !== undefined);
-  const left = prompts.length - rows.length;
-  return figure({
-    title: "Speedup by prompt",
-    caption: html`Median over the pairs of runs. ${hasPairs && "Whiskers: the lowest and the highest pair."} ${left > 0 && `${whole(left)} further prompts are in the table.`}`,
-    legend: legend(marksOf(prompts.some(({ predicted_speedup }) => predicted_speedup !== null))),
-    chart: rowsChart({
-      x: { label: "times plain decoding", scale: "linear" },
-      rows,
-      reference: 1,
-      alternative:
-        measured.length === 0
-          ? "No prompt was timed."
-          : `Between ${factor(Math.min(...measured))} and ${factor(Math.max(...measured))} over ${counted(measured.length, "prompt")}.`,
-    }),
-    data: {
-      columns: [
-        prose("Prompt"),
-        numeric("Prompt tokens"),
-        numeric("New tokens"),
-        numeric("Speedup"),
-        numeric("Pairs"),
-        numeric("Predicted"),
-        numeric("Acceptance"),
-        numeric("Ties"),
-        numeric("First wrong token"),
-        numeric("Worst margin, logits"),
-      ],
-      rows: prompts.map((record): Part[] => {
-        const pairs = pairSpread(record);
-        return [
-          record.prompt,
-          record.prompt_tokens,
-          record.tokens,
-          orNone(record.speedup, factor),
-          pairs === undefined ? "not recorded" : `${factor(pairs.low)} to ${factor(pairs.high)}`,
-          orNone(record.predicted_speedup, factor),
-          orNone(record.acceptance, percent),
-          record.ties,
-          record.first_mismatch ?? NONE,
-          significant(record.worst_margin),
-        ];
-      }),
-    },
-  });
+function promptRow(record: PromptRecord): Row {
+  const { prompt, prompt_tokens, speedup, predicted_speedup } = record;
+  const predicted = predictedMark(predicted_speedup);
+  if (speedup === null) return { name: prompt, value: "not timed", marks: predicted };
+  const title = `${prompt} (${counted(prompt_tokens, "token")}): ${factor(speedup)}`;
+  const measured: RowMark = { at: speedup, ...pairSpread(record), style: MEASURED, title };
+  return { name: prompt, value: factor(speedup), marks: [measured, ...predicted] };
 }
 
+const promptData = (prompts: readonly PromptRecord[]): Data => ({
+  columns: [
+    prose("Prompt"),
+    ...["Prompt tokens", "New tokens", "Speedup", "Pairs", "Predicted", "Acceptance", "Ties"].map(numeric),
+    numeric("First wrong token"),
+    numeric("Worst margin, logits"),
+  ],
+  rows: prompts.map((record): Part[] => {
+    const pairs = pairSpread(record);
+    return [
+      record.prompt,
+      record.prompt_tokens,
+      record.tokens,
+      orNone(record.speedup, factor),
+      pairs === undefined ? NONE : `${factor(pairs.low)} to ${factor(pairs.high)}`,
+      orNone(record.predicted_speedup, factor),
+      orNone(record.acceptance, percent),
+      record.ties,
+      record.first_mismatch ?? NONE,
+      significant(record.worst_margin),
+    ];
+  }),
+});
+
 export function contextFigure({ by_context }: Verification): Html {
-  const rows = by_context.slice(0, MAX_ROWS).map((record): Row => {
-    const {
-      target_tokens_per_second: plain,
-      measured_tokens_per_second: measured,
-      predicted_tokens_per_second: predicted,
-    } = record;
-    const at = (value: number, style: RowMark["style"], what: string): RowMark => ({
-      at: value,
-      style,
-      title: `${what}: ${significant(value)} tokens per second`,
-    });
-    return {
-      name: `context ${range(record.context_tokens)}, ${counted(record.rounds, "round")}`,
-      value: `${significant(measured)}/s`,
-      marks: [
-        ...(plain === null ? [] : [at(plain, PLAIN, "plain decoding")]),
-        at(measured, MEASURED, "with the plan"),
-        ...(predicted === null ? [] : [at(predicted, PREDICTED, "predicted")]),
-      ],
-    };
-  });
+  const drawn = by_context.slice(0, MAX_ROWS);
   return figure({
     title: "Predicted against measured, by context range",
     caption: "Tokens per second of rounds that began in the range.",
-    legend: legend([
-      ...marksOf(by_context.some(({ predicted_tokens_per_second }) => predicted_tokens_per_second !== null)),
+    legend: marksMean(
+      by_context.some(({ predicted_tokens_per_second }) => predicted_tokens_per_second !== null),
       { name: "plain decoding", style: PLAIN, drawn: "marks" },
-    ]),
+    ),
     chart: rowsChart({
       x: { label: "tokens per second", scale: "linear" },
-      rows,
-      alternative: by_context
-        .slice(0, MAX_ROWS)
-        .map(
-          (record) =>
-            `Context ${range(record.context_tokens)}: ${significant(record.measured_tokens_per_second)} tokens per second, ${record.predicted_tokens_per_second === null ? "nothing predicted" : `predicted ${significant(record.predicted_tokens_per_second)}`}.`,
-        )
-        .join(" "),
+      rows: drawn.map(contextRow),
+      alternative: drawn.map(contextInWords).join(" "),
     }),
     data: {
-      columns: [
-        text("Context, tokens"),
-        numeric("Plain, tokens/s"),
-        numeric("Plan, tokens/s"),
-        numeric("Predicted, tokens/s"),
-      ],
+      columns: [text("Context, tokens"), ...["Plain", "Plan", "Predicted"].map((what) => numeric(`${what}, tokens/s`))],
       rows: by_context.map((record): Part[] => [
         range(record.context_tokens),
         orNone(record.target_tokens_per_second, significant),
@@ -215,4 +174,24 @@ export function contextFigure({ by_context }: Verification): Html {
       ]),
     },
   });
+}
+
+function contextRow(record: ContextRecord): Row {
+  const mark = (at: number | null, style: RowMark["style"], what: string): RowMark[] =>
+    at === null ? [] : [{ at, style, title: `${what}: ${significant(at)} tokens per second` }];
+  return {
+    name: `context ${range(record.context_tokens)}, ${counted(record.rounds, "round")}`,
+    value: `${significant(record.measured_tokens_per_second)}/s`,
+    marks: [
+      ...mark(record.target_tokens_per_second, PLAIN, "plain decoding"),
+      ...mark(record.measured_tokens_per_second, MEASURED, "with the plan"),
+      ...mark(record.predicted_tokens_per_second, PREDICTED, "predicted"),
+    ],
+  };
+}
+
+function contextInWords(record: ContextRecord): string {
+  const predicted = record.predicted_tokens_per_second;
+  const forecast = predicted === null ? "nothing predicted" : `predicted ${significant(predicted)}`;
+  return `Context ${range(record.context_tokens)}: ${significant(record.measured_tokens_per_second)} tokens per second, ${forecast}.`;
 }

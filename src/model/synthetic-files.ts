@@ -1,0 +1,61 @@
+/**
+ * Made-up weights on disk, for as long as they are used. They lie in the conversion cache under the name of a conversion
+ * in progress, so that what a killed process leaves behind is removed by the next one, as any other is.
+ */
+import { rmSync } from "node:fs";
+import { mkdir, statfs } from "node:fs/promises";
+import { DraftplanError } from "../core/errors.js";
+import type { Progress } from "../core/progress.js";
+import { cacheFolder, partialFolder, removeAbandoned } from "./cache.js";
+import { convertInto } from "./convert.js";
+import type { WeightSource } from "./spec.js";
+import { gib } from "./synthetic-slice.js";
+
+/** Tensors begin at page boundaries, and the graph comes on top. */
+const MARGIN = 1.02;
+const MARGIN_BYTES = 16 << 20;
+
+/**
+ * Writes the weights, hands their model to `use`, and removes them, whatever happens.
+ * @param weightBytes what the weights will take
+ * @throws FILE_UNWRITABLE where there is no room for them, before anything is written; what `use` throws
+ */
+export async function withWeightFiles<Result>(
+  weights: WeightSource,
+  weightBytes: number,
+  progress: Progress,
+  use: (modelPath: string) => Promise<Result>,
+): Promise<Result> {
+  const root = cacheFolder();
+  removeAbandoned(root);
+  const folder = partialFolder(root);
+  try {
+    await requireRoom(root, MARGIN * weightBytes + MARGIN_BYTES);
+    const { modelPath } = await convertInto(folder, weights, progress);
+    return await use(modelPath);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function requireRoom(root: string, bytes: number): Promise<void> {
+  const free = await freeBytes(root);
+  if (free === undefined || free >= bytes) return;
+  throw new DraftplanError({
+    code: "FILE_UNWRITABLE",
+    at: root,
+    what: `made-up weights of ${gib(bytes)} are to be written, and ${gib(free)} are free`,
+    remedy: "Free space there (draftplan cache --clear), or set DRAFTPLAN_CACHE_DIR to a folder with room.",
+  });
+}
+
+/** undefined where the file system does not say; a write that fails is reported all the same */
+async function freeBytes(root: string): Promise<number | undefined> {
+  try {
+    await mkdir(root, { recursive: true });
+    const { bavail, bsize } = await statfs(root);
+    return bavail * bsize;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * How much of a model is built to be timed: all of it where memory allows, else a slice of distinct layers.
+ *
+ * All layers of these architectures have the same shapes, so one layer's cost stands for another's, as long as it is
+ * measured as it is met in use: with its weights in memory and not left in a cache by the pass before. So the slice is
+ * several times as large as the last-level cache even in its smallest form. Of the head, which is one large matrix, the
+ * same share is built as of the layers: a product takes time in proportion to its rows, and as all parts then grow by the
+ * same factor, a wrong split between them does not matter (profile/slice.ts). No more than that is built, because every
+ * further layer costs time in each of a thousand passes and tells nothing new.
+ */
+import { DraftplanError } from "../core/errors.js";
+import { QUANTISED_KERNELS } from "../schema/choice.js";
+import { storedHeadDim } from "./graph/heads.js";
+import { weightParts } from "./graph/weights.js";
+import type { ModelSpec } from "./spec.js";
+
+export interface Room {
+  /** bytes the process may take */
+  memoryBytes: number;
+  /** of the last-level cache */
+  cacheBytes: number;
+  /** tokens the KV cache must hold */
+  capacity: number;
+}
+
+export interface Slice {
+  /** what is built; its context limit is the room's capacity, which only shortens the rotary tables */
+  spec: ModelSpec;
+  /** it has all layers and all rows of the vocabulary */
+  isWhole: boolean;
+  /** of its weights, all forms together */
+  weightBytes: number;
+  /** what the whole model would need in memory, about */
+  wholeBytes: number;
+}
+
+/** Drafts leave blocks out: half of the slice should still be more than the cache holds. */
+const TIMES_CACHE = 4;
+const LEAST_LAYERS = 2;
+/** Rows of the vocabulary are built in multiples of this, so that threads and tiles divide them evenly. */
+const ROW_MULTIPLE = 1024;
+/** The process itself, activations and logits. */
+const BASE_BYTES = 512 << 20;
+const BYTES_OF = { float32: 4, uint8: 1 } as const;
+
+interface Sizes {
+  /** bytes of all weights in every form */
+  total: number;
+  /** bytes of a layer in its smallest form */
+  smallestLayer: number;
+  /** bytes of the largest single matrix in fp32 */
+  largestMatrix: number;
+}
+
+/** Added up over the very tensors that would be written. */
+export function weightSizes(spec: ModelSpec): Sizes {
+  const sizes: Sizes = { total: 0, smallestLayer: 0, largestMatrix: 0 };
+  const unread = () => {
+    throw new Error("sizes are asked for, not values");
+  };
+  const smallest = QUANTISED_KERNELS.at(-1) ?? "target";
+  for (const { name, dims, type } of weightParts({ spec, tensor: unread })) {
+    const bytes = dims.reduce((product, n) => product * n, BYTES_OF[type]);
+    sizes.total += bytes;
+    if (type === "float32" && dims.length === 2) sizes.largestMatrix = Math.max(sizes.largestMatrix, bytes);
+    if (name.startsWith("0.") && name.includes(`.${smallest}`)) sizes.smallestLayer += bytes;
+  }
+  return sizes;
+}
+
+/**
+ * Memory that loading and running takes, about. The runtime packs every matrix once more beside the mapped file, and
+ * while a matrix is converted its parts, the whole and its quantised form are there together.
+ */
+export function memoryNeeded(spec: ModelSpec, capacity: number, sizes = weightSizes(spec)): number {
+  const cache = 2 * spec.layers * spec.kvHeads * capacity * storedHeadDim(spec) * 4;
+  return Math.max(2 * sizes.total + cache, 3 * sizes.largestMatrix) + BASE_BYTES;
+}
+
+/**
+ * @param source only names the configuration in errors
+ * @throws OUT_OF_MEMORY where not even a slice fits
+ */
+export function chooseSlice(whole: ModelSpec, room: Room, source: string): Slice {
+  const spec = { ...whole, contextLimit: Math.min(whole.contextLimit, room.capacity) };
+  const sizes = weightSizes(spec);
+  const wholeBytes = memoryNeeded(spec, room.capacity, sizes);
+  if (wholeBytes <= room.memoryBytes) return { spec, isWhole: true, weightBytes: sizes.total, wholeBytes };
+  const least = TIMES_CACHE * room.cacheBytes;
+  const layers = Math.min(spec.layers, Math.max(LEAST_LAYERS, Math.ceil(least / sizes.smallestLayer)));
+  const rows = ROW_MULTIPLE * Math.ceil((spec.vocabSize * layers) / spec.layers / ROW_MULTIPLE);
+  const slice = { ...spec, layers, vocabSize: Math.min(spec.vocabSize, rows) };
+  const sliceSizes = weightSizes(slice);
+  const needed = memoryNeeded(slice, room.capacity, sliceSizes);
+  if (layers === spec.layers || needed > room.memoryBytes)
+    throw tooLarge(slice, spec, needed, room.memoryBytes, source);
+  return { spec: slice, isWhole: false, weightBytes: sliceSizes.total, wholeBytes };
+}
+
+export const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+
+function tooLarge(slice: ModelSpec, whole: ModelSpec, needed: number, memory: number, source: string): DraftplanError {
+  const what =
+    slice.layers === whole.layers
+      ? `its ${whole.layers} layers`
+      : `a slice of ${slice.layers} of ${whole.layers} layers`;
+  return new DraftplanError({
+    code: "OUT_OF_MEMORY",
+    at: source,
+    what: `${what} would take about ${gib(needed)}, and ${gib(memory)} may be used; less than that is not measured`,
+    remedy: "Close other programs, give more with --memory GIB, or lower --context.",
+  });
+}
