@@ -308,7 +308,21 @@ describe("a profile", () => {
     ]);
   });
 
-  test("prices a verification as the whole, and its parts by their shares", () => {
+  test("prices a verification as the whole: its parts are scaled to it", () => {
+    // parts of 2 · 2 attention and MLP blocks of 10 µs, head 20, fixed 40: 100; the whole is known to be 200
+    const costs = { fixedUs: () => 40, headUs: () => 20, blockUs: () => 10, verifyUs: () => 200 };
+    const rows = tableRows(parsePage(render(family(), () => costs)), "Verifications of plan.yaml");
+    expect(rows[1].slice(1)).toEqual([
+      "40.0 µs (15.7 %)",
+      "40.0 µs (15.7 %)",
+      "40.0 µs (15.7 %)",
+      "80.0 µs (31.4 %)",
+      "55.0 µs (21.6 %)",
+      "255 µs",
+    ]);
+  });
+
+  test("prices a verification from the profile", () => {
     const rows = tableRows(pageOf(...family()), "Verifications of plan.yaml");
     expect(rows[1][0]).toBe("context 0–1,024: verifying 4 tokens");
     expect(rows[1].at(-1)).toBe("235 µs"); // attention 15.12 + 11, MLP 20 + 21, head 100, fixed 12.5, loop 55
