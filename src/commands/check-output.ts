@@ -26,13 +26,13 @@ export async function outputCheck(
   github: GithubFiles = githubFiles(),
 ): Promise<void> {
   const { failInconclusive = false } = options;
-  if (context.json) context.print(JSON.stringify(checkJson(result, failInconclusive)));
-  else for (const line of checkTable(result, context.columns, failInconclusive)) context.print(line);
   if (options.github === true) {
     // Stdout holds exactly one JSON value with --json; a GitHub runner reads commands from stderr as well.
     const print = context.json ? context.note : context.print;
     for (const line of annotations(result, github.workspace)) print(line);
   }
+  if (context.json) context.print(JSON.stringify(checkJson(result, failInconclusive)));
+  else for (const line of checkTable(result, context.columns, failInconclusive)) context.print(line);
   await writeFiles(result, options, github);
 }
 

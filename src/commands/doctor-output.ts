@@ -1,7 +1,7 @@
 /** The report of `draftplan doctor`, for people and as JSON. */
 import { floorUs } from "../core/floor.js";
 import type { Cache, HostFacts } from "../runtime/host.js";
-import type { DoctorReport, ProviderReport } from "./doctor.js";
+import type { DoctorReport, ProviderReport } from "./doctor-report.js";
 import { formatBytes } from "./format.js";
 
 const UNKNOWN = "not known here";
@@ -13,7 +13,7 @@ export function doctorText(report: DoctorReport, columns: number): string {
   const { host, cache } = report;
   const rows: [label: string, lines: string[]][] = [
     ["Library", libraryLines(report)],
-    ["Providers", report.providers.length === 0 ? [UNKNOWN] : report.providers.flatMap(providerLines)],
+    ["Providers", report.providers.length === 0 ? ["not tried"] : report.providers.flatMap(providerLines)],
     ["Processor", [`${host.processor}, ${report.platform}`, `SIMD: ${host.simd?.join(", ") ?? UNKNOWN}`]],
     ["Cores", [coresText(host)]],
     ["Caches", [host.caches?.map(cacheText).join(", ") ?? UNKNOWN]],
@@ -73,7 +73,7 @@ function memoryText({ memory }: HostFacts): string {
 const gigabytes = (bytesPerSecond: number): string => `${(bytesPerSecond / 1e9).toFixed(1)} GB/s`;
 
 function bandwidthLines({ bandwidth, warnings }: DoctorReport): string[] {
-  if (bandwidth === null) return [UNKNOWN];
+  if (bandwidth === null) return ["not measured"];
   const { bytesPerSecond, medianBytesPerSecond, bytes, passes, threads } = bandwidth;
   const floorMs = floorUs(1e9, bytesPerSecond) / 1e3;
   const lines = [

@@ -1,46 +1,15 @@
 /** What this machine can run, how fast its memory is, and what would disturb a measurement. */
-import { DraftplanError, type ErrorCode } from "../core/errors.js";
+import { DraftplanError } from "../core/errors.js";
 import { cacheFolder, listCache } from "../model/cache.js";
 import { type Bandwidth, bytesToRead } from "../runtime/bandwidth.js";
-import { busyBetween, type HostFacts, hostFacts, readCpuTicks } from "../runtime/host.js";
+import { busyBetween, hostFacts, readCpuTicks } from "../runtime/host.js";
 import { availableMemoryBytes, lastLevelCacheBytes } from "../runtime/memory.js";
 import type { Probes } from "../runtime/probe.js";
 import { allProviders, chooseProvider, type LibraryFacts } from "../runtime/providers.js";
 import type { CommandContext } from "./context.js";
 import { doctorJson, doctorText } from "./doctor-output.js";
-import { doctorWarnings, type Warning } from "./doctor-warnings.js";
-
-export interface Refusal {
-  code: ErrorCode;
-  what: string;
-  remedy: string;
-}
-
-export interface ProviderReport {
-  name: string;
-  ortName: string;
-  /** null: a tiny model ran on it, with the CPU's results */
-  refusal: Refusal | null;
-}
-
-export interface DoctorReport {
-  library: { version: string; refusal: null } | { version: null; refusal: Refusal };
-  /** whether it is the one that travels with draftplan, or the one of --ort-library */
-  librarySource: "bundled" | "given";
-  providers: ProviderReport[];
-  /** the provider that was asked for */
-  provider: string;
-  platform: string;
-  host: HostFacts;
-  threads: number;
-  /** cores' worth of work that went on while draftplan waited */
-  busyCores: number | null;
-  bandwidth: Bandwidth | null;
-  cache: { folder: string; models: number; bytes: number };
-  warnings: Warning[];
-  /** why no model can be run here with this library and provider */
-  failure: Refusal | null;
-}
+import type { DoctorReport, ProviderReport, Refusal } from "./doctor-report.js";
+import { doctorWarnings } from "./doctor-warnings.js";
 
 /** How long other work is looked at before anything is started. */
 const WATCH_MS = 300;
@@ -56,7 +25,8 @@ export async function doctorCommand(context: CommandContext, probes: Probes): Pr
   for (const { code, message } of report.warnings) context.progress.warn(code, message);
   context.print(context.json ? JSON.stringify(doctorJson(report)) : doctorText(report, context.columns));
   if (report.failure === null) return;
-  const at = report.library.version === null ? "the ONNX Runtime library" : `--provider ${context.provider}`;
+  const library = context.ortLibrary === undefined ? "onnxruntime" : `--ort-library ${context.ortLibrary}`;
+  const at = report.library.version === null ? library : `--provider ${context.provider}`;
   throw new DraftplanError({ at, ...report.failure });
 }
 

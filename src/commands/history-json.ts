@@ -6,7 +6,13 @@ import {
   type Trend,
   type TrendChange,
 } from "../check/history.js";
-import type { LeftOut } from "./history.js";
+
+/** A file that is no part of any trend, and why. */
+export interface LeftOut {
+  file: string;
+  code: string;
+  what: string;
+}
 
 export const historyJson = (trends: readonly Trend[], leftOut: readonly LeftOut[]) => ({
   trends: trends.map((trend) => ({

@@ -6,7 +6,7 @@ import { type AnyDocument, type Loaded, readDocument } from "../schema/document.
 import { visible } from "./check-output-text.js";
 import { yamlFilesBelow } from "./check-read.js";
 import type { CommandContext } from "./context.js";
-import { historyJson } from "./history-json.js";
+import { historyJson, type LeftOut } from "./history-json.js";
 import { trendLines } from "./history-table.js";
 
 export interface HistoryOptions {
@@ -16,13 +16,6 @@ export interface HistoryOptions {
   device?: string | undefined;
   /** part of the name of a plan's file */
   plan?: string | undefined;
-}
-
-/** A file that is no part of any trend, and why. */
-export interface LeftOut {
-  file: string;
-  code: string;
-  what: string;
 }
 
 export async function historyCommand(folder: string, options: HistoryOptions, context: CommandContext): Promise<void> {

@@ -136,10 +136,20 @@ function prototype(koffi: Koffi, signature: string): ReturnType<Koffi["proto"]> 
   return made;
 }
 
+let configured: Koffi | undefined;
+
+/** koffi's settings are fixed with the first library. */
+function loadKoffi(): Koffi {
+  if (configured === undefined) {
+    configured = createRequire(import.meta.url)("koffi") as Koffi;
+    // Session creation recurses into every nested graph: koffi's 2 MiB are not certain to do.
+    configured.config({ ...configured.config(), sync_stack_size: 8 << 20 });
+  }
+  return configured;
+}
+
 function bindLibrary(libraryPath: string, at: string): OrtApi {
-  const koffi = createRequire(import.meta.url)("koffi") as Koffi;
-  // Session creation recurses into every nested graph: koffi's 2 MiB are not certain to do.
-  koffi.config({ ...koffi.config(), sync_stack_size: 8 << 20 });
+  const koffi = loadKoffi();
   const { table, version } = openTable(koffi, libraryPath, at);
   const functions = bindFunctions(koffi, table, FUNCTIONS);
   const verify = statusReader(functions, version);

@@ -118,7 +118,8 @@ const TABLE: readonly Provider[] = [
     append: { how: "by name", as: "WebGPU", options: {} },
     cache: { on: "device", memoryName: "WebGPU_Buffer" },
     inputs: "as placed",
-    needs: "Needs a GPU with a Vulkan, Metal or Direct3D 12 driver, and on Linux the Vulkan loader (libvulkan.so.1).",
+    needs:
+      "Needs a build of ONNX Runtime with WebGPU (the bundled one has it, except on Linux arm64), a GPU with a Vulkan, Metal or Direct3D 12 driver, and on Linux the Vulkan loader (libvulkan.so.1).",
   },
 ];
 

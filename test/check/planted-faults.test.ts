@@ -529,10 +529,35 @@ describe("a text that is no document", () => {
   });
 });
 
+describe("a profile that is out of all proportion", () => {
+  test("without any point", () => {
+    space.edit(PROFILE, (profile) => {
+      profile.points = [];
+    });
+    expect(codesOf(space.check([PROFILE]))).toEqual(["DOCUMENT_INVALID"]);
+  });
+
+  test("with a grid of a hundred million places", () => {
+    space.edit(PROFILE, ({ grid }) => {
+      grid.context_tokens = Array.from({ length: 10_000 }, (_, i) => i);
+      grid.query_tokens = Array.from({ length: 10_000 }, (_, i) => i + 1);
+    });
+    expect(placesOf(space.check([PROFILE]))).toContain(`DOCUMENT_INVALID ${PROFILE}: grid`);
+  });
+});
+
 test("contexts of a calibration rise, and drafts were measured at them", () => {
   space.edit(CALIBRATION, ({ contexts, measured }) => {
     contexts.reverse();
     measured[0].at_context = 7;
   });
   expect(codesOf(space.check([CALIBRATION]))).toEqual(["DOCUMENT_INCONSISTENT"]);
+  const twice = workspace();
+  twice.edit(CALIBRATION, ({ contexts, measured }) => {
+    contexts[1].at_context = contexts[0].at_context;
+    for (const draft of measured) draft.at_context = contexts[0].at_context;
+  });
+  expect(placesOf(twice.check([CALIBRATION]))).toContain(
+    `DOCUMENT_INCONSISTENT ${CALIBRATION}: contexts[1].at_context`,
+  );
 });

@@ -188,6 +188,7 @@ describe("files", () => {
     writeFileSync(github.stepSummary, "Before.\n");
     const { stdout } = await output(regressed(), { github: true }, false, github);
     expect(stdout.filter((line) => line.startsWith("::"))).toHaveLength(5);
+    expect(stdout.at(-1)).toMatch(/^failed: /);
     expect(readFileSync(github.stepSummary, "utf8")).toMatch(/^Before\.\n\n### draftplan check: failed\n/);
     expect(readFileSync(github.output, "utf8")).toBe("regressed=true\ninconclusive=false\n");
   });

@@ -46,6 +46,10 @@ describe("the trend section", () => {
     const titles = within(figures[0], "title").map(textOf);
     expect(titles.filter((title) => title.endsWith("measured"))).toHaveLength(20);
     expect(titles.find((title) => title.endsWith("measured"))).toBe("2026-03-01 02:00 UTC, measured");
+    const marks = within(figures[0], "path").filter((path) => textOf(path).endsWith("measured"));
+    const places = marks.map((mark) => Number(/translate\(([\d.]+) /.exec(attribute(mark, "transform") ?? "")?.[1]));
+    expect(places).toHaveLength(20);
+    expect(places.every((place, i) => i === 0 || place > places[i - 1])).toBe(true);
     expect(titles.filter((title) => title.startsWith("level"))).toEqual([
       ...["level 1.50×", "level 1.50×"],
       ...["level 1.35×", "level 1.35×"],
