@@ -39,7 +39,7 @@ function makePair(index) {
   return { profile, calibration: { ...calibration, text: { ...calibration.text, source: `text ${index}` } } };
 }
 
-const CHOICES = [["int8", "skip"], ["skip", "int8"], ["int8"], ["skip"]];
+const CHOICES = [["int8", "skip"], ["skip"], ["int8"]];
 
 function write(folder) {
   mkdirSync(join(folder, "plans"));

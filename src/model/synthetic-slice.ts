@@ -7,6 +7,9 @@
  * same share is built as of the layers: a product takes time in proportion to its rows, and as all parts then grow by the
  * same factor, a wrong split between them does not matter (profile/slice.ts). No more than that is built, because every
  * further layer costs time in each of a thousand passes and tells nothing new.
+ *
+ * Shapes of Qwen2.5-0.5B, 9 of 24 layers, against the whole model in turns (EPYC with 32 MB L3, one thread, medians of
+ * processor time): 24/9 of a slice's pass was 1.02 of the whole's at n = 64, 1.03 in int8, 1.00 at n = 1000, 1.00 at q = 5.
  */
 import { DraftplanError } from "../core/errors.js";
 import { QUANTISED_KERNELS } from "../schema/choice.js";

@@ -89,6 +89,17 @@ describe("what verify writes has no finding", () => {
     expect(check(await verify(0, { thresholds: { minSpeedup: 1, minAcceptance: 0.5 } }))).toEqual([]);
   });
 
+  test("a tie, from which the output goes its own way", () => {
+    const found = edited((v) => {
+      const [prompt] = v.prompts;
+      prompt.output_ids = (prompt.reference_ids as number[]).map((id, i) => (i >= 5 ? id + 1 : id));
+      v.output_sha256 = sha256(JSON.stringify(v.prompts.map((one) => one.output_ids ?? one.reference_ids)));
+      Object.assign(prompt, { ties: 1, tie_margins: [{ position: 5, margin: 4e-4 }], worst_margin: 4e-4 });
+      v.ties = 1;
+    });
+    expect(found).toEqual([]);
+  });
+
   test("without the evidence that older ones lack", () => {
     const { by_position: _p, decided: _d, reference_sha256: _r, output_sha256: _o, versions: _v, ...older } = copy;
     for (const prompt of older.prompts)

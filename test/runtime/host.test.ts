@@ -55,7 +55,7 @@ describe("texts", () => {
 
   test("busy processors between two readings: waiting for disks is idle, guest time is not counted twice", () => {
     const ticks = (user: number, idle: number, iowait: number) =>
-      parseCpuTicks(`cpu  ${user} 0 10 ${idle} ${iowait} 0 0 5 900 0\ncpu0 1 2 3 4\n`);
+      parseCpuTicks(`cpu  ${user} 0 10 ${idle} ${iowait} 0 0 5 ${9 * user} 0\ncpu0 1 2 3 4\n`);
     const [from, to] = [ticks(100, 1000, 50), ticks(150, 1040, 60)];
     if (from === null || to === null) throw new Error("not read");
     expect(busyCores(from, to, 4)).toBeCloseTo(2, 12); // 50 of 100 ticks, on 4 processors
