@@ -61,6 +61,8 @@ describe("help", () => {
       ],
     ],
     ["report", ["-o"]],
+    ["history", ["--json"]],
+    ["doctor", ["--provider", "--ort-library", "--threads", "--json"]],
     ["cache", ["--clear"]],
   ])("of %s names its flags and shows how it is used", async (verb, flags) => {
     const { code, stdout, stderr } = await draftplan([verb, "--help"]);
