@@ -16,6 +16,8 @@ const VERBS = [
   "verify",
   "check",
   "report",
+  "history",
+  "doctor",
   "cache",
 ];
 
