@@ -2,6 +2,7 @@
 import { rmSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { ModelFacts } from "../../src/check/model.js";
+import type { Calibration } from "../../src/schema/calibration.js";
 import { describeChoices, expandDraft } from "../../src/schema/choice.js";
 import { parseDocument } from "../../src/schema/document.js";
 import type { Plan, Predicted } from "../../src/schema/plan.js";
@@ -234,7 +235,8 @@ describe("another model", () => {
   const facts = (): ModelFacts => {
     const { name, layers, architecture_sha256, weights_sha256 } = planOf().model;
     if (weights_sha256 === null) throw new Error("the committed plan names no weights");
-    return { source: "given", name, layers, architecture_sha256, weights_sha256, tokenizer_sha256: null };
+    const { tokenizer_sha256 = null } = (parseDocument(space.read(CALIBRATION), CALIBRATION) as Calibration).text;
+    return { source: "given", name, layers, architecture_sha256, weights_sha256, tokenizer_sha256 };
   };
 
   test("than the one given", () => {
