@@ -52,7 +52,7 @@ function check(candidate) {
   return {
     verdict,
     status,
-    change_percent: measured?.changePercent ?? null,
+    change_percent: measured?.change_percent ?? null,
     seconds: (performance.now() - started) / 1000,
   };
 }
