@@ -1,13 +1,10 @@
 /** The tokens of a verification: counts that add up, outputs that are those it judged, verdicts that fit them. */
 import { sha256 } from "../schema/document.js";
-import type { Verification } from "../schema/verification.js";
+import { TIE_MARGIN, type Verification } from "../schema/verification.js";
 import { sum } from "./figures.js";
 import { type Finding, finding } from "./findings.js";
 
 type PromptRecord = Verification["prompts"][number];
-
-/** Logits this close are a tie (docs/documents.md). */
-const TIE_MARGIN = 1e-3;
 
 export function tokenFindings(file: string, verification: Verification): Finding[] {
   return [

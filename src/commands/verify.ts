@@ -20,8 +20,6 @@ import { FileJournal, journalHeader, journalPath } from "./verify-journal.js";
 import { summaryOf } from "./verify-summary.js";
 import { withModel } from "./with-model.js";
 
-export { DEFAULT_MAX_TOKENS };
-
 export interface VerifyCommandOptions {
   model: string;
   prompts?: string | undefined;

@@ -59,22 +59,25 @@ export interface HostFacts {
 
 const CPUS = "/sys/devices/system/cpu";
 
-export const systemFiles: HostFiles = {
+/** @param root where the system's own folders are; tests give a folder of theirs */
+export const filesBelow = (root: string): HostFiles => ({
   text(path) {
     try {
-      return readFileSync(path, "utf8");
+      return readFileSync(posix.join(root, path), "utf8");
     } catch {
       return null;
     }
   },
   names(path) {
     try {
-      return readdirSync(path);
+      return readdirSync(posix.join(root, path));
     } catch {
       return [];
     }
   },
-};
+});
+
+export const systemFiles: HostFiles = filesBelow("/");
 
 export function hostFacts(files: HostFiles = systemFiles): HostFacts {
   const cpuinfo = files.text("/proc/cpuinfo") ?? "";
@@ -111,7 +114,7 @@ export function busyBetween(from: CpuTicks | null, to: CpuTicks | null, logicalC
   return from === null || to === null ? null : busyCores(from, to, logicalCores);
 }
 
-const cpuFolders = (files: HostFiles): string[] => files.names(CPUS).filter((name) => /^cpu\d+$/.test(name));
+export const cpuFolders = (files: HostFiles): string[] => files.names(CPUS).filter((name) => /^cpu\d+$/.test(name));
 
 /** Sets of processors that share a core, counted. */
 function physicalCores(files: HostFiles): number | null {
@@ -124,26 +127,36 @@ function physicalCores(files: HostFiles): number | null {
 
 const UNITS: Readonly<Record<string, number>> = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
 
-function caches(files: HostFiles): Cache[] | null {
-  const found = new Map<string, { level: number; type: string; bytes: number }>();
-  for (const cpu of cpuFolders(files)) {
+/** One cache as the processors that share it list it. */
+export interface ListedCache extends Omit<Cache, "count"> {
+  /** the processors that share it, `0-7` */
+  cpus: string;
+}
+
+/** Caches for data of the processors named (`cpu0`), each once; one that is not described as expected is left out. */
+export function listCaches(files: HostFiles, cpuNames: readonly string[]): ListedCache[] {
+  const found = new Map<string, ListedCache>();
+  for (const cpu of cpuNames) {
     const folder = `${CPUS}/${cpu}/cache`;
     for (const index of files.names(folder).filter((name) => /^index\d+$/.test(name))) {
-      const read = (name: string) => files.text(`${folder}/${index}/${name}`)?.trim() ?? "";
-      const size = /^(\d+)([KMG])$/.exec(read("size"));
-      const type = read("type");
-      if (size === null || type === "Instruction") continue;
-      const level = Number(read("level"));
-      // every processor lists the cache it shares with others
-      found.set(`${level} ${type} ${read("shared_cpu_list")}`, {
-        level,
-        type,
-        bytes: Number(size[1]) * UNITS[size[2]],
-      });
+      const read = (name: string) => files.text(`${folder}/${index}/${name}`)?.trim();
+      const size = /^(\d+)([KMG])$/.exec(read("size") ?? "");
+      const [level, type, sharedBy] = [
+        Number(read("level") ?? Number.NaN),
+        read("type") ?? "",
+        read("shared_cpu_list"),
+      ];
+      if (size === null || !Number.isInteger(level) || sharedBy === undefined || type === "Instruction") continue;
+      const bytes = Number(size[1]) * UNITS[size[2]];
+      found.set(`${level} ${type} ${sharedBy}`, { level, type, bytes, cpus: sharedBy });
     }
   }
+  return [...found.values()];
+}
+
+function caches(files: HostFiles): Cache[] | null {
   const kinds = new Map<string, Cache>();
-  for (const cache of found.values()) {
+  for (const { cpus: _, ...cache } of listCaches(files, cpuFolders(files))) {
     const kind = `${cache.level} ${cache.type} ${cache.bytes}`;
     kinds.set(kind, { ...cache, count: (kinds.get(kind)?.count ?? 0) + 1 });
   }

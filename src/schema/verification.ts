@@ -17,6 +17,9 @@ const TieRecord = z.strictObject({
   margin: z.number().nonnegative().describe("how far its logit lies below the maximum"),
 });
 
+/** Logits this close are a tie: passes of one token and of several sum in another order (8e-5 apart on SmolLM2-135M). */
+export const TIE_MARGIN = 1e-3;
+
 const PromptRecord = z.strictObject({
   prompt: z.string().max(200).describe("the prompt's name or its beginning"),
   prompt_tokens: z.int().positive(),

@@ -49,8 +49,8 @@ export interface Problem {
   layers: number;
   choices: readonly Exclude<Choice, "target">[];
   latency: LatencyModel;
-  /** latencies of the profile's resamples; none where it has none */
-  resampled: readonly LatencyModel[];
+  /** latencies of the profile's resamples; none where it has none. Formed when first asked for: only predictions do */
+  resampled: () => readonly LatencyModel[];
   /** longest draft a plan may have: what the format allows and the profile covers */
   maxDraft: number;
   /** profiled contexts, rising */
@@ -84,7 +84,8 @@ export function openProblem({ profile, calibration, choices }: SolveInput): Prob
   });
   const latency = openLatency(profile);
   const maxDraft = Math.min(MAX_DRAFT_TOKENS, latency.maxDraftTokens);
-  const resampled = resampledLatencies(profile);
+  let drawn: readonly LatencyModel[] | undefined;
+  const resampled = () => (drawn ??= resampledLatencies(profile));
   return { layers, choices, latency, resampled, maxDraft, gridContexts: [...profile.grid.context_tokens], contexts };
 }
 

@@ -138,15 +138,12 @@ export function planSegments(problem: Problem): Segment[] {
 function predict(problem: Problem, n: number, option: Option): Predicted {
   const { latency } = problem;
   const key = choiceKey(option.set);
+  const options = optionsAt(problem, n);
   const d = option.draftTokens;
   const reported = contextFor(problem, n).measured.find(
     (m) => m.part === "report" && m.key === key && m.curve.length > d,
   );
-  const curve = (
-    reported?.curve ??
-    optionsAt(problem, n).find((o) => o.key === option.key)?.curve ??
-    option.curve
-  ).slice(0, d + 1);
+  const curve = (reported?.curve ?? options.find((o) => o.key === option.key)?.curve ?? option.curve).slice(0, d + 1);
   const speed = speedOf(latency, n, option.set, curve);
   return {
     at_context: n,
@@ -160,7 +157,7 @@ function predict(problem: Problem, n: number, option: Option): Predicted {
     tokens_per_second: digits(speed),
     speedup: digits((speed * latency.stepUs(n)) / 1e6),
     lp_gap_percent: digits(lpGap(problem, n, option.set)),
-    ...uncertainty(problem, n, option, curve),
+    ...uncertainty(problem, n, options, option, curve),
     evidence: reported === undefined ? option.evidence : "report",
   };
 }
@@ -169,15 +166,15 @@ function predict(problem: Problem, n: number, option: Option): Predicted {
 function uncertainty(
   problem: Problem,
   n: number,
+  options: readonly Option[],
   chosen: Option,
   curve: readonly number[],
 ): Pick<Predicted, "speedup_interval" | "regret_percent"> {
-  const { resampled } = problem;
+  const resampled = problem.resampled();
   if (resampled.length === 0) return {};
   const { low, high } = drawnInterval(
     resampled.map((latency) => (speedOf(latency, n, chosen.set, curve) * latency.stepUs(n)) / 1e6),
   );
-  const options = optionsAt(problem, n);
   const regret = regretPercent(
     resampled.map((latency) => speedOf(latency, n, chosen.set, chosen.curve)),
     resampled.map((latency) =>

@@ -1,5 +1,6 @@
+export { TIE_MARGIN } from "../schema/verification.js";
 export { type Decision, decide, type Requirement, type Thresholds } from "./decide.js";
-export { commonPrefix, judge, TIE_MARGIN, type Tie, type Verdict } from "./judge.js";
+export { commonPrefix, judge, type Tie, type Verdict } from "./judge.js";
 export type { AlternativeModel, PromptRuns, VerifyPrompt } from "./measure.js";
 export type { ReferenceCache } from "./reference.js";
 export { type SideBySide, type SideBySideOptions, type SideBySideSlot, sideBySide } from "./side-by-side.js";

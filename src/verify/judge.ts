@@ -3,10 +3,8 @@ import type { Progress } from "../core/progress.js";
 import type { Engine } from "../runtime/engine.js";
 import { argmax } from "../runtime/engine.js";
 import { targetChoices } from "../schema/choice.js";
+import { TIE_MARGIN } from "../schema/verification.js";
 import { notNumbers, type OutputLimits, teacherForced } from "./walk.js";
-
-/** Logits this close are a tie: passes of one token and of several sum in another order (8e-5 apart on SmolLM2-135M). */
-export const TIE_MARGIN = 1e-3;
 
 /** A token that is not the maximum but within TIE_MARGIN of it. */
 export interface Tie {
