@@ -1,7 +1,7 @@
 // Real checks: how often `check --measure` calls the same plan slower, and how often it catches a plan that is slower.
 // Run after `npm run build`:
-//   node bench/check-runs.mjs [PLAN] [--model embedded] [--runs 20] [--time 30] [--draft-tokens 1]
-// Prints JSON. The slower plan is PLAN with another draft length in every segment; how much slower it is is measured too.
+//   node bench/check-runs.mjs [PLAN] [--model embedded] [--runs 20] [--time 30] [--draft-tokens 2]
+// Prints JSON, and each run to stderr as it ends. The slower plan is PLAN with another draft length in every segment; how much slower it is is measured too.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -49,12 +49,14 @@ function check(candidate) {
   const { regressed, inconclusive, compared } = JSON.parse(stdout);
   const measured = compared?.find(({ name }) => name.startsWith("measured ms"));
   const verdict = regressed ? "regressed" : inconclusive ? "inconclusive" : "fine";
-  return {
+  const run = {
     verdict,
     status,
     change_percent: measured?.change_percent ?? null,
     seconds: (performance.now() - started) / 1000,
   };
+  console.error(JSON.stringify({ candidate: candidate === same ? "same" : "slower", ...run }));
+  return run;
 }
 
 try {

@@ -30,12 +30,17 @@ export async function checkCommand(
   if (baseline !== null && "findings" in baseline) parts.push({ findings: [...baseline.findings] });
   else {
     const candidates = sidesOf(set.given, set.open);
-    if (baseline !== null) parts.push(compareWithBaseline(candidates, baseline.side, tolerance / 100));
+    const compared = baseline === null ? null : compareWithBaseline(candidates, baseline.side, tolerance / 100);
+    if (compared !== null) parts.push(compared);
     if (options.measure === true && options.model !== undefined && facts !== null) {
       const { measureAll } = await import("./check-candidates.js");
       const { model, prompts, time: seconds = DEFAULT_SECONDS } = options;
       const measuring = { model, prompts, seconds, tolerancePercent: tolerance };
-      parts.push(...(await measureAll(candidates, baseline?.side ?? null, facts, measuring, context)));
+      const measured = await measureAll(candidates, baseline?.side ?? null, facts, measuring, context);
+      parts.push(...measured);
+      // plans that predict nothing can be compared by running them
+      if (compared !== null && measured.length > 0)
+        compared.findings = compared.findings.filter(({ code }) => code !== "NOTHING_COMPARED");
     }
   }
   const result = joined(set.files, parts);

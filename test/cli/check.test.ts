@@ -207,6 +207,30 @@ describe("wrong usage", () => {
   });
 });
 
+describe("--measure", () => {
+  test("plans that predict nothing are compared by running them, and nothing else is found amiss", async () => {
+    const asByHand = (to: string) =>
+      edit(
+        PLAN,
+        (plan) => {
+          delete plan.inputs;
+          for (const segment of plan.segments) delete segment.predicted;
+        },
+        to,
+      );
+    asByHand("before.yaml");
+    asByHand("after.yaml");
+    const flags = ["--baseline", "before.yaml", "--measure", "--model", "embedded", "--time", "2", "--json"];
+    const { code, stdout } = await run("after.yaml", ...flags);
+    const result = JSON.parse(stdout) as CheckJson;
+    // whether two runs of one plan differ is the machine's affair; that the exit code follows from it is not
+    const verdicts = ["MEASUREMENT_INCONCLUSIVE", "SLOWER_MEASURED"];
+    expect(codes(result).filter((found) => !verdicts.includes(found))).toEqual([]);
+    expect(code).toBe(result.regressed ? 1 : 0);
+    expect(result.decided).toEqual([expect.stringMatching(/^after\.yaml: /)]);
+  });
+});
+
 describe("files", () => {
   test("JUnit and Markdown are written, also where the check fails", async () => {
     edit(PLAN, (plan) => {
