@@ -3,6 +3,7 @@
 // Prints JSON. Everything that is compared runs in one process, interleaved; figures are medians of milliseconds.
 //   skip_step     a step with every block skipped costs at most 0.5 ms more than embedding and head alone
 //   capacity      a step at one context costs the same however large the cache is
+//   kernels       a target and an int8 step cost the same where int4 is loaded beside them
 //   second_start  a converted model is loaded within 3 s (of SmolLM2-135M; any model is measured)
 import { execFileSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
@@ -191,6 +192,42 @@ function capacity(spec, modelPath) {
   return result;
 }
 
+/** Steps of an engine with the usual kernels and of one with int4 besides, at one context. */
+async function withInt4(checkpoint, modelPath) {
+  const { spec } = checkpoint;
+  const context = 256;
+  const prompt = Array.from({ length: context }, (_, i) => (i * 7) % spec.vocabSize);
+  const all = ["target", "int8", "int4"];
+  const silent = { tick: async () => {}, warn: () => {} };
+  const { modelPath: pathOfAll, weightBytes } = await convertModel(checkpoint, silent, all);
+  const options = { provider: "cpu", threads, capacity: 512 };
+  const usual = openOrtEngine(modelPath, spec, options);
+  const more = openOrtEngine(pathOfAll, spec, { ...options, kernels: all });
+  for (const engine of [usual, more])
+    engine.run({ position: 0, input: prompt, choices: targetChoices(spec.layers), logitRows: 0 });
+  const step = (engine, choice) => () =>
+    engine.run({ position: context, input: [7], choices: uniformChoices(spec.layers, choice), logitRows: 1 });
+  const { figures, difference } = interleave({
+    target: step(usual, "target"),
+    target_beside_int4: step(more, "target"),
+    int8: step(usual, "int8"),
+    int8_beside_int4: step(more, "int8"),
+    int4: step(more, "int4"),
+  });
+  usual.close();
+  more.close();
+  const slower = (name) => difference(`${name}_beside_int4`, name);
+  const percent = (name) => Math.round((1000 * slower(name)) / figures[name].median_ms) / 10;
+  return {
+    context_tokens: context,
+    weight_bytes: weightBytes,
+    ...figures,
+    target_extra_percent: percent("target"),
+    int8_extra_percent: percent("int8"),
+    met: percent("target") <= 3 && percent("int8") <= 3,
+  };
+}
+
 /** Each in a process of its own, as a second start is. */
 function secondStart() {
   const source = `
@@ -226,6 +263,7 @@ const result = {
   weight_bytes: weightBytes,
   skip_step: skipStep(checkpoint, modelPath),
   capacity: capacity(checkpoint.spec, modelPath),
+  kernels: await withInt4(checkpoint, modelPath),
   second_start: secondStart(),
 };
 checkpoint.close();

@@ -41,7 +41,7 @@ const between = grid.contexts.slice(1).map((n, i) => Math.round(Math.sqrt(n * gr
 
 const random = seededRandom(4711);
 const masks = [uniformChoices(spec.layers, "int8")];
-while (masks.length <= Number(values.masks)) masks.push(draftMask(random, spec.layers).choices);
+while (masks.length <= Number(values.masks)) masks.push(draftMask(random, spec.layers, model.engine.kernels).choices);
 const lengths = [2, 3, 4, 6, 8];
 const rounds = [];
 

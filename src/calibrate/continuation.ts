@@ -1,19 +1,22 @@
 /**
- * What acceptance is measured on: prompts continued greedily by the target itself, since that is the text a draft has
- * to guess when it serves. (A prompt's own next tokens are not: the target would not have written them.)
+ * What acceptance is measured on: prompts continued by the target itself, greedily or by sampling, since that is the text
+ * a draft has to guess when it serves. (A prompt's own next tokens are not: the target would not have written them.)
  */
 import type { Progress } from "../core/progress.js";
 import { type DraftPolicy, decode, prefill } from "../decode/loop.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import { MAX_LOGIT_ROWS } from "../runtime/limits.js";
-import { targetChoices, uniformChoices } from "../schema/choice.js";
+import { quantisedKernels, targetChoices, uniformChoices } from "../schema/choice.js";
 import { type SparseDistribution, sparseSoftmax } from "./overlap.js";
+import { atTemperature, type Sampling, sampledContinuation } from "./sampling.js";
 
 export interface Continuation {
   /** [n] */
   prompt: readonly number[];
   /** the target's own next tokens; the first follows the prompt */
   ids: readonly number[];
+  /** what the ids were sampled at; absent: they are the greedy ones */
+  temperature?: number;
 }
 
 /** Consecutive draft steps that one pass stands for: `count` tokens, the first of them ids[from]. */
@@ -22,12 +25,13 @@ export interface RoundSpan {
   count: number;
 }
 
-/** Drafting in the continuation itself is int8 with d = 4: the output is the target's own, only sooner. */
+/** Drafting in the continuation itself is by the first quantised kernel, with d = 4: the output is the target's own, only sooner. */
 const SOONER = 4;
 
 /**
  * Continues each prompt.
- * @param tokens tokens wanted after the first; fewer where the target ends its answer
+ * @param tokens   tokens wanted after the first; fewer where the target ends its answer
+ * @param sampling temperature and seed; null: greedily
  */
 export async function continuePrompts(
   engine: Engine,
@@ -35,14 +39,34 @@ export async function continuePrompts(
   prompts: readonly (readonly number[])[],
   tokens: number,
   progress: Progress,
+  sampling: Sampling | null = null,
 ): Promise<Continuation[]> {
-  const choices = uniformChoices(engine.spec.layers, "int8");
-  const policy: DraftPolicy = () => ({ choices, draftTokens: SOONER });
+  if (sampling !== null) return sampledContinuations(engine, prompts, tokens, sampling, progress);
+  const kernel = quantisedKernels(engine.kernels)[0];
+  const draft =
+    kernel === undefined ? null : { choices: uniformChoices(engine.spec.layers, kernel), draftTokens: SOONER };
+  const policy: DraftPolicy = () => draft;
   const continuations: Continuation[] = [];
   for (const prompt of prompts) {
     const options = { maxTokens: tokens + 1, endTokens: engine.spec.eosTokenIds, policy, clock, progress };
     const { ids } = await decode(engine, prompt, options);
     if (ids.length > 1) continuations.push({ prompt, ids });
+  }
+  return continuations;
+}
+
+/** Each prompt with a seed of its own, so that one prompt's text does not depend on those before it. */
+async function sampledContinuations(
+  engine: Engine,
+  prompts: readonly (readonly number[])[],
+  tokens: number,
+  { temperature, seed }: Sampling,
+  progress: Progress,
+): Promise<Continuation[]> {
+  const continuations: Continuation[] = [];
+  for (const [index, prompt] of prompts.entries()) {
+    const ids = await sampledContinuation(engine, prompt, tokens + 1, { temperature, seed: seed + index }, progress);
+    if (ids.length > 1) continuations.push({ prompt, ids, temperature });
   }
   return continuations;
 }
@@ -87,7 +111,8 @@ export async function traceTarget(
     const piece = input.slice(from, from + MAX_LOGIT_ROWS);
     const position = continuation.prompt.length + from;
     const whole = engine.run({ position, input: piece, choices: targetChoices(layers), logitRows: piece.length });
-    for (let row = 0; row < piece.length; row++) trace.distributions.push(sparseSoftmax(whole.logits, row, vocabSize));
+    const logits = atTemperature(whole.logits, continuation.temperature);
+    for (let row = 0; row < piece.length; row++) trace.distributions.push(sparseSoftmax(logits, row, vocabSize));
     trace.hidden[2 * layers].set(whole.hidden, from * hiddenSize);
     traceHidden(engine, trace, piece, position, from);
     await progress.tick();

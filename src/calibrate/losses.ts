@@ -14,7 +14,7 @@ import {
   type Choice,
   type ChoiceSet,
   type Kernel,
-  QUANTISED_KERNELS,
+  quantisedKernels,
   targetChoices,
 } from "../schema/choice.js";
 import { type Continuation, fillCache, spansBackwards, traceTarget } from "./continuation.js";
@@ -35,8 +35,12 @@ const GROUPS = 3;
 const RUINOUS = 0.4;
 const MIN_PROMPTS = 1;
 
-/** Every single skip, the quantised kernels in groups of layers, and the head. */
-export function lossProbes(layers: number): LossProbe[] {
+/**
+ * Every single skip, the quantised kernels in groups of layers, and the head.
+ * @param kernels those the engine can run
+ */
+export function lossProbes(layers: number, kernels: readonly Kernel[]): LossProbe[] {
+  const quantised = quantisedKernels(kernels);
   const target = targetChoices(layers);
   const probes: LossProbe[] = [];
   const add = (choice: Choice, kind: BlockKind, members: number[]) => {
@@ -47,12 +51,12 @@ export function lossProbes(layers: number): LossProbe[] {
   const all = Array.from({ length: layers }, (_, layer) => layer);
   for (const kind of BLOCK_KINDS) {
     for (const layer of all) add("skip", kind, [layer]);
-    for (const kernel of QUANTISED_KERNELS) {
+    for (const kernel of quantised) {
       const size = Math.ceil(layers / GROUPS);
       for (let from = 0; from < layers; from += size) add(kernel, kind, all.slice(from, from + size));
     }
   }
-  for (const kernel of QUANTISED_KERNELS) {
+  for (const kernel of quantised) {
     probes.push({ choice: kernel, kind: "head", layers: [], choices: { blocks: target.blocks, head: kernel } });
   }
   return probes;
@@ -110,7 +114,7 @@ export async function measureLosses(
   roundTokens: number,
   progress: Progress,
 ): Promise<{ probes: LossProbe[]; tallies: Tally[] }> {
-  const probes = lossProbes(engine.spec.layers);
+  const probes = lossProbes(engine.spec.layers, engine.kernels);
   const tallies = probes.map(() => new Tally());
   for (const [index, continuation] of continuations.entries()) {
     await fillCache(engine, continuation, progress);
@@ -137,8 +141,8 @@ export function lossRecord(
   layers: number,
   probes: readonly LossProbe[],
   tallies: readonly Tally[],
+  factor = hitsPerOverlap(tallies),
 ): CalibrationContext {
-  const factor = hitsPerOverlap(tallies);
   const empty = () => new Array<{ loss: number; standard_error: number }>(layers);
   const record: CalibrationContext = {
     at_context: atContext,

@@ -6,6 +6,7 @@ import type { Clock, Engine } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
 import { type Continuation, fillCache, spansBackwards } from "./continuation.js";
 import { acceptedOf, probeRound } from "./probe.js";
+import { type SampledRound, sampledCurve, sampledRound, targetDistributions } from "./temperature.js";
 
 export interface MeasuredCurve {
   /** positions behind the curve */
@@ -35,8 +36,14 @@ export function steadiedCurve(trials: readonly Trial[], d: number): number[] {
   return curve;
 }
 
+/** A draft's curve, and what each position showed: comparable with another draft's over the same continuations. */
+export interface MeasuredPositions extends MeasuredCurve {
+  /** [positions] 1 or 0 for a hit or a miss; where the text was sampled, the overlap, which is the chance of acceptance */
+  positions: number[];
+}
+
 /**
- * Curves of several drafts over the same continuations, one pass a round (probe.ts).
+ * Curves of several drafts over the same continuations, one pass a round (probe.ts; temperature.ts for sampled text).
  * @param d tokens of a round, the length of the curves
  */
 export async function measureDrafts(
@@ -45,21 +52,34 @@ export async function measureDrafts(
   drafts: readonly ChoiceSet[],
   d: number,
   progress: Progress,
-): Promise<MeasuredCurve[]> {
+): Promise<MeasuredPositions[]> {
   const trials: Trial[][] = drafts.map(() => []);
+  const sampled: SampledRound[][] = drafts.map(() => []);
+  const positions: number[][] = drafts.map(() => []);
   for (const [index, continuation] of continuations.entries()) {
     await fillCache(engine, continuation, progress);
+    const distributions = continuation.temperature === undefined ? null : targetDistributions(engine, continuation);
     for (const span of spansBackwards(continuation, d)) {
       for (const [i, choices] of drafts.entries()) {
-        const { hits } = probeRound(engine, continuation, span, { choices }, null);
-        trials[i].push({ drafted: span.count, accepted: acceptedOf(hits) });
+        if (distributions === null) {
+          const { hits } = probeRound(engine, continuation, span, { choices }, null);
+          trials[i].push({ drafted: span.count, accepted: acceptedOf(hits) });
+          positions[i].push(...hits.map(Number));
+        } else {
+          const round = sampledRound(engine, continuation, span, choices, distributions);
+          sampled[i].push(round);
+          positions[i].push(...round.overlaps);
+        }
         await progress.tick();
       }
     }
     await progress.tick({ stage: "measure", done: index + 1, total: continuations.length });
   }
-  const tokens = continuations.reduce((sum, continuation) => sum + continuation.ids.length - 1, 0);
-  return trials.map((list) => ({ tokens, curve: steadiedCurve(list, d) }));
+  const tokens = Math.max(1, positions[0]?.length ?? 0);
+  return drafts.map((_, i) => {
+    const curve = sampled[i].length > 0 ? sampledCurve(sampled[i], d, POOLED_ROUNDS) : steadiedCurve(trials[i], d);
+    return { tokens, curve, positions: positions[i] };
+  });
 }
 
 /** One draft by real drafting, d tokens a round, after prompts it was not chosen on. */

@@ -73,3 +73,10 @@ export function overlap(p: SparseDistribution, logits: Float32Array, row: number
   }
   return Math.min(1, shared);
 }
+
+/** Softmax of one row at one token. */
+export function probabilityOf(logits: Float32Array, row: number, vocabSize: number, id: number): number {
+  const from = row * vocabSize;
+  const { max, sum } = normaliser(logits, from, vocabSize);
+  return expNegative(logits[from + id] - max) / sum;
+}

@@ -9,6 +9,7 @@ import { argmax } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
 import type { Continuation, RoundSpan, TargetTrace } from "./continuation.js";
 import { overlap } from "./overlap.js";
+import { atTemperature } from "./sampling.js";
 
 /** One draft to be tried. */
 export interface Probe {
@@ -54,11 +55,12 @@ export function probeRound(
       : { hidden: trace.hidden[start].slice(from * hiddenSize, (from + count) * hiddenSize) };
   const position = continuation.prompt.length + from;
   const { logits } = engine.run({ position, input, choices: startingAt(probe.choices, start), logitRows: count });
+  const warmed = trace === null ? logits : atTemperature(logits, continuation.temperature);
   const hits: boolean[] = [];
   const overlaps: number[] = [];
   for (let row = 0; row < count; row++) {
     hits.push(argmax(logits, row, vocabSize) === continuation.ids[from + row + 1]);
-    if (trace !== null) overlaps.push(overlap(trace.distributions[from + row], logits, row, vocabSize));
+    if (trace !== null) overlaps.push(overlap(trace.distributions[from + row], warmed, row, vocabSize));
   }
   return { hits, overlaps };
 }

@@ -1,8 +1,8 @@
 /** A verification against the plan that it names. */
-import type { Plan, Segment } from "../schema/plan.js";
+import { type Plan, predictedRange, type Segment, type Speed } from "../schema/plan.js";
 import type { Verification } from "../schema/verification.js";
 import { type Checked, isOfKind, type OpenInput, sameness } from "./documents.js";
-import { agrees, liesWithin } from "./figures.js";
+import { liesWithin } from "./figures.js";
 import { type Finding, finding } from "./findings.js";
 import { differingDeviceKeys, isSameDevice, modelFindings, tokenizerOf } from "./model.js";
 
@@ -80,8 +80,22 @@ function inputFindings({ file, document }: Checked<Verification>, plan: Checked<
   });
 }
 
-const isSameFigure = (a: number | null, b: number | null): boolean =>
-  a === null || b === null ? a === b : agrees(a, b);
+interface Range {
+  low: number;
+  high: number;
+}
+
+/** What the plan predicts over a segment, over the contexts it lists; null where it predicts nothing. */
+function rangePredicted(segment: Segment | undefined, key: keyof Speed): Range | null {
+  if (segment?.predicted !== undefined) return predictedRange(segment.predicted, key);
+  return key === "speedup" && !segment?.speculate ? { low: 1, high: 1 } : null;
+}
+
+const isWithin = (said: number | null, range: Range | null): boolean =>
+  said === null || range === null ? said === range : liesWithin(said, range.low, range.high);
+
+const showRange = (range: Range | null): string =>
+  range === null ? "nothing" : range.low === range.high ? `${range.low}` : `${range.low} to ${range.high}`;
 
 /** Ranges, and what was predicted for them, are the plan's. */
 function contextFindings(file: string, { by_context }: Verification, plan: Plan): Finding[] {
@@ -94,14 +108,12 @@ function contextFindings(file: string, { by_context }: Verification, plan: Plan)
     if (segment === undefined && from !== end)
       return [wrong("context_tokens", `the plan has no segment ${from} to ${to}`)];
     const found: Finding[] = [];
-    const predicted = segment?.predicted?.tokens_per_second ?? null;
-    const said = record.predicted_tokens_per_second;
-    if (!isSameFigure(said, predicted))
-      found.push(wrong("predicted_tokens_per_second", `${said}, and the plan predicts ${predicted}`));
-    const speedup = segment?.speculate ? (segment.predicted?.speedup ?? null) : 1;
-    const saidSpeedup = record.predicted_speedup;
-    if (saidSpeedup !== undefined && !isSameFigure(saidSpeedup, speedup))
-      found.push(wrong("predicted_speedup", `${saidSpeedup}, and the plan predicts ${speedup}`));
+    for (const key of ["tokens_per_second", "speedup"] as const) {
+      const said = record[`predicted_${key}`];
+      const range = rangePredicted(segment, key);
+      if (said !== undefined && !isWithin(said, range))
+        found.push(wrong(`predicted_${key}`, `${said}, and the plan predicts ${showRange(range)}`));
+    }
     const most = segment?.draft_tokens === undefined ? null : segment.draft_tokens + 1;
     const length = record.accepted_length;
     if (length !== null && (most === null || !liesWithin(length, 1, most))) {
@@ -118,11 +130,11 @@ function promptFindings(file: string, { prompts }: Verification, plan: Plan): Fi
     if (speedup === null) return []; // nothing was timed, so nothing weighs the prediction
     const passed = segmentsBetween(plan, first, first + tokens);
     const open = passed.some((segment) => segment?.speculate && segment.predicted === undefined);
-    const predicted = passed.map((segment) => segment?.predicted?.speedup ?? 1);
-    const [low, high] = [Math.min(...predicted), Math.max(...predicted)];
+    const ranges = passed.map((segment) => rangePredicted(segment, "speedup") ?? { low: 1, high: 1 });
+    const range = { low: Math.min(...ranges.map((r) => r.low)), high: Math.max(...ranges.map((r) => r.high)) };
     const certain = passed.every((segment) => segment?.predicted !== undefined);
-    if (said === null ? !certain : open || liesWithin(said, low, high)) return [];
-    const message = `${said}, and the plan predicts ${low === high ? low : `${low} to ${high}`} at contexts ${first} to ${first + tokens}`;
+    if (said === null ? !certain : open || isWithin(said, range)) return [];
+    const message = `${said}, and the plan predicts ${showRange(range)} at contexts ${first} to ${first + tokens}`;
     return [finding("VERIFICATION_MISMATCH", file, `prompts[${i}].predicted_speedup`, message)];
   });
 }

@@ -30,6 +30,7 @@ export function addVerbs(program: Command, run: RunVerb): void {
   addProfile(program, run);
   addCalibrate(program, run);
   addSolve(program, run);
+  addPlan(program, run);
   addVerify(program, run);
   addCheck(program, run);
   addReport(program, run);
@@ -70,6 +71,7 @@ function addGenerate(program: Command, run: RunVerb): void {
     .addOption(prompt("--chat <text>", "what a user says, put into the model's chat template", "chat"))
     .addOption(prompt("--prompt-ids <file>", "a JSON array of token ids; no tokenizer is needed", "promptIds"))
     .option("--plan <plan>", "draft as this plan says")
+    .option("--adapt", "begin with the plan, and change draft and length as the text turns out harder or easier")
     .option("--max-tokens <n>", "new tokens at most (default: 256, or what the context has room for)", integerFrom(1))
     .option("--temperature <t>", "only 0, greedy, until sampling exists", numberFrom(0))
     .option("--seed <n>", "for sampling, once it exists; greedy decoding uses no chance", integerFrom(0))
@@ -78,6 +80,7 @@ function addGenerate(program: Command, run: RunVerb): void {
       examples(
         'draftplan generate embedded --prompt "My fellow citizens" --max-tokens 40',
         'draftplan generate model.gguf --plan plans/plan.yaml --chat "Why is the sky blue?"',
+        'draftplan generate model.gguf --plan plans/plan.yaml --adapt --prompt "def fibonacci(n):"',
         "draftplan generate model.gguf --prompt-ids ids.json --json",
       ),
     )
@@ -123,6 +126,10 @@ function addProfile(program: Command, run: RunVerb): void {
     .option(TO_FILE, "where to write the profile; - prints it (default: into profiles/)")
     .option("--context <tokens>", "contexts: 64..4096, or exactly 64,512,4096")
     .option("--query <tokens>", "tokens in a pass: 1..17, or exactly 1,5,9")
+    .option("--budget <time>", "for all measuring: 60s, 2m, 90 (default: 55 s after the cache is filled)")
+    .option("--precision <percent>", "stop once the target's medians are known so well: 1%")
+    .option("--samples <file>", "keep every timing as JSON lines; the same command goes on from there")
+    .option("--choices <list>", "kernels to measure beside the target: int8,int4 (default: int8)", commaList)
     .option(
       "--memory <gib>",
       "of a config.json: measure what fits into so much memory (default: what is free)",
@@ -186,6 +193,12 @@ function addCalibrate(program: Command, run: RunVerb): void {
       "--context <tokens>",
       "contexts to measure at: 64..1024, or exactly 64,512 (default: as the model's size allows)",
     )
+    .option("--choices <list>", "kernels to measure beside skipping: int8,int4 (default: int8)", commaList)
+    .option(
+      "--temperature <t>",
+      "measure acceptance for sampling at this temperature (default: greedy decoding)",
+      numberFrom(0.01),
+    )
     .option(TO_FILE, "where to write the calibration; - prints it (default: into profiles/)")
     .addHelpText(
       "after",
@@ -208,10 +221,11 @@ function addSolve(program: Command, run: RunVerb): void {
     .requiredOption("--calibration <file>", "what choices cost in acceptance")
     .option("--model <model>", "measure the best candidates on this model, not only estimate them")
     .option("--text <file...>", "text to measure on with --model; give what the calibration was given")
-    .option("--choices <list>", "what a draft may do with a block besides running it: skip,int8", commaList, [
+    .option("--choices <list>", "what a draft may do with a block besides running it: skip,int8,int4", commaList, [
       "skip",
       "int8",
     ])
+    .option("--refine <seconds>", "with --model: time to improve the best draft by exchanges", numberFrom(0), 20)
     .option("--method <name>", "how blocks are chosen", "knapsack")
     .option(TO_FILE, "where to write the plan; - prints it (default: into plans/)")
     .addHelpText(
@@ -222,6 +236,20 @@ function addSolve(program: Command, run: RunVerb): void {
     )
     .action(async (options: SharedOptions & import("../commands/solve.js").SolveCommandOptions) =>
       run(options, async (context) => (await import("../commands/solve.js")).solveCommand(options, context)),
+    );
+}
+
+function addPlan(program: Command, run: RunVerb): void {
+  const plan = program.command("plan").description("look at plans: plan diff A B");
+  withOutputOptions(plan.command("diff"))
+    .description("what changed from one plan to another, in blocks and in predicted speed")
+    .argument("<before>", "a plan")
+    .argument("<after>", "a plan of the same model")
+    .addHelpText("after", examples("draftplan plan diff old.plan.yaml plans/new.plan.yaml"))
+    .action(async (before: string, after: string, options: SharedOptions) =>
+      run(options, async (context) =>
+        (await import("../commands/plan-diff.js")).planDiffCommand(before, after, context),
+      ),
     );
 }
 

@@ -6,7 +6,14 @@ import { parseAxis } from "../profile/grid.js";
 import { systemClock } from "../runtime/device.js";
 import { type LoadedModel, loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
-import { BLOCK_KINDS, blockIndex, blockName } from "../schema/choice.js";
+import {
+  BLOCK_KINDS,
+  blockIndex,
+  blockName,
+  KERNEL_NAMES,
+  type QuantisedKernel,
+  quantisedKernels,
+} from "../schema/choice.js";
 import { stringifyDocument, writeDocument } from "../schema/document.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import {
@@ -19,11 +26,15 @@ import {
 } from "./calibration-text.js";
 import type { CommandContext } from "./context.js";
 import { defaultPath } from "./paths.js";
+import { measuredKernels } from "./profile.js";
 
 export interface CalibrateOptions {
   text?: string[];
   output?: string;
   context?: string;
+  temperature?: number;
+  /** kernels to measure beside the target; `skip` is always measured */
+  choices?: string[];
 }
 
 /** Contexts that were asked for exactly, or the model's default ones. @throws OPTION_INVALID, CONTEXT_LIMIT */
@@ -48,6 +59,7 @@ export async function calibrateLoaded(
   text: CalibrationText,
   contexts: readonly number[],
   context: Pick<CommandContext, "progress">,
+  temperature?: number,
 ): Promise<CalibrationResult & { prompts: ReturnType<typeof contextPrompts> }> {
   const tokenizer = await openTokenizer(model.path);
   const codec = textCodec(tokenizer);
@@ -59,6 +71,7 @@ export async function calibrateLoaded(
     text: { source: text.source, sha256: text.sha256, tokenizer_sha256: tokenizer.sha256 },
     prompts,
     continuationTokens: SAMPLE.continuationTokens,
+    ...(temperature === undefined ? {} : { temperature }),
     progress: context.progress,
   });
   return { ...result, prompts };
@@ -69,11 +82,12 @@ export async function calibrateCommand(
   options: CalibrateOptions,
   context: CommandContext,
 ): Promise<void> {
+  const kernels = measuredKernels(options.choices);
   const text = readCalibrationText(options.text);
-  const model = await loadModel(path, context, context.progress);
+  const model = await loadModel(path, { ...context, kernels }, context.progress);
   try {
     const contexts = calibrationContexts(options.context, model);
-    const { calibration } = await calibrateLoaded(model, text, contexts, context);
+    const { calibration } = await calibrateLoaded(model, text, contexts, context, options.temperature);
     const output = options.output ?? defaultPath("calibration", model.spec.name);
     if (output === "-")
       return context.print(context.json ? JSON.stringify(calibration) : stringifyDocument(calibration));
@@ -88,8 +102,12 @@ export async function calibrateCommand(
 
 /** Cheapest and dearest blocks to skip at each context, and what the quantised kernels lose in all. */
 export function calibrationTable(calibration: Calibration): string {
+  const kernels = quantisedKernels(KERNEL_NAMES).filter((kernel) => calibration.kernels[kernel] !== undefined);
   const table = new Table({
-    head: ["context", "cheapest skips", "dearest skips", "int8 blocks", "int8 head"],
+    head: [
+      ...["context", "cheapest skips", "dearest skips"],
+      ...kernels.flatMap((kernel) => [`${kernel} blocks`, `${kernel} head`]),
+    ],
     style: { head: [], border: [] },
   });
   for (const record of calibration.contexts) {
@@ -97,13 +115,13 @@ export function calibrationTable(calibration: Calibration): string {
       (record[kind].skip ?? []).map(({ loss }, layer) => ({ name: blockName(blockIndex(layer, kind)), loss })),
     ).sort((a, b) => a.loss - b.loss);
     const show = (list: typeof skips) => list.map(({ name, loss }) => `${name} ${keep(loss)}`).join("\n");
-    const int8 = BLOCK_KINDS.flatMap((kind) => record[kind].int8 ?? []).reduce((sum, { loss }) => sum + loss, 0);
+    const blocks = (kernel: QuantisedKernel) =>
+      BLOCK_KINDS.flatMap((kind) => record[kind][kernel] ?? []).reduce((sum, { loss }) => sum + loss, 0);
     table.push([
       record.at_context,
       show(skips.slice(0, 4)),
       show(skips.slice(-3).reverse()),
-      keep(int8),
-      keep(record.head.int8?.loss ?? 0),
+      ...kernels.flatMap((kernel) => [keep(blocks(kernel)), keep(record.head[kernel]?.loss ?? 0)]),
     ]);
   }
   return `Tokens still accepted when only this differs from the target:\n${table}`;

@@ -32,10 +32,7 @@ export function readCalibrationText(files: readonly string[] | undefined): Calib
     return { choose, report, source: "bundled", sha256: sha256(choose + report) };
   }
   const texts = files.map(readText);
-  const halves = texts.map((text) => {
-    const middle = text.indexOf(" ", text.length >> 1);
-    return middle === -1 ? [text, text] : [text.slice(0, middle), text.slice(middle + 1)];
-  });
+  const halves = texts.map(inHalves);
   return {
     choose: halves.map(([first]) => first).join("\n\n"),
     report: halves.map(([, second]) => second).join("\n\n"),
@@ -45,6 +42,16 @@ export function readCalibrationText(files: readonly string[] | undefined): Calib
       .slice(0, 400),
     sha256: sha256(texts.join("\0")),
   };
+}
+
+/** Cut at the first space after the middle; a text without spaces, such as Chinese, between two characters. */
+export function inHalves(text: string): [string, string] {
+  const middle = text.length >> 1;
+  const space = text.indexOf(" ", middle);
+  if (space !== -1) return [text.slice(0, space), text.slice(space + 1)];
+  const insideCharacter = /[\uDC00-\uDFFF]/.test(text.charAt(middle)); // the second half of a surrogate pair
+  const cut = insideCharacter ? middle + 1 : middle;
+  return [text.slice(0, cut), text.slice(cut)];
 }
 
 /** parameters */
@@ -81,16 +88,22 @@ export const textCodec = (tokenizer: Tokenizer): TextCodec => ({
     : null,
 });
 
-/** @throws TEXT_TOO_SHORT where a part of the text does not fill one window */
+/**
+ * No prompt is in both parts, at any context: a text that repeats itself loses the repeated prompts of its second part.
+ * @throws TEXT_TOO_SHORT where a part of the text does not fill one window
+ */
 export function contextPrompts(text: CalibrationText, codec: TextCodec, contexts: readonly number[]): ContextPrompts[] {
   return contexts.map((atContext) => {
     const choose = makePrompts(text.choose, codec, atContext, SAMPLE.promptsAt(atContext));
-    const report = makePrompts(text.report, codec, atContext, SAMPLE.promptsAt(atContext));
+    const chosenOn = new Set(choose.map(String));
+    const report = makePrompts(text.report, codec, atContext, SAMPLE.promptsAt(atContext)).filter(
+      (prompt) => !chosenOn.has(String(prompt)),
+    );
     if (choose.length > 0 && report.length > 0) return { atContext, choose, report };
     throw new DraftplanError({
       code: "TEXT_TOO_SHORT",
       at: text.source,
-      what: `half of the text does not fill one window of ${atContext} tokens`,
+      what: `half of the text does not fill one window of ${atContext} tokens that is not in the other half too`,
       remedy: "Give more text with --text FILE..., or shorter contexts with --context.",
     });
   });

@@ -21,6 +21,7 @@ import type { Loaded } from "../schema/document.js";
 import type { Plan } from "../schema/plan.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import { type SideBySide, sideBySide, type VerifyPrompt } from "../verify/index.js";
+import { planKernels } from "./choices.js";
 import type { CommandContext } from "./context.js";
 import { bundledPrompts, readPrompts } from "./prompts.js";
 import { requireInVocabulary } from "./token-ids.js";
@@ -54,7 +55,7 @@ export async function measureCheck(request: MeasureRequest, context: CommandCont
   const prompts = request.prompts === undefined ? await bundledPrompts(open) : await readPrompts(request.prompts, open);
   return withModel(
     request.model,
-    context,
+    { ...context, kernels: planKernels([request.candidate.document, request.baseline?.document ?? null]) },
     (checkpoint) => prepare(checkpoint, request, prompts, context),
     async (model, prepared) => {
       const measured = await measure(request, prepared, model, context);

@@ -7,6 +7,7 @@ import { type ChoiceSet, expandDraft } from "../schema/choice.js";
 import { type Loaded, readDocumentOf } from "../schema/document.js";
 import type { Plan } from "../schema/plan.js";
 import { openTokenizer } from "../tokenizer/open.js";
+import { planKernels } from "./choices.js";
 import type { CommandContext } from "./context.js";
 import { formatPercent } from "./format.js";
 import { policyOf } from "./generate.js";
@@ -35,8 +36,11 @@ export async function evaluateCommand(model: string, options: EvaluateOptions, c
     requireContext(ids.length, checkpoint, at);
     return { capacity: ids.length, choicesAt: draftOf(checkpoint, plan, options.skip ?? [], context) };
   };
-  const evaluation = await withModel(model, context, prepare, ({ engine }, { choicesAt }) =>
-    evaluateDraft(engine, ids, first, choicesAt, context.progress),
+  const evaluation = await withModel(
+    model,
+    { ...context, kernels: planKernels([plan?.document ?? null]) },
+    prepare,
+    ({ engine }, { choicesAt }) => evaluateDraft(engine, ids, first, choicesAt, context.progress),
   );
   const { positions, acceptance, meanCosine, targetTop1, draftTop1 } = evaluation;
   if (context.json) {

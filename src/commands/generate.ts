@@ -1,5 +1,6 @@
 /** draftplan generate: greedy decoding of one prompt, streamed; a plan changes the speed and nothing else. */
 import { DraftplanError } from "../core/errors.js";
+import { type AdaptivePolicy, adaptivePolicy } from "../decode/adaptive-policy.js";
 import { type Decoded, type DraftPolicy, decode } from "../decode/loop.js";
 import { planPolicy, requireSameModel } from "../decode/policy.js";
 import { acceptanceOf } from "../decode/statistics.js";
@@ -11,8 +12,12 @@ import type { Plan } from "../schema/plan.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import { createTextStream } from "../tokenizer/stream.js";
 import type { Tokenizer } from "../tokenizer/types.js";
+import { planKernels } from "./choices.js";
 import type { CommandContext } from "./context.js";
 import { formatPercent } from "./format.js";
+import { openAdaptation, readInputs } from "./generate-adapt.js";
+import { type Adapted, adaptedJson, adaptedLine } from "./generate-adapted.js";
+import { warnOfTemperature } from "./plan-temperature.js";
 import { readTokenIds, requireInVocabulary } from "./token-ids.js";
 import { withModel } from "./with-model.js";
 
@@ -21,6 +26,7 @@ export interface GenerateOptions {
   chat?: string;
   promptIds?: string;
   plan?: string;
+  adapt?: true;
   maxTokens?: number;
   temperature?: number;
   seed?: number;
@@ -40,15 +46,19 @@ interface Prepared {
   capacity: number;
   maxTokens: number;
   policy: DraftPolicy | null;
+  /** null: the plan as it stands */
+  adaptive: AdaptivePolicy | null;
 }
 
 export async function generateCommand(model: string, options: GenerateOptions, context: CommandContext): Promise<void> {
   refuseSampling(options.temperature ?? 0);
+  if (options.adapt && options.plan === undefined) throw adaptWithoutPlan();
   const plan = options.plan === undefined ? null : readDocumentOf("draftplan/plan", options.plan);
   const prompt = await readPrompt(model, options);
+  const kernels = planKernels([plan?.document ?? null], options.adapt ? plan?.document.choices : []);
   await withModel(
     model,
-    context,
+    { ...context, kernels },
     (checkpoint) => prepare(checkpoint, prompt, options, plan, context),
     ({ engine }, prepared) => generate(engine, prompt, prepared, context),
   );
@@ -63,6 +73,14 @@ function refuseSampling(temperature: number): void {
     remedy: "Leave --temperature out, or give 0.",
   });
 }
+
+const adaptWithoutPlan = () =>
+  new DraftplanError({
+    code: "USAGE",
+    at: "--adapt",
+    what: "there is no plan to begin with",
+    remedy: "Give --plan PLAN as well, or leave --adapt out.",
+  });
 
 async function readPrompt(model: string, options: GenerateOptions): Promise<Prompt> {
   if (options.promptIds !== undefined) {
@@ -93,22 +111,27 @@ function prepare(
   const { spec } = checkpoint;
   requireInVocabulary(prompt.ids, spec.vocabSize, prompt.at);
   const maxTokens = chooseMaxTokens(prompt, spec, options.maxTokens);
-  return {
-    maxTokens,
-    capacity: prompt.ids.length + maxTokens,
-    policy: plan === null ? null : policyOf(plan, checkpoint, context),
-  };
+  const planned = plan === null ? null : policyOf(plan, checkpoint, context);
+  const adaptive = plan === null || planned === null || !options.adapt ? null : adaptiveOf(plan, planned);
+  return { maxTokens, capacity: prompt.ids.length + maxTokens, policy: adaptive?.policy ?? planned, adaptive };
 }
 
 /** @throws DOCUMENT_MISMATCH where the plan was made for another model */
 export function policyOf(plan: Loaded<Plan>, checkpoint: Checkpoint, context: CommandContext): DraftPolicy {
   requireSameModel(plan.document, checkpoint, plan.path);
+  warnOfTemperature(plan, context.progress);
   return planPolicy(plan.document, checkpoint.spec.layers, plan.path, (end) =>
     context.progress.warn(
       "PAST_LAST_SEGMENT",
       `${plan.path} covers contexts up to ${end} tokens; nothing is drafted past them`,
     ),
   );
+}
+
+/** @throws INPUTS_MISSING, DIGEST_MISMATCH where the plan's profile and calibration are not at hand */
+export function adaptiveOf(plan: Loaded<Plan>, planned: DraftPolicy): AdaptivePolicy {
+  const { profile, calibration } = readInputs(plan);
+  return adaptivePolicy(openAdaptation(plan.document, profile, calibration, plan.path), systemClock, planned);
 }
 
 /** What was asked for must fit; the default takes what room there is. */
@@ -125,7 +148,7 @@ function chooseMaxTokens(prompt: Prompt, spec: Checkpoint["spec"], asked: number
 }
 
 async function generate(engine: Engine, prompt: Prompt, prepared: Prepared, context: CommandContext): Promise<void> {
-  const { maxTokens, policy } = prepared;
+  const { maxTokens, policy, adaptive } = prepared;
   const stream = context.json || prompt.tokenizer === null ? null : createTextStream(prompt.tokenizer);
   let decoded: Decoded;
   try {
@@ -143,11 +166,15 @@ async function generate(engine: Engine, prompt: Prompt, prepared: Prepared, cont
     // also when interrupted: the shell's prompt belongs on a line of its own
     if (stream !== null) context.print(stream.end());
   }
-  const result = summarise(decoded, prompt, policy !== null);
+  const result: Generated = {
+    ...summarise(decoded, prompt, policy !== null),
+    adapted: adaptive === null ? null : adaptedJson(adaptive.summary()),
+  };
   if (context.json) context.print(JSON.stringify(result));
   else {
     if (prompt.tokenizer === null) context.print(JSON.stringify(result.ids));
     context.note(statisticsLine(result));
+    if (adaptive !== null) context.note(adaptedLine(adaptive.summary(), decoded.decodeUs));
   }
 }
 
@@ -160,9 +187,11 @@ interface Generated {
   rounds: number | null;
   drafted: number | null;
   accepted: number | null;
+  /** null where the plan was not adapted */
+  adapted: Adapted | null;
 }
 
-function summarise(decoded: Decoded, prompt: Prompt, planned: boolean): Generated {
+function summarise(decoded: Decoded, prompt: Prompt, planned: boolean): Omit<Generated, "adapted"> {
   const { ids, rounds, decodeUs } = decoded;
   const { drafted, accepted } = acceptanceOf(rounds);
   return {

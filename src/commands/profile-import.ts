@@ -7,7 +7,8 @@ import { architectureSha256 } from "../model/digest.js";
 import { openCheckpoint, openConfigOnly } from "../model/open.js";
 import type { ModelSpec } from "../model/spec.js";
 import { importTable } from "../profile/import.js";
-import { currentNumerics, Device } from "../schema/common.js";
+import { type Kernel, kernelsFor } from "../schema/choice.js";
+import { Device, numericsOf } from "../schema/common.js";
 import { MAX_DOCUMENT_BYTES, sha256 } from "../schema/document.js";
 import type { CommandContext } from "./context.js";
 import { deliverProfile } from "./profile-output.js";
@@ -40,7 +41,7 @@ export async function profileImportCommand(
       weights_sha256: null,
     },
     device,
-    kernels: currentNumerics(),
+    kernels: numericsOf(kernelsFor(measured.points.flatMap(({ head_us }) => Object.keys(head_us) as Kernel[]))),
     imported: { source: basename(table), sha256: sha256(bytes), whole_pass: wholePass },
     ...measured,
   } as const;

@@ -12,6 +12,7 @@ import { type Scaled, scaleProfile } from "../profile/slice.js";
 import type { Engine } from "../runtime/engine.js";
 import { availableMemoryBytes, lastLevelCacheBytes } from "../runtime/memory.js";
 import { openOrtEngine } from "../runtime/ort-engine.js";
+import { DEFAULT_KERNELS, type Kernel } from "../schema/choice.js";
 import type { ModelRef } from "../schema/common.js";
 import { sha256 } from "../schema/document.js";
 import type { Profile } from "../schema/profile.js";
@@ -55,12 +56,22 @@ export async function profileSynthetic<Prepared extends { capacity: number }>(
   path: string,
   room: MachineRoom,
   { prepare, measure }: SyntheticSteps<Prepared>,
-  { provider, threads, ortLibrary, progress }: Pick<CommandContext, "provider" | "threads" | "ortLibrary" | "progress">,
+  {
+    provider,
+    threads,
+    ortLibrary,
+    progress,
+    kernels = DEFAULT_KERNELS,
+  }: Pick<CommandContext, "provider" | "threads" | "ortLibrary" | "progress"> & { kernels?: readonly Kernel[] },
 ): Promise<Profile> {
   const whole = readConfig(path);
   const prepared = prepare(whole);
   const capacity = Math.min(whole.contextLimit, prepared.capacity);
-  const slice = chooseSlice(whole, { ...room, cacheBytes: room.cacheBytes ?? ASSUMED_CACHE_BYTES, capacity }, path);
+  const slice = chooseSlice(
+    whole,
+    { ...room, cacheBytes: room.cacheBytes ?? ASSUMED_CACHE_BYTES, capacity, kernels },
+    path,
+  );
   const scaled = slice.isWhole ? null : scaledKeys(whole, slice, room);
   if (scaled !== null) {
     const reason = `the whole model needs about ${gib(slice.wholeBytes)} of memory, and ${gib(room.memoryBytes)} may be used`;
@@ -72,8 +83,9 @@ export async function profileSynthetic<Prepared extends { capacity: number }>(
     architecture_sha256: architectureSha256(whole), // the model's own, whatever was built of it
     weights_sha256: null,
   };
-  const measured = await withWeightFiles(syntheticWeights(slice.spec), slice.weightBytes, progress, async (file) => {
-    const engine = openOrtEngine(file, slice.spec, { provider, threads, ortLibrary, capacity });
+  const weights = syntheticWeights(slice.spec);
+  const measured = await withWeightFiles(weights, slice.weightBytes, { progress, kernels }, async (file) => {
+    const engine = openOrtEngine(file, slice.spec, { provider, threads, ortLibrary, capacity, kernels });
     try {
       return await measure(engine, ref, prepared);
     } finally {

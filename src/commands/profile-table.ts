@@ -89,11 +89,18 @@ function errorLines({ errors }: Profile): string[] {
   return [...line("held-out drafts", errors.held_out), ...line("left-out contexts", errors.left_out_context)];
 }
 
+/** KnapSpec's third constant: the MLP of one layer at q = 1, which its model takes to be the same at every context. */
+function meanMlp({ points }: Profile, kernel: Kernel): string {
+  const steps = points.filter((point) => point.query_tokens === 1);
+  const costs = steps.flatMap(({ mlp_us: mlp }) => (mlp[kernel] === undefined ? [] : [mean(mlp[kernel])]));
+  return costs.length === 0 ? "" : `, MLP c3 ${micro(mean(costs))}`;
+}
+
 export function profileTables(profile: Profile): string {
   const { attention_line: lines, loop, sampling } = profile;
   const fits = lines.map(
     (l) =>
-      `${l.kernel} ${l.intercept_us.toFixed(1)} + ${l.slope_us_per_token.toFixed(4)} n, R² ${l.r_squared.toFixed(4)}`,
+      `${l.kernel} c1 ${l.intercept_us.toFixed(1)} + c2 ${l.slope_us_per_token.toFixed(4)} n, R² ${l.r_squared.toFixed(4)}${meanMlp(profile, l.kernel)}`,
   );
   return [
     "One token a pass: µs per layer of attention and MLP, µs of the head",

@@ -1,14 +1,18 @@
 /** draftplan profile: what every block costs on this device, measured inside whole passes. */
 import { DraftplanError } from "../core/errors.js";
 import type { ModelSpec } from "../model/spec.js";
+import { parseBudget, parsePrecision } from "../profile/budget.js";
 import { DEFAULT_QUERY, type Grid, parseAxis, resolveGrid } from "../profile/grid.js";
-import { profileModel, type ProfileOptions as StageOptions } from "../profile/profile.js";
+import { DEFAULTS, profileModel, type ProfileOptions as StageOptions } from "../profile/profile.js";
 import { describeDevice, systemClock } from "../runtime/device.js";
 import type { Engine } from "../runtime/engine.js";
-import { currentNumerics, type ModelRef } from "../schema/common.js";
+import { DEFAULT_KERNELS, type Kernel, kernelsFor } from "../schema/choice.js";
+import { type ModelRef, numericsOf } from "../schema/common.js";
 import type { Profile } from "../schema/profile.js";
+import { parseChoices } from "./choices.js";
 import type { CommandContext } from "./context.js";
 import { deliverProfile } from "./profile-output.js";
+import { FileSamples } from "./profile-samples.js";
 import { isConfig, machineRoom, profileSynthetic } from "./profile-synthetic.js";
 import { withModel } from "./with-model.js";
 
@@ -18,12 +22,22 @@ export interface ProfileOptions {
   /** `64..4096` or `64,512,4096` */
   context?: string;
   query?: string;
+  /** kernels to measure beside the target; `skip` costs nothing and is always there */
+  choices?: string[];
+  /** time for all measuring: `60s`, `2m`, `90` */
+  budget?: string;
+  /** wanted relative standard error of the target's median: `1%` */
+  precision?: string;
+  /** file of the raw samples, gone on from where it exists */
+  samples?: string;
   /** GiB that a model made up from a config.json may take */
   memory?: number;
 }
 
 /** Room behind the grid: the decoding loop is timed on a prompt of its own. */
 const LEAST_CAPACITY = 128;
+/** Bounds the fit, where time or precision bounds the sweep. */
+const MANY_ROUNDS = 200;
 
 /** @throws OPTION_INVALID for another spelling, CONTEXT_LIMIT where the model cannot go so far */
 export function profileGrid(options: Pick<ProfileOptions, "context" | "query">, contextLimit: number): Grid {
@@ -41,19 +55,88 @@ export async function makeProfile(
   model: ModelRef,
   grid: Grid,
   { provider, threads, ortLibrary, progress }: Pick<CommandContext, "provider" | "threads" | "ortLibrary" | "progress">,
-  options: Partial<Pick<StageOptions, "seed" | "budgetSeconds" | "minRounds" | "maxRounds">> = {},
+  options: Partial<
+    Pick<
+      StageOptions,
+      "seed" | "budgetSeconds" | "minRounds" | "maxRounds" | "precisionPercent" | "recorder" | "onInterrupted"
+    >
+  > = {},
 ): Promise<Profile> {
   const measured = await profileModel({ engine, clock: systemClock, ...grid, progress, ...options });
   const device = describeDevice(provider, threads, ortLibrary);
-  return { kind: "draftplan/profile", version: 1, model, device, kernels: currentNumerics(), ...measured };
+  return { kind: "draftplan/profile", version: 1, model, device, kernels: numericsOf(engine.kernels), ...measured };
 }
 
+/** Target and the kernels of `--choices`. @throws OPTION_INVALID */
+export const measuredKernels = (choices: readonly string[] | undefined): readonly Kernel[] =>
+  choices === undefined ? DEFAULT_KERNELS : kernelsFor(parseChoices(choices));
+
 export async function profileCommand(model: string, options: ProfileOptions, context: CommandContext): Promise<void> {
-  deliverProfile(
-    await (isConfig(model) ? profileConfig : profileWeights)(model, options, context),
-    options.output,
-    context,
-  );
+  const stop = stopOptions(options);
+  let interruption: { reason: unknown } | null = null;
+  let samples: FileSamples | null = null;
+  const measure: Measure = async (engine, ref, grid) => {
+    if (options.samples !== undefined) samples = openSamples(options.samples, engine, ref, grid, context);
+    return makeProfile(engine, ref, grid, context, {
+      ...stop,
+      ...(samples === null ? {} : { recorder: samples }),
+      onInterrupted: (reason) => {
+        interruption = { reason };
+      },
+    });
+  };
+  try {
+    const profile = await (isConfig(model) ? profileConfig : profileWeights)(model, options, context, measure);
+    context.note(describeStop(profile.sampling));
+    deliverProfile(profile, options.output, context);
+  } catch (error) {
+    const kept = (samples as FileSamples | null)?.keptText() ?? null;
+    if (kept !== null) context.note(kept);
+    throw error;
+  }
+  // the document is written of what there is; the exit code still says what happened
+  if (interruption !== null) throw (interruption as { reason: unknown }).reason;
+}
+
+type Measure = (engine: Engine, ref: ModelRef, grid: Grid) => Promise<Profile>;
+
+/** Where a time or a precision is asked for, it decides, and not the number of rounds that does by default. */
+function stopOptions({ budget, precision }: ProfileOptions) {
+  return {
+    ...(budget === undefined ? {} : { budgetSeconds: parseBudget(budget) }),
+    ...(precision === undefined ? {} : { precisionPercent: parsePrecision(precision) }),
+    ...(budget === undefined && precision === undefined ? {} : { maxRounds: MANY_ROUNDS }),
+  };
+}
+
+function openSamples(path: string, engine: Engine, model: ModelRef, grid: Grid, context: CommandContext): FileSamples {
+  const { provider, threads, ortLibrary, note } = context;
+  const samples = new FileSamples(path, {
+    kind: "draftplan/samples",
+    version: 1,
+    model,
+    device: describeDevice(provider, threads, ortLibrary),
+    kernels: numericsOf(engine.kernels),
+    grid: { context_tokens: grid.contexts, query_tokens: grid.queries, query_line: grid.queryLine },
+    seed: DEFAULTS.seed,
+  });
+  if (samples.kept.rounds > 0) note(`going on after ${samples.kept.rounds} rounds, which are in ${path}`);
+  return samples;
+}
+
+/** What ended the sweep, and which criterion was not met. */
+export function describeStop(sampling: Profile["sampling"]): string {
+  if (sampling === undefined) return "";
+  const { rounds, stopped_by, unmet = [], precision_percent } = sampling;
+  const precise = precision_percent == null ? "" : `, the target's medians known to ${precision_percent.toFixed(1)} %`;
+  const ending = {
+    precision: "precise enough",
+    rounds: "enough rounds",
+    time: "no more time",
+    interrupted: "interrupted",
+  };
+  const why = stopped_by === undefined ? "" : ` (${ending[stopped_by]})`;
+  return `measured ${rounds} rounds${why}${precise}${unmet.length === 0 ? "" : `; not met: ${unmet.join(", ")}`}`;
 }
 
 function prepareGrid(options: ProfileOptions, { contextLimit }: ModelSpec) {
@@ -61,25 +144,35 @@ function prepareGrid(options: ProfileOptions, { contextLimit }: ModelSpec) {
   return { ...grid, capacity: profileCapacity(grid) };
 }
 
-function profileWeights(model: string, options: ProfileOptions, context: CommandContext): Promise<Profile> {
+function profileWeights(
+  model: string,
+  options: ProfileOptions,
+  context: CommandContext,
+  measure: Measure,
+): Promise<Profile> {
   if (options.memory !== undefined) throw memoryWithWeights(model);
   return withModel(
     model,
-    context,
+    { ...context, kernels: measuredKernels(options.choices) },
     ({ spec }) => prepareGrid(options, spec),
-    ({ engine, ref }, grid) => makeProfile(engine, ref, grid, context),
+    ({ engine, ref }, grid) => measure(engine, ref, grid),
   );
 }
 
-function profileConfig(path: string, options: ProfileOptions, context: CommandContext): Promise<Profile> {
+function profileConfig(
+  path: string,
+  options: ProfileOptions,
+  context: CommandContext,
+  measure: Measure,
+): Promise<Profile> {
   return profileSynthetic(
     path,
     machineRoom(options.memory, context.threads),
     {
       prepare: (spec) => prepareGrid(options, spec),
-      measure: (engine, ref, grid) => makeProfile(engine, ref, grid, context),
+      measure: (engine, ref, grid) => measure(engine, ref, grid),
     },
-    context,
+    { ...context, kernels: measuredKernels(options.choices) },
   );
 }
 

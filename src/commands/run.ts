@@ -16,12 +16,12 @@ import type { ReferenceCache } from "../verify/index.js";
 import { calibrateLoaded } from "./calibrate.js";
 import { defaultContexts, isSmall, readCalibrationText, SAMPLE } from "./calibration-text.js";
 import type { CommandContext } from "./context.js";
+import { measureCandidates } from "./measure-candidates.js";
 import { defaultPath, inputRef } from "./paths.js";
 import { makeProfile } from "./profile.js";
 import { bundledPrompts } from "./prompts.js";
 import type { RunPaths, RunResult } from "./run-result.js";
 import { runSummary } from "./run-summary.js";
-import { measureCandidates } from "./solve.js";
 import { fittingPrompts } from "./verify.js";
 import { buildVerification, DEFAULT_MAX_TOKENS } from "./verify-document.js";
 
@@ -128,15 +128,9 @@ async function calibrateAndMeasure(
     defaultContexts(model.spec),
     context,
   );
-  const measuring = { continuations, prompts, continuationTokens: SAMPLE.continuationTokens };
-  return measureCandidates(
-    model,
-    profile,
-    calibration,
-    VARIANTS.map(({ choices }) => choices),
-    measuring,
-    context.progress,
-  );
+  const variants = VARIANTS.map(({ choices }) => choices);
+  const measured = { continuations, prompts, continuationTokens: SAMPLE.continuationTokens };
+  return measureCandidates({ model, profile, variants, text: measured, progress: context.progress }, calibration);
 }
 
 async function verifyLoaded(

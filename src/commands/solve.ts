@@ -1,22 +1,23 @@
 /** draftplan solve: a plan from a profile and a calibration; with a model, the best candidates are measured on it. */
 import Table from "cli-table3";
-import { type ContextPrompts, ROUND_TOKENS } from "../calibrate/calibrate.js";
+import { samplingAt } from "../calibrate/calibrate.js";
 import { type Continuation, continuePrompts } from "../calibrate/continuation.js";
-import { measureByDrafting, measureDrafts } from "../calibrate/measure.js";
 import { DraftplanError } from "../core/errors.js";
-import type { Progress } from "../core/progress.js";
 import { requireSameModel } from "../decode/policy.js";
 import { systemClock } from "../runtime/device.js";
-import { type LoadedModel, loadModel } from "../runtime/load.js";
+import { loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
-import { CHOICES, type Choice, choiceKey, compactDraft, describeChoices, expandDraft } from "../schema/choice.js";
+import { describeChoices, expandDraft, kernelsFor } from "../schema/choice.js";
 import { type Loaded, readDocumentOf, stringifyDocument, writeDocument } from "../schema/document.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
-import { contextFor, openProblem, planDocument, planSegments, proposals } from "../solve/index.js";
+import { openProblem, planDocument } from "../solve/index.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import { contextPrompts, readCalibrationText, textCodec } from "./calibration-text.js";
+import { type DraftChoice, parseChoices } from "./choices.js";
 import type { CommandContext } from "./context.js";
+import { measureCandidates } from "./measure-candidates.js";
+import { describePairs } from "./measuring.js";
 import { defaultPath, inputRef } from "./paths.js";
 
 export interface SolveCommandOptions {
@@ -26,93 +27,9 @@ export interface SolveCommandOptions {
   choices: string[];
   method: string;
   text?: string[];
+  /** seconds for exchanges; 0: none */
+  refine?: number;
   output?: string;
-}
-
-type DraftChoice = Exclude<Choice, "target">;
-
-/** Text already continued by the target, and prompts for the report, at each calibrated context. */
-export interface MeasuringText {
-  continuations: ReadonlyMap<number, Continuation[]>;
-  prompts: readonly ContextPrompts[];
-  continuationTokens: number;
-}
-
-/** Rounds of measuring and solving again; the last changes nothing in practice. */
-const MAX_ROUNDS = 4;
-
-/**
- * Measures the frontier's best drafts, corrects the surrogate by them and solves again until nothing better is expected;
- * then measures the plans' own drafts by real drafting on text they were not chosen on.
- * @param variants sets of choices to plan with; their drafts are measured together, since filling the cache with a long
- *                 prompt costs more than a draft's passes over it
- * @returns the calibration with everything measured in it
- */
-export async function measureCandidates(
-  model: LoadedModel,
-  profile: Profile,
-  calibration: Calibration,
-  variants: readonly (readonly DraftChoice[])[],
-  text: MeasuringText,
-  progress: Progress,
-): Promise<Calibration> {
-  let grown = calibration;
-  for (let round = 0; round < MAX_ROUNDS; round++) {
-    const problems = variants.map((choices) => openProblem({ profile, calibration: grown, choices }));
-    const found: Calibration["measured"] = [];
-    for (const [index, { losses }] of problems[0].contexts.entries()) {
-      const at = losses.at_context;
-      const wanted = problems.flatMap((problem) => proposals(problem, problem.contexts[index], round === 0));
-      const sets = [...new Map(wanted.map((set) => [choiceKey(set), set])).values()];
-      if (sets.length === 0) continue;
-      const curves = await measureDrafts(model.engine, text.continuations.get(at) ?? [], sets, ROUND_TOKENS, progress);
-      sets.forEach((set, i) => {
-        found.push({
-          at_context: at,
-          part: "choose",
-          draft: compactDraft(set),
-          tokens: curves[i].tokens,
-          curve: curves[i].curve,
-        });
-      });
-    }
-    if (found.length === 0) break;
-    grown = { ...grown, measured: [...grown.measured, ...found] };
-  }
-  for (const choices of variants) grown = await measureReport(model, profile, grown, choices, text, progress);
-  return grown;
-}
-
-async function measureReport(
-  model: LoadedModel,
-  profile: Profile,
-  calibration: Calibration,
-  choices: readonly DraftChoice[],
-  text: MeasuringText,
-  progress: Progress,
-): Promise<Calibration> {
-  const problem = openProblem({ profile, calibration, choices });
-  const measured = [...calibration.measured];
-  for (const { draft, draft_tokens, predicted } of planSegments(problem)) {
-    if (draft === undefined || draft_tokens === undefined || predicted === undefined) continue;
-    const context = contextFor(problem, predicted.at_context);
-    const at = context.losses.at_context;
-    const set = expandDraft(draft, problem.layers, "plan");
-    const key = choiceKey(set);
-    if (context.measured.some((m) => m.part === "report" && m.key === key && m.curve.length > draft_tokens)) continue;
-    const prompts = text.prompts.find(({ atContext }) => atContext === at)?.report ?? [];
-    const trial = { choices: set, draftTokens: draft_tokens };
-    const { tokens, curve } = await measureByDrafting(
-      model.engine,
-      systemClock,
-      prompts,
-      trial,
-      text.continuationTokens,
-      progress,
-    );
-    measured.push({ at_context: at, part: "report", draft, tokens, curve });
-  }
-  return { ...calibration, measured };
 }
 
 export async function solveCommand(options: SolveCommandOptions, context: CommandContext): Promise<void> {
@@ -125,6 +42,7 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
   if (options.model !== undefined) {
     calibration = await measureInto(options, profile.document, calibration, choices, context);
     notes.push(`Calibration with what was measured: ${calibration.path}`);
+    notes.push(describePairs(openProblem({ profile: profile.document, calibration: calibration.document, choices })));
   } else if (calibration.document.measured.every(({ part }) => part !== "choose")) {
     context.progress.warn(
       "NOT_MEASURED",
@@ -156,7 +74,8 @@ async function measureInto(
       remedy: "Give the same files with --text, or calibrate again.",
     });
   }
-  const model = await loadModel(options.model as string, context, context.progress);
+  const kernels = kernelsFor(choices);
+  const model = await loadModel(options.model as string, { ...context, kernels }, context.progress);
   try {
     requireSameModel(
       document,
@@ -167,34 +86,27 @@ async function measureInto(
     const contexts = document.contexts.map(({ at_context }) => at_context);
     const prompts = contextPrompts(text, codec, contexts);
     const continuationTokens = document.text.continuation_tokens;
+    const sampling = samplingAt(document.text.temperature);
     const continuations = new Map<number, Continuation[]>();
     for (const { atContext, choose } of prompts) {
       continuations.set(
         atContext,
-        await continuePrompts(model.engine, systemClock, choose, continuationTokens, context.progress),
+        await continuePrompts(model.engine, systemClock, choose, continuationTokens, context.progress, sampling),
       );
     }
-    const measuring = { continuations, prompts, continuationTokens };
-    const grown = await measureCandidates(model, profile, document, [choices], measuring, context.progress);
+    const measuring = {
+      model,
+      profile,
+      variants: [choices],
+      text: { continuations, prompts, continuationTokens },
+      progress: context.progress,
+    };
+    const grown = await measureCandidates(measuring, document, options.refine);
     const path = calibration.path.replace(/(\.measured)?\.ya?ml$|$/, ".measured.yaml");
     return { document: grown, path, sha256: writeDocument(path, grown) };
   } finally {
     model.close();
   }
-}
-
-function parseChoices(names: readonly string[]): DraftChoice[] {
-  const allowed = CHOICES.filter((choice): choice is DraftChoice => choice !== "target");
-  for (const name of names) {
-    if ((allowed as string[]).includes(name)) continue;
-    throw new DraftplanError({
-      code: "OPTION_INVALID",
-      at: `--choices ${names.join(",")}`,
-      what: `'${name}' is not something a draft can do with a block`,
-      remedy: `Use any of: ${allowed.join(",")} (target is always there).`,
-    });
-  }
-  return allowed.filter((choice) => names.includes(choice));
 }
 
 function requireMethod(method: string): void {

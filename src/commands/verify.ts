@@ -11,8 +11,10 @@ import type { Verification } from "../schema/verification.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import type { Tokenizer } from "../tokenizer/types.js";
 import type { Thresholds, VerifyPrompt } from "../verify/index.js";
+import { planKernels } from "./choices.js";
 import type { CommandContext } from "./context.js";
 import { inputRef } from "./paths.js";
+import { warnOfTemperature } from "./plan-temperature.js";
 import { bundledPrompts, readPrompts } from "./prompts.js";
 import { requireInVocabulary } from "./token-ids.js";
 import { buildVerification, DEFAULT_MAX_TOKENS, DEFAULT_PAIRS } from "./verify-document.js";
@@ -65,7 +67,7 @@ async function measure(
   try {
     const verification = await withModel(
       options.model,
-      context,
+      { ...context, kernels: planKernels([plan.document], alternatives ? ["int8"] : []) },
       (checkpoint) => prepare(checkpoint, plan, prompts, options, progress),
       (loaded, { prompts: kept, maxTokens }) => {
         const request = {
@@ -142,6 +144,7 @@ function prepare(
 ) {
   const { spec } = checkpoint;
   requireSameModel(plan.document, checkpoint, plan.path);
+  warnOfTemperature(plan, progress);
   const maxTokens = options.maxTokens ?? DEFAULT_MAX_TOKENS;
   if (file !== undefined)
     for (const { ids, name } of prompts) requireInVocabulary(ids, spec.vocabSize, `${file}: '${name}'`);

@@ -1,17 +1,21 @@
 /** A model loaded for one use: what can be refused is refused before its weights are, and it is closed whatever happens. */
 import type { Checkpoint } from "../model/spec.js";
 import { type LoadedModel, loadPrepared } from "../runtime/load.js";
+import type { Kernel } from "../schema/choice.js";
 import type { CommandContext } from "./context.js";
 
-/** @param prepare see loadPrepared */
+/**
+ * @param context with the kernels to load (default: DEFAULT_KERNELS); only they take disk, memory and time
+ * @param prepare see loadPrepared
+ */
 export async function withModel<Prepared extends { capacity: number }, Result>(
   path: string,
-  context: CommandContext,
+  context: CommandContext & { kernels?: readonly Kernel[] | undefined },
   prepare: (checkpoint: Checkpoint) => Prepared,
   use: (model: LoadedModel, prepared: Prepared) => Promise<Result>,
 ): Promise<Result> {
-  const { provider, threads, ortLibrary, progress } = context;
-  const { model, prepared } = await loadPrepared(path, { provider, threads, ortLibrary }, progress, prepare);
+  const { provider, threads, ortLibrary, progress, kernels } = context;
+  const { model, prepared } = await loadPrepared(path, { provider, threads, ortLibrary, kernels }, progress, prepare);
   try {
     return await use(model, prepared);
   } finally {

@@ -14,8 +14,13 @@ import { MAX_PASS_TOKENS } from "../runtime/limits.js";
 import { type ChoiceSet, targetChoices } from "../schema/choice.js";
 import { requireRoom } from "./room.js";
 
-/** What to draft at a context; null: take a plain step. */
-export type DraftPolicy = (contextTokens: number) => { choices: ChoiceSet; draftTokens: number } | null;
+/** What to draft. It decides about speed alone: whatever it says, the tokens are the verifier's. */
+export interface DraftPolicy {
+  /** at a context; null: take a plain step. The time it takes is part of the round */
+  (contextTokens: number): { choices: ChoiceSet; draftTokens: number } | null;
+  /** told of every round once it is over, outside its time */
+  observe?(round: Round): void;
+}
 
 /** One pass over the loop: a plain step has drafted = 0. */
 export interface Round {
@@ -158,8 +163,11 @@ export async function decode(engine: Engine, prompt: readonly number[], options:
     const tokens = verifyDraft(engine, context, pending, drafted, verifier);
     const verified = clock.nowUs();
     const emitted = emit(tokens);
-    const round = { context, drafted: drafted.length, accepted: tokens.length - 1, emitted, draftUs: between - from };
-    rounds.push({ ...round, verifyUs: verified - between, totalUs: clock.nowUs() - from });
+    const counts = { context, drafted: drafted.length, accepted: tokens.length - 1, emitted };
+    const times = { draftUs: between - from, verifyUs: verified - between, totalUs: clock.nowUs() - from };
+    const round: Round = { ...counts, ...times };
+    rounds.push(round);
+    policy?.observe?.(round);
   }
   return { ids, rounds, promptUs, decodeUs: rounds.reduce((sum, round) => sum + round.totalUs, 0) };
 }

@@ -8,7 +8,7 @@ import { type FileHandle, mkdir, open, rename, rm, writeFile } from "node:fs/pro
 import { join } from "node:path";
 import { DraftplanError } from "../core/errors.js";
 import { type Progress, silentProgress } from "../core/progress.js";
-import { KERNELS } from "../schema/choice.js";
+import { DEFAULT_KERNELS, KERNELS, type Kernel } from "../schema/choice.js";
 import { cacheFolder, partialFolder, removeAbandoned } from "./cache.js";
 import { buildGraph, type Place } from "./graph/build.js";
 import { encodeModel } from "./graph/onnx.js";
@@ -30,9 +30,17 @@ export interface ConvertedModel {
   weightBytes: number;
 }
 
-const cacheKey = (checkpoint: Checkpoint): string =>
+/** Each set of kernels is an entry of its own. */
+const cacheKey = (checkpoint: Checkpoint, kernels: readonly Kernel[]): string =>
   createHash("sha256")
-    .update(JSON.stringify([LAYOUT, KERNELS, checkpoint.weightsSha256, checkpoint.architectureSha256]))
+    .update(
+      JSON.stringify([
+        LAYOUT,
+        kernels.map((kernel) => KERNELS[kernel]),
+        checkpoint.weightsSha256,
+        checkpoint.architectureSha256,
+      ]),
+    )
     .digest("hex")
     .slice(0, 40);
 
@@ -62,12 +70,13 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number)
 async function writeWeights(
   handle: FileHandle,
   checkpoint: WeightSource,
+  kernels: readonly Kernel[],
   progress: Progress,
 ): Promise<Map<string, Place>> {
   const places = new Map<string, Place>();
   let offset = 0;
   const total = 2 * checkpoint.spec.layers;
-  for (const part of weightParts(checkpoint)) {
+  for (const part of weightParts(checkpoint, kernels)) {
     const bytes = part.bytes();
     await writeAll(handle, bytes, offset);
     places.set(part.name, { dims: part.dims, type: part.type, offset, length: bytes.length });
@@ -81,14 +90,16 @@ async function writeWeights(
 
 /**
  * The converted form of a checkpoint, made now if the cache does not hold it.
+ * @param kernels what it can run, in the order of KERNELS
  * @throws FILE_UNWRITABLE where the cache folder cannot be written; what the checkpoint throws
  */
 export async function convertModel(
   checkpoint: Checkpoint,
   progress: Progress = silentProgress,
+  kernels: readonly Kernel[] = DEFAULT_KERNELS,
 ): Promise<ConvertedModel> {
   const root = cacheFolder();
-  const folder = join(root, cacheKey(checkpoint));
+  const folder = join(root, cacheKey(checkpoint, kernels));
   const found = readEntry(folder);
   if (found !== undefined) return found;
 
@@ -98,7 +109,7 @@ export async function convertModel(
     // An entry that cannot be read is in the way. It goes now, not at the end: by then it may be another process's.
     rmSync(folder, { recursive: true, force: true });
     await mkdir(draft, { recursive: true });
-    const weightBytes = await writeEntry(draft, checkpoint, progress);
+    const weightBytes = await writeEntry(draft, checkpoint, kernels, progress);
     await rename(draft, folder).catch((error) => {
       if (readEntry(folder) === undefined) throw error; // otherwise another process was faster, with the same result
     });
@@ -118,10 +129,11 @@ export async function convertInto(
   folder: string,
   weights: WeightSource,
   progress: Progress = silentProgress,
+  kernels: readonly Kernel[] = DEFAULT_KERNELS,
 ): Promise<ConvertedModel> {
   try {
     await mkdir(folder, { recursive: true });
-    const weightBytes = await writeEntry(folder, weights, progress);
+    const weightBytes = await writeEntry(folder, weights, kernels, progress);
     return { modelPath: join(folder, MODEL), weightBytes };
   } catch (cause) {
     throw asWriteError(cause, folder);
@@ -129,16 +141,21 @@ export async function convertInto(
 }
 
 /** @returns bytes of the weight file */
-async function writeEntry(folder: string, checkpoint: WeightSource, progress: Progress): Promise<number> {
+async function writeEntry(
+  folder: string,
+  checkpoint: WeightSource,
+  kernels: readonly Kernel[],
+  progress: Progress,
+): Promise<number> {
   const handle = await open(join(folder, WEIGHTS), "wx");
   let places: Map<string, Place>;
   try {
-    places = await writeWeights(handle, checkpoint, progress);
+    places = await writeWeights(handle, checkpoint, kernels, progress);
     await handle.datasync(); // a crash must not leave an entry of the right size with other bytes
   } finally {
     await handle.close();
   }
-  const model = encodeModel(buildGraph(checkpoint.spec, { file: WEIGHTS, places }), String(LAYOUT));
+  const model = encodeModel(buildGraph(checkpoint.spec, kernels, { file: WEIGHTS, places }), String(LAYOUT));
   await writeFile(join(folder, MODEL), model, { flush: true });
   const weightBytes = statSync(join(folder, WEIGHTS)).size;
   await writeFile(join(folder, "manifest.json"), JSON.stringify({ [WEIGHTS]: weightBytes, [MODEL]: model.length }));

@@ -6,6 +6,7 @@ import { rmSync } from "node:fs";
 import { mkdir, statfs } from "node:fs/promises";
 import { DraftplanError } from "../core/errors.js";
 import type { Progress } from "../core/progress.js";
+import { DEFAULT_KERNELS, type Kernel } from "../schema/choice.js";
 import { cacheFolder, partialFolder, removeAbandoned } from "./cache.js";
 import { convertInto } from "./convert.js";
 import type { WeightSource } from "./spec.js";
@@ -23,7 +24,7 @@ const MARGIN_BYTES = 16 << 20;
 export async function withWeightFiles<Result>(
   weights: WeightSource,
   weightBytes: number,
-  progress: Progress,
+  { progress, kernels = DEFAULT_KERNELS }: { progress: Progress; kernels?: readonly Kernel[] },
   use: (modelPath: string) => Promise<Result>,
 ): Promise<Result> {
   const root = cacheFolder();
@@ -31,7 +32,7 @@ export async function withWeightFiles<Result>(
   const folder = partialFolder(root);
   try {
     await requireRoom(root, MARGIN * weightBytes + MARGIN_BYTES);
-    const { modelPath } = await convertInto(folder, weights, progress);
+    const { modelPath } = await convertInto(folder, weights, progress, kernels);
     return await use(modelPath);
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -12,7 +12,7 @@
  * processor time): 24/9 of a slice's pass was 1.02 of the whole's at n = 64, 1.03 in int8, 1.00 at n = 1000, 1.00 at q = 5.
  */
 import { DraftplanError } from "../core/errors.js";
-import { QUANTISED_KERNELS } from "../schema/choice.js";
+import { DEFAULT_KERNELS, type Kernel } from "../schema/choice.js";
 import { storedHeadDim } from "./graph/heads.js";
 import { weightParts } from "./graph/weights.js";
 import type { ModelSpec } from "./spec.js";
@@ -24,6 +24,8 @@ export interface Room {
   cacheBytes: number;
   /** tokens the KV cache must hold */
   capacity: number;
+  /** what is built of every matrix; default: DEFAULT_KERNELS */
+  kernels?: readonly Kernel[];
 }
 
 export interface Slice {
@@ -56,13 +58,13 @@ interface Sizes {
 }
 
 /** Added up over the very tensors that would be written. */
-export function weightSizes(spec: ModelSpec): Sizes {
+export function weightSizes(spec: ModelSpec, kernels: readonly Kernel[] = DEFAULT_KERNELS): Sizes {
   const sizes: Sizes = { total: 0, smallestLayer: 0, largestMatrix: 0 };
   const unread = () => {
     throw new Error("sizes are asked for, not values");
   };
-  const smallest = QUANTISED_KERNELS.at(-1) ?? "target";
-  for (const { name, dims, type } of weightParts({ spec, tensor: unread })) {
+  const smallest = kernels[kernels.length - 1];
+  for (const { name, dims, type } of weightParts({ spec, tensor: unread }, kernels)) {
     const bytes = dims.reduce((product, n) => product * n, BYTES_OF[type]);
     sizes.total += bytes;
     if (type === "float32" && dims.length === 2) sizes.largestMatrix = Math.max(sizes.largestMatrix, bytes);
@@ -86,14 +88,14 @@ export function memoryNeeded(spec: ModelSpec, capacity: number, sizes = weightSi
  */
 export function chooseSlice(whole: ModelSpec, room: Room, source: string): Slice {
   const spec = { ...whole, contextLimit: Math.min(whole.contextLimit, room.capacity) };
-  const sizes = weightSizes(spec);
+  const sizes = weightSizes(spec, room.kernels);
   const wholeBytes = memoryNeeded(spec, room.capacity, sizes);
   if (wholeBytes <= room.memoryBytes) return { spec, isWhole: true, weightBytes: sizes.total, wholeBytes };
   const least = TIMES_CACHE * room.cacheBytes;
   const layers = Math.min(spec.layers, Math.max(LEAST_LAYERS, Math.ceil(least / sizes.smallestLayer)));
   const rows = ROW_MULTIPLE * Math.ceil((spec.vocabSize * layers) / spec.layers / ROW_MULTIPLE);
   const slice = { ...spec, layers, vocabSize: Math.min(spec.vocabSize, rows) };
-  const sliceSizes = weightSizes(slice);
+  const sliceSizes = weightSizes(slice, room.kernels);
   const needed = memoryNeeded(slice, room.capacity, sliceSizes);
   if (layers === spec.layers || needed > room.memoryBytes)
     throw tooLarge(slice, spec, needed, room.memoryBytes, source);

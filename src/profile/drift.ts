@@ -13,12 +13,12 @@ const DISTURBED = 1.5;
 
 const cell = ({ context, query }: Observation): string => `${context} ${query}`;
 
-function gather<K>(
+function gather<K, V = number>(
   observations: readonly Observation[],
   key: (o: Observation) => K,
-  value: (o: Observation) => number,
-): Map<K, number[]> {
-  const found = new Map<K, number[]>();
+  value: (o: Observation) => V,
+): Map<K, V[]> {
+  const found = new Map<K, V[]>();
   for (const o of observations) {
     const values = found.get(key(o));
     if (values === undefined) found.set(key(o), [value(o)]);
@@ -46,4 +46,46 @@ export function steady(observations: readonly Observation[]): Observation[] {
     const factor = slow.get(o.visit) ?? 1;
     return factor > DISTURBED ? [] : [{ ...o, us: o.us / factor }];
   });
+}
+
+/** Share of the visits that were too slow to be used, in percent. */
+export function leftOutPercent(observations: readonly Observation[]): number {
+  const factors = [...slowness(observations).values()];
+  return factors.length === 0 ? 0 : (100 * factors.filter((factor) => factor > DISTURBED).length) / factors.length;
+}
+
+/**
+ * Drift in logarithms of time per round: the median slope over all pairs of rounds of the same cell (Theil 1950, Sen 1968),
+ * the whole target being the reference in every visit. A cell is compared with itself alone, so it does not matter that
+ * some are visited more often late in the sweep, and a spell of contention shorter than a third of it changes little.
+ */
+export function driftPerRound(observations: readonly Observation[]): number {
+  const cells = gather(observations.filter(isTarget), cell, (o) => [o.round, Math.log(o.us)] as const);
+  const slopes: number[] = [];
+  for (const values of cells.values()) {
+    const rounds = [...gatherPairs(values)].map(([round, logs]) => [round, median(logs)] as const);
+    for (const [i, [from, a]] of rounds.entries())
+      for (const [to, b] of rounds.slice(i + 1)) if (to !== from) slopes.push((b - a) / (to - from));
+  }
+  return slopes.length === 0 ? 0 : median(slopes);
+}
+
+function gatherPairs(values: readonly (readonly [number, number])[]): Map<number, number[]> {
+  const found = new Map<number, number[]>();
+  for (const [round, value] of values) found.set(round, [...(found.get(round) ?? []), value]);
+  return found;
+}
+
+const lastRound = (observations: readonly Observation[]): number =>
+  observations.reduce((last, { round }) => Math.max(last, round), 0);
+
+/** How much slower the last round was than the first by the drift, in percent. */
+export const driftPercent = (observations: readonly Observation[]): number =>
+  100 * Math.expm1(driftPerRound(observations) * lastRound(observations));
+
+/** The observations as they would have been in the middle of the sweep. */
+export function withoutDrift(observations: readonly Observation[]): Observation[] {
+  const slope = driftPerRound(observations);
+  const middle = lastRound(observations) / 2;
+  return observations.map((o) => ({ ...o, us: o.us * Math.exp(slope * (middle - o.round)) }));
 }

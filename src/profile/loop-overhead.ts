@@ -3,7 +3,7 @@ import { median } from "simple-statistics";
 import { type Progress, silentProgress } from "../core/progress.js";
 import { decode, type Round } from "../decode/loop.js";
 import type { Clock, Engine } from "../runtime/engine.js";
-import { QUANTISED_KERNELS, uniformChoices } from "../schema/choice.js";
+import { quantisedKernels, uniformChoices } from "../schema/choice.js";
 
 const PROMPT_TOKENS = 16;
 const NEW_TOKENS = 64;
@@ -30,7 +30,8 @@ export async function measureLoop(
   const prompt = Array.from({ length: promptTokens }, (_, i) => ids[i % ids.length]);
   const maxTokens = Math.min(NEW_TOKENS, engine.capacity - promptTokens);
   const common = { endTokens: [], clock, progress };
-  const draft = { choices: uniformChoices(engine.spec.layers, QUANTISED_KERNELS[0]), draftTokens: DRAFT_TOKENS };
+  const choice = quantisedKernels(engine.kernels)[0] ?? "skip";
+  const draft = { choices: uniformChoices(engine.spec.layers, choice), draftTokens: DRAFT_TOKENS };
   const speculative = await decode(engine, prompt, { ...common, maxTokens, policy: () => draft });
   const plain = await decode(engine, prompt, { ...common, maxTokens: Math.min(24, maxTokens), policy: null });
   return {

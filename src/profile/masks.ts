@@ -8,11 +8,10 @@ import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import {
   BLOCK_KINDS,
   blockKind,
-  CHOICES,
   type Choice,
   type ChoiceSet,
-  KERNEL_NAMES,
-  QUANTISED_KERNELS,
+  type Kernel,
+  quantisedKernels,
   targetChoices,
   uniformChoices,
 } from "../schema/choice.js";
@@ -68,19 +67,20 @@ function mixture(random: Random, choices: readonly Choice[]): () => Choice {
   };
 }
 
-function randomMask(random: Random, layers: number, choices: readonly Choice[]): Mask {
+function randomMask(random: Random, layers: number, kernels: readonly Kernel[]): Mask {
+  const choices: Choice[] = [...kernels, "skip"];
   const draw = Object.fromEntries(BLOCK_KINDS.map((kind) => [kind, mixture(random, choices)]));
   const blocks = Array.from({ length: 2 * layers }, (_, index) => draw[blockKind(index)]());
-  const kernels = KERNEL_NAMES.filter((kernel) => choices.includes(kernel));
   return { choices: { blocks, head: kernels[random.index(kernels.length)] }, head: random.float() >= HEADLESS };
 }
 
-/** A draft step: every kernel, and skip. */
-export const draftMask = (random: Random, layers: number): Mask => randomMask(random, layers, CHOICES);
+/** A draft step: every kernel of the engine, and skip. */
+export const draftMask = (random: Random, layers: number, kernels: readonly Kernel[]): Mask =>
+  randomMask(random, layers, kernels);
 
 /** At q > 1 only the target runs; some of its blocks, one at least, are left out so that attention can be told from the MLP. */
 export function verifyMask(random: Random, layers: number): Mask {
-  const { choices, head } = randomMask(random, layers, ["target", "skip"]);
+  const { choices, head } = randomMask(random, layers, ["target"]);
   const out = random.index(2 * layers);
   return { choices: { ...choices, blocks: choices.blocks.map((choice, i) => (i === out ? "skip" : choice)) }, head };
 }
@@ -95,9 +95,9 @@ export const isTarget = ({ choices, head }: Mask): boolean =>
  * The other corners: nothing but the fixed part, and all blocks at one quantised kernel (what most drafts are nearly like)
  * with each head and with none, so that a head's cost is the difference of passes that are otherwise the same.
  */
-export function cornerMasks(layers: number): Mask[] {
+export function cornerMasks(layers: number, kernels: readonly Kernel[]): Mask[] {
   const corners: Mask[] = [{ choices: uniformChoices(layers, "skip"), head: false }];
-  for (const kernel of QUANTISED_KERNELS) {
+  for (const kernel of quantisedKernels(kernels)) {
     const all = uniformChoices(layers, kernel);
     corners.push(
       { choices: all, head: true },

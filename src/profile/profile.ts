@@ -8,7 +8,7 @@ import { median, min, quantile } from "simple-statistics";
 import { type Progress, silentProgress } from "../core/progress.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
-import { steady } from "./drift.js";
+import { driftPercent, leftOutPercent, steady, withoutDrift } from "./drift.js";
 import { fillCache } from "./fill.js";
 import { fitPoint, type PointCosts, residualPercent, type Shared, sharedCosts, targetTimes } from "./fit.js";
 import type { Grid } from "./grid.js";
@@ -18,15 +18,16 @@ import { seededRandom } from "./masks.js";
 import type { Observation } from "./observation.js";
 import { queryLine as queryLineOf } from "./query-line.js";
 import { drawRounds, type Resampled, resampleSteps, resampleVerification } from "./resample.js";
+import type { Recorder } from "./samples.js";
 import { attentionLines, riseWithContext } from "./smooth.js";
-import { precisionReached } from "./stop.js";
+import { precisionReached, type StopRule, unmetCriteria } from "./stop.js";
 import { type Sweep, sweep } from "./sweep.js";
 
 export interface ProfileOptions extends Grid {
   engine: Engine;
   clock: Clock;
   seed?: number;
-  /** bounds the sweep; the filling of the cache (seconds) comes on top */
+  /** bounds all measuring, the filling of the cache included; left out: the default, for the sweep alone */
   budgetSeconds?: number;
   /** measured however long it takes */
   minRounds?: number;
@@ -37,6 +38,12 @@ export interface ProfileOptions extends Grid {
   /** bootstrap draws; 0: none, and nothing downstream says how sure it is */
   draws?: number;
   progress?: Progress;
+  /** keeps raw samples, and has those of earlier sweeps */
+  recorder?: Recorder;
+  /** what was measured is kept when the progress is interrupted, if it suffices; left out: the interruption is thrown */
+  onInterrupted?: (reason: unknown) => void;
+  /** uniform: as a control for simulations */
+  allocation?: "neyman" | "uniform";
 }
 
 /** What the stage knows of a profile; model, device and kernels are its caller's. */
@@ -49,6 +56,14 @@ export const DEFAULTS = { seed: 1, budgetSeconds: 55, minRounds: 5, maxRounds: 2
 
 /** Spread of the target's passes above which the profile warns. */
 const RESTLESS_PERCENT = 30;
+/** Median over minimum above which it warns of contention; a quiet machine has 3 to 15. */
+const CONTENTION_PERCENT = 25;
+/** Visits left out as too slow above which it warns of the same: a burst need not move the median. */
+const LEFT_OUT_PERCENT = 5;
+/** Drift over the sweep above which it warns, */
+const DRIFT_PERCENT = 5;
+/** and as a share of the spread: below it, chance alone makes as much. */
+const DRIFT_OF_SPREAD = 0.25;
 
 /**
  * Measures the surface over a grid.
@@ -58,34 +73,38 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
   const { engine, clock, contexts, queries, queryLine, seed = DEFAULTS.seed, progress = silentProgress } = options;
   const random = seededRandom(seed);
   const ids = Array.from({ length: 64 }, () => random.index(engine.spec.vocabSize));
+  const begin = clock.nowUs();
   await fillCache(engine, contexts[contexts.length - 1] + queries[queries.length - 1], ids, progress);
+  const loop = await measureLoop(engine, clock, ids, progress); // before the sweep, which gets the time that is left
+  const rule = stopRule(options);
+  let isInterrupted = false;
   const swept = await sweep({
-    ...{ engine, clock, contexts, queries, queryLine, seed, progress },
-    minRounds: options.minRounds ?? DEFAULTS.minRounds,
-    maxRounds: options.maxRounds ?? DEFAULTS.maxRounds,
-    precisionPercent: options.precisionPercent ?? null,
-    budgetUs: 1e6 * (options.budgetSeconds ?? DEFAULTS.budgetSeconds),
+    ...{ engine, clock, contexts, queries, queryLine, seed, progress, ...rule },
+    startUs: options.budgetSeconds === undefined ? clock.nowUs() : begin,
+    ...(options.allocation === undefined ? {} : { allocation: options.allocation }),
+    ...(options.recorder === undefined ? {} : { recorder: options.recorder }),
+    ...(options.onInterrupted === undefined
+      ? {}
+      : {
+          onInterrupted: (reason) => {
+            isInterrupted = true;
+            options.onInterrupted?.(reason);
+          },
+        }),
   });
-  const loop = await measureLoop(engine, clock, ids, progress);
   const steadiness = steadinessOf({ contexts, queries }, swept.observations);
-  if (steadiness.spread_percent > RESTLESS_PERCENT) {
-    const spread = `the target's passes spread by ${steadiness.spread_percent.toFixed(0)} %`;
-    progress.warn(
-      "PROFILE_SPREAD",
-      `${spread}: other work shares the processors, and the profile is rough; repeat it when they are idle`,
-    );
-  }
+  warnOfUnrest(steadiness, progress);
   return {
     ...(await surface(
       { contexts, queries },
       swept,
       engine.spec.layers,
       drawRounds(swept.rounds, random, options.draws),
-      progress,
+      isInterrupted ? { ...progress, tick: async () => {} } : progress, // it would throw again
     )),
     ...(queryLine.length === 0 ? {} : { query_line: toLine(queryLineOf(contexts[0], queryLine, swept.queryLines)) }),
     loop: { round_us: digits(loop.roundUs), step_us: digits(loop.stepUs) },
-    sampling: { rounds: swept.rounds, ...stopOf(swept), seed, ...steadiness },
+    sampling: { rounds: swept.rounds, ...stopOf(swept, rule), seed, ...steadiness },
   };
 }
 
@@ -97,14 +116,15 @@ async function surface(
   draws: readonly number[][],
   progress: Progress,
 ) {
-  const steadied = steady(observations);
+  const level = withoutDrift(observations);
+  const steadied = steady(level);
   const { kept, heldOut } = holdOut(steadied);
   const points: ProfilePoint[] = [];
   let steps: PointCosts[] = [];
   for (const query of queries) {
     const cells = contexts.map((context): Cell => {
       const here = (o: Observation) => o.context === context && o.query === query;
-      const seen = observations.filter(here);
+      const seen = level.filter(here);
       return { context, query, seen, used: kept.filter(here), wholeTargetUs: median(targetTimes(seen)) };
     });
     const fitAll = async (shared?: Shared) => {
@@ -183,9 +203,20 @@ function toPoint(cell: Cell, costs: PointCosts, resampled: Resampled | undefined
   };
 }
 
-function stopOf({ stoppedBy, observations }: Sweep) {
-  const precision = precisionReached(observations);
-  return { stopped_by: stoppedBy, precision_percent: Number.isFinite(precision) ? digits(precision) : null };
+const stopRule = (options: ProfileOptions): StopRule => ({
+  minRounds: options.minRounds ?? DEFAULTS.minRounds,
+  maxRounds: options.maxRounds ?? DEFAULTS.maxRounds,
+  precisionPercent: options.precisionPercent ?? null,
+  budgetUs: 1e6 * (options.budgetSeconds ?? DEFAULTS.budgetSeconds),
+});
+
+function stopOf({ stoppedBy, rounds, elapsedUs, observations }: Sweep, rule: StopRule) {
+  const precisionPercent = precisionReached(observations);
+  return {
+    stopped_by: stoppedBy,
+    unmet: unmetCriteria(rule, { rounds, elapsedUs, precisionPercent }),
+    precision_percent: Number.isFinite(precisionPercent) ? digits(precisionPercent) : null,
+  };
 }
 
 /** How quiet the machine was, judged by the whole target's passes. */
@@ -196,5 +227,23 @@ function steadinessOf({ contexts, queries }: Axes, observations: readonly Observ
   return {
     spread_percent: digits(median(cells.map((us) => (100 * (quantile(us, 0.9) - quantile(us, 0.1))) / median(us)))),
     contention_percent: digits(median(cells.map((us) => (100 * (median(us) - min(us))) / min(us)))),
+    drift_percent: digits(driftPercent(observations)),
+    left_out_percent: digits(leftOutPercent(observations)),
   };
+}
+
+function warnOfUnrest(s: ReturnType<typeof steadinessOf>, progress: Progress): void {
+  const remedy = "other work shares the processors, and the profile is rough; repeat it when they are idle";
+  if (s.spread_percent > RESTLESS_PERCENT)
+    progress.warn("PROFILE_SPREAD", `the target's passes spread by ${s.spread_percent.toFixed(0)} %: ${remedy}`);
+  if (s.contention_percent > CONTENTION_PERCENT || s.left_out_percent > LEFT_OUT_PERCENT)
+    progress.warn(
+      "PROFILE_CONTENTION",
+      `the target's usual pass takes ${s.contention_percent.toFixed(0)} % longer than its fastest, and ${s.left_out_percent.toFixed(0)} % of the visits were too slow to be used: ${remedy}`,
+    );
+  if (Math.abs(s.drift_percent) > Math.max(DRIFT_PERCENT, DRIFT_OF_SPREAD * s.spread_percent))
+    progress.warn(
+      "PROFILE_DRIFT",
+      `the machine became ${Math.abs(s.drift_percent).toFixed(0)} % ${s.drift_percent > 0 ? "slower" : "faster"} during the sweep; it is taken out, and the profile stands for the middle of the sweep`,
+    );
 }

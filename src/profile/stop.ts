@@ -15,7 +15,22 @@ export interface StopRule {
 }
 
 /** What ended a sweep. */
-export type StopReason = "precision" | "rounds" | "time";
+export type StopReason = "precision" | "rounds" | "time" | "interrupted";
+
+/** What a sweep is to meet: precise enough, the least number of rounds, within its time. */
+export type Criterion = "precision" | "rounds" | "time";
+
+/** The criteria that a sweep did not meet. */
+export function unmetCriteria(
+  rule: StopRule,
+  { rounds, elapsedUs, precisionPercent }: { rounds: number; elapsedUs: number; precisionPercent: number },
+): Criterion[] {
+  const unmet: Criterion[] = [];
+  if (rule.precisionPercent !== null && precisionPercent > rule.precisionPercent) unmet.push("precision");
+  if (rounds < rule.minRounds) unmet.push("rounds");
+  if (elapsedUs > 1.1 * rule.budgetUs) unmet.push("time"); // a round is never cut off
+  return unmet;
+}
 
 /** The standard error of a median over the mean's, for normal noise: √(π / 2). */
 const MEDIAN_PENALTY = 1.2533;

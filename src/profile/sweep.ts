@@ -12,7 +12,8 @@
 import { median } from "simple-statistics";
 import { type Progress, silentProgress } from "../core/progress.js";
 import { argmax, type Clock, type Engine } from "../runtime/engine.js";
-import { QUANTISED_KERNELS, uniformChoices } from "../schema/choice.js";
+import { quantisedKernels, uniformChoices } from "../schema/choice.js";
+import { drawByShare, FULL_EVERY, neymanShares } from "./allocation.js";
 import type { Grid } from "./grid.js";
 import {
   cornerMasks,
@@ -24,8 +25,8 @@ import {
   targetMask,
   verifyMask,
 } from "./masks.js";
-
 import type { Observation, QueryLineRound } from "./observation.js";
+import { nothingKept, type Recorder } from "./samples.js";
 import { precisionReached, type StopReason, type StopRule, stopReason } from "./stop.js";
 
 export interface Sweep {
@@ -34,6 +35,8 @@ export interface Sweep {
   queryLines: QueryLineRound[];
   rounds: number;
   stoppedBy: StopReason;
+  /** what counts towards the time limit */
+  elapsedUs: number;
 }
 
 export interface SweepOptions extends Grid, StopRule {
@@ -41,6 +44,13 @@ export interface SweepOptions extends Grid, StopRule {
   clock: Clock;
   seed: number;
   progress?: Progress;
+  /** when the time began to count; default: with the sweep */
+  startUs?: number;
+  /** uniform: every round visits every cell, as a control for simulations */
+  allocation?: "neyman" | "uniform";
+  recorder?: Recorder;
+  /** keeps what was measured when the progress is interrupted, if it suffices; without it the interruption is thrown */
+  onInterrupted?: (reason: unknown) => void;
 }
 
 /** Draft steps of one mask in a row: a usual draft length, so that its one cold first step counts for what it will. */
@@ -78,26 +88,32 @@ function timeBurst(bench: Bench, mask: Mask, context: number): number {
 /** The masks of a visit's bursts: always the target, the corners in turn, the rest at random. */
 function burstMasks({ random, engine }: Bench, bursts: number, round: number): Mask[] {
   const { layers } = engine.spec;
-  const corners = cornerMasks(layers);
+  const corners = cornerMasks(layers, engine.kernels);
   const cornered = Math.max(1, Math.floor((bursts - 1) / 2));
   return random.shuffle([
     targetMask(layers),
     ...Array.from({ length: cornered }, (_, i) => corners[(round * cornered + i) % corners.length]),
-    ...Array.from({ length: bursts - 1 - cornered }, () => draftMask(random, layers)),
+    ...Array.from({ length: bursts - 1 - cornered }, () => draftMask(random, layers, engine.kernels)),
   ]);
 }
 
-/** All measurements of one context in one round. */
+/** One stay at a context within a round. */
+interface Visit {
+  context: number;
+  /** of the verifications, in order */
+  lengths: number[];
+}
+
+/** All measurements of one visit. */
 async function visitContext(
   bench: Bench,
-  context: number,
+  { context, lengths }: Visit,
   queries: number[],
   at: { round: number; visit: number },
   tick: () => Promise<void>,
 ) {
   const { random, engine } = bench;
   const target = targetMask(engine.spec.layers);
-  const lengths = random.shuffle(queries.filter((q) => q > 1));
   const masks = burstMasks(bench, Math.max(lengths.length, MIN_BURSTS), at.round);
   const seen: Observation[] = [];
   const note = (mask: Mask, query: number, us: number, passes: number) =>
@@ -125,7 +141,7 @@ async function visitQueryLine(
 ): Promise<QueryLineRound> {
   const { random, engine } = bench;
   const { layers } = engine.spec;
-  const draft = { choices: uniformChoices(layers, QUANTISED_KERNELS[0] ?? "skip"), head: true };
+  const draft = { choices: uniformChoices(layers, quantisedKernels(engine.kernels)[0] ?? "skip"), head: true };
   const us = new Map<number, number>();
   for (const query of random.shuffle(queries)) {
     timePass(bench, draft, context, 1);
@@ -135,47 +151,96 @@ async function visitQueryLine(
   return queries.map((query) => us.get(query) as number);
 }
 
+/** The work was asked to stop, apart from whatever else may fail. */
+class SweepInterrupted extends Error {
+  constructor(readonly reason: unknown) {
+    super("interrupted");
+  }
+}
+
+/** Which contexts a round visits, and which query lengths there: all of them, or those that noise makes uncertain. */
+function plannedVisits(
+  { random }: Bench,
+  { contexts, queries, allocation = "uniform", minRounds }: SweepOptions,
+  round: number,
+  observations: readonly Observation[],
+): Visit[] {
+  const lengths = queries.filter((q) => q > 1);
+  const isFull = round < minRounds || (round - minRounds) % FULL_EVERY === FULL_EVERY - 1 || allocation === "uniform";
+  if (isFull) return random.shuffle(contexts).map((context) => ({ context, lengths: random.shuffle(lengths) }));
+  const shares = neymanShares(observations, contexts, lengths);
+  return drawByShare(random, shares.contexts, contexts.length).map((place) => ({
+    context: contexts[place],
+    lengths: drawByShare(random, shares.lengths[place], lengths.length).map((index) => lengths[index]),
+  }));
+}
+
 /**
- * Rounds over the whole grid in random order (A B C, B C A, …), the first not counted, until the stop rule says so.
+ * Rounds over the grid in random order (A B C, B C A, …), the first not counted, until the stop rule says so. After the
+ * least number of rounds the visits go where the noise is (allocation.ts).
  * Warns with PROFILE_BUDGET where the least number of rounds takes longer than the time for it.
  */
 export async function sweep(options: SweepOptions): Promise<Sweep> {
-  const { engine, clock, contexts, queries, minRounds, maxRounds, budgetUs, progress = silentProgress } = options;
-  const random = seededRandom(options.seed);
+  const { engine, clock, queries, minRounds, maxRounds, budgetUs, recorder, progress = silentProgress } = options;
+  const kept = recorder?.kept ?? nothingKept();
+  const random = seededRandom(options.seed + 7919 * kept.rounds); // what goes on draws other masks than what began
   const ids = Array.from({ length: queries[queries.length - 1] }, () => random.index(engine.spec.vocabSize));
   const bench = { engine, clock, random, ids };
-  const observations: Observation[] = [];
-  const queryLines: QueryLineRound[] = [];
-  const start = clock.nowUs();
-  let visits = 0;
-  let rounds = -1; // the warm-up comes before the first
-  const share = () => {
+  const observations = [...kept.observations];
+  const queryLines = [...kept.queryLines];
+  const start = (options.startUs ?? clock.nowUs()) - kept.elapsedUs;
+  let visits = observations.reduce((last, { visit }) => Math.max(last, visit + 1), 0);
+  let rounds = kept.rounds;
+  const tick = async () => {
     const spent = (clock.nowUs() - start) / budgetUs;
-    return Math.min(1, Math.max(rounds / maxRounds, Math.min(spent, rounds / minRounds)));
+    const share = Math.min(1, Math.max(rounds / maxRounds, Math.min(spent, rounds / minRounds)));
+    try {
+      await progress.tick({ stage: "profile", done: Math.floor(100 * share), total: 100 });
+    } catch (reason) {
+      throw new SweepInterrupted(reason);
+    }
   };
-  const tick = () => progress.tick({ stage: "profile", done: Math.floor(100 * Math.max(0, share())), total: 100 });
+  const measureRound = async () => {
+    const seen: Observation[] = [];
+    for (const visit of plannedVisits(bench, options, rounds, observations))
+      seen.push(...(await visitContext(bench, visit, queries, { round: rounds, visit: visits++ }, tick)));
+    const line =
+      options.queryLine.length > 0 ? await visitQueryLine(bench, options.contexts[0], options.queryLine, tick) : null;
+    return { seen, line };
+  };
   let stoppedBy: StopReason | null = null;
-  for (let roundUs = 0; ; rounds++) {
-    const from = clock.nowUs();
-    stoppedBy = stopReason(options, rounds, from - start + roundUs, () => precisionReached(observations));
-    if (stoppedBy !== null) break;
-    for (const context of random.shuffle(contexts)) {
-      const seen = await visitContext(bench, context, queries, { round: Math.max(0, rounds), visit: visits++ }, tick);
-      if (rounds >= 0) observations.push(...seen);
+  let roundUs = 0;
+  let isWarm = false;
+  try {
+    for (;;) {
+      const from = clock.nowUs();
+      stoppedBy = stopReason(options, rounds, from - start + roundUs, () => precisionReached(observations));
+      if (stoppedBy !== null) break;
+      const { seen, line } = await measureRound();
+      roundUs = clock.nowUs() - from;
+      if (!isWarm) {
+        isWarm = true; // the warm-up does not count
+        continue;
+      }
+      observations.push(...seen);
+      if (line !== null) queryLines.push(line);
+      recorder?.record(rounds, seen, line, clock.nowUs() - start);
+      rounds += 1;
     }
-    if (options.queryLine.length > 0) {
-      const line = await visitQueryLine(bench, contexts[0], options.queryLine, tick);
-      if (rounds >= 0) queryLines.push(line);
-    }
-    roundUs = clock.nowUs() - from;
+  } catch (error) {
+    if (!(error instanceof SweepInterrupted)) throw error;
+    if (options.onInterrupted === undefined || rounds < minRounds) throw error.reason;
+    options.onInterrupted(error.reason);
+    stoppedBy = "interrupted";
   }
-  const seconds = (clock.nowUs() - start) / 1e6;
-  if (seconds > 1.1 * (budgetUs / 1e6) && rounds === minRounds) {
-    const advice = `the profile is rougher than it could be; give it more time or a smaller grid (--context, --query)`;
-    progress.warn(
-      "PROFILE_BUDGET",
-      `${minRounds} rounds took ${seconds.toFixed(0)} s of ${(budgetUs / 1e6).toFixed(0)} s: ${advice}`,
-    );
-  }
-  return { observations, queryLines, rounds, stoppedBy };
+  const elapsedUs = clock.nowUs() - start;
+  if (stoppedBy !== "interrupted") warnOfBudget(options, rounds, elapsedUs);
+  return { observations, queryLines, rounds, stoppedBy, elapsedUs };
+}
+
+function warnOfBudget({ minRounds, budgetUs, progress }: SweepOptions, rounds: number, elapsedUs: number): void {
+  if (elapsedUs <= 1.1 * budgetUs || rounds !== minRounds) return;
+  const advice = "the profile is rougher than it could be; give it more time or a smaller grid (--context, --query)";
+  const times = `${(elapsedUs / 1e6).toFixed(0)} s of ${(budgetUs / 1e6).toFixed(0)} s`;
+  progress?.warn("PROFILE_BUDGET", `${minRounds} rounds took ${times}: ${advice}`);
 }

@@ -3,8 +3,9 @@
  * `ort-engine.ts` runs them for real, `fake.ts` with exact times.
  */
 
+import { DraftplanError } from "../core/errors.js";
 import type { ModelSpec } from "../model/spec.js";
-import type { ChoiceSet } from "../schema/choice.js";
+import type { ChoiceSet, Kernel } from "../schema/choice.js";
 
 export interface Pass {
   /** tokens already in the cache that this pass builds on; what lies behind is overwritten (that is a rollback) */
@@ -27,7 +28,12 @@ export interface Engine {
   readonly spec: ModelSpec;
   /** tokens the cache holds */
   readonly capacity: number;
-  /** Runs one pass. Throws CONTEXT_LIMIT beyond the capacity, RUNTIME_FAILED where the runtime fails. */
+  /** the kernels it can run, target first; nothing else is in its graph */
+  readonly kernels: readonly Kernel[];
+  /**
+   * Runs one pass. Throws CONTEXT_LIMIT beyond the capacity, CHOICE_UNAVAILABLE for a kernel that was not loaded,
+   * RUNTIME_FAILED where the runtime fails.
+   */
   run(pass: Pass): PassResult;
   /** Copies keys or values of one layer: [kvHeads, count, headDim] from `position`. For tests and diagnosis. */
   readCache(layer: number, part: "key" | "value", position: number, count: number): Float32Array;
@@ -48,6 +54,20 @@ export interface RuntimeOptions {
   ortLibrary?: string | undefined;
   /** tokens the KV cache holds */
   capacity: number;
+  /** what the converted model was made with, target first; default: DEFAULT_KERNELS */
+  kernels?: readonly Kernel[] | undefined;
+}
+
+/** @throws CHOICE_UNAVAILABLE where a pass asks for a kernel that the engine was not loaded with */
+export function requireKernels({ blocks, head }: ChoiceSet, kernels: readonly Kernel[]): void {
+  const missing = [...blocks, head].find((choice) => choice !== "skip" && !kernels.includes(choice));
+  if (missing === undefined) return;
+  throw new DraftplanError({
+    code: "CHOICE_UNAVAILABLE",
+    at: `a pass with ${missing}`,
+    what: `the model is loaded with ${kernels.join(", ")} only`,
+    remedy: `Load it with ${missing} as well (as a library: loadModel with kernels: ["target", "${missing}"]).`,
+  });
 }
 
 /** Index of the greatest of logits [row, vocabSize]; the first one on a tie. */

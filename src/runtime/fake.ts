@@ -7,8 +7,8 @@
  */
 import { DraftplanError } from "../core/errors.js";
 import type { ModelSpec } from "../model/spec.js";
-import { blockKind, blockLayer, type ChoiceSet, choiceKey } from "../schema/choice.js";
-import type { Clock, Engine, Pass, PassResult } from "./engine.js";
+import { blockKind, blockLayer, type ChoiceSet, choiceKey, DEFAULT_KERNELS, type Kernel } from "../schema/choice.js";
+import { type Clock, type Engine, type Pass, type PassResult, requireKernels } from "./engine.js";
 
 /** A clock that moves only when it is told to. */
 export class FakeClock implements Clock {
@@ -26,7 +26,7 @@ export interface FakeTimes {
   fixedUs(q: number): number;
   headUs(kernel: ChoiceSet["head"], rows: number): number;
   /** of a block that runs */
-  blockUs(block: { layer: number; kind: "attn" | "mlp" }, choice: "target" | "int8", n: number, q: number): number;
+  blockUs(block: { layer: number; kind: "attn" | "mlp" }, choice: Kernel, n: number, q: number): number;
   /** what a test plants on top of the sum: noise, drift, a burst */
   disturbance?(exactUs: number, pass: number): number;
 }
@@ -37,6 +37,8 @@ export interface FakeModel {
   times: FakeTimes;
   /** chance that a draft of these choices misses the target's token */
   missRate(choices: ChoiceSet): number;
+  /** target first; default: target and int8 */
+  kernels?: readonly Kernel[];
   capacity?: number;
 }
 
@@ -64,6 +66,7 @@ export function fakePassUs(
 export class FakeEngine implements Engine {
   readonly spec: ModelSpec;
   readonly capacity: number;
+  readonly kernels: readonly Kernel[];
   /** every pass that was run */
   readonly passes: { position: number; q: number; choices: ChoiceSet; us: number }[] = [];
   /** token + 1, negative where the target did not write it; 0: never written */
@@ -73,11 +76,13 @@ export class FakeEngine implements Engine {
   constructor(private readonly model: FakeModel) {
     this.spec = model.spec;
     this.capacity = model.capacity ?? model.spec.contextLimit;
+    this.kernels = model.kernels ?? DEFAULT_KERNELS;
     this.cells = new Int32Array(this.capacity);
   }
 
   run(pass: Pass): PassResult {
     if (this.closed) throw new Error("the engine is closed");
+    requireKernels(pass.choices, this.kernels);
     if ("hidden" in pass.input) return this.runHidden(pass, pass.input.hidden);
     const ids = Array.from(pass.input as ArrayLike<number>);
     if (pass.position + ids.length > this.capacity) {

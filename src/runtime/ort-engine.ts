@@ -3,9 +3,9 @@ import { DraftplanError } from "../core/errors.js";
 import { choiceInputNames } from "../model/graph/build.js";
 import { storedDimension, storedHeadDim } from "../model/graph/heads.js";
 import type { ModelSpec } from "../model/spec.js";
-import { type ChoiceSet, KERNEL_NAMES, uniformChoices } from "../schema/choice.js";
+import { type ChoiceSet, DEFAULT_KERNELS, type Kernel, uniformChoices } from "../schema/choice.js";
 import { BoundInputs } from "./bound-inputs.js";
-import type { Engine, Pass, PassResult, RuntimeOptions } from "./engine.js";
+import { type Engine, type Pass, type PassResult, type RuntimeOptions, requireKernels } from "./engine.js";
 import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "./limits.js";
 import { loadOrt, type OrtApi, type Pointer } from "./ort-api.js";
 import {
@@ -19,7 +19,6 @@ import {
 } from "./providers.js";
 
 const ELEMENT = { float: 1, int32: 6, int64: 7, bool: 9 } as const;
-const FLAGS_PER_BLOCK = KERNEL_NAMES.length; // runs, and one for every kernel but the last
 const NO_SHAPE = new BigInt64Array(0);
 
 type CachePart = "key" | "value";
@@ -93,7 +92,7 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
       handles.own("ReleaseSession", api.create("CreateSession", env, path, settings)),
     );
     refuseFallback(api, session, provider);
-    return new OrtEngine(api, handles, session, spec, options.capacity, provider);
+    return new OrtEngine(api, handles, session, spec, options.capacity, options.kernels ?? DEFAULT_KERNELS, provider);
   } catch (error) {
     handles.releaseAll();
     throw error;
@@ -125,6 +124,7 @@ class OrtEngine implements Engine {
     private readonly session: Pointer,
     readonly spec: ModelSpec,
     readonly capacity: number,
+    readonly kernels: readonly Kernel[],
     private readonly provider: Provider,
   ) {
     // OrtDeviceAllocator 0 (no arena bookkeeping of ours), default memory
@@ -157,7 +157,7 @@ class OrtEngine implements Engine {
 
     this.binding = handles.own("ReleaseIoBinding", api.create("CreateIoBinding", session));
     this.inputs = new BoundInputs(api, this.binding, copiedInputs(api, session, provider));
-    const names = choiceInputNames(spec.layers);
+    const names = choiceInputNames(spec.layers, kernels);
     this.flags = new Uint8Array(new ArrayBuffer(Math.max(names.length + 1, 128)));
     const flag = (index: number) => make(this.flags.subarray(index, index + 1), 1, NO_SHAPE, ELEMENT.bool);
     names.forEach((name, i) => this.inputs.bind(name, flag(i), "with the choices"));
@@ -260,7 +260,7 @@ class OrtEngine implements Engine {
     if (choices !== this.lastChoices) {
       let pattern = this.flagPatterns.get(choices);
       if (pattern === undefined) {
-        pattern = choiceFlags(choices);
+        pattern = choiceFlags(choices, this.kernels);
         this.flagPatterns.set(choices, pattern);
       }
       this.flags.set(pattern);
@@ -328,18 +328,23 @@ class OrtEngine implements Engine {
   }
 }
 
-/** [2L · flags + flags − 1] bytes in the order of `choiceInputNames`. */
-export function choiceFlags(choices: ChoiceSet): Uint8Array {
-  const kernels = KERNEL_NAMES.slice(0, -1);
-  const flags = new Uint8Array(choices.blocks.length * FLAGS_PER_BLOCK + kernels.length);
+/**
+ * [2L · flags + flags − 1] bytes in the order of `choiceInputNames`.
+ * @throws CHOICE_UNAVAILABLE for a kernel that is not among these
+ */
+export function choiceFlags(choices: ChoiceSet, kernels: readonly Kernel[]): Uint8Array {
+  requireKernels(choices, kernels);
+  const perBlock = kernels.length; // runs, and one for every kernel but the last
+  const flagged = kernels.slice(0, -1);
+  const flags = new Uint8Array(choices.blocks.length * perBlock + flagged.length);
   choices.blocks.forEach((choice, block) => {
-    flags[block * FLAGS_PER_BLOCK] = choice === "skip" ? 0 : 1;
-    kernels.forEach((kernel, i) => {
-      flags[block * FLAGS_PER_BLOCK + 1 + i] = choice === kernel ? 1 : 0;
+    flags[block * perBlock] = choice === "skip" ? 0 : 1;
+    flagged.forEach((kernel, i) => {
+      flags[block * perBlock + 1 + i] = choice === kernel ? 1 : 0;
     });
   });
-  kernels.forEach((kernel, i) => {
-    flags[choices.blocks.length * FLAGS_PER_BLOCK + i] = choices.head === kernel ? 1 : 0;
+  flagged.forEach((kernel, i) => {
+    flags[choices.blocks.length * perBlock + i] = choices.head === kernel ? 1 : 0;
   });
   return flags;
 }

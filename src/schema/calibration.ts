@@ -13,6 +13,7 @@ const Loss = z.strictObject({
 /** [L] per choice other than target */
 const BlockLosses = z.strictObject({
   int8: z.array(Loss).optional(),
+  int4: z.array(Loss).optional(),
   skip: z.array(Loss).optional(),
 });
 
@@ -51,7 +52,12 @@ export const Calibration = z.strictObject({
     sha256: Sha256,
     tokenizer_sha256: Sha256.optional().describe("of the tokenizer's definition"),
     prompts: z.strictObject({ choose: z.int().positive(), report: z.int().positive() }),
-    continuation_tokens: z.int().positive().describe("greedy continuation of each prompt by the target"),
+    continuation_tokens: z.int().positive().describe("of each prompt, continued by the target"),
+    temperature: z
+      .number()
+      .positive()
+      .optional()
+      .describe("what the continuations were sampled at, and acceptance is for; absent: greedy"),
     round_tokens: z.int().positive().describe("d of the rounds that losses were measured in"),
   }),
   contexts: z.array(CalibrationContext).min(1).max(64).describe("by rising at_context"),

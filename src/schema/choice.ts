@@ -9,12 +9,21 @@ import { DraftplanError } from "../core/errors.js";
 export const KERNELS = {
   target: { numerics: "fp32", bits: null },
   int8: { numerics: "MatMulNBits, 8 bits, symmetric, block 32, accuracy_level 4", bits: 8 },
+  int4: { numerics: "MatMulNBits, 4 bits, symmetric, block 32, accuracy_level 4", bits: 4 },
 } as const;
 
 /** A way to run a block or the head. */
 export type Kernel = keyof typeof KERNELS;
+export type QuantisedKernel = Exclude<Kernel, "target">;
 export const KERNEL_NAMES = Object.keys(KERNELS) as Kernel[];
-export const QUANTISED_KERNELS = KERNEL_NAMES.filter((kernel) => KERNELS[kernel].bits !== null);
+
+/** Those of these kernels that compute with quantised weights, in the order given. */
+export const quantisedKernels = (kernels: readonly Kernel[]): QuantisedKernel[] =>
+  kernels.filter((kernel): kernel is QuantisedKernel => KERNELS[kernel].bits !== null);
+export const QUANTISED_KERNELS = quantisedKernels(KERNEL_NAMES);
+
+/** What a model is loaded with where nothing else is asked for. Every further kernel takes disk, memory and start-up time. */
+export const DEFAULT_KERNELS: readonly Kernel[] = ["target", "int8"];
 
 /** What a draft does with a block. */
 export type Choice = Kernel | "skip";
@@ -34,6 +43,13 @@ export const blockIndex = (layer: number, kind: BlockKind): number => 2 * layer 
 export const blockLayer = (index: number): number => index >> 1;
 export const blockKind = (index: number): BlockKind => (index % 2 === 0 ? "attn" : "mlp");
 export const blockName = (index: number): string => `${blockLayer(index)}.${blockKind(index)}`;
+
+/** The kernels needed to run these choices, in the order of KERNELS: target first, for it is always needed. */
+export function kernelsFor(choices: Iterable<Choice>): Kernel[] {
+  const asked = new Set<Choice>(choices);
+  asked.add("target");
+  return KERNEL_NAMES.filter((kernel) => asked.has(kernel));
+}
 
 /** Every block and the head at the target's precision: the target itself. */
 export const targetChoices = (layers: number): ChoiceSet => uniformChoices(layers, "target");

@@ -27,15 +27,18 @@ export type Device = z.infer<typeof Device>;
 export const InputRef = z.strictObject({ path: z.string().max(4096), sha256: Sha256 });
 export type InputRef = z.infer<typeof InputRef>;
 
-export const ChoiceName = z.enum(CHOICES as [string, ...string[]] as unknown as readonly ["target", "int8", "skip"]);
-export const KernelName = z.enum(KERNEL_NAMES as unknown as readonly ["target", "int8"]);
+export const ChoiceName = z.enum(
+  CHOICES as [string, ...string[]] as unknown as readonly ["target", "int8", "int4", "skip"],
+);
+export const KernelName = z.enum(KERNEL_NAMES as unknown as readonly ["target", "int8", "int4"]);
 
 /** The numerics behind each choice's name: documents of different kernels are not joined. */
 export const KernelNumerics = z.partialRecord(KernelName, z.string().max(200));
 export type KernelNumerics = z.infer<typeof KernelNumerics>;
 
-export const currentNumerics = (): KernelNumerics =>
-  Object.fromEntries(KERNEL_NAMES.map((k) => [k, KERNELS[k].numerics])) as Record<Kernel, string>;
+/** What these kernels compute with now: a document records it of those it was made with. */
+export const numericsOf = (kernels: readonly Kernel[]): KernelNumerics =>
+  Object.fromEntries(kernels.map((kernel) => [kernel, KERNELS[kernel].numerics]));
 
 /** The draft of a plan in its compact form (schema/choice.ts expands it). */
 export const DraftSchema = z.strictObject({

@@ -24,6 +24,18 @@ export const Predicted = z.strictObject({
     .strictObject({ mean: z.number().nonnegative(), p95: z.number().nonnegative() })
     .optional()
     .describe("speed lost, over the resamples, by having chosen on this draw of the profile"),
+  along: z
+    .array(
+      z.strictObject({
+        context_tokens: z.int().min(0),
+        tokens_per_second: z.number().positive(),
+        speedup: z.number().positive(),
+      }),
+    )
+    .min(2)
+    .max(256)
+    .optional()
+    .describe("the same draft at every profiled context of the segment, where there are several; by rising context"),
   evidence: z.enum(["report", "choose", "surrogate"]).optional().describe("what the acceptance curve was measured on"),
 });
 export type Predicted = z.infer<typeof Predicted>;
@@ -57,6 +69,11 @@ export const Plan = z.strictObject({
   inputs: z.strictObject({ profile: InputRef, calibration: InputRef }).optional(),
   method: z.string().max(40).optional(),
   choices: z.array(z.string().max(20)).optional().describe("choices the solver had besides target"),
+  temperature: z
+    .number()
+    .positive()
+    .optional()
+    .describe("of the sampling that acceptance was calibrated for; absent: greedy decoding"),
   segments: z
     .array(Segment)
     .min(1)
@@ -77,3 +94,25 @@ export const Plan = z.strictObject({
     }),
 });
 export type Plan = z.infer<typeof Plan>;
+
+export type Speed = Pick<Predicted, "tokens_per_second" | "speedup">;
+
+/**
+ * What is predicted at one context: between the profiled contexts of the segment by straight lines in the time per token,
+ * beyond them as at the nearest. Without `along` one prediction stands for the whole segment.
+ */
+export function predictedAt({ along, tokens_per_second, speedup }: Predicted, contextTokens: number): Speed {
+  if (along === undefined) return { tokens_per_second, speedup };
+  const after = along.findIndex((point) => point.context_tokens >= contextTokens);
+  if (after <= 0) return along[after === 0 ? 0 : along.length - 1];
+  const [a, b] = [along[after - 1], along[after]];
+  const share = (contextTokens - a.context_tokens) / (b.context_tokens - a.context_tokens);
+  const between = (key: keyof Speed) => 1 / ((1 - share) / a[key] + share / b[key]);
+  return { tokens_per_second: between("tokens_per_second"), speedup: between("speedup") };
+}
+
+/** Least and greatest of what is predicted over the segment. */
+export function predictedRange({ along, ...at }: Predicted, key: keyof Speed): { low: number; high: number } {
+  const values = along?.map((point) => point[key]) ?? [at[key]];
+  return { low: Math.min(...values), high: Math.max(...values) };
+}

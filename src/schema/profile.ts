@@ -98,9 +98,13 @@ const Scaled = z
 const Sampling = z.strictObject({
   rounds: z.int().positive().describe("interleaved rounds over the grid"),
   stopped_by: z
-    .enum(["precision", "rounds", "time"])
+    .enum(["precision", "rounds", "time", "interrupted"])
     .optional()
-    .describe("what ended the sweep: precise enough, enough rounds, or no more time"),
+    .describe("what ended the sweep: precise enough, enough rounds, no more time, or a signal"),
+  unmet: z
+    .array(z.enum(["precision", "rounds", "time"]))
+    .optional()
+    .describe("criteria that were not met: the precision asked for, the least number of rounds, the time allowed"),
   precision_percent: z
     .number()
     .nonnegative()
@@ -113,6 +117,8 @@ const Sampling = z.strictObject({
     .number()
     .nonnegative()
     .describe("median over points of (median - minimum) / minimum of the target pass"),
+  drift_percent: z.number().optional().describe("last round against the first, by the drift that was taken out"),
+  left_out_percent: z.number().min(0).max(100).optional().describe("visits that were too slow to be used"),
 });
 
 /** Latencies that another engine measured, read from a table. */

@@ -2,11 +2,14 @@
  * Which drafts to measure next. The knapsack's frontier at each profiled context supplies them: the point the corrected
  * surrogate likes best, and points around it, since the surrogate is only a surrogate.
  */
-import { type ChoiceSet, choiceKey, uniformChoices } from "../schema/choice.js";
+import { blockName, type ChoiceSet, choiceKey, uniformChoices } from "../schema/choice.js";
+import { bestLength } from "./best-length.js";
+import { improveByExchanges } from "./exchanges.js";
+import type { Group } from "./group.js";
 import { paretoFrontier } from "./multiple-choice.js";
-import { bestDraftLength, curveFromRate } from "./objective.js";
-import { type ContextData, contextFor, groupsAt, type Problem, toChoiceSet } from "./problem.js";
-import { type Correction, expectedRate, fitCorrection } from "./surrogate.js";
+import { curveFromRate } from "./objective.js";
+import { type ContextData, contextFor, groupsAt, type Problem, surrogateLoss, toChoiceSet } from "./problem.js";
+import { type Correction, expectedRate, expectedRateOf, fitSurrogate, type Surrogate } from "./surrogate.js";
 
 /** A draft with the tokens per second it is expected to reach. */
 export interface Candidate {
@@ -15,24 +18,6 @@ export interface Candidate {
   loss: number;
   draftTokens: number;
   tokensPerSecond: number;
-}
-
-/** Best draft length and its tokens per second, for a curve of any length. */
-export function bestLength(
-  problem: Problem,
-  n: number,
-  set: ChoiceSet,
-  curve: (d: number) => readonly number[],
-  maxDraft: number,
-) {
-  const { latency } = problem;
-  return bestDraftLength({
-    draftUs: latency.draftUs(set, n),
-    verifyUs: (d) => latency.verifyUs(n, d),
-    roundUs: latency.roundUs,
-    curve,
-    maxDraft,
-  });
 }
 
 /** Every frontier point at context n with its expected tokens per second, best first. */
@@ -49,6 +34,59 @@ export function rankedFrontier(problem: Problem, n: number, correction: Correcti
       };
     })
     .sort((a, b) => b.tokensPerSecond - a.tokensPerSecond);
+}
+
+/** Times that the pairs' terms are taken at a new draft: the choice settles after one or two. */
+const LINEARISATIONS = 3;
+
+/**
+ * Every candidate at context n by the corrected surrogate, best first.
+ *
+ * Pair terms cannot stand in a knapsack, whose losses add up. So they are taken to first order around the best draft so
+ * far (what skipping a block adds, given what that draft skips), the knapsack is solved again with the losses so
+ * changed, and all points of both frontiers are ranked by the whole surrogate; then the best is improved by exchanges.
+ * Without pairs this is the frontier itself.
+ */
+export function rankedCandidates(problem: Problem, n: number, surrogate: Surrogate): Candidate[] {
+  const plain = rankedFrontier(problem, n, surrogate.correction);
+  if (surrogate.pairs.length === 0) return plain;
+  const context = contextFor(problem, n);
+  const groups = groupsAt(problem, n);
+  const found = new Map<string, Candidate>();
+  const add = (set: ChoiceSet) => {
+    const key = choiceKey(set);
+    if (found.has(key)) return;
+    const rate = expectedRateOf(context, surrogate, set);
+    const best = bestLength(problem, n, set, (d) => curveFromRate(rate, d), problem.maxDraft);
+    found.set(key, { set, key, loss: surrogateLoss(context.losses, set), ...best });
+  };
+  const ranked = () => [...found.values()].sort((a, b) => b.tokensPerSecond - a.tokensPerSecond);
+  for (const { set } of plain) add(set);
+  for (let i = 0; i < LINEARISATIONS; i++) {
+    const [{ key, set }] = ranked();
+    for (const { chosen } of paretoFrontier(linearised(groups, surrogate, set))) add(toChoiceSet(chosen));
+    if (ranked()[0].key === key) break;
+  }
+  add(improveByExchanges(problem, n, surrogate, ranked()[0].set));
+  return ranked();
+}
+
+/** The groups with what skipping a block adds beside the blocks that `around` skips; no loss falls below 0. */
+function linearised(groups: readonly Group[], { pairs }: Surrogate, around: ChoiceSet): Group[] {
+  const added = new Map<string, number>();
+  const add = (block: number, other: number, loss: number) => {
+    if (around.blocks[other] === "skip") added.set(blockName(block), (added.get(blockName(block)) ?? 0) + loss);
+  };
+  for (const { first, second, loss } of pairs) {
+    add(first, second, loss);
+    add(second, first, loss);
+  }
+  return groups.map((group) => ({
+    ...group,
+    choices: group.choices.map((choice) =>
+      choice.id === "skip" ? { ...choice, loss: Math.max(0, choice.loss + (added.get(group.id) ?? 0)) } : choice,
+    ),
+  }));
 }
 
 /** Losses around the best one's that are tried as well. */
@@ -69,17 +107,23 @@ function around(ranked: readonly Candidate[]): Candidate[] {
  * Drafts worth measuring at one calibrated context that are not measured yet.
  * @param first the first time, points around the best and the uniform drafts are proposed too; later only points that
  *              are expected to beat the best measured one
+ * @param correct how the surrogate is corrected by what was measured
  */
-export function proposals(problem: Problem, context: ContextData, first: boolean): ChoiceSet[] {
+export function proposals(
+  problem: Problem,
+  context: ContextData,
+  first: boolean,
+  correct: (context: ContextData) => Surrogate = fitSurrogate,
+): ChoiceSet[] {
   const known = new Set(context.measured.filter((m) => m.part === "choose").map((m) => m.key));
-  const correction = fitCorrection(context);
+  const surrogate = correct(context);
   const wanted = new Map<string, ChoiceSet>();
   const want = (set: ChoiceSet) => {
     const key = choiceKey(set);
     if (!known.has(key)) wanted.set(key, set);
   };
   for (const n of problem.gridContexts.filter((grid) => contextFor(problem, grid) === context)) {
-    const ranked = rankedFrontier(problem, n, correction);
+    const ranked = rankedCandidates(problem, n, surrogate);
     if (first) for (const candidate of around(ranked)) want(candidate.set);
     const bestMeasured = Math.max(
       0,
@@ -104,7 +148,8 @@ function winnersElsewhere(problem: Problem, context: ContextData): ChoiceSet[] {
   });
 }
 
-const measuredSpeed = (
+/** Tokens per second of a measured draft at its best length. */
+export const measuredSpeed = (
   problem: Problem,
   n: number,
   { set, curve }: { set: ChoiceSet; curve: readonly number[] },

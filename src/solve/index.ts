@@ -1,4 +1,5 @@
-export { type Candidate, proposals, rankedFrontier } from "./candidates.js";
+export { type Candidate, measuredSpeed, proposals, rankedCandidates, rankedFrontier } from "./candidates.js";
+export { type Exchange, exchanges, improveByExchanges } from "./exchanges.js";
 export type { Choice, Group } from "./group.js";
 export { type LatencyAt, type LatencyModel, openLatency } from "./latency.js";
 export { checkedLowerBound, closedFormBound, lpGapPercent, lpSolverBound } from "./lp-bound.js";
@@ -19,6 +20,7 @@ export {
   speedup,
   tokensPerSecond,
 } from "./objective.js";
+export { isFasterBeyondNoise, type PairedDraft, pairedStandardError } from "./paired.js";
 export { planDocument } from "./plan.js";
 export {
   type ContextData,
@@ -30,4 +32,12 @@ export {
   surrogateLoss,
 } from "./problem.js";
 export { planSegments } from "./segments.js";
-export { acceptanceRate, type Correction, expectedRate, fitCorrection } from "./surrogate.js";
+export {
+  acceptanceRate,
+  type Correction,
+  expectedRate,
+  expectedRateOf,
+  fitCorrection,
+  fitSurrogate,
+  type Surrogate,
+} from "./surrogate.js";

@@ -170,7 +170,8 @@ class Surface {
       code: "CHOICE_UNAVAILABLE",
       at: `${this.file}: ${part}.${kernel}`,
       what: `${kernel} was not profiled at ${point.context_tokens} tokens of context with ${point.query_tokens} in the pass`,
-      remedy: "Leave the choice out, or make the profile again with this draftplan: draftplan profile MODEL",
+      remedy:
+        "Leave the choice out, or make the profile again with this draftplan: draftplan profile MODEL --choices CHOICES",
     });
   }
 

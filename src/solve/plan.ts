@@ -6,6 +6,7 @@ import { planSegments } from "./segments.js";
 
 /** @throws what openProblem throws; LP_BOUND_VIOLATED (a bug) */
 export function planDocument(input: SolveInput, inputs: { profile: InputRef; calibration: InputRef }): Plan {
+  const { temperature } = input.calibration.text;
   return {
     kind: "draftplan/plan",
     version: 1,
@@ -14,6 +15,7 @@ export function planDocument(input: SolveInput, inputs: { profile: InputRef; cal
     inputs,
     method: "knapsack",
     choices: [...input.choices],
+    ...(temperature === undefined ? {} : { temperature }),
     segments: planSegments(openProblem(input)),
   };
 }

@@ -32,6 +32,8 @@ export interface MeasuredSet {
   set: ChoiceSet;
   key: string;
   part: "choose" | "report";
+  /** positions behind the curve */
+  tokens: number;
   /** [d+1] */
   curve: readonly number[];
 }
@@ -72,7 +74,7 @@ export function openProblem({ profile, calibration, choices }: SolveInput): Prob
       .filter((record) => record.at_context === losses.at_context)
       .map((record, j) => {
         const set = expandDraft(record.draft, layers, `calibration: measured[${j}].draft`);
-        return { set, key: choiceKey(set), part: record.part, curve: record.curve };
+        return { set, key: choiceKey(set), part: record.part, tokens: record.tokens, curve: record.curve };
       })
       .filter(({ set }) => usable(set));
     return {
@@ -164,11 +166,13 @@ function requireChoices(profile: Profile, calibration: Calibration, choices: rea
     );
     const calibrated = calibration.contexts.every((c) => c.attn[choice] && c.mlp[choice] && c.head[choice]);
     if (profiled && calibrated) continue;
+    const [document, verb] = profiled ? ["calibration", "calibrate"] : ["profile", "profile"];
+    const wanted = ["int8", ...choices].filter((name, i, all) => name !== "skip" && all.indexOf(name) === i);
     throw new DraftplanError({
       code: "CHOICE_UNAVAILABLE",
       at: "--choices",
-      what: `the ${profiled ? "calibration" : "profile"} has no ${choice}`,
-      remedy: `Leave ${choice} out, or make the ${profiled ? "calibration" : "profile"} again.`,
+      what: `the ${document} has no ${choice}`,
+      remedy: `Leave ${choice} out, or measure it: draftplan ${verb} MODEL --choices ${wanted.join(",")}`,
     });
   }
 }

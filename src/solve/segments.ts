@@ -2,10 +2,10 @@
 import { type ChoiceSet, choiceKey, compactDraft } from "../schema/choice.js";
 import type { Predicted, Segment } from "../schema/plan.js";
 import { rankedFrontier } from "./candidates.js";
-import type { LatencyModel } from "./latency.js";
+import { gainIsAboveNoise, speedOf } from "./gain.js";
 import { lpGapPercent } from "./lp-bound.js";
 import { solveMultipleChoice } from "./multiple-choice.js";
-import { curveFromRate, expectedTokens, tokensPerSecond } from "./objective.js";
+import { curveFromRate, expectedTokens } from "./objective.js";
 import { contextFor, groupsAt, middle, type Problem, surrogateLoss } from "./problem.js";
 import { drawnInterval, regretPercent } from "./resample.js";
 import { acceptanceRate, expectedRate, fitCorrection } from "./surrogate.js";
@@ -17,12 +17,12 @@ interface Option {
   draftTokens: number;
   /** [d+1] the curve it was chosen by */
   curve: readonly number[];
+  /** positions behind the curve; null: it was not measured */
+  tokens: number | null;
   evidence: "choose" | "surrogate";
   tokensPerSecond: number;
 }
 
-/** A gain below this is not above the noise of what it is predicted from. */
-const LEAST_GAIN = 1.02;
 /** Ranges are merged where one draft is within this share of the best everywhere. */
 const NEAR_BEST = 0.99;
 /** Two options this close cannot be told apart by what was measured. */
@@ -32,17 +32,18 @@ const AS_GOOD = 0.995;
 function optionsAt(problem: Problem, n: number): Option[] {
   const context = contextFor(problem, n);
   const measured = context.measured.filter((m) => m.part === "choose");
-  const sources: { set: ChoiceSet; curve: readonly number[]; evidence: Option["evidence"] }[] =
+  const sources: Pick<Option, "set" | "curve" | "evidence" | "tokens">[] =
     measured.length > 0
-      ? measured.map(({ set, curve }) => ({ set, curve, evidence: "choose" }))
+      ? measured.map(({ set, curve, tokens }) => ({ set, curve, tokens, evidence: "choose" }))
       : rankedFrontier(problem, n, fitCorrection(context))
           .slice(0, 1)
           .map(({ set, loss }) => ({
             set,
             curve: curveFromRate(expectedRate(fitCorrection(context), loss), problem.maxDraft),
+            tokens: null,
             evidence: "surrogate",
           }));
-  return sources.flatMap(({ set, curve, evidence }) =>
+  return sources.flatMap(({ set, curve, evidence, tokens }) =>
     Array.from({ length: Math.min(problem.maxDraft, curve.length - 1) }, (_, i) => {
       const cut = curve.slice(0, i + 2);
       return {
@@ -50,6 +51,7 @@ function optionsAt(problem: Problem, n: number): Option[] {
         set,
         draftTokens: i + 1,
         curve: cut,
+        tokens,
         evidence,
         tokensPerSecond: speedOf(problem.latency, n, set, cut),
       };
@@ -57,20 +59,13 @@ function optionsAt(problem: Problem, n: number): Option[] {
   );
 }
 
-const speedOf = (latency: LatencyModel, n: number, set: ChoiceSet, curve: readonly number[]): number =>
-  tokensPerSecond({
-    acceptanceCurve: curve,
-    draftUs: latency.draftUs(set, n),
-    verifyUs: latency.verifyUs(n, curve.length - 1),
-    roundUs: latency.roundUs,
-  });
-
-/** Options that are near the best at one context; none where plain decoding is as good. */
+/** Options that are near the best at one context; none where the best's gain is not above the noise. */
 function nearBest(problem: Problem, n: number): Map<string, Option> {
   const options = optionsAt(problem, n);
-  const best = Math.max(...options.map((option) => option.tokensPerSecond));
-  if ((best * problem.latency.stepUs(n)) / 1e6 < LEAST_GAIN) return new Map();
-  return new Map(options.filter((o) => o.tokensPerSecond >= NEAR_BEST * best).map((o) => [o.key, o]));
+  const [first, ...others] = options;
+  const best = others.reduce((a, b) => (b.tokensPerSecond > a.tokensPerSecond ? b : a), first);
+  if (!gainIsAboveNoise(problem, n, best)) return new Map();
+  return new Map(options.filter((o) => o.tokensPerSecond >= NEAR_BEST * best.tokensPerSecond).map((o) => [o.key, o]));
 }
 
 interface Run {
@@ -129,21 +124,46 @@ export function planSegments(problem: Problem): Segment[] {
       speculate: true,
       draft: compactDraft(option.set),
       draft_tokens: option.draftTokens,
-      predicted: predict(problem, at, option),
+      predicted: {
+        ...predict(problem, at, option),
+        ...speedsAlong(problem, grid.slice(first, last + 1), option),
+      },
     };
   });
+}
+
+/** What the draft reaches at each of the segment's contexts: a merged range may be a long one. */
+function speedsAlong(problem: Problem, contexts: readonly number[], option: Option): Pick<Predicted, "along"> {
+  if (contexts.length < 2) return {};
+  const along = contexts.map((n) => {
+    const { curve } = evidenceAt(problem, n, option, optionsAt(problem, n));
+    const speed = speedOf(problem.latency, n, option.set, curve);
+    const speedup = (speed * problem.latency.stepUs(n)) / 1e6;
+    return { context_tokens: n, tokens_per_second: digits(speed), speedup: digits(speedup) };
+  });
+  return { along };
+}
+
+/** The draft's curve at a context: the reported one where there is one, else what it was chosen by. */
+function evidenceAt(problem: Problem, n: number, option: Option, options: readonly Option[]) {
+  const key = choiceKey(option.set);
+  const d = option.draftTokens;
+  const reported = contextFor(problem, n).measured.find(
+    (m) => m.part === "report" && m.key === key && m.curve.length > d,
+  );
+  const chosenBy = options.find((o) => o.key === option.key)?.curve ?? option.curve;
+  return {
+    curve: (reported?.curve ?? chosenBy).slice(0, d + 1),
+    evidence: reported === undefined ? option.evidence : ("report" as const),
+  };
 }
 
 /** The prediction for a chosen draft, by its reported curve where there is one. */
 function predict(problem: Problem, n: number, option: Option): Predicted {
   const { latency } = problem;
-  const key = choiceKey(option.set);
   const options = optionsAt(problem, n);
   const d = option.draftTokens;
-  const reported = contextFor(problem, n).measured.find(
-    (m) => m.part === "report" && m.key === key && m.curve.length > d,
-  );
-  const curve = (reported?.curve ?? options.find((o) => o.key === option.key)?.curve ?? option.curve).slice(0, d + 1);
+  const { curve, evidence } = evidenceAt(problem, n, option, options);
   const speed = speedOf(latency, n, option.set, curve);
   return {
     at_context: n,
@@ -158,7 +178,7 @@ function predict(problem: Problem, n: number, option: Option): Predicted {
     speedup: digits((speed * latency.stepUs(n)) / 1e6),
     lp_gap_percent: digits(lpGap(problem, n, option.set)),
     ...uncertainty(problem, n, options, option, curve),
-    evidence: reported === undefined ? option.evidence : "report",
+    evidence,
   };
 }
 

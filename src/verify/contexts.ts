@@ -1,7 +1,7 @@
 /** What happened in each segment of the plan, beside what the plan predicted there. */
 import type { Decoded, Round } from "../decode/loop.js";
 import { acceptanceOf } from "../decode/statistics.js";
-import type { Plan, Segment } from "../schema/plan.js";
+import { type Plan, predictedAt, type Segment, type Speed } from "../schema/plan.js";
 import type { Verification } from "../schema/verification.js";
 import type { PromptRuns } from "./measure.js";
 import { promptTiming } from "./speedup.js";
@@ -29,6 +29,17 @@ function rate(rounds: readonly Round[]): number | null {
   return rounds.length === 0 ? null : (1e6 * rounds.reduce((sum, { emitted }) => sum + emitted, 0)) / us;
 }
 
+/** The prediction for these rounds of a segment, each at its context, weighed by the tokens it emitted. */
+function predictedOver({ predicted }: Segment, rounds: readonly Round[], key: keyof Speed): number | null {
+  if (predicted === undefined || rounds.length === 0) return null;
+  const tokens = rounds.reduce((sum, { emitted }) => sum + emitted, 0);
+  const perToken = rounds.reduce(
+    (sum, { emitted, context }) => sum + emitted / predictedAt(predicted, context)[key],
+    0,
+  );
+  return tokens / perToken;
+}
+
 /** Rounds and acceptance of each prompt's first run; times of all runs. A round belongs to the segment it began in. */
 export function byContext(segments: Segments, prompts: readonly PromptRuns[]): ContextRecord[] {
   const first = roundsOf(prompts.map(({ plan }) => plan[0]));
@@ -47,16 +58,17 @@ export function byContext(segments: Segments, prompts: readonly PromptRuns[]): C
       acceptance,
       target_tokens_per_second: target,
       measured_tokens_per_second: measured,
-      predicted_tokens_per_second: segment.predicted?.tokens_per_second ?? null,
+      predicted_tokens_per_second: predictedOver(segment, rounds, "tokens_per_second"),
       speedup: target === null ? null : measured / target,
-      predicted_speedup: segment.speculate ? (segment.predicted?.speedup ?? null) : 1,
+      predicted_speedup: segment.speculate ? predictedOver(segment, rounds, "speedup") : 1,
     };
   });
 }
 
 /**
  * The speedup the plan predicted for what was decoded. Tokens emitted by rounds that began in segment s would have
- * taken the plain time w_s; the plan takes w_s / speedup_s, and w_s where it does not speculate. So
+ * taken the plain time w_s; the plan takes w_s / speedup_s, speedup_s at the contexts visited, and w_s where it does not
+ * speculate. So
  *
  *     predicted = Σ_s w_s / Σ_s (w_s / speedup_s)
  *
@@ -79,7 +91,7 @@ export function predictedSpeedup(segments: Segments, prompts: readonly PromptRun
       predictions += segment.predicted === undefined ? 0 : 1;
       const us = tokenUs * rounds.reduce((sum, { emitted }) => sum + emitted, 0);
       plainUs += us;
-      planUs += us / (segment.predicted?.speedup ?? 1);
+      planUs += us / (predictedOver(segment, rounds, "speedup") ?? 1);
     }
   }
   return predictions === 0 || plainUs === 0 ? null : plainUs / planUs;

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { hitsPerOverlap, lossProbes, lossRecord, Tally } from "../../src/calibrate/losses.js";
 import { overlap, sparseSoftmax } from "../../src/calibrate/overlap.js";
 import { makePrompts, spreadWindows } from "../../src/calibrate/windows.js";
+import { DEFAULT_KERNELS } from "../../src/schema/choice.js";
 
 function randomLogits(seed: number, count: number): Float32Array {
   const random = xoroshiro128plus(seed);
@@ -67,7 +68,7 @@ describe("tallies", () => {
 describe("loss probes", () => {
   test("every block is skipped once alone, kernels come in groups that cover every layer once", () => {
     const layers = 7;
-    const probes = lossProbes(layers);
+    const probes = lossProbes(layers, DEFAULT_KERNELS);
     const skips = probes.filter(({ choice }) => choice === "skip");
     expect(skips).toHaveLength(2 * layers);
     for (const { choices } of skips) expect(choices.blocks.filter((c) => c === "skip")).toHaveLength(1);
@@ -79,7 +80,7 @@ describe("loss probes", () => {
   });
 
   test("a group's loss is shared equally by its members; the record is complete", () => {
-    const probes = lossProbes(4);
+    const probes = lossProbes(4, DEFAULT_KERNELS);
     const tallies = probes.map(({ choice, kind }) =>
       choice === "int8" && kind === "attn" ? tally(99, 100, 0.98) : tally(90, 100, 0.9),
     );

@@ -1,5 +1,6 @@
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import { stringifyDocument } from "../../src/schema/document.js";
 import { draftplan } from "../support/cli.js";
@@ -14,9 +15,16 @@ interface Generated {
   rounds: number | null;
   drafted: number | null;
   accepted: number | null;
+  adapted: {
+    switches: number;
+    replans: number;
+    replan_us: number;
+    rejections_factor: number;
+    arms: { planned: boolean; draft: unknown; draft_tokens: number; rounds: number; tokens: number }[];
+  } | null;
 }
 
-const KEYS = ["ids", "text", "prompt_tokens", "tokens_per_second", "rounds", "drafted", "accepted"];
+const KEYS = ["ids", "text", "prompt_tokens", "tokens_per_second", "rounds", "drafted", "accepted", "adapted"];
 const PROMPT = "The Congress of the United States";
 const TEN = ["3.attn", "4.attn", "5.attn", "6.attn", "7.attn", "8.attn", "9.attn", "10.attn", "6.mlp", "8.mlp"];
 const folder = temporaryFolder();
@@ -60,7 +68,7 @@ beforeAll(async () => {
 describe("without a plan", () => {
   test("every key of the contract is there, and no other", () => {
     expect(Object.keys(plain)).toEqual(KEYS);
-    expect(plain).toMatchObject({ prompt_tokens: 7, rounds: null, drafted: null, accepted: null });
+    expect(plain).toMatchObject({ prompt_tokens: 7, rounds: null, drafted: null, accepted: null, adapted: null });
     expect(plain.ids).toHaveLength(60);
     expect(plain.tokens_per_second).toBeGreaterThan(0);
     expect(plain.text?.length).toBeGreaterThan(60);
@@ -233,3 +241,53 @@ describe("with a plan", () => {
 /** ten levels of ten aliases each: ten thousand million items */
 const bomb = (text: string): string =>
   `${text}a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n${Array.from({ length: 9 }, (_, i) => `a${i + 1}: &a${i + 1} [${new Array(10).fill(`*a${i}`).join(", ")}]\n`).join("")}`;
+
+describe("with --adapt", () => {
+  const committed = fileURLToPath(new URL("../../plans/union-10m.plan.yaml", import.meta.url));
+  const adapt = (...args: string[]) =>
+    draftplan(["generate", "embedded", "--prompt", PROMPT, "--max-tokens", "60", "--adapt", ...args]);
+
+  test("the tokens are those of plain decoding, and what was done is told", async () => {
+    const generated = await json("--prompt", PROMPT, "--max-tokens", "60", "--plan", committed, "--adapt");
+    expect(generated.ids).toEqual(plain.ids);
+    const { adapted } = generated;
+    expect(adapted?.arms[0]).toMatchObject({ planned: true, draft_tokens: 8 });
+    expect(adapted?.arms.reduce((sum, { tokens }) => sum + tokens, 0)).toBe(59);
+    expect(adapted?.replan_us).toBeGreaterThan(0);
+    expect(adapted?.rejections_factor).toBeGreaterThan(0);
+  });
+
+  test("a person gets a line of it on stderr", async () => {
+    const { code, stdout, stderr } = await adapt("--plan", committed);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${plain.text}\n` });
+    expect(stderr).toMatch(
+      /\nadapted: .*rejections [\d.]+ times the calibration's; [\d.]+ % of the time for re-planning\n$/,
+    );
+  });
+
+  test("a plan that is not adapted has null there", async () => {
+    expect((await json("--prompt", PROMPT, "--max-tokens", "5", "--plan", committed)).adapted).toBeNull();
+  });
+
+  test("without a plan it is wrong usage", async () => {
+    const { code, stderr } = await adapt();
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(/USAGE[\s\S]*--plan PLAN/) });
+  });
+
+  test.each([
+    ["names no inputs", (text: string) => text.replace(/^inputs:\n(?: .*\n)+/m, ""), "INPUTS_MISSING"],
+    ["lies far from its inputs", (text: string) => text, "INPUTS_MISSING"],
+    [
+      "was made from another profile",
+      (text: string) =>
+        text
+          .replace(/path: \.\.\/profiles\//g, `path: ${dirname(committed)}/../profiles/`)
+          .replace(/(profile: \{path: [^,]*, sha256: )[0-9a-f]{8}/, "$100000000"),
+      "DIGEST_MISMATCH",
+    ],
+  ])("a plan that %s is refused", async (what, edit, code) => {
+    const edited = file(`${what.replaceAll(" ", "-")}.yaml`, edit(readFileSync(committed, "utf8")));
+    const refused = await adapt("--plan", edited);
+    expect({ code: refused.code, stderr: refused.stderr }).toEqual({ code: 3, stderr: expect.stringContaining(code) });
+  });
+});

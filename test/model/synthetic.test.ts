@@ -93,7 +93,7 @@ describe("made-up weights on disk", () => {
   });
   const left = () => (existsSync(root) ? readdirSync(root) : []);
   const run = <T>(use: (path: string) => Promise<T>, progress: Progress = silentProgress, bytes = total) =>
-    withWeightFiles(syntheticWeights(spec), bytes, progress, use);
+    withWeightFiles(syntheticWeights(spec), bytes, { progress }, use);
 
   test("are there while they are used, and gone afterwards; the cache lists no model", async () => {
     const seen = await run(async (path) => {
@@ -112,20 +112,25 @@ describe("made-up weights on disk", () => {
 
   test.each(ARCHITECTURES)("run: a %s of them computes finite numbers that are not subnormal", async (architecture) => {
     const tiny = tinySpec({ architecture, layers: 2, headDim: 16, context: 64 });
-    await withWeightFiles(syntheticWeights(tiny), weightSizes(tiny).total, silentProgress, async (path) => {
-      const engine = openOrtEngine(path, tiny, { provider: "cpu", threads: 1, capacity: 64 });
-      try {
-        for (const choices of [targetChoices(2), uniformChoices(2, "int8")]) {
-          const { hidden, logits } = engine.run({ position: 0, input: [1, 2, 3, 4], choices, logitRows: 4 });
-          for (const values of [hidden, logits]) {
-            expect(values.every((v) => Number.isFinite(v) && Math.abs(v) > SMALLEST_NORMAL)).toBe(true);
-            expect(Math.max(...values.map(Math.abs))).toBeLessThan(100);
+    await withWeightFiles(
+      syntheticWeights(tiny),
+      weightSizes(tiny).total,
+      { progress: silentProgress },
+      async (path) => {
+        const engine = openOrtEngine(path, tiny, { provider: "cpu", threads: 1, capacity: 64 });
+        try {
+          for (const choices of [targetChoices(2), uniformChoices(2, "int8")]) {
+            const { hidden, logits } = engine.run({ position: 0, input: [1, 2, 3, 4], choices, logitRows: 4 });
+            for (const values of [hidden, logits]) {
+              expect(values.every((v) => Number.isFinite(v) && Math.abs(v) > SMALLEST_NORMAL)).toBe(true);
+              expect(Math.max(...values.map(Math.abs))).toBeLessThan(100);
+            }
           }
+        } finally {
+          engine.close();
         }
-      } finally {
-        engine.close();
-      }
-    });
+      },
+    );
   });
 
   test("are gone when their use fails", async () => {
@@ -157,7 +162,7 @@ describe("made-up weights on disk", () => {
         return source.tensor(name, shape);
       },
     };
-    await withWeightFiles(watched, total, silentProgress, async () => {});
+    await withWeightFiles(watched, total, { progress: silentProgress }, async () => {});
     expect(asked.length).toBe(expectedTensors(spec).size);
     expect(new Set(asked).size).toBeGreaterThan(4 * spec.layers); // q, k, v and gate, up are one matrix in the graph
   });

@@ -3,7 +3,7 @@ import { silentProgress } from "../../src/core/progress.js";
 import { holdOut } from "../../src/profile/honest-error.js";
 import { type Measured, profileModel } from "../../src/profile/profile.js";
 import { fakePassUs } from "../../src/runtime/fake.js";
-import { KERNEL_NAMES, uniformChoices } from "../../src/schema/choice.js";
+import { DEFAULT_KERNELS, type Kernel, uniformChoices } from "../../src/schema/choice.js";
 import { Profile } from "../../src/schema/profile.js";
 import { openLatency } from "../../src/solve/latency.js";
 import { uniform } from "../support/numbers.js";
@@ -38,7 +38,7 @@ describe("on a machine without noise", () => {
   test("every part of every point is what was planted, to 0.1 %", () => {
     for (const point of measured.points) {
       const { context_tokens: n, query_tokens: q } = point;
-      const kernels = KERNEL_NAMES.filter((kernel) => q === 1 || kernel === "target");
+      const kernels = DEFAULT_KERNELS.filter((kernel) => q === 1 || kernel === "target");
       expect(Object.keys(point.attn_us)).toEqual(kernels);
       const near = (got: number | undefined, want: number) =>
         expect(Math.abs((got ?? 0) / want - 1)).toBeLessThan(1e-3);
@@ -68,7 +68,7 @@ describe("on a machine without noise", () => {
   });
 
   test("KnapSpec's line is the planted one, through the layers' mean", () => {
-    const mean = (n: number, kernel: "target" | "int8") =>
+    const mean = (n: number, kernel: Kernel) =>
       Array.from({ length: LAYERS }, (_, layer) => world.times.blockUs({ layer, kind: "attn" }, kernel, n, 1)).reduce(
         (a, b) => a + b,
       ) / LAYERS;
@@ -78,13 +78,13 @@ describe("on a machine without noise", () => {
       expect(line.intercept_us).toBeCloseTo(mean(0, line.kernel), 0);
       expect(line.r_squared).toBeCloseTo(1, 4);
     }
-    expect(measured.attention_line.map(({ kernel }) => kernel)).toEqual(KERNEL_NAMES);
+    expect(measured.attention_line.map(({ kernel }) => kernel)).toEqual(DEFAULT_KERNELS);
   });
 
   test("it is a valid document, and says how it was measured", () => {
     expect(Profile.safeParse(asDocument(measured, LAYERS)).error).toBeUndefined();
     expect(measured.sampling).toEqual({
-      ...{ rounds: 25, stopped_by: "rounds", precision_percent: 0 },
+      ...{ rounds: 25, stopped_by: "rounds", unmet: [], precision_percent: 0, drift_percent: 0, left_out_percent: 0 },
       ...{ seed: 1, spread_percent: 0, contention_percent: 0 },
     });
     expect(measured.loop).toEqual({ round_us: 0, step_us: 0 });
@@ -360,7 +360,7 @@ describe("how it measures", () => {
   test("a restless machine is warned of", async () => {
     const next = uniform(2);
     const restless = planted(LAYERS, { ...plantedTimes(LAYERS, 0.2), disturbance: (us) => us * (1 + next()) });
-    expect((await run(restless)).warnings).toEqual(["PROFILE_SPREAD"]);
+    expect((await run(restless)).warnings).toEqual(["PROFILE_SPREAD", "PROFILE_CONTENTION"]);
   });
 
   test("no more rounds than asked for", async () => {

@@ -1,6 +1,7 @@
 /** Small hand-made documents, with costs and losses a reader can add up. */
 import type { Calibration, MeasuredDraft } from "../../src/schema/calibration.js";
-import { currentNumerics } from "../../src/schema/common.js";
+import { DEFAULT_KERNELS } from "../../src/schema/choice.js";
+import { numericsOf } from "../../src/schema/common.js";
 import type { Profile, ProfilePoint } from "../../src/schema/profile.js";
 
 export const LAYERS = 3;
@@ -39,7 +40,7 @@ export function makeProfile(): Profile {
     version: 1,
     model,
     device: { processor: "test", provider: "cpu", threads: 1, runtime: "fake", platform: "test" },
-    kernels: currentNumerics(),
+    kernels: numericsOf(DEFAULT_KERNELS),
     grid: { context_tokens: CONTEXTS, query_tokens: QUERIES },
     points: CONTEXTS.flatMap((n) => QUERIES.map((q) => point(n, q))),
     loop: LOOP,
@@ -60,7 +61,7 @@ export function makeCalibration(contexts = [128], measured: MeasuredDraft[] = []
     kind: "draftplan/calibration",
     version: 1,
     model,
-    kernels: currentNumerics(),
+    kernels: numericsOf(DEFAULT_KERNELS),
     text: {
       source: "test",
       sha256: "c".repeat(64),

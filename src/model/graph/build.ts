@@ -8,10 +8,10 @@
  *
  * Inputs:  use_hidden bool[]; input_ids int64[1, q]; hidden_in float[1, q, H]; logits_from int64[1], the first position with logits;
  *          seqlens_k int32[1] = n + q - 1; total_sequence_length int32[1] = n + q;
- *          run.<block>, <block>.<kernel>, head.<kernel> bool[]; past.<layer>.key|value float[1, kvHeads, capacity, storedHeadDim]
+ *          run.<block>, <block>.<kernel>, head.<kernel> (every kernel but the last) bool[]; past.<layer>.key|value float[1, kvHeads, capacity, storedHeadDim]
  * Outputs: logits float[1, rows, V]; hidden_out float[1, q, H]; present.<layer>.key|value
  */
-import { BLOCK_KINDS, type BlockKind, KERNEL_NAMES, KERNELS, type Kernel } from "../../schema/choice.js";
+import { BLOCK_KINDS, type BlockKind, KERNELS, type Kernel } from "../../schema/choice.js";
 import type { ModelSpec } from "../spec.js";
 import { storedHeadDim } from "./heads.js";
 import {
@@ -241,6 +241,7 @@ function block(
   main: Branch,
   weights: WeightFile,
   spec: ModelSpec,
+  kernels: readonly Kernel[],
   layer: number,
   kind: BlockKind,
   hidden: string,
@@ -251,7 +252,7 @@ function block(
     weights,
     name,
     (k) => `${name}.${k}`,
-    KERNEL_NAMES,
+    kernels,
     (b, k) => body(b, spec, layer, k, hidden),
   );
   const isLast = layer === spec.layers - 1 && kind === "mlp";
@@ -276,7 +277,7 @@ function entrance(main: Branch, weights: WeightFile, spec: ModelSpec): string {
 }
 
 /** Final norm and head over the last rows. */
-function exit(main: Branch, weights: WeightFile, spec: ModelSpec): void {
+function exit(main: Branch, weights: WeightFile, spec: ModelSpec, kernels: readonly Kernel[]): void {
   main.initializers.push(
     constant(main.name("far"), [1], BigInt64Array.of(BigInt(2 ** 31))),
     constant(main.name("axis"), [1], BigInt64Array.of(1n)),
@@ -287,19 +288,20 @@ function exit(main: Branch, weights: WeightFile, spec: ModelSpec): void {
     weights,
     "head",
     (k) => `head.${k}`,
-    KERNEL_NAMES,
+    kernels,
     (branch, kernel) => [
       value(branch.linear(normed, "head", kernel, "logits", false), FLOAT, [1, "rows", spec.vocabSize]),
     ],
   );
-  // the chain's outermost graph is one `If` node: it belongs to the main graph
+  // the chain's outermost graph, one `If` node or the product of the only kernel, belongs to the main graph
   const [choose] = chain.node;
   main.nodes.push({ ...choose, output: ["logits"] });
+  main.initializers.push(...chain.initializer);
 }
 
 /** Inputs that carry the choices, in the order of `choiceFlags`. */
-export function choiceInputNames(layers: number): string[] {
-  const flags = KERNEL_NAMES.slice(0, -1);
+export function choiceInputNames(layers: number, kernels: readonly Kernel[]): string[] {
+  const flags = kernels.slice(0, -1);
   const names: string[] = [];
   for (let layer = 0; layer < layers; layer++) {
     for (const kind of BLOCK_KINDS) names.push(`run.${layer}.${kind}`, ...flags.map((k) => `${layer}.${kind}.${k}`));
@@ -307,14 +309,15 @@ export function choiceInputNames(layers: number): string[] {
   return [...names, ...flags.map((k) => `head.${k}`)];
 }
 
-export function buildGraph(spec: ModelSpec, weights: WeightFile): Graph {
+/** @param kernels those the graph holds, target first: what runs most often is decided by the outermost `If` */
+export function buildGraph(spec: ModelSpec, kernels: readonly Kernel[], weights: WeightFile): Graph {
   const main = new Branch("main", weights);
   for (const table of ["cos_cache", "sin_cache"]) main.weight(table);
   let hidden = entrance(main, weights, spec);
   for (let layer = 0; layer < spec.layers; layer++) {
-    for (const kind of BLOCK_KINDS) hidden = block(main, weights, spec, layer, kind, hidden);
+    for (const kind of BLOCK_KINDS) hidden = block(main, weights, spec, kernels, layer, kind, hidden);
   }
-  exit(main, weights, spec);
+  exit(main, weights, spec, kernels);
 
   const cache = (side: string) =>
     Array.from({ length: spec.layers }, (_, layer) =>
@@ -327,7 +330,7 @@ export function buildGraph(spec: ModelSpec, weights: WeightFile): Graph {
     value("logits_from", INT64, [1]),
     value("seqlens_k", INT32, [1]),
     value("total_sequence_length", INT32, [1]),
-    ...choiceInputNames(spec.layers).map((name) => value(name, BOOL, [])),
+    ...choiceInputNames(spec.layers, kernels).map((name) => value(name, BOOL, [])),
     ...cache("past"),
   ];
   const outputs = [

@@ -3,9 +3,21 @@
  * points (the implied one is 2^(bits-1)), one fp32 scale per block of 32 inputs.
  */
 
+export interface Quantised {
+  /** [out, blocks, block · bits / 8]; two 4-bit codes to a byte, the first in the low half */
+  codes: Uint8Array;
+  /** [out, blocks] */
+  scales: Float32Array;
+}
+
+/** One block: writes its codes, a byte each, and returns its scale; `codes` holds the code of nought before. */
+type QuantiseBlock = (weights: Float32Array, from: number, to: number, codes: Uint8Array, at: number) => number;
+
+const ZERO_CODE = { 8: 128, 4: 8 } as const;
+
 /**
  * @param weights [out, inner] fp32, row-major
- * @param bits    8 (4 packs two codes to a byte, the first in the low half)
+ * @param bits    8 or 4
  * @returns codes and scales [out, ceil(inner / block)]; a short last block is filled with zeros
  */
 export function quantiseRows(
@@ -14,27 +26,55 @@ export function quantiseRows(
   inner: number,
   bits: number,
   block: number,
-): { codes: Uint8Array; scales: Float32Array } {
-  if (bits !== 8) throw new RangeError(`${bits}-bit codes are not written yet`);
+): Quantised {
+  if (bits !== 8 && bits !== 4) throw new RangeError(`${bits}-bit codes are not written`);
+  const quantiseBlock: QuantiseBlock = bits === 8 ? eightBits : fourBits;
   const blocks = Math.ceil(inner / block);
-  const codes = new Uint8Array(out * blocks * block).fill(128);
+  const codes = new Uint8Array(out * blocks * block).fill(ZERO_CODE[bits]);
   const scales = new Float32Array(out * blocks);
   for (let row = 0; row < out; row++) {
     for (let b = 0; b < blocks; b++) {
       const from = row * inner + b * block;
       const to = Math.min(from + block, (row + 1) * inner);
-      let greatest = 0;
-      for (let i = from; i < to; i++) {
-        const magnitude = Math.abs(weights[i]);
-        if (magnitude > greatest) greatest = magnitude;
-      }
-      if (greatest === 0) continue;
-      const inverse = 127 / greatest;
-      scales[row * blocks + b] = greatest / 127;
-      const target = (row * blocks + b) * block - from;
-      // codes are positive: adding a half and cutting rounds to nearest
-      for (let i = from; i < to; i++) codes[target + i] = (weights[i] * inverse + 128.5) | 0;
+      const index = row * blocks + b;
+      scales[index] = quantiseBlock(weights, from, to, codes, index * block);
     }
   }
-  return { codes, scales };
+  return { codes: bits === 8 ? codes : packPairs(codes), scales };
+}
+
+/** Codes 1 to 255: the greatest magnitude is 127 steps. */
+function eightBits(weights: Float32Array, from: number, to: number, codes: Uint8Array, at: number): number {
+  const greatest = Math.abs(extremeOf(weights, from, to));
+  if (greatest === 0) return 0;
+  const inverse = 127 / greatest;
+  // codes are positive: adding a half and cutting rounds to nearest
+  for (let i = from; i < to; i++) codes[at + i - from] = (weights[i] * inverse + 128.5) | 0;
+  return greatest / 127;
+}
+
+/**
+ * Codes 0 to 15, with a scale of either sign: the weight of greatest magnitude is -8 steps, as in llama.cpp's Q4_0 and
+ * ONNX Runtime's own quantiser, so that all sixteen codes are of use.
+ */
+function fourBits(weights: Float32Array, from: number, to: number, codes: Uint8Array, at: number): number {
+  const scale = Math.fround(extremeOf(weights, from, to) / -8);
+  if (scale === 0) return 0;
+  // divided, not multiplied by 1 / scale: that overflows where the scale is subnormal
+  for (let i = from; i < to; i++) codes[at + i - from] = Math.min(15, (weights[i] / scale + 8.5) | 0);
+  return scale;
+}
+
+/** The weight of greatest magnitude, the first on a tie. */
+function extremeOf(weights: Float32Array, from: number, to: number): number {
+  let extreme = 0;
+  for (let i = from; i < to; i++) if (Math.abs(weights[i]) > Math.abs(extreme)) extreme = weights[i];
+  return extreme;
+}
+
+/** Two codes a byte, the first in the low half; a block has an even number of them. */
+function packPairs(codes: Uint8Array): Uint8Array {
+  const packed = new Uint8Array(codes.length / 2);
+  for (let i = 0; i < packed.length; i++) packed[i] = codes[2 * i] | (codes[2 * i + 1] << 4);
+  return packed;
 }

@@ -3,7 +3,7 @@
  * runtime can map it. Linear weights stay [out, in] as checkpoints have them; projections that read the same input
  * are laid one under the other and run as one product.
  */
-import { KERNELS, type Kernel, QUANTISED_KERNELS } from "../../schema/choice.js";
+import { KERNELS, type Kernel, quantisedKernels } from "../../schema/choice.js";
 import type { ModelSpec, WeightSource } from "../spec.js";
 import { fillHeads, storedHeadDim } from "./heads.js";
 import { quantiseRows } from "./quantise.js";
@@ -31,15 +31,33 @@ const vector = (name: string, length: number, read: () => Float32Array): WeightP
   bytes: () => asBytes(read()),
 });
 
+/** What weights are made of, and for which kernels. */
+interface Request {
+  checkpoint: WeightSource;
+  kernels: readonly Kernel[];
+}
+
 /** One matrix [out, in] for every kernel: fp32, and codes with scales for each quantised one. */
-function matrix(name: string, out: number, inner: number, read: () => Float32Array): WeightPart[] {
+function matrix(
+  { kernels }: Request,
+  name: string,
+  out: number,
+  inner: number,
+  read: () => Float32Array,
+): WeightPart[] {
   let cached: Float32Array | undefined; // the parts of one matrix are written one after another
+  const quantisations = quantisedKernels(kernels);
   const get = () => (cached ??= read());
   const parts: WeightPart[] = [
-    { name: kernelName(name, "target"), dims: [out, inner], type: "float32", bytes: () => asBytes(get()) },
+    {
+      name: kernelName(name, "target"),
+      dims: [out, inner],
+      type: "float32",
+      bytes: () => asBytes(quantisations.length === 0 ? read() : get()),
+    },
   ];
   const blocks = Math.ceil(inner / QUANT_BLOCK);
-  for (const kernel of QUANTISED_KERNELS) {
+  for (const kernel of quantisations) {
     const bits = KERNELS[kernel].bits as number;
     let quantised: ReturnType<typeof quantiseRows> | undefined;
     const both = () => (quantised ??= quantiseRows(get(), out, inner, bits, QUANT_BLOCK));
@@ -54,7 +72,7 @@ function matrix(name: string, out: number, inner: number, read: () => Float32Arr
         bytes() {
           const { scales } = both();
           quantised = undefined;
-          if (kernel === QUANTISED_KERNELS.at(-1)) cached = undefined;
+          if (kernel === quantisations.at(-1)) cached = undefined;
           return asBytes(scales);
         },
       },
@@ -74,7 +92,8 @@ function stack(tensors: Float32Array[]): Float32Array {
   return all;
 }
 
-function attentionParts(checkpoint: WeightSource, layer: number): WeightPart[] {
+function attentionParts(request: Request, layer: number): WeightPart[] {
+  const { checkpoint } = request;
   const { spec } = checkpoint;
   const { hiddenSize, headDim } = spec;
   const stored = storedHeadDim(spec);
@@ -89,14 +108,14 @@ function attentionParts(checkpoint: WeightSource, layer: number): WeightPart[] {
   ] as const;
   const parts = [
     vector(`${name}.norm`, hiddenSize, () => checkpoint.tensor(`${at}.input_layernorm.weight`, [hiddenSize])),
-    ...matrix(`${name}.qkv`, rowCount, hiddenSize, () =>
+    ...matrix(request, `${name}.qkv`, rowCount, hiddenSize, () =>
       stack(
         rows.map(([p, out]) =>
           fillHeads(checkpoint.tensor(`${at}.self_attn.${p}.weight`, [out, hiddenSize]), spec, hiddenSize),
         ),
       ),
     ),
-    ...matrix(`${name}.out`, hiddenSize, queryDim, () =>
+    ...matrix(request, `${name}.out`, hiddenSize, queryDim, () =>
       fillHeads(checkpoint.tensor(`${at}.self_attn.o_proj.weight`, [hiddenSize, spec.heads * headDim]), spec, 1),
     ),
   ];
@@ -123,18 +142,19 @@ function attentionParts(checkpoint: WeightSource, layer: number): WeightPart[] {
   return parts;
 }
 
-function mlpParts(checkpoint: WeightSource, layer: number): WeightPart[] {
+function mlpParts(request: Request, layer: number): WeightPart[] {
+  const { checkpoint } = request;
   const { hiddenSize, intermediateSize, mlpBias } = checkpoint.spec;
   const at = `model.layers.${layer}`;
   const name = `${layer}.mlp`;
   const parts = [
     vector(`${name}.norm`, hiddenSize, () => checkpoint.tensor(`${at}.post_attention_layernorm.weight`, [hiddenSize])),
-    ...matrix(`${name}.gate_up`, 2 * intermediateSize, hiddenSize, () =>
+    ...matrix(request, `${name}.gate_up`, 2 * intermediateSize, hiddenSize, () =>
       stack(
         ["gate_proj", "up_proj"].map((p) => checkpoint.tensor(`${at}.mlp.${p}.weight`, [intermediateSize, hiddenSize])),
       ),
     ),
-    ...matrix(`${name}.down`, hiddenSize, intermediateSize, () =>
+    ...matrix(request, `${name}.down`, hiddenSize, intermediateSize, () =>
       checkpoint.tensor(`${at}.mlp.down_proj.weight`, [hiddenSize, intermediateSize]),
     ),
   ];
@@ -150,8 +170,9 @@ function mlpParts(checkpoint: WeightSource, layer: number): WeightPart[] {
 }
 
 /** Every tensor of the graph. The embedding table and a tied head's fp32 matrix are one and the same. */
-export function* weightParts(checkpoint: WeightSource): Generator<WeightPart> {
+export function* weightParts(checkpoint: WeightSource, kernels: readonly Kernel[]): Generator<WeightPart> {
   const { spec } = checkpoint;
+  const request = { checkpoint, kernels };
   const table = () => checkpoint.tensor("model.embed_tokens.weight", [spec.vocabSize, spec.hiddenSize]);
   const head = () =>
     spec.tiedEmbeddings ? table() : checkpoint.tensor("lm_head.weight", [spec.vocabSize, spec.hiddenSize]);
@@ -168,11 +189,11 @@ export function* weightParts(checkpoint: WeightSource): Generator<WeightPart> {
   yield { name: "cos_cache", dims: ropeDims, type: "float32", bytes: () => asBytes(cos) };
   yield { name: "sin_cache", dims: ropeDims, type: "float32", bytes: () => asBytes(sin) };
   for (let layer = 0; layer < spec.layers; layer++) {
-    yield* attentionParts(checkpoint, layer);
-    yield* mlpParts(checkpoint, layer);
+    yield* attentionParts(request, layer);
+    yield* mlpParts(request, layer);
   }
   yield vector("norm", spec.hiddenSize, () => checkpoint.tensor("model.norm.weight", [spec.hiddenSize]));
-  yield* matrix("head", spec.vocabSize, spec.hiddenSize, head);
+  yield* matrix(request, "head", spec.vocabSize, spec.hiddenSize, head);
 }
 
 /** The name of the embedding table's tensor. */

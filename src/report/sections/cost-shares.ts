@@ -66,7 +66,7 @@ const OF_VERIFICATIONS = "With several tokens in the pass the split into parts i
 const MAX_CONTEXTS = 4;
 
 /** Plain steps, drafts with everything in one quantised kernel, and the longest verification. */
-function gridCharts({ grid, model, loop }: Profile): Chart[] {
+function gridCharts({ grid, model, loop, kernels }: Profile): Chart[] {
   const longest = Math.max(...grid.query_tokens);
   const contexts = spread(grid.context_tokens, MAX_CONTEXTS);
   const step = (n: number, what: string, set: ChoiceSet, loopUs: number): Pass => ({
@@ -77,7 +77,9 @@ function gridCharts({ grid, model, loop }: Profile): Chart[] {
   });
   const steps = contexts.flatMap((n) => [
     step(n, "plain step", targetChoices(model.layers), loop.step_us),
-    ...QUANTISED_KERNELS.map((kernel) => step(n, `draft step, all ${kernel}`, uniformChoices(model.layers, kernel), 0)),
+    ...QUANTISED_KERNELS.filter((kernel) => kernels[kernel] !== undefined).map((kernel) =>
+      step(n, `draft step, all ${kernel}`, uniformChoices(model.layers, kernel), 0),
+    ),
   ]);
   const verifications = contexts.map((n) => verifying(`context ${whole(n)}`, n, longest, loop.round_us));
   return [

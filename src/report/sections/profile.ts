@@ -106,7 +106,7 @@ const lineTable = ({ attention_line: lines }: Profile): Html =>
     ? note("The profile holds none.")
     : table({
         caption: "Attention of one layer at q = 1 as intercept + slope · n, as KnapSpec has it; for comparison only",
-        columns: [text("Kernel"), numeric("Intercept, µs"), numeric("Slope, ns a token"), numeric("R²")],
+        columns: [text("Kernel"), numeric("Intercept c1, µs"), numeric("Slope c2, ns a token"), numeric("R²")],
         rows: lines.map(({ kernel, intercept_us, slope_us_per_token, r_squared }): Part[] => [
           kernel,
           significant(intercept_us),

@@ -1,0 +1,63 @@
+/** Whether a draft's predicted gain over plain decoding is above the noise of what it is predicted from. */
+import { standardDeviation } from "simple-statistics";
+import type { ChoiceSet } from "../schema/choice.js";
+import type { LatencyModel } from "./latency.js";
+import { curveFromRate, expectedTokens, tokensPerSecond } from "./objective.js";
+import type { Problem } from "./problem.js";
+import { acceptanceRate } from "./surrogate.js";
+
+/** A draft of a certain length, and what its curve rests on. */
+export interface Gaining {
+  set: ChoiceSet;
+  /** [d+1] */
+  curve: readonly number[];
+  /** positions behind the curve; null: it was not measured */
+  tokens: number | null;
+}
+
+/** Where a profile says nothing of its own noise, a gain below this is not above it. */
+const LEAST_GAIN = 1.02;
+/** One-sided 90 %. A gain refused costs as much as one that is not there, so more certainty would cost more than it saves. */
+const STANDARD_ERRORS = 1.282;
+/** Step of the derivative in α. */
+const STEP = 1e-3;
+
+export const speedOf = (latency: LatencyModel, n: number, set: ChoiceSet, curve: readonly number[]): number =>
+  tokensPerSecond({
+    acceptanceCurve: curve,
+    draftUs: latency.draftUs(set, n),
+    verifyUs: latency.verifyUs(n, curve.length - 1),
+    roundUs: latency.roundUs,
+  });
+
+const speedupOf = (latency: LatencyModel, n: number, { set, curve }: Gaining): number =>
+  (speedOf(latency, n, set, curve) * latency.stepUs(n)) / 1e6;
+
+/**
+ * The lower end of the speedup's interval must lie above 1. Latencies and acceptance were measured apart, so their
+ * relative errors add in squares. What is not known counts for nothing, except that a profile without resamples is
+ * taken to be good for 2 %.
+ */
+export function gainIsAboveNoise(problem: Problem, n: number, option: Gaining): boolean {
+  const speedup = speedupOf(problem.latency, n, option);
+  if (speedup <= 1) return false; // nothing need be known of the noise
+  const resampled = problem.resampled();
+  if (resampled.length === 0 && speedup < LEAST_GAIN) return false;
+  const drawn = resampled.map((latency) => speedupOf(latency, n, option));
+  const latencyError = drawn.length < 2 ? 0 : standardDeviation(drawn) / speedup;
+  return speedup * (1 - STANDARD_ERRORS * Math.hypot(latencyError, acceptedLengthError(option))) > 1;
+}
+
+/**
+ * Relative standard error of the accepted length: that of a rate over `tokens` positions, times how the length of a
+ * geometric curve of that rate changes with it. Half a miss is added, so that a curve without any is not taken as certain.
+ */
+export function acceptedLengthError({ curve, tokens }: Gaining): number {
+  if (tokens === null) return 0;
+  const d = curve.length - 1;
+  const rate = Math.min(acceptanceRate(curve), (tokens - 0.5) / tokens);
+  const error = Math.sqrt((rate * (1 - rate)) / tokens);
+  const low = Math.max(0, rate - STEP);
+  const slope = (expectedTokens(curveFromRate(rate, d)) - expectedTokens(curveFromRate(low, d))) / STEP;
+  return (slope * error) / expectedTokens(curve);
+}

@@ -1,0 +1,17 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { parse } from "yaml";
+import { profileTables } from "../../src/commands/profile-table.js";
+import { Profile } from "../../src/schema/profile.js";
+
+test("KnapSpec's three constants are named beside each other, and the third is the mean MLP of a step", () => {
+  const profile = Profile.parse(parse(readFileSync("profiles/union-10m.profile.yaml", "utf8")));
+  const steps = profile.points.filter((point) => point.query_tokens === 1);
+  const layers = steps.flatMap((point) => point.mlp_us.target ?? []);
+  const c3 = layers.reduce((sum, us) => sum + us, 0) / layers.length;
+  const line = profileTables(profile)
+    .split("\n")
+    .find((text) => text.includes("KnapSpec"));
+  expect(line).toMatch(/target c1 -?[\d.]+ \+ c2 -?[\d.]+ n, R² [\d.]+, MLP c3 [\d.]+/);
+  expect(Math.abs(Number(/target c1.*?MLP c3 ([\d.]+)/.exec(line ?? "")?.[1]) - c3)).toBeLessThanOrEqual(0.5); // printed in whole µs
+});
