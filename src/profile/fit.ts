@@ -1,4 +1,11 @@
-/** From the times of whole passes at one (n, q) to what every part of a pass costs there. */
+/**
+ * From the times of whole passes at one q to what every part of a pass costs at every context.
+ *
+ * All contexts are fitted together, since few parts depend on n: the fixed part and the heads do not, the MLP hardly, and
+ * attention by the keys and values that it reads. So attention is a straight line in n, with further knots, and whatever
+ * else it takes, where passes kept out of the fit are predicted better with them (shape.ts). Each point fitted by itself
+ * had three or four partial passes to tell attention from the MLP at q > 1, and two sweeps differed by half.
+ */
 import { mean, median } from "simple-statistics";
 import { BLOCK_KINDS, type BlockKind, blockKind, blockLayer, KERNEL_NAMES, type Kernel } from "../schema/choice.js";
 import { isTarget, type Mask, targetMask } from "./masks.js";
@@ -12,114 +19,162 @@ export interface PointCosts {
   perLayer: Record<BlockKind, Partial<Record<Kernel, number[]>>>;
 }
 
-/** Where each coefficient stands: fixed, heads, pooled blocks, then the deviations of single blocks. */
+/** How the costs at one q depend on n. */
+export interface Shape {
+  /** contexts where attention's line may bend, rising; the first and the last are always there */
+  attnKnots: readonly number[];
+  /** whether attention rises differently under each kernel: all read the same keys and values, but not the same caches */
+  attnByKernel: boolean;
+  /** whether the MLP rises with n, on a straight line: where keys and values push its weights out of a cache */
+  mlpRises: boolean;
+}
+
+export const straight = (contexts: readonly number[]): Shape => ({
+  attnKnots: [...new Set([contexts[0], contexts[contexts.length - 1]])],
+  attnByKernel: false,
+  mlpRises: false,
+});
+
+/** [knots - 1] the share of each piece that n has passed: 0 before it, 1 after it. */
+const passed = (knots: readonly number[], n: number): number[] =>
+  knots.slice(1).map((to, i) => Math.min(1, Math.max(0, (n - knots[i]) / (to - knots[i]))));
+
+/** Where each coefficient stands: fixed, heads, blocks at the first context, what they rise by, deviations of layers. */
 class Columns {
   readonly pooled: number;
   readonly groups: number[] = [];
+  private readonly rises: number;
+  private readonly pieces: number;
+
   constructor(
     readonly kernels: readonly Kernel[],
     readonly layers: number,
-    private readonly isPooled: boolean,
+    private readonly shape: Shape,
+    /** how a layer's deviation grows with n; null: layers do not deviate */
+    private readonly growth: ((kind: BlockKind, kernel: Kernel, n: number) => number) | null,
   ) {
-    this.pooled = 1 + 3 * kernels.length;
-    if (isPooled) return;
+    this.rises = 1 + 3 * kernels.length;
+    this.pieces = shape.attnKnots.length - 1;
+    this.pooled = this.rises + this.pieces * (shape.attnByKernel ? kernels.length : 1) + (shape.mlpRises ? 1 : 0);
+    if (growth === null) return;
     for (let group = 0; group < 2 * kernels.length; group++) this.groups.push(...new Array<number>(layers).fill(group));
   }
+
   head(kernel: Kernel): number {
     return 1 + this.kernels.indexOf(kernel);
   }
-  private group(kind: BlockKind, kernel: Kernel): number {
-    return BLOCK_KINDS.indexOf(kind) * this.kernels.length + this.kernels.indexOf(kernel);
+
+  /** what one block costs at context n */
+  block(kind: BlockKind, kernel: Kernel, layer: number, n: number): Omit<Row, "y"> {
+    const group = BLOCK_KINDS.indexOf(kind) * this.kernels.length + this.kernels.indexOf(kernel);
+    const columns = [1 + this.kernels.length + group];
+    const factors = [1];
+    if (this.growth !== null) {
+      columns.push(this.pooled + group * this.layers + layer);
+      factors.push(this.growth(kind, kernel, n));
+    }
+    const rise = this.rise(kind, kernel, n);
+    return { columns: [...columns, ...rise.columns], factors: [...factors, ...rise.factors] };
   }
-  kind(kind: BlockKind, kernel: Kernel): number {
-    return 1 + this.kernels.length + this.group(kind, kernel);
+
+  private rise(kind: BlockKind, kernel: Kernel, n: number): { columns: number[]; factors: number[] } {
+    const { attnKnots, attnByKernel, mlpRises } = this.shape;
+    if (kind === "attn") {
+      const first = this.rises + (attnByKernel ? this.kernels.indexOf(kernel) * this.pieces : 0);
+      const factors = passed(attnKnots, n);
+      return { columns: factors.map((_, piece) => first + piece), factors };
+    }
+    const ends = [attnKnots[0], attnKnots[attnKnots.length - 1]];
+    return mlpRises ? { columns: [this.pooled - 1], factors: passed(ends, n) } : { columns: [], factors: [] };
   }
-  layer(kind: BlockKind, kernel: Kernel, layer: number): number {
-    return this.pooled + this.group(kind, kernel) * this.layers + layer;
-  }
-  /** what a block's cost is the sum of */
-  block(kind: BlockKind, kernel: Kernel, layer: number): number[] {
-    return this.isPooled ? [this.kind(kind, kernel)] : [this.kind(kind, kernel), this.layer(kind, kernel, layer)];
-  }
-  of({ choices, head }: Mask): number[] {
-    const columns = head ? [0, this.head(choices.head)] : [0];
+
+  /** what a whole pass costs at context n */
+  of({ choices, head }: Mask, n: number): Omit<Row, "y"> {
+    const amounts = new Map<number, number>([[0, 1]]);
+    if (head) amounts.set(this.head(choices.head), 1);
     choices.blocks.forEach((choice, index) => {
       if (choice === "skip") return; // costs nothing: the untaken `If` is in the fixed part
-      const kind = blockKind(index);
-      columns.push(...this.block(kind, choice, blockLayer(index)));
+      const { columns, factors = [] } = this.block(blockKind(index), choice, blockLayer(index), n);
+      columns.forEach((column, i) => amounts.set(column, (amounts.get(column) ?? 0) + factors[i]));
     });
-    return columns;
+    const used = [...amounts].filter(([, amount]) => amount > 0);
+    return { columns: used.map(([column]) => column), factors: used.map(([, amount]) => amount) };
   }
 }
 
 export const targetTimes = (observations: readonly Observation[]): number[] =>
   observations.filter(isTarget).map(({ us }) => us);
 
-/** What is known of a point's costs before they are fitted. */
-export interface Known {
-  /** the sum over the target's parts is held at it: that sum is what a verification or a plain step is predicted to cost */
-  wholeTargetUs: number;
-  /** costs that do not depend on n, from all contexts together */
-  shared?: Shared;
+/** The median of the whole target at each context that has one. */
+export function wholeTargets(observations: readonly Observation[]): Map<number, number> {
+  const times = new Map<number, number[]>();
+  for (const o of observations.filter(isTarget)) times.set(o.context, [...(times.get(o.context) ?? []), o.us]);
+  return new Map([...times].map(([context, us]) => [context, median(us)]));
 }
 
-export type Shared = Pick<PointCosts, "fixedUs" | "headUs">;
+export interface LineFit {
+  /** the sums over the target's parts are drawn to these: they are what verifications and plain steps are predicted by */
+  wholeTargetUs: ReadonlyMap<number, number>;
+  /** every layer costs what its kind costs, no deviations */
+  pooled?: boolean;
+}
 
 /**
- * Parts of the passes at one point.
- * @param options pooled: every layer costs what its kind costs, no deviations
+ * Parts of the passes at one q.
+ * @param observations of one q
+ * @returns costs at any context
  */
-export function fitPoint(
+export function fitLine(
   observations: readonly Observation[],
   layers: number,
-  known: Known,
-  { pooled = false }: { pooled?: boolean } = {},
-): PointCosts {
+  shape: Shape,
+  { wholeTargetUs, pooled = false }: LineFit,
+): (contextTokens: number) => PointCosts {
   const kernels = KERNEL_NAMES.filter((kernel) =>
     observations.some(({ choices }) => choices.head === kernel || choices.blocks.includes(kernel)),
   );
-  const columns = new Columns(kernels, layers, pooled);
-  const rows: Row[] = observations.map((o) => ({ columns: columns.of(o), y: o.us }));
-  const constraints: Row[] = [{ columns: columns.of(targetMask(layers)), y: known.wholeTargetUs }];
-  if (known.shared !== undefined) {
-    constraints.push({ columns: [0], y: known.shared.fixedUs });
-    for (const kernel of kernels)
-      constraints.push({ columns: [columns.head(kernel)], y: known.shared.headUs[kernel] ?? 0 });
-  }
+  const growth = pooled ? null : growthOf(fitLine(observations, layers, shape, { wholeTargetUs, pooled: true }), shape);
+  const columns = new Columns(kernels, layers, shape, growth);
+  const rows: Row[] = observations.map((o) => ({ ...columns.of(o, o.context), y: o.us }));
+  const constraints: Row[] = [...wholeTargetUs].map(([n, y]) => ({ ...columns.of(targetMask(layers), n), y }));
   const cost = fitMixedModel({ rows, fixed: columns.pooled, groups: columns.groups, constraints });
-  return {
+  return (n) => ({
     fixedUs: cost[0],
     headUs: Object.fromEntries(kernels.map((kernel) => [kernel, cost[columns.head(kernel)]])),
     perLayer: Object.fromEntries(
       BLOCK_KINDS.map((kind) => [
         kind,
-        Object.fromEntries(kernels.map((kernel) => [kernel, layerCosts(columns, cost, kind, kernel)])),
+        Object.fromEntries(kernels.map((kernel) => [kernel, layerCosts(columns, cost, { kind, kernel, n })])),
       ]),
     ) as PointCosts["perLayer"],
+  });
+}
+
+/** A layer that takes a tenth longer than the others takes a tenth longer at every context: deviations grow as their kind. */
+function growthOf(pooledAt: (n: number) => PointCosts, { attnKnots: [first] }: Shape) {
+  const known = new Map<number, PointCosts>();
+  const usAt = (kind: BlockKind, kernel: Kernel, n: number): number => {
+    const costs = known.get(n) ?? pooledAt(n);
+    known.set(n, costs);
+    return costs.perLayer[kind][kernel]?.[0] ?? 0;
+  };
+  return (kind: BlockKind, kernel: Kernel, n: number): number => {
+    const base = usAt(kind, kernel, first);
+    return base > 0 ? usAt(kind, kernel, n) / base : 1;
   };
 }
 
 /** Pooled value plus deviation; what would fall below zero is zero, and the others give way so that the sum stays. */
-function layerCosts(columns: Columns, cost: Float64Array, kind: BlockKind, kernel: Kernel): number[] {
-  const raw = Array.from({ length: columns.layers }, (_, layer) => rowSum(columns.block(kind, kernel, layer), cost));
+function layerCosts(
+  columns: Columns,
+  cost: Float64Array,
+  { kind, kernel, n }: { kind: BlockKind; kernel: Kernel; n: number },
+): number[] {
+  const raw = Array.from({ length: columns.layers }, (_, layer) => rowSum(columns.block(kind, kernel, layer, n), cost));
   const sum = raw.reduce((total, us) => total + us, 0);
   const kept = raw.map((us) => Math.max(0, us));
   const total = kept.reduce((a, b) => a + b, 0);
   return total > 0 && sum > 0 ? kept.map((us) => (us * sum) / total) : kept.map(() => 0);
-}
-
-/**
- * What belongs to no block costs the same at every context (t_fixed(q), t_head(kernel, q); docs/method.md), so one value is
- * taken from all points of a q. At one point alone a head is known badly: it is a small part of a pass.
- */
-export function sharedCosts(line: readonly PointCosts[]): Shared {
-  const kernels = Object.keys(line[0].headUs) as Kernel[];
-  return {
-    fixedUs: median(line.map(({ fixedUs }) => fixedUs)),
-    headUs: Object.fromEntries(
-      kernels.map((kernel) => [kernel, median(line.map(({ headUs }) => headUs[kernel] ?? 0))]),
-    ),
-  };
 }
 
 /** Every layer at the mean of its kind. */

@@ -1,11 +1,11 @@
 /**
  * How far the finished surface is from passes it never saw. Two questions, two sets:
  * - held out: drafts of random choices at profiled contexts, kept out of the fit;
- * - left-out context: every measured draft at a context between two others, predicted from those two alone.
+ * - left-out context: every measured draft at a context between two others, predicted by a fit to the other contexts.
  */
 import { median, quantile } from "simple-statistics";
 import type { Profile } from "../schema/profile.js";
-import { type PointCosts, passUs } from "./fit.js";
+import { fitLine, type PointCosts, passUs, type Shape, wholeTargets } from "./fit.js";
 import { isTarget } from "./masks.js";
 import type { Observation } from "./observation.js";
 
@@ -45,19 +45,21 @@ export function heldOutErrors(heldOut: readonly Observation[], steps: ReadonlyMa
   );
 }
 
-/** Every inner context's drafts, from its neighbours' costs on a straight line. */
+/** Every inner context's drafts, predicted by a fit that never saw them. */
 export function leftOutContextErrors(
-  observations: readonly Observation[],
+  drafts: readonly Observation[],
   contexts: readonly number[],
-  steps: ReadonlyMap<number, PointCosts>,
+  layers: number,
+  shape: Shape,
 ): number[] {
-  return contexts.slice(1, -1).flatMap((context, i) => {
-    const [before, after] = [contexts[i], contexts[i + 2]];
-    const share = (context - before) / (after - before);
-    const [low, high] = [steps.get(before), steps.get(after)];
-    if (low === undefined || high === undefined) return [];
-    const drafts = observations.filter((o) => o.context === context && o.query === 1 && !isTarget(o));
-    return drafts.map((o) => 100 * (((1 - share) * passUs(low, o) + share * passUs(high, o)) / o.us - 1));
+  return contexts.slice(1, -1).flatMap((context) => {
+    const others = drafts.filter((o) => o.context !== context);
+    const without = { ...shape, attnKnots: shape.attnKnots.filter((n) => n !== context) };
+    const costs = fitLine(others, layers, without, { wholeTargetUs: wholeTargets(others) })(context);
+    return errorsPercent(
+      drafts.filter((o) => o.context === context && !isTarget(o)),
+      costs,
+    );
   });
 }
 

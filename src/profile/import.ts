@@ -6,9 +6,9 @@ import type { DraftplanError } from "../core/errors.js";
 import { KERNEL_NAMES, type Kernel } from "../schema/choice.js";
 import { MAX_VALUES } from "../schema/document.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
+import { attentionLines } from "./attention-line.js";
 import type { PointCosts } from "./fit.js";
 import { type LoopRow, type PassRow, readTable, tableInvalid } from "./import-table.js";
-import { attentionLines } from "./smooth.js";
 
 /** What a table says of a profile. */
 export type ImportedTable = Pick<Profile, "grid" | "points" | "loop" | "attention_line"> & {

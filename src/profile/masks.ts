@@ -7,6 +7,7 @@ import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import {
   BLOCK_KINDS,
+  type BlockKind,
   blockKind,
   type Choice,
   type ChoiceSet,
@@ -83,6 +84,19 @@ export function verifyMask(random: Random, layers: number): Mask {
   const { choices, head } = randomMask(random, layers, ["target"]);
   const out = random.index(2 * layers);
   return { choices: { ...choices, blocks: choices.blocks.map((choice, i) => (i === out ? "skip" : choice)) }, head };
+}
+
+/**
+ * The corners at q > 1: the target without its head, attention alone, MLPs alone. Half of the passes in part: what random
+ * ones tell of a kind as a whole is a third of what these do.
+ */
+export function verifyCorners(layers: number): Mask[] {
+  const target = targetChoices(layers);
+  const alone = (kind: BlockKind): Mask => ({
+    choices: { ...target, blocks: target.blocks.map((choice, i) => (blockKind(i) === kind ? choice : "skip")) },
+    head: true,
+  });
+  return [{ choices: target, head: false }, ...BLOCK_KINDS.map(alone)];
 }
 
 export const targetMask = (layers: number): Mask => ({ choices: targetChoices(layers), head: true });

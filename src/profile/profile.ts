@@ -8,18 +8,20 @@ import { median, min, quantile } from "simple-statistics";
 import { type Progress, silentProgress } from "../core/progress.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
+import { attentionLines } from "./attention-line.js";
 import { driftPercent, leftOutPercent, steady, withoutDrift } from "./drift.js";
 import { fillCache } from "./fill.js";
-import { fitPoint, type PointCosts, residualPercent, type Shared, sharedCosts, targetTimes } from "./fit.js";
+import { fitLine, type PointCosts, residualPercent, type Shape, straight, targetTimes } from "./fit.js";
 import type { Grid } from "./grid.js";
 import { heldOutErrors, holdOut, leftOutContextErrors, summariseErrors } from "./honest-error.js";
 import { measureLoop } from "./loop-overhead.js";
 import { seededRandom } from "./masks.js";
 import type { Observation } from "./observation.js";
 import { queryLine as queryLineOf } from "./query-line.js";
-import { drawRounds, type Resampled, resampleSteps, resampleVerification } from "./resample.js";
+import { drawRounds, type Resampled, type ResampleLine, resampleSteps, resampleVerification } from "./resample.js";
 import type { Recorder } from "./samples.js";
-import { attentionLines, riseWithContext } from "./smooth.js";
+import { chooseShape } from "./shape.js";
+
 import { precisionReached, type StopRule, unmetCriteria } from "./stop.js";
 import { type Sweep, sweep } from "./sweep.js";
 
@@ -42,12 +44,13 @@ export interface ProfileOptions extends Grid {
   recorder?: Recorder;
   /** what was measured is kept when the progress is interrupted, if it suffices; left out: the interruption is thrown */
   onInterrupted?: (reason: unknown) => void;
-  /** uniform: as a control for simulations */
-  allocation?: "neyman" | "uniform";
 }
 
 /** What the stage knows of a profile; model, device and kernels are its caller's. */
-export type Measured = Pick<Profile, "grid" | "points" | "query_line" | "errors" | "loop" | "attention_line"> & {
+export type Measured = Pick<
+  Profile,
+  "grid" | "points" | "query_line" | "errors" | "loop" | "attention_line" | "shapes"
+> & {
   sampling: NonNullable<Profile["sampling"]>;
 };
 
@@ -81,7 +84,6 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
   const swept = await sweep({
     ...{ engine, clock, contexts, queries, queryLine, seed, progress, ...rule },
     startUs: options.budgetSeconds === undefined ? clock.nowUs() : begin,
-    ...(options.allocation === undefined ? {} : { allocation: options.allocation }),
     ...(options.recorder === undefined ? {} : { recorder: options.recorder }),
     ...(options.onInterrupted === undefined
       ? {}
@@ -108,7 +110,7 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
   };
 }
 
-/** Fits every point of the grid: each by itself, then with what does not depend on n in common; then smooths over n. */
+/** Fits the grid, all contexts of a q together. */
 async function surface(
   { contexts, queries }: Axes,
   { observations }: Sweep,
@@ -120,51 +122,49 @@ async function surface(
   const steadied = steady(level);
   const { kept, heldOut } = holdOut(steadied);
   const points: ProfilePoint[] = [];
-  let steps: PointCosts[] = [];
+  const shapes: NonNullable<Profile["shapes"]> = [];
+  let steps: { costs: PointCosts[]; shape: Shape } = { costs: [], shape: straight(contexts) };
   for (const query of queries) {
     const cells = contexts.map((context): Cell => {
       const here = (o: Observation) => o.context === context && o.query === query;
       const seen = level.filter(here);
       return { context, query, seen, used: kept.filter(here), wholeTargetUs: median(targetTimes(seen)) };
     });
-    const fitAll = async (shared?: Shared) => {
-      const line: PointCosts[] = [];
-      for (const { used, wholeTargetUs } of cells) {
-        line.push(fitPoint(used, layers, { wholeTargetUs, ...(shared === undefined ? {} : { shared }) }));
-        await progress.tick({ stage: "fit", done: points.length, total: contexts.length * queries.length });
-      }
-      return line;
-    };
-    const costs = riseWithContext(await fitAll(sharedCosts(await fitAll())));
-    if (query === 1) steps = costs;
-    const resampled = resample(query, cells, costs, layers, draws);
+    const tick = () => progress.tick({ stage: "fit", done: points.length, total: contexts.length * queries.length });
+    const used = cells.flatMap((cell) => cell.used);
+    const shape = await chooseShape(used, layers, contexts, tick);
+    const wholeTargetUs = new Map(cells.map((cell) => [cell.context, cell.wholeTargetUs]));
+    const costs = contexts.map(fitLine(used, layers, shape, { wholeTargetUs }));
+    if (query === 1) steps = { costs, shape };
+    const resampled = draws.length === 1 ? [] : await resample(query, { cells, costs, shape, layers, draws, tick });
     points.push(...cells.map((cell, i) => toPoint(cell, costs[i], resampled[i])));
+    shapes.push(toShape(query, shape));
   }
   points.sort((a, b) => a.context_tokens - b.context_tokens || a.query_tokens - b.query_tokens);
-  const byContext = new Map(contexts.map((context, i) => [context, steps[i]]));
+  const byContext = new Map(contexts.map((context, i) => [context, steps.costs[i]]));
+  const drafts = steadied.filter(({ query }) => query === 1);
   return {
     grid: { context_tokens: [...contexts], query_tokens: [...queries] },
     points,
     errors: {
       held_out: summariseErrors(heldOutErrors(heldOut, byContext)),
-      left_out_context: summariseErrors(leftOutContextErrors(steadied, contexts, byContext)),
+      left_out_context: summariseErrors(leftOutContextErrors(drafts, contexts, layers, steps.shape)),
     },
-    attention_line: attentionLines(contexts, steps),
+    attention_line: attentionLines(contexts, steps.costs),
+    shapes,
   };
 }
 
-function resample(
-  query: number,
-  cells: readonly Cell[],
-  costs: readonly PointCosts[],
-  layers: number,
-  draws: readonly number[][],
-): Resampled[] {
-  if (draws.length === 1) return []; // the sample itself
-  return query === 1
-    ? resampleSteps(cells, costs, layers, draws)
-    : cells.map((cell) => resampleVerification(cell, draws));
+async function resample(query: number, line: ResampleLine): Promise<Resampled[]> {
+  return query === 1 ? resampleSteps(line) : line.cells.map((cell) => resampleVerification(cell, line.draws));
 }
+
+const toShape = (query: number, { attnKnots, attnByKernel, mlpRises }: Shape) => ({
+  query_tokens: query,
+  attn_knots: [...attnKnots],
+  attn_by_kernel: attnByKernel,
+  mlp_rises: mlpRises,
+});
 
 /** The grid proper, without the line of query lengths beside it. */
 type Axes = Pick<Grid, "contexts" | "queries">;

@@ -8,8 +8,8 @@
  */
 import { median } from "simple-statistics";
 import type { Profile } from "../schema/profile.js";
+import { isotonic } from "./isotonic.js";
 import type { QueryLineRound } from "./observation.js";
-import { isotonic } from "./smooth.js";
 
 /** A round this much slower than the usual one is left out, as a visit is (drift.ts). */
 const DISTURBED = 1.5;

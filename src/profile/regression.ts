@@ -14,6 +14,8 @@ import { cholesky, inverseDiagonal, solveCholesky } from "./linear.js";
 export interface Row {
   /** coefficients that add up to y; one may stand more than once */
   columns: readonly number[];
+  /** [columns] how much of each; once of all where it is missing */
+  factors?: readonly number[];
   y: number;
 }
 
@@ -59,8 +61,8 @@ const middle = (values: number[]): number => {
   return sorted[sorted.length >> 1];
 };
 
-export const rowSum = (columns: readonly number[], coefficients: ArrayLike<number>): number =>
-  columns.reduce((sum, column) => sum + coefficients[column], 0);
+export const rowSum = ({ columns, factors }: Omit<Row, "y">, coefficients: ArrayLike<number>): number =>
+  columns.reduce((sum, column, i) => sum + (factors?.[i] ?? 1) * coefficients[column], 0);
 
 /** Where the fixed point stands: coefficients and variances, and the weights that follow from them. */
 interface Standing {
@@ -105,7 +107,7 @@ function fitOnce(model: MixedModel, scale: number, dropped: ReadonlySet<number>,
     const weights = fitted.map((y, i) => huber[i] / Math.max(y, SHORTEST_SHARE) ** 2);
     state = improve(model, scale, weights, state, dropped);
     const before = fitted;
-    fitted = model.rows.map((row) => rowSum(row.columns, state.coefficients));
+    fitted = model.rows.map((row) => rowSum(row, state.coefficients));
     change = fitted.reduce((most, y, i) => Math.max(most, Math.abs(y - before[i])), 0);
     huber = huberWeights(model.rows.map((row, i) => (row.y / scale - fitted[i]) / Math.max(fitted[i], SHORTEST_SHARE)));
   }
@@ -144,7 +146,7 @@ function improve(
   let squares = 0;
   let mass = 0;
   model.rows.forEach((row, i) => {
-    squares += weights[i] * (row.y / scale - rowSum(row.columns, coefficients)) ** 2;
+    squares += weights[i] * (row.y / scale - rowSum(row, coefficients)) ** 2;
     mass += weights[i] * Math.max(row.y / scale, SHORTEST_SHARE) ** 2;
   });
   const spread = state.priors.map(() => 0); // Σ u²
@@ -166,6 +168,7 @@ function improve(
 interface Counted {
   /** coefficients of a row, each once, rising */
   index: number[];
+  /** how much of each */
   count: number[];
 }
 const countedRows = new WeakMap<Row, Counted>();
@@ -175,7 +178,7 @@ function counted(row: Row): Counted {
   let result = countedRows.get(row);
   if (result === undefined) {
     const counts = new Map<number, number>();
-    for (const column of row.columns) counts.set(column, (counts.get(column) ?? 0) + 1);
+    row.columns.forEach((column, i) => counts.set(column, (counts.get(column) ?? 0) + (row.factors?.[i] ?? 1)));
     const index = [...counts.keys()].sort((a, b) => a - b);
     result = { index, count: index.map((column) => counts.get(column) as number) };
     countedRows.set(row, result);

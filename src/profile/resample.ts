@@ -9,10 +9,9 @@
 import { median } from "simple-statistics";
 import { BLOCK_KINDS, KERNEL_NAMES, type Kernel } from "../schema/choice.js";
 import type { ProfilePoint } from "../schema/profile.js";
-import { fitPoint, type PointCosts, passUs, pooledCosts, type Shared, sharedCosts } from "./fit.js";
+import { fitLine, type PointCosts, passUs, pooledCosts, type Shape } from "./fit.js";
 import { isTarget, type Random } from "./masks.js";
 import type { Observation } from "./observation.js";
-import { riseWithContext } from "./smooth.js";
 
 export type Resampled = NonNullable<ProfilePoint["resampled"]>;
 
@@ -35,6 +34,7 @@ const repeat = (observations: readonly Observation[], counts: readonly number[])
 
 /** One place of the grid as the resampling needs it. */
 export interface ResampleCell {
+  context: number;
   /** passes as measured */
   seen: readonly Observation[];
   /** passes as the fit used them */
@@ -62,27 +62,31 @@ export const resampleVerification = (cell: ResampleCell, draws: readonly number[
   whole_target: factors(wholeTargets(cell, draws)),
 });
 
-/**
- * The parts of a step at every context, each draw fitted as the sample was, layers pooled.
- * @param costs [contexts] the fitted costs, whose deviations of single layers are taken off before
- */
-export function resampleSteps(
-  cells: readonly ResampleCell[],
-  costs: readonly PointCosts[],
-  layers: number,
-  draws: readonly number[][],
-): Resampled[] {
+/** All contexts of one q, and the fit that is drawn again. */
+export interface ResampleLine {
+  /** [contexts] */
+  cells: readonly ResampleCell[];
+  /** [contexts] the fitted costs, whose deviations of single layers are taken off before */
+  costs: readonly PointCosts[];
+  shape: Shape;
+  layers: number;
+  draws: readonly number[][];
+  /** called between fits */
+  tick: () => Promise<void>;
+}
+
+/** The parts of a step at every context, each draw fitted as the sample was, layers pooled. */
+export async function resampleSteps({ cells, costs, shape, layers, draws, tick }: ResampleLine): Promise<Resampled[]> {
   const whole = cells.map((cell) => wholeTargets(cell, draws));
-  const even = cells.map(({ used }, i) => withoutDeviations(used, costs[i]));
-  const fitted = draws.map((counts, draw) => {
-    const fitAll = (shared?: Shared) =>
-      even.map((observations, i) => {
-        const known = { wholeTargetUs: whole[i][draw], ...(shared === undefined ? {} : { shared }) };
-        const drawn = repeat(observations, counts);
-        return fitPoint(drawn.length === 0 ? observations : drawn, layers, known, { pooled: true });
-      });
-    return riseWithContext(fitAll(sharedCosts(fitAll())));
-  });
+  const even = cells.flatMap(({ used }, i) => withoutDeviations(used, costs[i]));
+  const fitted: PointCosts[][] = [];
+  for (const [draw, counts] of draws.entries()) {
+    await tick();
+    const wholeTargetUs = new Map(cells.map(({ context }, i) => [context, whole[i][draw]]));
+    const drawn = repeat(even, counts);
+    const costsAt = fitLine(drawn.length === 0 ? even : drawn, layers, shape, { wholeTargetUs, pooled: true });
+    fitted.push(cells.map(({ context }) => costsAt(context)));
+  }
   return cells.map((_, i) => {
     const line = fitted.map((points) => points[i]);
     const byKernel = (of: (point: PointCosts, kernel: Kernel) => number | undefined) =>

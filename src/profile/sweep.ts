@@ -13,7 +13,6 @@ import { median } from "simple-statistics";
 import { type Progress, silentProgress } from "../core/progress.js";
 import { argmax, type Clock, type Engine } from "../runtime/engine.js";
 import { quantisedKernels, uniformChoices } from "../schema/choice.js";
-import { drawByShare, FULL_EVERY, neymanShares } from "./allocation.js";
 import type { Grid } from "./grid.js";
 import {
   cornerMasks,
@@ -23,6 +22,7 @@ import {
   type Random,
   seededRandom,
   targetMask,
+  verifyCorners,
   verifyMask,
 } from "./masks.js";
 import type { Observation, QueryLineRound } from "./observation.js";
@@ -46,8 +46,6 @@ export interface SweepOptions extends Grid, StopRule {
   progress?: Progress;
   /** when the time began to count; default: with the sweep */
   startUs?: number;
-  /** uniform: every round visits every cell, as a control for simulations */
-  allocation?: "neyman" | "uniform";
   recorder?: Recorder;
   /** keeps what was measured when the progress is interrupted, if it suffices; without it the interruption is thrown */
   onInterrupted?: (reason: unknown) => void;
@@ -104,6 +102,13 @@ interface Visit {
   lengths: number[];
 }
 
+/** A pass in part at q > 1: a corner and a random one by turns. */
+function partMask({ random, engine }: Bench, round: number): Mask {
+  const { layers } = engine.spec;
+  const corners = verifyCorners(layers);
+  return (round >> 1) % 2 === 0 ? corners[random.index(corners.length)] : verifyMask(random, layers);
+}
+
 /** All measurements of one visit. */
 async function visitContext(
   bench: Bench,
@@ -112,7 +117,7 @@ async function visitContext(
   at: { round: number; visit: number },
   tick: () => Promise<void>,
 ) {
-  const { random, engine } = bench;
+  const { engine } = bench;
   const target = targetMask(engine.spec.layers);
   const masks = burstMasks(bench, Math.max(lengths.length, MIN_BURSTS), at.round);
   const seen: Observation[] = [];
@@ -120,9 +125,10 @@ async function visitContext(
     seen.push({ ...mask, context, query, us, passes, ...at });
   for (const [i, mask] of masks.entries()) {
     const query = lengths.length === 0 ? 1 : lengths[i % lengths.length];
-    const part = verifyMask(random, engine.spec.layers);
-    if (query > 1 && (queries.indexOf(query) + at.round) % 2 === 0)
+    if (query > 1 && (queries.indexOf(query) + at.round) % 2 === 0) {
+      const part = partMask(bench, at.round);
       note(part, query, timePass(bench, part, context, query), 1);
+    }
     timePass(bench, mask, context, 1);
     timePass(bench, target, context, query);
     await tick(); // where decoding has it: before a round
@@ -158,26 +164,8 @@ class SweepInterrupted extends Error {
   }
 }
 
-/** Which contexts a round visits, and which query lengths there: all of them, or those that noise makes uncertain. */
-function plannedVisits(
-  { random }: Bench,
-  { contexts, queries, allocation = "uniform", minRounds }: SweepOptions,
-  round: number,
-  observations: readonly Observation[],
-): Visit[] {
-  const lengths = queries.filter((q) => q > 1);
-  const isFull = round < minRounds || (round - minRounds) % FULL_EVERY === FULL_EVERY - 1 || allocation === "uniform";
-  if (isFull) return random.shuffle(contexts).map((context) => ({ context, lengths: random.shuffle(lengths) }));
-  const shares = neymanShares(observations, contexts, lengths);
-  return drawByShare(random, shares.contexts, contexts.length).map((place) => ({
-    context: contexts[place],
-    lengths: drawByShare(random, shares.lengths[place], lengths.length).map((index) => lengths[index]),
-  }));
-}
-
 /**
- * Rounds over the grid in random order (A B C, B C A, …), the first not counted, until the stop rule says so. After the
- * least number of rounds the visits go where the noise is (allocation.ts).
+ * Rounds over the grid in random order (A B C, B C A, …), the first not counted, until the stop rule says so.
  * Warns with PROFILE_BUDGET where the least number of rounds takes longer than the time for it.
  */
 export async function sweep(options: SweepOptions): Promise<Sweep> {
@@ -202,8 +190,10 @@ export async function sweep(options: SweepOptions): Promise<Sweep> {
   };
   const measureRound = async () => {
     const seen: Observation[] = [];
-    for (const visit of plannedVisits(bench, options, rounds, observations))
+    for (const context of random.shuffle(options.contexts)) {
+      const visit = { context, lengths: random.shuffle(queries.filter((q) => q > 1)) };
       seen.push(...(await visitContext(bench, visit, queries, { round: rounds, visit: visits++ }, tick)));
+    }
     const line =
       options.queryLine.length > 0 ? await visitQueryLine(bench, options.contexts[0], options.queryLine, tick) : null;
     return { seen, line };

@@ -157,6 +157,22 @@ const ProfileShape = z.strictObject({
     step_us: Us.describe("t_step: what it adds to a plain step"),
   }),
   attention_line: z.array(AttentionLine),
+  shapes: z
+    .array(
+      z.strictObject({
+        query_tokens: z.int().positive(),
+        attn_knots: z
+          .array(z.int().min(0))
+          .min(1)
+          .max(64)
+          .describe("contexts where attention's line bends, ends included"),
+        attn_by_kernel: z.boolean().describe("attention rises with n differently under each kernel"),
+        mlp_rises: z.boolean().describe("the MLP takes longer at long contexts"),
+      }),
+    )
+    .max(64)
+    .optional()
+    .describe("how the costs at each q depend on n, as far as passes kept out of the fit show it"),
   errors: z
     .strictObject({
       held_out: ErrorSummary.nullable().describe("drafts of random choices that were kept out of the fit"),

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { slowness, steady } from "../../src/profile/drift.js";
 import { fillCache } from "../../src/profile/fill.js";
-import { fitPoint } from "../../src/profile/fit.js";
+import { fitLine, straight } from "../../src/profile/fit.js";
 import { measureLoop } from "../../src/profile/loop-overhead.js";
 import { seededRandom, targetMask, verifyMask } from "../../src/profile/masks.js";
 import type { Observation } from "../../src/profile/observation.js";
@@ -59,7 +59,9 @@ test("a block that seems to save time costs nothing, and the others give way so 
       return { ...mask, context: 64, query: 5, us, passes: 1, visit: 0, round: 0 };
     },
   );
-  const { fixedUs, headUs, perLayer } = fitPoint(observations, LAYERS, { wholeTargetUs: 360 });
+  const { fixedUs, headUs, perLayer } = fitLine(observations, LAYERS, straight([64]), {
+    wholeTargetUs: new Map([[64, 360]]),
+  })(64);
   const [attn, mlp] = [perLayer.attn.target ?? [], perLayer.mlp.target ?? []];
   expect(mlp[2]).toBe(0);
   expect(mlp[1] / mlp[0]).toBeCloseTo(7 / 6, 2);

@@ -1,10 +1,9 @@
 /** Where a sweep spends its time, when it stops, what it keeps, and what it says of the machine; all on a fake clock. */
 import { describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
-import { drawByShare, neymanShares } from "../../src/profile/allocation.js";
 import { parseBudget, parsePrecision } from "../../src/profile/budget.js";
 import { driftPercent, withoutDrift } from "../../src/profile/drift.js";
-import { seededRandom, targetMask } from "../../src/profile/masks.js";
+import { targetMask } from "../../src/profile/masks.js";
 import type { Observation } from "../../src/profile/observation.js";
 import { profileModel } from "../../src/profile/profile.js";
 import { type Kept, nothingKept } from "../../src/profile/samples.js";
@@ -19,106 +18,7 @@ const LAYERS = 4;
 const GRID = { contexts: [64, 256, 1024], queries: [1, 2, 5], queryLine: [] };
 const FREE = { budgetSeconds: 1e6, draws: 0 };
 
-/** Mean relative errors of the drafts and the verifications over the grid. */
-async function meanError(world: Planted, exact: Planted, options: object, level: (n: number) => number) {
-  const measured = await profileModel({ ...world, ...GRID, ...FREE, ...options });
-  const latency = openLatency(asDocument(measured, LAYERS));
-  const us = (n: number, q: number, choices = uniformChoices(LAYERS, "target")) =>
-    level(n) *
-    fakePassUs(
-      { spec: fakeSpec(LAYERS), times: exact.times, clock: exact.clock, missRate: () => 0 },
-      { position: n, q, rows: q, choices },
-    );
-  const off = GRID.contexts.flatMap((n) => [
-    ...strangeMasks(10, LAYERS, 5).map((set) => Math.abs(latency.draftUs(set, n) / us(n, 1, set) - 1)),
-    ...[2, 5].flatMap((q) => new Array<number>(5).fill(Math.abs(latency.verifyUs(n, q - 1) / us(n, q) - 1))),
-  ]);
-  return { error: off.reduce((a, b) => a + b) / off.length, passes: world.engine.passes.length };
-}
-
 const normal = (next: () => number) => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
-
-/** Ten pairs of sweeps, one of each allocation. @param sd of the noise at a context */
-async function compare(sd: (n: number) => number) {
-  const total = { neyman: 0, uniform: 0, neymanPasses: 0, uniformPasses: 0 };
-  for (const seed of Array.from({ length: 10 }, (_, i) => i + 1)) {
-    for (const allocation of ["neyman", "uniform"] as const) {
-      const next = uniform(seed);
-      const base = plantedTimes(LAYERS, 0.1);
-      const world = planted(LAYERS, base);
-      const run = world.engine.run.bind(world.engine);
-      world.engine.run = (pass) => {
-        const before = world.clock.nowUs();
-        const result = run(pass);
-        world.clock.advance((world.clock.nowUs() - before) * Math.max(-0.5, sd(pass.position) * normal(next)));
-        return result;
-      };
-      const { error, passes } = await meanError(
-        world,
-        planted(LAYERS, base),
-        { seed, allocation, maxRounds: 24 },
-        () => 1,
-      );
-      total[allocation] += error;
-      total[`${allocation}Passes`] += passes;
-    }
-  }
-  return total;
-}
-
-describe("the time goes where the noise is", () => {
-  test("and the errors of drafts and verifications fall against a uniform sweep of as many rounds", async () => {
-    const { neyman, uniform: even, neymanPasses, uniformPasses } = await compare((n) => (n === 1024 ? 0.3 : 0.01));
-    expect(neymanPasses).toBeLessThanOrEqual(1.001 * uniformPasses);
-    expect(neyman).toBeLessThan(0.92 * even);
-  });
-
-  test("where it is even they are not larger by more than chance", async () => {
-    const { neyman, uniform: even, neymanPasses, uniformPasses } = await compare(() => 0.05);
-    expect(neymanPasses).toBeLessThanOrEqual(1.001 * uniformPasses);
-    expect(neyman).toBeLessThan(1.08 * even);
-  });
-
-  const seen = (context: number, query: number, times: number[]): Observation[] =>
-    times.map((us, round) => ({ ...targetMask(LAYERS), ...{ context, query, us, passes: 1, visit: round, round } }));
-
-  test("equal noise gives every context and length the same share, no noise too", () => {
-    for (const times of [
-      [100, 100, 100, 100],
-      [90, 110, 100, 95],
-    ]) {
-      const observations = [64, 256].flatMap((n) => [1, 2, 5].flatMap((q) => seen(n, q, times)));
-      const shares = neymanShares(observations, [64, 256], [2, 5]);
-      expect(shares.contexts).toEqual([expect.closeTo(0.5), expect.closeTo(0.5)]);
-      expect(shares.lengths).toEqual([0, 1].map(() => [expect.closeTo(0.5), expect.closeTo(0.5)]));
-    }
-  });
-
-  test("more noise gives a larger share", () => {
-    const loud = Array.from({ length: 20 }, () => [70, 130, 100, 85, 115]).flat();
-    const quiet = loud.map((us) => 100 + (us - 100) / 10);
-    const at = (n: number, q: number) => seen(n, q, n === 256 && q !== 2 ? loud : quiet);
-    const shares = neymanShares(
-      [64, 256].flatMap((n) => [1, 2, 5].flatMap((q) => at(n, q))),
-      [64, 256],
-      [2, 5],
-    );
-    expect(shares.contexts[1]).toBeGreaterThan(0.6);
-    expect(shares.lengths[1][1]).toBeGreaterThan(0.6);
-  });
-
-  test("an index is drawn as often as its share says, to less than one", () => {
-    const random = seededRandom(4);
-    for (let trial = 0; trial < 200; trial++) {
-      const drawn = drawByShare(random, [0.1, 0.55, 0.35], 7);
-      expect(drawn).toHaveLength(7);
-      [0.7, 3.85, 2.45].forEach((want, i) => {
-        expect(Math.abs(drawn.filter((index) => index === i).length - want)).toBeLessThan(1);
-      });
-    }
-    expect(drawByShare(random, [0.25, 0.25, 0.25, 0.25], 4).sort()).toEqual([0, 1, 2, 3]);
-  });
-});
 
 describe("drift over the sweep", () => {
   test("is found and taken out, though some cells are seen late only", () => {
