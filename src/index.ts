@@ -33,6 +33,7 @@ export {
   targetChoices,
   uniformChoices,
 } from "./schema/choice.js";
+export type { Comparison } from "./schema/comparison.js";
 export type { Device, InputRef, ModelRef } from "./schema/common.js";
 export {
   type AnyDocument,

@@ -1,4 +1,5 @@
 /** Depth (a) of a check: documents by themselves, against what they were made from, and against a model. */
+import { comparisonInputFindings } from "./comparison-inputs.js";
 import { type Checked, isOfKind, type OpenInput } from "./documents.js";
 import type { Finding } from "./findings.js";
 import { givenModelFindings, type ModelFacts } from "./model.js";
@@ -32,6 +33,7 @@ export function checkDocuments({ documents, open, solver, model }: CheckRequest)
     const found = [...ownOf(checked)];
     if (isOfKind(checked, "draftplan/plan") && hasKnownBlocks(found))
       found.push(...planInputFindings(checked, context));
+    if (isOfKind(checked, "draftplan/comparison")) found.push(...comparisonInputFindings(checked, open));
     if (isOfKind(checked, "draftplan/verification")) found.push(...verificationPlanFindings(checked, open));
     if (model !== null) found.push(...givenModelFindings(checked, model));
     return found;

@@ -39,6 +39,7 @@ function codeOf(fault: DocumentFault, kind: Kind): FindingCode {
     case "draftplan/calibration":
       return isMissingLayer(fault, "contexts") ? "BLOCK_MISSING" : "DOCUMENT_INVALID";
     case "draftplan/verification":
+    case "draftplan/comparison":
       return "DOCUMENT_INVALID";
   }
 }

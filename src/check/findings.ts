@@ -74,6 +74,9 @@ export const FINDING_CODES = {
   /** what `verify` was asked to hold did not hold */
   VERIFICATION_FAILED: "error",
 
+  /** figures of a comparison do not follow from each other */
+  COMPARISON_INCONSISTENT: "error",
+
   /** predicted slower than the baseline by more than the tolerance */
   SLOWER_PREDICTED: "error",
   /** verified slower than the baseline: the whole 95 % interval lies beyond the tolerance */

@@ -1,6 +1,7 @@
 /** What can be said of a document by itself, without those it was made from. */
 import type { Calibration } from "../schema/calibration.js";
 import { calibrationBlockFindings, draftFindings } from "./blocks.js";
+import { comparisonFindings } from "./comparison.js";
 import type { Checked } from "./documents.js";
 import { type Finding, finding } from "./findings.js";
 import { predictedFindings } from "./predicted.js";
@@ -25,6 +26,8 @@ export function ownFindings({ file, document }: Checked): Finding[] {
       ];
     case "draftplan/verification":
       return [...tokenFindings(file, document), ...figureFindings(file, document)];
+    case "draftplan/comparison":
+      return comparisonFindings(file, document);
     case "draftplan/profile":
       return []; // its schema holds the points to the grid and to the layers; measurements cannot be derived
   }

@@ -4,6 +4,7 @@
  */
 import { type Command, Option } from "commander";
 import type { CommandContext } from "../commands/context.js";
+import { SOLVE_METHODS } from "../methods/names.js";
 import {
   commaList,
   integerFrom,
@@ -32,6 +33,7 @@ export function addVerbs(program: Command, run: RunVerb): void {
   addSolve(program, run);
   addPlan(program, run);
   addVerify(program, run);
+  addCompare(program, run);
   addCheck(program, run);
   addReport(program, run);
   addHistory(program, run);
@@ -226,7 +228,7 @@ function addSolve(program: Command, run: RunVerb): void {
       "int8",
     ])
     .option("--refine <seconds>", "with --model: time to improve the best draft by exchanges", numberFrom(0), 20)
-    .option("--method <name>", "how blocks are chosen", "knapsack")
+    .option("--method <name>", `how blocks are chosen: ${SOLVE_METHODS.join(", ")}`, "knapsack")
     .option(TO_FILE, "where to write the plan; - prints it (default: into plans/)")
     .addHelpText(
       "after",
@@ -279,6 +281,41 @@ function addVerify(program: Command, run: RunVerb): void {
     )
     .action(async (plan: string, options: SharedOptions & import("../commands/verify.js").VerifyCommandOptions) =>
       run(options, async (context) => (await import("../commands/verify.js")).verifyCommand(plan, options, context)),
+    );
+}
+
+function addCompare(program: Command, run: RunVerb): void {
+  withDeviceOptions(program.command("compare"))
+    .description("plans of several methods, run side by side on text that none of them was chosen on")
+    .argument("<model>", MODEL)
+    .option("--profile <file>", "what blocks cost in time (default: measured now)")
+    .option("--calibration <file>", "what choices cost in acceptance (default: measured now)")
+    .option("--methods <list>", "methods, and kernels as rules for all blocks (default: all)", commaList)
+    .option("--choices <list>", "what a draft may do with a block besides running it: skip,int8,int4", commaList, [
+      "skip",
+      "int8",
+    ])
+    .option("--text <file...>", "text, one half to choose plans on and one to run them on (default: a short one)")
+    .option("--prompts <file>", "prompts to run plans on, in place of the text's second half")
+    .option("--context <tokens>", "lengths of the prompts: 200,1000 (default: the calibration's contexts)")
+    .option("--max-tokens <n>", "new tokens of each prompt (default: 64)", integerFrom(2))
+    .option("--pairs <n>", "runs of every plan on each prompt (default: 2)", integerFrom(1))
+    .option("--time <seconds>", "end the runs side by side after this (default: when all are done)", positive)
+    .option("--refine <seconds>", "time to improve the knapsack's draft by exchanges (default: 20)", numberFrom(0))
+    .option(TO_FILE, "where to write the comparison; - prints it (default: into plans/)")
+    .addHelpText(
+      "after",
+      examples(
+        "draftplan compare embedded",
+        "draftplan compare model.gguf --choices skip,int8,int4 --context 200,1000 -o comparison.yaml",
+        "draftplan compare model.gguf --methods knapsack,int8 --time 300",
+      ),
+    )
+    .action(
+      async (model: string, options: SharedOptions & import("../commands/compare-options.js").CompareCommandOptions) =>
+        run(options, async (context) =>
+          (await import("../commands/compare.js")).compareCommand(model, options, context),
+        ),
     );
 }
 

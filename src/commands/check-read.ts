@@ -102,6 +102,7 @@ const locate = (path: string, from: string): string => (isAbsolute(path) ? path 
 function namedBy(document: AnyDocument): string[] {
   switch (document.kind) {
     case "draftplan/plan":
+    case "draftplan/comparison":
       return inputPaths(document.inputs);
     case "draftplan/verification":
       return [document.plan.path, ...inputPaths(document.inputs)];

@@ -1,6 +1,7 @@
 /** The solver, as a check needs it. */
 import type { Solver } from "../check/solver.js";
 import { DraftplanError } from "../core/errors.js";
+import { SOLVE_METHODS } from "../methods/names.js";
 import type { Calibration } from "../schema/calibration.js";
 import { CHOICES, type Choice, type ChoiceSet, choiceKey, expandDraft } from "../schema/choice.js";
 import type { Predicted, Segment } from "../schema/plan.js";
@@ -12,16 +13,16 @@ import {
   fitCorrection,
   openProblem,
   type Problem,
-  planSegments,
+  segmentsBy,
   surrogateLoss,
 } from "../solve/index.js";
 
 type DraftChoice = Exclude<Choice, "target">;
 
 export const solver: Solver = {
-  methods: ["knapsack"],
-  solve: (profile, calibration, choices) =>
-    planSegments(openProblem({ profile, calibration, choices: toDraftChoices(choices) })),
+  methods: SOLVE_METHODS,
+  solve: (profile, calibration, choices, method) =>
+    segmentsBy(method, { profile, calibration, choices: toDraftChoices(choices) }),
   predict,
 };
 

@@ -3,6 +3,7 @@
 import type { Calibration } from "../schema/calibration.js";
 import { describeChoices, expandDraft } from "../schema/choice.js";
 import type { Device, ModelRef } from "../schema/common.js";
+import type { Comparison } from "../schema/comparison.js";
 import type { AnyDocument } from "../schema/document.js";
 import type { Plan, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
@@ -16,6 +17,13 @@ export function checkBlocks(document: AnyDocument, path: string): void {
   if (document.kind === "draftplan/plan") {
     document.segments.forEach((segment, i) => {
       if (segment.draft !== undefined) expandDraft(segment.draft, layers, `${path}: segments[${i}].draft`);
+    });
+  }
+  if (document.kind === "draftplan/comparison") {
+    document.contexts.forEach(({ rows }, i) => {
+      rows.forEach(({ draft }, j) => {
+        if (draft !== undefined) expandDraft(draft, layers, `${path}: contexts[${i}].rows[${j}].draft`);
+      });
     });
   }
   if (document.kind === "draftplan/calibration") {
@@ -33,6 +41,8 @@ export function summariseDocument(document: AnyDocument): string[] {
       return [modelLine(document.model), deviceLine(document.device), ...profileLines(document)];
     case "draftplan/calibration":
       return [modelLine(document.model), ...calibrationLines(document)];
+    case "draftplan/comparison":
+      return [modelLine(document.model), deviceLine(document.device), ...comparisonLines(document)];
     case "draftplan/verification":
       return [modelLine(document.model), deviceLine(document.device), ...verificationLines(document)];
   }
@@ -95,6 +105,18 @@ function calibrationLines({ text, contexts, measured }: Calibration): string[] {
     `text ${text.source}: ${text.prompts.choose} prompts to choose on, ${text.prompts.report} to report on, ${text.continuation_tokens} tokens each`,
     ...contexts.map((at) => `context ${at.at_context}: ${at.positions} positions for each loss`),
     `${measured.length} whole drafts measured`,
+  ];
+}
+
+function comparisonLines({ lossless, methods, contexts, baseline }: Comparison): string[] {
+  return [
+    `${lossless ? "lossless" : "NOT lossless"}: ${methods.map(({ method }) => method).join(", ")}; held against ${baseline}`,
+    ...contexts.map(({ context_tokens, rows }) => {
+      const speeds = rows.map(
+        ({ method, measured }) => `${method} ${measured.tokens_per_second.median.toFixed(1)} tokens/s`,
+      );
+      return `context ${context_tokens}: ${speeds.join(", ")}`;
+    }),
   ];
 }
 

@@ -15,12 +15,25 @@ type DraftChoice = Exclude<Choice, "target">;
 const MAX_ROUNDS = 4;
 
 /**
- * Measures the frontier's best drafts, corrects the surrogate by them and solves again until nothing better is expected;
- * improves the best by exchanges; then measures the plans' own drafts on text they were not chosen on.
+ * Measures what plans are chosen from (measureChoosing), then the plans' own drafts on text they were not chosen on.
  * @param refineSeconds time for exchanges; 0: none
  * @returns the calibration with everything measured in it
  */
 export async function measureCandidates(
+  measuring: Measuring,
+  calibration: Calibration,
+  refineSeconds = 0,
+): Promise<Calibration> {
+  let grown = await measureChoosing(measuring, calibration, refineSeconds);
+  for (const choices of measuring.variants) grown = await measureReport(measuring, grown, choices);
+  return grown;
+}
+
+/**
+ * Measures the frontier's best drafts, corrects the surrogate by them and solves again until nothing better is expected;
+ * improves the best by exchanges.
+ */
+export async function measureChoosing(
   measuring: Measuring,
   calibration: Calibration,
   refineSeconds = 0,
@@ -31,7 +44,6 @@ export async function measureCandidates(
     // what one context accepted is measured at the others too, or it could not be planned across them
     grown = refined === grown ? grown : await measureFrontier(measuring, refined, false);
   }
-  for (const choices of measuring.variants) grown = await measureReport(measuring, grown, choices);
   return grown;
 }
 
@@ -58,7 +70,7 @@ async function measureFrontier(measuring: Measuring, calibration: Calibration, f
   return grown;
 }
 
-async function measureReport(
+export async function measureReport(
   measuring: Measuring,
   calibration: Calibration,
   choices: readonly DraftChoice[],

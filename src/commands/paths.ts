@@ -10,7 +10,7 @@ export const slug = (name: string): string =>
     .replace(/^[-.]+|[-.]+$/g, "")
     .slice(0, 60) || "model";
 
-export type PathKind = "profile" | "calibration" | "plan" | "verification";
+export type PathKind = "profile" | "calibration" | "plan" | "verification" | "comparison";
 
 export const defaultPath = (kind: PathKind, modelName: string): string =>
   join(kind === "profile" || kind === "calibration" ? "profiles" : "plans", `${slug(modelName)}.${kind}.yaml`);

@@ -1,10 +1,8 @@
 /** draftplan solve: a plan from a profile and a calibration; with a model, the best candidates are measured on it. */
 import Table from "cli-table3";
-import { samplingAt } from "../calibrate/calibrate.js";
-import { type Continuation, continuePrompts } from "../calibrate/continuation.js";
 import { DraftplanError } from "../core/errors.js";
 import { requireSameModel } from "../decode/policy.js";
-import { systemClock } from "../runtime/device.js";
+import { type MethodName, SOLVE_METHODS } from "../methods/names.js";
 import { loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
 import { describeChoices, expandDraft, kernelsFor } from "../schema/choice.js";
@@ -12,12 +10,13 @@ import { type Loaded, readDocumentOf, stringifyDocument, writeDocument } from ".
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import { openProblem, planDocument } from "../solve/index.js";
-import { openTokenizer } from "../tokenizer/open.js";
-import { contextPrompts, readCalibrationText, textCodec } from "./calibration-text.js";
+import { readCalibrationText } from "./calibration-text.js";
 import { type DraftChoice, parseChoices } from "./choices.js";
 import type { CommandContext } from "./context.js";
-import { measureCandidates } from "./measure-candidates.js";
+import { measureCandidates, measureReport } from "./measure-candidates.js";
+import { measureProposals } from "./measure-methods.js";
 import { describePairs } from "./measuring.js";
+import { continueAgain, requireSameText } from "./measuring-text.js";
 import { defaultPath, inputRef } from "./paths.js";
 
 export interface SolveCommandOptions {
@@ -34,16 +33,18 @@ export interface SolveCommandOptions {
 
 export async function solveCommand(options: SolveCommandOptions, context: CommandContext): Promise<void> {
   const choices = parseChoices(options.choices);
-  requireMethod(options.method);
+  const method = parseMethod(options.method);
   const profile = readDocumentOf("draftplan/profile", options.profile);
   let calibration = readDocumentOf("draftplan/calibration", options.calibration);
   openProblem({ profile: profile.document, calibration: calibration.document, choices }); // refuse before anything long begins
+  requireMeasuredFor(method, calibration, options.model !== undefined);
   const notes: string[] = [];
-  if (options.model !== undefined) {
-    calibration = await measureInto(options, profile.document, calibration, choices, context);
+  if (options.model !== undefined && method !== "none") {
+    calibration = await measureInto(options, { method, choices }, profile.document, calibration, context);
     notes.push(`Calibration with what was measured: ${calibration.path}`);
-    notes.push(describePairs(openProblem({ profile: profile.document, calibration: calibration.document, choices })));
-  } else if (calibration.document.measured.every(({ part }) => part !== "choose")) {
+    if (method === "knapsack")
+      notes.push(describePairs(openProblem({ profile: profile.document, calibration: calibration.document, choices })));
+  } else if (method !== "none" && calibration.document.measured.every(({ part }) => part !== "choose")) {
     context.progress.warn(
       "NOT_MEASURED",
       "no draft of this calibration was measured: predictions rest on the surrogate alone; add --model MODEL",
@@ -51,7 +52,7 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
   }
   const output = options.output ?? defaultPath("plan", calibration.document.model.name);
   const inputs = { profile: inputRef(profile, output), calibration: inputRef(calibration, output) };
-  const plan = planDocument({ profile: profile.document, calibration: calibration.document, choices }, inputs);
+  const plan = planDocument({ profile: profile.document, calibration: calibration.document, choices }, inputs, method);
   if (output === "-") return context.print(context.json ? JSON.stringify(plan) : stringifyDocument(plan).trimEnd());
   writeDocument(output, plan);
   context.print(context.json ? JSON.stringify(plan) : [planTable(plan), "", `Plan: ${output}`, ...notes].join("\n"));
@@ -59,21 +60,14 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
 
 async function measureInto(
   options: SolveCommandOptions,
+  { method, choices }: { method: Exclude<SolveMethod, "none">; choices: readonly DraftChoice[] },
   profile: Profile,
   calibration: Loaded<Calibration>,
-  choices: readonly DraftChoice[],
   context: CommandContext,
 ): Promise<Loaded<Calibration>> {
   const text = readCalibrationText(options.text);
   const { document } = calibration;
-  if (text.sha256 !== document.text.sha256) {
-    throw new DraftplanError({
-      code: "DIGEST_MISMATCH",
-      at: `${calibration.path}: text.sha256`,
-      what: `the calibration was made on other text (${document.text.source})`,
-      remedy: "Give the same files with --text, or calibrate again.",
-    });
-  }
+  requireSameText(calibration, text);
   const kernels = kernelsFor(choices);
   const model = await loadModel(options.model as string, { ...context, kernels }, context.progress);
   try {
@@ -82,40 +76,52 @@ async function measureInto(
       { spec: model.spec, architectureSha256: model.ref.architecture_sha256, weightsSha256: model.ref.weights_sha256 },
       calibration.path,
     );
-    const codec = textCodec(await openTokenizer(model.path));
-    const contexts = document.contexts.map(({ at_context }) => at_context);
-    const prompts = contextPrompts(text, codec, contexts);
-    const continuationTokens = document.text.continuation_tokens;
-    const sampling = samplingAt(document.text.temperature);
-    const continuations = new Map<number, Continuation[]>();
-    for (const { atContext, choose } of prompts) {
-      continuations.set(
-        atContext,
-        await continuePrompts(model.engine, systemClock, choose, continuationTokens, context.progress, sampling),
-      );
-    }
     const measuring = {
       model,
       profile,
       variants: [choices],
-      text: { continuations, prompts, continuationTokens },
+      text: await continueAgain(model, document, text, context.progress),
       progress: context.progress,
     };
-    const grown = await measureCandidates(measuring, document, options.refine);
-    const path = calibration.path.replace(/(\.measured)?\.ya?ml$|$/, ".measured.yaml");
+    const { method: _, ...bare } = document;
+    const grown =
+      method === "knapsack"
+        ? await measureCandidates(
+            measuring,
+            document.method === undefined ? document : { ...bare, measured: [] },
+            options.refine,
+          )
+        : await measureReport(measuring, await measureProposals(method, measuring, document), ["skip"]);
+    const suffix = method === "knapsack" ? "measured" : method;
+    const path = calibration.path.replace(/(\.measured)?\.ya?ml$|$/, `.${suffix}.yaml`);
     return { document: grown, path, sha256: writeDocument(path, grown) };
   } finally {
     model.close();
   }
 }
 
-function requireMethod(method: string): void {
-  if (method === "knapsack") return;
+type SolveMethod = "knapsack" | "none" | MethodName;
+
+function parseMethod(name: string): SolveMethod {
+  if (SOLVE_METHODS.includes(name)) return name as SolveMethod;
   throw new DraftplanError({
     code: "OPTION_INVALID",
-    at: `--method ${method}`,
+    at: `--method ${name}`,
     what: "this method does not exist",
-    remedy: "Use --method knapsack.",
+    remedy: `Use one of: ${SOLVE_METHODS.join(", ")}.`,
+  });
+}
+
+/** What was measured for one method says nothing of another. */
+function requireMeasuredFor(method: SolveMethod, { document, path }: Loaded<Calibration>, measures: boolean): void {
+  if (method === "none" || measures) return;
+  const made = document.method ?? "knapsack";
+  if (made === method) return;
+  throw new DraftplanError({
+    code: "DOCUMENT_MISMATCH",
+    at: `${path}: method`,
+    what: `its measured drafts are those of ${made}, and ${method} was asked for`,
+    remedy: `Add --model MODEL, so that what ${method} proposes is measured; or use --method ${made}.`,
   });
 }
 

@@ -142,7 +142,8 @@ function warnOtherDevice(planned: Device | undefined, device: Device, path: stri
   );
 }
 
-function rounded<T>(value: T): T {
+/** Every fraction in six significant digits, as documents have them. */
+export function rounded<T>(value: T): T {
   const round = (_key: string, inner: unknown) =>
     typeof inner === "number" && !Number.isInteger(inner) ? Number(inner.toPrecision(SIGNIFICANT_DIGITS)) : inner;
   return JSON.parse(JSON.stringify(value, round)) as T;

@@ -4,6 +4,7 @@ import type { Documents, ReportInput, Shown } from "./types.js";
 
 export const DOCUMENT_KIND_NAMES: Record<Kind, { one: string; many: string }> = {
   "draftplan/verification": { one: "verification", many: "Verifications" },
+  "draftplan/comparison": { one: "comparison", many: "Comparisons" },
   "draftplan/plan": { one: "plan", many: "Plans" },
   "draftplan/calibration": { one: "calibration", many: "Calibrations" },
   "draftplan/profile": { one: "profile", many: "Profiles" },
@@ -22,6 +23,7 @@ export function arrange({ documents, openCosts, followTrends }: ReportInput): Do
   return {
     all,
     verifications,
+    comparisons: of("draftplan/comparison"),
     plans: of("draftplan/plan"),
     calibrations: of("draftplan/calibration"),
     profiles: of("draftplan/profile"),

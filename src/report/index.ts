@@ -7,6 +7,7 @@ import { arrange, DOCUMENT_KIND_NAMES } from "./documents.js";
 import { foreignPath, type Html, html } from "./html.js";
 import { page } from "./page.js";
 import { calibrationBody } from "./sections/calibration.js";
+import { comparisonBody } from "./sections/comparison.js";
 import { historySection } from "./sections/history.js";
 import { overviewSection } from "./sections/overview.js";
 import { planBody } from "./sections/plan.js";
@@ -26,6 +27,7 @@ const FIRST: readonly AcrossDocuments[] = [overviewSection, historySection];
 /** One section for each kind, results before what they were made from. */
 const ORDER: readonly Kind[] = [
   "draftplan/verification",
+  "draftplan/comparison",
   "draftplan/plan",
   "draftplan/calibration",
   "draftplan/profile",
@@ -60,6 +62,8 @@ function bodyOf(shown: Shown, documents: Documents): Html {
   switch (shown.document.kind) {
     case "draftplan/verification":
       return verificationBody(shown as Shown<"draftplan/verification">, documents);
+    case "draftplan/comparison":
+      return comparisonBody(shown as Shown<"draftplan/comparison">);
     case "draftplan/plan":
       return planBody(shown as Shown<"draftplan/plan">);
     case "draftplan/calibration":

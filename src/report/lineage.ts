@@ -26,6 +26,7 @@ export function inputsOf(shown: Shown, documents: Documents): Input[] {
 function refsOf({ document }: Shown): { role: Role; ref: InputRef }[] {
   switch (document.kind) {
     case "draftplan/plan":
+    case "draftplan/comparison":
       return madeFrom(document.inputs);
     case "draftplan/verification":
       return [{ role: "plan", ref: document.plan }, ...madeFrom(document.inputs)];

@@ -68,6 +68,7 @@ export interface Shown<K extends Kind = Kind> {
 export interface Documents {
   all: readonly Shown[];
   verifications: readonly Shown<"draftplan/verification">[];
+  comparisons: readonly Shown<"draftplan/comparison">[];
   plans: readonly Shown<"draftplan/plan">[];
   calibrations: readonly Shown<"draftplan/calibration">[];
   profiles: readonly Shown<"draftplan/profile">[];

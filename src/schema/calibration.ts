@@ -61,6 +61,7 @@ export const Calibration = z.strictObject({
     round_tokens: z.int().positive().describe("d of the rounds that losses were measured in"),
   }),
   contexts: z.array(CalibrationContext).min(1).max(64).describe("by rising at_context"),
+  method: z.string().max(40).optional().describe("who proposed the measured drafts, where that was not the knapsack"),
   measured: z.array(MeasuredDraft).max(10_000),
 });
 export type Calibration = z.infer<typeof Calibration>;

@@ -20,6 +20,7 @@ import type { z } from "zod";
 import { DraftplanError, type ErrorDetail } from "../core/errors.js";
 import { readUserFile } from "../core/user-file.js";
 import { Calibration } from "./calibration.js";
+import { Comparison } from "./comparison.js";
 import { Plan } from "./plan.js";
 import { Profile } from "./profile.js";
 import { Verification } from "./verification.js";
@@ -29,6 +30,7 @@ const SCHEMAS = {
   "draftplan/calibration": Calibration,
   "draftplan/plan": Plan,
   "draftplan/verification": Verification,
+  "draftplan/comparison": Comparison,
 } as const;
 
 export type Kind = keyof typeof SCHEMAS;

@@ -21,11 +21,12 @@ export {
   tokensPerSecond,
 } from "./objective.js";
 export { isFasterBeyondNoise, type PairedDraft, pairedStandardError } from "./paired.js";
-export { planDocument } from "./plan.js";
+export { planDocument, segmentsBy } from "./plan.js";
 export {
   type ContextData,
   contextFor,
   groupsAt,
+  middle,
   openProblem,
   type Problem,
   type SolveInput,

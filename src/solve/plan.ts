@@ -1,11 +1,27 @@
 /** A plan from a profile and a calibration: pure, so the same two give the same plan, byte for byte. */
 import type { InputRef } from "../schema/common.js";
-import type { Plan } from "../schema/plan.js";
+import type { Plan, Segment } from "../schema/plan.js";
 import { openProblem, type SolveInput } from "./problem.js";
 import { planSegments } from "./segments.js";
 
+/**
+ * The segments by a method. All but `none` choose among the drafts that the calibration has measured, and the calibration
+ * has those that the method proposed (src/methods).
+ * @throws what openProblem throws; LP_BOUND_VIOLATED (a bug)
+ */
+export function segmentsBy(method: string, input: SolveInput): Segment[] {
+  const problem = openProblem(input);
+  if (method !== "none") return planSegments(problem);
+  const [to] = problem.gridContexts.slice(-1);
+  return [{ context_tokens: { from: 0, to }, speculate: false }];
+}
+
 /** @throws what openProblem throws; LP_BOUND_VIOLATED (a bug) */
-export function planDocument(input: SolveInput, inputs: { profile: InputRef; calibration: InputRef }): Plan {
+export function planDocument(
+  input: SolveInput,
+  inputs: { profile: InputRef; calibration: InputRef },
+  method = "knapsack",
+): Plan {
   const { temperature } = input.calibration.text;
   return {
     kind: "draftplan/plan",
@@ -13,9 +29,9 @@ export function planDocument(input: SolveInput, inputs: { profile: InputRef; cal
     model: input.calibration.model,
     device: input.profile.device,
     inputs,
-    method: "knapsack",
+    method,
     choices: [...input.choices],
     ...(temperature === undefined ? {} : { temperature }),
-    segments: planSegments(openProblem(input)),
+    segments: segmentsBy(method, input),
   };
 }

@@ -56,6 +56,12 @@ export async function judge(
   return verdict;
 }
 
+/** An earlier mismatch first, then more ties. */
+export function isWorse(a: Verdict, b: Verdict): boolean {
+  const mismatch = (verdict: Verdict) => verdict.firstMismatch ?? Number.POSITIVE_INFINITY;
+  return mismatch(a) === mismatch(b) ? a.ties.length > b.ties.length : mismatch(a) < mismatch(b);
+}
+
 /** Adds one token to the verdict; false where the model could not run it. */
 function score(verdict: Verdict, logits: Float32Array, token: number, index: number): boolean {
   const best = argmax(logits, 0, logits.length);

@@ -4,7 +4,7 @@ import { type Decoded, type DecodeOptions, type DraftPolicy, decode } from "../d
 import type { Clock, Engine } from "../runtime/engine.js";
 import { argmax } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
-import { commonPrefix, judge, type Verdict } from "./judge.js";
+import { commonPrefix, isWorse, judge, type Verdict } from "./judge.js";
 import { type ReferenceCache, referenceOutput } from "./reference.js";
 import { type OutputLimits, teacherForced } from "./walk.js";
 
@@ -142,12 +142,6 @@ async function judgeAll(
     judged.push({ output, verdict });
   }
   return judged.reduce((worst, other) => (isWorse(other.verdict, worst.verdict) ? other : worst));
-}
-
-/** An earlier mismatch first, then more ties. */
-function isWorse(a: Verdict, b: Verdict): boolean {
-  const mismatch = (verdict: Verdict) => verdict.firstMismatch ?? Number.POSITIVE_INFINITY;
-  return mismatch(a) === mismatch(b) ? a.ties.length > b.ties.length : mismatch(a) < mismatch(b);
 }
 
 async function countAgreeing(

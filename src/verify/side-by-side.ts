@@ -1,10 +1,11 @@
 /** Two plans by turns on the same prompts, A B A B: what `check --measure` decides from. */
 import { type Progress, silentProgress } from "../core/progress.js";
-import { type Decoded, type DraftPolicy, decode, prefill } from "../decode/loop.js";
+import { type Decoded, type DraftPolicy, decode } from "../decode/loop.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import { targetChoices } from "../schema/choice.js";
 import { judge } from "./judge.js";
 import type { VerifyPrompt } from "./measure.js";
+import { rotated, takeTurns } from "./turns.js";
 import { greedyOutput, type OutputLimits } from "./walk.js";
 
 /** One prompt decoded A B A B, or B A B A by turns. */
@@ -34,8 +35,6 @@ export interface SideBySideOptions extends OutputLimits {
   decode?: typeof decode;
 }
 
-type Arm = "baseline" | "candidate";
-
 /**
  * Every output is judged against the target's own, decoded first; the first run of each prompt is not timed.
  * Prompts whose outputs are a single token have no step to time and are left out.
@@ -62,25 +61,14 @@ export async function sideBySide(options: SideBySideOptions): Promise<SideBySide
   return found;
 }
 
-const run = (
-  { engine, clock, maxTokens, endTokens, progress, ...options }: SideBySideOptions,
-  prompt: VerifyPrompt,
-  arm: Arm,
-  prefilled?: Float32Array,
-) =>
-  (options.decode ?? decode)(engine, prompt.ids, {
-    ...{ clock, maxTokens, endTokens, progress: progress ?? silentProgress },
-    policy: options[arm],
-    ...(prefilled === undefined ? {} : { prefilled }),
-  });
-
 /** The outputs of both plans against the target's; they are a warm-up too. */
 async function judgePrompt(options: SideBySideOptions, prompt: VerifyPrompt) {
-  const { engine, progress = silentProgress } = options;
+  const { engine, clock, maxTokens, endTokens, progress = silentProgress } = options;
+  const run = options.decode ?? decode;
   const reference = await greedyOutput(engine, prompt.ids, targetChoices(engine.spec.layers), options, progress);
   const found: SideBySide["mismatches"] = [];
   for (const plan of ["baseline", "candidate"] as const) {
-    const { ids } = await run(options, prompt, plan);
+    const { ids } = await run(engine, prompt.ids, { clock, maxTokens, endTokens, progress, policy: options[plan] });
     const { firstMismatch } = await judge(engine, prompt.ids, ids, reference, options, progress);
     if (firstMismatch !== null) found.push({ plan, prompt: prompt.name, token: firstMismatch });
   }
@@ -88,18 +76,16 @@ async function judgePrompt(options: SideBySideOptions, prompt: VerifyPrompt) {
 }
 
 async function timeSlot(options: SideBySideOptions, index: number, reversed: boolean): Promise<SideBySideSlot> {
-  const prompt = options.prompts[index];
-  const us: Record<Arm, number[]> = { baseline: [], candidate: [] };
-  // four runs go on from one prompt in the cache: decoding writes behind it only
-  const { engine, progress } = options;
-  const prefilled = await prefill(engine, prompt.ids, targetChoices(engine.spec.layers), progress);
-  const order: Arm[] = reversed ? ["candidate", "baseline"] : ["baseline", "candidate"];
-  for (const arm of [...order, ...order]) us[arm].push(perToken(await run(options, prompt, arm, prefilled)));
-  return {
-    prompt: index,
-    baselineUs: us.baseline as [number, number],
-    candidateUs: us.candidate as [number, number],
-  };
+  const { progress = silentProgress, baseline, candidate } = options;
+  const order = rotated(2, reversed ? 1 : 0);
+  const runs = await takeTurns(
+    { ...options, progress },
+    options.prompts[index].ids,
+    [baseline, candidate],
+    [order, order],
+  );
+  const [baselineUs, candidateUs] = runs.map((turns) => turns.map(perToken) as [number, number]);
+  return { prompt: index, baselineUs, candidateUs };
 }
 
 /** µs a token: outputs may differ in length where logits tie. The first token comes from the prompt's pass. */

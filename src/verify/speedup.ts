@@ -80,9 +80,32 @@ const overall = (timings: readonly PromptTiming[]): number => {
 export function speedupInterval(timings: readonly PromptTiming[], seed: number): Interval {
   const estimate = overall(timings);
   const draws = timings.length === 1 ? bootstrap(timings[0].ratios, median, seed) : bootstrap(timings, overall, seed);
-  // the estimate itself belongs to its interval, whatever a lopsided sample makes of the percentiles
-  const low = Math.min(estimate, quantileSorted(draws, 0.025));
-  return { median: estimate, low, high: Math.max(estimate, quantileSorted(draws, 0.975)) };
+  return around(estimate, draws);
+}
+
+/** The estimate itself belongs to its interval, whatever a lopsided sample makes of the percentiles. */
+const around = (estimate: number, draws: number[]): Interval => ({
+  median: estimate,
+  low: Math.min(estimate, quantileSorted(draws, 0.025)),
+  high: Math.max(estimate, quantileSorted(draws, 0.975)),
+});
+
+/**
+ * Tokens per second with its 95 % interval over prompts: all tokens over all time, each prompt with the median of its runs.
+ * @param prompts [prompts][runs], each with a token that was timed
+ */
+export function rateInterval(prompts: readonly (readonly Decoded[])[], seed: number): Interval {
+  const timings = prompts.flatMap((runs) => {
+    const us = runs.flatMap((run) => tokenUs(run) ?? []);
+    return us.length === 0 ? [] : [{ tokens: runs[0].ids.length - 1, us, middle: median(us) }];
+  });
+  const rate = (units: typeof timings) =>
+    (1e6 * units.reduce((sum, { tokens }) => sum + tokens, 0)) /
+    units.reduce((sum, { tokens, middle }) => sum + tokens * middle, 0);
+  const estimate = rate(timings);
+  const draws =
+    timings.length === 1 ? bootstrap(timings[0].us, (us) => 1e6 / median(us), seed) : bootstrap(timings, rate, seed);
+  return around(estimate, draws);
 }
 
 /** Sorted statistics of samples drawn with replacement. */

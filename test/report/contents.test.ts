@@ -349,6 +349,8 @@ describe("provenance", () => {
       ["profile", "✓ digests match"],
       ["calibration", "✓ digests match"],
       ["plan", "✓ digests match"],
+      ["profile", "✓ digests match"],
+      ["calibration", "✓ digests match"],
     ]);
   });
 

@@ -62,9 +62,9 @@ describe.each(SETS)("a page of %s", (_what, documents) => {
   test("lists every section and every document in its contents", () => {
     const listed = within(named(page, "nav")[0], "a").map((link) => attribute(link, "href"));
     for (const heading of named(page, "h2").slice(1)) expect(listed).toContain(`#${attribute(heading, "id")}`);
-    expect(listed.filter((href) => /^#(profile|plan|calibration|verification)-\d+$/.test(href ?? ""))).toHaveLength(
-      documents.length,
-    );
+    expect(
+      listed.filter((href) => /^#(profile|plan|calibration|verification|comparison)-\d+$/.test(href ?? "")),
+    ).toHaveLength(documents.length);
   });
 
   test("names every table, its columns and its rows, and lets a keyboard scroll it", () => {
@@ -125,5 +125,5 @@ test("says when it was made, as it was told", () => {
 });
 
 test("every table can be found by its caption", () => {
-  expect(tableRows(parsePage(render(family())), "Documents on this page")).toHaveLength(5);
+  expect(tableRows(parsePage(render(family())), "Documents on this page")).toHaveLength(6);
 });

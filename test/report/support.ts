@@ -4,7 +4,7 @@ import { renderReport } from "../../src/report/index.js";
 import type { PartCosts } from "../../src/report/types.js";
 import { type AnyDocument, type Loaded, sha256, stringifyDocument } from "../../src/schema/document.js";
 import { openLatency } from "../../src/solve/latency.js";
-import { calibration, plan, profile, verification } from "../support/example-documents.js";
+import { calibration, comparison, plan, profile, verification } from "../support/example-documents.js";
 
 export type Element = DefaultTreeAdapterTypes.Element;
 type Node = DefaultTreeAdapterTypes.Node;
@@ -27,7 +27,8 @@ export function family(): Loaded<AnyDocument>[] {
   };
   const made = loaded({ ...plan(), inputs }, "plans/plan.yaml");
   const ran = { ...verification(), plan: { path: "plan.yaml", sha256: made.sha256 } };
-  return [p, c, made, loaded(ran, "plans/verification.yaml")];
+  const compared = loaded({ ...comparison(), inputs }, "plans/comparison.yaml");
+  return [p, c, made, loaded(ran, "plans/verification.yaml"), compared];
 }
 
 export const render = (documents: readonly Loaded<AnyDocument>[], openCosts: (p: never) => PartCosts = openLatency) =>

@@ -1,5 +1,6 @@
 /** One valid document of every kind, small. */
 import type { Calibration } from "../../src/schema/calibration.js";
+import type { Comparison } from "../../src/schema/comparison.js";
 import type { AnyDocument } from "../../src/schema/document.js";
 import type { Plan } from "../../src/schema/plan.js";
 import type { Profile } from "../../src/schema/profile.js";
@@ -142,9 +143,116 @@ export const verification = (): Verification => ({
   alternatives: [],
 });
 
+const steady = (value: number) => ({ median: value, low: value, high: value });
+
+/** Two prompts of two timed tokens: 10, 20 and 12.5 ms a token. */
+export const comparison = (): Comparison => ({
+  kind: "draftplan/comparison",
+  version: 1,
+  model,
+  device,
+  inputs: {
+    profile: { path: "../profiles/p.yaml", sha256: A },
+    calibration: { path: "../profiles/c.yaml", sha256: B },
+  },
+  text: { source: "bundled", sha256: A },
+  prompts: { source: "bundled, the part not chosen on", sha256: B },
+  tokenizer_sha256: A,
+  versions: { draftplan: "0.1.0", node: "20.19.0" },
+  created: "2026-01-02T03:04:05Z",
+  choices: ["int8", "skip"],
+  baseline: "knapsack",
+  methods: [
+    { method: "knapsack", choices: ["int8", "skip"], solve_seconds: 12.5 },
+    { method: "none", choices: [], solve_seconds: 0 },
+    { method: "int8", choices: ["int8"], solve_seconds: 1.5 },
+  ],
+  max_tokens: 3,
+  pairs: 2,
+  time_limit_seconds: null,
+  lossless: true,
+  contexts: [
+    {
+      context_tokens: 128,
+      target_step_us: 20000,
+      round_us: 50,
+      verify_us: [20500, 21000, 21500],
+      prompts: [
+        { prompt: "128.1: … of the people", prompt_tokens: 128, tokens: 3 },
+        { prompt: "128.2: … our country", prompt_tokens: 126, tokens: 3 },
+      ],
+      rows: [
+        {
+          method: "knapsack",
+          draft: { default: "int8", head: "int8", skip: ["0.attn"], choices: { "0.mlp": "target" } },
+          draft_tokens: 3,
+          predicted: { acceptance: 0.93, draft_us: 4000, tokens_per_second: 105, speedup: 2.1 },
+          measured: {
+            acceptance: 0.9,
+            tokens_per_second: { median: 100, low: 90, high: 110 },
+            speedup: { median: 2, low: 1.9, high: 2.1 },
+            baseline_speed_ratio: steady(1),
+          },
+          prediction_error_percent: 5,
+          lossless: true,
+          ties: 0,
+          us_per_token: [
+            [10000, 10000],
+            [10000, 10000],
+          ],
+        },
+        {
+          method: "none",
+          predicted: { acceptance: null, draft_us: null, tokens_per_second: 50, speedup: 1 },
+          measured: {
+            acceptance: null,
+            tokens_per_second: { median: 50, low: 45, high: 55 },
+            speedup: steady(1),
+            baseline_speed_ratio: { median: 2, low: 1.9, high: 2.1 },
+          },
+          prediction_error_percent: 0,
+          lossless: true,
+          ties: 0,
+          us_per_token: [
+            [20000, 20000],
+            [20000, 20000],
+          ],
+        },
+        {
+          method: "int8",
+          draft: { default: "int8", head: "int8", skip: [], choices: {} },
+          draft_tokens: 2,
+          predicted: null,
+          measured: {
+            acceptance: 0.97,
+            tokens_per_second: { median: 80, low: 75, high: 85 },
+            speedup: { median: 1.6, low: 1.5, high: 1.7 },
+            baseline_speed_ratio: { median: 1.25, low: 1.2, high: 1.3 },
+          },
+          prediction_error_percent: null,
+          lossless: true,
+          ties: 0,
+          us_per_token: [
+            [12500, 12500],
+            [12500, 12500],
+          ],
+        },
+      ],
+      frontier: [
+        { draft_us: 3000, acceptance: 0.8, evidence: "surrogate" },
+        { draft_us: 4000, acceptance: 0.93, evidence: "surrogate" },
+        { draft_us: 20000, acceptance: 1, evidence: "surrogate" },
+        { draft_us: 8000, acceptance: 0.97, evidence: "choose" },
+        { draft_us: 8000, acceptance: 0.96, evidence: "report" },
+      ],
+    },
+  ],
+});
+
 export const EVERY_KIND: [string, () => AnyDocument][] = [
   ["plan", plan],
   ["profile", profile],
   ["calibration", calibration],
   ["verification", verification],
+  ["comparison", comparison],
 ];

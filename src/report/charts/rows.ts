@@ -18,6 +18,8 @@ export interface Row {
   /** the figure that matters, as text */
   value: string;
   marks: readonly RowMark[];
+  /** filled from 0 to here, where the axis holds 0 */
+  bar?: { to: number; style: SeriesStyle };
 }
 
 export interface RowsChart {
@@ -31,6 +33,7 @@ export interface RowsChart {
 const ROW_HEIGHT = 36;
 const NAME_LINE = 13;
 const MARK_LINE = 24;
+const BAR_HEIGHT = 9;
 const EDGE = 14;
 /** of a row’s name, before what fits is looked for */
 const MAX_NAME = 80;
@@ -46,7 +49,8 @@ export function rowsChart({ x, rows, reference, alternative }: RowsChart): Html 
     xAxis(axis, box),
     rows.map((row, i) => {
       const top = box.top + i * ROW_HEIGHT;
-      return html`<g>${reference !== undefined && referenceLine(axis.at(reference), top)}${drawRow(row, axis, top)}</g>`;
+      const { bar } = row;
+      return html`<g>${bar !== undefined && drawBar(bar, axis, top + MARK_LINE)}${reference !== undefined && referenceLine(axis.at(reference), top)}${drawRow(row, axis, top)}</g>`;
     }),
   );
 }
@@ -69,6 +73,14 @@ export const rowLabels = (name: string, value: string, y: number): Html =>
 function drawRow({ name, value, marks }: Row, axis: Axis, top: number): Html {
   const y = top + MARK_LINE;
   return html`${rowLabels(name, value, top + NAME_LINE)}${marks.map((one) => drawMark(one, axis, y))}`;
+}
+
+function drawBar({ to, style }: NonNullable<Row["bar"]>, axis: Axis, y: number): Html {
+  const [from, end] = [axis.at(0), axis.at(to)].sort((a, b) => a - b);
+  return seriesGroup(
+    style,
+    html`<rect class="fill" x="${place(from)}" y="${place(y - BAR_HEIGHT / 2)}" width="${place(end - from)}" height="${BAR_HEIGHT}"/>`,
+  );
 }
 
 function drawMark({ at, low, high, style, title }: RowMark, axis: Axis, y: number): Html {

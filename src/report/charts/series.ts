@@ -32,8 +32,8 @@ export function mark({ look }: SeriesStyle, x: number, y: number, title: string 
 export interface LegendEntry {
   name: string;
   style: SeriesStyle;
-  /** as it is drawn: a line through marks, marks alone, or a filled area */
-  drawn: "line" | "marks" | "area" | "solid";
+  /** as it is drawn: a line through marks, a line or marks alone, or a filled area */
+  drawn: "line" | "curve" | "marks" | "area" | "solid";
 }
 
 /** Beside its chart, as text of the page: it wraps where there is little room. */
@@ -47,6 +47,8 @@ function swatch(style: SeriesStyle, drawn: LegendEntry["drawn"]): Html {
   switch (drawn) {
     case "line":
       return html`<path class="line" d="M0,6H26"/>${mark(style, 13, 6, null)}`;
+    case "curve":
+      return html`<path class="line" d="M0,6H26"/>`;
     case "marks":
       return mark(style, 13, 6, null, 50);
     case "area":

@@ -23,9 +23,10 @@ ${verifications.length > 0 ? verificationOverview(verifications) : plans.length 
   return { id: "overview", title: "At a glance", body, entries: [] };
 }
 
-function contentsInWords({ verifications, plans, calibrations, profiles, all }: Documents): string {
+function contentsInWords({ verifications, comparisons, plans, calibrations, profiles, all }: Documents): string {
   const kinds = [
     [verifications.length, "verification"],
+    [comparisons.length, "comparison"],
     [plans.length, "plan"],
     [calibrations.length, "calibration"],
     [profiles.length, "profile"],

@@ -1,0 +1,100 @@
+/** The profile and the calibration that methods are compared on: given, or made on the way. */
+
+import { DraftplanError } from "../core/errors.js";
+import { requireSameModel } from "../decode/policy.js";
+import type { Checkpoint, ModelSpec } from "../model/spec.js";
+import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../profile/grid.js";
+import type { LoadedModel } from "../runtime/load.js";
+import type { Calibration } from "../schema/calibration.js";
+import type { Profile } from "../schema/profile.js";
+import { calibrateLoaded } from "./calibrate.js";
+import { defaultContexts, isSmall, SAMPLE } from "./calibration-text.js";
+import type { CompareRequest } from "./compare-options.js";
+import type { CommandContext } from "./context.js";
+import type { MeasuringText } from "./measuring.js";
+import { continueAgain } from "./measuring-text.js";
+import { makeProfile } from "./profile.js";
+
+export interface CompareInputs {
+  profile: Profile;
+  calibration: Calibration;
+  text: MeasuringText;
+}
+
+/** What the sweep may take: a small model's passes are quick. */
+const PROFILE_SECONDS = { small: 8, large: 45 };
+const SHORTEST_CONTEXT = 64;
+/** tokens of the longest pass that a profile times behind a full context */
+const LONGEST_PASS = 17;
+
+/** Contexts to compare at: those asked for, or the calibration's, or what the model's size allows. */
+export const comparedContexts = ({ contexts, calibration }: CompareRequest, spec: ModelSpec): number[] => [
+  ...(contexts ?? calibration?.document.contexts.map(({ at_context }) => at_context) ?? defaultContexts(spec)),
+];
+
+/** Tokens that the cache must hold for all that is measured at these contexts. */
+export const roomFor = (contexts: readonly number[], maxTokens: number): number =>
+  Math.max(...contexts) + Math.max(maxTokens, SAMPLE.continuationTokens + 1) + LONGEST_PASS;
+
+/** What can be refused before weights are loaded. @throws DOCUMENT_MISMATCH, CONTEXT_LIMIT, CONTEXT_OUT_OF_RANGE */
+export function requireFit(
+  { profile, calibration, maxTokens }: CompareRequest,
+  checkpoint: Checkpoint,
+  contexts: readonly number[],
+): void {
+  for (const given of [profile, calibration])
+    if (given !== null) requireSameModel(given.document, checkpoint, given.path);
+  const { spec } = checkpoint;
+  const longest = Math.max(...contexts);
+  const needed = roomFor(contexts, maxTokens);
+  if (needed > spec.contextLimit) {
+    throw new DraftplanError({
+      code: "CONTEXT_LIMIT",
+      at: `context ${longest}`,
+      what: `with what is measured behind it, it needs ${needed} tokens; ${spec.name} has room for ${spec.contextLimit}`,
+      remedy: `Use contexts up to ${spec.contextLimit - (needed - longest)}: --context`,
+    });
+  }
+  const last = profile?.document.grid.context_tokens.at(-1);
+  if (profile !== null && last !== undefined && longest + maxTokens > last) {
+    throw new DraftplanError({
+      code: "CONTEXT_OUT_OF_RANGE",
+      at: `${profile.path}: grid.context_tokens`,
+      what: `prompts of ${longest} tokens with ${maxTokens} new ones go past ${last}, the last that was profiled`,
+      remedy: `Profile further, draftplan profile MODEL --context ${SHORTEST_CONTEXT}..${longest + maxTokens}, or give shorter contexts with --context.`,
+    });
+  }
+}
+
+/** @returns inputs as given, or made now for these contexts */
+export async function openInputs(
+  model: LoadedModel,
+  request: CompareRequest,
+  contexts: readonly number[],
+  context: CommandContext,
+): Promise<CompareInputs> {
+  const profile = request.profile?.document ?? (await profileFor(model, request, contexts, context));
+  if (request.calibration !== null) {
+    const { method, ...given } = request.calibration.document;
+    // what another method had measured is not what these methods begin with
+    const calibration = method === undefined ? given : { ...given, measured: [] };
+    const text = await continueAgain(model, calibration, request.text, context.progress);
+    return { profile, calibration, text };
+  }
+  const made = await calibrateLoaded(model, request.text, contexts, context);
+  const { calibration, continuations, prompts } = made;
+  return { profile, calibration, text: { continuations, prompts, continuationTokens: SAMPLE.continuationTokens } };
+}
+
+function profileFor(
+  model: LoadedModel,
+  { maxTokens }: CompareRequest,
+  contexts: readonly number[],
+  context: CommandContext,
+): Promise<Profile> {
+  const from = Math.min(SHORTEST_CONTEXT, ...contexts);
+  const axis = { kind: "range", from, to: Math.max(...contexts) + maxTokens } as const;
+  const grid = resolveGrid(axis, parseAxis("--query", DEFAULT_QUERY), model.engine.capacity);
+  const budgetSeconds = isSmall(model.spec) ? PROFILE_SECONDS.small : PROFILE_SECONDS.large;
+  return makeProfile(model.engine, model.ref, grid, context, { budgetSeconds });
+}

@@ -1,0 +1,163 @@
+/** A comparison: what every method's plan reached at every context, beside what had been predicted. */
+import { type ChoiceSet, describeChoices, expandDraft } from "../../schema/choice.js";
+import type { ComparedContext, ComparedRow, Comparison } from "../../schema/comparison.js";
+import { figure, figures, numeric, prose, type TableSpec, table } from "../charts/figure.js";
+import { type Row, type RowMark, rowsChart } from "../charts/rows.js";
+import { legend } from "../charts/series.js";
+import { counted, factor, fixed, missedBy, moment, percent, significant, whole } from "../format.js";
+import { type Html, html, type Part } from "../html.js";
+import type { Shown } from "../types.js";
+import {
+  deviceText,
+  facts,
+  intervalText,
+  MEASURED,
+  modelText,
+  NONE,
+  note,
+  orNone,
+  PREDICTED,
+  verdict,
+} from "./facts.js";
+import { frontierFigure } from "./frontier.js";
+
+export function comparisonBody({ document, path }: Shown<"draftplan/comparison">): Html {
+  return html`<p class="verdicts">${losslessVerdict(document)}</p>
+${factsOf(document)}
+${document.contexts.map((at) => contextPart(at, document, path))}`;
+}
+
+function losslessVerdict({ contexts, lossless }: Comparison): Html {
+  if (lossless) return verdict("good", "lossless: every run emitted the target’s own tokens");
+  const wrong = new Set(
+    contexts.flatMap(({ rows }) => rows.filter((row) => !row.lossless).map(({ method }) => method)),
+  );
+  return verdict("bad", `not lossless: ${[...wrong].join(", ")}`);
+}
+
+const factsOf = ({ model, device, text, prompts, created, versions, ...rest }: Comparison): Html =>
+  facts(
+    ["Model", modelText(model)],
+    ["Device", deviceText(device)],
+    ["Drafts could", rest.choices.length === 0 ? "do nothing but what the target does" : rest.choices.join(", ")],
+    ["Chosen on", text.source],
+    ["Run on", prompts.source],
+    [
+      "Measured",
+      `${moment(created)}, up to ${counted(rest.max_tokens, "token")} each, ${counted(rest.pairs, "run")} of each plan on each prompt, draftplan ${versions.draftplan}`,
+    ],
+    rest.time_limit_seconds === null ? null : ["Time limit", `${whole(rest.time_limit_seconds)} s for the runs`],
+  );
+
+function contextPart(at: ComparedContext, document: Comparison, path: string): Html {
+  const { context_tokens, prompts, rows } = at;
+  return html`<h4>Context ${whole(context_tokens)}</h4>
+${figures(speedFigure(at), frontierFigure(at))}
+${table({ caption: `Every method at context ${whole(context_tokens)}`, ...rowsTable(rows, document, path) })}
+${note(html`${counted(prompts.length, "prompt")}. Intervals: 95 %, over prompts; all plans ran by turns, and ratios are of runs side by side. In brackets what was predicted.`)}`;
+}
+
+function speedFigure({ context_tokens, rows }: ComparedContext): Html {
+  return figure({
+    title: `Tokens per second, context ${whole(context_tokens)}`,
+    caption: "Bars: measured; whiskers: 95 % interval over prompts. Plain decoding is the dashed line.",
+    legend: legend([
+      { name: "measured", style: MEASURED, drawn: "marks" },
+      ...(rows.some(({ predicted }) => predicted !== null)
+        ? [{ name: "predicted", style: PREDICTED, drawn: "marks" } as const]
+        : []),
+    ]),
+    chart: rowsChart({
+      x: { label: "tokens per second", scale: "linear", include: [0] },
+      rows: rows.map(speedRow),
+      ...plainReference(rows),
+      alternative: rows
+        .map(
+          ({ method, measured }) => `${method}: ${significant(measured.tokens_per_second.median)} tokens per second.`,
+        )
+        .join(" "),
+    }),
+    data: speedData(rows),
+  });
+}
+
+function speedRow({ method, measured, predicted }: ComparedRow): Row {
+  const { median, low, high } = measured.tokens_per_second;
+  const marks: RowMark[] = [{ at: median, low, high, style: MEASURED, title: `measured ${significant(median)}` }];
+  if (predicted !== null) {
+    const speed = predicted.tokens_per_second;
+    marks.push({ at: speed, style: PREDICTED, title: `predicted ${significant(speed)}` });
+  }
+  return { name: method, value: `${significant(median)}/s`, marks, bar: { to: median, style: MEASURED } };
+}
+
+/** Speedups are over it. */
+function plainReference(rows: readonly ComparedRow[]): { reference?: number } {
+  const plain = rows.find(({ method }) => method === "none");
+  return plain === undefined ? {} : { reference: plain.measured.tokens_per_second.median };
+}
+
+const speedData = (rows: readonly ComparedRow[]): Omit<TableSpec, "caption"> => ({
+  columns: [prose("Method"), numeric("Measured, tokens/s"), numeric("95 % interval"), numeric("Predicted, tokens/s")],
+  rows: rows.map(({ method, measured: { tokens_per_second: speed }, predicted }): Part[] => [
+    method,
+    significant(speed.median),
+    `${significant(speed.low)} to ${significant(speed.high)}`,
+    orNone(predicted?.tokens_per_second, significant),
+  ]),
+});
+
+function rowsTable(rows: readonly ComparedRow[], document: Comparison, path: string): Omit<TableSpec, "caption"> {
+  const { baseline, model } = document;
+  const seconds = new Map(document.methods.map(({ method, solve_seconds }) => [method, solve_seconds]));
+  return {
+    columns: [
+      prose("Method"),
+      prose("Draft"),
+      numeric("d"),
+      numeric("Acceptance"),
+      numeric("Tokens/s"),
+      numeric("Speedup"),
+      prose("The prediction is"),
+      numeric(`${baseline} over it`),
+      numeric("Solved in"),
+    ],
+    rows: rows.map((row): Part[] => [
+      row.method,
+      draftText(row, model.layers, path),
+      row.draft_tokens ?? NONE,
+      withPrediction(row.measured.acceptance, row.predicted?.acceptance, percent),
+      withPrediction(row.measured.tokens_per_second.median, row.predicted?.tokens_per_second, significant),
+      html`${factor(row.measured.speedup.median)}, ${intervalText(row.measured.speedup)}`,
+      orNone(row.prediction_error_percent, missedBy),
+      row.method === baseline
+        ? NONE
+        : html`${factor(row.measured.baseline_speed_ratio.median)}, ${intervalText(row.measured.baseline_speed_ratio)}`,
+      orNone(seconds.get(row.method), (s) => `${fixed(s, 1)} s`),
+    ]),
+  };
+}
+
+function draftText(
+  { draft, draft_changes_at, same_draft_as, lossless, ties }: ComparedRow,
+  layers: number,
+  path: string,
+): string {
+  const what = draft === undefined ? "plain decoding" : describeChoices(setOf(draft, layers, path));
+  const same = same_draft_as === undefined ? "" : `; as ${same_draft_as}`;
+  const changes = draft_changes_at === undefined ? "" : `; another from ${draft_changes_at.join(", ")} on`;
+  const judged = lossless ? (ties === 0 ? "" : `; ${counted(ties, "tie")}`) : "; not lossless";
+  return `${what}${changes}${same}${judged}`;
+}
+
+const setOf = (draft: NonNullable<ComparedRow["draft"]>, layers: number, path: string): ChoiceSet =>
+  expandDraft(draft, layers, path);
+
+function withPrediction(
+  measured: number | null,
+  predicted: number | null | undefined,
+  write: (value: number) => string,
+): Part {
+  if (measured === null) return NONE;
+  return predicted === null || predicted === undefined ? write(measured) : `${write(measured)} (${write(predicted)})`;
+}

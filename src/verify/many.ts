@@ -1,0 +1,113 @@
+/** Any number of plans by turns on the same prompts, at several contexts: what `compare` is made of. */
+import { type Progress, silentProgress } from "../core/progress.js";
+import type { Decoded, DraftPolicy } from "../decode/loop.js";
+import { isWorse, judge, type Verdict } from "./judge.js";
+import type { VerifyPrompt } from "./measure.js";
+import { type ReferenceCache, referenceOutput } from "./reference.js";
+import { rotated, type TurnsOptions, takeTurns } from "./turns.js";
+
+/** Prompts of about one length, and the policies to run on each of them. */
+export interface ManyContext {
+  prompts: readonly VerifyPrompt[];
+  policies: readonly DraftPolicy[];
+}
+
+export interface ManyOptions extends Omit<TurnsOptions, "progress"> {
+  contexts: readonly ManyContext[];
+  /** runs of every policy on every prompt */
+  pairs: number;
+  /** ends measuring once a prompt is finished after so long; null: never */
+  limitUs: number | null;
+  progress?: Progress;
+  /** told of every prompt after its turns */
+  onTurns?: (context: number, turns: PromptTurns) => void;
+}
+
+/** One prompt, and all that was run on it. */
+export interface PromptTurns {
+  prompt: VerifyPrompt;
+  /** the target's own greedy output, decoded before anything else */
+  reference: readonly number[];
+  /** [policies][turns] */
+  runs: Decoded[][];
+  /** [policies] of the worst run */
+  verdicts: Verdict[];
+}
+
+const WARM_UP_TOKENS = 8;
+
+/**
+ * Visits prompt after prompt, context by context, so that time that ends too early is missing everywhere alike: where
+ * it is limited, a visit is one turn, and prompts are met again as long as there is time.
+ * @returns [contexts] the prompts that were visited; one whose output is a single token has no step to time and is left out
+ */
+export async function manySideBySide(options: ManyOptions): Promise<PromptTurns[][]> {
+  const { clock, contexts, pairs, limitUs, progress = silentProgress } = options;
+  const start = clock.nowUs();
+  const found = contexts.map(() => new Map<number, PromptTurns>());
+  const visits = visitsOf(contexts, limitUs === null ? 1 : pairs);
+  const perPass = contexts.reduce((sum, { prompts }) => sum + prompts.length, 0);
+  const warm = new Set<number>();
+  const references: ReferenceCache = new WeakMap();
+  for (const [done, { context, prompt: index }] of visits.entries()) {
+    await progress.tick({ stage: "compare", done, total: visits.length });
+    if (limitUs !== null && clock.nowUs() - start >= limitUs) break;
+    const { prompts, policies } = contexts[context];
+    const prompt = prompts[index];
+    const reference = await referenceOutput(options.engine, prompt.ids, options, references, progress);
+    if (reference.length < 2) continue;
+    const turns = limitUs === null ? pairs : 1;
+    // the pass counts too, or a prompt would meet the same order again where prompts are a multiple of policies
+    const first = done * turns + Math.floor(done / perPass);
+    const orders = Array.from({ length: turns }, (_, turn) => rotated(policies.length, first + turn));
+    const warmUp = warm.has(context) ? 0 : WARM_UP_TOKENS;
+    const runs = await takeTurns({ ...options, progress }, prompt.ids, policies, orders, warmUp);
+    warm.add(context);
+    const verdicts = await judgeRuns({ ...options, progress }, prompt.ids, runs, reference);
+    const visited = { prompt, reference, runs, verdicts };
+    const before = found[context].get(index);
+    found[context].set(index, before === undefined ? visited : joined(before, visited));
+    options.onTurns?.(context, visited);
+  }
+  return found.map((visited) => [...visited.entries()].sort(([a], [b]) => a - b).map(([, turns]) => turns));
+}
+
+/** Each prompt `passes` times; contexts take turns. */
+function visitsOf(contexts: readonly ManyContext[], passes: number): { context: number; prompt: number }[] {
+  const most = Math.max(0, ...contexts.map(({ prompts }) => prompts.length));
+  const once = Array.from({ length: most }, (_, prompt) =>
+    contexts.flatMap(({ prompts }, context) => (prompt < prompts.length ? [{ context, prompt }] : [])),
+  ).flat();
+  return Array.from({ length: passes }, () => once).flat();
+}
+
+/** @returns [policies] the worst verdict of each; runs of equal output share one */
+async function judgeRuns(
+  options: Pick<ManyOptions, "engine" | "maxTokens" | "endTokens"> & { progress: Progress },
+  prompt: readonly number[],
+  runs: readonly (readonly Decoded[])[],
+  reference: readonly number[],
+): Promise<Verdict[]> {
+  const known = new Map<string, Verdict>();
+  const verdicts: Verdict[] = [];
+  for (const turns of runs) {
+    const own: Verdict[] = [];
+    for (const { ids } of turns) {
+      const key = ids.join();
+      const verdict =
+        known.get(key) ?? (await judge(options.engine, prompt, ids, reference, options, options.progress));
+      known.set(key, verdict);
+      own.push(verdict);
+    }
+    verdicts.push(own.reduce(worse));
+  }
+  return verdicts;
+}
+
+const worse = (a: Verdict, b: Verdict): Verdict => (isWorse(b, a) ? b : a);
+
+const joined = (a: PromptTurns, b: PromptTurns): PromptTurns => ({
+  ...a,
+  runs: a.runs.map((turns, i) => [...turns, ...b.runs[i]]),
+  verdicts: a.verdicts.map((verdict, i) => worse(verdict, b.verdicts[i])),
+});

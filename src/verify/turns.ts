@@ -1,0 +1,41 @@
+/** Several ways of decoding by turns, A B C A B C, from one prompt that is read once. */
+import type { Progress } from "../core/progress.js";
+import { type Decoded, type DraftPolicy, decode, prefill } from "../decode/loop.js";
+import type { Clock, Engine } from "../runtime/engine.js";
+import { targetChoices } from "../schema/choice.js";
+import type { OutputLimits } from "./walk.js";
+
+export interface TurnsOptions extends OutputLimits {
+  engine: Engine;
+  clock: Clock;
+  progress: Progress;
+  /** the decoder under test */
+  decode?: typeof decode;
+}
+
+/**
+ * Every policy once a turn, all from one prompt in the cache: decoding writes behind it only.
+ * @param orders   [turns] the policies' order in each turn
+ * @param warmUp   tokens that each policy decodes first, which nobody sees; 0: none
+ * @returns [policies][turns]
+ */
+export async function takeTurns(
+  options: TurnsOptions,
+  prompt: readonly number[],
+  policies: readonly DraftPolicy[],
+  orders: readonly (readonly number[])[],
+  warmUp = 0,
+): Promise<Decoded[][]> {
+  const { engine, clock, maxTokens, endTokens, progress } = options;
+  const prefilled = await prefill(engine, prompt, targetChoices(engine.spec.layers), progress);
+  const run = (policy: DraftPolicy, most: number) =>
+    (options.decode ?? decode)(engine, prompt, { clock, maxTokens: most, endTokens, policy, prefilled, progress });
+  if (warmUp > 0) for (const policy of policies) await run(policy, Math.min(warmUp, maxTokens));
+  const runs: Decoded[][] = policies.map(() => []);
+  for (const order of orders) for (const i of order) runs[i].push(await run(policies[i], maxTokens));
+  return runs;
+}
+
+/** 0 to count - 1, beginning at `first`: over `count` turns each comes as often before any other as after it, so drift cancels. */
+export const rotated = (count: number, first: number): number[] =>
+  Array.from({ length: count }, (_, i) => (first + i) % count);

@@ -1,0 +1,49 @@
+/** `draftplan solve --method`: other ways to choose a draft, by the same documents. */
+import { cpSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeEach, describe, expect, test } from "vitest";
+import { parseDocument } from "../../src/schema/document.js";
+import type { Plan } from "../../src/schema/plan.js";
+import { draftplan } from "../support/cli.js";
+import { temporaryFolder } from "../support/tiny-checkpoint.js";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+let folder: string;
+beforeEach(() => {
+  folder = temporaryFolder();
+  cpSync(join(ROOT, "profiles"), join(folder, "profiles"), { recursive: true });
+});
+
+const INPUTS = ["--profile", "profiles/union-10m.profile.yaml", "--calibration", "profiles/union-10m.calibration.yaml"];
+const solve = (...args: string[]) => draftplan(["solve", ...args], { cwd: folder });
+const plan = (file: string) => parseDocument(readFileSync(join(folder, file), "utf8"), file) as Plan;
+
+describe("solve --method", () => {
+  test("none speculates nowhere, and needs no model", async () => {
+    expect((await solve(...INPUTS, "--method", "none", "-o", "none.yaml")).code).toBe(0);
+    expect(plan("none.yaml")).toMatchObject({ method: "none", segments: [{ speculate: false }] });
+  });
+
+  test("a method's drafts are measured, its plan follows from them alone, and a check derives it again", async () => {
+    const model = ["--model", "embedded", "--method", "early-exit"];
+    expect((await solve(...INPUTS, ...model, "-o", "exit.yaml")).code).toBe(0);
+    const calibration = "profiles/union-10m.calibration.early-exit.yaml";
+    const measured = parseDocument(readFileSync(join(folder, calibration), "utf8"), calibration);
+    expect(measured).toMatchObject({ kind: "draftplan/calibration", method: "early-exit" });
+    const again = ["--profile", INPUTS[1], "--calibration", calibration, "--method", "early-exit", "-o", "again.yaml"];
+    expect((await solve(...again)).code).toBe(0);
+    expect(readFileSync(join(folder, "again.yaml"))).toEqual(readFileSync(join(folder, "exit.yaml")));
+    const check = await draftplan(["check", "exit.yaml", "--json"], { cwd: folder });
+    expect({ code: check.code, findings: JSON.parse(check.stdout).findings }).toEqual({ code: 0, findings: [] });
+  });
+
+  test.each([
+    ["another method's measurements", ["--method", "swift"], /DOCUMENT_MISMATCH.*\n.*knapsack.*swift.*\n.*--model/],
+    ["a method that does not exist", ["--method", "best"], /OPTION_INVALID.*\n.*\n.*knapsack, none, knapspec/],
+  ])("%s", async (_, flags, message) => {
+    const { code, stdout, stderr } = await solve(...INPUTS, ...flags);
+    expect({ code, stdout }).toEqual({ code: flags[1] === "best" ? 2 : 3, stdout: "" });
+    expect(stderr).toMatch(message);
+  });
+});
