@@ -33,8 +33,8 @@ export {
   targetChoices,
   uniformChoices,
 } from "./schema/choice.js";
-export type { Comparison } from "./schema/comparison.js";
 export type { Device, InputRef, ModelRef } from "./schema/common.js";
+export type { Comparison } from "./schema/comparison.js";
 export {
   type AnyDocument,
   type DocumentOf,

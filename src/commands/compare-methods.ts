@@ -102,8 +102,9 @@ const proposing = (name: MethodName): ComparedMethod => ({
   name,
   choices: () => ["skip"],
   async solve({ measuring, calibration }) {
-    const { method: _, ...alone } = await measureProposals(name, measuring, calibration);
-    const plan = planDocument({ profile: measuring.profile, calibration: alone, choices: ["skip"] }, UNWRITTEN, name);
+    const own = await measureProposals(name, measuring, calibration);
+    const plan = planDocument({ profile: measuring.profile, calibration: own, choices: ["skip"] }, UNWRITTEN, name);
+    const { method: _, ...alone } = own;
     return { calibration: alone, plan };
   },
 });

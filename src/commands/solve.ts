@@ -37,7 +37,6 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
   const profile = readDocumentOf("draftplan/profile", options.profile);
   let calibration = readDocumentOf("draftplan/calibration", options.calibration);
   openProblem({ profile: profile.document, calibration: calibration.document, choices }); // refuse before anything long begins
-  requireMeasuredFor(method, calibration, options.model !== undefined);
   const notes: string[] = [];
   if (options.model !== undefined && method !== "none") {
     calibration = await measureInto(options, { method, choices }, profile.document, calibration, context);
@@ -109,19 +108,6 @@ function parseMethod(name: string): SolveMethod {
     at: `--method ${name}`,
     what: "this method does not exist",
     remedy: `Use one of: ${SOLVE_METHODS.join(", ")}.`,
-  });
-}
-
-/** What was measured for one method says nothing of another. */
-function requireMeasuredFor(method: SolveMethod, { document, path }: Loaded<Calibration>, measures: boolean): void {
-  if (method === "none" || measures) return;
-  const made = document.method ?? "knapsack";
-  if (made === method) return;
-  throw new DraftplanError({
-    code: "DOCUMENT_MISMATCH",
-    at: `${path}: method`,
-    what: `its measured drafts are those of ${made}, and ${method} was asked for`,
-    remedy: `Add --model MODEL, so that what ${method} proposes is measured; or use --method ${made}.`,
   });
 }
 

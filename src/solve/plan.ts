@@ -1,4 +1,5 @@
 /** A plan from a profile and a calibration: pure, so the same two give the same plan, byte for byte. */
+import { DraftplanError } from "../core/errors.js";
 import type { InputRef } from "../schema/common.js";
 import type { Plan, Segment } from "../schema/plan.js";
 import { openProblem, type SolveInput } from "./problem.js";
@@ -7,13 +8,28 @@ import { planSegments } from "./segments.js";
 /**
  * The segments by a method. All but `none` choose among the drafts that the calibration has measured, and the calibration
  * has those that the method proposed (src/methods).
- * @throws what openProblem throws; LP_BOUND_VIOLATED (a bug)
+ * @throws what openProblem throws; DOCUMENT_MISMATCH where the calibration has another method's drafts; LP_BOUND_VIOLATED (a
+ *   bug)
  */
 export function segmentsBy(method: string, input: SolveInput): Segment[] {
   const problem = openProblem(input);
-  if (method !== "none") return planSegments(problem);
+  if (method !== "none") {
+    requireMeasuredFor(method, input.calibration.method ?? "knapsack");
+    return planSegments(problem);
+  }
   const [to] = problem.gridContexts.slice(-1);
   return [{ context_tokens: { from: 0, to }, speculate: false }];
+}
+
+/** What was measured for one method says nothing of another. */
+function requireMeasuredFor(method: string, made: string): void {
+  if (made === method) return;
+  throw new DraftplanError({
+    code: "DOCUMENT_MISMATCH",
+    at: "calibration: method",
+    what: `its measured drafts are those of ${made}, and the method is ${method}`,
+    remedy: `Add --model MODEL, so that what ${method} proposes is measured; or use --method ${made}.`,
+  });
 }
 
 /** @throws what openProblem throws; LP_BOUND_VIOLATED (a bug) */

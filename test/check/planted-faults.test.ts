@@ -106,9 +106,13 @@ describe("an edited plan is no longer the plan its inputs give", () => {
 
   test("a method that is not known cannot be solved by again, and that is said", () => {
     space.edit(PLAN, (plan) => {
-      plan.method = "clasp";
+      plan.method = "best";
     });
     expect(placesOf(space.check([PLAN]))).toEqual([`PLAN_NOT_SOLVED ${PLAN}: method`]);
+    space.edit(PLAN, (plan) => {
+      plan.method = "clasp"; // known, but not what the calibration was measured for
+    });
+    expect(placesOf(space.check([PLAN]))).toEqual([`PLAN_DIFFERS ${PLAN}: inputs`]);
     space.edit(PLAN, (plan) => {
       plan.method = "knapsack";
       delete plan.choices;

@@ -1,0 +1,75 @@
+/** draftplan compare as a user runs it, on the embedded model and the committed documents. */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import type { Comparison } from "../../src/schema/comparison.js";
+import { parseDocument } from "../../src/schema/document.js";
+import { draftplan } from "../support/cli.js";
+import { temporaryFolder } from "../support/tiny-checkpoint.js";
+
+const committed = (name: string) => fileURLToPath(new URL(`../../profiles/union-10m.${name}.yaml`, import.meta.url));
+const DOCUMENTS = ["--profile", committed("profile"), "--calibration", committed("calibration")];
+const QUICK = ["--max-tokens", "6", "--pairs", "1", "--context", "32,64", "--refine", "0"];
+const folder = temporaryFolder();
+const compare = (...args: string[]) => draftplan(["compare", "embedded", ...args], { cwd: folder });
+
+describe("draftplan compare", () => {
+  test("prints a table, and writes a document that inspect, check and report take", async () => {
+    const output = join(folder, "one", "c.yaml");
+    const { code, stdout, stderr } = await compare(...DOCUMENTS, ...QUICK, "--methods", "int8,uniform", "-o", output);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toContain("Context 32, ");
+    expect(stdout).toContain("Context 64, ");
+    expect(stdout).toMatch(/│ uniform /);
+    expect(stdout).toContain("Every run of every plan emitted the target's own tokens.");
+    expect(stdout.split("\n").every((line) => [...line].length <= 80 || line.startsWith("Each cell"))).toBe(true);
+    const document = parseDocument(readFileSync(output, "utf8"), output) as Comparison;
+    expect(document.methods.map(({ method }) => method)).toEqual(["int8", "uniform", "none"]);
+    expect(document.baseline).toBe("int8");
+    expect(document.contexts.map(({ context_tokens }) => context_tokens)).toEqual([32, 64]);
+    // the profile was given and is named; what was measured makes another calibration, which lies beside
+    expect(readdirSync(join(folder, "one")).sort()).toEqual(["c.calibration.yaml", "c.yaml"]);
+    expect(document.inputs.calibration.path).toBe("c.calibration.yaml");
+    expect((await draftplan(["check", output])).stdout).toContain("passed");
+    expect((await draftplan(["inspect", output])).stdout).toContain("a valid draftplan/comparison");
+    const page = join(folder, "c.html");
+    expect((await draftplan(["report", output, "-o", page])).code).toBe(0);
+    expect(readFileSync(page, "utf8")).toContain("Every method at context 64");
+  });
+
+  test("with --json prints the document; prompts of a file are run at the contexts nearest to them", async () => {
+    const prompts = join(folder, "prompts.jsonl");
+    writeFileSync(prompts, '{"prompt": "My fellow citizens, the union"}\n{"prompt": "We have"}\n');
+    const output = join(folder, "two.yaml");
+    const options = ["--methods", "int8", "--prompts", prompts, "--max-tokens", "6", "--pairs", "1", "-o", output];
+    const { code, stdout } = await compare(...DOCUMENTS, ...options, "--json");
+    expect(code).toBe(0);
+    const printed = JSON.parse(stdout);
+    expect(printed).toEqual(parseDocument(readFileSync(output, "utf8"), output));
+    expect(printed.prompts.source).toBe("prompts.jsonl");
+    expect(printed.contexts).toHaveLength(1);
+    expect(printed.contexts[0].prompts).toHaveLength(2);
+  });
+
+  test("makes profile and calibration where none is given, and writes them beside the comparison", async () => {
+    const output = join(folder, "made", "c.yaml");
+    const options = ["--methods", "int8", "--choices", "int8", "--max-tokens", "6", "--pairs", "1", "--context", "40"];
+    const { code, stderr } = await compare(...options, "-o", output);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(readdirSync(join(folder, "made")).sort()).toEqual(["c.calibration.yaml", "c.profile.yaml", "c.yaml"]);
+    expect((await draftplan(["check", join(folder, "made")])).stdout).toContain("passed");
+  });
+
+  test.each<[string, string[], number, RegExp]>([
+    ["a method that does not exist", ["--methods", "best"], 2, /'best' is not a method/],
+    ["a method whose choice is not allowed", ["--methods", "int4"], 2, /int4 needs a choice/],
+    ["prompts that go past the profile", [...DOCUMENTS, "--context", "64,60000"], 3, /60000|60,000/],
+    ["another text than the calibration's", [...DOCUMENTS, "--text", committed("profile")], 3, /made on other text/],
+    ["a single token", ["--max-tokens", "1"], 2, /whole number from 2/],
+  ])("refuses %s before anything is measured", async (_what, options, exit, message) => {
+    const { code, stdout, stderr } = await compare(...options);
+    expect({ code, stdout }).toEqual({ code: exit, stdout: "" });
+    expect(stderr).toMatch(message);
+  });
+});
