@@ -31,6 +31,7 @@ export function addVerbs(program: Command, run: RunVerb): void {
   addProfile(program, run);
   addCalibrate(program, run);
   addSolve(program, run);
+  addExplain(program, run);
   addPlan(program, run);
   addVerify(program, run);
   addCompare(program, run);
@@ -238,6 +239,21 @@ function addSolve(program: Command, run: RunVerb): void {
     )
     .action(async (options: SharedOptions & import("../commands/solve.js").SolveCommandOptions) =>
       run(options, async (context) => (await import("../commands/solve.js")).solveCommand(options, context)),
+    );
+}
+
+function addExplain(program: Command, run: RunVerb): void {
+  withOutputOptions(program.command("explain"))
+    .description("why a plan drafts as it does: what each block costs and loses, and what would change it")
+    .argument("<plan>", "a plan whose profile and calibration are where it says")
+    .option("--at <tokens>", "context to explain at (default: where the first draft is predicted)", integerFrom(0))
+    .option("--all", "every block, not the telling ones alone")
+    .addHelpText(
+      "after",
+      examples("draftplan explain plans/plan.yaml", "draftplan explain plans/plan.yaml --at 1000 --all"),
+    )
+    .action(async (plan: string, options: SharedOptions & import("../commands/explain.js").ExplainOptions) =>
+      run(options, async (context) => (await import("../commands/explain.js")).explainCommand(plan, options, context)),
     );
 }
 

@@ -25,7 +25,7 @@ function contextTable(
 ): string {
   const table = new Table({
     head: ["method", "d", "α", "tokens/s", "speedup", `${baseline} ÷`, "solved"],
-    colWidths: [16, 4, 9, 13, 11, 12, 8],
+    colWidths: [15, 4, 9, 13, 11, 12, 8],
     wordWrap: true,
     style: { head: [], border: [] },
   });

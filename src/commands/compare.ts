@@ -55,7 +55,8 @@ function prepare(checkpoint: Checkpoint, request: CompareRequest, given: readonl
   const contexts = comparedContexts(request, spec);
   const reached = [...contexts, ...(given ?? []).map(({ ids }) => ids.length)];
   requireFit(request, checkpoint, reached);
-  return { contexts, capacity: roomFor(reached, request.maxTokens) };
+  const calibrated = request.calibration?.document.contexts.map(({ at_context }) => at_context) ?? [];
+  return { contexts, capacity: roomFor([...reached, ...calibrated], request.maxTokens) };
 }
 
 interface Comparing {

@@ -1,10 +1,7 @@
 /** What `generate --adapt` may choose from: the drafts of a plan's own calibration, at the latencies of its own profile. */
-import { dirname, isAbsolute, join } from "node:path";
-import { DraftplanError } from "../core/errors.js";
 import { Adaptation, type AdaptiveDraft, type AdaptiveLatency, type AdaptiveRange, rehearse } from "../decode/adapt.js";
 import type { Calibration } from "../schema/calibration.js";
 import { CHOICES, type Choice, type ChoiceSet, choiceKey, expandDraft } from "../schema/choice.js";
-import { type DocumentOf, type Loaded, readDocumentOf } from "../schema/document.js";
 import type { Plan, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import {
@@ -30,46 +27,6 @@ interface Evidence {
 const UNMEASURED_TOKENS = 30;
 /** Standard deviation of ln(hazard) by which a draft does better or worse on some text, were its own hazard known. */
 const OWN_SPREAD = 0.2;
-
-/** The plan's inputs, found and unchanged. @throws INPUTS_MISSING, DIGEST_MISMATCH, what readDocumentOf throws */
-export function readInputs(plan: Loaded<Plan>): { profile: Profile; calibration: Calibration } {
-  const { inputs } = plan.document;
-  if (inputs === undefined) throw missing(`${plan.path}: inputs`, "the plan does not say what it was made from");
-  const read = <K extends "profile" | "calibration">(role: K): DocumentOf<`draftplan/${K}`> => {
-    const { path, sha256 } = inputs[role];
-    const at = `${plan.path}: inputs.${role}`;
-    const file = isAbsolute(path) ? path : join(dirname(plan.path), path);
-    const loaded = readIfThere(`draftplan/${role}`, file, at);
-    if (loaded.sha256 !== sha256) throw changed(at, file);
-    return loaded.document;
-  };
-  return { profile: read("profile"), calibration: read("calibration") };
-}
-
-function readIfThere<K extends "draftplan/profile" | "draftplan/calibration">(kind: K, file: string, at: string) {
-  try {
-    return readDocumentOf(kind, file);
-  } catch (error) {
-    if (error instanceof DraftplanError && error.code === "FILE_NOT_FOUND") throw missing(at, `${file} is not there`);
-    throw error;
-  }
-}
-
-const missing = (at: string, what: string) =>
-  new DraftplanError({
-    code: "INPUTS_MISSING",
-    at,
-    what: `${what}, and --adapt chooses from the drafts and latencies of the plan's own calibration and profile`,
-    remedy: "Put them where the plan says, make the plan with draftplan solve, or leave --adapt out.",
-  });
-
-const changed = (at: string, file: string) =>
-  new DraftplanError({
-    code: "DIGEST_MISMATCH",
-    at,
-    what: `${file} has changed since the plan was made`,
-    remedy: "Make the plan again: draftplan solve --profile FILE --calibration FILE -o PLAN",
-  });
 
 export function openAdaptation(plan: Plan, profile: Profile, calibration: Calibration, at: string): Adaptation {
   const layers = plan.model.layers;

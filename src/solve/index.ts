@@ -1,5 +1,12 @@
 export { type Candidate, measuredSpeed, proposals, rankedCandidates, rankedFrontier } from "./candidates.js";
 export { type Exchange, exchanges, improveByExchanges } from "./exchanges.js";
+export {
+  type BlockReason,
+  type Explanation,
+  explainDraft,
+  SLOWER_ATTENTION,
+  type WhatIf,
+} from "./explain.js";
 export type { Choice, Group } from "./group.js";
 export { type LatencyAt, type LatencyModel, openLatency } from "./latency.js";
 export { checkedLowerBound, closedFormBound, lpGapPercent, lpSolverBound } from "./lp-bound.js";

@@ -29,7 +29,7 @@ const NEAR_BEST = 0.99;
 const AS_GOOD = 0.995;
 
 /** Every measured draft at every length, or, where nothing is measured, the surrogate's best. */
-function optionsAt(problem: Problem, n: number): Option[] {
+export function optionsAt(problem: Problem, n: number): Option[] {
   const context = contextFor(problem, n);
   const measured = context.measured.filter((m) => m.part === "choose");
   const sources: Pick<Option, "set" | "curve" | "evidence" | "tokens">[] =

@@ -5,9 +5,10 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import axe from "axe-core";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Comparison } from "../../src/schema/comparison.js";
 import { type AnyDocument, type Loaded, readDocument } from "../../src/schema/document.js";
 import { findChromium } from "../support/chromium.js";
-import { plan, verification } from "../support/example-documents.js";
+import { comparison, plan, verification } from "../support/example-documents.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 import { family, loaded, render } from "./support.js";
 
@@ -52,7 +53,21 @@ function unruly(): Loaded<AnyDocument>[] {
     ...family(),
     loaded({ ...verification(), lossless: false, model, prompts, alternatives }, `${"folder".repeat(40)}/v.yaml`),
     loaded({ ...plan(), model }, `${"p".repeat(300)}.yaml`),
+    loaded(crowded(name), "crowded.yaml"),
   ];
+}
+
+/** A comparison of many methods with long names, all about one place. */
+function crowded(name: string): Comparison {
+  const document = { ...comparison(), model: { ...comparison().model, name } };
+  const [at] = document.contexts;
+  const [row, ...others] = at.rows;
+  const rows = Array.from({ length: 10 }, (_, i) => ({
+    ...structuredClone(row),
+    method: `${name.slice(0, 30)} ${i}`,
+    predicted: { acceptance: 0.9, draft_us: 4000 + 30 * i, tokens_per_second: 100 + i, speedup: 2 },
+  }));
+  return { ...document, contexts: [{ ...at, rows: [row, ...rows, ...others] }] };
 }
 
 describe.skipIf(executablePath === undefined)(`a report in Chromium${why}`, () => {
