@@ -6,7 +6,7 @@
 // several lengths), each predicted within a factor of 2 of the best at every context. First predictions.json is written:
 // tokens per second from profile and acceptance on the part of the text that plans are chosen on. Then all are run by
 // turns on the other part, and every run is added to runs.jsonl. What is in --out already is not made again, so an
-// interrupted run goes on with the same plans and predictions. --time bounds the runs.
+// interrupted run goes on with the same plans and predictions; give other options another folder. --time bounds the runs.
 // Rounds cut short by the end of an output are left out on both sides: predictions are of rounds of full length.
 // Prints JSON; progress goes to stderr as JSON lines.
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -50,7 +50,8 @@ const { METHOD_NAMES } = await library("methods/names.js");
 const { describeDevice, systemClock } = await library("runtime/device.js");
 const { choiceKey, compactDraft, describeChoices, expandDraft, kernelsFor, uniformChoices } =
   await library("schema/choice.js");
-const { contextFor, groupsAt, openProblem, paretoFrontier } = await library("solve/index.js");
+const { writeDocument } = await library("schema/document.js");
+const { groupsAt, openProblem, paretoFrontier } = await library("solve/index.js");
 const { toChoiceSet } = await library("solve/problem.js");
 const { openTokenizer } = await library("tokenizer/open.js");
 const { manySideBySide } = await library("verify/index.js");
@@ -61,6 +62,16 @@ const started = performance.now();
 const seconds = () => (performance.now() - started) / 1000;
 const say = (line) => console.error(JSON.stringify({ seconds: Math.round(seconds()), ...line }));
 const digits = (x) => Number(x.toPrecision(5));
+
+/** Object.groupBy, which Node 20 lacks */
+function grouped(list, of) {
+  const groups = {};
+  for (const item of list) {
+    groups[of(item)] ??= [];
+    groups[of(item)].push(item);
+  }
+  return groups;
+}
 
 mkdirSync(values.out, { recursive: true });
 const predictionsFile = join(values.out, "predictions.json");
@@ -142,7 +153,7 @@ function choosePlans(drafts, contexts, predictor) {
   const near = all.filter(({ predicted }) =>
     predicted.every(({ tokensPerSecond }, i) => tokensPerSecond >= best[i] / 2),
   );
-  const byKind = Object.groupBy(near, ({ kind }) => kind);
+  const byKind = grouped(near, ({ kind }) => kind);
   const speed = ({ predicted }) => mean(predicted.map(({ tokensPerSecond }, i) => tokensPerSecond / best[i]));
   const lists = Object.values(byKind).map((list) => list.sort((a, b) => speed(b) - speed(a)));
   const wanted = Number(values.plans);
@@ -157,6 +168,35 @@ function choosePlans(drafts, contexts, predictor) {
   };
 }
 
+/** @param draft null: plain decoding, whose round is a step */
+function record({ latency }, context, { acceptance, tokensPerSecond, speedup }, draft) {
+  const roundUs = contextsAlong(context, maxTokens).map((n) =>
+    draft === null
+      ? latency.stepUs(n)
+      : draft.draftTokens * latency.draftUs(draft.choices, n) +
+        latency.verifyUs(n, draft.draftTokens) +
+        latency.roundUs,
+  );
+  return {
+    context_tokens: context,
+    ...{ acceptance: acceptance === null ? null : digits(acceptance), tokens_per_second: digits(tokensPerSecond) },
+    ...{ speedup: digits(speedup), round_us: digits(mean(roundUs)) },
+  };
+}
+
+/** Run with the others, and reported by itself: it shows how far the profile is from this machine's present state. */
+function plainPlan(predictor, contexts) {
+  const predicted = contexts.map((n) =>
+    record(
+      predictor,
+      n,
+      predictor.along(contextsAlong(n, maxTokens), () => null),
+      null,
+    ),
+  );
+  return { kind: "plain", from: "none", describe: "plain decoding", draft: null, draft_tokens: 0, predicted };
+}
+
 async function predict(loaded, request, inputs, contexts) {
   const drafts = await candidates(loaded, inputs, request.choices);
   const calibration = await measureAll(loaded, inputs, drafts);
@@ -169,21 +209,13 @@ async function predict(loaded, request, inputs, contexts) {
     max_tokens: maxTokens,
     contexts,
     ...{ considered, kinds },
-    plans: picked.map(({ set, from, draftTokens, predicted, kind }) => ({
-      ...{ kind, from, describe: describeChoices(set), draft: compactDraft(set), draft_tokens: draftTokens },
-      predicted: predicted.map(({ acceptance, tokensPerSecond, speedup }, i) => {
-        const n = contextsAlong(contexts[i], maxTokens);
-        const { latency } = predictor;
-        const roundUs = n.map(
-          (one) => draftTokens * latency.draftUs(set, one) + latency.verifyUs(one, draftTokens) + latency.roundUs,
-        );
-        return {
-          context_tokens: contexts[i],
-          ...{ acceptance: digits(acceptance), tokens_per_second: digits(tokensPerSecond), speedup: digits(speedup) },
-          round_us: digits(mean(roundUs)),
-        };
-      }),
-    })),
+    plans: [
+      ...picked.map(({ set, from, draftTokens, predicted, kind }) => ({
+        ...{ kind, from, describe: describeChoices(set), draft: compactDraft(set), draft_tokens: draftTokens },
+        predicted: predicted.map((one, i) => record(predictor, contexts[i], one, { choices: set, draftTokens })),
+      })),
+      plainPlan(predictor, contexts),
+    ],
   };
   writeFileSync(predictionsFile, `${JSON.stringify(document, null, 1)}\n`);
   say({ written: predictionsFile, plans: picked.length, considered, kinds });
@@ -214,7 +246,8 @@ function fullRounds(run, draftTokens) {
 async function measure(loaded, prompts, { plans }) {
   const { layers } = loaded.spec;
   const policies = plans.map(({ draft, draft_tokens }) => {
-    const planned = { choices: expandDraft(draft, layers, predictionsFile), draftTokens: draft_tokens };
+    const planned =
+      draft === null ? null : { choices: expandDraft(draft, layers, predictionsFile), draftTokens: draft_tokens };
     return () => planned;
   });
   const limit = Number(values.time);
@@ -253,13 +286,13 @@ async function measure(loaded, prompts, { plans }) {
 
 // ------------------------------------------------------------------------------------------------- statistics
 function statistics(points) {
-  if (points.length < 3) return { plans: points.length };
+  if (points.length === 0) return { plans: 0 };
   const [predicted, measured] = [points.map((one) => one.predicted), points.map((one) => one.measured)];
   const errors = points.map((one) => 100 * (one.predicted / one.measured - 1));
   return {
     plans: points.length,
-    pearson: digits(sampleCorrelation(predicted, measured)),
-    spearman: digits(sampleRankCorrelation(predicted, measured)),
+    pearson: points.length < 3 ? null : digits(sampleCorrelation(predicted, measured)),
+    spearman: points.length < 3 ? null : digits(sampleRankCorrelation(predicted, measured)),
     median_absolute_error_percent: digits(median(errors.map(Math.abs))),
     median_signed_error_percent: digits(median(errors)),
     // where the error comes from: time of a round, and tokens that a round yields
@@ -293,16 +326,17 @@ function evaluate({ plans, contexts, ...made }) {
       ];
     }),
   );
+  const drafting = points.filter(({ kind }) => kind !== "plain");
   return {
     ...made,
     lossless: runs.every(({ lossless }) => lossless),
-    all: statistics(points),
+    all: statistics(drafting),
     by_context: contexts.map((context) => ({
       context_tokens: context,
       prompts: new Set(runs.filter((run) => run.context_tokens === context).map(({ prompt }) => prompt)).size,
-      ...statistics(points.filter((one) => one.context === context)),
+      ...statistics(drafting.filter((one) => one.context === context)),
     })),
-    by_kind: Object.entries(Object.groupBy(points, ({ kind }) => kind)).map(([kind, own]) => ({
+    by_kind: Object.entries(grouped(points, ({ kind }) => kind)).map(([kind, own]) => ({
       kind,
       ...statistics(own),
     })),
@@ -315,7 +349,11 @@ function evaluate({ plans, contexts, ...made }) {
 }
 
 // ------------------------------------------------------------------------------------------------------- main
-const { profile, calibration, text, context } = values;
+const { text, context } = values;
+/** Made by an earlier run, unless it is given. */
+const kept = (name) =>
+  values[name] ?? (existsSync(join(values.out, `${name}.yaml`)) ? join(values.out, `${name}.yaml`) : undefined);
+const [profile, calibration] = ["profile", "calibration"].map(kept);
 const request = compareRequest({ choices: values.choices.split(","), profile, calibration, text, context, maxTokens });
 const device = { provider: "cpu", threads: Number(values.threads), ortLibrary: undefined, progress: silentProgress };
 const known = existsSync(predictionsFile) ? JSON.parse(readFileSync(predictionsFile, "utf8")) : null;
@@ -332,6 +370,8 @@ await withModel(
   async (loaded, { contexts }) => {
     if (known === null) {
       const inputs = await openInputs(loaded, request, contexts, device);
+      for (const name of ["profile", "calibration"])
+        if (kept(name) === undefined) writeDocument(join(values.out, `${name}.yaml`), inputs[name]);
       say({ inputs: "ready" });
       await predict(loaded, request, inputs, contexts);
     }

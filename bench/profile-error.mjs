@@ -1,5 +1,5 @@
 // How far a profile's predictions are from what decoding shows. Run after `npm run build`:
-//   node bench/profile-error.mjs [MODEL] [--threads N] [--budget 60] [--masks 30] [--dist dist]
+//   node bench/profile-error.mjs [MODEL] [--threads N] [--budget 60] [--masks 40] [--dist dist]
 // Prints JSON. While the profile is measured, rounds of drafting and verification run in between, with random masks and at
 // contexts that are off the grid; the finished profile then predicts them. Both see the same machine at the same time, but
 // a machine shared with others changes from one moment to the next: `ratio` (draft time divided by verification time, which
@@ -14,7 +14,7 @@ const { values, positionals } = parseArgs({
   options: {
     threads: { type: "string", default: String(availableParallelism()) },
     budget: { type: "string", default: "60" },
-    masks: { type: "string", default: "30" },
+    masks: { type: "string", default: "40" },
     dist: { type: "string", default: "dist" },
   },
 });
@@ -45,11 +45,18 @@ while (masks.length <= Number(values.masks)) masks.push(draftMask(random, spec.l
 const lengths = [2, 3, 4, 6, 8];
 const rounds = [];
 
+/** Each mask at a context and a length of its own, all in turn: what is left of a mask's median is the profile's error. */
+const places = masks.map(() => ({
+  n: between[random.index(between.length)],
+  d: lengths[random.index(lengths.length)],
+}));
+let queue = [];
+
 /** One round as decode() runs it, after one that is not counted. */
 async function realRound() {
-  const mask = random.index(masks.length);
-  const n = between[random.index(between.length)];
-  const d = lengths[random.index(lengths.length)];
+  if (queue.length === 0) queue = random.shuffle(masks.map((_, m) => m));
+  const mask = queue.pop();
+  const { n, d } = places[mask];
   for (let counted = 0; counted < 2; counted += 1) {
     await new Promise((next) => setImmediate(next));
     const start = systemClock.nowUs();
@@ -108,12 +115,12 @@ function figures(of) {
     : { rounds: of.length, draft: summary("draft"), verify: summary("verify"), ratio: summary("ratio") };
 }
 
-/** Each mask by the median over its rounds: what is left once the noise of single rounds is out. */
+/** Each mask by the median of its rounds: what is left once the noise of single rounds is out. */
 function byMask(key) {
   const medians = masks
     .map((_, m) => errors.filter(({ mask }) => mask === m))
     .filter((e) => e.length > 2)
-    .map((e) => median(e.map((x) => x[key])));
+    .map((e) => 100 * (1 / median(e.map((x) => 1 / (1 + x[key] / 100))) - 1));
   const sizes = medians.map(Math.abs);
   return {
     masks: medians.length,
@@ -122,6 +129,13 @@ function byMask(key) {
     p90: tenth(quantile(sizes, 0.9)),
   };
 }
+
+const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
+/** How far the sum over the target's parts lies from its whole pass, at every point of the grid. */
+const partsPercent = measured.points.map((p) => {
+  const parts = p.fixed_us + p.head_us.target + sum(p.attn_us.target) + sum(p.mlp_us.target);
+  return percent(parts, p.whole_target_us);
+});
 
 const { sampling, loop, attention_line } = measured;
 const residuals = measured.points.map((p) => p.residual_percent);
@@ -137,6 +151,11 @@ console.log(
         loop,
         attention_line,
       },
+      sum_of_parts_percent: {
+        bias: tenth(median(partsPercent)),
+        median: tenth(median(partsPercent.map(Math.abs))),
+        most: tenth(Math.max(...partsPercent.map(Math.abs))),
+      },
       residual_percent: { median: tenth(median(residuals)), most: tenth(Math.max(...residuals)) },
       single_rounds: figures(errors),
       int8: figures(errors.filter(({ mask }) => mask === 0)),
@@ -146,7 +165,7 @@ console.log(
       by_context: Object.fromEntries(
         between.map((context) => [context, figures(errors.filter(({ n }) => n === context))]),
       ),
-      by_mask: { draft: byMask("draft"), ratio: byMask("ratio") },
+      by_mask: { draft: byMask("draft"), verify: byMask("verify"), ratio: byMask("ratio") },
     },
     null,
     1,

@@ -5,7 +5,7 @@
 //   node bench/quality.mjs ../SmolLM2-135M --context 200,1000,4000
 // Profile and calibration are made once (unless given), then `draftplan compare` runs for each set of choices: every
 // method's plan side by side on text that none was chosen on, --time seconds a set. What is in --out already is not made
-// again, so an interrupted run goes on. Prints JSON; progress goes to stderr as JSON lines.
+// again, so an interrupted run goes on; give other options another folder. Prints JSON; progress goes to stderr as JSON lines.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -52,7 +52,7 @@ const kernels = ["--choices", [...new Set(sets.flatMap((set) => set.split(",")))
 const text = values.text === undefined ? [] : ["--text", ...values.text];
 const profile = values.profile ?? join(values.out, "profile.yaml");
 const calibration = values.calibration ?? join(values.out, "calibration.yaml");
-const last = Math.max(...contexts) + Number(values["max-tokens"]) + 1;
+const last = Math.max(...contexts) + Number(values["max-tokens"]) + 16;
 if (values.profile === undefined)
   draftplan(profile, ["profile", model, "--context", `64..${last}`, "--budget", values.budget, ...kernels]);
 if (values.calibration === undefined)

@@ -1,5 +1,5 @@
 /** What two plans do differently, context range by context range. */
-import { blockName, type Draft, expandDraft } from "../schema/choice.js";
+import { type ChangedChoice, changedChoices, expandDraft } from "../schema/choice.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
 import { agrees } from "./figures.js";
 
@@ -39,7 +39,9 @@ export function describeChange(before: Segment, after: Segment, layers: number):
     if (before.speculate === after.speculate) return null;
     return after.speculate ? "plain decoding -> a draft" : "a draft -> plain decoding";
   }
-  const changes = changedBlocks(before.draft, after.draft, layers);
+  const changes = blockChanges(before, after, layers).map(
+    (block) => `${block.block} ${block.before} -> ${block.after}`,
+  );
   const named = changes.slice(0, MAX_NAMED).join(", ");
   const more = changes.length > MAX_NAMED ? ` and ${changes.length - MAX_NAMED} more` : "";
   const length =
@@ -50,13 +52,10 @@ export function describeChange(before: Segment, after: Segment, layers: number):
   return parts.length === 0 ? null : parts.join(", ");
 }
 
-/** Every block, and the head, that a draft runs otherwise. Both drafts name blocks of this model only, each once. */
-function changedBlocks(before: Draft, after: Draft, layers: number): string[] {
-  const [from, to] = [expandDraft(before, layers, "draft"), expandDraft(after, layers, "draft")];
-  const blocks = from.blocks.flatMap((choice, i) =>
-    choice === to.blocks[i] ? [] : [`${blockName(i)} ${choice} -> ${to.blocks[i]}`],
-  );
-  return from.head === to.head ? blocks : [...blocks, `head ${from.head} -> ${to.head}`];
+/** Every block, and the head, that a segment's draft runs otherwise; none where either drafts nothing. */
+export function blockChanges(before: Segment, after: Segment, layers: number): ChangedChoice[] {
+  if (before.draft === undefined || after.draft === undefined) return [];
+  return changedChoices(expandDraft(before.draft, layers, "draft"), expandDraft(after.draft, layers, "draft"));
 }
 
 /**

@@ -370,7 +370,7 @@ function addCheck(program: Command, run: RunVerb): void {
 function addReport(program: Command, run: RunVerb): void {
   withOutputOptions(program.command("report"))
     .description("one HTML page from any documents; it needs no network and runs no script")
-    .argument("<document...>", "profiles, calibrations, plans and verifications, in any mixture")
+    .argument("<document...>", "profiles, calibrations, plans, verifications and comparisons, in any mixture")
     .requiredOption(TO_FILE, "the page to write, e.g. report.html; - prints it")
     .addHelpText(
       "after",

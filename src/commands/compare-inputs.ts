@@ -26,6 +26,8 @@ const PROFILE_SECONDS = { small: 8, large: 45 };
 const SHORTEST_CONTEXT = 64;
 /** tokens of the longest pass that a profile times behind a full context */
 const LONGEST_PASS = 17;
+/** tokens that a prompt may be longer than its context: text cut into tokens again can be */
+const SLACK = 16;
 
 /** Contexts to compare at: those asked for, or the calibration's, or what the model's size allows. */
 export const comparedContexts = ({ contexts, calibration }: CompareRequest, spec: ModelSpec): number[] => [
@@ -34,7 +36,7 @@ export const comparedContexts = ({ contexts, calibration }: CompareRequest, spec
 
 /** Tokens that the cache must hold for all that is measured at these contexts. */
 export const roomFor = (contexts: readonly number[], maxTokens: number): number =>
-  Math.max(...contexts) + Math.max(maxTokens, SAMPLE.continuationTokens + 1) + LONGEST_PASS;
+  Math.max(...contexts) + Math.max(maxTokens, SAMPLE.continuationTokens + 1) + SLACK + LONGEST_PASS;
 
 /** What can be refused before weights are loaded. @throws DOCUMENT_MISMATCH, CONTEXT_LIMIT, CONTEXT_OUT_OF_RANGE */
 export function requireFit(
@@ -93,7 +95,7 @@ function profileFor(
   context: CommandContext,
 ): Promise<Profile> {
   const from = Math.min(SHORTEST_CONTEXT, ...contexts);
-  const axis = { kind: "range", from, to: Math.max(...contexts) + maxTokens } as const;
+  const axis = { kind: "range", from, to: Math.max(...contexts) + maxTokens + SLACK } as const;
   const grid = resolveGrid(axis, parseAxis("--query", DEFAULT_QUERY), model.engine.capacity);
   const budgetSeconds = isSmall(model.spec) ? PROFILE_SECONDS.small : PROFILE_SECONDS.large;
   return makeProfile(model.engine, model.ref, grid, context, { budgetSeconds });

@@ -1,12 +1,12 @@
 /** draftplan explain: why a plan drafts as it does. */
-import Table from "cli-table3";
 import { DraftplanError } from "../core/errors.js";
-import { type ChoiceSet, describeChoices, expandDraft } from "../schema/choice.js";
+import { CHOICES, compactDraft, type Draft, expandDraft } from "../schema/choice.js";
 import { type Loaded, readDocumentOf } from "../schema/document.js";
-import { type Plan, predictedAt, type Segment } from "../schema/plan.js";
-import { type BlockReason, type Explanation, explainDraft, SLOWER_ATTENTION, type WhatIf } from "../solve/index.js";
-import { parseChoices } from "./choices.js";
+import type { Plan, Segment } from "../schema/plan.js";
+import { type BlockReason, type Explanation, explainDraft, type OwnDraft, type WhatIf } from "../solve/index.js";
+import { type DraftChoice, parseChoices } from "./choices.js";
 import type { CommandContext } from "./context.js";
+import { explanationText } from "./explain-text.js";
 import { readInputs } from "./plan-inputs.js";
 
 export interface ExplainOptions {
@@ -16,149 +16,104 @@ export interface ExplainOptions {
   all?: boolean;
 }
 
-/** Blocks shown without --all. */
-const SHOWN = 10;
-
 export function explainCommand(path: string, options: ExplainOptions, context: CommandContext): void {
   const plan = readDocumentOf("draftplan/plan", path);
   const { segment, at } = placeOf(plan, options.at);
   const { profile, calibration } = readInputs(plan);
-  const choices = parseChoices(plan.document.choices ?? ["skip", "int8"]);
-  const set = expandDraft(segment.draft, plan.document.model.layers, path);
-  const explanation = explainDraft({ profile, calibration, choices }, at, set);
+  const explanation = explainDraft(
+    { profile, calibration, choices: choicesOf(plan.document) },
+    at,
+    draftOf(segment, plan),
+  );
   context.print(
     context.json
-      ? JSON.stringify(toJson(explanation, segment))
-      : [
-          ...summary(explanation, segment, set),
-          "",
-          ...reasons(explanation, options.all === true),
-          "",
-          ...conditions(explanation),
-        ].join("\n"),
+      ? JSON.stringify(toJson(explanation))
+      : explanationText(explanation, plan.document, options.all === true),
   );
 }
 
-type Speculating = Segment & { draft: NonNullable<Segment["draft"]> };
+/** What the solver might choose from. A plan by hand need not say so, and may draft with more than it says. */
+function choicesOf({ choices = ["skip", "int8"], segments }: Plan): DraftChoice[] {
+  const named = segments.flatMap(({ draft }) =>
+    draft === undefined
+      ? []
+      : [draft.default, draft.head, ...Object.values(draft.choices), ...(draft.skip.length === 0 ? [] : ["skip"])],
+  );
+  const all = new Set([...parseChoices(choices), ...named]);
+  return CHOICES.filter((choice): choice is DraftChoice => choice !== "target" && all.has(choice));
+}
 
 /** The segment asked for, or the first that speculates, and the context to look at. */
-function placeOf(plan: Loaded<Plan>, at: number | undefined): { segment: Speculating; at: number } {
-  const { segments } = plan.document;
-  const speculates = (segment: Segment): segment is Speculating => segment.draft !== undefined;
+function placeOf({ document: { segments }, path }: Loaded<Plan>, at: number | undefined) {
   if (at === undefined) {
-    const segment = segments.find(speculates);
-    if (segment === undefined) throw nothing(plan.path, "the plan nowhere speculates");
-    return { segment, at: segment.predicted?.at_context ?? segment.context_tokens.from };
+    const segment = segments.find(({ speculate }) => speculate) ?? segments[0];
+    const { from, to } = segment.context_tokens;
+    return { segment, at: segment.predicted?.at_context ?? Math.round((from + to) / 2) };
   }
-  const segment = segments.find(({ context_tokens: { from, to } }) => at >= from && at <= to);
-  if (segment === undefined) throw nothing(plan.path, `the plan says nothing of a context of ${at} tokens`);
-  if (!speculates(segment))
-    throw nothing(plan.path, `at ${at} tokens the plan does not speculate: no draft is faster there`);
-  return { segment, at };
-}
-
-const nothing = (path: string, what: string) =>
-  new DraftplanError({
+  const last = segments[segments.length - 1];
+  const segment = segments.find(({ context_tokens: { to } }) => at < to) ?? last;
+  if (at <= last.context_tokens.to) return { segment, at };
+  throw new DraftplanError({
     code: "OPTION_INVALID",
-    at: path,
-    what: `${what}; there is no draft to explain`,
-    remedy: "Choose a context with --at, within a segment that speculates: draftplan inspect PLAN lists them.",
+    at: `--at ${at}`,
+    what: `${path} says nothing of a context of ${at} tokens; it ends at ${last.context_tokens.to}`,
+    remedy: `Choose a context from 0 to ${last.context_tokens.to}: draftplan explain ${path} --at ${last.context_tokens.to}`,
   });
-
-const ms = (us: number): string => `${(us / 1000).toFixed(us < 10_000 ? 2 : 1)} ms`;
-const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
-
-function summary(
-  { contextTokens, draftUs }: Explanation,
-  { draft_tokens: d, predicted }: Segment,
-  set: ChoiceSet,
-): string[] {
-  const draft = `At ${contextTokens} tokens of context it drafts ${d} tokens with ${describeChoices(set)}.`;
-  if (predicted === undefined) return [draft];
-  const speedup = predictedAt(predicted, contextTokens).speedup;
-  return [
-    draft,
-    `A draft step takes ${ms(draftUs)} where the target takes ${ms(predicted.target_step_us)}; ${(100 * predicted.acceptance).toFixed(1)} % are accepted, and decoding is predicted to be ${speedup.toFixed(2)} times as fast.`,
-  ];
 }
 
-/** How near a block is to another choice: the change of a draft step that it would take, as a share. */
-function distance({ ifQuicker, ifSlower }: BlockReason, draftUs: number): number {
-  const turns = [ifQuicker, ifSlower].flatMap((turn) => (turn === null ? [] : [Math.abs(turn.draftUs / draftUs - 1)]));
-  return Math.min(Number.POSITIVE_INFINITY, ...turns);
-}
+const draftOf = ({ draft, draft_tokens: draftTokens }: Segment, plan: Loaded<Plan>): OwnDraft | null =>
+  draft === undefined || draftTokens === undefined
+    ? null
+    : { set: expandDraft(draft, plan.document.model.layers, plan.path), draftTokens };
 
-function reasons({ blocks, draftUs }: Explanation, all: boolean): string[] {
-  const shown = all ? blocks : [...blocks].sort((a, b) => distance(a, draftUs) - distance(b, draftUs)).slice(0, SHOWN);
-  const table = new Table({
-    head: ["block", "choice", "µs", "target µs", "loss", "if quicker", "if slower", "sure"],
-    colAligns: ["left", "left", "right", "right", "right", "left", "left", "right"],
-    style: { head: [], border: [] },
-  });
-  const turn = (to: BlockReason["ifQuicker"]) => (to === null ? "never" : `${to.choice}\n${ms(to.draftUs)}`);
-  for (const block of shown) {
-    table.push([
-      ...[block.block, block.choice, block.costUs.toFixed(0), block.targetUs.toFixed(0), block.loss.toPrecision(2)],
-      ...[turn(block.ifQuicker), turn(block.ifSlower), block.sure === null ? "?" : percent(block.sure)],
-    ]);
-  }
-  const which = all
-    ? "All blocks"
-    : `The ${shown.length} of ${blocks.length} nearest to another choice (--all shows every one)`;
-  return [
-    `${which}:`,
-    table.toString(),
-    "loss: share of −ln(acceptance). if quicker, if slower: what the knapsack takes when a draft step",
-    "may take only, or as much as, that long. sure: draws of the profile that agree.",
-  ];
-}
-
-function conditions({ attentionSlower, twiceTheContext, contextTokens }: Explanation): string[] {
-  const slower = `With attention ${percent(SLOWER_ATTENTION - 1)} slower`;
-  const twice = `At ${2 * contextTokens} tokens of context`;
-  return [
-    `${slower}: ${outcome(attentionSlower)}`,
-    `${twice}: ${twiceTheContext === null ? "unknown, the profile does not reach so far." : outcome(twiceTheContext)}`,
-  ];
-}
-
-function outcome({ speculate, draftTokens, speedup, changed }: WhatIf): string {
-  if (!speculate) return "no draft is faster than plain decoding.";
-  const blocks = changed.length === 0 ? "the same blocks" : `${changed.length} blocks differ (${listed(changed)})`;
-  return `${blocks}, ${draftTokens} tokens a round, ${speedup.toFixed(2)} times as fast.`;
-}
-
-const LISTED = 6;
-const listed = (names: readonly string[]): string =>
-  names.length <= LISTED ? names.join(" ") : `${names.slice(0, LISTED).join(" ")} …`;
-
-function toJson(explanation: Explanation, { draft_tokens, predicted }: Segment) {
-  const whatIf = (outcome: WhatIf | null) =>
-    outcome === null
-      ? null
-      : {
-          speculate: outcome.speculate,
-          draft_tokens: outcome.draftTokens,
-          speedup: outcome.speedup,
-          changed: outcome.changed,
-        };
-  const turn = (to: BlockReason["ifQuicker"]) => (to === null ? null : { draft_us: to.draftUs, choice: to.choice });
+/** Every key is always there; null where something is not known or there is no draft. */
+function toJson({ contextTokens, targetStepUs, draft, best, attentionSlower, twiceTheContext }: Explanation) {
   return {
-    at_context: explanation.contextTokens,
-    draft_tokens: draft_tokens ?? null,
-    draft_us: explanation.draftUs,
-    speedup: predicted === undefined ? null : predictedAt(predicted, explanation.contextTokens).speedup,
-    blocks: explanation.blocks.map((block) => ({
-      block: block.block,
-      choice: block.choice,
-      cost_us: block.costUs,
-      target_us: block.targetUs,
-      loss: block.loss,
-      if_quicker: turn(block.ifQuicker),
-      if_slower: turn(block.ifSlower),
-      sure: block.sure,
-    })),
-    attention_slower: whatIf(explanation.attentionSlower),
-    twice_the_context: whatIf(explanation.twiceTheContext),
+    at_context: contextTokens,
+    target_step_us: targetStepUs,
+    speculate: draft !== null,
+    draft: draft === null ? null : compact(draft),
+    draft_tokens: draft?.draftTokens ?? null,
+    draft_us: draft?.draftUs ?? null,
+    acceptance: draft?.acceptance ?? null,
+    evidence: draft?.evidence ?? null,
+    speedup: draft?.speedup ?? 1,
+    best_at_context:
+      best === null ? null : { draft: compact(best), draft_tokens: best.draftTokens, speedup: best.speedup },
+    blocks: draft?.blocks.map(blockJson) ?? [],
+    attention_slower: whatIfJson(attentionSlower),
+    twice_the_context: twiceTheContext === null ? null : whatIfJson(twiceTheContext),
   };
 }
+
+const compact = ({ set }: OwnDraft): Draft => compactDraft(set);
+
+const turnJson = (to: BlockReason["ifQuicker"]) =>
+  to === null ? null : { draft_us: to.draftUs, choice: to.choice, acceptance: to.acceptance };
+
+const blockJson = (reason: BlockReason) => ({
+  block: reason.block,
+  choice: reason.choice,
+  cost_us: reason.costUs,
+  target_us: reason.targetUs,
+  loss: reason.loss,
+  loss_standard_error: reason.lossStandardError,
+  if_quicker: turnJson(reason.ifQuicker),
+  if_slower: turnJson(reason.ifSlower),
+  margin:
+    reason.margin === null
+      ? null
+      : { choice: reason.margin.choice, loss: reason.margin.loss, standard_error: reason.margin.standardError },
+  sure: reason.sure,
+});
+
+const whatIfJson = (outcome: WhatIf) => ({
+  at_context: outcome.contextTokens,
+  speculate: outcome.speculate,
+  draft_tokens: outcome.draftTokens,
+  changed: outcome.changed,
+  speedup_before: outcome.speedupBefore,
+  own_speedup: outcome.ownSpeedup,
+  speedup: outcome.speedup,
+  evidence: outcome.evidence,
+});

@@ -1,24 +1,43 @@
 /** draftplan plan diff: what two plans do differently, and what each predicts, context range by context range. */
-import { describeChange } from "../check/changes.js";
+import { blockChanges, describeChange } from "../check/changes.js";
 import { isSameDevice } from "../check/model.js";
 import { rangesOf } from "../check/predicted-speed.js";
 import { DraftplanError } from "../core/errors.js";
+import type { ChangedChoice } from "../schema/choice.js";
 import { readDocumentOf } from "../schema/document.js";
-import type { Plan, Segment } from "../schema/plan.js";
+import { type Plan, predictedAt, type Segment } from "../schema/plan.js";
 import type { CommandContext } from "./context.js";
+import { formatPercent } from "./format.js";
+
+/** Of the one plan and of the other. */
+interface Both<T> {
+  before: T;
+  after: T;
+}
 
 /** One range of contexts in which each plan has one segment. */
 export interface RangeDifference {
   from: number;
   to: number;
-  /** null: both do the same */
+  /** in words; null: both do the same */
   change: string | null;
+  speculate: Both<boolean>;
+  draft_tokens: Both<number | null>;
+  /** every block that is run otherwise; none where either plan decodes plainly */
+  blocks: ChangedChoice[];
+  /** the context that the figures below are for */
+  at_context: number;
   /** predicted; null where a plan predicts nothing, 1 for plain decoding */
-  speedup: { before: number | null; after: number | null };
+  speedup: Both<number | null>;
+  /** predicted; null where a plan predicts nothing or decodes plainly */
+  tokens_per_second: Both<number | null>;
+  acceptance: Both<number | null>;
 }
 
 export interface PlanDifference {
-  same_device: boolean;
+  changed: boolean;
+  /** null: a plan does not record its device */
+  same_device: boolean | null;
   ranges: RangeDifference[];
 }
 
@@ -32,18 +51,52 @@ export function planDifference(before: Plan, after: Plan): PlanDifference {
       remedy: "Give two plans of the same model.",
     });
   }
-  const ranges = rangesOf(before, after).map(({ from, to, before: old, after: now }) => ({
-    from,
-    to,
-    change: describeChange(old.segment, now.segment, before.model.layers),
-    speedup: { before: speedupOf(old.segment), after: speedupOf(now.segment) },
-  }));
+  const ranges = rangesOf(before, after).map(({ from, to, before: old, after: now }) =>
+    rangeDifference({ from, to }, { before: old.segment, after: now.segment }, before.model.layers),
+  );
   const devices = [before.device, after.device] as const;
-  const same = devices[0] !== undefined && devices[1] !== undefined && isSameDevice(devices[0], devices[1]);
-  return { same_device: same, ranges };
+  const same = devices[0] === undefined || devices[1] === undefined ? null : isSameDevice(devices[0], devices[1]);
+  return { changed: ranges.some(isChanged), same_device: same, ranges };
 }
 
-const speedupOf = ({ speculate, predicted }: Segment): number | null => (speculate ? (predicted?.speedup ?? null) : 1);
+function rangeDifference(
+  { from, to }: { from: number; to: number },
+  segments: Both<Segment>,
+  layers: number,
+): RangeDifference {
+  const at = contextIn(from, to, segments);
+  const each = <T>(of: (segment: Segment) => T): Both<T> => ({
+    before: of(segments.before),
+    after: of(segments.after),
+  });
+  return {
+    from,
+    to,
+    change: describeChange(segments.before, segments.after, layers),
+    speculate: each(({ speculate }) => speculate),
+    draft_tokens: each(({ draft_tokens }) => draft_tokens ?? null),
+    blocks: blockChanges(segments.before, segments.after, layers),
+    at_context: at,
+    speedup: each(({ speculate, predicted }) =>
+      speculate ? (predicted === undefined ? null : predictedAt(predicted, at).speedup) : 1,
+    ),
+    tokens_per_second: each(({ predicted }) =>
+      predicted === undefined ? null : predictedAt(predicted, at).tokens_per_second,
+    ),
+    acceptance: each(({ predicted }) => predicted?.acceptance ?? null),
+  };
+}
+
+/** Where a plan predicts for a context of the range, that one, else its middle. */
+function contextIn(from: number, to: number, { before, after }: Both<Segment>): number {
+  const predicted = [after, before].flatMap((segment) => segment.predicted?.at_context ?? []);
+  return predicted.find((n) => n >= from && n < to) ?? Math.round((from + to) / 2);
+}
+
+const differs = ({ before, after }: Both<unknown>): boolean => before !== after;
+
+const isChanged = ({ change, speedup, tokens_per_second, acceptance }: RangeDifference): boolean =>
+  change !== null || [speedup, tokens_per_second, acceptance].some(differs);
 
 export function planDiffCommand(before: string, after: string, context: CommandContext): void {
   const [old, now] = [before, after].map((path) => readDocumentOf("draftplan/plan", path).document);
@@ -51,16 +104,29 @@ export function planDiffCommand(before: string, after: string, context: CommandC
   context.print(context.json ? JSON.stringify(difference) : differenceText(difference));
 }
 
-export function differenceText({ same_device, ranges }: PlanDifference): string {
-  const changed = ranges.filter(({ change, speedup }) => change !== null || speedup.before !== speedup.after);
-  const device = same_device
-    ? []
-    : ["The plans were not made on the same device, or one does not record it: their speeds are not comparable."];
-  if (changed.length === 0) return [...device, "Nothing changed."].join("\n");
-  const show = (value: number | null) => (value === null ? "unknown" : value.toFixed(2));
-  const lines = changed.map(({ from, to, change, speedup }) => {
-    const speeds = `predicted speedup ${show(speedup.before)} -> ${show(speedup.after)}`;
-    return `context ${from} to ${to}: ${change ?? "the same draft"}; ${speeds}`;
-  });
-  return [...device, ...lines].join("\n");
+const DEVICE: Record<"other" | "unknown", string> = {
+  other: "The plans were made on different devices: their tokens per second do not compare.",
+  unknown: "A plan does not record its device: the tokens per second may be of different devices.",
+};
+
+export function differenceText({ changed, same_device, ranges }: PlanDifference): string {
+  const known = same_device === null ? "unknown" : "other";
+  const device = same_device === true || (same_device === null && !changed) ? [] : [DEVICE[known]];
+  if (!changed) return [...device, "Nothing changed."].join("\n");
+  return [...device, ...ranges.filter(isChanged).map(rangeText)].join("\n");
+}
+
+function rangeText({ from, to, change, at_context, ...figures }: RangeDifference): string {
+  const shown = (pair: Both<number | null>, show: (value: number) => string): string => {
+    const [before, after] = [pair.before, pair.after].map((value) => (value === null ? "unknown" : show(value)));
+    return `${before} -> ${after}`;
+  };
+  const isKnown = ({ before, after }: Both<number | null>) => before !== null || after !== null;
+  const { speedup, tokens_per_second: speed, acceptance } = figures;
+  const parts = [
+    `predicted speedup ${shown(speedup, (value) => value.toFixed(2))}`,
+    ...(isKnown(speed) ? [`${shown(speed, (value) => value.toFixed(1))} tokens/s`] : []),
+    ...(isKnown(acceptance) ? [`acceptance ${shown(acceptance, formatPercent)}`] : []),
+  ];
+  return `context ${from} to ${to}: ${change ?? "the same draft"}\n  at ${at_context}: ${parts.join(", ")}`;
 }

@@ -131,6 +131,21 @@ export function compactDraft(set: ChoiceSet): Draft {
 /** A key that is equal for equal choice sets. */
 export const choiceKey = (set: ChoiceSet): string => `${set.head}|${set.blocks.join(",")}`;
 
+/** A block, or the head, of which two drafts make different things. */
+export interface ChangedChoice {
+  block: string;
+  before: Choice;
+  after: Choice;
+}
+
+/** Every block in order, then the head, whose choice differs. Both are of one model. */
+export function changedChoices(before: ChoiceSet, after: ChoiceSet): ChangedChoice[] {
+  const blocks = before.blocks.flatMap((choice, i) =>
+    choice === after.blocks[i] ? [] : [{ block: blockName(i), before: choice, after: after.blocks[i] }],
+  );
+  return before.head === after.head ? blocks : [...blocks, { block: "head", before: before.head, after: after.head }];
+}
+
 /** `skip 4, int8 20, head int8`: a plan's draft in a line. */
 export function describeChoices(set: ChoiceSet): string {
   const parts = CHOICES.map((choice) => [choice, set.blocks.filter((c) => c === choice).length] as const)

@@ -1,19 +1,30 @@
 /**
- * Why a draft is what it is, at one context: what each block costs and loses, how much faster or slower the draft would have
- * to be for the knapsack to choose otherwise, what other costs would change, and how often the profile's draws agree.
+ * Why a draft is what it is, at one context: what each block costs and loses, how much quicker or slower the draft would have
+ * to be for the knapsack to choose otherwise, what other costs would change, and how sure the choice is.
  */
-import { type ChoiceSet, choiceKey, expandDraft } from "../schema/choice.js";
-import type { Segment } from "../schema/plan.js";
-import type { Profile } from "../schema/profile.js";
+import { type ChoiceSet, choiceKey, targetChoices } from "../schema/choice.js";
 import { speedOf } from "./gain.js";
+import { lossErrors, type Margin, marginOf } from "./margins.js";
 import { type ParetoPoint, paretoFrontier } from "./multiple-choice.js";
-import { groupsAt, openProblem, type Problem, type SolveInput } from "./problem.js";
-import { optionsAt, planSegments } from "./segments.js";
+import { contextFor, groupsAt, openProblem, type Problem, type SolveInput } from "./problem.js";
+import { optionsAt } from "./segments.js";
+import { expectedRate, fitCorrection } from "./surrogate.js";
+import {
+  acceptanceBy,
+  commonEvidence,
+  type Evidence,
+  type OwnDraft,
+  solvedAt,
+  speedupBy,
+  type WhatIf,
+  withSlowerAttention,
+} from "./what-if.js";
 
-/** Another choice, and the draft step at which the knapsack makes it. */
+/** Another choice, the draft step at which the knapsack makes it, and what that draft is expected to have accepted. */
 export interface Turn {
   draftUs: number;
   choice: string;
+  acceptance: number;
 }
 
 export interface BlockReason {
@@ -24,54 +35,92 @@ export interface BlockReason {
   costUs: number;
   /** µs it would take at the target's precision */
   targetUs: number;
-  /** its share of −ln α */
+  /** its share of −ln α, and that share's standard error */
   loss: number;
+  lossStandardError: number;
   /** the nearest quicker draft on the frontier that has another choice; null: none has */
   ifQuicker: Turn | null;
   /** the nearest slower one */
   ifSlower: Turn | null;
-  /** share of the profile's draws under which the best measured draft has this choice; null: it has no draws */
+  /** against the best draft as quick that has another choice; null: none is */
+  margin: Margin | null;
+  /** share of the profile's draws under which the best measured draft has this choice; null: no draws, or none measured */
   sure: number | null;
 }
 
-/** What solving again under other conditions gives in the same place. */
-export interface WhatIf {
-  speculate: boolean;
-  draftTokens: number | null;
+/** A plan's draft at one context. */
+export interface ExplainedDraft extends OwnDraft {
+  draftUs: number;
+  /** accepted tokens per token drafted up to and including the first rejection */
+  acceptance: number;
+  /** what acceptance and speedup were measured on */
+  evidence: Evidence;
   speedup: number;
-  /** blocks whose choice differs */
-  changed: string[];
+  blocks: BlockReason[];
 }
 
 export interface Explanation {
   contextTokens: number;
-  draftUs: number;
-  blocks: BlockReason[];
+  /** µs of a plain step, the loop's own time included */
+  targetStepUs: number;
+  /** null: plain decoding */
+  draft: ExplainedDraft | null;
+  /**
+   * The best measured draft at this very context (the surrogate's, where none is measured), by what it was chosen by. A plan
+   * may have another: one draft serves a whole range. null: none but the target itself is known
+   */
+  best: (OwnDraft & { speedup: number }) | null;
   attentionSlower: WhatIf;
   /** null past the last profiled context */
   twiceTheContext: WhatIf | null;
 }
 
-/** How much slower attention is supposed to be. */
-export const SLOWER_ATTENTION = 1.1;
-
-/** @throws what openProblem throws; CONTEXT_OUT_OF_RANGE where the context was not profiled */
-export function explainDraft(input: SolveInput, contextTokens: number, set: ChoiceSet): Explanation {
+/**
+ * @param own the plan's draft and length there; null: it decodes plainly
+ * @throws what openProblem throws; CONTEXT_OUT_OF_RANGE where the context was not profiled
+ */
+export function explainDraft(input: SolveInput, contextTokens: number, own: OwnDraft | null): Explanation {
   const problem = openProblem(input);
-  const last = problem.latency.contextTokens.to;
   const slower = openProblem({ ...input, profile: withSlowerAttention(input.profile) });
+  const twice = 2 * contextTokens;
+  const before = { problem, n: contextTokens, draft: own };
   return {
     contextTokens,
-    draftUs: problem.latency.draftUs(set, contextTokens),
-    blocks: blockReasons(problem, contextTokens, set),
-    attentionSlower: solvedAt(slower, contextTokens, set),
-    twiceTheContext: 2 * contextTokens > last ? null : solvedAt(problem, 2 * contextTokens, set),
+    targetStepUs: problem.latency.stepUs(contextTokens),
+    draft: own && explained(problem, contextTokens, own),
+    best: bestAt(problem, contextTokens),
+    attentionSlower: solvedAt(slower, contextTokens, before),
+    twiceTheContext: twice > problem.latency.contextTokens.to ? null : solvedAt(problem, twice, before),
   };
+}
+
+function explained(problem: Problem, n: number, draft: OwnDraft): ExplainedDraft {
+  const evidence = commonEvidence([{ problem, n, draft }]) ?? "surrogate";
+  return {
+    ...draft,
+    draftUs: problem.latency.draftUs(draft.set, n),
+    acceptance: acceptanceBy(evidence, problem, n, draft),
+    evidence,
+    speedup: speedupBy(evidence, { problem, n, draft }),
+    blocks: blockReasons(problem, n, draft.set),
+  };
+}
+
+function bestAt(problem: Problem, n: number): Explanation["best"] {
+  const target = choiceKey(targetChoices(problem.layers));
+  const options = optionsAt(problem, n).filter(({ set }) => choiceKey(set) !== target);
+  if (options.length === 0) return null;
+  const best = options.reduce((a, b) => (b.tokensPerSecond > a.tokensPerSecond ? b : a));
+  const speedup = (best.tokensPerSecond * problem.latency.stepUs(n)) / 1e6;
+  return { set: best.set, draftTokens: best.draftTokens, speedup };
 }
 
 function blockReasons(problem: Problem, n: number, set: ChoiceSet): BlockReason[] {
   const groups = groupsAt(problem, n);
   const own = [...set.blocks, set.head];
+  const context = contextFor(problem, n);
+  const correction = fitCorrection(context);
+  const errorOf = lossErrors(context.losses, problem.layers);
   const frontier = paretoFrontier(groups);
   const chosen = groups.map(({ id, choices }, i) => {
     const choice = choices.find((candidate) => candidate.id === own[i]);
@@ -81,13 +130,16 @@ function blockReasons(problem: Problem, n: number, set: ChoiceSet): BlockReason[
   const costUs = chosen.reduce((sum, choice) => sum + choice.costUs, 0);
   const besidesUs = problem.latency.draftUs(set, n) - costUs; // what belongs to no block
   const sure = agreement(problem, n, set);
+  const rateOf = (loss: number) => expectedRate(correction, loss);
   return groups.map(({ id, choices }, i) => ({
     block: id,
     choice: own[i],
     costUs: chosen[i].costUs,
     targetUs: choices.find((choice) => choice.id === "target")?.costUs ?? chosen[i].costUs,
     loss: chosen[i].loss,
-    ...turns(frontier, i, own[i], { costUs, besidesUs }),
+    lossStandardError: errorOf(i, own[i]),
+    ...turns(frontier, i, own[i], { costUs, besidesUs, rateOf }),
+    margin: marginOf(groups, own, i, errorOf),
     sure: sure?.[i] ?? null,
   }));
 }
@@ -97,22 +149,25 @@ export function turns(
   frontier: readonly ParetoPoint[],
   group: number,
   choice: string,
-  { costUs, besidesUs }: { costUs: number; besidesUs: number },
+  { costUs, besidesUs, rateOf }: { costUs: number; besidesUs: number; rateOf: (loss: number) => number },
 ): Pick<BlockReason, "ifQuicker" | "ifSlower"> {
   const other = (point: ParetoPoint) => point.chosen[group] !== choice;
   const toTurn = (point: ParetoPoint | undefined): Turn | null =>
-    point === undefined ? null : { draftUs: point.costUs + besidesUs, choice: point.chosen[group] };
+    point === undefined
+      ? null
+      : { draftUs: point.costUs + besidesUs, choice: point.chosen[group], acceptance: rateOf(point.loss) };
   return {
     ifQuicker: toTurn(frontier.findLast((point) => point.costUs < costUs && other(point))),
     ifSlower: toTurn(frontier.find((point) => point.costUs > costUs && other(point))),
   };
 }
 
-/** [2L + 1] share of the draws whose best measured draft makes the same choice; null without draws. */
+/** [2L + 1] share of the draws whose best measured draft makes the same choice; null without draws or measured drafts. */
 function agreement(problem: Problem, n: number, set: ChoiceSet): number[] | null {
+  const options = optionsAt(problem, n).filter(({ evidence }) => evidence === "choose");
+  if (options.length === 0) return null;
   const drawn = problem.resampled();
   if (drawn.length === 0) return null;
-  const options = optionsAt(problem, n);
   const best = drawn.map((latency) => {
     const speeds = options.map((option) => speedOf(latency, n, option.set, option.curve));
     const winner = options[speeds.indexOf(Math.max(...speeds))];
@@ -122,32 +177,3 @@ function agreement(problem: Problem, n: number, set: ChoiceSet): number[] | null
     (choice, i) => best.filter((choices) => choices[i] === choice).length / best.length,
   );
 }
-
-const withSlowerAttention = (profile: Profile): Profile => ({
-  ...profile,
-  points: profile.points.map((point) => ({
-    ...point,
-    attn_us: Object.fromEntries(
-      Object.entries(point.attn_us).map(([kernel, us]) => [kernel, us.map((x) => SLOWER_ATTENTION * x)]),
-    ),
-  })),
-});
-
-/** What the plan for this problem does at a context, and which blocks that changes. */
-function solvedAt(problem: Problem, n: number, set: ChoiceSet): WhatIf {
-  const segment = segmentAt(planSegments(problem), n);
-  if (!segment.speculate) return { speculate: false, draftTokens: null, speedup: 1, changed: [] };
-  const key =
-    segment.draft && `${segment.draft_tokens}|${choiceKey(expandDraft(segment.draft, problem.layers, "plan"))}`;
-  const best = optionsAt(problem, n).find((option) => option.key === key);
-  const speedup =
-    best === undefined ? (segment.predicted?.speedup ?? 1) : (best.tokensPerSecond * problem.latency.stepUs(n)) / 1e6;
-  const names = groupsAt(problem, n).map(({ id }) => id);
-  const after = best === undefined ? null : [...best.set.blocks, best.set.head];
-  const before = [...set.blocks, set.head];
-  const changed = after === null ? [] : names.filter((_, i) => after[i] !== before[i]);
-  return { speculate: true, draftTokens: segment.draft_tokens ?? null, speedup, changed };
-}
-
-const segmentAt = (segments: readonly Segment[], n: number): Segment =>
-  segments.find(({ context_tokens: { to } }) => n < to) ?? segments[segments.length - 1];

@@ -1,12 +1,6 @@
 export { type Candidate, measuredSpeed, proposals, rankedCandidates, rankedFrontier } from "./candidates.js";
 export { type Exchange, exchanges, improveByExchanges } from "./exchanges.js";
-export {
-  type BlockReason,
-  type Explanation,
-  explainDraft,
-  SLOWER_ATTENTION,
-  type WhatIf,
-} from "./explain.js";
+export { type BlockReason, type ExplainedDraft, type Explanation, explainDraft, type Turn } from "./explain.js";
 export type { Choice, Group } from "./group.js";
 export { type LatencyAt, type LatencyModel, openLatency } from "./latency.js";
 export { checkedLowerBound, closedFormBound, lpGapPercent, lpSolverBound } from "./lp-bound.js";
@@ -49,3 +43,4 @@ export {
   fitSurrogate,
   type Surrogate,
 } from "./surrogate.js";
+export { type Evidence, type OwnDraft, SLOWER_ATTENTION, type WhatIf } from "./what-if.js";

@@ -8,6 +8,7 @@
  */
 import { DraftplanError } from "../core/errors.js";
 import { boundPruner, greedyLoss } from "./bound-pruner.js";
+import { denseLists } from "./dense-list.js";
 import { type Candidate, type Group, nonDominated, reorderingError, validateGroups } from "./group.js";
 import { checkedLowerBound } from "./lp-bound.js";
 import { buildLists, type Pruner, type Traced } from "./pareto-list.js";
@@ -77,7 +78,9 @@ export function solveMultipleChoice(
 export function paretoFrontier(groups: readonly Group[], options: SolveOptions = {}): ParetoPoint[] {
   validateGroups(groups);
   const candidates = groups.map((group) => nonDominated(group.choices));
-  const exact = buildLists(candidates, NOTHING_PRUNED, stateLimit(candidates, options.maxStates ?? FRONTIER_STATES));
+  const exact =
+    denseLists(candidates) ??
+    buildLists(candidates, NOTHING_PRUNED, stateLimit(candidates, options.maxStates ?? FRONTIER_STATES));
   if (exact !== undefined) return pointsOf(groups, candidates, exact);
   const dearest = candidates.reduce((sum, list) => sum + list[list.length - 1].costUs, 0);
   const resolutionUs = resolutionFor(candidates, dearest);

@@ -14,6 +14,7 @@ const VERBS = [
   "calibrate",
   "solve",
   "verify",
+  "compare",
   "check",
   "report",
   "history",
@@ -55,6 +56,21 @@ describe("help", () => {
     ["calibrate", ["--text", "-o"]],
     ["solve", ["--profile", "--calibration", "--model", "--choices", "--method", "-o"]],
     ["verify", ["--model", "--prompts", "--min-speedup", "-o"]],
+    [
+      "compare",
+      [
+        "--profile",
+        "--calibration",
+        "--methods",
+        "--choices",
+        "--text",
+        "--prompts",
+        "--max-tokens",
+        "--pairs",
+        "--time",
+        "-o",
+      ],
+    ],
     [
       "check",
       [

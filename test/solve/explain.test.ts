@@ -41,7 +41,11 @@ describe("the draft step at which a block's choice turns", () => {
     const own = rising[rising.length >> 1];
     const besidesUs = 7;
     groups.forEach((_, g) => {
-      const found = turns(paretoFrontier(groups), g, own.chosen[g], { costUs: own.costUs, besidesUs });
+      const found = turns(paretoFrontier(groups), g, own.chosen[g], {
+        costUs: own.costUs,
+        besidesUs,
+        rateOf: (loss) => Math.exp(-loss),
+      });
       const below = rising.filter((draft) => draft.costUs < own.costUs && draft.chosen[g] !== own.chosen[g]).at(-1);
       const above = rising.find((draft) => draft.costUs > own.costUs && draft.chosen[g] !== own.chosen[g]);
       expect(found.ifQuicker?.draftUs ?? null).toEqual(

@@ -1,0 +1,119 @@
+/** What a plan would be where costs or contexts are others, and what its own draft would then be worth. */
+import { type ChangedChoice, type ChoiceSet, changedChoices, choiceKey, expandDraft } from "../schema/choice.js";
+import type { Segment } from "../schema/plan.js";
+import type { Profile } from "../schema/profile.js";
+import { speedOf } from "./gain.js";
+import { curveFromRate } from "./objective.js";
+import { contextFor, type Problem, surrogateLoss } from "./problem.js";
+import { planSegments } from "./segments.js";
+import { acceptanceRate, expectedRate, fitCorrection } from "./surrogate.js";
+
+/** A draft and its length. */
+export interface OwnDraft {
+  set: ChoiceSet;
+  draftTokens: number;
+}
+
+/** What solving again under other conditions gives in the same place. */
+export interface WhatIf {
+  contextTokens: number;
+  speculate: boolean;
+  /** null: plain decoding */
+  draftTokens: number | null;
+  /** blocks that do something else; none where either is plain decoding */
+  changed: ChangedChoice[];
+  /** predicted of the plan as it is and where it is; 1 for plain decoding */
+  speedupBefore: number;
+  /** predicted of the plan's own draft and length under these conditions */
+  ownSpeedup: number;
+  /** predicted of what is solved again */
+  speedup: number;
+  /** what the curves of all three were measured on: the best that they have in common; null: nothing is drafted */
+  evidence: Evidence | null;
+}
+
+/** What an acceptance curve was measured on, the best first. */
+const EVIDENCE = ["report", "choose", "surrogate"] as const;
+export type Evidence = (typeof EVIDENCE)[number];
+
+/** The acceptance curve [d + 1] of a draft at a context by one kind of evidence; null where it was not measured so. */
+function curveBy(evidence: Evidence, problem: Problem, n: number, { set, draftTokens }: OwnDraft) {
+  const context = contextFor(problem, n);
+  if (evidence === "surrogate") {
+    const rate = expectedRate(fitCorrection(context), surrogateLoss(context.losses, set));
+    return curveFromRate(rate, draftTokens);
+  }
+  const key = choiceKey(set);
+  const found = context.measured.find((m) => m.part === evidence && m.key === key && m.curve.length > draftTokens);
+  return found === undefined ? null : found.curve.slice(0, draftTokens + 1);
+}
+
+/** A draft under certain conditions; null: plain decoding. */
+interface Case {
+  problem: Problem;
+  n: number;
+  draft: OwnDraft | null;
+}
+
+const isKnown = (evidence: Evidence, { problem, n, draft }: Case): boolean =>
+  draft === null || curveBy(evidence, problem, n, draft) !== null;
+
+/** The best evidence that all drafts have: speeds by curves of different texts say nothing of one another. */
+export function commonEvidence(cases: readonly Case[]): Evidence | null {
+  if (cases.every(({ draft }) => draft === null)) return null;
+  return EVIDENCE.find((evidence) => cases.every((one) => isKnown(evidence, one))) ?? "surrogate";
+}
+
+export function acceptanceBy(evidence: Evidence, problem: Problem, n: number, draft: OwnDraft): number {
+  return acceptanceRate(curveBy(evidence, problem, n, draft) ?? [1]);
+}
+
+export function speedupBy(evidence: Evidence | null, { problem, n, draft }: Case): number {
+  const curve = draft === null || evidence === null ? null : curveBy(evidence, problem, n, draft);
+  if (draft === null || curve === null) return 1;
+  return (speedOf(problem.latency, n, draft.set, curve) * problem.latency.stepUs(n)) / 1e6;
+}
+
+/** What the plan for a problem does at a context, compared with the plan's own draft as it is and where it is. */
+export function solvedAt(problem: Problem, n: number, before: Case): WhatIf {
+  const own = before.draft;
+  const now = draftOf(problem, segmentAt(planSegments(problem), n));
+  const kept = { problem, n, draft: own };
+  const after = { problem, n, draft: now };
+  const evidence = commonEvidence([before, kept, after]);
+  return {
+    contextTokens: n,
+    speculate: now !== null,
+    draftTokens: now?.draftTokens ?? null,
+    changed: now === null || own === null ? [] : changedChoices(own.set, now.set),
+    speedupBefore: speedupBy(evidence, before),
+    ownSpeedup: speedupBy(evidence, kept),
+    speedup: speedupBy(evidence, after),
+    evidence,
+  };
+}
+
+const segmentAt = (segments: readonly Segment[], n: number): Segment =>
+  segments.find(({ context_tokens: { to } }) => n < to) ?? segments[segments.length - 1];
+
+const draftOf = ({ layers }: Problem, { draft, draft_tokens }: Segment): OwnDraft | null =>
+  draft === undefined || draft_tokens === undefined
+    ? null
+    : { set: expandDraft(draft, layers, "plan"), draftTokens: draft_tokens };
+
+/** How much slower attention is supposed to be. */
+export const SLOWER_ATTENTION = 1.1;
+
+/**
+ * The profile with every attention block slower, in drafts and verifications alike. The measured steps between the grid's
+ * q (query_line) stay: they come from matrix products.
+ */
+export const withSlowerAttention = (profile: Profile): Profile => ({
+  ...profile,
+  points: profile.points.map((point) => ({
+    ...point,
+    attn_us: Object.fromEntries(
+      Object.entries(point.attn_us).map(([kernel, us]) => [kernel, us.map((x) => SLOWER_ATTENTION * x)]),
+    ),
+  })),
+});
