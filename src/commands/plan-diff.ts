@@ -121,7 +121,7 @@ function rangeText({ from, to, change, at_context, ...figures }: RangeDifference
     const [before, after] = [pair.before, pair.after].map((value) => (value === null ? "unknown" : show(value)));
     return `${before} -> ${after}`;
   };
-  const isKnown = ({ before, after }: Both<number | null>) => before !== null || after !== null;
+  const isKnown = ({ before, after }: Both<number | null>) => before !== null && after !== null;
   const { speedup, tokens_per_second: speed, acceptance } = figures;
   const parts = [
     `predicted speedup ${shown(speedup, (value) => value.toFixed(2))}`,

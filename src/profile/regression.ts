@@ -43,6 +43,8 @@ const HUBER = 1.345;
 const CONSTRAINT_WEIGHT = 100;
 /** Least penalty, as a share of everything measured: a free part and all its deviations may trade a constant otherwise. */
 const LEAST_PENALTY = 1e-8;
+/** Of the diagonal: parts that only constraints tell of would leave the matrix singular to within rounding. */
+const RIDGE = 1e-10;
 /** a pass far shorter than the usual one counts no more than one of this share of it */
 const SHORTEST_SHARE = 0.05;
 /** errors below this share of a pass are rounding, and no outliers */
@@ -137,7 +139,7 @@ function improve(
     if (column >= fixed) return Math.max(least, state.variance / state.priors[groups[column - fixed]]);
     return dropped.has(column) ? 1e12 * least : 1e-3 * least; // the small one: a part that no pass contains is zero
   };
-  for (let i = 0; i < size; i++) matrix[i * size + i] += penalty(i);
+  for (let i = 0; i < size; i++) matrix[i * size + i] += penalty(i) + RIDGE * matrix[i * size + i];
   const factor = cholesky(matrix, size);
   const coefficients = solveCholesky(factor, size, right);
   dropped.forEach((column) => (coefficients[column] = 0));

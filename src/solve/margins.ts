@@ -5,7 +5,7 @@
 import type { CalibrationContext } from "../schema/calibration.js";
 import { blockKind, blockLayer, type Choice, type QuantisedKernel } from "../schema/choice.js";
 import type { Group } from "./group.js";
-import { solveMultipleChoice } from "./multiple-choice.js";
+import { leastLoss } from "./multiple-choice.js";
 
 export interface Margin {
   /** what the block does in that other draft */
@@ -47,7 +47,7 @@ export function marginOf(
   const budgetUs = chosen.reduce((sum, { costUs }) => sum + costUs, 0);
   const leastUs = others.reduce((sum, { choices }) => sum + Math.min(...choices.map(({ costUs }) => costUs)), 0);
   if (others[group].choices.length === 0 || leastUs > budgetUs) return null;
-  const other = solveMultipleChoice(others, budgetUs);
+  const other = leastLoss(others, budgetUs);
   const squares = own.map((choice, g) =>
     choice === other.chosen[g] ? 0 : errorOf(g, choice) ** 2 + errorOf(g, other.chosen[g]) ** 2,
   );

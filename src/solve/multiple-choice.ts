@@ -61,12 +61,17 @@ export function solveMultipleChoice(
   budgetUs: number,
   options: SolveOptions = {},
 ): MultipleChoiceSolution {
+  const point = leastLoss(groups, budgetUs, options);
+  return { ...point, lowerBound: checkedLowerBound(groups, budgetUs, point.loss) };
+}
+
+/** The same without the LP bound, whose solver takes most of the time: where one problem is solved many times over. */
+export function leastLoss(groups: readonly Group[], budgetUs: number, options: SolveOptions = {}): ParetoPoint {
   validateGroups(groups);
   const candidates = groups.map((group) => nonDominated(group.choices));
   requireAffordable(candidates, budgetUs);
   const useful = withoutUseless(candidates, budgetUs);
-  const point = solveExactly(groups, useful, budgetUs, options) ?? solveRounded(groups, useful, budgetUs);
-  return { ...point, lowerBound: checkedLowerBound(groups, budgetUs, point.loss) };
+  return solveExactly(groups, useful, budgetUs, options) ?? solveRounded(groups, useful, budgetUs);
 }
 
 /**
@@ -81,12 +86,12 @@ export function paretoFrontier(groups: readonly Group[], options: SolveOptions =
   const exact =
     denseLists(candidates) ??
     buildLists(candidates, NOTHING_PRUNED, stateLimit(candidates, options.maxStates ?? FRONTIER_STATES));
-  if (exact !== undefined) return pointsOf(groups, candidates, exact);
+  if (exact !== undefined) return pointsOf(groups, candidates, exact, true);
   const dearest = candidates.reduce((sum, list) => sum + list[list.length - 1].costUs, 0);
   const resolutionUs = resolutionFor(candidates, dearest);
   const rounded = inUnits(candidates, resolutionUs);
   const lists = mustExist(buildLists(rounded, NOTHING_PRUNED, Number.POSITIVE_INFINITY));
-  return withoutDominated(pointsOf(groups, rounded, lists).map((point) => ({ ...point, resolutionUs })));
+  return withoutDominated(pointsOf(groups, rounded, lists, false).map((point) => ({ ...point, resolutionUs })));
 }
 
 type Candidates = readonly (readonly Candidate[])[];
@@ -171,7 +176,13 @@ function bestPoint(groups: readonly Group[], candidates: Candidates, { list, tra
   return pointReader(groups, candidates)(trace(list.size - 1, 1), 0);
 }
 
-function pointsOf(groups: readonly Group[], candidates: Candidates, { list, trace }: Traced): ParetoPoint[] {
+/** @param isExact costs are not rounded: then a state's sums are those of a point, to the last bit (pareto-list.ts) */
+function pointsOf(
+  groups: readonly Group[],
+  candidates: Candidates,
+  { list, trace }: Traced,
+  isExact: boolean,
+): ParetoPoint[] {
   if (list.size * groups.length > MAX_FRONTIER_IDS) {
     throw new DraftplanError({
       code: "OUT_OF_MEMORY",
@@ -181,13 +192,28 @@ function pointsOf(groups: readonly Group[], candidates: Candidates, { list, trac
     });
   }
   const read = pointReader(groups, candidates);
+  const ids = idReader(groups, candidates);
   const points: ParetoPoint[] = [];
   for (let first = 0; first < list.size; first += TRACED_TOGETHER) {
     const count = Math.min(TRACED_TOGETHER, list.size - first);
     const picks = trace(first, count);
-    for (let i = 0; i < count; i += 1) points.push(read(picks, i));
+    for (let i = 0; i < count; i += 1) {
+      const at = first + i;
+      points.push(isExact ? { chosen: ids(picks, i), costUs: list.costs[at], loss: list.losses[at] } : read(picks, i));
+    }
   }
   return points;
+}
+
+/** The choice ids of a point; millions in a frontier, so they are looked up and nothing else. */
+function idReader(groups: readonly Group[], candidates: Candidates): (picks: Uint16Array, row: number) => string[] {
+  const ids = candidates.map((list, g) => list.map(({ index }) => groups[g].choices[index].id));
+  return (picks, row) => {
+    const from = row * ids.length;
+    const chosen: string[] = [];
+    for (let g = 0; g < ids.length; g += 1) chosen.push(ids[g][picks[from + g]]);
+    return chosen;
+  };
 }
 
 /**

@@ -30,10 +30,34 @@ describe("explain", () => {
   test("fits 80 columns, and says what the draft is, why, and what would change it", async () => {
     const { code, stdout, stderr } = await explain(PLAN);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    const tables = stdout.split("\n").filter((line) => /^[│┌├└]/.test(line));
-    expect(Math.max(...tables.map((line) => line.length))).toBeLessThanOrEqual(80);
-    expect(stdout).toMatch(/drafts \d+ tokens with .*\n.*accepted.*\n/);
-    expect(stdout).toMatch(/With attention 10 % slower: .*\nAt \d+ tokens of context: /);
+    expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect(stdout).toMatch(/^At \d+ tokens of context: \d+ tokens drafted a round, with .*\n/);
+    expect(stdout).toMatch(/% of drafted tokens are accepted .*\nDecoding is predicted to be \d\.\d\d times as fast/);
+    expect(stdout).toMatch(/\nWith attention 10 % slower: /);
+    expect(stdout).toMatch(/\nAt \d+ tokens of context: /);
+  });
+
+  test("--all lists every block in order; without it the others are summed up", async () => {
+    const rows = (text: string) => [...text.matchAll(/^│ (\d+\.\w+|head) /gm)].map(([, block]) => block);
+    const { layers } = plan().model;
+    const every = Array.from({ length: layers }, (_, layer) => [`${layer}.attn`, `${layer}.mlp`]).flat();
+    expect(rows((await explain(PLAN, "--all")).stdout)).toEqual([...every, "head"]);
+    const { stdout } = await explain(PLAN);
+    expect(rows(stdout).length).toBeLessThan(every.length);
+    expect(stdout).toMatch(new RegExp(`The other ${every.length + 1 - rows(stdout).length} are `));
+  });
+
+  test("where the plan decodes plainly, the best draft known is named, and --json has the same keys", async () => {
+    const skip = "plans/union-10m.plan-skip.yaml";
+    const { code, stdout } = await explain(skip);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/the plan decodes plainly.*\nThe best draft known there .*\n? .*times as fast/);
+    const [plain, drafting] = [
+      JSON.parse((await explain(skip, "--json")).stdout),
+      JSON.parse((await explain(PLAN, "--json")).stdout),
+    ];
+    expect(plain).toMatchObject({ speculate: false, draft: null, blocks: [], speedup: 1 });
+    expect(Object.keys(plain)).toEqual(Object.keys(drafting));
   });
 
   test("--json has every block and the head, and their costs add up to the draft step but for the fixed part", async () => {
@@ -64,6 +88,9 @@ describe("explain", () => {
     const outside = await explain(PLAN, "--at", "900000");
     expect(outside.code).toBe(2);
     expect(outside.stderr).toMatch(/says nothing of a context of 900000 tokens/);
+    expect((await explain("plans/union-10m.by-hand.plan.yaml")).stderr).toMatch(
+      /INPUTS_MISSING.*inputs\n.*does not say/,
+    );
     appendFileSync(join(folder, PROFILE), "# edited\n");
     expect((await explain(PLAN)).stderr).toMatch(/DIGEST_MISMATCH/);
     rmSync(join(folder, PROFILE));

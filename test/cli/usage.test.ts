@@ -13,6 +13,8 @@ const VERBS = [
   "profile",
   "calibrate",
   "solve",
+  "explain",
+  "plan",
   "verify",
   "compare",
   "check",
@@ -55,6 +57,7 @@ describe("help", () => {
     ["profile", ["-o", "--context", "--query", "--threads", "--provider"]],
     ["calibrate", ["--text", "-o"]],
     ["solve", ["--profile", "--calibration", "--model", "--choices", "--method", "-o"]],
+    ["explain", ["--at", "--all", "--json"]],
     ["verify", ["--model", "--prompts", "--min-speedup", "-o"]],
     [
       "compare",

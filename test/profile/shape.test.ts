@@ -78,6 +78,21 @@ describe("the shape of the costs over n", () => {
 });
 
 describe("a fit of all contexts", () => {
+  test("is there even where only the whole target was run: its parts are anyone's guess, their sum is not", async () => {
+    for (const [rounds, layers] of [
+      [2, LAYERS],
+      [3, 30],
+    ]) {
+      const whole = observe(level, 0.3, 4).flatMap(({ round, context, us, visit }) =>
+        round < rounds ? [{ ...targetMask(layers), context, query: 5, us: us * layers, passes: 1, round, visit }] : [],
+      );
+      const shape = await chooseShape(whole, layers, CONTEXTS, silent);
+      const costsAt = fitLine(whole, layers, shape, { wholeTargetUs: wholeTargets(whole) });
+      for (const [n, us] of wholeTargets(whole))
+        expect(Math.abs(passUs(costsAt(n), targetMask(layers)) / us - 1)).toBeLessThan(0.5);
+    }
+  });
+
   test("recovers a bent surface through 5 % noise, nine passes of ten within 3 % and all within 8 %, and never falls with n", () => {
     for (const seed of [1, 2, 3]) {
       const observations = observe(bent, 0.05, seed);
