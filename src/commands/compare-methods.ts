@@ -141,7 +141,7 @@ function unknownMethod(names: readonly string[], unknown: string, all: readonly 
   });
 }
 
-/** What several methods had measured, in one document: each draft once. */
+/** What several methods had measured, in one document: each draft once. No method plans with it, as it is no one's. */
 export function mergeMeasured(base: Calibration, others: readonly Calibration[]): Calibration {
   const key = ({ at_context, part, draft }: Calibration["measured"][number]) =>
     `${at_context}|${part}|${choiceKey(expandDraft(draft, base.model.layers, "calibration"))}`;
@@ -152,5 +152,5 @@ export function mergeMeasured(base: Calibration, others: readonly Calibration[])
     known.add(key(record));
     measured.push(record);
   }
-  return { ...base, measured };
+  return { ...base, method: "compare", measured };
 }

@@ -9,9 +9,11 @@
 
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import { fillCache, spansBackwards } from "../calibrate/continuation.js";
+import { type Continuation, fillCache, spansBackwards } from "../calibrate/continuation.js";
 import { probeRound } from "../calibrate/probe.js";
-import { type ChoiceSet, choiceKey } from "../schema/choice.js";
+import type { Engine } from "../runtime/engine.js";
+import { MAX_PASS_TOKENS } from "../runtime/limits.js";
+import { type ChoiceSet, choiceKey, targetChoices } from "../schema/choice.js";
 import { expectedImprovement, type GaussianProcess, gaussianProcess } from "./gaussian-process.js";
 import type { MethodContext, MethodRequest, Proposal, Propose } from "./types.js";
 
@@ -71,6 +73,16 @@ const toSet = (skipped: readonly boolean[]): ChoiceSet => ({
   head: "target",
 });
 
+/** The target's own keys and values behind the prompt: the trial before left its draft's there. */
+function restoreContinuation(engine: Engine, { prompt, ids }: Continuation): void {
+  const choices = targetChoices(engine.spec.layers);
+  const input = ids.slice(0, -1);
+  for (let from = 0; from < input.length; from += MAX_PASS_TOKENS) {
+    const piece = input.slice(from, from + MAX_PASS_TOKENS);
+    engine.run({ position: prompt.length + from, input: piece, choices, logitRows: 0 });
+  }
+}
+
 async function proposeAt(request: MethodRequest, { atContext, continuations }: MethodContext): Promise<Proposal[]> {
   const { engine, progress, speed, seed } = request;
   const [text] = continuations;
@@ -79,6 +91,7 @@ async function proposeAt(request: MethodRequest, { atContext, continuations }: M
   const spans = spansBackwards(text, ROUND);
   const worth = async (skipped: readonly boolean[]): Promise<number> => {
     const choices = toSet(skipped);
+    restoreContinuation(engine, text);
     let [hits, steps] = [0, 0];
     for (const span of spans) {
       await progress.tick();

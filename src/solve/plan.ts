@@ -15,7 +15,7 @@ export function segmentsBy(method: string, input: SolveInput): Segment[] {
   const problem = openProblem(input);
   if (method !== "none") {
     requireMeasuredFor(method, input.calibration.method ?? "knapsack");
-    return planSegments(problem);
+    return planSegments(method === "knapsack" ? problem : { ...problem, measuredOnly: true });
   }
   const [to] = problem.gridContexts.slice(-1);
   return [{ context_tokens: { from: 0, to }, speculate: false }];

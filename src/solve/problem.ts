@@ -48,6 +48,8 @@ export interface ContextData {
 }
 
 export interface Problem {
+  /** drafts that were not measured are no candidates: the surrogate's best is the knapsack's, and no other method's */
+  measuredOnly?: boolean;
   layers: number;
   choices: readonly Exclude<Choice, "target">[];
   latency: LatencyModel;

@@ -33,7 +33,7 @@ export function optionsAt(problem: Problem, n: number): Option[] {
   const context = contextFor(problem, n);
   const measured = context.measured.filter((m) => m.part === "choose");
   const sources: Pick<Option, "set" | "curve" | "evidence" | "tokens">[] =
-    measured.length > 0
+    measured.length > 0 || problem.measuredOnly === true
       ? measured.map(({ set, curve, tokens }) => ({ set, curve, tokens, evidence: "choose" }))
       : rankedFrontier(problem, n, fitCorrection(context))
           .slice(0, 1)
@@ -63,6 +63,7 @@ export function optionsAt(problem: Problem, n: number): Option[] {
 function nearBest(problem: Problem, n: number): Map<string, Option> {
   const options = optionsAt(problem, n);
   const [first, ...others] = options;
+  if (first === undefined) return new Map();
   const best = others.reduce((a, b) => (b.tokensPerSecond > a.tokensPerSecond ? b : a), first);
   if (!gainIsAboveNoise(problem, n, best)) return new Map();
   return new Map(options.filter((o) => o.tokensPerSecond >= NEAR_BEST * best.tokensPerSecond).map((o) => [o.key, o]));

@@ -1,9 +1,10 @@
 /** `draftplan solve --method`: other ways to choose a draft, by the same documents. */
-import { cpSync, readFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, test } from "vitest";
-import { parseDocument } from "../../src/schema/document.js";
+import type { Calibration } from "../../src/schema/calibration.js";
+import { parseDocument, stringifyDocument } from "../../src/schema/document.js";
 import type { Plan } from "../../src/schema/plan.js";
 import { draftplan } from "../support/cli.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
@@ -36,6 +37,16 @@ describe("solve --method", () => {
     expect(readFileSync(join(folder, "again.yaml"))).toEqual(readFileSync(join(folder, "exit.yaml")));
     const check = await draftplan(["check", "exit.yaml", "--json"], { cwd: folder });
     expect({ code: check.code, findings: JSON.parse(check.stdout).findings }).toEqual({ code: 0, findings: [] });
+  });
+
+  test("where nothing of a method was measured nothing is drafted: the surrogate's best is the knapsack's", async () => {
+    const path = "profiles/union-10m.calibration.yaml";
+    const text = readFileSync(join(folder, path), "utf8");
+    const document = { ...parseDocument(text, path), method: "clasp", measured: [] };
+    writeFileSync(join(folder, "none.yaml"), stringifyDocument(document as Calibration));
+    const inputs = ["--profile", INPUTS[1], "--calibration", "none.yaml", "--method", "clasp", "-o", "clasp.yaml"];
+    expect((await solve(...inputs)).code).toBe(0);
+    expect(plan("clasp.yaml").segments.map(({ speculate }) => speculate)).toEqual([false]);
   });
 
   test.each([
