@@ -15,7 +15,7 @@ export function solvedFindings(
   calibration: Checked<Calibration>,
   solver: RememberingSolver,
 ): Finding[] {
-  const { method, choices, segments } = plan.document;
+  const { method, choices, constraints, segments } = plan.document;
   const own = () => ownFigures(plan, (segment) => solver.predict(profile, calibration, segment));
   if (method === undefined || choices === undefined || !solver.methods.includes(method)) {
     const key = choices === undefined ? "choices" : "method";
@@ -25,7 +25,7 @@ export function solvedFindings(
         : `it names inputs but no ${key}, so it cannot be solved again`;
     return [finding("PLAN_NOT_SOLVED", plan.file, key, message), ...own()];
   }
-  const solved = solver.solve(profile, calibration, choices, method);
+  const solved = solver.solve(profile, calibration, { choices, method, constraints });
   if ("refusal" in solved)
     return [finding("PLAN_DIFFERS", plan.file, "inputs", `its inputs give no plan: ${solved.refusal}`), ...own()];
   const differing = planDifferences(plan, solved.segments);

@@ -1,16 +1,24 @@
 /** Solving again, remembered: many plans of one folder come from the same few inputs. */
 import { DraftplanError } from "../core/errors.js";
 import type { Calibration } from "../schema/calibration.js";
+import type { Constraints } from "../schema/constraints.js";
 import type { Predicted, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import type { Checked } from "./documents.js";
+
+/** How a plan says that it was solved. */
+export interface SolvedBy {
+  choices: readonly string[];
+  method: string;
+  constraints: Constraints | undefined;
+}
 
 /** What a check needs of the solver; src/commands passes it in. */
 export interface Solver {
   /** methods that solving again knows */
   methods: readonly string[];
   /** @throws DraftplanError where the inputs give no plan */
-  solve(profile: Profile, calibration: Calibration, choices: readonly string[], method: string): Segment[];
+  solve(profile: Profile, calibration: Calibration, by: SolvedBy): Segment[];
   /** the prediction for a draft as it stands. @throws DraftplanError where the inputs give none */
   predict(profile: Profile, calibration: Calibration, segment: Segment): Partial<Predicted>;
 }
@@ -19,12 +27,7 @@ export type Solved = { segments: readonly Segment[] } | { refusal: string };
 
 export interface RememberingSolver {
   methods: readonly string[];
-  solve(
-    profile: Checked<Profile>,
-    calibration: Checked<Calibration>,
-    choices: readonly string[],
-    method: string,
-  ): Solved;
+  solve(profile: Checked<Profile>, calibration: Checked<Calibration>, by: SolvedBy): Solved;
   predict(profile: Checked<Profile>, calibration: Checked<Calibration>, segment: Segment): Partial<Predicted> | null;
 }
 
@@ -32,11 +35,11 @@ export function remembering(solver: Solver): RememberingSolver {
   const known = new Map<string, Solved>();
   return {
     methods: solver.methods,
-    solve(profile, calibration, choices, method) {
-      const key = JSON.stringify([profile.contentSha256(), calibration.contentSha256(), choices, method]);
+    solve(profile, calibration, by) {
+      const key = JSON.stringify([profile.contentSha256(), calibration.contentSha256(), by]);
       let solved = known.get(key);
       if (solved === undefined) {
-        solved = attempt(() => solver.solve(profile.document, calibration.document, choices, method));
+        solved = attempt(() => solver.solve(profile.document, calibration.document, by));
         known.set(key, solved);
       }
       return solved;

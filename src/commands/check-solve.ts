@@ -21,8 +21,8 @@ type DraftChoice = Exclude<Choice, "target">;
 
 export const solver: Solver = {
   methods: SOLVE_METHODS,
-  solve: (profile, calibration, choices, method) =>
-    segmentsBy(method, { profile, calibration, choices: toDraftChoices(choices) }),
+  solve: (profile, calibration, { choices, method, constraints }) =>
+    segmentsBy(method, { profile, calibration, choices: toDraftChoices(choices), constraints }),
   predict,
 };
 

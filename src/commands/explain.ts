@@ -21,7 +21,7 @@ export function explainCommand(path: string, options: ExplainOptions, context: C
   const { segment, at } = placeOf(plan, options.at);
   const { profile, calibration } = readInputs(plan);
   const explanation = explainDraft(
-    { profile, calibration, choices: choicesOf(plan.document) },
+    { profile, calibration, choices: choicesOf(plan.document), constraints: plan.document.constraints },
     at,
     draftOf(segment, plan),
   );

@@ -33,7 +33,8 @@ export function openAdaptation(plan: Plan, profile: Profile, calibration: Calibr
   const planned = plan.segments.map(({ draft }, i) =>
     draft === undefined ? null : expandDraft(draft, layers, `${at}: segments[${i}].draft`),
   );
-  const problem = openProblem({ profile, calibration, choices: choicesOf(plan, planned) });
+  const choices = choicesOf(plan, planned);
+  const problem = openProblem({ profile, calibration, choices, constraints: plan.constraints });
   const ranges = plan.segments.flatMap((segment, i) => {
     const { from, to } = segment.context_tokens;
     return problem.contexts

@@ -6,6 +6,7 @@ import type { Progress } from "../core/progress.js";
 import type { LoadedModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
 import { type Choice, type ChoiceSet, compactDraft } from "../schema/choice.js";
+import type { Constraints } from "../schema/constraints.js";
 import type { Profile } from "../schema/profile.js";
 import { fitSurrogate, type Problem } from "../solve/index.js";
 
@@ -27,6 +28,8 @@ export interface Measuring {
    * more than a draft's passes over it.
    */
   variants: readonly (readonly DraftChoice[])[];
+  /** what every plan's drafts keep to */
+  constraints?: Constraints | undefined;
   text: MeasuringText;
   progress: Progress;
 }

@@ -3,6 +3,7 @@ import { statSync } from "node:fs";
 import { basename } from "node:path";
 import { readUserFile } from "../core/user-file.js";
 import { architectureSha256 } from "../model/digest.js";
+import { weightBytes } from "../model/graph/weight-bytes.js";
 import { openConfigOnly } from "../model/open.js";
 import type { ModelSpec } from "../model/spec.js";
 import { SYNTHETIC_SEED, syntheticWeights } from "../model/synthetic.js";
@@ -93,7 +94,9 @@ export async function profileSynthetic<Prepared extends { capacity: number }>(
     }
   });
   const config_sha256 = sha256(readUserFile(path, MAX_CONFIG_BYTES));
-  const profile = { ...measured, synthetic: { config_sha256, seed: SYNTHETIC_SEED } };
+  // the head's rows may have been sliced: what it takes is the model's own
+  const weight_bytes = weightBytes(whole, kernels);
+  const profile = { ...measured, weight_bytes, synthetic: { config_sha256, seed: SYNTHETIC_SEED } };
   return scaled === null ? profile : scaleProfile(profile, scaled);
 }
 

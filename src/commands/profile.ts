@@ -1,5 +1,6 @@
 /** draftplan profile: what every block costs on this device, measured inside whole passes. */
 import { DraftplanError } from "../core/errors.js";
+import { weightBytes } from "../model/graph/weight-bytes.js";
 import type { ModelSpec } from "../model/spec.js";
 import { parseBudget, parsePrecision } from "../profile/budget.js";
 import { DEFAULT_QUERY, type Grid, parseAxis, resolveGrid } from "../profile/grid.js";
@@ -64,7 +65,9 @@ export async function makeProfile(
 ): Promise<Profile> {
   const measured = await profileModel({ engine, clock: systemClock, ...grid, progress, ...options });
   const device = describeDevice(provider, threads, ortLibrary);
-  return { kind: "draftplan/profile", version: 1, model, device, kernels: numericsOf(engine.kernels), ...measured };
+  const kernels = numericsOf(engine.kernels);
+  const weight_bytes = weightBytes(engine.spec, engine.kernels);
+  return { kind: "draftplan/profile", version: 1, model, device, kernels, weight_bytes, ...measured };
 }
 
 /** Target and the kernels of `--choices`. @throws OPTION_INVALID */

@@ -55,7 +55,7 @@ export async function refine(
 type DraftChoice = Exclude<Choice, "target">;
 
 async function refineAt(
-  { model, profile, text, progress }: Measuring,
+  { model, profile, constraints, text, progress }: Measuring,
   calibration: Calibration,
   { choices, at }: { choices: readonly DraftChoice[]; at: number },
   timeIsUp: () => boolean,
@@ -68,7 +68,7 @@ async function refineAt(
   let incumbent: ChoiceSet | null = null;
   while (!timeIsUp() && continuations.length > 0) {
     const known = { ...calibration, measured: [...calibration.measured, ...accepted, ...rejected] };
-    const problem = openProblem({ profile, calibration: known, choices });
+    const problem = openProblem({ profile, calibration: known, choices, constraints });
     const n = nearestContext(problem, at);
     incumbent ??= bestMeasured(problem, n);
     if (n === null || incumbent === null) break;

@@ -6,12 +6,14 @@ import { type MethodName, SOLVE_METHODS } from "../methods/names.js";
 import { loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
 import { describeChoices, expandDraft, kernelsFor } from "../schema/choice.js";
+import type { Constraints } from "../schema/constraints.js";
 import { type Loaded, readDocumentOf, stringifyDocument, writeDocument } from "../schema/document.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
-import { openProblem, planDocument } from "../solve/index.js";
+import { constraintWarnings, openProblem, planDocument } from "../solve/index.js";
 import { readCalibrationText } from "./calibration-text.js";
 import { type DraftChoice, parseChoices } from "./choices.js";
+import { type ConstraintOptions, toConstraints } from "./constraints.js";
 import type { CommandContext } from "./context.js";
 import { measureCandidates, measureReport } from "./measure-candidates.js";
 import { measureProposals } from "./measure-methods.js";
@@ -19,7 +21,7 @@ import { describePairs } from "./measuring.js";
 import { continueAgain, requireSameText } from "./measuring-text.js";
 import { defaultPath, inputRef } from "./paths.js";
 
-export interface SolveCommandOptions {
+export interface SolveCommandOptions extends ConstraintOptions {
   profile: string;
   calibration: string;
   model?: string;
@@ -36,13 +38,15 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
   const method = parseMethod(options.method);
   const profile = readDocumentOf("draftplan/profile", options.profile);
   let calibration = readDocumentOf("draftplan/calibration", options.calibration);
-  openProblem({ profile: profile.document, calibration: calibration.document, choices }); // refuse before anything long begins
+  const constraints = toConstraints(options);
+  const given = { profile: profile.document, choices, constraints };
+  const problem = openProblem({ ...given, calibration: calibration.document }); // refuse before anything long begins
+  for (const { code, message } of constraintWarnings(problem)) context.progress.warn(code, message);
   const notes: string[] = [];
   if (options.model !== undefined && method !== "none") {
-    calibration = await measureInto(options, { method, choices }, profile.document, calibration, context);
+    calibration = await measureInto(options, { method, choices, constraints }, profile.document, calibration, context);
     notes.push(`Calibration with what was measured: ${calibration.path}`);
-    if (method === "knapsack")
-      notes.push(describePairs(openProblem({ profile: profile.document, calibration: calibration.document, choices })));
+    if (method === "knapsack") notes.push(describePairs(openProblem({ ...given, calibration: calibration.document })));
   } else if (method !== "none" && calibration.document.measured.every(({ part }) => part !== "choose")) {
     context.progress.warn(
       "NOT_MEASURED",
@@ -51,7 +55,7 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
   }
   const output = options.output ?? defaultPath("plan", calibration.document.model.name);
   const inputs = { profile: inputRef(profile, output), calibration: inputRef(calibration, output) };
-  const plan = planDocument({ profile: profile.document, calibration: calibration.document, choices }, inputs, method);
+  const plan = planDocument({ ...given, calibration: calibration.document }, inputs, method);
   if (output === "-") return context.print(context.json ? JSON.stringify(plan) : stringifyDocument(plan).trimEnd());
   writeDocument(output, plan);
   context.print(context.json ? JSON.stringify(plan) : [planTable(plan), "", `Plan: ${output}`, ...notes].join("\n"));
@@ -59,7 +63,11 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
 
 async function measureInto(
   options: SolveCommandOptions,
-  { method, choices }: { method: Exclude<SolveMethod, "none">; choices: readonly DraftChoice[] },
+  {
+    method,
+    choices,
+    constraints,
+  }: { method: Exclude<SolveMethod, "none">; choices: readonly DraftChoice[]; constraints: Constraints | undefined },
   profile: Profile,
   calibration: Loaded<Calibration>,
   context: CommandContext,
@@ -79,6 +87,7 @@ async function measureInto(
       model,
       profile,
       variants: [choices],
+      constraints,
       text: await continueAgain(model, document, text, context.progress),
       progress: context.progress,
     };

@@ -1,6 +1,7 @@
 /** draftplan/plan: which draft to run at which context, and what it is predicted to gain. */
 import { z } from "zod";
 import { AcceptanceCurve, ContextRange, Device, DraftSchema, InputRef, ModelRef, Rate, Us } from "./common.js";
+import { Constraints } from "./constraints.js";
 
 export const MAX_DRAFT_TOKENS = 16;
 
@@ -69,6 +70,7 @@ export const Plan = z.strictObject({
   inputs: z.strictObject({ profile: InputRef, calibration: InputRef }).optional(),
   method: z.string().max(40).optional(),
   choices: z.array(z.string().max(20)).optional().describe("choices the solver had besides target"),
+  constraints: Constraints.optional().describe("what the solver's drafts had to keep to"),
   temperature: z
     .number()
     .positive()

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { Device, KernelName, KernelNumerics, ModelRef, Sha256, Us } from "./common.js";
+import { WeightBytes } from "./weight-bytes.js";
 
 /** µs per layer [L], for each kernel that was measured */
 const PerLayer = z.partialRecord(KernelName, z.array(Us));
@@ -157,6 +158,7 @@ const ProfileShape = z.strictObject({
     step_us: Us.describe("t_step: what it adds to a plain step"),
   }),
   attention_line: z.array(AttentionLine),
+  weight_bytes: WeightBytes.optional().describe("of the matrices of one block and of the head, by kernel"),
   shapes: z
     .array(
       z.strictObject({

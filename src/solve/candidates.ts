@@ -4,9 +4,9 @@
  */
 import { blockName, type ChoiceSet, choiceKey, uniformChoices } from "../schema/choice.js";
 import { bestLength } from "./best-length.js";
+import { constrainedFrontier, satisfies } from "./constraints.js";
 import { improveByExchanges } from "./exchanges.js";
 import type { Group } from "./group.js";
-import { paretoFrontier } from "./multiple-choice.js";
 import { curveFromRate } from "./objective.js";
 import { type ContextData, contextFor, groupsAt, type Problem, surrogateLoss, toChoiceSet } from "./problem.js";
 import { type Correction, expectedRate, expectedRateOf, fitSurrogate, type Surrogate } from "./surrogate.js";
@@ -20,9 +20,9 @@ export interface Candidate {
   tokensPerSecond: number;
 }
 
-/** Every frontier point at context n with its expected tokens per second, best first. */
+/** Every point of the constrained frontier at context n with its expected tokens per second, best first. */
 export function rankedFrontier(problem: Problem, n: number, correction: Correction): Candidate[] {
-  return paretoFrontier(groupsAt(problem, n))
+  return constrainedFrontier(problem.limits, groupsAt(problem, n))
     .map(({ chosen, loss }) => {
       const set = toChoiceSet(chosen);
       const rate = expectedRate(correction, loss);
@@ -64,7 +64,8 @@ export function rankedCandidates(problem: Problem, n: number, surrogate: Surroga
   for (const { set } of plain) add(set);
   for (let i = 0; i < LINEARISATIONS; i++) {
     const [{ key, set }] = ranked();
-    for (const { chosen } of paretoFrontier(linearised(groups, surrogate, set))) add(toChoiceSet(chosen));
+    const changed = linearised(groups, surrogate, set);
+    for (const { chosen } of constrainedFrontier(problem.limits, changed)) add(toChoiceSet(chosen));
     if (ranked()[0].key === key) break;
   }
   add(improveByExchanges(problem, n, surrogate, ranked()[0].set));
@@ -120,7 +121,7 @@ export function proposals(
   const wanted = new Map<string, ChoiceSet>();
   const want = (set: ChoiceSet) => {
     const key = choiceKey(set);
-    if (!known.has(key)) wanted.set(key, set);
+    if (!known.has(key) && satisfies(problem.limits, set)) wanted.set(key, set);
   };
   for (const n of problem.gridContexts.filter((grid) => contextFor(problem, grid) === context)) {
     const ranked = rankedCandidates(problem, n, surrogate);

@@ -1,8 +1,10 @@
 /**
  * Drafts one step away from a given one: one block or the head changed, or two blocks' choices exchanged. The knapsack
- * needs no such search; what is measured does, since no sum of losses describes it entirely.
+ * needs no such search; what is measured does, since no sum of losses describes it entirely. Under constraints only
+ * drafts that keep them; with whole layers a step moves both blocks of a layer.
  */
 import { blockName, type Choice, type ChoiceSet, choiceKey } from "../schema/choice.js";
+import { satisfies } from "./constraints.js";
 import { bestDraftLength, curveFromRate } from "./objective.js";
 import { contextFor, type Problem } from "./problem.js";
 import { expectedRateOf, type Surrogate } from "./surrogate.js";
@@ -21,20 +23,27 @@ export interface Exchange {
 const MOST_STEPS = 8;
 
 /** Every draft that differs from `set` in one choice, or has two blocks' choices exchanged; head last. */
-export function neighbours(problem: Problem, set: ChoiceSet): ChoiceSet[] {
-  const choices: Choice[] = ["target", ...problem.choices];
+export function neighbours({ choices: offered, limits }: Problem, set: ChoiceSet): ChoiceSet[] {
+  const choices: Choice[] = ["target", ...offered];
   const found: ChoiceSet[] = [];
-  set.blocks.forEach((own, i) => {
-    for (const choice of choices) if (choice !== own) found.push({ ...set, blocks: set.blocks.with(i, choice) });
+  // what moves together: a block, or a layer's two blocks
+  const size = limits.wholeLayers ? 2 : 1;
+  const units = set.blocks.filter((_, i) => i % size === 0);
+  const withUnits = (moved: readonly Choice[]): ChoiceSet => ({
+    ...set,
+    blocks: set.blocks.map((_, i) => moved[Math.floor(i / size)]),
   });
-  for (let i = 0; i < set.blocks.length; i++) {
-    for (let j = i + 1; j < set.blocks.length; j++) {
-      const [one, other] = [set.blocks[i], set.blocks[j]];
-      if (one !== other) found.push({ ...set, blocks: set.blocks.with(i, other).with(j, one) });
+  units.forEach((own, i) => {
+    for (const choice of choices) if (choice !== own) found.push(withUnits(units.with(i, choice)));
+  });
+  for (let i = 0; i < units.length; i++) {
+    for (let j = i + 1; j < units.length; j++) {
+      const [one, other] = [units[i], units[j]];
+      if (one !== other) found.push(withUnits(units.with(i, other).with(j, one)));
     }
   }
   for (const kernel of choices) if (kernel !== "skip" && kernel !== set.head) found.push({ ...set, head: kernel });
-  return found;
+  return found.filter((other) => satisfies(limits, other));
 }
 
 /**

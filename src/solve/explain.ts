@@ -3,9 +3,10 @@
  * to be for the knapsack to choose otherwise, what other costs would change, and how sure the choice is.
  */
 import { type ChoiceSet, choiceKey, targetChoices } from "../schema/choice.js";
+import { constrainedFrontier, hasLimits } from "./constraints.js";
 import { speedOf } from "./gain.js";
 import { lossErrors, type Margin, marginOf } from "./margins.js";
-import { type ParetoPoint, paretoFrontier } from "./multiple-choice.js";
+import type { ParetoPoint } from "./multiple-choice.js";
 import { contextFor, groupsAt, openProblem, type Problem, type SolveInput } from "./problem.js";
 import { optionsAt } from "./segments.js";
 import { expectedRate, fitCorrection } from "./surrogate.js";
@@ -42,7 +43,7 @@ export interface BlockReason {
   ifQuicker: Turn | null;
   /** the nearest slower one */
   ifSlower: Turn | null;
-  /** against the best draft as quick that has another choice; null: none is */
+  /** against the best draft as quick that has another choice; null: none is, or constraints tie blocks together */
   margin: Margin | null;
   /** share of the profile's draws under which the best measured draft has this choice; null: no draws, or none measured */
   sure: number | null;
@@ -121,7 +122,7 @@ function blockReasons(problem: Problem, n: number, set: ChoiceSet): BlockReason[
   const context = contextFor(problem, n);
   const correction = fitCorrection(context);
   const errorOf = lossErrors(context.losses, problem.layers);
-  const frontier = paretoFrontier(groups);
+  const frontier = constrainedFrontier(problem.limits, groups);
   const chosen = groups.map(({ id, choices }, i) => {
     const choice = choices.find((candidate) => candidate.id === own[i]);
     if (choice === undefined) throw new Error(`${id} has no choice ${own[i]}`);
@@ -139,7 +140,7 @@ function blockReasons(problem: Problem, n: number, set: ChoiceSet): BlockReason[
     loss: chosen[i].loss,
     lossStandardError: errorOf(i, own[i]),
     ...turns(frontier, i, own[i], { costUs, besidesUs, rateOf }),
-    margin: marginOf(groups, own, i, errorOf),
+    margin: hasLimits(problem.limits) ? null : marginOf(groups, own, i, errorOf),
     sure: sure?.[i] ?? null,
   }));
 }

@@ -1,8 +1,11 @@
 export { type Candidate, measuredSpeed, proposals, rankedCandidates, rankedFrontier } from "./candidates.js";
+export { type ConstraintWarning, constraintWarnings } from "./constraint-warnings.js";
+export { constrainedFrontier, draftBytes, type Limits, satisfies } from "./constraints.js";
 export { type Exchange, exchanges, improveByExchanges } from "./exchanges.js";
 export { type BlockReason, type ExplainedDraft, type Explanation, explainDraft, type Turn } from "./explain.js";
 export type { Choice, Group } from "./group.js";
 export { type LatencyAt, type LatencyModel, openLatency } from "./latency.js";
+export { type LimitedChoice, type LimitedGroup, limitedFrontier, type SumLimits } from "./limited-frontier.js";
 export { checkedLowerBound, closedFormBound, lpGapPercent, lpSolverBound } from "./lp-bound.js";
 export {
   type MultipleChoiceSolution,

@@ -47,6 +47,7 @@ export function planDocument(
     inputs,
     method,
     choices: [...input.choices],
+    ...(input.constraints === undefined ? {} : { constraints: input.constraints }),
     ...(temperature === undefined ? {} : { temperature }),
     segments: segmentsBy(method, input),
   };

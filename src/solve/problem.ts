@@ -14,8 +14,10 @@ import {
   expandDraft,
   type Kernel,
 } from "../schema/choice.js";
+import type { Constraints } from "../schema/constraints.js";
 import { MAX_DRAFT_TOKENS } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
+import { type Limits, resolveConstraints, satisfies } from "./constraints.js";
 import type { Group } from "./group.js";
 import { type LatencyModel, openLatency } from "./latency.js";
 import { resampledLatencies } from "./resample.js";
@@ -25,6 +27,8 @@ export interface SolveInput {
   calibration: Calibration;
   /** what the draft may do with a block besides running it as the target does */
   choices: readonly Exclude<Choice, "target">[];
+  /** what a draft must keep to besides */
+  constraints?: Constraints | undefined;
 }
 
 /** A draft whose acceptance was measured at one context. */
@@ -52,6 +56,8 @@ export interface Problem {
   measuredOnly?: boolean;
   layers: number;
   choices: readonly Exclude<Choice, "target">[];
+  /** what every draft keeps to; measured drafts that do not are not in `contexts` */
+  limits: Limits;
   latency: LatencyModel;
   /** latencies of the profile's resamples; none where it has none. Formed when first asked for: only predictions do */
   resampled: () => readonly LatencyModel[];
@@ -62,13 +68,18 @@ export interface Problem {
   contexts: ContextData[];
 }
 
-/** @throws DOCUMENT_MISMATCH where the documents do not belong together, CHOICE_UNAVAILABLE where one lacks a choice */
-export function openProblem({ profile, calibration, choices }: SolveInput): Problem {
+/**
+ * @throws DOCUMENT_MISMATCH where the documents do not belong together, CHOICE_UNAVAILABLE where one lacks a choice,
+ *   what resolveConstraints throws
+ */
+export function openProblem({ profile, calibration, choices, constraints }: SolveInput): Problem {
   requireJoinable(profile, calibration);
   requireChoices(profile, calibration, choices);
   const layers = profile.model.layers;
   const allowed = new Set<Choice>(["target", ...choices]);
-  const usable = ({ blocks, head }: ChoiceSet) => allowed.has(head) && blocks.every((choice) => allowed.has(choice));
+  const limits = resolveConstraints(constraints, profile, choices);
+  const usable = (set: ChoiceSet) =>
+    allowed.has(set.head) && set.blocks.every((choice) => allowed.has(choice)) && satisfies(limits, set);
   const contexts = calibration.contexts.map((losses, i): ContextData => {
     const before = calibration.contexts[i - 1]?.at_context;
     const after = calibration.contexts[i + 1]?.at_context;
@@ -90,7 +101,8 @@ export function openProblem({ profile, calibration, choices }: SolveInput): Prob
   const maxDraft = Math.min(MAX_DRAFT_TOKENS, latency.maxDraftTokens);
   let drawn: readonly LatencyModel[] | undefined;
   const resampled = () => (drawn ??= resampledLatencies(profile));
-  return { layers, choices, latency, resampled, maxDraft, gridContexts: [...profile.grid.context_tokens], contexts };
+  const gridContexts = [...profile.grid.context_tokens];
+  return { layers, choices, limits, latency, resampled, maxDraft, gridContexts, contexts };
 }
 
 /** Geometric middle of two contexts: latencies and losses change with their ratio. */
@@ -112,7 +124,7 @@ export function surrogateLoss(context: CalibrationContext, set: ChoiceSet): numb
   return blocks + headLoss(context, set.head);
 }
 
-/** The multiple-choice knapsack at context n: a group a block, and one for the head. */
+/** The multiple-choice knapsack at context n, constraints aside: a group a block, and one for the head. */
 export function groupsAt(problem: Problem, n: number): Group[] {
   const { losses } = contextFor(problem, n);
   const { latency, layers } = problem;

@@ -2,6 +2,7 @@
 import { type ChoiceSet, choiceKey, compactDraft } from "../schema/choice.js";
 import type { Predicted, Segment } from "../schema/plan.js";
 import { rankedFrontier } from "./candidates.js";
+import { constrainedGroups, constrainedIds } from "./constraints.js";
 import { gainIsAboveNoise, speedOf } from "./gain.js";
 import { lpGapPercent } from "./lp-bound.js";
 import { solveMultipleChoice } from "./multiple-choice.js";
@@ -208,10 +209,13 @@ function uncertainty(
   };
 }
 
-/** How far the draft's surrogate loss lies above the LP bound for its own cost. */
+/**
+ * How far the draft's surrogate loss lies above the LP bound for its own cost. Limits on skipped blocks and on memory are
+ * left out of the relaxation: with fewer constraints it is a lower bound still, and the gap may then be theirs.
+ */
 function lpGap(problem: Problem, n: number, set: ChoiceSet): number {
-  const groups = groupsAt(problem, n);
-  const ids = [...set.blocks, set.head];
+  const groups = constrainedGroups(problem.limits, groupsAt(problem, n));
+  const ids = constrainedIds(problem.limits, set);
   const costUs = groups.reduce((sum, group, i) => sum + (group.choices.find((c) => c.id === ids[i])?.costUs ?? 0), 0);
   const { lowerBound } = solveMultipleChoice(groups, costUs);
   return Math.max(0, lpGapPercent(surrogateLoss(contextFor(problem, n).losses, set), lowerBound));

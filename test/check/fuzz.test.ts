@@ -93,13 +93,13 @@ function openText(file: string, text: string): Opened {
 const solutions = new WeakMap<object, Map<string, Segment[]>>();
 const remembered: Solver = {
   ...solver,
-  solve(profile, calibration, choices, method) {
+  solve(profile, calibration, by) {
     const isKnown = [profile, calibration].every((document) => isUnchanged(document));
-    if (!isKnown) return solver.solve(profile, calibration, choices, method);
+    if (!isKnown) return solver.solve(profile, calibration, by);
     const of = solutions.get(profile) ?? new Map<string, Segment[]>();
     solutions.set(profile, of);
-    const key = choices.join();
-    const solved = of.get(key) ?? solver.solve(profile, calibration, choices, method);
+    const key = JSON.stringify(by);
+    const solved = of.get(key) ?? solver.solve(profile, calibration, by);
     of.set(key, solved);
     return solved;
   },

@@ -1,0 +1,23 @@
+/** What drafts must keep to besides the choices: what an engine cannot do, or has no room for. */
+import { z } from "zod";
+
+export const Constraints = z
+  .strictObject({
+    whole_layers: z.literal(true).optional().describe("attention and MLP of a layer have the same choice"),
+    keep: z
+      .array(z.string().max(20))
+      .min(1)
+      .max(2048)
+      .optional()
+      .describe("layers (`29`) and blocks (`5.attn`) that are never skipped"),
+    keep_first_attention: z.literal(true).optional().describe("0.attn is never skipped"),
+    max_skip: z.int().min(0).max(2048).optional().describe("blocks skipped at most; a whole layer is two blocks"),
+    draft_memory_mib: z
+      .number()
+      .nonnegative()
+      .max(2 ** 30)
+      .optional()
+      .describe("a draft's quantised copies of weights take at most so much, in MiB of 2^20 bytes"),
+  })
+  .refine((constraints) => Object.keys(constraints).length > 0, "no constraint is named; leave the key out");
+export type Constraints = z.infer<typeof Constraints>;
