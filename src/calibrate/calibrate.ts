@@ -24,6 +24,8 @@ export interface CalibrationInput {
   text: Pick<Calibration["text"], "source" | "sha256" | "tokenizer_sha256">;
   /** by rising context */
   prompts: readonly ContextPrompts[];
+  /** prompts that were asked for; absent: as many as usual */
+  promptsPerContext?: number;
   continuationTokens: number;
   /** acceptance for sampling at this temperature; absent: for greedy decoding */
   temperature?: number;
@@ -64,6 +66,7 @@ export async function calibrate(input: CalibrationInput): Promise<CalibrationRes
     text: {
       ...input.text,
       prompts: { choose: count("choose"), report: count("report") },
+      ...(input.promptsPerContext === undefined ? {} : { prompts_per_context: input.promptsPerContext }),
       continuation_tokens: input.continuationTokens,
       ...(input.temperature === undefined ? {} : { temperature: input.temperature }),
       round_tokens: ROUND_TOKENS,

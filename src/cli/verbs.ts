@@ -202,6 +202,11 @@ function addCalibrate(program: Command, run: RunVerb): void {
       "measure acceptance for sampling at this temperature (default: greedy decoding)",
       numberFrom(0.01),
     )
+    .option(
+      "--prompts-per-context <count>",
+      "prompts of each part of the text at each context: more make acceptance surer (default: 4, from 512 tokens on 2)",
+      integerFrom(1, 1000),
+    )
     .option(TO_FILE, "where to write the calibration; - prints it (default: into profiles/)")
     .addHelpText(
       "after",

@@ -35,6 +35,8 @@ export interface CalibrateOptions {
   temperature?: number;
   /** kernels to measure beside the target; `skip` is always measured */
   choices?: string[];
+  /** prompts of each part of the text, at each context */
+  promptsPerContext?: number;
 }
 
 /** Contexts that were asked for exactly, or the model's default ones. @throws OPTION_INVALID, CONTEXT_LIMIT */
@@ -59,11 +61,11 @@ export async function calibrateLoaded(
   text: CalibrationText,
   contexts: readonly number[],
   context: Pick<CommandContext, "progress">,
-  temperature?: number,
+  { temperature, promptsPerContext }: Pick<CalibrateOptions, "temperature" | "promptsPerContext"> = {},
 ): Promise<CalibrationResult & { prompts: ReturnType<typeof contextPrompts> }> {
   const tokenizer = await openTokenizer(model.path);
   const codec = textCodec(tokenizer);
-  const prompts = contextPrompts(text, codec, contexts);
+  const prompts = contextPrompts(text, codec, contexts, promptsPerContext);
   const result = await calibrate({
     engine: model.engine,
     clock: systemClock,
@@ -71,6 +73,7 @@ export async function calibrateLoaded(
     text: { source: text.source, sha256: text.sha256, tokenizer_sha256: tokenizer.sha256 },
     prompts,
     continuationTokens: SAMPLE.continuationTokens,
+    ...(promptsPerContext === undefined ? {} : { promptsPerContext }),
     ...(temperature === undefined ? {} : { temperature }),
     progress: context.progress,
   });
@@ -87,7 +90,7 @@ export async function calibrateCommand(
   const model = await loadModel(path, { ...context, kernels }, context.progress);
   try {
     const contexts = calibrationContexts(options.context, model);
-    const { calibration } = await calibrateLoaded(model, text, contexts, context, options.temperature);
+    const { calibration } = await calibrateLoaded(model, text, contexts, context, options);
     const output = options.output ?? defaultPath("calibration", model.spec.name);
     if (output === "-")
       return context.print(context.json ? JSON.stringify(calibration) : stringifyDocument(calibration));

@@ -64,7 +64,7 @@ export function isSmall(spec: ModelSpec): boolean {
   return spec.vocabSize * spec.hiddenSize + spec.layers * layer < SMALL_MODEL;
 }
 
-/** How much is measured. The same for every model and machine: a document should not depend on how busy it was. */
+/** How much is measured where nothing else is asked for. The same for every model and machine: a document should not depend on how busy it was. */
 export const SAMPLE = {
   /** prompts in each part, choose and report, at a context */
   promptsAt: (context: number): number => (context >= LONG_CONTEXT ? 2 : 4),
@@ -90,15 +90,20 @@ export const textCodec = (tokenizer: Tokenizer): TextCodec => ({
 
 /**
  * No prompt is in both parts, at any context: a text that repeats itself loses the repeated prompts of its second part.
+ * @param perContext prompts wanted of each part at a context; fewer where the text has fewer places
  * @throws TEXT_TOO_SHORT where a part of the text does not fill one window
  */
-export function contextPrompts(text: CalibrationText, codec: TextCodec, contexts: readonly number[]): ContextPrompts[] {
+export function contextPrompts(
+  text: CalibrationText,
+  codec: TextCodec,
+  contexts: readonly number[],
+  perContext?: number,
+): ContextPrompts[] {
   return contexts.map((atContext) => {
-    const choose = makePrompts(text.choose, codec, atContext, SAMPLE.promptsAt(atContext));
+    const count = perContext ?? SAMPLE.promptsAt(atContext);
+    const choose = makePrompts(text.choose, codec, atContext, count);
     const chosenOn = new Set(choose.map(String));
-    const report = makePrompts(text.report, codec, atContext, SAMPLE.promptsAt(atContext)).filter(
-      (prompt) => !chosenOn.has(String(prompt)),
-    );
+    const report = makePrompts(text.report, codec, atContext, count).filter((prompt) => !chosenOn.has(String(prompt)));
     if (choose.length > 0 && report.length > 0) return { atContext, choose, report };
     throw new DraftplanError({
       code: "TEXT_TOO_SHORT",

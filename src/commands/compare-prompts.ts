@@ -18,6 +18,7 @@ const NAME_CHARS = 60;
 
 /**
  * Windows of the part of the text that drafts were not chosen on.
+ * @param count at each context; fewer where the text has fewer places
  * @throws TEXT_TOO_SHORT where it does not fill one
  */
 export function heldBackPrompts(
@@ -25,11 +26,12 @@ export function heldBackPrompts(
   tokenizer: Tokenizer,
   contexts: readonly number[],
   measured: MeasuringText,
+  count: number = PROMPTS,
 ): PromptsAt[] {
   const codec = textCodec(tokenizer);
   const chosenOn = new Set(measured.prompts.flatMap(({ choose }) => choose.map(String)));
   return contexts.map((contextTokens) => {
-    const windows = makePrompts(text.report, codec, contextTokens, PROMPTS).filter((ids) => !chosenOn.has(String(ids)));
+    const windows = makePrompts(text.report, codec, contextTokens, count).filter((ids) => !chosenOn.has(String(ids)));
     if (windows.length > 0)
       return {
         contextTokens,

@@ -34,6 +34,7 @@ export async function continueAgain(
     text,
     codec,
     contexts.map(({ at_context }) => at_context),
+    made.prompts_per_context,
   );
   const continuationTokens = made.continuation_tokens;
   const sampling = samplingAt(made.temperature);

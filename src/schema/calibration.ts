@@ -52,6 +52,12 @@ export const Calibration = z.strictObject({
     sha256: Sha256,
     tokenizer_sha256: Sha256.optional().describe("of the tokenizer's definition"),
     prompts: z.strictObject({ choose: z.int().positive(), report: z.int().positive() }),
+    prompts_per_context: z
+      .int()
+      .positive()
+      .max(1000)
+      .optional()
+      .describe("prompts of each part that were asked for; absent: as many as usual"),
     continuation_tokens: z.int().positive().describe("of each prompt, continued by the target"),
     temperature: z
       .number()
