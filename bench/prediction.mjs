@@ -1,12 +1,15 @@
 // How well is a plan's speed predicted? Run after `npm run build`, on a machine that does nothing else:
 //   node bench/prediction.mjs [MODEL=embedded] [--context 100,400] [--plans 36] [--time 600] [--out out/prediction]
-//       [--profile FILE --calibration FILE] [--text FILE...] [--choices skip,int8,int4] [--max-tokens 64] [--pairs 2]
+//       [--profile FILE --calibration FILE] [--text FILE...] [--choices skip,int8,int4] [--max-tokens 64] [--pairs 1]
+//       [--choose-prompts 32] [--prompts 16]
 //   node bench/prediction.mjs ../SmolLM2-135M --context 200,1000,4000
 // Plans of all kinds (blocks left out, int8, int4, mixtures; from several methods and from points of the frontier; of
 // several lengths), each predicted within a factor of 2 of the best at every context. First predictions.json is written:
-// tokens per second from profile and acceptance on the part of the text that plans are chosen on. Then all are run by
-// turns on the other part, and every run is added to runs.jsonl. What is in --out already is not made again, so an
+// tokens per second from profile and acceptance on --choose-prompts prompts of the part of the text that plans are chosen
+// on. Then all are run by turns on --prompts prompts of the other part, and every run is added to runs.jsonl. What is in --out already is not made again, so an
 // interrupted run goes on with the same plans and predictions; give other options another folder. --time bounds the runs.
+// A second set of errors is with every prediction scaled by the one factor by which plain decoding is faster or slower than
+// predicted at that context: what is left when the machine runs at another speed than when it was profiled.
 // Rounds cut short by the end of an output are left out on both sides: predictions are of rounds of full length.
 // Prints JSON; progress goes to stderr as JSON lines.
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -28,7 +31,9 @@ const { values, positionals } = parseArgs({
     text: { type: "string", multiple: true },
     choices: { type: "string", default: "skip,int8,int4" },
     "max-tokens": { type: "string", default: "64" },
-    pairs: { type: "string", default: "2" },
+    pairs: { type: "string", default: "1" },
+    "choose-prompts": { type: "string", default: "32" },
+    prompts: { type: "string", default: "16" },
     threads: { type: "string", default: String(availableParallelism()) },
     dist: { type: "string", default: "dist" },
   },
@@ -44,6 +49,8 @@ const { measureProposals } = await library("commands/measure-methods.js");
 const { choosing } = await library("commands/measuring.js");
 const { withModel } = await library("commands/with-model.js");
 const { ROUND_TOKENS } = await library("calibrate/calibrate.js");
+const { contextPrompts, textCodec } = await library("commands/calibration-text.js");
+const { continuePrompts } = await library("calibrate/continuation.js");
 const { measureDrafts } = await library("calibrate/measure.js");
 const { silentProgress } = await library("core/progress.js");
 const { METHOD_NAMES } = await library("methods/names.js");
@@ -126,17 +133,30 @@ async function candidates(loaded, { profile, calibration, text }, choices) {
   return [...sources.values()];
 }
 
-/** Every candidate's acceptance, on the text that plans are chosen on. */
-async function measureAll(loaded, { calibration, text }, drafts) {
+/** Drafts' acceptance on the text that plans are chosen on. */
+async function measureAll(loaded, calibration, continuationsAt, drafts) {
   const measured = [];
   for (const { at_context: at } of calibration.contexts) {
     const sets = drafts.map(({ set }) => set);
-    const continuations = text.continuations.get(at) ?? [];
+    const continuations = continuationsAt.get(at) ?? [];
     const curves = await measureDrafts(loaded.engine, continuations, sets, ROUND_TOKENS, silentProgress);
     sets.forEach((set, i) => measured.push(choosing(at, set, curves[i])));
-    say({ measured_at: at, drafts: sets.length });
+    say({ measured_at: at, drafts: sets.length, prompts: continuations.length });
   }
   return mergeMeasured({ ...calibration, measured: [] }, [{ ...calibration, measured }]);
+}
+
+/** More prompts than a calibration has: the plans that are held against measurement are to be known well. */
+async function moreContinuations(loaded, { calibration, text }, request) {
+  const codec = textCodec(await openTokenizer(model));
+  const contexts = calibration.contexts.map(({ at_context }) => at_context);
+  const found = new Map();
+  for (const { atContext, choose } of contextPrompts(request.text, codec, contexts, Number(values["choose-prompts"])))
+    found.set(
+      atContext,
+      await continuePrompts(loaded.engine, systemClock, choose, text.continuationTokens, silentProgress),
+    );
+  return found;
 }
 
 /** Plans within a factor of 2 of the best at every context; as many of each kind, spread over their speeds. */
@@ -199,9 +219,17 @@ function plainPlan(predictor, contexts) {
 
 async function predict(loaded, request, inputs, contexts) {
   const drafts = await candidates(loaded, inputs, request.choices);
-  const calibration = await measureAll(loaded, inputs, drafts);
-  const predictor = new Predictor(inputs.profile, calibration);
-  const { picked, considered, kinds } = choosePlans(drafts, contexts, predictor);
+  const rough = await measureAll(loaded, inputs.calibration, inputs.text.continuations, drafts);
+  const chosen = choosePlans(drafts, contexts, new Predictor(inputs.profile, rough));
+  const { considered, kinds } = chosen;
+  const more = await moreContinuations(loaded, inputs, request);
+  const predictor = new Predictor(inputs.profile, await measureAll(loaded, inputs.calibration, more, chosen.picked));
+  const picked = chosen.picked.map((one) => ({
+    ...one,
+    predicted: contexts.map((n) =>
+      predictor.along(contextsAlong(n, maxTokens), () => ({ choices: one.set, draftTokens: one.draftTokens })),
+    ),
+  }));
   const document = {
     model: loaded.ref,
     device: describeDevice("cpu", Number(values.threads)),
@@ -302,8 +330,18 @@ function statistics(points) {
     median_signed_tokens_a_round_error_percent: digits(
       median(points.map((one) => 100 * (one.predictedTokens / one.tokens - 1))),
     ),
+    // of what is measured, over its prompts: no prediction can be known to be better than this
+    median_standard_error_percent: digits(median(points.map((one) => one.standardErrorPercent))),
     slowest_over_fastest: digits(Math.min(...measured) / Math.max(...measured)),
   };
+}
+
+/** Standard error of tokens / time over runs, in percent (delta method for a ratio of sums). */
+function ratioErrorPercent(runs, measured) {
+  const residuals = runs.map(({ tokens, us }) => tokens - (measured * us) / 1e6);
+  const squares = residuals.reduce((sum, residual) => sum + residual ** 2, 0);
+  const tokens = runs.reduce((sum, run) => sum + run.tokens, 0);
+  return (100 * Math.sqrt((squares * runs.length) / Math.max(1, runs.length - 1))) / tokens;
 }
 
 function evaluate({ plans, contexts, ...made }) {
@@ -315,22 +353,36 @@ function evaluate({ plans, contexts, ...made }) {
       const rounds = sum((run) => run.rounds);
       if (rounds === 0) return [];
       const { tokens_per_second, round_us } = predicted[c];
+      const measured = (1e6 * sum((run) => run.tokens)) / sum((run) => run.us);
       return [
         {
           ...{ context, kind, describe, draft_tokens, predicted: tokens_per_second, predictedUs: round_us },
           predictedTokens: (tokens_per_second * round_us) / 1e6,
-          measured: (1e6 * sum((run) => run.tokens)) / sum((run) => run.us),
+          ...{ measured, standardErrorPercent: ratioErrorPercent(own, measured) },
           roundUs: sum((run) => run.us) / rounds,
           tokens: sum((run) => run.tokens) / rounds,
         },
       ];
     }),
   );
+  const plainFactor = new Map(
+    points.flatMap((one) => (one.kind === "plain" ? [[one.context, one.measured / one.predicted]] : [])),
+  );
+  const atPlainSpeed = points.map((one) => ({
+    ...one,
+    predicted: one.predicted * (plainFactor.get(one.context) ?? 1),
+  }));
   const drafting = points.filter(({ kind }) => kind !== "plain");
   return {
     ...made,
     lossless: runs.every(({ lossless }) => lossless),
     all: statistics(drafting),
+    plain_measured_over_predicted: Object.fromEntries([...plainFactor].map(([n, factor]) => [n, digits(factor)])),
+    at_plain_speed: contexts.map((context) => {
+      const own = atPlainSpeed.filter((one) => one.kind !== "plain" && one.context === context);
+      const { median_absolute_error_percent, median_signed_error_percent } = statistics(own);
+      return { context_tokens: context, median_absolute_error_percent, median_signed_error_percent };
+    }),
     by_context: contexts.map((context) => ({
       context_tokens: context,
       prompts: new Set(runs.filter((run) => run.context_tokens === context).map(({ prompt }) => prompt)).size,
@@ -378,7 +430,7 @@ await withModel(
     const predictions = JSON.parse(readFileSync(predictionsFile, "utf8"));
     const tokenizer = await openTokenizer(model);
     const nothing = { continuations: new Map(), prompts: [], continuationTokens: 0 };
-    const prompts = heldBackPrompts(request.text, tokenizer, predictions.contexts, nothing);
+    const prompts = heldBackPrompts(request.text, tokenizer, predictions.contexts, nothing, Number(values.prompts));
     await measure(loaded, prompts, predictions);
   },
 );

@@ -5,8 +5,9 @@ import { acceptanceOf } from "../decode/statistics.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
 import { type Continuation, fillCache, spansBackwards } from "./continuation.js";
-import { acceptedOf, probeRound } from "./probe.js";
+import { probeRound } from "./probe.js";
 import { type SampledRound, sampledCurve, sampledRound, targetDistributions } from "./temperature.js";
+import { walkedCurve } from "./walk.js";
 
 export interface MeasuredCurve {
   /** positions behind the curve */
@@ -43,8 +44,9 @@ export interface MeasuredPositions extends MeasuredCurve {
 }
 
 /**
- * Curves of several drafts over the same continuations, one pass a round (probe.ts; temperature.ts for sampled text).
- * @param d tokens of a round, the length of the curves
+ * Curves of several drafts over the same continuations, one pass for every d tokens (probe.ts), read as rounds that follow
+ * one another (walk.ts; temperature.ts for sampled text).
+ * @param d tokens of a pass, the length of the curves
  */
 export async function measureDrafts(
   engine: Engine,
@@ -53,17 +55,20 @@ export async function measureDrafts(
   d: number,
   progress: Progress,
 ): Promise<MeasuredPositions[]> {
-  const trials: Trial[][] = drafts.map(() => []);
+  const walked: boolean[][][] = drafts.map(() => []);
   const sampled: SampledRound[][] = drafts.map(() => []);
   const positions: number[][] = drafts.map(() => []);
   for (const [index, continuation] of continuations.entries()) {
     await fillCache(engine, continuation, progress);
+    for (const hits of walked) hits.push([]);
     const distributions = continuation.temperature === undefined ? null : targetDistributions(engine, continuation);
     for (const span of spansBackwards(continuation, d)) {
       for (const [i, choices] of drafts.entries()) {
         if (distributions === null) {
           const { hits } = probeRound(engine, continuation, span, { choices }, null);
-          trials[i].push({ drafted: span.count, accepted: acceptedOf(hits) });
+          hits.forEach((hit, k) => {
+            walked[i][index][span.from + k] = hit;
+          });
           positions[i].push(...hits.map(Number));
         } else {
           const round = sampledRound(engine, continuation, span, choices, distributions);
@@ -77,7 +82,7 @@ export async function measureDrafts(
   }
   const tokens = Math.max(1, positions[0]?.length ?? 0);
   return drafts.map((_, i) => {
-    const curve = sampled[i].length > 0 ? sampledCurve(sampled[i], d, POOLED_ROUNDS) : steadiedCurve(trials[i], d);
+    const curve = sampled[i].length > 0 ? sampledCurve(sampled[i], d, POOLED_ROUNDS) : walkedCurve(walked[i], d);
     return { tokens, curve, positions: positions[i] };
   });
 }

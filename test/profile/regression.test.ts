@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isotonic } from "../../src/profile/isotonic.js";
+import { isotonic } from "../../src/core/isotonic.js";
 import { cholesky, inverseDiagonal, solveCholesky } from "../../src/profile/linear.js";
 import { fitMixedModel, type Row } from "../../src/profile/regression.js";
 import { uniform } from "../support/numbers.js";

@@ -1,0 +1,68 @@
+/**
+ * The acceptance curve of a draft from hits along a text, with rounds following one another as they do in decoding.
+ *
+ * Where a round begins is not chance: the next one begins behind the last one's rejection, and rejections come in
+ * clusters. Rounds that begin at every so-many-th token see too much of what is easy, and the more so the longer the
+ * draft. So for every length k the text is walked in rounds of k, each from where the one before it ended, which gives
+ * the tokens of a round E_k; and a_k = E_k − E_{k−1}, so that 1 + Σ_{i≤k} a_i is E_k for every k.
+ */
+import { isotonic } from "../core/isotonic.js";
+
+/** Rounds that the pooled rate counts for at each length: the longest have the fewest. */
+const POOLED_ROUNDS = 8;
+
+interface Walked {
+  rounds: number;
+  accepted: number;
+}
+
+/**
+ * @param texts [texts][positions] whether the draft's token is the target's there
+ * @param d     longest round
+ * @returns [d+1] never rising, a_0 = 1
+ */
+export function walkedCurve(texts: readonly (readonly boolean[])[], d: number): number[] {
+  const pooled = pooledRate(texts);
+  const rises: number[] = [];
+  let before = 0;
+  for (let k = 1; k <= d; k++) {
+    const { rounds, accepted } = walk(texts, k);
+    const expected = (accepted + POOLED_ROUNDS * geometricSum(pooled, k)) / (rounds + POOLED_ROUNDS);
+    rises.push(expected - before);
+    before = expected;
+  }
+  // lengths are measured on different rounds: a later rise may come out above an earlier one by chance
+  const falling = isotonic(rises.map((rise) => -rise)).map((value) => Math.min(1, Math.max(0, -value)));
+  return [1, ...falling.map((a) => Number(a.toPrecision(6)))];
+}
+
+/** Rounds of k tokens from the beginning of each text; one that the text's end would cut short is left out. */
+function walk(texts: readonly (readonly boolean[])[], k: number): Walked {
+  const all: Walked = { rounds: 0, accepted: 0 };
+  for (const hits of texts) {
+    for (let from = 0; from + k <= hits.length; ) {
+      let accepted = 0;
+      while (accepted < k && hits[from + accepted]) accepted++;
+      all.rounds++;
+      all.accepted += accepted;
+      from += accepted + 1;
+    }
+  }
+  return all;
+}
+
+/** Share of all positions that are hits. */
+function pooledRate(texts: readonly (readonly boolean[])[]): number {
+  const hits = texts.flat();
+  return hits.length === 0 ? 0 : hits.filter(Boolean).length / hits.length;
+}
+
+/** Σ_{i=1..k} α^i */
+function geometricSum(alpha: number, k: number): number {
+  let [sum, power] = [0, 1];
+  for (let i = 1; i <= k; i++) {
+    power *= alpha;
+    sum += power;
+  }
+  return sum;
+}
