@@ -38,7 +38,9 @@ export const MeasuredDraft = z.strictObject({
     .describe("choose: text plans are picked on; report: text never seen before, real drafting"),
   draft: DraftSchema,
   tokens: z.int().positive().describe("positions behind the curve"),
-  curve: AcceptanceCurve.describe("[d+1] a_i, share of rounds whose first i drafted tokens are all accepted, as their marginal tokens: 1 + sum to d is the mean round of d"),
+  curve: AcceptanceCurve.describe(
+    "[d+1] a_i, share of rounds whose first i drafted tokens are all accepted, as their marginal tokens: 1 + sum to d is the mean round of d",
+  ),
 });
 export type MeasuredDraft = z.infer<typeof MeasuredDraft>;
 

@@ -4,8 +4,10 @@ import type { WeightBytes } from "../schema/weight-bytes.js";
 import { BYTES_PER_MIB, isQuantised } from "./constraints.js";
 import type { Problem } from "./problem.js";
 
+export const CONSTRAINT_WARNINGS = ["NOTHING_TO_SKIP", "DRAFT_MEMORY_SMALL"] as const;
+
 export interface ConstraintWarning {
-  code: "NOTHING_TO_SKIP" | "DRAFT_MEMORY_SMALL";
+  code: (typeof CONSTRAINT_WARNINGS)[number];
   message: string;
 }
 

@@ -113,7 +113,10 @@ export function blocks(seed: number, count: number, choices: number, totalUs: nu
 }
 
 /** Sums of the choices named, left to right. */
-export function recompute(groups: readonly Group[], chosen: readonly string[]): { costUs: number; loss: number } {
+export function recompute(
+  groups: readonly { id: string; choices: readonly Group["choices"][number][] }[],
+  chosen: readonly string[],
+): { costUs: number; loss: number } {
   const items = groups.map((group, g) => {
     const item = group.choices.find((choice) => choice.id === chosen[g]);
     if (item === undefined) throw new Error(`group ${group.id} has no choice ${chosen[g]}`);

@@ -1,0 +1,193 @@
+/** The frontier within limits on sums, against trying every combination. */
+import { describe, expect, test } from "vitest";
+import { type LimitedGroup, limitedFrontier, paretoFrontier, type SumLimits } from "../../src/solve/index.js";
+import { nonDominated, withinSums } from "../oracle/brute-force-limits.js";
+import { type Draw, draw, type Kind, recompute, seeds, smallInstance } from "./instances.js";
+
+interface LimitedInstance {
+  kind: Kind;
+  groups: LimitedGroup[];
+  limits: SumLimits;
+}
+
+/** Sizes as a model's blocks have them (few, with a common divisor), or with nothing in common. */
+const SIZES = [
+  [0, 640, 1280, 4480],
+  [0, 0, 7, 11],
+  [3, 5, 1009],
+];
+
+function limitedInstance(seed: number, mostCombinations: number): LimitedInstance {
+  const { kind, groups } = smallInstance(seed, mostCombinations);
+  const random = draw(1000 + seed);
+  const sizes = SIZES[seed % SIZES.length];
+  const limited = groups.map((group) => ({
+    ...group,
+    choices: group.choices.map((choice) => ({
+      ...choice,
+      skipped: random.int(0, 2),
+      bytes: sizes[random.int(0, sizes.length - 1)],
+    })),
+  }));
+  return {
+    kind,
+    groups: limited,
+    limits: {
+      skipped: drawLimit(limited, ({ skipped }) => skipped, random),
+      bytes: drawLimit(limited, ({ bytes }) => bytes, random),
+    },
+  };
+}
+
+type Of = (choice: LimitedGroup["choices"][number]) => number;
+
+/** None, nothing at all, exactly what some combination needs or one less, or anything up to more than is needed. */
+function drawLimit(groups: readonly LimitedGroup[], of: Of, random: Draw): number | null {
+  if (random.chance(0.15)) return null;
+  if (random.chance(0.1)) return 0;
+  const some = groups.reduce((sum, { choices }) => sum + of(choices[random.int(0, choices.length - 1)]), 0);
+  if (random.chance(0.4)) return some;
+  if (random.chance(0.3)) return Math.max(0, some - 1);
+  const all = groups.reduce((sum, { choices }) => sum + Math.max(...choices.map(of)), 0);
+  return 1.2 * all * random.float();
+}
+
+const values = (points: readonly { costUs: number; loss: number }[]) =>
+  points.map(({ costUs, loss }) => ({ costUs, loss }));
+
+function sums(groups: readonly LimitedGroup[], chosen: readonly string[]): { skipped: number; bytes: number } {
+  const items = groups.map(({ choices }, g) => choices.find(({ id }) => id === chosen[g]));
+  return {
+    skipped: items.reduce((sum, item) => sum + (item?.skipped ?? Number.NaN), 0),
+    bytes: items.reduce((sum, item) => sum + (item?.bytes ?? Number.NaN), 0),
+  };
+}
+
+/** Every point is a choice of each group with these sums, within the limits, and none dominates another. */
+function expectReal({ groups, limits }: LimitedInstance, points: ReturnType<typeof limitedFrontier>): void {
+  expect(points.map(({ chosen }) => recompute(groups, chosen))).toEqual(values(points));
+  for (const { chosen } of points) {
+    const { skipped, bytes } = sums(groups, chosen);
+    expect(skipped).toBeLessThanOrEqual(limits.skipped ?? Number.POSITIVE_INFINITY);
+    expect(bytes).toBeLessThanOrEqual(limits.bytes ?? Number.POSITIVE_INFINITY);
+  }
+  expect(values(points)).toEqual(nonDominated(points));
+}
+
+describe("the frontier within limits", () => {
+  const instances = seeds(400).map((seed) => ({ seed, ...limitedInstance(seed, 2_000) }));
+
+  test.each(instances)("holds every non-dominated point and no other: seed $seed, $kind, $limits", (instance) => {
+    const { groups, limits } = instance;
+    const frontier = limitedFrontier(groups, limits);
+    expect(values(frontier)).toEqual(withinSums(groups, limits.skipped, limits.bytes));
+    expectReal(instance, frontier);
+    expect(frontier.some((point) => point.resolutionUs !== undefined)).toBe(false);
+  });
+
+  test("the instances have limits that matter, limits that nothing keeps, and limits that rule nothing out", () => {
+    const kinds = instances.map(({ groups, limits }) => {
+      const within = withinSums(groups, limits.skipped, limits.bytes);
+      if (within.length === 0) return "nothing fits";
+      return within.length === withinSums(groups, null, null).length ? "nothing is lost" : "something is lost";
+    });
+    for (const kind of ["nothing fits", "nothing is lost", "something is lost"])
+      expect(kinds.filter((each) => each === kind).length).toBeGreaterThan(40);
+  });
+
+  test.each(seeds(60).map((seed) => ({ seed, ...smallInstance(seed, 5_000) })))(
+    "without limits, or with such as all choices keep, is the frontier: seed $seed, $kind",
+    ({ seed, groups }) => {
+      const random = draw(seed);
+      const limited = groups.map((group) => ({
+        ...group,
+        choices: group.choices.map((choice) => ({ ...choice, skipped: random.int(0, 2), bytes: random.int(0, 99) })),
+      }));
+      for (const limits of [
+        { skipped: null, bytes: null },
+        { skipped: 2 * groups.length, bytes: 99 * groups.length },
+      ])
+        expect(values(limitedFrontier(limited, limits))).toEqual(values(paretoFrontier(groups)));
+    },
+  );
+
+  test("looser limits never lose: every point is as cheap and loses as little", () => {
+    for (const { groups, limits } of instances) {
+      const tight = limitedFrontier(groups, limits);
+      for (const looser of [
+        { ...limits, skipped: limits.skipped === null ? null : limits.skipped + 1 },
+        { ...limits, bytes: limits.bytes === null ? null : 1.5 * limits.bytes },
+        { skipped: null, bytes: limits.bytes },
+      ]) {
+        const loose = limitedFrontier(groups, looser);
+        for (const { costUs, loss } of tight)
+          expect(loose.some((point) => point.costUs <= costUs && point.loss <= loss)).toBe(true);
+      }
+    }
+  });
+
+  test("of no group is the one point that chooses nothing", () => {
+    expect(limitedFrontier([], { skipped: 0, bytes: 0 })).toEqual([{ chosen: [], costUs: 0, loss: 0 }]);
+  });
+
+  test("bytes too fine for the grid are rounded up: nothing above the limit, and little below it is lost", () => {
+    const random = draw(5);
+    const groups: LimitedGroup[] = seeds(8, 0).map((g) => ({
+      id: `b${g}`,
+      choices: seeds(3, 0).map((c) => ({
+        id: `c${c}`,
+        costUs: random.int(0, 50),
+        loss: random.int(0, 50),
+        skipped: c === 2 ? 1 : 0,
+        bytes: c === 2 ? 0 : random.int(1, 2 ** 33) * 2 + 1, // prime to each other, near enough
+      })),
+    }));
+    const limits = { skipped: 5, bytes: 3 * 2 ** 33 };
+    const frontier = limitedFrontier(groups, limits);
+    expectReal({ kind: "whole", groups, limits }, frontier);
+    // eight roundings by one unit each, of a limit cut into 2^20 / 6 units
+    const lost = (8 * 6 * limits.bytes) / 2 ** 20 + 8;
+    for (const { costUs, loss } of withinSums(groups, limits.skipped, limits.bytes - lost))
+      expect(frontier.some((point) => point.costUs <= costUs && point.loss <= loss)).toBe(true);
+  });
+});
+
+describe("a frontier within limits that is too long to be exact", () => {
+  const instances = seeds(300).map((seed) => ({ seed, ...limitedInstance(seed, 2_000) }));
+  const rounded = (maxStates: number) =>
+    instances.map((instance) => ({
+      instance,
+      points: limitedFrontier(instance.groups, instance.limits, { maxStates }),
+    }));
+
+  test.each([1, 3, 10])("of at most %i states has real points within the limits, none dominated", (maxStates) => {
+    for (const { instance, points } of rounded(maxStates)) expectReal(instance, points);
+  });
+
+  test.each([1, 3, 10])("of at most %i states is nowhere further from the exact one than its rounding", (maxStates) => {
+    let withResolution = 0;
+    for (const { instance, points } of rounded(maxStates)) {
+      const { groups, limits } = instance;
+      const exact = withinSums(groups, limits.skipped, limits.bytes);
+      expect(points.length === 0).toBe(exact.length === 0);
+      const resolutionUs = points[0]?.resolutionUs;
+      if (resolutionUs === undefined) expect(values(points)).toEqual(exact);
+      else withResolution++;
+      const most = exact[exact.length - 1]?.costUs ?? 0;
+      const farUs = groups.length * (resolutionUs ?? 0) + 1e-9 * most;
+      for (const { costUs, loss } of exact)
+        expect(points.some((point) => point.loss <= loss && point.costUs <= costUs + farUs)).toBe(true);
+    }
+    expect(withResolution).toBeGreaterThan(50);
+  });
+});
+
+test.each([
+  ["a cost below 0", { costUs: -1 }],
+  ["a loss that is no number", { loss: Number.NaN }],
+])("%s is refused", (_, wrong) => {
+  const groups = [{ id: "b", choices: [{ id: "c", costUs: 1, loss: 1, skipped: 0, bytes: 0, ...wrong }] }];
+  expect(() => limitedFrontier(groups, { skipped: 0, bytes: null })).toThrow(
+    expect.objectContaining({ code: "GROUP_INVALID" }),
+  );
+});
