@@ -25,11 +25,11 @@ export function integerFrom(min: number, max = Number.MAX_SAFE_INTEGER) {
   };
 }
 
-export function numberFrom(min: number) {
+export function numberFrom(min: number, max = Number.MAX_VALUE) {
   return (text: string): number => {
     const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
-    if (!(value >= min && value < Number.POSITIVE_INFINITY))
-      throw new InvalidArgumentError(`It must be a number from ${min}.`);
+    if (!(value >= min && value <= max))
+      throw new InvalidArgumentError(`It must be a number from ${min}${max === Number.MAX_VALUE ? "" : ` to ${max}`}.`);
     return value;
   };
 }

@@ -237,8 +237,8 @@ function addSolve(program: Command, run: RunVerb): void {
     .option("--whole-layers", "a layer's attention and MLP always have the same choice")
     .option("--keep <list>", "layers and blocks that are never skipped: 0,29 or 5.attn", commaList)
     .option("--keep-first-attention", "0.attn is never skipped")
-    .option("--max-skip <blocks>", "skip so many blocks at most; a whole layer is two", integerFrom(0))
-    .option("--draft-memory <MiB>", "room for the draft's quantised copies of weights", numberFrom(0))
+    .option("--max-skip <blocks>", "skip so many blocks at most; a whole layer is two", integerFrom(0, 2048))
+    .option("--draft-memory <MiB>", "room for the draft's quantised copies of weights", numberFrom(0, 2 ** 30))
     .option("--method <name>", `how blocks are chosen: ${SOLVE_METHODS.join(", ")}`, "knapsack")
     .option(TO_FILE, "where to write the plan; - prints it (default: into plans/)")
     .addHelpText(

@@ -9,6 +9,7 @@ import {
   SLOWER_ATTENTION,
   type WhatIf,
 } from "../solve/index.js";
+import { describeConstraints } from "./constraints.js";
 import { formatPercent } from "./format.js";
 
 /** Blocks shown without --all, unless more differ from the commonest choice. */
@@ -19,11 +20,15 @@ const WIDTH = 80;
 
 export function explanationText(explanation: Explanation, plan: Plan, all: boolean): string {
   const { draft } = explanation;
-  const prose = [...(draft === null ? plainSummary(explanation) : summary(explanation, draft)), ...method(plan)];
+  const prose = [
+    ...(draft === null ? plainSummary(explanation) : summary(explanation, draft)),
+    ...method(plan),
+    ...constrained(plan),
+  ];
   return [
     ...prose.flatMap(wrapped),
     "",
-    ...(draft === null ? [] : [...reasons(draft, all), ""]),
+    ...(draft === null ? [] : [...reasons(draft, all, plan.constraints !== undefined), ""]),
     ...conditions(explanation).flatMap(wrapped),
     ...elsewhere(explanation, plan).flatMap(wrapped),
   ].join("\n");
@@ -70,6 +75,9 @@ function plainSummary({ contextTokens, best, targetStepUs }: Explanation): strin
 const method = ({ method = "knapsack" }: Plan): string[] =>
   method === "knapsack" ? [] : [`The blocks were chosen by ${method}; what follows is the knapsack's view of them.`];
 
+const constrained = ({ constraints }: Plan): string[] =>
+  constraints === undefined ? [] : [`Every draft keeps to ${describeConstraints(constraints)}, what follows too.`];
+
 /** How near a block is to another choice: the change of a draft step that it would take, in µs. */
 function distance({ ifQuicker, ifSlower }: BlockReason, draftUs: number): number {
   const turns = [ifQuicker, ifSlower].flatMap((turn) => (turn === null ? [] : [Math.abs(turn.draftUs - draftUs)]));
@@ -81,7 +89,7 @@ function commonest(blocks: readonly BlockReason[]): string {
   return blocks.reduce((most, { choice }) => (count(choice) > count(most) ? choice : most), blocks[0].choice);
 }
 
-function reasons({ blocks, draftUs }: ExplainedDraft, all: boolean): string[] {
+function reasons({ blocks, draftUs }: ExplainedDraft, all: boolean, isConstrained: boolean): string[] {
   const usual = commonest(blocks);
   const rank = (block: BlockReason) => (block.choice === usual ? 1 : 0);
   const ranked = [...blocks].sort((a, b) => rank(a) - rank(b) || distance(a, draftUs) - distance(b, draftUs));
@@ -93,15 +101,16 @@ function reasons({ blocks, draftUs }: ExplainedDraft, all: boolean): string[] {
   return [
     rest.length === 0 ? "All blocks:" : `${which} (of ${blocks.length} blocks):`,
     blockTable(shown),
-    ...[...others(rest, usual), ...LEGEND].flatMap(wrapped),
+    ...[...others(rest, usual), ...LEGEND, isConstrained ? SURE : SURE_AND_MARGIN].flatMap(wrapped),
   ];
 }
 
 const LEGEND = [
   "loss: share of −ln(acceptance), and its standard error.",
   "if quicker, if slower: what the knapsack takes instead at the nearest draft step where it does, with the acceptance expected there.",
-  "sure: share of the profile's draws under which the best measured draft agrees. Below it, in standard errors of the losses: how much more the best draft loses that is as quick and has another choice there; under 0 the losses alone would choose that.",
 ];
+const SURE = "sure: share of the profile's draws under which the best measured draft agrees.";
+const SURE_AND_MARGIN = `${SURE} Below it, in standard errors of the losses: how much more the best draft loses that is as quick and has another choice there; under 0 the losses alone would choose that.`;
 
 /** What the blocks that are not listed have in common. */
 function others(rest: readonly BlockReason[], usual: string): string[] {

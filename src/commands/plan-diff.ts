@@ -6,6 +6,7 @@ import { DraftplanError } from "../core/errors.js";
 import type { ChangedChoice } from "../schema/choice.js";
 import { readDocumentOf } from "../schema/document.js";
 import { type Plan, predictedAt, type Segment } from "../schema/plan.js";
+import { describeConstraints } from "./constraints.js";
 import type { CommandContext } from "./context.js";
 import { formatPercent } from "./format.js";
 
@@ -38,6 +39,8 @@ export interface PlanDifference {
   changed: boolean;
   /** null: a plan does not record its device */
   same_device: boolean | null;
+  /** what each plan's drafts must keep to, as options; null: the same */
+  constraints: Both<string> | null;
   ranges: RangeDifference[];
 }
 
@@ -56,7 +59,11 @@ export function planDifference(before: Plan, after: Plan): PlanDifference {
   );
   const devices = [before.device, after.device] as const;
   const same = devices[0] === undefined || devices[1] === undefined ? null : isSameDevice(devices[0], devices[1]);
-  return { changed: ranges.some(isChanged), same_device: same, ranges };
+  const [old, now] = [before, after].map(({ constraints }) =>
+    constraints ? describeConstraints(constraints) : "none",
+  );
+  const constraints = old === now ? null : { before: old, after: now };
+  return { changed: constraints !== null || ranges.some(isChanged), same_device: same, constraints, ranges };
 }
 
 function rangeDifference(
@@ -109,11 +116,12 @@ const DEVICE: Record<"other" | "unknown", string> = {
   unknown: "A plan does not record its device: the tokens per second may be of different devices.",
 };
 
-export function differenceText({ changed, same_device, ranges }: PlanDifference): string {
+export function differenceText({ changed, same_device, constraints, ranges }: PlanDifference): string {
   const known = same_device === null ? "unknown" : "other";
   const device = same_device === true || (same_device === null && !changed) ? [] : [DEVICE[known]];
   if (!changed) return [...device, "Nothing changed."].join("\n");
-  return [...device, ...ranges.filter(isChanged).map(rangeText)].join("\n");
+  const kept = constraints === null ? [] : [`constraints: ${constraints.before} -> ${constraints.after}`];
+  return [...device, ...kept, ...ranges.filter(isChanged).map(rangeText)].join("\n");
 }
 
 function rangeText({ from, to, change, at_context, ...figures }: RangeDifference): string {

@@ -10,7 +10,7 @@ import type { Constraints } from "../schema/constraints.js";
 import { type Loaded, readDocumentOf, stringifyDocument, writeDocument } from "../schema/document.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
-import { constraintWarnings, openProblem, planDocument } from "../solve/index.js";
+import { constraintWarnings, openProblem, planDocument, type SolveInput } from "../solve/index.js";
 import { readCalibrationText } from "./calibration-text.js";
 import { type DraftChoice, parseChoices } from "./choices.js";
 import { type ConstraintOptions, toConstraints } from "./constraints.js";
@@ -47,11 +47,10 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
     calibration = await measureInto(options, { method, choices, constraints }, profile.document, calibration, context);
     notes.push(`Calibration with what was measured: ${calibration.path}`);
     if (method === "knapsack") notes.push(describePairs(openProblem({ ...given, calibration: calibration.document })));
-  } else if (method !== "none" && calibration.document.measured.every(({ part }) => part !== "choose")) {
-    context.progress.warn(
-      "NOT_MEASURED",
-      "no draft of this calibration was measured: predictions rest on the surrogate alone; add --model MODEL",
-    );
+  }
+  if (method !== "none") {
+    const missing = notMeasured({ ...given, calibration: calibration.document }, method);
+    if (missing !== null) context.progress.warn("NOT_MEASURED", missing);
   }
   const output = options.output ?? defaultPath("plan", calibration.document.model.name);
   const inputs = { profile: inputRef(profile, output), calibration: inputRef(calibration, output) };
@@ -59,6 +58,18 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
   if (output === "-") return context.print(context.json ? JSON.stringify(plan) : stringifyDocument(plan).trimEnd());
   writeDocument(output, plan);
   context.print(context.json ? JSON.stringify(plan) : [planTable(plan), "", `Plan: ${output}`, ...notes].join("\n"));
+}
+
+/** What to say where no measured draft may be planned with; null where there is one. */
+function notMeasured(input: SolveInput, method: Exclude<SolveMethod, "none">): string | null {
+  const isChosenOn = ({ part }: { part: "choose" | "report" }): boolean => part === "choose";
+  if (openProblem(input).contexts.some(({ measured }) => measured.some(isChosenOn))) return null;
+  const none = input.calibration.measured.some(isChosenOn)
+    ? "no measured draft keeps to these choices and constraints"
+    : "no draft of this calibration was measured";
+  return method === "knapsack"
+    ? `${none}: predictions rest on the surrogate alone; add --model MODEL`
+    : `${none}, so there is nothing of ${method} to plan with: the plan is plain decoding; add --model MODEL, or relax what drafts must keep to`;
 }
 
 async function measureInto(

@@ -75,7 +75,7 @@ function bytesFor({ weight_bytes: bytes, model }: Profile, choices: readonly Cho
     code: "WEIGHT_BYTES_MISSING",
     at: "--draft-memory",
     what: `the profile does not say how many bytes a block of ${model.name} takes in ${missing.join(" and ")} (weight_bytes): it was made before that was recorded, or without this kernel`,
-    remedy: `Profile again: draftplan profile MODEL --choices ${quantised.join(",")} -o FILE; or leave --draft-memory out.`,
+    remedy: `Profile again: draftplan profile MODEL --choices ${quantised.join(",")} -o FILE; give an imported profile weight_bytes by hand; or leave --draft-memory out.`,
   });
 }
 

@@ -143,8 +143,30 @@ test("check solves a constrained plan again under its constraints, and finds one
   expect(tampered.code).toBe(1);
 });
 
-test("explain says nothing of margins under constraints, and still why each block is as it is", async () => {
-  const { code, stdout, stderr } = await draftplan(["explain", file("plan.yaml"), "--json"]);
+test("explain names the constraints, and has no margins under them", async () => {
+  const { code, stdout, stderr } = await draftplan(["explain", file("plan.yaml")]);
   expect(code, stderr).toBe(0);
-  expect(stdout).toMatch(/skip/);
+  expect(stdout).toContain("--max-skip 2");
+  expect(stdout).not.toContain("in standard errors of the losses");
+  const free = await draftplan(["explain", "plans/union-10m.plan.yaml"]);
+  expect(free.stdout.replace(/\s+/g, " ")).toContain("in standard errors of the losses");
+});
+
+test("plan diff says that the constraints changed", async () => {
+  const inputs = ["--profile", file("sized.yaml"), "--calibration", file("easy.yaml")];
+  await draftplan(["solve", ...inputs, "--choices", "skip", "--keep", "0", "-o", file("other.yaml")]);
+  const { stdout } = await draftplan(["plan", "diff", file("plan.yaml"), file("other.yaml")]);
+  expect(stdout).toContain("constraints: --max-skip 2 -> --keep 0");
+});
+
+test("where constraints leave none of the measured drafts, that is said", async () => {
+  const calibration = parse(readFileSync(CALIBRATION, "utf8"));
+  const measured = calibration.measured.filter(({ draft }: { draft: { skip: string[] } }) => draft.skip.length > 0);
+  expect(measured.length).toBeGreaterThan(0);
+  writeFileSync(file("skipping.yaml"), JSON.stringify({ ...calibration, measured }));
+  const inputs = ["--profile", PROFILE, "--calibration", file("skipping.yaml"), "-o", "-", "--choices", "skip"];
+  expect((await draftplan(["solve", ...inputs])).stderr).not.toContain("NOT_MEASURED");
+  const { code, stderr } = await draftplan(["solve", ...inputs, "--max-skip", "0"]);
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/NOT_MEASURED[\s\S]*keeps to these choices and constraints/);
 });

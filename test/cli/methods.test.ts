@@ -39,6 +39,25 @@ describe("solve --method", () => {
     expect({ code: check.code, findings: JSON.parse(check.stdout).findings }).toEqual({ code: 0, findings: [] });
   });
 
+  test("knapspec keeps the first and the last layer, and what it may not skip is left out", async () => {
+    const model = ["--model", "embedded", "--method", "knapspec"];
+    expect((await solve(...INPUTS, ...model, "--choices", "skip", "-o", "knapspec.yaml")).code).toBe(0);
+    const path = "profiles/union-10m.calibration.knapspec.yaml";
+    const { measured, method } = parseDocument(readFileSync(join(folder, path), "utf8"), path) as Calibration;
+    expect(method).toBe("knapspec");
+    const drafts = measured.filter(({ part }) => part === "choose").map(({ draft }) => draft);
+    expect(drafts.length).toBeGreaterThan(0);
+    for (const { skip, default: usual, head } of drafts) {
+      expect([usual, head]).toEqual(["target", "target"]);
+      expect(skip.length).toBeGreaterThan(0);
+      for (const name of ["0.attn", "0.mlp", "11.attn", "11.mlp"]) expect(skip).not.toContain(name);
+    }
+    const again = ["--profile", INPUTS[1], "--calibration", path, "--method", "knapspec"];
+    const limited = await solve(...again, "--choices", "skip", "--max-skip", "0", "-o", "none.yaml");
+    expect(limited.stderr).toMatch(/NOT_MEASURED[\s\S]*nothing of knapspec/);
+    expect(plan("none.yaml").segments.every(({ speculate }) => !speculate)).toBe(true);
+  });
+
   test("where nothing of a method was measured nothing is drafted: the surrogate's best is the knapsack's", async () => {
     const path = "profiles/union-10m.calibration.yaml";
     const text = readFileSync(join(folder, path), "utf8");

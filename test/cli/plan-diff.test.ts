@@ -18,7 +18,7 @@ test("two plans: what changed, range by range, as text and as JSON", async () =>
   expect(code).toBe(0);
   expect(stdout).toMatch(/^context 0 to \d+: .*\n {2}at \d+: predicted speedup \d+\.\d\d -> \d+\.\d\d/);
   const found = JSON.parse((await diff(PLAN, SKIP, "--json")).stdout);
-  expect(Object.keys(found)).toEqual(["changed", "same_device", "ranges"]);
+  expect(Object.keys(found)).toEqual(["changed", "same_device", "constraints", "ranges"]);
   expect(found).toMatchObject({ changed: true, same_device: true });
   expect(found.ranges[0]).toMatchObject({ from: 0, tokens_per_second: { before: expect.any(Number) } });
 });

@@ -1,6 +1,7 @@
 /** The frontier within limits on sums, against trying every combination. */
 import { describe, expect, test } from "vitest";
 import { type LimitedGroup, limitedFrontier, paretoFrontier, type SumLimits } from "../../src/solve/index.js";
+import { PrefixMinimum } from "../../src/solve/prefix-minimum.js";
 import { nonDominated, withinSums } from "../oracle/brute-force-limits.js";
 import { type Draw, draw, type Kind, recompute, seeds, smallInstance } from "./instances.js";
 
@@ -142,13 +143,21 @@ describe("the frontier within limits", () => {
         bytes: c === 2 ? 0 : random.int(1, 2 ** 33) * 2 + 1, // prime to each other, near enough
       })),
     }));
-    const limits = { skipped: 5, bytes: 3 * 2 ** 33 };
-    const frontier = limitedFrontier(groups, limits);
-    expectReal({ kind: "whole", groups, limits }, frontier);
+    const within = (bytes: number) => {
+      const limits = { skipped: 5, bytes };
+      const points = limitedFrontier(groups, limits);
+      expectReal({ kind: "whole", groups, limits }, points);
+      return points;
+    };
+    const limit = 3 * 2 ** 33;
+    const frontier = within(limit);
     // eight roundings by one unit each, of a limit cut into 2^20 / 6 units
-    const lost = (8 * 6 * limits.bytes) / 2 ** 20 + 8;
-    for (const { costUs, loss } of withinSums(groups, limits.skipped, limits.bytes - lost))
+    const lost = (8 * 6 * limit) / 2 ** 20 + 8;
+    for (const { costUs, loss } of withinSums(groups, 5, limit - lost))
       expect(frontier.some((point) => point.costUs <= costUs && point.loss <= loss)).toBe(true);
+    // one byte too little for a draft that is worth having
+    for (const { chosen } of paretoFrontier(groups.map((group) => ({ ...group, choices: [...group.choices] }))))
+      within(Math.max(0, sums(groups, chosen).bytes - 1));
   });
 });
 
@@ -190,4 +199,25 @@ test.each([
   expect(() => limitedFrontier(groups, { skipped: 0, bytes: null })).toThrow(
     expect.objectContaining({ code: "GROUP_INVALID" }),
   );
+});
+
+test("the least value in a corner of the grid is that of looking at every place", () => {
+  for (const seed of seeds(20)) {
+    const random = draw(seed);
+    const [rows, columns] = [random.int(1, 9), random.int(1, 9)];
+    const minimum = new PrefixMinimum(rows, columns);
+    for (const round of [1, 2]) {
+      const added: [number, number, number][] = [];
+      for (let i = 0; i < 60; i++) {
+        const [value, row, column] = [random.int(0, 9), random.int(0, rows - 1), random.int(0, columns - 1)];
+        const known = added.some(([v, r, c]) => v <= value && r <= row && c <= column);
+        expect({ round, has: minimum.hasAtMost(value, row, column) }).toEqual({ round, has: known });
+        if (random.chance(0.3)) {
+          minimum.add(value, row, column);
+          added.push([value, row, column]);
+        }
+      }
+      minimum.clear();
+    }
+  }
 });
