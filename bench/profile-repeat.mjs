@@ -71,6 +71,9 @@ try {
         model,
         budget,
         worst_percent: worst,
+        median_percent: parts.map((one) => one.percent).sort((a, b) => a - b)[parts.length >> 1],
+        // of each segment of the first plan and of the second: how far the two profiles disagree about its speed
+        tpt_percent: judged[0].map((own, plan) => own.map((tps, segment) => percent(tps, judged[1][plan][segment]))),
         parts,
         tpt: judged,
         sampling: runs.map(({ profile }) => profile.sampling),
