@@ -56,6 +56,8 @@ export const FINDING_CODES = {
 
   /** solved again from its inputs, the plan is another one */
   PLAN_DIFFERS: "error",
+  /** some of a plan's predictions lie beyond what was profiled */
+  PLAN_EXTRAPOLATED: "warning",
   /** the plan could not be solved again */
   PLAN_NOT_SOLVED: "warning",
   /** predicted figures do not follow from each other */

@@ -1,5 +1,6 @@
 /** What can be said of a document by itself, without those it was made from. */
 import type { Calibration } from "../schema/calibration.js";
+import type { Plan } from "../schema/plan.js";
 import { calibrationBlockFindings, draftFindings } from "./blocks.js";
 import { comparisonFindings } from "./comparison.js";
 import type { Checked } from "./documents.js";
@@ -17,6 +18,7 @@ export function ownFindings({ file, document }: Checked): Finding[] {
           draft === undefined ? [] : draftFindings(file, draft, layers, `segments[${i}].draft`),
         ),
         ...predictedFindings(file, document),
+        ...extrapolatedFindings(file, document),
       ];
     case "draftplan/calibration":
       return [
@@ -31,6 +33,14 @@ export function ownFindings({ file, document }: Checked): Finding[] {
     case "draftplan/profile":
       return []; // its schema holds the points to the grid and to the layers; measurements cannot be derived
   }
+}
+
+/** The plan is as it should be; that part of it was never measured is for whoever reads the check to know. */
+function extrapolatedFindings(file: string, { extrapolated }: Plan): Finding[] {
+  if (extrapolated === undefined) return [];
+  const { beyond_context_tokens: beyond, to_context_tokens: to } = extrapolated;
+  const message = `nothing was profiled beyond ${beyond} tokens of context: what the plan does and predicts from there to ${to} is extrapolated`;
+  return [finding("PLAN_EXTRAPOLATED", file, "extrapolated", message)];
 }
 
 /** Calibrated contexts rise, and whole drafts were measured at them only. */

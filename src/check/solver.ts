@@ -11,6 +11,8 @@ export interface SolvedBy {
   choices: readonly string[];
   method: string;
   constraints: Constraints | undefined;
+  /** context that costs were drawn on to */
+  extrapolateTo: number | undefined;
 }
 
 /** What a check needs of the solver; src/commands passes it in. */
@@ -20,7 +22,12 @@ export interface Solver {
   /** @throws DraftplanError where the inputs give no plan */
   solve(profile: Profile, calibration: Calibration, by: SolvedBy): Segment[];
   /** the prediction for a draft as it stands. @throws DraftplanError where the inputs give none */
-  predict(profile: Profile, calibration: Calibration, segment: Segment): Partial<Predicted>;
+  predict(
+    profile: Profile,
+    calibration: Calibration,
+    segment: Segment,
+    extrapolateTo: number | undefined,
+  ): Partial<Predicted>;
 }
 
 export type Solved = { segments: readonly Segment[] } | { refusal: string };
@@ -28,7 +35,12 @@ export type Solved = { segments: readonly Segment[] } | { refusal: string };
 export interface RememberingSolver {
   methods: readonly string[];
   solve(profile: Checked<Profile>, calibration: Checked<Calibration>, by: SolvedBy): Solved;
-  predict(profile: Checked<Profile>, calibration: Checked<Calibration>, segment: Segment): Partial<Predicted> | null;
+  predict(
+    profile: Checked<Profile>,
+    calibration: Checked<Calibration>,
+    segment: Segment,
+    extrapolateTo: number | undefined,
+  ): Partial<Predicted> | null;
 }
 
 export function remembering(solver: Solver): RememberingSolver {
@@ -44,9 +56,9 @@ export function remembering(solver: Solver): RememberingSolver {
       }
       return solved;
     },
-    predict(profile, calibration, segment) {
+    predict(profile, calibration, segment, extrapolateTo) {
       try {
-        return solver.predict(profile.document, calibration.document, segment);
+        return solver.predict(profile.document, calibration.document, segment, extrapolateTo);
       } catch (error) {
         if (error instanceof DraftplanError) return null; // solving again says why
         throw error;

@@ -26,6 +26,7 @@ export function verificationPlanFindings(verification: Checked<Verification>, op
     ...modelFindings(file, document.model, plan.document.model, "its plan"),
     ...deviceFindings(verification, plan.document),
     ...inputFindings(verification, plan),
+    ...extrapolatedFindings(verification, plan),
     ...contextFindings(file, document, plan.document),
     ...promptFindings(file, document, plan.document),
     ...tokenizers(verification, plan, open),
@@ -78,6 +79,18 @@ function inputFindings({ file, document }: Checked<Verification>, plan: Checked<
       finding("VERIFICATION_MISMATCH", file, `inputs.${role}.sha256`, `${plan.file} was made from another ${role}`),
     ];
   });
+}
+
+/** What was predicted beyond the profile stays marked as that. */
+function extrapolatedFindings({ file, document }: Checked<Verification>, plan: Checked<Plan>): Finding[] {
+  if (sameness(document.plan.sha256, plan) !== "same") return [];
+  const [mine, theirs] = [document.extrapolated, plan.document.extrapolated];
+  const isSame =
+    mine?.beyond_context_tokens === theirs?.beyond_context_tokens &&
+    mine?.to_context_tokens === theirs?.to_context_tokens;
+  if (isSame) return [];
+  const says = theirs === undefined ? "nothing is" : `contexts beyond ${theirs.beyond_context_tokens} are`;
+  return [finding("VERIFICATION_MISMATCH", file, "extrapolated", `in ${plan.file} ${says} extrapolated`)];
 }
 
 interface Range {

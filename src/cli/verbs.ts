@@ -239,6 +239,11 @@ function addSolve(program: Command, run: RunVerb): void {
     .option("--keep-first-attention", "0.attn is never skipped")
     .option("--max-skip <blocks>", "skip so many blocks at most; a whole layer is two", integerFrom(0, 2048))
     .option("--draft-memory <MiB>", "room for the draft's quantised copies of weights", numberFrom(0, 2 ** 30))
+    .option(
+      "--extrapolate [tokens]",
+      "plan beyond the profile's last context too, by its curves drawn on (default: to the model's own limit)",
+      integerFrom(1, 1 << 24),
+    )
     .option("--method <name>", `how blocks are chosen: ${SOLVE_METHODS.join(", ")}`, "knapsack")
     .option(TO_FILE, "where to write the plan; - prints it (default: into plans/)")
     .addHelpText(
@@ -324,6 +329,7 @@ function addCompare(program: Command, run: RunVerb): void {
     .option("--text <file...>", "text, one half to choose plans on and one to run them on (default: a short one)")
     .option("--prompts <file>", "prompts to run plans on, in place of the text's second half")
     .option("--context <tokens>", "lengths of the prompts: 200,1000 (default: the calibration's contexts)")
+    .option("--extrapolate", "allow contexts beyond the profile's last one, by its curves drawn on")
     .option("--max-tokens <n>", "new tokens of each prompt (default: 64)", integerFrom(2))
     .option("--pairs <n>", "runs of every plan on each prompt (default: 2)", integerFrom(1))
     .option("--time <seconds>", "end the runs side by side after this (default: when all are done)", positive)

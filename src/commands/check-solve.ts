@@ -21,8 +21,8 @@ type DraftChoice = Exclude<Choice, "target">;
 
 export const solver: Solver = {
   methods: SOLVE_METHODS,
-  solve: (profile, calibration, { choices, method, constraints }) =>
-    segmentsBy(method, { profile, calibration, choices: toDraftChoices(choices), constraints }),
+  solve: (profile, calibration, { choices, method, constraints, extrapolateTo }) =>
+    segmentsBy(method, { profile, calibration, choices: toDraftChoices(choices), constraints, extrapolateTo }),
   predict,
 };
 
@@ -39,13 +39,18 @@ function toDraftChoices(names: readonly string[]): DraftChoice[] {
 }
 
 /** The prediction for a segment's own draft, whether or not the solver would choose it. */
-function predict(profile: Profile, calibration: Calibration, segment: Segment): Partial<Predicted> {
+function predict(
+  profile: Profile,
+  calibration: Calibration,
+  segment: Segment,
+  extrapolateTo: number | undefined,
+): Partial<Predicted> {
   const { draft, draft_tokens: d, predicted } = segment;
   if (draft === undefined || d === undefined || predicted === undefined) return {};
   const set = expandDraft(draft, profile.model.layers, "plan");
   const used = new Set<Choice>([...set.blocks, set.head]);
   const choices = CHOICES.filter((choice): choice is DraftChoice => choice !== "target" && used.has(choice));
-  const problem = openProblem({ profile, calibration, choices });
+  const problem = openProblem({ profile, calibration, choices, extrapolateTo });
   const { latency } = problem;
   const n = predicted.at_context;
   const curve = curveOf(problem, n, set, d, predicted.evidence);

@@ -6,7 +6,9 @@ import type { Checkpoint, ModelSpec } from "../model/spec.js";
 import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../profile/grid.js";
 import type { LoadedModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
+import type { Extrapolated } from "../schema/common.js";
 import type { Profile } from "../schema/profile.js";
+import { extendProfile, extrapolatedRange } from "../solve/index.js";
 import { calibrateLoaded } from "./calibrate.js";
 import { defaultContexts, isSmall, SAMPLE } from "./calibration-text.js";
 import type { CompareRequest } from "./compare-options.js";
@@ -16,7 +18,10 @@ import { continueAgain } from "./measuring-text.js";
 import { makeProfile } from "./profile.js";
 
 export interface CompareInputs {
+  /** drawn on to the longest context, where that lies beyond it */
   profile: Profile;
+  /** what was drawn on; undefined: nothing */
+  extrapolated: Extrapolated | undefined;
   calibration: Calibration;
   text: MeasuringText;
 }
@@ -40,7 +45,7 @@ export const roomFor = (contexts: readonly number[], maxTokens: number): number 
 
 /** What can be refused before weights are loaded. @throws DOCUMENT_MISMATCH, CONTEXT_LIMIT, CONTEXT_OUT_OF_RANGE */
 export function requireFit(
-  { profile, calibration, maxTokens }: CompareRequest,
+  { profile, calibration, maxTokens, extrapolate }: CompareRequest,
   checkpoint: Checkpoint,
   contexts: readonly number[],
 ): void {
@@ -58,12 +63,12 @@ export function requireFit(
     });
   }
   const last = profile?.document.grid.context_tokens.at(-1);
-  if (profile !== null && last !== undefined && longest + maxTokens > last) {
+  if (!extrapolate && profile !== null && last !== undefined && longest + maxTokens > last) {
     throw new DraftplanError({
       code: "CONTEXT_OUT_OF_RANGE",
       at: `${profile.path}: grid.context_tokens`,
       what: `prompts of ${longest} tokens with ${maxTokens} new ones go past ${last}, the last that was profiled`,
-      remedy: `Profile further, draftplan profile MODEL --context ${SHORTEST_CONTEXT}..${longest + maxTokens}, or give shorter contexts with --context.`,
+      remedy: `Profile further, draftplan profile MODEL --context ${SHORTEST_CONTEXT}..${longest + maxTokens}, give shorter contexts with --context, or allow costs to be drawn on: --extrapolate.`,
     });
   }
 }
@@ -75,17 +80,25 @@ export async function openInputs(
   contexts: readonly number[],
   context: CommandContext,
 ): Promise<CompareInputs> {
-  const profile = request.profile?.document ?? (await profileFor(model, request, contexts, context));
+  const given = request.profile?.document ?? (await profileFor(model, request, contexts, context));
+  const reached = Math.max(...contexts) + request.maxTokens;
+  const extrapolated = request.extrapolate ? extrapolatedRange(given, reached) : undefined;
+  const profile = extendProfile(given, extrapolated?.to_context_tokens);
   if (request.calibration !== null) {
-    const { method, ...given } = request.calibration.document;
+    const { method, ...own } = request.calibration.document;
     // what another method had measured is not what these methods begin with
-    const calibration = method === undefined ? given : { ...given, measured: [] };
+    const calibration = method === undefined ? own : { ...own, measured: [] };
     const text = await continueAgain(model, calibration, request.text, context.progress);
-    return { profile, calibration, text };
+    return { profile, extrapolated, calibration, text };
   }
   const made = await calibrateLoaded(model, request.text, contexts, context);
   const { calibration, continuations, prompts } = made;
-  return { profile, calibration, text: { continuations, prompts, continuationTokens: SAMPLE.continuationTokens } };
+  return {
+    profile,
+    extrapolated,
+    calibration,
+    text: { continuations, prompts, continuationTokens: SAMPLE.continuationTokens },
+  };
 }
 
 function profileFor(

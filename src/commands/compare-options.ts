@@ -18,6 +18,8 @@ export interface CompareCommandOptions {
   text?: string[] | undefined;
   prompts?: string | undefined;
   context?: string | undefined;
+  /** contexts beyond the profile are allowed */
+  extrapolate?: true | undefined;
   maxTokens?: number | undefined;
   pairs?: number | undefined;
   /** seconds for the runs side by side */
@@ -37,6 +39,7 @@ export interface CompareRequest {
   promptsFile: string | null;
   /** null: the calibration's, or the model's default ones */
   contexts: readonly number[] | null;
+  extrapolate: boolean;
   maxTokens: number;
   pairs: number;
   timeLimitSeconds: number | null;
@@ -62,6 +65,7 @@ export function compareRequest(options: CompareCommandOptions): CompareRequest {
     ...{ profile, calibration, choices, methods, text },
     promptsFile: options.prompts ?? null,
     contexts: options.context === undefined ? null : contextsOf(options.context),
+    extrapolate: options.extrapolate === true,
     maxTokens: options.maxTokens ?? DEFAULT_MAX_TOKENS,
     pairs: options.pairs ?? DEFAULT_PAIRS,
     timeLimitSeconds: options.time ?? null,

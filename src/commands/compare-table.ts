@@ -3,9 +3,10 @@ import Table from "cli-table3";
 import { describeChoices, expandDraft } from "../schema/choice.js";
 import type { Interval } from "../schema/common.js";
 import type { ComparedContext, ComparedRow, Comparison } from "../schema/comparison.js";
+import { extrapolatedLine } from "./extrapolation.js";
 import { formatPercent } from "./format.js";
 
-export function comparisonTable({ contexts, methods, model, baseline, lossless }: Comparison): string {
+export function comparisonTable({ contexts, methods, model, baseline, lossless, extrapolated }: Comparison): string {
   const seconds = new Map(methods.map(({ method, solve_seconds }) => [method, solve_seconds]));
   const verdict = lossless
     ? "Every run of every plan emitted the target's own tokens."
@@ -13,6 +14,7 @@ export function comparisonTable({ contexts, methods, model, baseline, lossless }
   return [
     ...contexts.map((at) => contextTable(at, model.layers, baseline, seconds)),
     `Each cell: measured, its 95 % interval, what was predicted. ${baseline} ÷: its speed over the row's.`,
+    ...extrapolatedLine({ extrapolated }).map((line) => `Predictions are partly ${line}.`),
     verdict,
   ].join("\n\n");
 }

@@ -181,6 +181,7 @@ async function measure(
     model: loaded.ref,
     device: describeDevice(provider, threads, ortLibrary),
     inputs: refs,
+    ...(inputs.extrapolated === undefined ? {} : { extrapolated: inputs.extrapolated }),
     text: { source: text.source, sha256: text.sha256 },
     prompts: { source: source.slice(0, 400), sha256: promptsDigest(prompts.flatMap((at) => at.prompts)) },
     tokenizer_sha256: tokenizer.sha256,

@@ -8,6 +8,7 @@ import type { AnyDocument } from "../schema/document.js";
 import type { Plan, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import type { Verification } from "../schema/verification.js";
+import { extrapolatedLine } from "./extrapolation.js";
 import { formatPercent } from "./format.js";
 import { originLines } from "./profile-origin.js";
 
@@ -58,13 +59,14 @@ function planLines(plan: Plan): string[] {
   return [
     ...(plan.device === undefined ? [] : [deviceLine(plan.device)]),
     ...(plan.inputs === undefined ? ["written by hand: no inputs recorded"] : []),
+    ...extrapolatedLine(plan),
     ...plan.segments.map((segment) => segmentLine(segment, plan.model.layers)),
   ];
 }
 
 /** `0 to 1024 tokens: int8 59, skip 1, head int8; 5 drafted a round; predicted 1.48 times, acceptance 93.0 %` */
 function segmentLine(segment: Segment, layers: number): string {
-  const range = `${segment.context_tokens.from} to ${segment.context_tokens.to} tokens`;
+  const range = `${segment.context_tokens.from} to ${segment.context_tokens.to} tokens${segment.extrapolated === true ? " (extrapolated)" : ""}`;
   if (segment.draft === undefined) return `${range}: plain decoding, nothing is drafted`;
   const draft = describeChoices(expandDraft(segment.draft, layers, range));
   const { predicted } = segment;
@@ -108,8 +110,9 @@ function calibrationLines({ text, contexts, measured }: Calibration): string[] {
   ];
 }
 
-function comparisonLines({ lossless, methods, contexts, baseline }: Comparison): string[] {
+function comparisonLines({ lossless, methods, contexts, baseline, extrapolated }: Comparison): string[] {
   return [
+    ...extrapolatedLine({ extrapolated }),
     `${lossless ? "lossless" : "NOT lossless"}: ${methods.map(({ method }) => method).join(", ")}; held against ${baseline}`,
     ...contexts.map(({ context_tokens, rows }) => {
       const speeds = rows.map(
@@ -128,6 +131,7 @@ function verificationLines(verification: Verification): string[] {
   return [
     `${lossless ? "lossless" : "NOT lossless"}: ${tokens} tokens on ${verification.prompts.length} prompts, ${ties} ties`,
     `speedup ${speedup.median.toFixed(2)} (${speedup.low.toFixed(2)} to ${speedup.high.toFixed(2)}), ${predicted}${error}`,
+    ...extrapolatedLine(verification),
     acceptance === null
       ? "nothing was drafted"
       : `acceptance ${formatPercent(acceptance)}, ${verification.accepted_length?.toFixed(2)} tokens a round`,

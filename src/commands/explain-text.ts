@@ -20,7 +20,9 @@ const WIDTH = 80;
 
 export function explanationText(explanation: Explanation, plan: Plan, all: boolean): string {
   const { draft } = explanation;
+  const { extrapolated, contextTokens } = explanation;
   const prose = [
+    ...(extrapolated ? [`Extrapolated: no pass was profiled at ${contextTokens} tokens of context.`] : []),
     ...(draft === null ? plainSummary(explanation) : summary(explanation, draft)),
     ...method(plan),
     ...constrained(plan),

@@ -21,7 +21,10 @@ export function explainCommand(path: string, options: ExplainOptions, context: C
   const { segment, at } = placeOf(plan, options.at);
   const { profile, calibration } = readInputs(plan);
   const explanation = explainDraft(
-    { profile, calibration, choices: choicesOf(plan.document), constraints: plan.document.constraints },
+    {
+      ...{ profile, calibration, choices: choicesOf(plan.document), constraints: plan.document.constraints },
+      extrapolateTo: plan.document.extrapolated?.to_context_tokens,
+    },
     at,
     draftOf(segment, plan),
   );
@@ -57,7 +60,7 @@ function placeOf({ document: { segments }, path }: Loaded<Plan>, at: number | un
     code: "OPTION_INVALID",
     at: `--at ${at}`,
     what: `${path} says nothing of a context of ${at} tokens; it ends at ${last.context_tokens.to}`,
-    remedy: `Choose a context from 0 to ${last.context_tokens.to}: draftplan explain ${path} --at ${last.context_tokens.to}`,
+    remedy: `Choose a context from 0 to ${last.context_tokens.to}: draftplan explain ${path} --at ${last.context_tokens.to}. To plan further: draftplan solve … --extrapolate TOKENS`,
   });
 }
 
@@ -67,9 +70,18 @@ const draftOf = ({ draft, draft_tokens: draftTokens }: Segment, plan: Loaded<Pla
     : { set: expandDraft(draft, plan.document.model.layers, plan.path), draftTokens };
 
 /** Every key is always there; null where something is not known or there is no draft. */
-function toJson({ contextTokens, targetStepUs, draft, best, attentionSlower, twiceTheContext }: Explanation) {
+function toJson({
+  contextTokens,
+  extrapolated,
+  targetStepUs,
+  draft,
+  best,
+  attentionSlower,
+  twiceTheContext,
+}: Explanation) {
   return {
     at_context: contextTokens,
+    extrapolated,
     target_step_us: targetStepUs,
     speculate: draft !== null,
     draft: draft === null ? null : compact(draft),
@@ -109,6 +121,7 @@ const blockJson = (reason: BlockReason) => ({
 
 const whatIfJson = (outcome: WhatIf) => ({
   at_context: outcome.contextTokens,
+  extrapolated: outcome.extrapolated,
   speculate: outcome.speculate,
   draft_tokens: outcome.draftTokens,
   changed: outcome.changed,

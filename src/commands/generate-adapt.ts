@@ -11,6 +11,7 @@ import {
   fitCorrection,
   openProblem,
   type Problem,
+  plannedContexts,
   surrogateLoss,
 } from "../solve/index.js";
 
@@ -34,7 +35,8 @@ export function openAdaptation(plan: Plan, profile: Profile, calibration: Calibr
     draft === undefined ? null : expandDraft(draft, layers, `${at}: segments[${i}].draft`),
   );
   const choices = choicesOf(plan, planned);
-  const problem = openProblem({ profile, calibration, choices, constraints: plan.constraints });
+  const extrapolateTo = plan.extrapolated?.to_context_tokens;
+  const problem = openProblem({ profile, calibration, choices, constraints: plan.constraints, extrapolateTo });
   const ranges = plan.segments.flatMap((segment, i) => {
     const { from, to } = segment.context_tokens;
     return problem.contexts
@@ -57,8 +59,10 @@ function choicesOf(plan: Plan, planned: readonly (ChoiceSet | null)[]): DraftCho
  * The profile's latencies, read off it once: between two profiled contexts every one is a straight line in n. A profile
  * says nothing past its last context or its longest pass; there the last value holds, for all arms alike.
  */
-function latencyOf({ latency, maxDraft, gridContexts }: Problem, ranges: readonly AdaptiveRange[]): AdaptiveLatency {
-  const line = (at: (n: number) => number) => lineThrough(gridContexts, gridContexts.map(at));
+function latencyOf(problem: Problem, ranges: readonly AdaptiveRange[]): AdaptiveLatency {
+  const { latency, maxDraft } = problem;
+  const contexts = plannedContexts(problem);
+  const line = (at: (n: number) => number) => lineThrough(contexts, contexts.map(at));
   const sets = new Set(ranges.flatMap(({ drafts }) => drafts.map(({ choices }) => choices)));
   const drafts = new Map([...sets].map((set) => [set, line((n) => latency.draftUs(set, n))]));
   const verify = Array.from({ length: maxDraft + 1 }, (_, d) => line((n) => latency.verifyUs(n, d)));

@@ -49,10 +49,12 @@ export async function measureChoosing(
 
 /** @param first whether points around the best are wanted too */
 async function measureFrontier(measuring: Measuring, calibration: Calibration, first: boolean): Promise<Calibration> {
-  const { model, profile, variants, constraints, text, progress } = measuring;
+  const { model, profile, variants, constraints, extrapolateTo, text, progress } = measuring;
   let grown = calibration;
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const problems = variants.map((choices) => openProblem({ profile, calibration: grown, choices, constraints }));
+    const problems = variants.map((choices) =>
+      openProblem({ profile, calibration: grown, choices, constraints, extrapolateTo }),
+    );
     const found: Calibration["measured"] = [];
     for (const [index, { losses }] of problems[0].contexts.entries()) {
       const at = losses.at_context;
@@ -75,7 +77,8 @@ export async function measureReport(
   calibration: Calibration,
   choices: readonly DraftChoice[],
 ): Promise<Calibration> {
-  const problem = openProblem({ profile: measuring.profile, calibration, choices, constraints: measuring.constraints });
+  const { profile, constraints, extrapolateTo } = measuring;
+  const problem = openProblem({ profile, calibration, choices, constraints, extrapolateTo });
   const measured = [...calibration.measured];
   for (const { draft, draft_tokens, predicted } of planSegments(problem)) {
     if (draft === undefined || draft_tokens === undefined || predicted === undefined) continue;

@@ -15,10 +15,10 @@ const SEED = 1;
  */
 export async function measureProposals(
   method: MethodName,
-  { model, profile, text, progress }: Measuring,
+  { model, profile, extrapolateTo, text, progress }: Measuring,
   calibration: Calibration,
 ): Promise<Calibration> {
-  const { latency, maxDraft } = openProblem({ profile, calibration, choices: ["skip"] });
+  const { latency, maxDraft } = openProblem({ profile, calibration, choices: ["skip"], extrapolateTo });
   const within = (n: number) => Math.min(n, latency.contextTokens.to);
   const request: MethodRequest = {
     engine: model.engine,

@@ -30,6 +30,8 @@ export interface Measuring {
   variants: readonly (readonly DraftChoice[])[];
   /** what every plan's drafts keep to */
   constraints?: Constraints | undefined;
+  /** context that costs are drawn on to, beyond the profile */
+  extrapolateTo?: number | undefined;
   text: MeasuringText;
   progress: Progress;
 }

@@ -22,6 +22,8 @@ export interface RangeDifference {
   to: number;
   /** in words; null: both do the same */
   change: string | null;
+  /** the plan's part of the range lies beyond its profile */
+  extrapolated: Both<boolean>;
   speculate: Both<boolean>;
   draft_tokens: Both<number | null>;
   /** every block that is run otherwise; none where either plan decodes plainly */
@@ -80,6 +82,7 @@ function rangeDifference(
     from,
     to,
     change: describeChange(segments.before, segments.after, layers),
+    extrapolated: each(({ extrapolated }) => extrapolated === true),
     speculate: each(({ speculate }) => speculate),
     draft_tokens: each(({ draft_tokens }) => draft_tokens ?? null),
     blocks: blockChanges(segments.before, segments.after, layers),
@@ -102,8 +105,8 @@ function contextIn(from: number, to: number, { before, after }: Both<Segment>): 
 
 const differs = ({ before, after }: Both<unknown>): boolean => before !== after;
 
-const isChanged = ({ change, speedup, tokens_per_second, acceptance }: RangeDifference): boolean =>
-  change !== null || [speedup, tokens_per_second, acceptance].some(differs);
+const isChanged = ({ change, speedup, tokens_per_second, acceptance, extrapolated }: RangeDifference): boolean =>
+  change !== null || [speedup, tokens_per_second, acceptance, extrapolated].some(differs);
 
 export function planDiffCommand(before: string, after: string, context: CommandContext): void {
   const [old, now] = [before, after].map((path) => readDocumentOf("draftplan/plan", path).document);
@@ -124,7 +127,18 @@ export function differenceText({ changed, same_device, constraints, ranges }: Pl
   return [...device, ...kept, ...ranges.filter(isChanged).map(rangeText)].join("\n");
 }
 
-function rangeText({ from, to, change, at_context, ...figures }: RangeDifference): string {
+const EXTRAPOLATED: Record<"both" | "before" | "after", string> = {
+  both: " (extrapolated)",
+  before: " (extrapolated before, profiled after)",
+  after: " (profiled before, extrapolated after)",
+};
+
+function extrapolatedText({ before, after }: Both<boolean>): string {
+  if (!before && !after) return "";
+  return EXTRAPOLATED[before && after ? "both" : before ? "before" : "after"];
+}
+
+function rangeText({ from, to, change, at_context, extrapolated, ...figures }: RangeDifference): string {
   const shown = (pair: Both<number | null>, show: (value: number) => string): string => {
     const [before, after] = [pair.before, pair.after].map((value) => (value === null ? "unknown" : show(value)));
     return `${before} -> ${after}`;
@@ -136,5 +150,5 @@ function rangeText({ from, to, change, at_context, ...figures }: RangeDifference
     ...(isKnown(speed) ? [`${shown(speed, (value) => value.toFixed(1))} tokens/s`] : []),
     ...(isKnown(acceptance) ? [`acceptance ${shown(acceptance, formatPercent)}`] : []),
   ];
-  return `context ${from} to ${to}: ${change ?? "the same draft"}\n  at ${at_context}: ${parts.join(", ")}`;
+  return `context ${from} to ${to}${extrapolatedText(extrapolated)}: ${change ?? "the same draft"}\n  at ${at_context}: ${parts.join(", ")}`;
 }

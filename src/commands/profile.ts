@@ -66,8 +66,10 @@ export async function makeProfile(
   const measured = await profileModel({ engine, clock: systemClock, ...grid, progress, ...options });
   const device = describeDevice(provider, threads, ortLibrary);
   const kernels = numericsOf(engine.kernels);
+  const { contextLimit: context_limit_tokens } = engine.spec;
   const weight_bytes = weightBytes(engine.spec, engine.kernels);
-  return { kind: "draftplan/profile", version: 1, model, device, kernels, weight_bytes, ...measured };
+  const head = { kind: "draftplan/profile", version: 1, model, device, kernels } as const;
+  return { ...head, context_limit_tokens, weight_bytes, ...measured };
 }
 
 /** Target and the kernels of `--choices`. @throws OPTION_INVALID */

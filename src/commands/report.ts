@@ -4,7 +4,7 @@ import { trendsOf } from "../check/history.js";
 import { DraftplanError } from "../core/errors.js";
 import { renderReport } from "../report/index.js";
 import { type AnyDocument, type Loaded, readDocument, writeText } from "../schema/document.js";
-import { openLatency } from "../solve/latency.js";
+import { extendProfile, openLatency } from "../solve/index.js";
 import type { CommandContext } from "./context.js";
 import { checkBlocks } from "./document-summary.js";
 
@@ -24,7 +24,7 @@ export async function reportCommand(
   const html = renderReport({
     documents: documents.map((loaded) => ({ ...loaded, path: shownPath(loaded.path) })),
     created: created.toISOString(),
-    openCosts: openLatency,
+    openCosts: (profile, toContext) => openLatency(extendProfile(profile, toContext)),
     followTrends: trendsOf,
   });
   if (output === "-") {

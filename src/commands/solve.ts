@@ -6,18 +6,17 @@ import { type MethodName, SOLVE_METHODS } from "../methods/names.js";
 import { loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
 import { describeChoices, expandDraft, kernelsFor } from "../schema/choice.js";
-import type { Constraints } from "../schema/constraints.js";
 import { type Loaded, readDocumentOf, stringifyDocument, writeDocument } from "../schema/document.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
-import type { Profile } from "../schema/profile.js";
 import { constraintWarnings, openProblem, planDocument, type SolveInput } from "../solve/index.js";
 import { readCalibrationText } from "./calibration-text.js";
 import { type DraftChoice, parseChoices } from "./choices.js";
 import { type ConstraintOptions, toConstraints } from "./constraints.js";
 import type { CommandContext } from "./context.js";
+import { extrapolatedLine, extrapolationOf } from "./extrapolation.js";
 import { measureCandidates, measureReport } from "./measure-candidates.js";
 import { measureProposals } from "./measure-methods.js";
-import { describePairs } from "./measuring.js";
+import { describePairs, type Measuring } from "./measuring.js";
 import { continueAgain, requireSameText } from "./measuring-text.js";
 import { defaultPath, inputRef } from "./paths.js";
 
@@ -30,6 +29,8 @@ export interface SolveCommandOptions extends ConstraintOptions {
   text?: string[];
   /** seconds for exchanges; 0: none */
   refine?: number;
+  /** context to plan to, beyond the profile; true: the model's own limit */
+  extrapolate?: number | true;
   output?: string;
 }
 
@@ -39,12 +40,13 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
   const profile = readDocumentOf("draftplan/profile", options.profile);
   let calibration = readDocumentOf("draftplan/calibration", options.calibration);
   const constraints = toConstraints(options);
-  const given = { profile: profile.document, choices, constraints };
+  const extrapolateTo = extrapolationOf(options.extrapolate, profile, context.progress);
+  const given = { profile: profile.document, choices, constraints, extrapolateTo };
   const problem = openProblem({ ...given, calibration: calibration.document }); // refuse before anything long begins
   for (const { code, message } of constraintWarnings(problem)) context.progress.warn(code, message);
   const notes: string[] = [];
   if (options.model !== undefined && method !== "none") {
-    calibration = await measureInto(options, { method, choices, constraints }, profile.document, calibration, context);
+    calibration = await measureInto(options, { ...given, method }, calibration, context);
     notes.push(`Calibration with what was measured: ${calibration.path}`);
     if (method === "knapsack") notes.push(describePairs(openProblem({ ...given, calibration: calibration.document })));
   }
@@ -72,14 +74,14 @@ function notMeasured(input: SolveInput, method: Exclude<SolveMethod, "none">): s
     : `${none}, so there is nothing of ${method} to plan with: the plan is plain decoding; add --model MODEL, or relax what drafts must keep to`;
 }
 
+interface Solving extends Pick<Measuring, "profile" | "constraints" | "extrapolateTo"> {
+  method: Exclude<SolveMethod, "none">;
+  choices: readonly DraftChoice[];
+}
+
 async function measureInto(
   options: SolveCommandOptions,
-  {
-    method,
-    choices,
-    constraints,
-  }: { method: Exclude<SolveMethod, "none">; choices: readonly DraftChoice[]; constraints: Constraints | undefined },
-  profile: Profile,
+  { method, profile, choices, constraints, extrapolateTo }: Solving,
   calibration: Loaded<Calibration>,
   context: CommandContext,
 ): Promise<Loaded<Calibration>> {
@@ -99,6 +101,7 @@ async function measureInto(
       profile,
       variants: [choices],
       constraints,
+      extrapolateTo,
       text: await continueAgain(model, document, text, context.progress),
       progress: context.progress,
     };
@@ -134,11 +137,12 @@ function parseMethod(name: string): SolveMethod {
 /** `0 to 1024: skip 2, int8 58, head int8; d 5; predicted 1.48 times` for each segment. */
 export function describeSegment(segment: Segment, layers: number): string {
   const { from, to } = segment.context_tokens;
-  if (segment.draft === undefined) return `context ${from} to ${to}: do not speculate, plain decoding is as fast`;
+  const context = `context ${from} to ${to}${segment.extrapolated === true ? " (extrapolated)" : ""}`;
+  if (segment.draft === undefined) return `${context}: do not speculate, plain decoding is as fast`;
   const set = expandDraft(segment.draft, layers, "plan");
   const skipped =
     segment.draft.skip.length > 0 && segment.draft.skip.length <= 8 ? ` (${segment.draft.skip.join(" ")})` : "";
-  return `context ${from} to ${to}: draft ${segment.draft_tokens} tokens with ${describeChoices(set)}${skipped}`;
+  return `${context}: draft ${segment.draft_tokens} tokens with ${describeChoices(set)}${skipped}`;
 }
 
 /** `1.48` and, where the profile has resamples, `1.44 to 1.53` below it. */
@@ -154,8 +158,8 @@ export function planTable(plan: Plan): string {
     wordWrap: true,
     style: { head: [], border: [] },
   });
-  for (const { context_tokens: range, draft, draft_tokens, predicted } of plan.segments) {
-    const context = `${range.from} to ${range.to}`;
+  for (const { context_tokens: range, draft, draft_tokens, predicted, extrapolated } of plan.segments) {
+    const context = `${range.from} to ${range.to}${extrapolated === true ? " *" : ""}`;
     if (draft === undefined) {
       table.push([context, "-", "none: plain decoding is as fast", "-", "-", "-", "1"]);
       continue;
@@ -171,5 +175,5 @@ export function planTable(plan: Plan): string {
       predicted === undefined ? "?" : speedupWithInterval(predicted),
     ]);
   }
-  return table.toString();
+  return [table.toString(), ...extrapolatedLine(plan).map((line) => `* ${line}`)].join("\n");
 }

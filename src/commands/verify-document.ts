@@ -80,6 +80,7 @@ export async function buildVerification(
     device,
     plan: planRef,
     ...(plan.inputs === undefined ? {} : { inputs: seenFromHere(plan.inputs, planRef.path) }),
+    ...(plan.extrapolated === undefined ? {} : { extrapolated: plan.extrapolated }),
     ...(tokenizerSha256 === undefined ? {} : { tokenizer_sha256: tokenizerSha256 }),
     versions: softwareVersions(),
     created: created.toISOString(),

@@ -1,6 +1,7 @@
 /** A verification as a person reads it, in 80 columns. */
 import Table from "cli-table3";
 import type { Verification } from "../schema/verification.js";
+import { extrapolatedLine } from "./extrapolation.js";
 
 /** Lines for a terminal. */
 export function summaryOf(verification: Verification): string[] {
@@ -10,6 +11,7 @@ export function summaryOf(verification: Verification): string[] {
     table(verdictRows(verification), "left"),
     ...section(verification.acceptance_curve !== null, "Acceptance by position", () => acceptanceTable(verification)),
     ...section(true, "By context", () => contextTable(verification)),
+    ...(verification.by_context.some(({ extrapolated }) => extrapolated === true) ? ["* beyond the profile"] : []),
     ...section(true, "By prompt", () => promptTable(verification)),
   ];
 }
@@ -35,6 +37,7 @@ function verdictRows(verification: Verification): string[][] {
   if (predicted_speedup !== null && error !== null) {
     const off = `${Math.abs(error).toFixed(1)} % ${error < 0 ? "less" : "more"} than measured`;
     rows.push(["predicted", `${times(predicted_speedup)} times, ${off}`]);
+    for (const line of extrapolatedLine(verification)) rows.push(["", line]);
   }
   const { acceptance, accepted_length } = verification;
   const drafting = acceptance === null || accepted_length === null;
@@ -108,7 +111,7 @@ function contextTable({ by_context }: Verification): string {
     "pred.\nspeedup",
   ];
   const rows = by_context.map((record) => [
-    `${record.context_tokens.from} to ${record.context_tokens.to}`,
+    `${record.context_tokens.from} to ${record.context_tokens.to}${record.extrapolated === true ? " *" : ""}`,
     String(record.rounds),
     record.accepted_length?.toFixed(2) ?? "-",
     record.acceptance === null ? "-" : share(record.acceptance),

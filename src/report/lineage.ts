@@ -68,3 +68,9 @@ export const profileOf = (
 /** Plans that were made from a profile. */
 export const plansFrom = ({ sha256 }: Shown<"draftplan/profile">, { plans }: Documents): Shown<"draftplan/plan">[] =>
   plans.filter(({ document }) => document.inputs?.profile.sha256 === sha256);
+
+/** The farthest context that plans draw this profile on to; undefined: none does. */
+export function extrapolatedTo(profile: Shown<"draftplan/profile">, documents: Documents): number | undefined {
+  const ends = plansFrom(profile, documents).flatMap(({ document }) => document.extrapolated?.to_context_tokens ?? []);
+  return ends.length === 0 ? undefined : Math.max(...ends);
+}

@@ -19,8 +19,11 @@ export interface ReportInput {
   documents: readonly Loaded<AnyDocument>[];
   /** when the report is made, ISO 8601 */
   created: string;
-  /** how latencies are read off a profile: solving does that, and a report may not know it */
-  openCosts: (profile: Profile) => PartCosts;
+  /**
+   * How latencies are read off a profile: solving does that, and a report may not know it.
+   * @param toContext drawn on to there, where the profile ends before it
+   */
+  openCosts: (profile: Profile, toContext?: number) => PartCosts;
   /** how verifications are followed over time, and changes among them found: checking does that */
   followTrends?: (verifications: readonly FollowedVerification[]) => readonly FollowedTrend[];
 }

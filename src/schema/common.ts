@@ -59,6 +59,15 @@ export const AcceptanceCurve = z
 export const Interval = z.strictObject({ median: z.number(), low: z.number(), high: z.number() });
 export type Interval = z.infer<typeof Interval>;
 
+/** Costs at contexts that were not profiled: the profile's curves drawn on beyond its last context (solve/extrapolate.ts). */
+export const Extrapolated = z
+  .strictObject({
+    beyond_context_tokens: z.int().min(0).describe("last profiled context"),
+    to_context_tokens: z.int().positive().describe("last context that costs were drawn on to"),
+  })
+  .refine((e) => e.to_context_tokens > e.beyond_context_tokens, "nothing lies beyond: to must be greater than beyond");
+export type Extrapolated = z.infer<typeof Extrapolated>;
+
 export const ContextRange = z
   .strictObject({ from: z.int().min(0), to: z.int().positive() })
   .refine((r) => r.to > r.from, "the range is empty: to must be greater than from");

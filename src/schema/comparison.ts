@@ -3,7 +3,18 @@
  * one method at one context; times, and what was predicted before them, are kept so that every figure can be found again.
  */
 import { z } from "zod";
-import { ChoiceName, Device, DraftSchema, InputRef, Interval, ModelRef, Rate, Sha256, Us } from "./common.js";
+import {
+  ChoiceName,
+  Device,
+  DraftSchema,
+  Extrapolated,
+  InputRef,
+  Interval,
+  ModelRef,
+  Rate,
+  Sha256,
+  Us,
+} from "./common.js";
 import { MAX_DRAFT_TOKENS } from "./plan.js";
 
 const Speed = z.number().positive();
@@ -95,6 +106,7 @@ export const Comparison = z.strictObject({
   model: ModelRef,
   device: Device,
   inputs: z.strictObject({ profile: InputRef, calibration: InputRef }),
+  extrapolated: Extrapolated.optional().describe("costs were drawn on beyond the profile, for the longest contexts"),
   text: z
     .strictObject({ source: z.string().max(400), sha256: Sha256 })
     .describe("what drafts were chosen on: its first part"),

@@ -1,6 +1,16 @@
 /** draftplan/plan: which draft to run at which context, and what it is predicted to gain. */
 import { z } from "zod";
-import { AcceptanceCurve, ContextRange, Device, DraftSchema, InputRef, ModelRef, Rate, Us } from "./common.js";
+import {
+  AcceptanceCurve,
+  ContextRange,
+  Device,
+  DraftSchema,
+  Extrapolated,
+  InputRef,
+  ModelRef,
+  Rate,
+  Us,
+} from "./common.js";
 import { Constraints } from "./constraints.js";
 
 export const MAX_DRAFT_TOKENS = 16;
@@ -48,6 +58,7 @@ export const Segment = z
     draft: DraftSchema.optional(),
     draft_tokens: z.int().min(1).max(MAX_DRAFT_TOKENS).optional().describe("d per round, bonus token not counted"),
     predicted: Predicted.optional(),
+    extrapolated: z.literal(true).optional().describe("all of it lies beyond the last profiled context"),
   })
   .superRefine((segment, context) => {
     const issue = (message: string, key: string) => context.addIssue({ code: "custom", message, path: [key] });
@@ -62,7 +73,7 @@ export const Segment = z
   });
 export type Segment = z.infer<typeof Segment>;
 
-export const Plan = z.strictObject({
+const PlanShape = z.strictObject({
   kind: z.literal("draftplan/plan"),
   version: z.literal(1),
   model: ModelRef,
@@ -76,6 +87,7 @@ export const Plan = z.strictObject({
     .positive()
     .optional()
     .describe("of the sampling that acceptance was calibrated for; absent: greedy decoding"),
+  extrapolated: Extrapolated.optional().describe("the plan goes on beyond what was profiled"),
   segments: z
     .array(Segment)
     .min(1)
@@ -94,6 +106,26 @@ export const Plan = z.strictObject({
         end = to;
       });
     }),
+});
+
+/** What lies beyond the profile says so, and begins where the profile ends: nobody takes it for measured. */
+export const Plan = PlanShape.superRefine(({ extrapolated, segments }, context) => {
+  const issue = (message: string, ...path: (string | number)[]) => context.addIssue({ code: "custom", message, path });
+  const { beyond_context_tokens: beyond = Number.POSITIVE_INFINITY, to_context_tokens: last } = extrapolated ?? {};
+  segments.forEach((segment, i) => {
+    const { from, to } = segment.context_tokens;
+    if (from < beyond && to > beyond)
+      issue(`it goes past ${beyond}, the last profiled context; begin another segment there`, "segments", i);
+    else if ((segment.extrapolated === true) !== from >= beyond)
+      issue(
+        from >= beyond ? "missing beyond what was profiled" : "nothing was extrapolated here",
+        "segments",
+        i,
+        "extrapolated",
+      );
+  });
+  const end = segments[segments.length - 1]?.context_tokens.to;
+  if (last !== undefined && last !== end) issue(`the last segment ends at ${end}`, "extrapolated", "to_context_tokens");
 });
 export type Plan = z.infer<typeof Plan>;
 

@@ -141,6 +141,7 @@ const ProfileShape = z.strictObject({
   model: ModelRef,
   device: Device,
   kernels: KernelNumerics,
+  context_limit_tokens: z.int().positive().optional().describe("most tokens that the model was made for"),
   synthetic: Synthetic.optional(),
   scaled: Scaled.optional(),
   imported: Imported.optional(),

@@ -1,6 +1,6 @@
 /** draftplan/verification: one plan run end to end, against an independent run of the target. */
 import { z } from "zod";
-import { AcceptanceCurve, Device, InputRef, Interval, ModelRef, Rate, Sha256 } from "./common.js";
+import { AcceptanceCurve, Device, Extrapolated, InputRef, Interval, ModelRef, Rate, Sha256 } from "./common.js";
 
 const TokenIds = z.array(z.int().min(0));
 
@@ -53,6 +53,7 @@ const ContextRecord = z.strictObject({
   predicted_tokens_per_second: z.number().nonnegative().nullable(),
   speedup: z.number().positive().nullable().optional().describe("measured_ over target_tokens_per_second"),
   predicted_speedup: z.number().positive().nullable().optional().describe("1 where nothing is to be drafted"),
+  extrapolated: z.literal(true).optional().describe("what is predicted lies beyond the profile"),
 });
 
 /** Decoding with a cheaper model alone: faster perhaps, but not the target's output. */
@@ -93,6 +94,7 @@ export const Verification = z.strictObject({
     .strictObject({ profile: InputRef, calibration: InputRef })
     .optional()
     .describe("what the plan was made from, as the plan names it; paths as seen from here"),
+  extrapolated: Extrapolated.optional().describe("as in the plan"),
   tokenizer_sha256: Sha256.nullable().optional().describe("null: every prompt was given as token ids"),
   versions: z.strictObject({ draftplan: z.string().max(80), node: z.string().max(80) }).optional(),
   created: z.iso.datetime().optional(),

@@ -8,7 +8,15 @@ import { constrainedFrontier, satisfies } from "./constraints.js";
 import { improveByExchanges } from "./exchanges.js";
 import type { Group } from "./group.js";
 import { curveFromRate } from "./objective.js";
-import { type ContextData, contextFor, groupsAt, type Problem, surrogateLoss, toChoiceSet } from "./problem.js";
+import {
+  type ContextData,
+  contextFor,
+  groupsAt,
+  type Problem,
+  plannedContexts,
+  surrogateLoss,
+  toChoiceSet,
+} from "./problem.js";
 import { type Correction, expectedRate, expectedRateOf, fitSurrogate, type Surrogate } from "./surrogate.js";
 
 /** A draft with the tokens per second it is expected to reach. */
@@ -123,7 +131,7 @@ export function proposals(
     const key = choiceKey(set);
     if (!known.has(key) && satisfies(problem.limits, set)) wanted.set(key, set);
   };
-  for (const n of problem.gridContexts.filter((grid) => contextFor(problem, grid) === context)) {
+  for (const n of plannedContexts(problem).filter((grid) => contextFor(problem, grid) === context)) {
     const ranked = rankedCandidates(problem, n, surrogate);
     if (first) for (const candidate of around(ranked)) want(candidate.set);
     const bestMeasured = Math.max(
@@ -141,7 +149,7 @@ export function proposals(
 
 /** The best measured drafts of the other contexts: only what is measured at both can be planned across both. */
 function winnersElsewhere(problem: Problem, context: ContextData): ChoiceSet[] {
-  return problem.gridContexts.flatMap((n) => {
+  return plannedContexts(problem).flatMap((n) => {
     const other = contextFor(problem, n);
     const measured = other.measured.filter((m) => m.part === "choose");
     if (other === context || measured.length === 0) return [];

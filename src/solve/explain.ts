@@ -62,6 +62,8 @@ export interface ExplainedDraft extends OwnDraft {
 
 export interface Explanation {
   contextTokens: number;
+  /** the context lies beyond what was profiled: costs are the profile's, drawn on */
+  extrapolated: boolean;
   /** µs of a plain step, the loop's own time included */
   targetStepUs: number;
   /** null: plain decoding */
@@ -72,7 +74,7 @@ export interface Explanation {
    */
   best: (OwnDraft & { speedup: number }) | null;
   attentionSlower: WhatIf;
-  /** null past the last profiled context */
+  /** null past the last profiled context, or the last that the plan's costs are drawn on to */
   twiceTheContext: WhatIf | null;
 }
 
@@ -87,6 +89,7 @@ export function explainDraft(input: SolveInput, contextTokens: number, own: OwnD
   const before = { problem, n: contextTokens, draft: own };
   return {
     contextTokens,
+    extrapolated: contextTokens > problem.gridContexts[problem.gridContexts.length - 1],
     targetStepUs: problem.latency.stepUs(contextTokens),
     draft: own && explained(problem, contextTokens, own),
     best: bestAt(problem, contextTokens),

@@ -3,6 +3,7 @@ export { type ConstraintWarning, constraintWarnings } from "./constraint-warning
 export { constrainedFrontier, draftBytes, type Limits, satisfies } from "./constraints.js";
 export { type Exchange, exchanges, improveByExchanges } from "./exchanges.js";
 export { type BlockReason, type ExplainedDraft, type Explanation, explainDraft, type Turn } from "./explain.js";
+export { extendProfile, extrapolatedRange } from "./extrapolate.js";
 export type { Choice, Group } from "./group.js";
 export { type LatencyAt, type LatencyModel, openLatency } from "./latency.js";
 export { type LimitedChoice, type LimitedGroup, limitedFrontier, type SumLimits } from "./limited-frontier.js";
@@ -33,6 +34,7 @@ export {
   middle,
   openProblem,
   type Problem,
+  plannedContexts,
   type SolveInput,
   surrogateLoss,
 } from "./problem.js";

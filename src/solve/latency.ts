@@ -6,7 +6,7 @@
  *
  * Every part is interpolated linearly in n and in q between the profiled points; a verification follows, beside that, the
  * steps that were measured between the grid's q (query_line). Below the first profiled context the
- * first value holds; past the last one nothing is said. The sums over a line of the grid are formed once, and an answer
+ * first value holds; past the last one nothing is said, unless the profile was drawn on (solve/extrapolate.ts). The sums over a line of the grid are formed once, and an answer
  * at a context is kept, because a solver asks for the same few contexts many times.
  */
 import { DraftplanError } from "../core/errors.js";
@@ -190,7 +190,9 @@ class Surface {
       code: "CONTEXT_OUT_OF_RANGE",
       at: `${this.file}: grid.${axis}`,
       what: `asked for ${value} tokens, profiled ${lo} to ${hi}; latency is never extrapolated silently`,
-      remedy: `draftplan profile … ${option} ${Math.min(value, lo)}..${Math.max(value, hi)} -o ${this.file}`,
+      remedy: `draftplan profile … ${option} ${Math.min(value, lo)}..${Math.max(value, hi)} -o ${this.file}${
+        axis === "context_tokens" ? "; or draw the costs on: draftplan solve … --extrapolate" : ""
+      }`,
     });
   }
 }

@@ -2,6 +2,7 @@
 import { DraftplanError } from "../core/errors.js";
 import type { InputRef } from "../schema/common.js";
 import type { Plan, Segment } from "../schema/plan.js";
+import { extrapolatedRange } from "./extrapolate.js";
 import { openProblem, type SolveInput } from "./problem.js";
 import { planSegments } from "./segments.js";
 
@@ -18,7 +19,19 @@ export function segmentsBy(method: string, input: SolveInput): Segment[] {
     return planSegments(method === "knapsack" ? problem : { ...problem, measuredOnly: true });
   }
   const [to] = problem.gridContexts.slice(-1);
-  return [{ context_tokens: { from: 0, to }, speculate: false }];
+  const { extrapolated } = problem;
+  return [
+    { context_tokens: { from: 0, to }, speculate: false },
+    ...(extrapolated === undefined
+      ? []
+      : [
+          {
+            context_tokens: { from: to, to: extrapolated.to_context_tokens },
+            speculate: false,
+            extrapolated: true as const,
+          },
+        ]),
+  ];
 }
 
 /** What was measured for one method says nothing of another. */
@@ -39,6 +52,8 @@ export function planDocument(
   method = "knapsack",
 ): Plan {
   const { temperature } = input.calibration.text;
+  const extrapolated =
+    input.extrapolateTo === undefined ? undefined : extrapolatedRange(input.profile, input.extrapolateTo);
   return {
     kind: "draftplan/plan",
     version: 1,
@@ -49,6 +64,7 @@ export function planDocument(
     choices: [...input.choices],
     ...(input.constraints === undefined ? {} : { constraints: input.constraints }),
     ...(temperature === undefined ? {} : { temperature }),
+    ...(extrapolated === undefined ? {} : { extrapolated }),
     segments: segmentsBy(method, input),
   };
 }

@@ -14,10 +14,12 @@ import {
   expandDraft,
   type Kernel,
 } from "../schema/choice.js";
+import type { Extrapolated } from "../schema/common.js";
 import type { Constraints } from "../schema/constraints.js";
 import { MAX_DRAFT_TOKENS } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import { type Limits, resolveConstraints, satisfies } from "./constraints.js";
+import { contextsBeyond, extendProfile, extrapolatedRange } from "./extrapolate.js";
 import type { Group } from "./group.js";
 import { type LatencyModel, openLatency } from "./latency.js";
 import { resampledLatencies } from "./resample.js";
@@ -29,6 +31,8 @@ export interface SolveInput {
   choices: readonly Exclude<Choice, "target">[];
   /** what a draft must keep to besides */
   constraints?: Constraints | undefined;
+  /** context to draw costs on to, where the profile ends before it; undefined: not beyond the profile */
+  extrapolateTo?: number | undefined;
 }
 
 /** A draft whose acceptance was measured at one context. */
@@ -65,6 +69,8 @@ export interface Problem {
   maxDraft: number;
   /** profiled contexts, rising */
   gridContexts: number[];
+  /** what is drawn on beyond them; undefined: nothing */
+  extrapolated: Extrapolated | undefined;
   contexts: ContextData[];
 }
 
@@ -72,7 +78,7 @@ export interface Problem {
  * @throws DOCUMENT_MISMATCH where the documents do not belong together, CHOICE_UNAVAILABLE where one lacks a choice,
  *   what resolveConstraints throws
  */
-export function openProblem({ profile, calibration, choices, constraints }: SolveInput): Problem {
+export function openProblem({ profile, calibration, choices, constraints, extrapolateTo }: SolveInput): Problem {
   requireJoinable(profile, calibration);
   requireChoices(profile, calibration, choices);
   const layers = profile.model.layers;
@@ -97,13 +103,18 @@ export function openProblem({ profile, calibration, choices, constraints }: Solv
       to: after === undefined ? Number.POSITIVE_INFINITY : middle(losses.at_context, after),
     };
   });
-  const latency = openLatency(profile);
+  const latency = openLatency(extendProfile(profile, extrapolateTo));
   const maxDraft = Math.min(MAX_DRAFT_TOKENS, latency.maxDraftTokens);
   let drawn: readonly LatencyModel[] | undefined;
-  const resampled = () => (drawn ??= resampledLatencies(profile));
+  const resampled = () => (drawn ??= resampledLatencies(profile, extrapolateTo));
   const gridContexts = [...profile.grid.context_tokens];
-  return { layers, choices, limits, latency, resampled, maxDraft, gridContexts, contexts };
+  const extrapolated = extrapolateTo === undefined ? undefined : extrapolatedRange(profile, extrapolateTo);
+  return { layers, choices, limits, latency, resampled, maxDraft, gridContexts, extrapolated, contexts };
 }
+
+/** Every context that a plan is solved at: those profiled, then those drawn on. */
+export const plannedContexts = ({ gridContexts, extrapolated }: Problem): number[] =>
+  extrapolated === undefined ? gridContexts : [...gridContexts, ...contextsBeyond(extrapolated)];
 
 /** Geometric middle of two contexts: latencies and losses change with their ratio. */
 export const middle = (a: number, b: number): number => Math.round(Math.sqrt(Math.max(1, a) * b));

@@ -6,13 +6,20 @@
 import { mean, quantileSorted } from "simple-statistics";
 import type { Kernel } from "../schema/choice.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
+import { extendProfile } from "./extrapolate.js";
 import { type LatencyModel, openLatency } from "./latency.js";
 
-/** The latencies of each draw; none where the profile has no draws. */
-export function resampledLatencies(profile: Profile, file = "profile"): LatencyModel[] {
+/**
+ * The latencies of each draw; none where the profile has no draws.
+ * @param toContext draws are drawn on to it, each along its own lines
+ */
+export function resampledLatencies(profile: Profile, toContext?: number, file = "profile"): LatencyModel[] {
   const draws = profile.points[0]?.resampled?.whole_target.length ?? 0;
   return Array.from({ length: draws }, (_, draw) =>
-    openLatency({ ...profile, points: profile.points.map((point) => drawnPoint(point, draw)) }, file),
+    openLatency(
+      extendProfile({ ...profile, points: profile.points.map((point) => drawnPoint(point, draw)) }, toContext),
+      file,
+    ),
   );
 }
 

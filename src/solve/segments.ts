@@ -3,6 +3,7 @@ import { type ChoiceSet, choiceKey, compactDraft } from "../schema/choice.js";
 import type { Predicted, Segment } from "../schema/plan.js";
 import { rankedFrontier } from "./candidates.js";
 import { constrainedGroups, constrainedIds } from "./constraints.js";
+import { contextsBeyond } from "./extrapolate.js";
 import { gainIsAboveNoise, speedOf } from "./gain.js";
 import { lpGapPercent } from "./lp-bound.js";
 import { solveMultipleChoice } from "./multiple-choice.js";
@@ -71,15 +72,15 @@ function nearBest(problem: Problem, n: number): Map<string, Option> {
 }
 
 interface Run {
-  /** indices into gridContexts, first and last */
+  /** indices into the contexts, first and last */
   first: number;
   last: number;
   option: Option | null;
 }
 
 /** The fewest runs of neighbouring contexts such that one option is near the best in each. */
-function runs(problem: Problem): Run[] {
-  const near = problem.gridContexts.map((n) => nearBest(problem, n));
+function runs(problem: Problem, contexts: readonly number[]): Run[] {
+  const near = contexts.map((n) => nearBest(problem, n));
   const found: Run[] = [];
   for (let first = 0; first < near.length; ) {
     let alive = [...near[first].keys()];
@@ -111,12 +112,23 @@ function shortestOfBest(keys: readonly string[], near: readonly ReadonlyMap<stri
   return asGood.sort((a, b) => a.draftTokens - b.draftTokens || b.total - a.total || (a.key < b.key ? -1 : 1))[0]?.key;
 }
 
-/** The plan's segments: contexts from 0 to the last profiled one. */
+/**
+ * The plan's segments: contexts from 0 to the last profiled one, and, where costs are drawn on, segments of their own from
+ * there. So what was profiled is planned the same with and without what lies beyond it.
+ */
 export function planSegments(problem: Problem): Segment[] {
-  const grid = problem.gridContexts;
-  const all = runs(problem);
+  const { gridContexts, extrapolated } = problem;
+  const profiled = segmentsOver(problem, gridContexts, 0);
+  if (extrapolated === undefined) return profiled;
+  const end = profiled[profiled.length - 1].context_tokens.to;
+  const beyond = segmentsOver(problem, contextsBeyond(extrapolated), end);
+  return [...profiled, ...beyond.map((segment): Segment => ({ ...segment, extrapolated: true }))];
+}
+
+function segmentsOver(problem: Problem, grid: readonly number[], begin: number): Segment[] {
+  const all = runs(problem, grid);
   return all.map(({ first, last, option }, i) => {
-    const from = i === 0 ? 0 : middle(grid[first - 1], grid[first]);
+    const from = i === 0 ? begin : middle(grid[first - 1], grid[first]);
     const to = i === all.length - 1 ? Math.max(grid[last], from + 1) : middle(grid[last], grid[last + 1]);
     if (option === null) return { context_tokens: { from, to }, speculate: false };
     const centre = middle(grid[first], grid[last]);

@@ -17,6 +17,8 @@ export interface OwnDraft {
 /** What solving again under other conditions gives in the same place. */
 export interface WhatIf {
   contextTokens: number;
+  /** the context lies beyond what was profiled */
+  extrapolated: boolean;
   speculate: boolean;
   /** null: plain decoding */
   draftTokens: number | null;
@@ -83,6 +85,7 @@ export function solvedAt(problem: Problem, n: number, before: Case): WhatIf {
   const evidence = commonEvidence([before, kept, after]);
   return {
     contextTokens: n,
+    extrapolated: n > problem.gridContexts[problem.gridContexts.length - 1],
     speculate: now !== null,
     draftTokens: now?.draftTokens ?? null,
     changed: now === null || own === null ? [] : changedChoices(own.set, now.set),

@@ -60,6 +60,7 @@ export function byContext(segments: Segments, prompts: readonly PromptRuns[]): C
       measured_tokens_per_second: measured,
       predicted_tokens_per_second: predictedOver(segment, rounds, "tokens_per_second"),
       speedup: target === null ? null : measured / target,
+      ...(segment.extrapolated === true ? { extrapolated: true as const } : {}),
       predicted_speedup: segment.speculate ? predictedOver(segment, rounds, "speedup") : 1,
     };
   });

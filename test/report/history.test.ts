@@ -8,7 +8,9 @@ import { verification } from "../support/example-documents.js";
 import { attribute, CREATED, loaded, named, pageText, parsePage, tableRows, textOf, within } from "./support.js";
 
 const page = (documents: readonly Loaded<AnyDocument>[]) =>
-  parsePage(renderReport({ documents, created: CREATED, openCosts: openLatency, followTrends: trendsOf }));
+  parsePage(
+    renderReport({ documents, created: CREATED, openCosts: (profile) => openLatency(profile), followTrends: trendsOf }),
+  );
 
 const night = (i: number, changes: Partial<Verification> = {}): Loaded<AnyDocument> =>
   loaded(

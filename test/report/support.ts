@@ -3,6 +3,7 @@ import { type DefaultTreeAdapterTypes, defaultTreeAdapter, type ParserError, par
 import { renderReport } from "../../src/report/index.js";
 import type { PartCosts } from "../../src/report/types.js";
 import { type AnyDocument, type Loaded, sha256, stringifyDocument } from "../../src/schema/document.js";
+import type { Profile } from "../../src/schema/profile.js";
 import { openLatency } from "../../src/solve/latency.js";
 import { calibration, comparison, plan, profile, verification } from "../support/example-documents.js";
 
@@ -32,7 +33,7 @@ export function family(): Loaded<AnyDocument>[] {
 }
 
 export const render = (documents: readonly Loaded<AnyDocument>[], openCosts: (p: never) => PartCosts = openLatency) =>
-  renderReport({ documents, created: CREATED, openCosts: openCosts as typeof openLatency });
+  renderReport({ documents, created: CREATED, openCosts: openCosts as (p: Profile) => PartCosts });
 
 export interface Parsed {
   /** in document order */

@@ -9,6 +9,7 @@ import { type Html, html, type Part } from "../html.js";
 import type { Shown } from "../types.js";
 import {
   deviceText,
+  extrapolatedNote,
   facts,
   intervalText,
   MEASURED,
@@ -24,6 +25,7 @@ import { frontierFigure } from "./frontier.js";
 export function comparisonBody({ document, path }: Shown<"draftplan/comparison">): Html {
   return html`<p class="verdicts">${losslessVerdict(document)}</p>
 ${factsOf(document)}
+${extrapolatedNote(document.extrapolated)}
 ${document.contexts.map((at) => contextPart(at, document, path))}`;
 }
 
@@ -51,7 +53,9 @@ const factsOf = ({ model, device, text, prompts, created, versions, ...rest }: C
 
 function contextPart(at: ComparedContext, document: Comparison, path: string): Html {
   const { context_tokens, prompts, rows } = at;
-  return html`<h4>Context ${whole(context_tokens)}</h4>
+  const last = document.extrapolated?.beyond_context_tokens ?? Number.POSITIVE_INFINITY;
+  const beyond = context_tokens + document.max_tokens > last && " *";
+  return html`<h4>Context ${whole(context_tokens)}${beyond}</h4>
 ${figures(speedFigure(at), frontierFigure(at))}
 ${table({ caption: `Every method at context ${whole(context_tokens)}`, ...rowsTable(rows, document, path) })}
 ${note(html`${counted(prompts.length, "prompt")}. Intervals: 95 %, over prompts; all plans ran by turns, and ratios are of runs side by side. In brackets what was predicted.`)}`;

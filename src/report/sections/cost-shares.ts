@@ -14,7 +14,7 @@ import { legend } from "../charts/series.js";
 import { stackedChart } from "../charts/stacked.js";
 import { duration, percent, range, timeUnit, whole } from "../format.js";
 import { type Html, html, type Part } from "../html.js";
-import { fileName, plansFrom } from "../lineage.js";
+import { extrapolatedTo, fileName, plansFrom } from "../lineage.js";
 import type { Documents, PartCosts, Shown } from "../types.js";
 import { note, spread } from "./facts.js";
 
@@ -46,7 +46,7 @@ interface Chart {
 
 export function costShares(shown: Shown<"draftplan/profile">, documents: Documents): Html {
   const { document: profile } = shown;
-  const costs = documents.openCosts(profile);
+  const costs = documents.openCosts(profile, extrapolatedTo(shown, documents));
   const plans = plansFrom(shown, documents).filter(({ document }) => document.model.layers === profile.model.layers);
   const charts = [...gridCharts(profile), ...plans.flatMap((plan) => planCharts(plan, profile))];
   const priced = charts.map(({ title, caption, passes }) => ({

@@ -1,9 +1,9 @@
 /** What several sections say in the same way. */
 import type { Choice, ChoiceSet } from "../../schema/choice.js";
 import { blockName, CHOICES, KERNEL_NAMES } from "../../schema/choice.js";
-import type { Device, Interval, ModelRef } from "../../schema/common.js";
+import type { Device, Extrapolated, Interval, ModelRef } from "../../schema/common.js";
 import type { SeriesStyle } from "../charts/series.js";
-import { counted, factor, shortDigest } from "../format.js";
+import { counted, factor, range, shortDigest, whole } from "../format.js";
 import { foreign, type Html, html, type Part } from "../html.js";
 
 /** Terms and what is to be said of them. */
@@ -38,6 +38,22 @@ export const orNone = (value: number | null | undefined, write: (value: number) 
   value === null || value === undefined ? NONE : write(value);
 
 export const note = (content: Part): Html => html`<p class="note">${content}</p>\n`;
+
+/** Said wherever predictions rest on costs that were never measured; null where they all were. */
+export const extrapolatedNote = (extrapolated: Extrapolated | undefined): Html | null =>
+  extrapolated === undefined
+    ? null
+    : html`<p class="note"><strong>Extrapolated.</strong> Nothing was profiled beyond ${whole(extrapolated.beyond_context_tokens)} tokens of context. From there to ${whole(extrapolated.to_context_tokens)} the profile’s curves are drawn on as straight lines; what is marked with * rests on that.</p>
+`;
+
+/** A range of contexts, marked where it lies beyond the profile. */
+export const contextText = ({
+  context_tokens,
+  extrapolated,
+}: {
+  context_tokens: { from: number; to: number };
+  extrapolated?: true | undefined;
+}): string => `${range(context_tokens)}${extrapolated === true ? " *" : ""}`;
 
 /** How each choice looks, the same in every chart. */
 export const choiceStyle = (choice: Choice): SeriesStyle => ({

@@ -6,10 +6,20 @@ import { lineChart, lineLegend } from "../charts/line.js";
 import { legend } from "../charts/series.js";
 import { stackedChart } from "../charts/stacked.js";
 import { strip, stripLegend } from "../charts/strip.js";
-import { duration, factor, fixed, percent, range, significant, timeUnit, whole } from "../format.js";
+import { duration, factor, fixed, percent, significant, timeUnit, whole } from "../format.js";
 import { type Html, html, type Part } from "../html.js";
 import type { Shown } from "../types.js";
-import { choiceRows, deviceText, facts, modelText, NONE, note, orNone } from "./facts.js";
+import {
+  choiceRows,
+  contextText,
+  deviceText,
+  extrapolatedNote,
+  facts,
+  modelText,
+  NONE,
+  note,
+  orNone,
+} from "./facts.js";
 
 /** A segment with its draft's blocks; null where nothing is drafted. */
 interface Range {
@@ -26,10 +36,10 @@ export function planBody({ document, path }: Shown<"draftplan/plan">): Html {
       set: segment.draft === undefined ? null : expandDraft(segment.draft, document.model.layers, path),
     }),
   );
-  const predicted = document.segments.flatMap(({ context_tokens, draft_tokens, predicted }): PredictedRange[] =>
+  const predicted = document.segments.flatMap(({ draft_tokens, predicted, ...segment }): PredictedRange[] =>
     predicted === undefined || draft_tokens === undefined
       ? []
-      : [{ name: `context ${range(context_tokens)}`, draftTokens: draft_tokens, predicted }],
+      : [{ name: `context ${contextText(segment)}`, draftTokens: draft_tokens, predicted }],
   );
   return html`${facts(
     ["Model", modelText(document.model)],
@@ -37,6 +47,7 @@ export function planBody({ document, path }: Shown<"draftplan/plan">): Html {
     ["Method", document.method ?? "written by hand"],
     document.choices === undefined ? null : ["Choices besides target", document.choices.join(", ")],
   )}
+${extrapolatedNote(document.extrapolated)}
 ${strips(ranges)}
 <h4>By context range</h4>
 ${rangeTable(ranges)}
@@ -78,7 +89,7 @@ function distinctDrafts(ranges: readonly Range[]): DistinctDraft[] {
 }
 
 function stripFigure({ set, segments }: DistinctDraft): Html {
-  const where = `Context ${segments.map(({ context_tokens }) => range(context_tokens)).join(", ")} tokens`;
+  const where = `Context ${segments.map(contextText).join(", ")} tokens`;
   if (set === null) return html`<p><strong>${where}</strong>: plain decoding, nothing is drafted.</p>`;
   const lengths = [...new Set(segments.map((segment) => segment.draft_tokens))].join(" or ");
   const words = describeChoices(set);
@@ -116,7 +127,7 @@ const rangeTable = (ranges: readonly Range[]): Html =>
       prose("Acceptance measured on"),
     ],
     rows: ranges.map(({ segment, set }): Part[] => [
-      range(segment.context_tokens),
+      contextText(segment),
       segment.draft_tokens ?? NONE,
       set === null ? "plain decoding" : describeChoices(set),
       ...predictedCells(segment.predicted),

@@ -1,12 +1,13 @@
 /** Curves over context and query length: what one attention or MLP block costs, and a whole pass. */
 import { quantile } from "simple-statistics";
-import { BLOCK_KINDS, type BlockKind, KERNEL_NAMES } from "../../schema/choice.js";
+import { BLOCK_KINDS, type BlockKind, KERNEL_NAMES, type Kernel } from "../../schema/choice.js";
 import type { Profile, ProfilePoint } from "../../schema/profile.js";
 import { figure, numeric } from "../charts/figure.js";
 import { lineChart, lineLegend, type Series } from "../charts/line.js";
 import type { SeriesStyle } from "../charts/series.js";
 import { duration, timeUnit } from "../format.js";
 import type { Html, Part } from "../html.js";
+import type { PartCosts } from "../types.js";
 import { choiceStyle, MEASURED, NONE, spread } from "./facts.js";
 
 export const BLOCK_NAMES: Record<BlockKind, string> = { attn: "Attention", mlp: "MLP" };
@@ -26,7 +27,14 @@ interface Curve {
 
 const MAX_QUERIES = 6;
 
-export function curveFigures(profile: Profile): Html[] {
+/** Costs drawn on beyond the profile, to context n. */
+export interface Beyond {
+  n: number;
+  costs: PartCosts;
+}
+
+/** @param beyond null: no plan on the page goes beyond the profile */
+export function curveFigures(profile: Profile, beyond: Beyond | null): Html[] {
   const queries = spread(profile.grid.query_tokens, MAX_QUERIES);
   const left = queries.length < profile.grid.query_tokens.length;
   const more = left ? " All query lengths are in the table of n and q below." : "";
@@ -34,8 +42,8 @@ export function curveFigures(profile: Profile): Html[] {
     ...BLOCK_KINDS.map((kind) =>
       curveFigure(
         `${BLOCK_NAMES[kind]}, one token in the pass`,
-        "One block, mean over the layers.",
-        kernelCurves(profile, kind),
+        `One block, mean over the layers.${beyond === null ? "" : " Dashed: extrapolated beyond what was profiled, for a plan on this page."}`,
+        kernelCurves(profile, kind, beyond),
       ),
     ),
     curveFigure(
@@ -71,9 +79,10 @@ const mean = (values: readonly number[] = []): number =>
 export const atQuery = ({ points }: Profile, q: number): ProfilePoint[] =>
   points.filter(({ query_tokens }) => query_tokens === q).sort((a, b) => a.context_tokens - b.context_tokens);
 
-function kernelCurves(profile: Profile, kind: BlockKind): Curve[] {
+function kernelCurves(profile: Profile, kind: BlockKind, beyond: Beyond | null): Curve[] {
   const points = atQuery(profile, 1);
-  return KERNEL_NAMES.map((kernel) => ({
+  const curves = KERNEL_NAMES.map((kernel) => ({
+    kernel,
     name: kernel,
     style: choiceStyle(kernel),
     points: points.flatMap((point) => {
@@ -81,6 +90,25 @@ function kernelCurves(profile: Profile, kind: BlockKind): Curve[] {
       return layers === undefined ? [] : [curvePoint(point, mean(layers), point.resampled?.[kind]?.[kernel])];
     }),
   })).filter((curve) => curve.points.length > 0);
+  const drawnOn = beyond === null ? [] : curves.map((curve) => curveBeyond(curve, profile, kind, beyond));
+  return [...curves, ...drawnOn];
+}
+
+/** From the curve's last point on. */
+function curveBeyond(
+  { kernel, style, points }: Curve & { kernel: Kernel },
+  { model }: Profile,
+  kind: BlockKind,
+  { n, costs }: Beyond,
+): Curve {
+  const blocks = Array.from({ length: model.layers }, (_, layer) => 2 * layer + BLOCK_KINDS.indexOf(kind));
+  const us = mean(blocks.map((index) => costs.blockUs(index, kernel, n, 1)));
+  const last = { ...points[points.length - 1], interval: null };
+  return {
+    name: `${kernel}, extrapolated`,
+    style: { ...style, dashed: true, hollow: true },
+    points: [last, { n, us, interval: null }],
+  };
 }
 
 const queryCurves = (

@@ -4,17 +4,18 @@ import { figures, numeric, table, text } from "../charts/figure.js";
 import { heatTable } from "../charts/heat-table.js";
 import { counted, duration, fixed, missedBy, significant, timeUnit, whole } from "../format.js";
 import { type Html, html, type Part } from "../html.js";
+import { extrapolatedTo } from "../lineage.js";
 import type { Documents, Shown } from "../types.js";
 import { costShares } from "./cost-shares.js";
 import { deviceText, facts, modelText, note, spread } from "./facts.js";
-import { curveFigures } from "./profile-curves.js";
+import { type Beyond, curveFigures } from "./profile-curves.js";
 import { layerFigures } from "./profile-layers.js";
 
 export function profileBody(shown: Shown<"draftplan/profile">, documents: Documents): Html {
   const { document } = shown;
   return html`${factsOf(document)}
 <h4>Curves over context</h4>
-${figures(curveFigures(document))}
+${figures(curveFigures(document, beyondOf(shown, documents)))}
 <h4>By layer</h4>
 ${layerFigures(document)}
 <h4>Over context and query length</h4>
@@ -24,6 +25,12 @@ ${figures(heatTables(document))}
 ${costShares(shown, documents)}
 <h4>Straight line of attention</h4>
 ${lineTable(document)}`;
+}
+
+/** What plans on the page draw the profile on to. */
+function beyondOf(shown: Shown<"draftplan/profile">, documents: Documents): Beyond | null {
+  const n = extrapolatedTo(shown, documents);
+  return n === undefined ? null : { n, costs: documents.openCosts(shown.document, n) };
 }
 
 function factsOf(profile: Profile): Html {

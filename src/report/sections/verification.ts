@@ -1,12 +1,23 @@
 /** A verification: whether the output is the target's own, how much sooner it came, and what had been predicted. */
 import type { Verification } from "../../schema/verification.js";
 import { details, figures, numeric, prose, table, text } from "../charts/figure.js";
-import { counted, factor, fixed, missedBy, moment, percent, range, significant, whole } from "../format.js";
+import { counted, factor, fixed, missedBy, moment, percent, significant, whole } from "../format.js";
 import { foreignPath, type Html, html, type Part } from "../html.js";
 import { fileName, planOf } from "../lineage.js";
 import type { Documents, Shown } from "../types.js";
 import { acceptanceFigure, positionFigure } from "./acceptance-figures.js";
-import { deviceText, facts, intervalText, modelText, NONE, note, orNone, verdict } from "./facts.js";
+import {
+  contextText,
+  deviceText,
+  extrapolatedNote,
+  facts,
+  intervalText,
+  modelText,
+  NONE,
+  note,
+  orNone,
+  verdict,
+} from "./facts.js";
 import { contextFigure, promptFigure, speedupFigure } from "./speed-figures.js";
 
 export function verificationBody(shown: Shown<"draftplan/verification">, documents: Documents): Html {
@@ -14,6 +25,7 @@ export function verificationBody(shown: Shown<"draftplan/verification">, documen
   const plan = planOf(shown, documents);
   return html`<p class="verdicts">${verdicts(document)}</p>
 ${factsOf(document, plan)}
+${extrapolatedNote(document.extrapolated)}
 ${mismatchTable(document)}
 ${drafted(document) ? speedParts(document, plan) : note("At these contexts the plan drafts nothing: it is plain decoding, and was not timed against itself.")}
 ${contextTable(document)}
@@ -132,7 +144,7 @@ ${table({
     text("The prediction is"),
   ],
   rows: by_context.map((record): Part[] => [
-    range(record.context_tokens),
+    contextText(record),
     whole(record.rounds),
     orNone(record.acceptance, percent),
     orNone(record.accepted_length, (length) => fixed(length, 2)),
