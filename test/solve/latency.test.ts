@@ -109,7 +109,8 @@ describe("what was not profiled is refused", () => {
       "asked for 301 tokens, profiled 100 to 300",
     );
     await expect(async () => latency.at(301)).rejects.toMatchObject({
-      remedy: "draftplan profile … --context 100..301 -o mine.yaml",
+      remedy:
+        "draftplan profile … --context 100..301 -o mine.yaml; or draw the costs on: draftplan solve … --extrapolate",
     });
   });
 
