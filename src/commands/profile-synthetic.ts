@@ -18,6 +18,7 @@ import type { ModelRef } from "../schema/common.js";
 import { sha256 } from "../schema/document.js";
 import type { Profile } from "../schema/profile.js";
 import type { CommandContext } from "./context.js";
+import { floorAgain } from "./profile-floor.js";
 import { scaledText } from "./profile-origin.js";
 
 /** A model given as a configuration alone. */
@@ -97,7 +98,7 @@ export async function profileSynthetic<Prepared extends { capacity: number }>(
   // the head's rows may have been sliced: what it takes is the model's own
   const weight_bytes = weightBytes(whole, kernels);
   const profile = { ...measured, weight_bytes, synthetic: { config_sha256, seed: SYNTHETIC_SEED } };
-  return scaled === null ? profile : scaleProfile(profile, scaled);
+  return floorAgain(scaled === null ? profile : scaleProfile(profile, scaled));
 }
 
 /** `llama-8b/config.json` is named after its folder, `llama-8b.json` after itself. */

@@ -4,6 +4,7 @@ import { mean } from "simple-statistics";
 import { KERNEL_NAMES, type Kernel } from "../schema/choice.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
 import { originLines } from "./profile-origin.js";
+import { resampledAt, sparkline } from "./sparkline.js";
 
 const BARE = {
   ...{
@@ -96,6 +97,47 @@ function meanMlp({ points }: Profile, kernel: Kernel): string {
   return costs.length === 0 ? "" : `, MLP c3 ${micro(mean(costs))}`;
 }
 
+const SPARKS = 24;
+
+/** Attention over context, a line of text for each kernel, all to one scale. */
+function attentionSparks({ points, grid }: Profile): string[] {
+  const [first, last] = [grid.context_tokens[0], grid.context_tokens[grid.context_tokens.length - 1]];
+  if (first === last) return [];
+  const curves = KERNEL_NAMES.flatMap((kernel) => {
+    const curve = points.flatMap(({ query_tokens: q, context_tokens: n, attn_us: attn }) =>
+      q !== 1 || attn[kernel] === undefined ? [] : [[n, mean(attn[kernel])] as const],
+    );
+    return curve.length === 0 ? [] : [{ kernel, curve }];
+  });
+  const most = Math.max(...curves.flatMap(({ curve }) => curve.map(([, us]) => us)));
+  return [
+    `Attention from ${first} to ${last} tokens of context, bars from 0 to ${micro(most)} µs`,
+    ...curves.map(({ kernel, curve }) => `${kernel.padEnd(7)}${sparkline(resampledAt(curve, SPARKS), most)}`),
+    "",
+  ];
+}
+
+/** `attention 1.2 to 2.1, MLP 1.3, head 1.1 times the floor` for each kernel. */
+function floorLines({ floor }: Profile): string[] {
+  if (floor === undefined) return [];
+  const names = { attn: "attention", mlp: "MLP", head: "head" } as const;
+  const ofKernel = (kernel: Kernel) =>
+    (["attn", "mlp", "head"] as const).flatMap((part) => {
+      const times = floor.parts
+        .filter((one) => one.part === part && one.kernel === kernel)
+        .map(({ times_floor }) => times_floor.toFixed(1));
+      if (times.length === 0) return [];
+      const sorted = times.toSorted((a, b) => Number(a) - Number(b));
+      const [low, high] = [sorted[0], sorted[sorted.length - 1]];
+      return [`${names[part]} ${low === high ? low : `${low} to ${high}`}`];
+    });
+  const kernels = KERNEL_NAMES.filter((kernel) => floor.parts.some((one) => one.kernel === kernel));
+  return [
+    `times the floor of reading memory once, at ${(floor.read_bytes_per_second / 1e9).toFixed(1)} GB/s (below 1: from a cache):`,
+    ...kernels.map((kernel) => `  ${kernel}: ${ofKernel(kernel).join(", ")}`),
+  ];
+}
+
 export function profileTables(profile: Profile): string {
   const { attention_line: lines, loop, sampling } = profile;
   const fits = lines.map(
@@ -106,11 +148,13 @@ export function profileTables(profile: Profile): string {
     "One token a pass: µs per layer of attention and MLP, µs of the head",
     stepTable(profile),
     "",
+    ...attentionSparks(profile),
     "The whole target over q tokens, ms",
     verificationTable(profile),
     ...verificationSteps(profile),
     "",
     ...(fits.length === 0 ? [] : [`attention as a straight line (KnapSpec), µs: ${fits.join("; ")}`]),
+    ...floorLines(profile),
     ...errorLines(profile),
     `the decoding loop adds ${micro(loop.round_us)} µs to a round, ${micro(loop.step_us)} µs to a plain step`,
     ...(sampling === undefined

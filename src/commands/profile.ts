@@ -12,6 +12,7 @@ import { type ModelRef, numericsOf } from "../schema/common.js";
 import type { Profile } from "../schema/profile.js";
 import { parseChoices } from "./choices.js";
 import type { CommandContext } from "./context.js";
+import { withFloor } from "./profile-floor.js";
 import { deliverProfile } from "./profile-output.js";
 import { FileSamples } from "./profile-samples.js";
 import { isConfig, machineRoom, profileSynthetic } from "./profile-synthetic.js";
@@ -69,7 +70,8 @@ export async function makeProfile(
   const { contextLimit: context_limit_tokens } = engine.spec;
   const weight_bytes = weightBytes(engine.spec, engine.kernels);
   const head = { kind: "draftplan/profile", version: 1, model, device, kernels } as const;
-  return { ...head, context_limit_tokens, weight_bytes, ...measured };
+  const profile = { ...head, context_limit_tokens, weight_bytes, ...measured };
+  return withFloor(profile, engine.spec, { provider, threads, ortLibrary });
 }
 
 /** Target and the kernels of `--choices`. @throws OPTION_INVALID */

@@ -50,6 +50,25 @@ export const AttentionLine = z.strictObject({
 });
 export type AttentionLine = z.infer<typeof AttentionLine>;
 
+/** What a part of one step (q = 1) reads, over the bandwidth of memory; and how many times as long it takes. */
+export const Floor = z.strictObject({
+  read_bytes_per_second: z
+    .number()
+    .positive()
+    .describe("of memory, with the profile's threads; fastest of some passes"),
+  kv_bytes_per_token: z.int().positive().describe("keys and values of one layer"),
+  parts: z.array(
+    z.strictObject({
+      part: z.enum(["attn", "mlp", "head"]).describe("a block of one layer, in the mean over layers, or the head"),
+      kernel: KernelName,
+      context_tokens: z.int().min(0),
+      floor_us: z.number().positive(),
+      times_floor: z.number().positive().describe("measured over floor; below 1 it was read from a cache"),
+    }),
+  ),
+});
+export type Floor = z.infer<typeof Floor>;
+
 /**
  * The whole target over every q, at one context: between the grid's q the cost is a staircase. Relative to itself: only its
  * distance from the straight line between two q of the grid is used (solve/latency.ts).
@@ -159,6 +178,7 @@ const ProfileShape = z.strictObject({
     step_us: Us.describe("t_step: what it adds to a plain step"),
   }),
   attention_line: z.array(AttentionLine),
+  floor: Floor.optional().describe("how far parts of a step are from what memory allows"),
   weight_bytes: WeightBytes.optional().describe("of the matrices of one block and of the head, by kernel"),
   shapes: z
     .array(

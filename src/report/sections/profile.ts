@@ -42,6 +42,7 @@ function factsOf(profile: Profile): Html {
     ["Contexts", grid.context_tokens.join(", ")],
     ["Query lengths", grid.query_tokens.join(", ")],
     ["The decoding loop adds", `${duration(loop.round_us)} a round, ${duration(loop.step_us)} a plain step`],
+    ...floorFacts(profile),
     ["Sum of parts against whole passes", residualText(profile)],
     ["Drafts kept out of the fit", errorText(errors?.held_out)],
     ["Drafts at a context left out", errorText(errors?.left_out_context)],
@@ -64,6 +65,23 @@ function originFacts({ sampling, synthetic, scaled, imported }: Profile): [strin
   }
   if (imported !== undefined) entries.push(["Imported from", imported.source]);
   return entries;
+}
+
+/** How many times as long as one read of memory the target's parts take. */
+function floorFacts({ floor }: Profile): [string, Part][] {
+  if (floor === undefined) return [];
+  const names = { attn: "attention", mlp: "MLP", head: "head" } as const;
+  const texts = (["attn", "mlp", "head"] as const).flatMap((part) => {
+    const times = floor.parts
+      .filter((one) => one.part === part && one.kernel === "target")
+      .map(({ times_floor }) => times_floor)
+      .sort((a, b) => a - b);
+    if (times.length === 0) return [];
+    const [low, high] = [times[0], times[times.length - 1]].map((one) => fixed(one, 1));
+    return [`${names[part]} ${low === high ? low : `${low} to ${high}`}`];
+  });
+  const at = `memory is read at ${fixed(floor.read_bytes_per_second / 1e9, 1)} GB/s; below 1: from a cache`;
+  return [["Times the floor of memory, target", `${texts.join(", ")} (${at})`]];
 }
 
 function residualText({ points }: Profile): string {

@@ -1,0 +1,46 @@
+/** The memory floor beside a profile that was just measured. */
+import { storedHeadDim } from "../model/graph/heads.js";
+import type { ModelSpec } from "../model/spec.js";
+import { memoryFloor } from "../profile/floor.js";
+import { bytesToRead, measureReadBandwidth } from "../runtime/bandwidth.js";
+import { systemClock } from "../runtime/device.js";
+import { availableMemoryBytes, lastLevelCacheBytes } from "../runtime/memory.js";
+import { loadOrt } from "../runtime/ort-api.js";
+import type { Profile } from "../schema/profile.js";
+import type { CommandContext } from "./context.js";
+
+const BUDGET_US = 300_000;
+/** keys and values are fp32 whatever the weights are */
+const KV_BYTES = 4;
+
+/** Keys and values of one token in one layer, as they lie in the cache. */
+const kvBytesPerToken = (spec: ModelSpec): number => 2 * spec.kvHeads * storedHeadDim(spec) * KV_BYTES;
+
+/**
+ * Adds `floor`. A profile without it is a profile too: it has none on another device than the CPU, whose memory cannot be
+ * measured from here, none after an interruption, and none where memory has no room for enough to read.
+ */
+export function withFloor(
+  profile: Profile,
+  spec: ModelSpec,
+  { provider, threads, ortLibrary }: Pick<CommandContext, "provider" | "threads" | "ortLibrary">,
+): Profile {
+  if (provider !== "cpu" || profile.sampling?.stopped_by === "interrupted") return profile;
+  const bytes = bytesToRead(lastLevelCacheBytes(threads), availableMemoryBytes());
+  if (bytes === null) return profile;
+  const { bytesPerSecond } = measureReadBandwidth(
+    loadOrt(ortLibrary),
+    { threads, bytes, budgetUs: BUDGET_US },
+    systemClock,
+  );
+  return { ...profile, floor: memoryFloor(profile, kvBytesPerToken(spec), bytesPerSecond) };
+}
+
+/** The same for other costs on the same device: a slice that was scaled to the whole model. */
+export const floorAgain = (profile: Profile): Profile =>
+  profile.floor === undefined
+    ? profile
+    : {
+        ...profile,
+        floor: memoryFloor(profile, profile.floor.kv_bytes_per_token, profile.floor.read_bytes_per_second),
+      };
