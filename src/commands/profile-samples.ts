@@ -56,8 +56,11 @@ export class FileSamples implements Recorder {
     readonly path: string,
     private readonly header: SamplesHeader,
   ) {
-    const rows = existsSync(path) ? readUserFile(path, MAX_BYTES).toString("utf8").split("\n").slice(0, -1) : [];
+    const text = existsSync(path) ? readUserFile(path, MAX_BYTES).toString("utf8") : "";
+    const rows = text.split("\n").slice(0, -1);
     if (rows.length > 0) this.checkHeader(rows[0]);
+    // a header that a crash cut off may be written anew, anything else is not ours to write over
+    else if (!JSON.stringify(header).startsWith(text)) throw this.broken(1, "it is no header of samples");
     const { kept, lines } = this.read(rows.slice(1));
     this.kept = kept;
     this.rounds = kept.rounds;
