@@ -97,13 +97,19 @@ export async function profileCommand(model: string, options: ProfileOptions, con
     context.note(describeStop(profile.sampling));
     deliverProfile(profile, options.output, context);
   } catch (error) {
-    const kept = (samples as FileSamples | null)?.keptText() ?? null;
+    const kept = samples === null ? lostText(error) : (samples as FileSamples).keptText();
     if (kept !== null) context.note(kept);
     throw error;
   }
   // the document is written of what there is; the exit code still says what happened
   if (interruption !== null) throw (interruption as { reason: unknown }).reason;
 }
+
+/** What to tell the user who stopped a sweep before it sufficed for a profile, and kept no samples. */
+const lostText = (error: unknown): string | null =>
+  error instanceof Error && error.name === "Interruption"
+    ? "stopped before there was enough for a profile; with --samples FILE the rounds are kept, and the same command goes on"
+    : null;
 
 type Measure = (engine: Engine, ref: ModelRef, grid: Grid) => Promise<Profile>;
 

@@ -63,7 +63,10 @@ export const Floor = z.strictObject({
       kernel: KernelName,
       context_tokens: z.int().min(0),
       floor_us: z.number().positive(),
-      times_floor: z.number().positive().describe("measured over floor; below 1 it was read from a cache"),
+      times_floor: z
+        .number()
+        .nonnegative()
+        .describe("measured over floor; below 1 it was read from a cache; 0: too small a part to be told from noise"),
     }),
   ),
 });

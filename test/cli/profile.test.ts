@@ -57,7 +57,7 @@ describe("of a config.json", () => {
     const cache = temporaryFolder();
     const made = () => readdirSync(cache).flatMap((entry) => readdirSync(join(cache, entry)));
     const path = join(cache, "..", `${basename(cache)}.yaml`);
-    const { code, stdout } = await draftplan(["profile", CONFIG, "--threads", "1", "-o", path], {
+    const { code, stdout, stderr } = await draftplan(["profile", CONFIG, "--threads", "1", "-o", path], {
       env: { DRAFTPLAN_CACHE_DIR: cache },
       during(child) {
         const timer = setInterval(() => {
@@ -71,6 +71,7 @@ describe("of a config.json", () => {
     expect({ code, stdout, left: readdirSync(cache), written: existsSync(path) }).toEqual({
       ...{ code: 130, stdout: "", left: [], written: false },
     });
+    expect(stderr).toContain("--samples FILE");
   });
 
   test("is refused where not even a slice of it fits into --memory", async () => {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { memoryFloor } from "../../src/profile/floor.js";
+import { Profile } from "../../src/schema/profile.js";
 import { makeProfile } from "../support/documents.js";
 
 const BYTES_PER_SECOND = 20e9;
@@ -23,4 +24,12 @@ test("a part's floor is what it reads over the bandwidth; attention reads keys a
     expect(part("head", "int8")).toBeUndefined();
   }
   expect(new Set(floor.parts.map((one) => one.context_tokens))).toEqual(new Set(steps.map((p) => p.context_tokens)));
+});
+
+test("a part whose cost drowned in noise is at 0, in a valid profile", () => {
+  const profile = { ...makeProfile(), weight_bytes: WEIGHTS };
+  for (const point of profile.points) point.head_us = { ...point.head_us, target: 0 };
+  const floor = memoryFloor(profile, 1000, BYTES_PER_SECOND);
+  expect(floor.parts.filter(({ part }) => part === "head").every(({ times_floor }) => times_floor === 0)).toBe(true);
+  expect(Profile.parse({ ...profile, floor }).floor).toEqual(floor);
 });
