@@ -82,7 +82,8 @@ export async function measureDrafts(
   }
   const tokens = Math.max(1, positions[0]?.length ?? 0);
   return drafts.map((_, i) => {
-    const curve = sampled[i].length > 0 ? sampledCurve(sampled[i], d, POOLED_ROUNDS) : walkedCurve(walked[i], d);
+    const curve =
+      sampled[i].length > 0 ? sampledCurve(sampled[i], d, POOLED_ROUNDS) : walkedCurve(walked[i], d, POOLED_ROUNDS);
     return { tokens, curve, positions: positions[i] };
   });
 }

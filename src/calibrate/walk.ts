@@ -8,9 +8,6 @@
  */
 import { isotonic } from "../core/isotonic.js";
 
-/** Rounds that the pooled rate counts for at each length: the longest have the fewest. */
-const POOLED_ROUNDS = 8;
-
 interface Walked {
   rounds: number;
   accepted: number;
@@ -19,15 +16,16 @@ interface Walked {
 /**
  * @param texts [texts][positions] whether the draft's token is the target's there
  * @param d     longest round
+ * @param pooledRounds rounds that the pooled rate counts for at each length: the longest have the fewest
  * @returns [d+1] never rising, a_0 = 1
  */
-export function walkedCurve(texts: readonly (readonly boolean[])[], d: number): number[] {
+export function walkedCurve(texts: readonly (readonly boolean[])[], d: number, pooledRounds: number): number[] {
   const pooled = pooledRate(texts);
   const rises: number[] = [];
   let before = 0;
   for (let k = 1; k <= d; k++) {
     const { rounds, accepted } = walk(texts, k);
-    const expected = (accepted + POOLED_ROUNDS * geometricSum(pooled, k)) / (rounds + POOLED_ROUNDS);
+    const expected = (accepted + pooledRounds * geometricSum(pooled, k)) / (rounds + pooledRounds);
     rises.push(expected - before);
     before = expected;
   }

@@ -2,6 +2,7 @@
 import Table from "cli-table3";
 import { mean } from "simple-statistics";
 import { KERNEL_NAMES, type Kernel } from "../schema/choice.js";
+import { timesFloorText } from "../schema/floor-text.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
 import { originLines } from "./profile-origin.js";
 import { resampledAt, sparkline } from "./sparkline.js";
@@ -120,21 +121,10 @@ function attentionSparks({ points, grid }: Profile): string[] {
 /** `attention 1.2 to 2.1, MLP 1.3, head 1.1 times the floor` for each kernel. */
 function floorLines({ floor }: Profile): string[] {
   if (floor === undefined) return [];
-  const names = { attn: "attention", mlp: "MLP", head: "head" } as const;
-  const ofKernel = (kernel: Kernel) =>
-    (["attn", "mlp", "head"] as const).flatMap((part) => {
-      const times = floor.parts
-        .filter((one) => one.part === part && one.kernel === kernel)
-        .map(({ times_floor }) => times_floor.toFixed(1));
-      if (times.length === 0) return [];
-      const sorted = times.toSorted((a, b) => Number(a) - Number(b));
-      const [low, high] = [sorted[0], sorted[sorted.length - 1]];
-      return [`${names[part]} ${low === high ? low : `${low} to ${high}`}`];
-    });
   const kernels = KERNEL_NAMES.filter((kernel) => floor.parts.some((one) => one.kernel === kernel));
   return [
     `times the floor of reading memory once, at ${(floor.read_bytes_per_second / 1e9).toFixed(1)} GB/s (below 1: from a cache):`,
-    ...kernels.map((kernel) => `  ${kernel}: ${ofKernel(kernel).join(", ")}`),
+    ...kernels.map((kernel) => `  ${kernel}: ${timesFloorText(floor, kernel)}`),
   ];
 }
 

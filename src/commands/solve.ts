@@ -8,7 +8,7 @@ import type { Calibration } from "../schema/calibration.js";
 import { describeChoices, expandDraft, kernelsFor } from "../schema/choice.js";
 import { type Loaded, readDocumentOf, stringifyDocument, writeDocument } from "../schema/document.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
-import { constraintWarnings, openProblem, planDocument, type SolveInput } from "../solve/index.js";
+import { constraintWarnings, openProblem, type Problem, planDocument } from "../solve/index.js";
 import { readCalibrationText } from "./calibration-text.js";
 import { type DraftChoice, parseChoices } from "./choices.js";
 import { type ConstraintOptions, toConstraints } from "./constraints.js";
@@ -42,16 +42,17 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
   const constraints = toConstraints(options);
   const extrapolateTo = extrapolationOf(options.extrapolate, profile, context.progress);
   const given = { profile: profile.document, choices, constraints, extrapolateTo };
-  const problem = openProblem({ ...given, calibration: calibration.document }); // refuse before anything long begins
+  let problem = openProblem({ ...given, calibration: calibration.document }); // refuse before anything long begins
   for (const { code, message } of constraintWarnings(problem)) context.progress.warn(code, message);
   const notes: string[] = [];
   if (options.model !== undefined && method !== "none") {
     calibration = await measureInto(options, { ...given, method }, calibration, context);
     notes.push(`Calibration with what was measured: ${calibration.path}`);
-    if (method === "knapsack") notes.push(describePairs(openProblem({ ...given, calibration: calibration.document })));
+    problem = openProblem({ ...given, calibration: calibration.document });
+    if (method === "knapsack") notes.push(describePairs(problem));
   }
   if (method !== "none") {
-    const missing = notMeasured({ ...given, calibration: calibration.document }, method);
+    const missing = notMeasured(problem, calibration.document, method);
     if (missing !== null) context.progress.warn("NOT_MEASURED", missing);
   }
   const output = options.output ?? defaultPath("plan", calibration.document.model.name);
@@ -63,10 +64,14 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
 }
 
 /** What to say where no measured draft may be planned with; null where there is one. */
-function notMeasured(input: SolveInput, method: Exclude<SolveMethod, "none">): string | null {
+function notMeasured(
+  { contexts }: Problem,
+  calibration: Calibration,
+  method: Exclude<SolveMethod, "none">,
+): string | null {
   const isChosenOn = ({ part }: { part: "choose" | "report" }): boolean => part === "choose";
-  if (openProblem(input).contexts.some(({ measured }) => measured.some(isChosenOn))) return null;
-  const none = input.calibration.measured.some(isChosenOn)
+  if (contexts.some(({ measured }) => measured.some(isChosenOn))) return null;
+  const none = calibration.measured.some(isChosenOn)
     ? "no measured draft keeps to these choices and constraints"
     : "no draft of this calibration was measured";
   return method === "knapsack"

@@ -9,10 +9,12 @@ import { DraftplanError } from "../core/errors.js";
 import type { Extrapolated } from "../schema/common.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
 
-/** @returns the contexts drawn on; undefined where the profile reaches to `toContext` by itself */
-export function extrapolatedRange({ grid }: Profile, toContext: number): Extrapolated | undefined {
+/** @returns the contexts drawn on; undefined where the profile reaches to `toContext` by itself, or none is asked for */
+export function extrapolatedRange({ grid }: Profile, toContext: number | undefined): Extrapolated | undefined {
   const beyond = grid.context_tokens[grid.context_tokens.length - 1];
-  return toContext > beyond ? { beyond_context_tokens: beyond, to_context_tokens: toContext } : undefined;
+  return toContext !== undefined && toContext > beyond
+    ? { beyond_context_tokens: beyond, to_context_tokens: toContext }
+    : undefined;
 }
 
 /**

@@ -52,8 +52,7 @@ export function planDocument(
   method = "knapsack",
 ): Plan {
   const { temperature } = input.calibration.text;
-  const extrapolated =
-    input.extrapolateTo === undefined ? undefined : extrapolatedRange(input.profile, input.extrapolateTo);
+  const extrapolated = extrapolatedRange(input.profile, input.extrapolateTo);
   return {
     kind: "draftplan/plan",
     version: 1,

@@ -108,7 +108,7 @@ export function openProblem({ profile, calibration, choices, constraints, extrap
   let drawn: readonly LatencyModel[] | undefined;
   const resampled = () => (drawn ??= resampledLatencies(profile, extrapolateTo));
   const gridContexts = [...profile.grid.context_tokens];
-  const extrapolated = extrapolateTo === undefined ? undefined : extrapolatedRange(profile, extrapolateTo);
+  const extrapolated = extrapolatedRange(profile, extrapolateTo);
   return { layers, choices, limits, latency, resampled, maxDraft, gridContexts, extrapolated, contexts };
 }
 

@@ -1,4 +1,5 @@
 /** A profile: what every part of a pass costs on one device, over context and query length. */
+import { timesFloorText } from "../../schema/floor-text.js";
 import type { Profile, ProfilePoint } from "../../schema/profile.js";
 import { figures, numeric, table, text } from "../charts/figure.js";
 import { heatTable } from "../charts/heat-table.js";
@@ -70,18 +71,8 @@ function originFacts({ sampling, synthetic, scaled, imported }: Profile): [strin
 /** How many times as long as one read of memory the target's parts take. */
 function floorFacts({ floor }: Profile): [string, Part][] {
   if (floor === undefined) return [];
-  const names = { attn: "attention", mlp: "MLP", head: "head" } as const;
-  const texts = (["attn", "mlp", "head"] as const).flatMap((part) => {
-    const times = floor.parts
-      .filter((one) => one.part === part && one.kernel === "target")
-      .map(({ times_floor }) => times_floor)
-      .sort((a, b) => a - b);
-    if (times.length === 0) return [];
-    const [low, high] = [times[0], times[times.length - 1]].map((one) => fixed(one, 1));
-    return [`${names[part]} ${low === high ? low : `${low} to ${high}`}`];
-  });
   const at = `memory is read at ${fixed(floor.read_bytes_per_second / 1e9, 1)} GB/s; below 1: from a cache`;
-  return [["Times the floor of memory, target", `${texts.join(", ")} (${at})`]];
+  return [["Times the floor of memory, target", `${timesFloorText(floor, "target")} (${at})`]];
 }
 
 function residualText({ points }: Profile): string {
