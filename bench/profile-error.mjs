@@ -1,7 +1,8 @@
 // How far a profile's predictions are from what decoding shows. Run after `npm run build`:
-//   node bench/profile-error.mjs [MODEL] [--threads N] [--budget 60] [--masks 40] [--dist dist]
-// Prints JSON. While the profile is measured, rounds of drafting and verification run in between, with random masks and at
-// contexts that are off the grid; the finished profile then predicts them. Both see the same machine at the same time, but
+//   node bench/profile-error.mjs [MODEL] [--threads N] [--budget 60] [--masks 40] [--rounds 2] [--dist dist]
+// Prints JSON. While the profile is measured, rounds of drafting and verification run in between, --rounds of them after
+// each step of the sweep, with random masks and at contexts that are off the grid; the finished profile then predicts them.
+// Their time is not the sweep's: its clock stands still meanwhile. Both see the same machine at the same time, but
 // a machine shared with others changes from one moment to the next: `ratio` (draft time divided by verification time, which
 // is what a speedup depends on) is disturbed by that the least. Errors are 100 · (predicted / measured − 1).
 import { availableParallelism } from "node:os";
@@ -15,6 +16,7 @@ const { values, positionals } = parseArgs({
     threads: { type: "string", default: String(availableParallelism()) },
     budget: { type: "string", default: "60" },
     masks: { type: "string", default: "40" },
+    rounds: { type: "string", default: "2" },
     dist: { type: "string", default: "dist" },
   },
 });
@@ -68,17 +70,22 @@ async function realRound() {
   }
 }
 
-let ticks = 0;
+let elsewhereUs = 0;
+/** Stands still while real rounds run. */
+const sweepClock = { nowUs: () => systemClock.nowUs() - elsewhereUs };
 const progress = {
   warn: (code, message) => console.error(`${code}: ${message}`),
   async tick(update) {
-    if (update?.stage === "profile" && ticks++ % 2 === 0) await realRound();
+    if (update?.stage !== "profile") return;
+    const from = systemClock.nowUs();
+    for (let i = 0; i < Number(values.rounds); i++) await realRound();
+    elsewhereUs += systemClock.nowUs() - from;
   },
 };
 const started = performance.now();
 const measured = await profileModel({
   engine,
-  clock: systemClock,
+  clock: sweepClock,
   ...grid,
   budgetSeconds: Number(values.budget),
   progress,
