@@ -39,9 +39,12 @@ const median = (numbers) => {
   const sorted = numbers.toSorted((a, b) => a - b);
   return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
 };
-/** without the slowest tenth: whole µs, so that a median would be one too */
-const trimmedMean = (numbers) =>
-  mean(numbers.toSorted((a, b) => a - b).slice(0, Math.max(1, Math.ceil(0.9 * numbers.length))));
+/** Of whole µs rounded down, as if each lay anywhere within its µs. */
+function medianOfWhole(numbers) {
+  const at = median(numbers.map(Math.floor)) | 0;
+  const below = numbers.filter((x) => x < at).length;
+  return at + (numbers.length / 2 - below) / numbers.filter((x) => x === at).length;
+}
 const digits = (x, places = 1) => (x === null ? null : Math.round(10 ** places * x) / 10 ** places);
 
 const threads = Number(values.threads);
@@ -68,14 +71,18 @@ const recorder = Object.create(recorded.engine, {
 await fillCache(recorder, grid.contexts.at(-1) + grid.queries.at(-1), ids);
 
 const wholes = []; // {mask, n, q, burst, engine, us}
+const argmaxTimes = [];
 let bursts = 0;
 /** A burst of one mask and a verification, after a short round that is not counted. */
-function decode(engine, isRecorded, mask, choices, n, q) {
+function decode(engine, isRecorded, mask, choices, n, q, hasHead = true) {
   const pass = (of, tokens, counted) => {
     label = counted ? { mask: tokens > 1 ? "target" : mask, n, q: tokens, burst: bursts } : null;
+    const rows = hasHead || tokens > 1 ? tokens : 0;
     const from = systemClock.nowUs();
-    const { logits } = engine.run({ position: n, input: ids.slice(0, tokens), choices: of, logitRows: tokens });
-    for (let row = 0; row < tokens; row += 1) argmax(logits, row, spec.vocabSize);
+    const { logits } = engine.run({ position: n, input: ids.slice(0, tokens), choices: of, logitRows: rows });
+    const chosenFrom = systemClock.nowUs();
+    for (let row = 0; row < rows; row += 1) argmax(logits, row, spec.vocabSize);
+    if (counted && rows > 0) argmaxTimes.push((systemClock.nowUs() - chosenFrom) / rows);
     if (counted) wholes.push({ ...label, isRecorded, us: systemClock.nowUs() - from });
   };
   pass(choices, 1, false);
@@ -85,7 +92,7 @@ function decode(engine, isRecorded, mask, choices, n, q) {
   bursts += 1;
 }
 
-const eventsPerPass = 24 * spec.layers + 30;
+const eventsPerPass = 21 * spec.layers + 12; // as blocks of a quantised kernel have them; skipped ones have fewer
 let places = [];
 let ticks = 0;
 /** One place at a time: all kinds of masks, each on both engines by turns. */
@@ -108,6 +115,7 @@ function visit() {
       () => decode(recorder, true, name, choices, n, q),
       () => decode(plain.engine, false, name, choices, n, q),
     ];
+    if (name === "int8") both.push(() => decode(plain.engine, false, "int8 without head", choices, n, q, false));
     for (const run of random.shuffle(both)) run();
   }
 }
@@ -128,19 +136,9 @@ const measured = await profileModel({
   },
 });
 const passes = recorder.endNodeTimings();
-const argmaxUs = timeArgmax();
+const argmaxUs = median(argmaxTimes);
 plain.close();
 recorded.close();
-
-function timeArgmax() {
-  const { logits } = plain.engine.run({ position: 64, input: [1], choices: target, logitRows: 1 });
-  const times = Array.from({ length: 200 }, () => {
-    const from = systemClock.nowUs();
-    argmax(logits, 0, spec.vocabSize);
-    return systemClock.nowUs() - from;
-  });
-  return median(times);
-}
 
 const counted = passes.map((pass, i) => ({ ...pass, ...labels[i] })).filter(({ mask }) => mask !== undefined);
 
@@ -152,7 +150,7 @@ function eventFloor() {
       .flatMap(({ parts }) =>
         [...parts.values()].flatMap(({ nodes }) => nodes.filter((node) => node.operator === operator)),
       );
-  const us = (operator) => trimmedMean(of(operator).map((node) => node.us));
+  const us = (operator) => medianOfWhole(of(operator).map((node) => node.us));
   const tensorUs = Math.max(0, us("Mul") - us("QuickGelu"));
   return {
     nodeUs: us("Identity"),
@@ -161,7 +159,7 @@ function eventFloor() {
   };
 }
 const floor = eventFloor();
-const trueUs = (nodes) => sum(nodes.map(({ us, tensors }) => us - floor.nodeUs - floor.tensorUs * (tensors - 2)));
+const trueUs = (nodes) => sum(nodes.map(({ us, tensors }) => us + 0.5 - floor.nodeUs - floor.tensorUs * (tensors - 2)));
 const rawUs = (nodes) => sum(nodes.map(({ us }) => us));
 
 /** A burst as the sweep counts it: the first step as it was, the others by their median; plain decoding has no first. */
@@ -291,6 +289,19 @@ const wholePasses = measured.points.flatMap(({ context_tokens: n, query_tokens: 
   }),
 );
 
+/** What a quantised step takes less without logits, choice of the token included: the head as whole passes show it. */
+const headByPasses = grid.contexts.map((n) => {
+  const us = (mask) =>
+    overBursts(
+      wholes.filter((w) => !w.isRecorded),
+      mask,
+      n,
+      1,
+      (w) => w.us,
+    );
+  return { n, int8_us: digits(us("int8") - us("int8 without head")) };
+});
+
 const ratios = (of) => ({
   median: digits(median(of), 3),
   least: Math.min(...of),
@@ -331,6 +342,7 @@ console.log(
       argmax_us: digits(argmaxUs),
       masks_over_nodes: byKind,
       heads,
+      heads_by_passes: headByPasses,
       whole_passes: wholePasses,
       per_layer: perLayer,
       random_masks: mixed,

@@ -4,6 +4,7 @@
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { DraftplanError } from "../core/errors.js";
 import { type PassTimings, readNodeTimings, traceInvalid } from "./node-timings.js";
 import { nativePath, type OrtApi, type Pointer } from "./ort-api.js";
 
@@ -19,9 +20,10 @@ export interface NodeRecording {
 /**
  * Switches the profiler on for the session that is made with these settings.
  * @param folder the trace goes into a new folder in it, so that the one file there is the trace
+ * @throws FILE_UNWRITABLE
  */
 export function recordNodes(api: OrtApi, settings: Pointer, folder: string): NodeRecording {
-  const own = mkdtempSync(join(folder, "draftplan-nodes-"));
+  const own = newFolder(folder);
   const remove = () => rmSync(own, { recursive: true, force: true });
   let passes = 0;
   let isEnded = false;
@@ -46,4 +48,18 @@ export function recordNodes(api: OrtApi, settings: Pointer, folder: string): Nod
     },
     remove,
   };
+}
+
+function newFolder(within: string): string {
+  try {
+    return mkdtempSync(join(within, "draftplan-nodes-"));
+  } catch (cause) {
+    throw new DraftplanError({
+      code: "FILE_UNWRITABLE",
+      at: within,
+      what: `no folder could be made there for the trace (${cause instanceof Error ? cause.message : String(cause)})`,
+      remedy: "Name a folder that exists and may be written, such as the system's for temporary files.",
+      cause,
+    });
+  }
 }
