@@ -282,6 +282,7 @@ const wholePasses = measured.points.flatMap(({ context_tokens: n, query_tokens: 
     return {
       ...{ mask, n, q, plain_us: digits(plainUs), recorded_us: digits(us(true)), nodes_us: digits(nodesUs) },
       nodes_over_plain: digits(nodesUs / plainUs, 3),
+      head_nodes_us: digits(overBursts(counted, mask, n, q, ({ parts }) => trueUs(parts.get("head").nodes))),
       // what is no node's: If, executor, the call, the choice of a token
       rest_us: digits(plainUs - nodesUs),
       fixed_by_masks_us: digits(fixed_us),
