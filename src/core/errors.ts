@@ -52,6 +52,7 @@ export const ERROR_CODES = {
 
   RUNTIME_LOAD: EXIT.device,
   RUNTIME_FAILED: EXIT.device,
+  TRACE_INVALID: EXIT.device,
   PROVIDER_UNAVAILABLE: EXIT.device,
   OUT_OF_MEMORY: EXIT.device,
   INTERNAL: EXIT.device,

@@ -6,6 +6,7 @@
 import { DraftplanError } from "../core/errors.js";
 import type { ModelSpec } from "../model/spec.js";
 import type { ChoiceSet, Kernel } from "../schema/choice.js";
+import type { PassTimings } from "./node-timings.js";
 
 export interface Pass {
   /** tokens already in the cache that this pass builds on; what lies behind is overwritten (that is a rollback) */
@@ -37,6 +38,11 @@ export interface Engine {
   run(pass: Pass): PassResult;
   /** Copies keys or values of one layer: [kvHeads, count, headDim] from `position`. For tests and diagnosis. */
   readCache(layer: number, part: "key" | "value", position: number, count: number): Float32Array;
+  /**
+   * Ends the recording that `nodeTimings` asked for: one entry for each pass so far. Once, and only on such an engine.
+   * @throws TRACE_INVALID where the recording does not hold every pass
+   */
+  endNodeTimings?(): PassTimings[];
   /** Releases every native handle; calling it twice is harmless. */
   close(): void;
 }
@@ -56,6 +62,11 @@ export interface RuntimeOptions {
   capacity: number;
   /** what the converted model was made with, target first; default: DEFAULT_KERNELS */
   kernels?: readonly Kernel[] | undefined;
+  /**
+   * for diagnosis: records how long every node of every pass takes, in a folder of its own below this one, which is gone
+   * when the engine is closed. It slows every pass down.
+   */
+  nodeTimings?: { folder: string } | undefined;
 }
 
 /** @throws CHOICE_UNAVAILABLE where a pass asks for a kernel that the engine was not loaded with */

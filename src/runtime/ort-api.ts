@@ -57,6 +57,10 @@ export interface Placement {
 /** Session option that makes the library record what `assignments` returns. */
 export const RECORD_ASSIGNMENTS = "session.record_ep_graph_assignment_info";
 
+/** A path as the library takes it: `ORTCHAR_T *`, which is `wchar_t *` on Windows. */
+export const nativePath = (path: string): Buffer =>
+  Buffer.from(`${path}\0`, process.platform === "win32" ? "utf16le" : "utf8");
+
 /** The library that the onnxruntime-node package carries for this platform. */
 export function bundledLibraryPath(): string {
   const require = createRequire(import.meta.url);

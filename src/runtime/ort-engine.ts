@@ -7,7 +7,9 @@ import { type ChoiceSet, DEFAULT_KERNELS, type Kernel, uniformChoices } from "..
 import { BoundInputs } from "./bound-inputs.js";
 import { type Engine, type Pass, type PassResult, type RuntimeOptions, requireKernels } from "./engine.js";
 import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "./limits.js";
-import { loadOrt, type OrtApi, type Pointer } from "./ort-api.js";
+import { type NodeRecording, recordNodes } from "./node-recording.js";
+import type { PassTimings } from "./node-timings.js";
+import { loadOrt, nativePath, type OrtApi, type Pointer } from "./ort-api.js";
 import {
   appendProvider,
   chooseProvider,
@@ -76,6 +78,7 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
   const api = loadOrt(options.ortLibrary);
   const provider = chooseProvider(options.provider, libraryFacts(api));
   const handles = new Handles(api);
+  let recording: NodeRecording | undefined;
   try {
     const env = handles.own("ReleaseEnv", api.create("CreateEnv", 4, "draftplan")); // 4: fatal only; errors come back as a status
     const settings = handles.own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
@@ -84,17 +87,18 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
     // The graph is written as it should run; the optimiser finds nothing and costs a third of the start.
     api.check("SetSessionGraphOptimizationLevel", settings, 0);
     appendProvider(api, settings, provider);
-    const path =
-      process.platform === "win32" ? Buffer.from(`${modelPath}\0`, "utf16le") : Buffer.from(`${modelPath}\0`);
+    recording = options.nodeTimings && recordNodes(api, settings, options.nodeTimings.folder);
     // On the main thread, though it blocks for a second: on worker threads every session's memory came from another
     // malloc arena and stayed there (560 MB more with each of the first four SmolLM2 sessions).
     const session = explained(provider, () =>
-      handles.own("ReleaseSession", api.create("CreateSession", env, path, settings)),
+      handles.own("ReleaseSession", api.create("CreateSession", env, nativePath(modelPath), settings)),
     );
     refuseFallback(api, session, provider);
-    return new OrtEngine(api, handles, session, spec, options.capacity, options.kernels ?? DEFAULT_KERNELS, provider);
+    const kernels = options.kernels ?? DEFAULT_KERNELS;
+    return new OrtEngine(api, handles, session, spec, options.capacity, kernels, provider, recording);
   } catch (error) {
     handles.releaseAll();
+    recording?.remove();
     throw error;
   }
 }
@@ -126,6 +130,7 @@ class OrtEngine implements Engine {
     readonly capacity: number,
     readonly kernels: readonly Kernel[],
     private readonly provider: Provider,
+    private readonly recording: NodeRecording | undefined,
   ) {
     // OrtDeviceAllocator 0 (no arena bookkeeping of ours), default memory
     const hostInfo = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
@@ -218,6 +223,7 @@ class OrtEngine implements Engine {
     this.inputs.refresh("every pass");
     this.bindShapes(q, pass.logitRows);
     this.api.check("RunWithBinding", this.session, null, this.binding);
+    this.recording?.countPass();
     return {
       logits: this.logits.data.subarray(0, pass.logitRows * this.spec.vocabSize),
       hidden: this.hiddenOut.data.subarray(0, q * this.spec.hiddenSize),
@@ -320,11 +326,18 @@ class OrtEngine implements Engine {
     return copy;
   }
 
+  endNodeTimings(): PassTimings[] {
+    this.assertOpen();
+    if (this.recording === undefined) throw new Error("the engine was opened without nodeTimings");
+    return this.recording.end(this.session);
+  }
+
   close(): void {
     if (this.closed) return;
     this.closed = true;
     this.cache.length = 0;
     this.handles.releaseAll();
+    this.recording?.remove(); // the library writes the trace at the latest when it releases the session
   }
 }
 
