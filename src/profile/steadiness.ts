@@ -36,13 +36,17 @@ export function warnOfUnrest(s: ReturnType<typeof steadinessOf>, progress: Progr
   if (s.spread_percent > RESTLESS_PERCENT)
     progress.warn("PROFILE_SPREAD", `the target's passes spread by ${s.spread_percent.toFixed(0)} %: ${remedy}`);
   if (s.contention_percent > CONTENTION_PERCENT || s.left_out_percent > LEFT_OUT_PERCENT)
-    progress.warn(
-      "PROFILE_CONTENTION",
-      `the target's usual pass takes ${s.contention_percent.toFixed(0)} % longer than its fastest, and ${s.left_out_percent.toFixed(0)} % of the visits were too slow to be used: ${remedy}`,
-    );
+    progress.warn("PROFILE_CONTENTION", `${contention(s)}: ${remedy}`);
   if (Math.abs(s.drift_percent) > Math.max(DRIFT_PERCENT, DRIFT_OF_SPREAD * s.spread_percent))
     progress.warn(
       "PROFILE_DRIFT",
       `the machine became ${Math.abs(s.drift_percent).toFixed(0)} % ${s.drift_percent > 0 ? "slower" : "faster"} during the sweep; it is taken out, and the profile stands for the middle of the sweep`,
     );
+}
+
+/** What the warning rests on: the usual pass against the fastest, and visits left out where there were any. */
+function contention(s: ReturnType<typeof steadinessOf>): string {
+  const usual = `the target's usual pass takes ${s.contention_percent.toFixed(0)} % longer than its fastest`;
+  const left = s.left_out_percent.toFixed(0);
+  return left === "0" ? usual : `${usual}, and ${left} % of the visits were too slow to be used`;
 }

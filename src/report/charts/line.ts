@@ -85,7 +85,7 @@ const interval = ({ x, low, high }: LinePoint, along: Axis, up: Axis): Html =>
     : html`<line class="whisker" x1="${place(along.at(x))}" x2="${place(along.at(x))}" y1="${place(up.at(low))}" y2="${place(up.at(high))}"/>`;
 
 const dot = (x: number, y: number, title: string): Html =>
-  html`<circle class="dot" cx="${place(x)}" cy="${place(y)}" r="2"><title>${title}</title></circle>`;
+  html`<circle class="dot" cx="${place(x)}" cy="${place(y)}" r="2.5"><title>${title}</title></circle>`;
 
 /** From corner to corner, since both axes hold the same values. */
 const equality = (box: Box): Html =>

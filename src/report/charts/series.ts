@@ -55,7 +55,7 @@ function swatch(style: SeriesStyle, drawn: LegendEntry["drawn"]): Html {
     case "marks":
       return mark(style, 13, 6, null, 50);
     case "dots":
-      return html`${[5, 13, 21].map((x) => html`<circle class="dot" cx="${x}" cy="6" r="2"/>`)}`;
+      return html`${[5, 13, 21].map((x) => html`<circle class="dot" cx="${x}" cy="6" r="2.5"/>`)}`;
     case "area":
       return html`<rect class="fill" x="6.5" y="1.5" width="13" height="9"/>`;
     case "solid":

@@ -28,7 +28,7 @@ interface Curve {
 }
 
 const MAX_QUERIES = 6;
-const DOTS = "this context's passes alone, a third of the sweep each";
+const DOTS = "this context's passes alone, by parts of the sweep";
 
 /** Costs drawn on beyond the profile, to context n. */
 export interface Beyond {
