@@ -29,15 +29,21 @@ export function thirdsOf(observations: readonly Observation[], rounds: number): 
   );
 }
 
-/**
- * @param observations of one place of the grid, slow-downs taken out
- * @param rounds of the whole sweep
- */
-export function rawPoints(observations: readonly Observation[], layers: number, rounds: number): RawPoints {
-  const thirds = thirdsOf(observations, rounds).filter((third) => third.some(isTarget));
-  const isStep = observations.every(({ query }) => query === 1);
-  const parts = isStep ? steps(thirds, layers) : verifications(thirds, layers);
-  return { ...parts, whole_target: thirds.map((third) => digits(median(targetTimes(third)))) };
+/** The passes of one place of the grid. */
+export interface Place {
+  /** drift taken out */
+  seen: readonly Observation[];
+  /** slow-downs of whole visits too, by the whole target's passes: its own are hardly a measurement any more */
+  steadied: readonly Observation[];
+}
+
+/** @param rounds of the whole sweep */
+export function rawPoints({ seen, steadied }: Place, layers: number, rounds: number): RawPoints {
+  const thirds = (observations: readonly Observation[]) =>
+    thirdsOf(observations, rounds).filter((third) => third.some(isTarget));
+  const isStep = steadied.every(({ query }) => query === 1);
+  const parts = isStep ? steps(thirds(steadied), layers) : verifications(thirds(steadied), layers);
+  return { ...parts, whole_target: thirds(seen).map((third) => digits(median(targetTimes(third)))) };
 }
 
 function steps(thirds: readonly Observation[][], layers: number): Pick<RawPoints, BlockKind> {

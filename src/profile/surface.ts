@@ -87,7 +87,7 @@ async function fitQuery(query: number, measured: Measured, tick: () => Promise<v
 function cellOf(context: number, query: number, { layers, rounds, level, steadied, kept }: Measured): Cell {
   const here = (o: Observation) => o.context === context && o.query === query;
   const seen = level.filter(here);
-  const raw = rawPoints(steadied.filter(here), layers, rounds);
+  const raw = rawPoints({ seen, steadied: steadied.filter(here) }, layers, rounds);
   return { context, query, seen, used: kept.filter(here), wholeTargetUs: median(targetTimes(seen)), raw };
 }
 

@@ -1,9 +1,10 @@
 /** Points beside the curves: measured at one place of the grid alone, whatever the others say. */
 import { describe, expect, test } from "vitest";
+import { steady } from "../../src/profile/drift.js";
 import { cornerMasks, draftMask, type Mask, seededRandom, targetMask, verifyCorners } from "../../src/profile/masks.js";
 import type { Observation } from "../../src/profile/observation.js";
 import { profileModel } from "../../src/profile/profile.js";
-import { rawPoints } from "../../src/profile/raw.js";
+import { rawPoints as rawOf } from "../../src/profile/raw.js";
 import { blockKind, DEFAULT_KERNELS } from "../../src/schema/choice.js";
 import { Profile } from "../../src/schema/profile.js";
 import { asDocument, planted, plantedTimes } from "./support.js";
@@ -26,6 +27,9 @@ const observe = (query: number, masks: (round: number) => Mask[], factor: (round
       ...{ passes: 1, round, visit: round },
     })),
   ).flat();
+
+const rawPoints = (observations: Observation[], layers: number, rounds: number) =>
+  rawOf({ seen: observations, steadied: observations }, layers, rounds);
 
 describe("at q > 1", () => {
   const corners = verifyCorners(LAYERS);
@@ -50,6 +54,13 @@ describe("at q > 1", () => {
     );
     expect(raw.attn.target).toEqual([200, 100, 100]);
     expect(raw.whole_target).toEqual([3700, 1850, 1850]);
+  });
+
+  test("the whole target is shown as measured, though blocks are rid of slow visits by it", () => {
+    const seen = observe(5, masks, (round) => [1, 1.1, 1.3][Math.floor(round / 4)]);
+    const raw = rawOf({ seen, steadied: steady(seen) }, LAYERS, ROUNDS);
+    expect(raw.whole_target).toEqual([1850, 2035, 2405]);
+    for (const us of raw.attn.target ?? []) expect(us).toBeCloseTo(110, 1); // at the usual visit's speed
   });
 
   test("where no pass had one kind alone there is no point, and fewer rounds make fewer points", () => {
