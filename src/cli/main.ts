@@ -4,7 +4,8 @@ import { EXIT } from "../core/errors.js";
 import { draftplanVersion } from "../core/version.js";
 import { listenForInterrupts } from "./interruption.js";
 import { explainError } from "./report-error.js";
-import { addVerbs, type RunVerb } from "./verbs.js";
+import type { RunVerb } from "./verb.js";
+import { addVerbs } from "./verbs.js";
 
 const EXIT_CODES = `
 Exit codes: 0 done; 1 a verification or check failed; 2 wrong usage; 3 a model or document is unreadable or does not fit;

@@ -17,24 +17,27 @@ const KV_BYTES = 4;
 const kvBytesPerToken = (spec: ModelSpec): number => 2 * spec.kvHeads * storedHeadDim(spec) * KV_BYTES;
 
 /**
- * Adds `floor`. A profile without it is a profile too: it has none on another device than the CPU, whose memory cannot be
- * measured from here, none after an interruption, and none where memory has no room for enough to read.
+ * Measured before a sweep, as it counts towards the time for all measuring.
+ * @returns bytes per second; null on another device than the CPU, whose memory cannot be measured from here, and where
+ *   memory has no room for enough to read
  */
-export function withFloor(
-  profile: Profile,
-  spec: ModelSpec,
-  { provider, threads, ortLibrary }: Pick<CommandContext, "provider" | "threads" | "ortLibrary">,
-): Profile {
-  if (provider !== "cpu" || profile.sampling?.stopped_by === "interrupted") return profile;
+export function readBandwidth({
+  provider,
+  threads,
+  ortLibrary,
+}: Pick<CommandContext, "provider" | "threads" | "ortLibrary">): number | null {
+  if (provider !== "cpu") return null;
   const bytes = bytesToRead(lastLevelCacheBytes(threads), availableMemoryBytes());
-  if (bytes === null) return profile;
-  const { bytesPerSecond } = measureReadBandwidth(
-    loadOrt(ortLibrary),
-    { threads, bytes, budgetUs: BUDGET_US },
-    systemClock,
-  );
-  return { ...profile, floor: memoryFloor(profile, kvBytesPerToken(spec), bytesPerSecond) };
+  if (bytes === null) return null;
+  const request = { threads, bytes, budgetUs: BUDGET_US };
+  return measureReadBandwidth(loadOrt(ortLibrary), request, systemClock).bytesPerSecond;
 }
+
+/** Adds `floor`; without a bandwidth a profile is a profile too. */
+export const withFloor = (profile: Profile, spec: ModelSpec, bytesPerSecond: number | null): Profile =>
+  bytesPerSecond === null
+    ? profile
+    : { ...profile, floor: memoryFloor(profile, kvBytesPerToken(spec), bytesPerSecond) };
 
 /** The same for other costs on the same device: a slice that was scaled to the whole model. */
 export const floorAgain = (profile: Profile): Profile =>

@@ -10,6 +10,7 @@ import type { Observation, QueryLineRound } from "../profile/observation.js";
 import { type Kept, nothingKept, type Recorder } from "../profile/samples.js";
 import { ChoiceName, type Device, KernelName, type KernelNumerics, type ModelRef } from "../schema/common.js";
 import { writeText } from "../schema/document.js";
+import { counted } from "./check-output-text.js";
 
 /** An hour of passes has some 50 MiB. */
 const MAX_BYTES = 256 << 20;
@@ -45,7 +46,30 @@ const RoundEnd = z.strictObject({
 });
 const Line = z.union([Sample, RoundEnd]);
 
-export class FileSamples implements Recorder {
+/** A recorder that knows what to tell the user whose sweep ended before a profile could be made of it. */
+export interface KeptRounds extends Recorder {
+  /** @returns null where no round was finished, or where the error says enough */
+  keptText(error: unknown): string | null;
+}
+
+/** Counts the rounds that are lost without `--samples`. */
+export class UnkeptRounds implements KeptRounds {
+  readonly kept = nothingKept();
+  private rounds = 0;
+
+  record(round: number): void {
+    this.rounds = round + 1;
+  }
+
+  keptText(error: unknown): string | null {
+    const isInterrupted = error instanceof Error && error.name === "Interruption";
+    return isInterrupted && this.rounds > 0
+      ? `stopped after ${counted(this.rounds, "round")}, too early for a profile; with --samples FILE they are kept, and the same command goes on`
+      : null;
+  }
+}
+
+export class FileSamples implements KeptRounds {
   readonly kept: Kept;
   private rounds: number;
   /** the whole file as it should be, until this run has written to it */
@@ -81,7 +105,7 @@ export class FileSamples implements Recorder {
   keptText(): string | null {
     return this.rounds === 0
       ? null
-      : `${this.rounds} rounds are kept in ${this.path}; the same command goes on from there`;
+      : `${counted(this.rounds, "round")} ${this.rounds === 1 ? "is" : "are"} kept in ${this.path}; the same command goes on from there`;
   }
 
   private append(text: string): void {

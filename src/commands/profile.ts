@@ -10,11 +10,12 @@ import type { Engine } from "../runtime/engine.js";
 import { DEFAULT_KERNELS, type Kernel, kernelsFor } from "../schema/choice.js";
 import { type ModelRef, numericsOf } from "../schema/common.js";
 import type { Profile } from "../schema/profile.js";
+import { counted } from "./check-output-text.js";
 import { parseChoices } from "./choices.js";
 import type { CommandContext } from "./context.js";
-import { withFloor } from "./profile-floor.js";
+import { readBandwidth, withFloor } from "./profile-floor.js";
 import { deliverProfile } from "./profile-output.js";
-import { FileSamples } from "./profile-samples.js";
+import { FileSamples, type KeptRounds, UnkeptRounds } from "./profile-samples.js";
 import { isConfig, machineRoom, profileSynthetic } from "./profile-synthetic.js";
 import { withModel } from "./with-model.js";
 
@@ -64,14 +65,16 @@ export async function makeProfile(
     >
   > = {},
 ): Promise<Profile> {
-  const measured = await profileModel({ engine, clock: systemClock, ...grid, progress, ...options });
+  const startUs = systemClock.nowUs();
+  const bytesPerSecond = readBandwidth({ provider, threads, ortLibrary });
+  const measured = await profileModel({ engine, clock: systemClock, ...grid, progress, startUs, ...options });
   const device = describeDevice(provider, threads, ortLibrary);
   const kernels = numericsOf(engine.kernels);
   const { contextLimit: context_limit_tokens } = engine.spec;
   const weight_bytes = weightBytes(engine.spec, engine.kernels);
   const head = { kind: "draftplan/profile", version: 1, model, device, kernels } as const;
   const profile = { ...head, context_limit_tokens, weight_bytes, ...measured };
-  return withFloor(profile, engine.spec, { provider, threads, ortLibrary });
+  return withFloor(profile, engine.spec, bytesPerSecond);
 }
 
 /** Target and the kernels of `--choices`. @throws OPTION_INVALID */
@@ -81,12 +84,12 @@ export const measuredKernels = (choices: readonly string[] | undefined): readonl
 export async function profileCommand(model: string, options: ProfileOptions, context: CommandContext): Promise<void> {
   const stop = stopOptions(options);
   let interruption: { reason: unknown } | null = null;
-  let samples: FileSamples | null = null;
+  let recorder: KeptRounds = new UnkeptRounds();
   const measure: Measure = async (engine, ref, grid) => {
-    if (options.samples !== undefined) samples = openSamples(options.samples, engine, ref, grid, context);
+    if (options.samples !== undefined) recorder = openSamples(options.samples, engine, ref, grid, context);
     return makeProfile(engine, ref, grid, context, {
       ...stop,
-      ...(samples === null ? {} : { recorder: samples }),
+      recorder,
       onInterrupted: (reason) => {
         interruption = { reason };
       },
@@ -97,19 +100,13 @@ export async function profileCommand(model: string, options: ProfileOptions, con
     context.note(describeStop(profile.sampling));
     deliverProfile(profile, options.output, context);
   } catch (error) {
-    const kept = samples === null ? lostText(error) : (samples as FileSamples).keptText();
+    const kept = recorder.keptText(error);
     if (kept !== null) context.note(kept);
     throw error;
   }
   // the document is written of what there is; the exit code still says what happened
   if (interruption !== null) throw (interruption as { reason: unknown }).reason;
 }
-
-/** What to tell the user who stopped a sweep before it sufficed for a profile, and kept no samples. */
-const lostText = (error: unknown): string | null =>
-  error instanceof Error && error.name === "Interruption"
-    ? "stopped before there was enough for a profile; with --samples FILE the rounds are kept, and the same command goes on"
-    : null;
 
 type Measure = (engine: Engine, ref: ModelRef, grid: Grid) => Promise<Profile>;
 
@@ -133,7 +130,7 @@ function openSamples(path: string, engine: Engine, model: ModelRef, grid: Grid, 
     grid: { context_tokens: grid.contexts, query_tokens: grid.queries, query_line: grid.queryLine },
     seed: DEFAULTS.seed,
   });
-  if (samples.kept.rounds > 0) note(`going on after ${samples.kept.rounds} rounds, which are in ${path}`);
+  if (samples.kept.rounds > 0) note(`going on after the ${counted(samples.kept.rounds, "round")} in ${path}`);
   return samples;
 }
 
@@ -149,7 +146,7 @@ export function describeStop(sampling: Profile["sampling"]): string {
     interrupted: "interrupted",
   };
   const why = stopped_by === undefined ? "" : ` (${ending[stopped_by]})`;
-  return `measured ${rounds} rounds${why}${precise}${unmet.length === 0 ? "" : `; not met: ${unmet.join(", ")}`}`;
+  return `measured ${counted(rounds, "round")}${why}${precise}${unmet.length === 0 ? "" : `; not met: ${unmet.join(", ")}`}`;
 }
 
 function prepareGrid(options: ProfileOptions, { contextLimit }: ModelSpec) {

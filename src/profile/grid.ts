@@ -14,6 +14,9 @@ export interface Grid {
   queryLine: number[];
 }
 
+/** The grid proper, without the line of query lengths beside it. */
+export type Axes = Pick<Grid, "contexts" | "queries">;
+
 export const DEFAULT_QUERY = "1..17";
 const DEFAULT_CONTEXT = { from: 64, to: 4096 };
 /** Attention is nearly linear in n, so a factor of four between points loses little. */

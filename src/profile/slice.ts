@@ -14,6 +14,7 @@
 import { mean } from "simple-statistics";
 import { BLOCK_KINDS, type BlockKind } from "../schema/choice.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
+import { digits } from "./round.js";
 
 /** How much of the model was measured, and how much it has. */
 export type Scaled = NonNullable<Profile["scaled"]>;
@@ -33,9 +34,6 @@ export function scaleProfile(profile: Profile, scaled: Scaled): Profile {
     scaled,
   };
 }
-
-/** A hundredth of a µs, as in the points themselves. */
-const digits = (us: number): number => Math.round(us * 100) / 100;
 
 const mapValues = <T, U>(values: Partial<Record<string, T>>, to: (value: T) => U): Partial<Record<string, U>> =>
   Object.fromEntries(Object.entries(values).map(([key, value]) => [key, to(value as T)]));
@@ -73,7 +71,15 @@ function scalePoint(point: ProfilePoint, scaled: Scaled): ProfilePoint {
     mlp_us: mapValues(point.mlp_us, spread),
   };
   const [before, after] = [point, large].map((p) => p.fixed_us + movableUs(p));
-  return { ...large, whole_target_us: before > 0 ? digits((point.whole_target_us * after) / before) : after };
+  const growth = before > 0 ? after / before : null;
+  return {
+    ...large,
+    whole_target_us: growth === null ? after : digits(point.whole_target_us * growth),
+    // of blocks they stay: one block of the slice is one of the model
+    ...(point.raw === undefined || growth === null
+      ? {}
+      : { raw: { ...point.raw, whole_target: point.raw.whole_target.map((us) => digits(us * growth)) } }),
+  };
 }
 
 type QueryLine = NonNullable<Profile["query_line"]>;

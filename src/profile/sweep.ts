@@ -1,34 +1,12 @@
-/**
- * The measuring itself: whole passes over the grid, in the order in which decoding runs them.
- *
- * A visit to one context does what decoding rounds do: a burst of draft steps of one mask, then a verification by the
- * whole target. A mask's counted round comes after a short one of the same mask that is not counted. So a draft's first
- * step finds the caches as a verification left them, with what remains of the draft's own weights, and the later steps
- * find them as a draft left them. This matters where the weights are about as large as the last-level cache. Embedded
- * model (fp32 42 MB, L3 32 MB), n = 64, int8, two cores of an EPYC, against rounds of one mask only: bursts after another
- * mask's round came out 3 to 4 % too slow, after a partial target pass besides 5 to 6 %, after a short round of their own
- * 1 to 2 %. A step gets cheaper along the whole burst: n = 256, steps 1 to 8 take 1492, 1225, 1173, 1138, 1129, 1098, 1092
- * and 1093 µs, so that bursts of 4 came out 11 to 13 % slower than drafts of 8.
- */
-import { median } from "simple-statistics";
+/** Rounds over the grid, until the stop rule or a signal ends them. What a visit measures is in visit.ts. */
 import { type Progress, silentProgress } from "../core/progress.js";
-import { argmax, type Clock, type Engine } from "../runtime/engine.js";
-import { quantisedKernels, uniformChoices } from "../schema/choice.js";
+import type { Clock, Engine } from "../runtime/engine.js";
 import type { Grid } from "./grid.js";
-import {
-  cornerMasks,
-  draftMask,
-  isTarget,
-  type Mask,
-  type Random,
-  seededRandom,
-  targetMask,
-  verifyCorners,
-  verifyMask,
-} from "./masks.js";
+import { seededRandom } from "./masks.js";
 import type { Observation, QueryLineRound } from "./observation.js";
 import { nothingKept, type Recorder } from "./samples.js";
 import { precisionReached, type StopReason, type StopRule, stopReason } from "./stop.js";
+import { type Bench, visitContext, visitQueryLine } from "./visit.js";
 
 export interface Sweep {
   observations: Observation[];
@@ -47,115 +25,20 @@ export interface SweepOptions extends Grid, StopRule {
   progress?: Progress;
   /** when the time began to count; default: with the sweep */
   startUs?: number;
-  recorder?: Recorder;
+  recorder?: Recorder | undefined;
   /** keeps what was measured when the progress is interrupted, if it suffices; without it the interruption is thrown */
-  onInterrupted?: (reason: unknown) => void;
+  onInterrupted?: ((reason: unknown) => void) | undefined;
 }
 
-/** Draft steps of one mask in a row: a usual draft length, so that its cold first steps count for what they will. */
-const BURST = 8;
-/** Bursts a visit has at least, when few query lengths are asked for. */
-const MIN_BURSTS = 4;
-
-interface Bench {
-  engine: Engine;
-  clock: Clock;
-  random: Random;
-  ids: number[];
-}
-
-/** One pass and, as in decoding, the choice of a token from every row of its logits. */
-function timePass({ engine, clock, ids }: Bench, mask: Mask, context: number, query: number): number {
-  const input = ids.slice(0, query);
-  const rows = mask.head ? query : 0;
-  const from = clock.nowUs();
-  const { logits } = engine.run({ position: context, input, choices: mask.choices, logitRows: rows });
-  for (let row = 0; row < rows; row++) argmax(logits, row, engine.spec.vocabSize);
-  return clock.nowUs() - from;
-}
-
-/**
- * The mean step of a burst: the first as it was, the others as the median of those that followed it. Plain decoding never
- * leaves the target, so there the first does not count. Every step runs at the same position: n in the profile is exact.
- */
-function timeBurst(bench: Bench, mask: Mask, context: number): number {
-  const times = Array.from({ length: BURST }, () => timePass(bench, mask, context, 1));
-  const following = median(times.slice(1));
-  return isTarget(mask) ? following : (times[0] + (BURST - 1) * following) / BURST;
-}
-
-/** The masks of a visit's bursts: always the target, the corners in turn, the rest at random. */
-function burstMasks({ random, engine }: Bench, bursts: number, round: number): Mask[] {
-  const { layers } = engine.spec;
-  const corners = cornerMasks(layers, engine.kernels);
-  const cornered = Math.max(1, Math.floor((bursts - 1) / 2));
-  return random.shuffle([
-    targetMask(layers),
-    ...Array.from({ length: cornered }, (_, i) => corners[(round * cornered + i) % corners.length]),
-    ...Array.from({ length: bursts - 1 - cornered }, () => draftMask(random, layers, engine.kernels)),
-  ]);
-}
-
-/** One stay at a context within a round. */
-interface Visit {
-  context: number;
-  /** of the verifications, in order */
-  lengths: number[];
-}
-
-/** A pass in part at q > 1: a corner and a random one by turns. */
-function partMask({ random, engine }: Bench, round: number): Mask {
-  const { layers } = engine.spec;
-  const corners = verifyCorners(layers);
-  return (round >> 1) % 2 === 0 ? corners[random.index(corners.length)] : verifyMask(random, layers);
-}
-
-/** All measurements of one visit. */
-async function visitContext(
-  bench: Bench,
-  { context, lengths }: Visit,
-  queries: number[],
-  at: { round: number; visit: number },
-  tick: () => Promise<void>,
-) {
-  const { engine } = bench;
-  const target = targetMask(engine.spec.layers);
-  const masks = burstMasks(bench, Math.max(lengths.length, MIN_BURSTS), at.round);
-  const seen: Observation[] = [];
-  const note = (mask: Mask, query: number, us: number, passes: number) =>
-    seen.push({ ...mask, context, query, us, passes, ...at });
-  for (const [i, mask] of masks.entries()) {
-    const query = lengths.length === 0 ? 1 : lengths[i % lengths.length];
-    if (query > 1 && (queries.indexOf(query) + at.round) % 2 === 0) {
-      const part = partMask(bench, at.round);
-      note(part, query, timePass(bench, part, context, query), 1);
-    }
-    timePass(bench, mask, context, 1);
-    timePass(bench, target, context, query);
-    await tick(); // where decoding has it: before a round
-    note(mask, 1, timeBurst(bench, mask, context), BURST);
-    if (query > 1) note(target, query, timePass(bench, target, context, query), 1);
-  }
-  return seen;
-}
-
-/** The whole target over each of these query lengths, in random order, each after a quantised draft step. */
-async function visitQueryLine(
-  bench: Bench,
-  context: number,
-  queries: readonly number[],
-  tick: () => Promise<void>,
-): Promise<QueryLineRound> {
-  const { random, engine } = bench;
-  const { layers } = engine.spec;
-  const draft = { choices: uniformChoices(layers, quantisedKernels(engine.kernels)[0] ?? "skip"), head: true };
-  const us = new Map<number, number>();
-  for (const query of random.shuffle(queries)) {
-    timePass(bench, draft, context, 1);
-    await tick();
-    us.set(query, timePass(bench, targetMask(layers), context, query));
-  }
-  return queries.map((query) => us.get(query) as number);
+/** What has been measured up to now, rounds of earlier sweeps included. */
+interface Standing {
+  bench: Bench;
+  observations: Observation[];
+  queryLines: QueryLineRound[];
+  rounds: number;
+  visits: number;
+  /** when the time began to count, brought forward by what earlier sweeps took */
+  startUs: number;
 }
 
 /** The work was asked to stop, apart from whatever else may fail. */
@@ -170,63 +53,86 @@ class SweepInterrupted extends Error {
  * Warns with PROFILE_BUDGET where the least number of rounds takes longer than the time for it.
  */
 export async function sweep(options: SweepOptions): Promise<Sweep> {
-  const { engine, clock, queries, minRounds, maxRounds, budgetUs, recorder, progress = silentProgress } = options;
+  const standing = begin(options);
+  const stoppedBy = await measureRounds(options, standing);
+  const { observations, queryLines, rounds, startUs } = standing;
+  const elapsedUs = options.clock.nowUs() - startUs;
+  if (stoppedBy !== "interrupted") warnOfBudget(options, rounds, elapsedUs);
+  return { observations, queryLines, rounds, stoppedBy, elapsedUs };
+}
+
+function begin({ engine, clock, queries, seed, recorder, startUs }: SweepOptions): Standing {
   const kept = recorder?.kept ?? nothingKept();
-  const random = seededRandom(options.seed + 7919 * kept.rounds); // what goes on draws other masks than what began
+  const random = seededRandom(seed + 7919 * kept.rounds); // what goes on draws other masks than what began
   const ids = Array.from({ length: queries[queries.length - 1] }, () => random.index(engine.spec.vocabSize));
-  const bench = { engine, clock, random, ids };
-  const observations = [...kept.observations];
-  const queryLines = [...kept.queryLines];
-  const start = (options.startUs ?? clock.nowUs()) - kept.elapsedUs;
-  let visits = observations.reduce((last, { visit }) => Math.max(last, visit + 1), 0);
-  let rounds = kept.rounds;
-  const tick = async () => {
-    const spent = (clock.nowUs() - start) / budgetUs;
-    const share = Math.min(1, Math.max(rounds / maxRounds, Math.min(spent, rounds / minRounds)));
-    try {
-      await progress.tick({ stage: "profile", done: Math.floor(100 * share), total: 100 });
-    } catch (reason) {
-      throw new SweepInterrupted(reason);
-    }
+  return {
+    bench: { engine, clock, random, ids },
+    observations: [...kept.observations],
+    queryLines: [...kept.queryLines],
+    rounds: kept.rounds,
+    visits: kept.observations.reduce((last, { visit }) => Math.max(last, visit + 1), 0),
+    startUs: (startUs ?? clock.nowUs()) - kept.elapsedUs,
   };
-  const measureRound = async () => {
-    const seen: Observation[] = [];
-    for (const context of random.shuffle(options.contexts)) {
-      const visit = { context, lengths: random.shuffle(queries.filter((q) => q > 1)) };
-      seen.push(...(await visitContext(bench, visit, queries, { round: rounds, visit: visits++ }, tick)));
-    }
-    const line =
-      options.queryLine.length > 0 ? await visitQueryLine(bench, options.contexts[0], options.queryLine, tick) : null;
-    return { seen, line };
-  };
-  let stoppedBy: StopReason | null = null;
+}
+
+/** Fills `standing` round by round. @throws the reason of an interruption that comes too early, or that nobody asked for */
+async function measureRounds(options: SweepOptions, standing: Standing): Promise<StopReason> {
+  const { clock } = options;
   let roundUs = 0;
-  let isWarm = false;
   try {
-    for (;;) {
+    for (let isWarm = false; ; isWarm = true) {
       const from = clock.nowUs();
-      stoppedBy = stopReason(options, rounds, from - start + roundUs, () => precisionReached(observations));
-      if (stoppedBy !== null) break;
-      const { seen, line } = await measureRound();
+      const nextEndUs = from - standing.startUs + roundUs;
+      const stop = stopReason(options, standing.rounds, nextEndUs, () => precisionReached(standing.observations));
+      if (stop !== null) return stop;
+      const round = await measureRound(options, standing);
       roundUs = clock.nowUs() - from;
-      if (!isWarm) {
-        isWarm = true; // the warm-up does not count
-        continue;
-      }
-      observations.push(...seen);
-      if (line !== null) queryLines.push(line);
-      recorder?.record(rounds, seen, line, clock.nowUs() - start);
-      rounds += 1;
+      if (isWarm) keep(round, options, standing); // the warm-up does not count
     }
   } catch (error) {
     if (!(error instanceof SweepInterrupted)) throw error;
-    if (options.onInterrupted === undefined || rounds < minRounds) throw error.reason;
+    if (options.onInterrupted === undefined || standing.rounds < options.minRounds) throw error.reason;
     options.onInterrupted(error.reason);
-    stoppedBy = "interrupted";
+    return "interrupted";
   }
-  const elapsedUs = clock.nowUs() - start;
-  if (stoppedBy !== "interrupted") warnOfBudget(options, rounds, elapsedUs);
-  return { observations, queryLines, rounds, stoppedBy, elapsedUs };
+}
+
+interface Round {
+  seen: Observation[];
+  /** null: no line of query lengths is measured */
+  line: QueryLineRound | null;
+}
+
+async function measureRound(options: SweepOptions, standing: Standing): Promise<Round> {
+  const { contexts, queries, queryLine } = options;
+  const { bench, rounds: round } = standing;
+  const tick = () => reportProgress(options, standing);
+  const seen: Observation[] = [];
+  for (const context of bench.random.shuffle(contexts)) {
+    const visit = { context, lengths: bench.random.shuffle(queries.filter((q) => q > 1)) };
+    seen.push(...(await visitContext(bench, visit, queries, { round, visit: standing.visits++ }, tick)));
+  }
+  const line = queryLine.length > 0 ? await visitQueryLine(bench, contexts[0], queryLine, tick) : null;
+  return { seen, line };
+}
+
+function keep({ seen, line }: Round, { clock, recorder }: SweepOptions, standing: Standing): void {
+  standing.observations.push(...seen);
+  if (line !== null) standing.queryLines.push(line);
+  recorder?.record(standing.rounds, seen, line, clock.nowUs() - standing.startUs);
+  standing.rounds += 1;
+}
+
+/** @throws SweepInterrupted */
+async function reportProgress(options: SweepOptions, { rounds, startUs }: Standing): Promise<void> {
+  const { clock, minRounds, maxRounds, budgetUs, progress = silentProgress } = options;
+  const spent = (clock.nowUs() - startUs) / budgetUs;
+  const share = Math.min(1, Math.max(rounds / maxRounds, Math.min(spent, rounds / minRounds)));
+  try {
+    await progress.tick({ stage: "profile", done: Math.floor(100 * share), total: 100 });
+  } catch (reason) {
+    throw new SweepInterrupted(reason);
+  }
 }
 
 function warnOfBudget({ minRounds, budgetUs, progress }: SweepOptions, rounds: number, elapsedUs: number): void {

@@ -100,6 +100,7 @@ ${Array.from({ length: SERIES_STYLES }, (_, i) => `.s${i}{--c:var(--c${i});--t:v
 .dashed .line{stroke-dasharray:5 4;stroke-width:1.5}
 .mark{fill:var(--c);stroke:var(--page);stroke-width:1}
 .hollow .mark{fill:var(--page);stroke:var(--c);stroke-width:1.5}
+.dot{fill:var(--c);opacity:.75}
 .whisker{fill:none;stroke:var(--c);stroke-width:1.5}
 .fill{fill:var(--t);stroke:var(--c);stroke-width:1}
 .solid{fill:var(--c)}
@@ -137,7 +138,7 @@ h2,h3,h4,caption{break-after:avoid}
 .scroll{overflow:visible}
 table{font-size:7pt;width:100%}
 th,td,td>bdi,th>bdi{white-space:normal;min-width:0;max-width:none;padding-right:.375rem}
-.heat td,.fill,.mark,.solid,.verdict{print-color-adjust:exact;-webkit-print-color-adjust:exact}
+.heat td,.fill,.mark,.dot,.solid,.verdict{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 a{color:inherit;text-decoration:none}
 }`;
 

@@ -24,6 +24,16 @@ const Resampled = z.strictObject({
   whole_target: Factors,
 });
 
+/** One number for each third of the sweep; a difference of two passes may be below 0. */
+const ByThird = z.array(z.number()).max(16);
+
+/** What a block costs by the passes of this point alone, beside the curve through all contexts (profile/raw.ts). */
+const Raw = z.strictObject({
+  attn: z.partialRecord(KernelName, ByThird).describe("µs of one block, all layers alike"),
+  mlp: z.partialRecord(KernelName, ByThird),
+  whole_target: ByThird.describe("µs of the whole pass, median"),
+});
+
 export const ProfilePoint = z.strictObject({
   context_tokens: z.int().min(0).describe("n, tokens in the KV cache before the pass"),
   query_tokens: z.int().positive().describe("q, tokens in the pass"),
@@ -37,6 +47,7 @@ export const ProfilePoint = z.strictObject({
     .nonnegative()
     .describe("median |sum of parts - measured| / measured over the passes, slow-downs of the whole machine taken out"),
   passes: z.int().positive().optional().describe("measured passes behind this point; not known of an imported one"),
+  raw: Raw.optional(),
   resampled: Resampled.optional(),
 });
 export type ProfilePoint = z.infer<typeof ProfilePoint>;

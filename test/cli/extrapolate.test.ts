@@ -1,9 +1,12 @@
-/** `solve --extrapolate`, and what each verb says of its plan. */
-import { readFileSync } from "node:fs";
+/** `solve --extrapolate` and `compare --extrapolate`, and what each verb says of what they make. */
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, expect, test } from "vitest";
-import { parse } from "yaml";
+import { beforeAll, describe, expect, test } from "vitest";
+import { parse, stringify } from "yaml";
+import type { Comparison } from "../../src/schema/comparison.js";
 import type { Plan } from "../../src/schema/plan.js";
+import type { Profile } from "../../src/schema/profile.js";
+import type { Verification } from "../../src/schema/verification.js";
 import { draftplan } from "../support/cli.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
@@ -65,4 +68,66 @@ test.each([["0"], ["-5"], ["x"]])("--extrapolate %s is refused", async (value) =
   const { code, stderr } = await draftplan(["solve", ...INPUTS, `--extrapolate=${value}`]);
   expect(code).toBe(2);
   expect(stderr).toContain("--extrapolate");
+});
+
+describe("beyond a profile that ends early", () => {
+  const SHORT = 256;
+  const BEYOND = 320;
+  const inputs = ["--profile", file("short.profile.yaml"), ...INPUTS.slice(2)];
+  const ids = (length: number) => Array.from({ length }, (_, i) => 300 + (i % 50));
+  beforeAll(() => {
+    const whole = parse(readFileSync(INPUTS[1], "utf8")) as Profile;
+    const points = whole.points.filter(({ context_tokens: n }) => n <= SHORT);
+    const grid = { ...whole.grid, context_tokens: [...new Set(points.map(({ context_tokens: n }) => n))] };
+    writeFileSync(file("short.profile.yaml"), stringify({ ...whole, grid, points }));
+    writeFileSync(file("prompts.jsonl"), [20, BEYOND].map((n) => `${JSON.stringify({ ids: ids(n) })}\n`).join(""));
+  });
+
+  test("a verification marks the ranges beyond the profile, in the document, on screen and to the verbs that read it", async () => {
+    const solved = await draftplan(["solve", ...inputs, "--extrapolate", "1024", "-o", file("short.yaml")]);
+    expect(solved.code, solved.stderr).toBe(0);
+    const output = file("v.yaml");
+    const args = ["verify", file("short.yaml"), "--model", "embedded", "--prompts", file("prompts.jsonl")];
+    const { code, stdout } = await draftplan([...args, "--max-tokens", "6", "--pairs", "1", "-o", output]);
+    expect(code).toBe(0);
+    const { extrapolated, by_context } = parse(readFileSync(output, "utf8")) as Verification;
+    expect(extrapolated).toEqual({ beyond_context_tokens: SHORT, to_context_tokens: 1024 });
+    for (const range of by_context) expect(range.extrapolated === true).toBe(range.context_tokens.from >= SHORT);
+    const rounds = (beyond: boolean) =>
+      by_context.filter((range) => (range.extrapolated === true) === beyond).reduce((sum, one) => sum + one.rounds, 0);
+    expect(rounds(true)).toBeGreaterThan(0);
+    expect(rounds(false)).toBeGreaterThan(0);
+    expect(stdout).toContain(`nothing was profiled beyond ${SHORT} tokens of context`);
+    expect(stdout).toMatch(/^ 256 to \d+ \* /m);
+    expect(stdout).not.toMatch(/^ 0 to \d+ \* /m);
+    expect(stdout).toContain("* beyond the profile");
+    expect((await draftplan(["inspect", output])).stdout).toMatch(/extrapolated/i);
+    expect((await draftplan(["check", file("short.yaml"), output])).stdout).toContain("PLAN_EXTRAPOLATED");
+    expect((await draftplan(["report", output, "-o", file("v.html")])).code).toBe(0);
+    expect(readFileSync(file("v.html"), "utf8")).toMatch(/extrapolated/i);
+  });
+
+  test("a comparison refuses such prompts, and with --extrapolate marks itself", async () => {
+    const output = file("c.yaml");
+    const args = ["compare", "embedded", ...inputs, "--methods", "int8", "--context", `${BEYOND}`];
+    const quick = [...args, "--max-tokens", "6", "--pairs", "1", "--refine", "0", "-o", output];
+    const refused = await draftplan(quick);
+    expect({ code: refused.code, stdout: refused.stdout }).toEqual({ code: 3, stdout: "" });
+    expect(refused.stderr).toContain("--extrapolate");
+    const { code, stdout } = await draftplan([...quick, "--extrapolate"]);
+    expect(code).toBe(0);
+    const { extrapolated } = parse(readFileSync(output, "utf8")) as Comparison;
+    expect(extrapolated).toEqual({ beyond_context_tokens: SHORT, to_context_tokens: BEYOND + 6 });
+    expect(stdout).toContain(`nothing was profiled beyond ${SHORT} tokens of context`);
+    expect((await draftplan(["inspect", output])).stdout).toMatch(/extrapolated/i);
+    expect((await draftplan(["report", output, "-o", file("c.html")])).code).toBe(0);
+    expect(readFileSync(file("c.html"), "utf8")).toMatch(/extrapolated/i);
+  });
+
+  test("a comparison whose prompts were profiled is not marked, whatever was allowed", async () => {
+    const args = ["compare", "embedded", ...inputs, "--methods", "int8", "--context", "32", "--extrapolate"];
+    const { code, stdout } = await draftplan([...args, "--max-tokens", "6", "--pairs", "1", "--json", "-o", "-"]);
+    expect(code).toBe(0);
+    expect((JSON.parse(stdout) as Comparison).extrapolated).toBeUndefined();
+  });
 });

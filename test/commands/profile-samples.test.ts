@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
-import { FileSamples, type SamplesHeader } from "../../src/commands/profile-samples.js";
+import { FileSamples, type SamplesHeader, UnkeptRounds } from "../../src/commands/profile-samples.js";
 import type { Observation } from "../../src/profile/observation.js";
 import { targetChoices, uniformChoices } from "../../src/schema/choice.js";
 import { expectFailure } from "../support/failure.js";
@@ -109,5 +109,23 @@ describe("samples", () => {
     await expectFailure(() => new FileSamples(path, HEADER), "DOCUMENT_INVALID", /line 3/);
     writeFileSync(path, lines.toSpliced(4, 1).join("\n"));
     await expectFailure(() => new FileSamples(path, HEADER), "DOCUMENT_INVALID", /round 0 is missing/);
+  });
+});
+
+describe("without a file", () => {
+  class Interruption extends Error {
+    override name = "Interruption";
+  }
+  const textAfter = (rounds: number, error: unknown) => {
+    const unkept = new UnkeptRounds();
+    for (let round = 0; round < rounds; round++) unkept.record(round);
+    return unkept.keptText(error);
+  };
+
+  test("an interruption after a round names --samples; before the first one, and for an error, nothing was there to keep", () => {
+    expect(textAfter(3, new Interruption("interrupted"))).toMatch(/^stopped after 3 rounds, .*--samples FILE/);
+    expect(textAfter(1, new Interruption("interrupted"))).toMatch(/^stopped after 1 round, /);
+    expect(textAfter(0, new Interruption("interrupted"))).toBeNull();
+    expect(textAfter(3, new Error("the device failed"))).toBeNull();
   });
 });

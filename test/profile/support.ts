@@ -3,7 +3,7 @@
 import type { ModelSpec } from "../../src/model/spec.js";
 import type { Measured } from "../../src/profile/profile.js";
 import { FakeClock, FakeEngine, type FakeTimes } from "../../src/runtime/fake.js";
-import type { ChoiceSet } from "../../src/schema/choice.js";
+import { type ChoiceSet, DEFAULT_KERNELS, type Kernel } from "../../src/schema/choice.js";
 import type { Profile } from "../../src/schema/profile.js";
 import { uniform } from "../support/numbers.js";
 
@@ -53,12 +53,17 @@ export interface Planted {
   times: FakeTimes;
 }
 
-export function planted(layers: number, times: FakeTimes, contextLimit?: number): Planted {
+export function planted(
+  layers: number,
+  times: FakeTimes,
+  contextLimit?: number,
+  kernels: readonly Kernel[] = DEFAULT_KERNELS,
+): Planted {
   const clock = new FakeClock();
   return {
     clock,
     times,
-    engine: new FakeEngine({ spec: fakeSpec(layers, contextLimit), clock, times, missRate: () => 0.3 }),
+    engine: new FakeEngine({ spec: fakeSpec(layers, contextLimit), clock, times, missRate: () => 0.3, kernels }),
   };
 }
 

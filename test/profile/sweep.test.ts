@@ -112,6 +112,11 @@ describe("the budget", () => {
     expect(world.clock.nowUs()).toBeLessThan(4e6);
     expect(world.clock.nowUs()).toBeGreaterThan(3e6);
     expect(sampling).toMatchObject({ stopped_by: "time", unmet: [] });
+    const late = planted(LAYERS, plantedTimes(LAYERS, 0.1));
+    late.clock.advance(2e6); // what its caller measured before it, in the same time
+    await profileModel({ ...late, ...options, minRounds: 2, budgetSeconds: 4, startUs: 0 });
+    expect(late.clock.nowUs()).toBeLessThan(4e6);
+    expect(late.engine.passes.length).toBeLessThan(0.6 * world.engine.passes.length);
     const noisy = planted(LAYERS, {
       ...plantedTimes(LAYERS, 0.1),
       disturbance: (us, pass) => us * (1 + (pass % 7) / 7),

@@ -271,6 +271,45 @@ describe("a profile", () => {
     expect(named(page, "line").some((line) => attribute(line, "class") === "whisker")).toBe(true);
   });
 
+  test("draws what single contexts' passes give as dots, without intervals too, and says what they are", () => {
+    const raw = (n: number, q: number) => ({
+      attn: q === 1 ? { target: [14, 1000 + n, -2], int8: [3] } : { target: [7] },
+      mlp: {},
+      whole_target: [170, 190],
+    });
+    const { points } = profile();
+    const measured = points.map((point) => ({ ...point, raw: raw(point.context_tokens, point.query_tokens) }));
+    const page = pageOf(loaded({ ...profile(), points: measured }, "p.yaml"));
+    expect(tableRows(page, "Attention, one token in the pass").slice(1)).toEqual([
+      ["64", "10.8 µs; 14.0 µs, 1.06 ms, −2.00 µs", "4.50 µs; 3.00 µs"],
+      ["512", "13.1 µs; 14.0 µs, 1.51 ms, −2.00 µs", "4.50 µs; 3.00 µs"],
+    ]);
+    expect(tableRows(page, "Whole pass of the target, q tokens in it")[1]).toEqual([
+      "64",
+      ...["180 µs; 170 µs, 190 µs", "180 µs; 170 µs, 190 µs"],
+    ]);
+    expect(tableRows(page, "MLP, one token in the pass")[1]).toEqual(["64", "20.5 µs", "7.50 µs"]);
+    const figureOf = (title: string) =>
+      named(page, "figure").find((figure) => textOf(figure).trim().startsWith(title)) as NonNullable<
+        ReturnType<typeof named>[number]
+      >;
+    const dots = (title: string) =>
+      within(figureOf(title), "circle").filter((circle) => within(circle, "title").length > 0);
+    // at the top of the curves 13 µs: what is many times as high would leave them no room
+    expect(dots("Attention, one token in the pass").map(textOf)).toEqual([
+      ...["target, 64 tokens of context alone: 14.0 µs", "target, 64 tokens of context alone: −2.00 µs"],
+      ...["target, 512 tokens of context alone: 14.0 µs", "target, 512 tokens of context alone: −2.00 µs"],
+      ...["int8, 64 tokens of context alone: 3.00 µs", "int8, 512 tokens of context alone: 3.00 µs"],
+    ]);
+    expect(textOf(figureOf("Attention, one token in the pass"))).toContain("2 dots lie far off");
+    const heights = dots("Attention, one token in the pass").map((dot) => Number(attribute(dot, "cy")));
+    expect(heights[0]).toBeLessThan(heights[1]);
+    expect(Math.max(...heights)).toBeLessThan(230); // −2 µs is still in the plot
+    expect(textOf(figureOf("Attention, one token in the pass"))).toContain("this context's passes alone");
+    expect(textOf(figureOf("MLP, one token in the pass"))).not.toContain("this context's passes alone");
+    expect(named(pageOf(loaded(profile(), "p.yaml")), "circle")).toHaveLength(0);
+  });
+
   test("is a heat map over context and query length, the slowest cell the strongest", () => {
     const slow = profile();
     slow.points[3].whole_target_us = 1800;

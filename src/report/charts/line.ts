@@ -3,7 +3,7 @@ import { line } from "d3-shape";
 import { type Html, html } from "../html.js";
 import { type Axis, type AxisSpec, type Box, makeAxis, place, tickRoom, WIDTH, xAxis, yAxis } from "./axis.js";
 import { svg } from "./figure.js";
-import { legend, mark, type SeriesStyle, seriesGroup } from "./series.js";
+import { DOTS, legend, mark, type SeriesStyle, seriesGroup } from "./series.js";
 
 export interface LinePoint {
   x: number;
@@ -19,6 +19,8 @@ export interface Series {
   name: string;
   style: SeriesStyle;
   points: readonly LinePoint[];
+  /** small dots beside the marks: single measurements that a curve stands for */
+  dots?: readonly LinePoint[];
   /** marks alone: the points are no curve */
   unconnected?: boolean;
 }
@@ -36,9 +38,11 @@ const PLOT_HEIGHT = 190;
 const TOP = 26;
 const BELOW = 36;
 const MANY_POINTS = 24;
+/** Of dots from their place, so that the mark and its whisker do not cover them. */
+const DOT_SHIFT = 5;
 
 export function lineChart({ x, y, series, diagonal = false, alternative }: LineChart): Html {
-  const points = series.flatMap((one) => one.points);
+  const points = series.flatMap((one) => [...one.points, ...(one.dots ?? [])]);
   const xs = points.map((point) => point.x);
   const ys = [...points.map((point) => point.y), ...series.flatMap(intervalEnds)];
   const both = [...xs, ...ys];
@@ -59,7 +63,7 @@ export function lineChart({ x, y, series, diagonal = false, alternative }: LineC
 const intervalEnds = ({ points }: Series): number[] =>
   points.flatMap(({ low, high }) => (low === undefined || high === undefined ? [] : [low, high]));
 
-function drawSeries({ points, style, unconnected }: Series, x: Axis, y: Axis): Html {
+function drawSeries({ points, dots = [], style, unconnected }: Series, x: Axis, y: Axis): Html {
   const path =
     line<LinePoint>(
       (point) => x.at(point.x),
@@ -70,6 +74,7 @@ function drawSeries({ points, style, unconnected }: Series, x: Axis, y: Axis): H
     { ...style, small: crowded },
     ...(unconnected ? [] : [html`<path class="line" d="${path}"/>`]),
     ...points.map((point) => interval(point, x, y)),
+    ...dots.map(({ x: at, y: up, title }) => dot(x.at(at) + DOT_SHIFT, y.at(up), title)),
     ...points.map((point) => mark(style, x.at(point.x), y.at(point.y), point.title, crowded ? 16 : 36)),
   );
 }
@@ -79,11 +84,16 @@ const interval = ({ x, low, high }: LinePoint, along: Axis, up: Axis): Html =>
     ? html``
     : html`<line class="whisker" x1="${place(along.at(x))}" x2="${place(along.at(x))}" y1="${place(up.at(low))}" y2="${place(up.at(high))}"/>`;
 
+const dot = (x: number, y: number, title: string): Html =>
+  html`<circle class="dot" cx="${place(x)}" cy="${place(y)}" r="2.5"><title>${title}</title></circle>`;
+
 /** From corner to corner, since both axes hold the same values. */
 const equality = (box: Box): Html =>
   html`<path class="equal" d="M${place(box.left)},${place(box.bottom)}L${place(box.right)},${place(box.top)}"/>`;
 
-export const lineLegend = (series: readonly Series[]): Html =>
-  legend(
-    series.map(({ name, style, unconnected }) => ({ name, style, drawn: unconnected ? "marks" : "line" }) as const),
-  );
+/** @param dots what the dots stand for, where there are any */
+export const lineLegend = (series: readonly Series[], dots?: string): Html =>
+  legend([
+    ...series.map(({ name, style, unconnected }) => ({ name, style, drawn: unconnected ? "marks" : "line" }) as const),
+    ...(dots === undefined ? [] : [{ name: dots, style: DOTS, drawn: "dots" } as const]),
+  ]);

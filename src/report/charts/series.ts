@@ -17,6 +17,9 @@ export interface SeriesStyle {
   small?: boolean;
 }
 
+/** Of dots in a legend: they have their series' colours, and this stands for all. */
+export const DOTS: SeriesStyle = { look: 5 };
+
 const classes = ({ look, dashed, hollow, small }: SeriesStyle): string =>
   `s${look % SERIES_STYLES}${dashed ? " dashed" : ""}${hollow ? " hollow" : ""}${small ? " small" : ""}`;
 
@@ -32,8 +35,8 @@ export function mark({ look }: SeriesStyle, x: number, y: number, title: string 
 export interface LegendEntry {
   name: string;
   style: SeriesStyle;
-  /** as it is drawn: a line through marks, a line or marks alone, or a filled area */
-  drawn: "line" | "curve" | "marks" | "area" | "solid";
+  /** as it is drawn: a line through marks, a line or marks alone, dots, or a filled area */
+  drawn: "line" | "curve" | "marks" | "dots" | "area" | "solid";
 }
 
 /** Beside its chart, as text of the page: it wraps where there is little room. */
@@ -51,6 +54,8 @@ function swatch(style: SeriesStyle, drawn: LegendEntry["drawn"]): Html {
       return html`<path class="line" d="M0,6H26"/>`;
     case "marks":
       return mark(style, 13, 6, null, 50);
+    case "dots":
+      return html`${[5, 13, 21].map((x) => html`<circle class="dot" cx="${x}" cy="6" r="2.5"/>`)}`;
     case "area":
       return html`<rect class="fill" x="6.5" y="1.5" width="13" height="9"/>`;
     case "solid":

@@ -3,9 +3,9 @@ import { quantile } from "simple-statistics";
 import { BLOCK_KINDS, type BlockKind, KERNEL_NAMES, type Kernel } from "../../schema/choice.js";
 import type { Profile, ProfilePoint } from "../../schema/profile.js";
 import { figure, numeric } from "../charts/figure.js";
-import { lineChart, lineLegend, type Series } from "../charts/line.js";
+import { type LinePoint, lineChart, lineLegend, type Series } from "../charts/line.js";
 import type { SeriesStyle } from "../charts/series.js";
-import { duration, timeUnit } from "../format.js";
+import { counted, duration, timeUnit } from "../format.js";
 import type { Html, Part } from "../html.js";
 import type { PartCosts } from "../types.js";
 import { choiceStyle, MEASURED, NONE, spread } from "./facts.js";
@@ -17,6 +17,8 @@ interface CurvePoint {
   us: number;
   /** 95 %, where the profile holds draws over its rounds */
   interval: { lowUs: number; highUs: number } | null;
+  /** by the passes of this context alone; none where the profile holds none */
+  rawUs: readonly number[];
 }
 
 interface Curve {
@@ -26,6 +28,7 @@ interface Curve {
 }
 
 const MAX_QUERIES = 6;
+const DOTS = "this context's passes alone, by parts of the sweep";
 
 /** Costs drawn on beyond the profile, to context n. */
 export interface Beyond {
@@ -54,6 +57,7 @@ export function curveFigures(profile: Profile, beyond: Beyond | null): Html[] {
         queries,
         (point) => point.whole_target_us,
         ({ whole_target }) => whole_target,
+        ({ whole_target }) => whole_target,
       ),
     ),
     ...BLOCK_KINDS.map((kind) =>
@@ -65,6 +69,7 @@ export function curveFigures(profile: Profile, beyond: Beyond | null): Html[] {
           queries,
           (point) => mean(point[`${kind}_us`].target),
           (draws) => draws[kind]?.target,
+          (raw) => raw[kind].target,
         ),
       ),
     ),
@@ -87,7 +92,8 @@ function kernelCurves(profile: Profile, kind: BlockKind, beyond: Beyond | null):
     style: choiceStyle(kernel),
     points: points.flatMap((point) => {
       const layers = point[`${kind}_us`][kernel];
-      return layers === undefined ? [] : [curvePoint(point, mean(layers), point.resampled?.[kind]?.[kernel])];
+      const [factors, raw] = [point.resampled?.[kind]?.[kernel], point.raw?.[kind][kernel]];
+      return layers === undefined ? [] : [curvePoint(point, mean(layers), factors, raw)];
     }),
   })).filter((curve) => curve.points.length > 0);
   const drawnOn = beyond === null ? [] : curves.map((curve) => curveBeyond(curve, profile, kind, beyond));
@@ -103,11 +109,11 @@ function curveBeyond(
 ): Curve {
   const blocks = Array.from({ length: model.layers }, (_, layer) => 2 * layer + BLOCK_KINDS.indexOf(kind));
   const us = mean(blocks.map((index) => costs.blockUs(index, kernel, n, 1)));
-  const last = { ...points[points.length - 1], interval: null };
+  const last = { ...points[points.length - 1], interval: null, rawUs: [] };
   return {
     name: `${kernel}, extrapolated`,
     style: { ...style, dashed: true, hollow: true },
-    points: [last, { n, us, interval: null }],
+    points: [last, { n, us, interval: null, rawUs: [] }],
   };
 }
 
@@ -116,13 +122,15 @@ const queryCurves = (
   queries: readonly number[],
   of: (point: ProfilePoint) => number,
   drawsOf: (draws: NonNullable<ProfilePoint["resampled"]>) => readonly number[] | undefined,
+  rawOf: (raw: NonNullable<ProfilePoint["raw"]>) => readonly number[] | undefined,
 ): Curve[] =>
   queries.map((q, look) => ({
     name: `q = ${q}`,
     style: { look },
-    points: atQuery(profile, q).map((point) =>
-      curvePoint(point, of(point), point.resampled === undefined ? undefined : drawsOf(point.resampled)),
-    ),
+    points: atQuery(profile, q).map((point) => {
+      const { resampled, raw } = point;
+      return curvePoint(point, of(point), resampled && drawsOf(resampled), raw && rawOf(raw));
+    }),
   }));
 
 const TAIL = 0.025;
@@ -132,23 +140,29 @@ function curvePoint(
   { context_tokens: n }: ProfilePoint,
   us: number,
   factors: readonly number[] | undefined,
+  rawUs: readonly number[] = [],
 ): CurvePoint {
-  if (factors === undefined) return { n, us, interval: null };
+  if (factors === undefined) return { n, us, interval: null, rawUs };
   const [low, high] = [TAIL, 1 - TAIL].map((share) => quantile([...factors], share));
-  return { n, us, interval: { lowUs: us * low, highUs: us * high } };
+  return { n, us, interval: { lowUs: us * low, highUs: us * high }, rawUs };
 }
 
 function curveFigure(title: string, caption: string, curves: readonly Curve[]): Html {
   const points = curves.flatMap((curve) => curve.points);
   const unit = timeUnit(Math.max(0, ...points.map(({ us }) => us)));
+  const isDrawn = withinReach(points);
   const series = curves.map(
-    ({ name, style, points }): Series => ({ name, style, points: points.map((one) => linePoint(name, one, unit.us)) }),
+    ({ name, style, points }): Series => ({
+      ...{ name, style, points: points.map((one) => linePoint(name, one, unit.us)) },
+      dots: points.flatMap((one) => rawDots(name, one, unit.us, isDrawn)),
+    }),
   );
   const contexts = [...new Set(points.map(({ n }) => n))].sort((a, b) => a - b);
+  const raw = points.flatMap(({ rawUs }) => rawUs);
   return figure({
     title,
-    caption: points.some(({ interval }) => interval !== null) ? `${caption} Whiskers: 95 % over rounds.` : caption,
-    legend: lineLegend(series),
+    caption: [caption, ...captionsOf(points, raw.filter((us) => !isDrawn(us)).length)].join(" "),
+    legend: raw.length > 0 ? lineLegend(series, DOTS) : lineLegend(series),
     chart: lineChart({
       x: { label: "context n, tokens", scale: "linear", include: [0], tight: true },
       y: { label: unit.name, scale: "linear", include: [0] },
@@ -162,6 +176,20 @@ function curveFigure(title: string, caption: string, curves: readonly Curve[]): 
   });
 }
 
+function captionsOf(points: readonly CurvePoint[], left: number): string[] {
+  const whiskers = points.some(({ interval }) => interval !== null) ? ["Whiskers: 95 % over rounds."] : [];
+  if (left === 0) return whiskers;
+  return [...whiskers, `${counted(left, "dot")} ${left === 1 ? "lies" : "lie"} far off and in the table alone.`];
+}
+
+/** Of the curves' own height: a dot that one slow pass set far off would leave the curves no room. */
+const REACH = { above: 1.5, below: 0.25 };
+
+function withinReach(points: readonly CurvePoint[]): (us: number) => boolean {
+  const top = Math.max(0, ...points.map(({ us, interval }) => interval?.highUs ?? us));
+  return (us) => us <= REACH.above * top && us >= -REACH.below * top;
+}
+
 const linePoint = (name: string, { n, us, interval }: CurvePoint, unitUs: number): Series["points"][number] => ({
   x: n,
   y: us / unitUs,
@@ -169,12 +197,22 @@ const linePoint = (name: string, { n, us, interval }: CurvePoint, unitUs: number
   title: `${name}, ${n} tokens of context: ${duration(us)}`,
 });
 
+const rawDots = (
+  name: string,
+  { n, rawUs }: CurvePoint,
+  unitUs: number,
+  isDrawn: (us: number) => boolean,
+): LinePoint[] =>
+  rawUs
+    .filter(isDrawn)
+    .map((us) => ({ x: n, y: us / unitUs, title: `${name}, ${n} tokens of context alone: ${duration(us)}` }));
+
 function cell(point: CurvePoint | undefined): Part {
   if (point === undefined) return NONE;
-  const { us, interval } = point;
-  return interval === null
-    ? duration(us)
-    : `${duration(us)} (${duration(interval.lowUs)} to ${duration(interval.highUs)})`;
+  const { us, interval, rawUs } = point;
+  const between = interval === null ? "" : ` (${duration(interval.lowUs)} to ${duration(interval.highUs)})`;
+  const raw = rawUs.length === 0 ? "" : `; ${rawUs.map(duration).join(", ")}`;
+  return `${duration(us)}${between}${raw}`;
 }
 
 function ends(points: readonly CurvePoint[]): string {

@@ -1,0 +1,11 @@
+/** What the declarations of all verbs share. */
+import type { CommandContext } from "../commands/context.js";
+import type { SharedOptions } from "./options.js";
+
+/** Runs a verb's work; false means that a verification or check failed. */
+export type RunVerb = (options: SharedOptions, work: (context: CommandContext) => Promise<unknown>) => Promise<void>;
+
+export const MODEL = "a Hugging Face folder, a .gguf file, or: embedded";
+export const TO_FILE = "-o, --output <file>";
+
+export const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;

@@ -1,0 +1,91 @@
+/** Verbs that run a model: all stages at once, what it says, and how often a draft agrees with it. */
+import { type Command, Option } from "commander";
+import {
+  commaList,
+  integerFrom,
+  numberFrom,
+  type SharedOptions,
+  withDeviceOptions,
+  withOutputOptions,
+} from "./options.js";
+import { examples, MODEL, type RunVerb } from "./verb.js";
+
+export function addRun(program: Command, run: RunVerb): void {
+  withDeviceOptions(program.command("run"))
+    .description("all stages: profile, calibrate, solve, verify")
+    .argument("[model]", `${MODEL} (default: embedded)`)
+    .option("--out <dir>", "folder for all documents (default: profiles/ and plans/)")
+    .addHelpText("after", examples("draftplan run", "draftplan run model.gguf --out my-plan"))
+    .action(async (model: string | undefined, options: SharedOptions & { out?: string }) =>
+      run(options, async (context) => (await import("../commands/run.js")).runCommand(model, options, context)),
+    );
+}
+
+export function addInspect(program: Command, run: RunVerb): void {
+  withOutputOptions(program.command("inspect"))
+    .description("what a model or a document is, and whether it is valid")
+    .argument("<model|document>", `${MODEL}, a config.json; or a document of draftplan's`)
+    .addHelpText("after", examples("draftplan inspect embedded", "draftplan inspect plans/plan.yaml --json"))
+    .action(async (path: string, options: SharedOptions) =>
+      run(options, async (context) => (await import("../commands/inspect.js")).inspectCommand(path, context)),
+    );
+}
+
+export function addGenerate(program: Command, run: RunVerb): void {
+  const prompts = ["prompt", "chat", "promptIds"];
+  const prompt = (flags: string, description: string, name: string) =>
+    new Option(flags, description).conflicts(prompts.filter((other) => other !== name));
+  withDeviceOptions(program.command("generate"))
+    .description("continue a prompt greedily, with or without a plan; the output is the same")
+    .argument("<model>", MODEL)
+    .addOption(prompt("--prompt <text>", "text to continue", "prompt"))
+    .addOption(prompt("--chat <text>", "what a user says, put into the model's chat template", "chat"))
+    .addOption(prompt("--prompt-ids <file>", "a JSON array of token ids; no tokenizer is needed", "promptIds"))
+    .option("--plan <plan>", "draft as this plan says")
+    .option("--adapt", "begin with the plan, and change draft and length as the text turns out harder or easier")
+    .option("--max-tokens <n>", "new tokens at most (default: 256, or what the context has room for)", integerFrom(1))
+    .option("--temperature <t>", "only 0, greedy, until sampling exists", numberFrom(0))
+    .option("--seed <n>", "for sampling, once it exists; greedy decoding uses no chance", integerFrom(0))
+    .addHelpText(
+      "after",
+      examples(
+        'draftplan generate embedded --prompt "My fellow citizens" --max-tokens 40',
+        'draftplan generate model.gguf --plan plans/plan.yaml --chat "Why is the sky blue?"',
+        'draftplan generate model.gguf --plan plans/plan.yaml --adapt --prompt "def fibonacci(n):"',
+        "draftplan generate model.gguf --prompt-ids ids.json --json",
+      ),
+    )
+    .action(async (model: string, options: SharedOptions & import("../commands/generate.js").GenerateOptions) =>
+      run(options, async (context) =>
+        (await import("../commands/generate.js")).generateCommand(model, options, context),
+      ),
+    );
+}
+
+export function addEvaluate(program: Command, run: RunVerb): void {
+  withDeviceOptions(program.command("evaluate"))
+    .description("how often a draft's next token is the target's, on a given text")
+    .argument("<model>", MODEL)
+    .addOption(
+      new Option("--skip <blocks>", "a draft that leaves out these blocks, e.g. 5.attn,3.mlp")
+        .argParser(commaList)
+        .conflicts("plan"),
+    )
+    .option("--plan <plan>", "the drafts of this plan, each at its contexts")
+    .option(
+      "--ids <file>",
+      'a JSON array of token ids, or {"ids": [...], "first": k}: positions before k are context only',
+    )
+    .addHelpText(
+      "after",
+      examples(
+        "draftplan evaluate embedded --skip 5.attn,3.mlp",
+        "draftplan evaluate model.gguf --plan plans/plan.yaml --json",
+      ),
+    )
+    .action(async (model: string, options: SharedOptions & import("../commands/evaluate.js").EvaluateOptions) =>
+      run(options, async (context) =>
+        (await import("../commands/evaluate.js")).evaluateCommand(model, options, context),
+      ),
+    );
+}
