@@ -1,6 +1,6 @@
 /** The tokens of a verification: counts that add up, outputs that are those it judged, verdicts that fit them. */
 import { sha256 } from "../schema/document.js";
-import { TIE_MARGIN, type Verification } from "../schema/verification.js";
+import { tieMarginOf, type Verification } from "../schema/verification.js";
 import { sum } from "./figures.js";
 import { type Finding, finding } from "./findings.js";
 
@@ -11,7 +11,7 @@ export function tokenFindings(file: string, verification: Verification): Finding
     ...totalFindings(file, verification),
     ...digestFindings(file, verification),
     ...verification.prompts.flatMap((prompt, i) => [
-      ...verdictFindings(file, prompt, `prompts[${i}]`),
+      ...verdictFindings(file, prompt, `prompts[${i}]`, tieMarginOf(verification)),
       ...outputFindings(file, prompt, `prompts[${i}]`, verification.max_tokens),
     ]),
     ...losslessFindings(file, verification),
@@ -46,20 +46,20 @@ function digestFindings(file: string, { prompts, reference_sha256, output_sha256
 }
 
 /** What is said of one output, without the output itself. */
-function verdictFindings(file: string, prompt: PromptRecord, where: string): Finding[] {
+function verdictFindings(file: string, prompt: PromptRecord, where: string, tieMargin: number): Finding[] {
   const { ties, first_mismatch: mismatch, worst_margin: margin, tie_margins: margins } = prompt;
   const wrong = (key: string, message: string) =>
     finding("VERIFICATION_INCONSISTENT", file, `${where}.${key}`, message);
   const found: Finding[] = [];
-  if (mismatch === null && margin > TIE_MARGIN)
-    found.push(wrong("worst_margin", `${margin}, and no token is said to lie beyond ${TIE_MARGIN} of the maximum`));
+  if (mismatch === null && margin > tieMargin)
+    found.push(wrong("worst_margin", `${margin}, and no token is said to lie beyond ${tieMargin} of the maximum`));
   if (mismatch === null && ties === 0 && margin > 0)
     found.push(wrong("worst_margin", `${margin}, and every token is said to be the maximum`));
   if (margins === undefined) return found;
   if (margins.length !== ties) found.push(wrong("tie_margins", `${margins.length} ties, and ties says ${ties}`));
-  const beyond = margins.find((tie) => tie.margin > TIE_MARGIN);
+  const beyond = margins.find((tie) => tie.margin > tieMargin);
   if (beyond !== undefined)
-    found.push(wrong("tie_margins", `a margin of ${beyond.margin} is no tie: the limit is ${TIE_MARGIN}`));
+    found.push(wrong("tie_margins", `a margin of ${beyond.margin} is no tie: the limit is ${tieMargin}`));
   return found;
 }
 

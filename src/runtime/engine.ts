@@ -4,8 +4,10 @@
  */
 
 import { DraftplanError } from "../core/errors.js";
+import type { Flavour } from "../model/graph/flavour.js";
 import type { ModelSpec } from "../model/spec.js";
 import type { ChoiceSet, Kernel } from "../schema/choice.js";
+import type { Numerics } from "../schema/numerics.js";
 
 export interface Pass {
   /** tokens already in the cache that this pass builds on; what lies behind is overwritten (that is a rollback) */
@@ -30,6 +32,8 @@ export interface Engine {
   readonly capacity: number;
   /** the kernels it can run, target first; nothing else is in its graph */
   readonly kernels: readonly Kernel[];
+  /** what they compute with */
+  readonly numerics: Numerics;
   /**
    * Runs one pass. Throws CONTEXT_LIMIT beyond the capacity, CHOICE_UNAVAILABLE for a kernel that was not loaded,
    * RUNTIME_FAILED where the runtime fails.
@@ -56,6 +60,8 @@ export interface RuntimeOptions {
   capacity: number;
   /** what the converted model was made with, target first; default: DEFAULT_KERNELS */
   kernels?: readonly Kernel[] | undefined;
+  /** what the converted model was written for; default: the provider's own. For tests: the CPU runs every flavour */
+  flavour?: Flavour | undefined;
 }
 
 /** @throws CHOICE_UNAVAILABLE where a pass asks for a kernel that the engine was not loaded with */

@@ -8,7 +8,9 @@ export const FLOAT = 1;
 export const UINT8 = 2;
 export const INT32 = 6;
 export const INT64 = 7;
+export const STRING = 8;
 export const BOOL = 9;
+export const FLOAT16 = 10;
 
 const field = (id: number, type: string) => ({ id, type });
 const list = (id: number, type: string) => ({ id, type, rule: "repeated" });
@@ -151,7 +153,7 @@ export const external = (
 });
 
 /** Serialises a model with the standard and the `com.microsoft` operators. */
-export function encodeModel(graph: Graph, producerVersion: string): Uint8Array {
+export function encodeModel(graph: Graph, producerVersion: string, opset = 21): Uint8Array {
   const Model = schema.lookupType("Model");
   return Model.encode(
     Model.fromObject({
@@ -160,7 +162,7 @@ export function encodeModel(graph: Graph, producerVersion: string): Uint8Array {
       producerVersion,
       graph,
       opsetImport: [
-        { domain: "", version: 21 },
+        { domain: "", version: opset },
         { domain: "com.microsoft", version: 1 },
       ],
     }),
