@@ -62,6 +62,8 @@ export interface RuntimeOptions {
   kernels?: readonly Kernel[] | undefined;
   /** what the converted model was written for; default: the provider's own. For tests: the CPU runs every flavour */
   flavour?: Flavour | undefined;
+  /** run even though the provider lacks operators, with those on the CPU. For diagnosis alone (bench/provider-check.mjs) */
+  allowFallback?: boolean | undefined;
 }
 
 /** @throws CHOICE_UNAVAILABLE where a pass asks for a kernel that the engine was not loaded with */

@@ -101,7 +101,7 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
     const session = explained(provider, () =>
       handles.own("ReleaseSession", api.create("CreateSession", env, path, settings)),
     );
-    refuseFallback(api, session, provider);
+    if (options.allowFallback !== true) refuseFallback(api, session, provider);
     return new OrtEngine(api, handles, session, spec, provider, {
       capacity: options.capacity,
       kernels: options.kernels ?? DEFAULT_KERNELS,
