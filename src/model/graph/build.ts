@@ -30,7 +30,7 @@ import {
   INT64,
   int,
   type Node,
-  STRING,
+  optional,
   subgraph,
   type Tensor,
   UINT8,
@@ -351,20 +351,34 @@ function exit(main: Branch, context: Context, spec: ModelSpec, kernels: readonly
   }
 }
 
-/** What the names of pins begin with: they run on the CPU on purpose (runtime/providers.ts). */
+/** What the names of pins' nodes begin with: they run on the CPU on purpose (runtime/providers.ts). */
 export const PIN_PREFIX = "pin/";
 
 /**
- * Names inputs where they lie, on the CPU, by casting them to strings, which no GPU has; nothing reads the strings.
+ * Keeps inputs on the CPU, where they are wanted.
  *
- * Why: ONNX Runtime puts an input that only branches use on the device of the node with the branches
- * (allocation_planner.cc, ComputeValueLocation, case 2), and the conditions of inner `If`s and the total length of
- * GroupQueryAttention, which are wanted on the CPU, are then fetched back in every branch of every pass, each time waiting
- * for all that the device has to do. An input that a node of the outer graph takes on the CPU stays there, and is handed
- * down as it is (case 1).
+ * ONNX Runtime puts an input that only branches use on the device of the node that has the branches, and the conditions of
+ * inner `If`s and GroupQueryAttention's total length are then fetched back from it in every branch of every pass, each
+ * time waiting for all that the device has to do. Where nodes of different providers have branches that use it, it stays
+ * on the CPU, and is handed down as it is (allocation_planner.cc, ComputeValueLocation, cases 1 and 2). So there is an
+ * `If` with a branch that names them all, never taken; no GPU has one with an `optional` result. Casting each of them to
+ * a string on the CPU did the same and took 4 µs each (50 of them, 2 cores).
  */
-function pin(main: Branch, inputs: readonly string[]): void {
-  for (const input of inputs) main.node("Cast", [input], `=${PIN_PREFIX}${input}`, [int("to", STRING)]);
+function pin(main: Branch, context: Context, flags: readonly string[]): void {
+  const name = (branch: string) => `${PIN_PREFIX}${branch}`;
+  const taken = new Branch(name("taken"), context);
+  const named = new Branch(name("named"), context);
+  named.node("SequenceConstruct", ["total_sequence_length"], "lengths");
+  if (flags.length > 0) named.node("SequenceConstruct", [...flags], "flags");
+  const branches = [taken, named].map((branch) => {
+    const something = branch.node("Optional", [branch.constant("one", BigInt64Array.of(1n))], "something");
+    return branch.graph([optional(something, INT64, [1])]);
+  });
+  main.initializers.push(constant(name("always"), [], Uint8Array.of(1)));
+  main.node("If", [name("always")], `=${name("nothing")}`, [
+    subgraph("then_branch", branches[0]),
+    subgraph("else_branch", branches[1]),
+  ]);
 }
 
 /** Inputs that carry the choices, in the order of `choiceFlags`. */
@@ -390,7 +404,7 @@ export function buildGraph(
 ): Graph {
   const context = { ...weights, flavour };
   const main = new Branch("main", context);
-  if (flavour.pins) pin(main, ["total_sequence_length", ...innerFlags(spec.layers, kernels)]);
+  if (flavour.pins) pin(main, context, innerFlags(spec.layers, kernels));
   for (const table of ["cos_cache", "sin_cache"]) main.weight(table);
   let hidden = entrance(main, context, spec);
   for (let layer = 0; layer < spec.layers; layer++) {
