@@ -1,6 +1,6 @@
 /** The tokens of a verification: counts that add up, outputs that are those it judged, verdicts that fit them. */
 import { sha256 } from "../schema/document.js";
-import { tieMarginOf, type Verification } from "../schema/verification.js";
+import { TIE_MARGINS, tieMarginOf, type Verification } from "../schema/verification.js";
 import { sum } from "./figures.js";
 import { type Finding, finding } from "./findings.js";
 
@@ -8,6 +8,7 @@ type PromptRecord = Verification["prompts"][number];
 
 export function tokenFindings(file: string, verification: Verification): Finding[] {
   return [
+    ...marginFindings(file, verification),
     ...totalFindings(file, verification),
     ...digestFindings(file, verification),
     ...verification.prompts.flatMap((prompt, i) => [
@@ -20,6 +21,15 @@ export function tokenFindings(file: string, verification: Verification): Finding
 
 const changed = (file: string, where: string, message: string) =>
   finding("VERIFICATION_TOKENS_CHANGED", file, where, message);
+
+/** The margin is not the document's to choose: it follows from what the target computes with. */
+function marginFindings(file: string, verification: Verification): Finding[] {
+  const { target = "fp32" } = verification.device;
+  const said = tieMarginOf(verification);
+  if (said === TIE_MARGINS[target]) return [];
+  const message = `${said}, and for a target in ${target} it is ${TIE_MARGINS[target]}`;
+  return [finding("VERIFICATION_INCONSISTENT", file, "tie_margin", message)];
+}
 
 function totalFindings(file: string, { prompts, tokens, ties }: Verification): Finding[] {
   const totals = [

@@ -140,9 +140,13 @@ function countValues(value: unknown): number {
 
 function warnOtherDevice(planned: Device | undefined, device: Device, path: string, progress: Progress): void {
   if (planned === undefined) return;
-  const keys = (Object.keys(device) as (keyof Device)[]).filter((key) => planned[key] !== device[key]);
+  const keys = (Object.keys({ ...planned, ...device }) as (keyof Device)[]).filter(
+    (key) => planned[key] !== device[key],
+  );
   if (keys.length === 0) return;
-  const differences = keys.map((key) => `${key} ${planned[key]} there, ${device[key]} here`).join("; ");
+  const differences = keys
+    .map((key) => `${key} ${planned[key] ?? "fp32"} there, ${device[key] ?? "fp32"} here`)
+    .join("; ");
   progress.warn(
     "DEVICE_DIFFERS",
     `${path} was made on another device (${differences}); only ratios and acceptance compare`,

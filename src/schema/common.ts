@@ -22,6 +22,7 @@ export const Device = z.strictObject({
   threads: z.int().positive(),
   runtime: z.string().max(80).describe("library and version"),
   platform: z.string().max(80).describe("operating system and architecture"),
+  target: z.literal("fp16").optional().describe("what the target computes with there; absent: fp32"),
 });
 export type Device = z.infer<typeof Device>;
 
