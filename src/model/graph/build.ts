@@ -183,7 +183,16 @@ function headNorm(
   return branch.node("Reshape", [normed, joined], output);
 }
 
-/** Attention at one kernel's numerics: norm, projections, cache, projection, residual. */
+/**
+ * Attention at one kernel's numerics: norm, projections, cache, projection, residual.
+ *
+ * What GroupQueryAttention asks on CUDA as on the CPU (group_query_attention_helper.h, CheckInputs):
+ * with more than one token over a past, a batch of 1; a head size that is a multiple of 8, with rotation of 16; tables of
+ * at least the total length, of the projections' type; seqlens_k = total length - 1 "for historical reasons"; positions
+ * follow from it, and need no input of their own. Past and present are one buffer where their addresses are equal
+ * (contrib_ops/cuda/bert/group_query_attention.cc); only then does its flash decoding append in place. On CUDA
+ * total_sequence_length is wanted on the CPU and seqlens_k on the device.
+ */
 function attention(branch: Branch, spec: ModelSpec, layer: number, kernel: Kernel, hidden: string): ValueInfo[] {
   const name = `${layer}.attn`;
   const normed = branch.rmsNorm(hidden, `${name}.norm`, "normed", spec.rmsEps);
