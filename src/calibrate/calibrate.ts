@@ -62,7 +62,7 @@ export async function calibrate(input: CalibrationInput): Promise<CalibrationRes
     kind: "draftplan/calibration",
     version: 1,
     model: input.model,
-    kernels: numericsOf(engine.kernels),
+    kernels: numericsOf(engine.kernels, engine.numerics),
     text: {
       ...input.text,
       prompts: { choose: count("choose"), report: count("report") },

@@ -66,7 +66,10 @@ export function givenModelFindings(checked: Checked, facts: ModelFacts): Finding
 }
 
 export const differingDeviceKeys = (a: Device, b: Device): (keyof Device)[] =>
-  (Object.keys(a) as (keyof Device)[]).filter((key) => a[key] !== b[key]);
+  (Object.keys({ ...a, ...b }) as (keyof Device)[]).filter((key) => a[key] !== b[key]);
+
+/** What a device says under a key; only the target's numbers may be left out. */
+export const deviceSays = (device: Device, key: keyof Device): string => String(device[key] ?? "fp32");
 
 /** The same machine as far as documents tell. Another version of the runtime on it is what a comparison is to show. */
 export const isSameDevice = (a: Device, b: Device): boolean =>

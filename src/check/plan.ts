@@ -6,7 +6,7 @@ import type { Plan } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import { type Checked, isOfKind, type Opened, type OpenInput, sameness } from "./documents.js";
 import { type Finding, finding } from "./findings.js";
-import { differingDeviceKeys, modelFindings } from "./model.js";
+import { deviceSays, differingDeviceKeys, modelFindings } from "./model.js";
 import { solvedFindings } from "./solved.js";
 import type { RememberingSolver } from "./solver.js";
 
@@ -113,7 +113,7 @@ function profileFindings(plan: Checked<Plan>, profile: Checked<Profile>): Findin
   const found = modelFindings(plan.file, model, other.model, "its profile", false);
   if (device === undefined) return found;
   for (const key of differingDeviceKeys(device, other.device)) {
-    const message = `${device[key]}, and its profile was measured with ${other.device[key]}`;
+    const message = `${deviceSays(device, key)}, and its profile was measured with ${deviceSays(other.device, key)}`;
     found.push(finding("PLAN_DIFFERS", plan.file, `device.${key}`, message));
     if (key === "runtime") found.push(finding("RUNTIME_DIFFERS", plan.file, "device.runtime", message));
   }

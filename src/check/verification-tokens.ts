@@ -1,6 +1,6 @@
 /** The tokens of a verification: counts that add up, outputs that are those it judged, verdicts that fit them. */
 import { sha256 } from "../schema/document.js";
-import { TIE_MARGIN, type Verification } from "../schema/verification.js";
+import { TIE_MARGINS, tieMarginOf, type Verification } from "../schema/verification.js";
 import { sum } from "./figures.js";
 import { type Finding, finding } from "./findings.js";
 
@@ -8,10 +8,11 @@ type PromptRecord = Verification["prompts"][number];
 
 export function tokenFindings(file: string, verification: Verification): Finding[] {
   return [
+    ...marginFindings(file, verification),
     ...totalFindings(file, verification),
     ...digestFindings(file, verification),
     ...verification.prompts.flatMap((prompt, i) => [
-      ...verdictFindings(file, prompt, `prompts[${i}]`),
+      ...verdictFindings(file, prompt, `prompts[${i}]`, tieMarginOf(verification)),
       ...outputFindings(file, prompt, `prompts[${i}]`, verification.max_tokens),
     ]),
     ...losslessFindings(file, verification),
@@ -20,6 +21,15 @@ export function tokenFindings(file: string, verification: Verification): Finding
 
 const changed = (file: string, where: string, message: string) =>
   finding("VERIFICATION_TOKENS_CHANGED", file, where, message);
+
+/** The margin is not the document's to choose: it follows from what the target computes with. */
+function marginFindings(file: string, verification: Verification): Finding[] {
+  const { target = "fp32" } = verification.device;
+  const said = tieMarginOf(verification);
+  if (said === TIE_MARGINS[target]) return [];
+  const message = `${said}, and for a target in ${target} it is ${TIE_MARGINS[target]}`;
+  return [finding("VERIFICATION_INCONSISTENT", file, "tie_margin", message)];
+}
 
 function totalFindings(file: string, { prompts, tokens, ties }: Verification): Finding[] {
   const totals = [
@@ -46,20 +56,20 @@ function digestFindings(file: string, { prompts, reference_sha256, output_sha256
 }
 
 /** What is said of one output, without the output itself. */
-function verdictFindings(file: string, prompt: PromptRecord, where: string): Finding[] {
+function verdictFindings(file: string, prompt: PromptRecord, where: string, tieMargin: number): Finding[] {
   const { ties, first_mismatch: mismatch, worst_margin: margin, tie_margins: margins } = prompt;
   const wrong = (key: string, message: string) =>
     finding("VERIFICATION_INCONSISTENT", file, `${where}.${key}`, message);
   const found: Finding[] = [];
-  if (mismatch === null && margin > TIE_MARGIN)
-    found.push(wrong("worst_margin", `${margin}, and no token is said to lie beyond ${TIE_MARGIN} of the maximum`));
+  if (mismatch === null && margin > tieMargin)
+    found.push(wrong("worst_margin", `${margin}, and no token is said to lie beyond ${tieMargin} of the maximum`));
   if (mismatch === null && ties === 0 && margin > 0)
     found.push(wrong("worst_margin", `${margin}, and every token is said to be the maximum`));
   if (margins === undefined) return found;
   if (margins.length !== ties) found.push(wrong("tie_margins", `${margins.length} ties, and ties says ${ties}`));
-  const beyond = margins.find((tie) => tie.margin > TIE_MARGIN);
+  const beyond = margins.find((tie) => tie.margin > tieMargin);
   if (beyond !== undefined)
-    found.push(wrong("tie_margins", `a margin of ${beyond.margin} is no tie: the limit is ${TIE_MARGIN}`));
+    found.push(wrong("tie_margins", `a margin of ${beyond.margin} is no tie: the limit is ${tieMargin}`));
   return found;
 }
 

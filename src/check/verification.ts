@@ -4,7 +4,7 @@ import type { Verification } from "../schema/verification.js";
 import { type Checked, isOfKind, type OpenInput, sameness } from "./documents.js";
 import { liesWithin } from "./figures.js";
 import { type Finding, finding } from "./findings.js";
-import { differingDeviceKeys, isSameDevice, modelFindings, tokenizerOf } from "./model.js";
+import { deviceSays, differingDeviceKeys, isSameDevice, modelFindings, tokenizerOf } from "./model.js";
 
 export function verificationPlanFindings(verification: Checked<Verification>, open: OpenInput): Finding[] {
   const { file, document } = verification;
@@ -59,7 +59,9 @@ function deviceFindings({ file, document }: Checked<Verification>, plan: Plan): 
   const found: Finding[] = [];
   if (!isSameDevice(device, document.device)) {
     const keys = differingDeviceKeys(device, document.device).filter((key) => key !== "runtime");
-    const differences = keys.map((key) => `${key} ${document.device[key]}, planned for ${device[key]}`).join("; ");
+    const differences = keys
+      .map((key) => `${key} ${deviceSays(document.device, key)}, planned for ${deviceSays(device, key)}`)
+      .join("; ");
     found.push(finding("DEVICE_DIFFERS", file, "device", `${differences}: only ratios and acceptance compare`));
   }
   if (device.runtime !== document.device.runtime) {

@@ -6,15 +6,13 @@ import { bytesToRead, measureReadBandwidth } from "../runtime/bandwidth.js";
 import { systemClock } from "../runtime/device.js";
 import { availableMemoryBytes, lastLevelCacheBytes } from "../runtime/memory.js";
 import { loadOrt } from "../runtime/ort-api.js";
+import { FLOAT_BYTES } from "../schema/numerics.js";
 import type { Profile } from "../schema/profile.js";
 import type { CommandContext } from "./context.js";
 
 const BUDGET_US = 300_000;
-/** keys and values are fp32 whatever the weights are */
-const KV_BYTES = 4;
-
-/** Keys and values of one token in one layer, as they lie in the cache. */
-const kvBytesPerToken = (spec: ModelSpec): number => 2 * spec.kvHeads * storedHeadDim(spec) * KV_BYTES;
+/** Keys and values of one token in one layer, as they lie in the cache of the CPU. */
+const kvBytesPerToken = (spec: ModelSpec): number => 2 * spec.kvHeads * storedHeadDim(spec) * FLOAT_BYTES.fp32;
 
 /**
  * Measured before a sweep, as it counts towards the time for all measuring.

@@ -13,6 +13,7 @@ import { type Scaled, scaleProfile } from "../profile/slice.js";
 import type { Engine } from "../runtime/engine.js";
 import { availableMemoryBytes, lastLevelCacheBytes } from "../runtime/memory.js";
 import { openOrtEngine } from "../runtime/ort-engine.js";
+import { flavourFor } from "../runtime/providers.js";
 import { DEFAULT_KERNELS, type Kernel } from "../schema/choice.js";
 import type { ModelRef } from "../schema/common.js";
 import { sha256 } from "../schema/document.js";
@@ -69,9 +70,11 @@ export async function profileSynthetic<Prepared extends { capacity: number }>(
   const whole = readConfig(path);
   const prepared = prepare(whole);
   const capacity = Math.min(whole.contextLimit, prepared.capacity);
+  const flavour = flavourFor(provider);
+  const { float } = flavour;
   const slice = chooseSlice(
     whole,
-    { ...room, cacheBytes: room.cacheBytes ?? ASSUMED_CACHE_BYTES, capacity, kernels },
+    { ...room, cacheBytes: room.cacheBytes ?? ASSUMED_CACHE_BYTES, capacity, kernels, float },
     path,
   );
   const scaled = slice.isWhole ? null : scaledKeys(whole, slice, room);
@@ -86,7 +89,7 @@ export async function profileSynthetic<Prepared extends { capacity: number }>(
     weights_sha256: null,
   };
   const weights = syntheticWeights(slice.spec);
-  const measured = await withWeightFiles(weights, slice.weightBytes, { progress, kernels }, async (file) => {
+  const measured = await withWeightFiles(weights, slice.weightBytes, { progress, kernels, flavour }, async (file) => {
     const engine = openOrtEngine(file, slice.spec, { provider, threads, ortLibrary, capacity, kernels });
     try {
       return await measure(engine, ref, prepared);
@@ -96,7 +99,7 @@ export async function profileSynthetic<Prepared extends { capacity: number }>(
   });
   const config_sha256 = sha256(readUserFile(path, MAX_CONFIG_BYTES));
   // the head's rows may have been sliced: what it takes is the model's own
-  const weight_bytes = weightBytes(whole, kernels);
+  const weight_bytes = weightBytes(whole, kernels, float);
   const profile = { ...measured, weight_bytes, synthetic: { config_sha256, seed: SYNTHETIC_SEED } };
   return floorAgain(scaled === null ? profile : scaleProfile(profile, scaled));
 }

@@ -69,9 +69,9 @@ export async function makeProfile(
   const bytesPerSecond = readBandwidth({ provider, threads, ortLibrary });
   const measured = await profileModel({ engine, clock: systemClock, ...grid, progress, startUs, ...options });
   const device = describeDevice(provider, threads, ortLibrary);
-  const kernels = numericsOf(engine.kernels);
+  const kernels = numericsOf(engine.kernels, engine.numerics);
   const { contextLimit: context_limit_tokens } = engine.spec;
-  const weight_bytes = weightBytes(engine.spec, engine.kernels);
+  const weight_bytes = weightBytes(engine.spec, engine.kernels, engine.numerics.float);
   const head = { kind: "draftplan/profile", version: 1, model, device, kernels } as const;
   const profile = { ...head, context_limit_tokens, weight_bytes, ...measured };
   return withFloor(profile, engine.spec, bytesPerSecond);
@@ -126,7 +126,7 @@ function openSamples(path: string, engine: Engine, model: ModelRef, grid: Grid, 
     version: 1,
     model,
     device: describeDevice(provider, threads, ortLibrary),
-    kernels: numericsOf(engine.kernels),
+    kernels: numericsOf(engine.kernels, engine.numerics),
     grid: { context_tokens: grid.contexts, query_tokens: grid.queries, query_line: grid.queryLine },
     seed: DEFAULTS.seed,
   });

@@ -4,13 +4,13 @@ import { type Progress, silentProgress } from "../core/progress.js";
 import { draftplanVersion } from "../core/version.js";
 import { requireSameModel } from "../decode/policy.js";
 import { systemClock } from "../runtime/device.js";
-import type { Clock } from "../runtime/engine.js";
+import type { Clock, Engine } from "../runtime/engine.js";
 import type { LoadedModel } from "../runtime/load.js";
 import { uniformChoices } from "../schema/choice.js";
 import type { Device, InputRef } from "../schema/common.js";
 import { MAX_VALUES } from "../schema/document.js";
 import type { Plan } from "../schema/plan.js";
-import type { Verification } from "../schema/verification.js";
+import { TIE_MARGINS, type Verification } from "../schema/verification.js";
 import {
   type AlternativeModel,
   decide,
@@ -84,10 +84,16 @@ export async function buildVerification(
     ...(tokenizerSha256 === undefined ? {} : { tokenizer_sha256: tokenizerSha256 }),
     versions: softwareVersions(),
     created: created.toISOString(),
+    ...tieMarginKey(engine),
     ...figures,
     decided: decide(figures, request.thresholds ?? {}),
   };
   return withoutExcess(verification, progress);
+}
+
+/** A margin other than fp32's is said. */
+function tieMarginKey({ numerics }: Engine): Pick<Verification, "tie_margin"> {
+  return numerics.float === "fp32" ? {} : { tie_margin: TIE_MARGINS[numerics.float] };
 }
 
 function verifyOptions(request: VerificationRequest) {
@@ -134,9 +140,13 @@ function countValues(value: unknown): number {
 
 function warnOtherDevice(planned: Device | undefined, device: Device, path: string, progress: Progress): void {
   if (planned === undefined) return;
-  const keys = (Object.keys(device) as (keyof Device)[]).filter((key) => planned[key] !== device[key]);
+  const keys = (Object.keys({ ...planned, ...device }) as (keyof Device)[]).filter(
+    (key) => planned[key] !== device[key],
+  );
   if (keys.length === 0) return;
-  const differences = keys.map((key) => `${key} ${planned[key]} there, ${device[key]} here`).join("; ");
+  const differences = keys
+    .map((key) => `${key} ${planned[key] ?? "fp32"} there, ${device[key] ?? "fp32"} here`)
+    .join("; ");
   progress.warn(
     "DEVICE_DIFFERS",
     `${path} was made on another device (${differences}); only ratios and acceptance compare`,

@@ -6,6 +6,8 @@
  * and its operands, whole multiples of 2^-24 below 2^27, add exactly in a double.
  */
 
+import { HALF_NUMBERS } from "./half.js";
+
 /** Decodes `blocks` whole blocks from the start of `bytes` to `out`, beginning at `out[at]`. */
 type Decode = (bytes: Uint8Array, blocks: number, out: Float32Array, at: number) => void;
 
@@ -37,23 +39,7 @@ export type StoredTypeName = keyof typeof STORED_TYPES;
 
 export const isStoredType = (name: string): name is StoredTypeName => Object.hasOwn(STORED_TYPES, name);
 
-/** fp16 bits -> value; a table, because Node 20 has no Float16Array and bit tricks are several times slower. */
-const HALF = buildHalfTable();
-
-function buildHalfTable(): Float32Array {
-  const table = new Float32Array(65536);
-  for (let bits = 0; bits < 65536; bits++) {
-    const sign = bits & 0x8000 ? -1 : 1;
-    const exponent = (bits >> 10) & 31;
-    const fraction = bits & 1023;
-    if (exponent === 31) table[bits] = fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-    else if (exponent === 0) table[bits] = sign * fraction * 2 ** -24;
-    else table[bits] = sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-  }
-  return table;
-}
-
-const halfAt = (bytes: Uint8Array, p: number): number => HALF[bytes[p] | (bytes[p + 1] << 8)];
+const halfAt = (bytes: Uint8Array, p: number): number => HALF_NUMBERS[bytes[p] | (bytes[p + 1] << 8)];
 
 function decodeF32(bytes: Uint8Array, blocks: number, out: Float32Array, at: number): void {
   // Every platform Node runs on is little-endian, as both file formats are.
@@ -61,7 +47,7 @@ function decodeF32(bytes: Uint8Array, blocks: number, out: Float32Array, at: num
 }
 
 function decodeF16(bytes: Uint8Array, blocks: number, out: Float32Array, at: number): void {
-  for (let i = 0, p = 0; i < blocks; i++, p += 2) out[at + i] = HALF[bytes[p] | (bytes[p + 1] << 8)];
+  for (let i = 0, p = 0; i < blocks; i++, p += 2) out[at + i] = HALF_NUMBERS[bytes[p] | (bytes[p + 1] << 8)];
 }
 
 function decodeBf16(bytes: Uint8Array, blocks: number, out: Float32Array, at: number): void {

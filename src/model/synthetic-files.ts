@@ -9,6 +9,7 @@ import type { Progress } from "../core/progress.js";
 import { DEFAULT_KERNELS, type Kernel } from "../schema/choice.js";
 import { cacheFolder, partialFolder, removeAbandoned } from "./cache.js";
 import { convertInto } from "./convert.js";
+import { CPU_FLAVOUR, type Flavour } from "./graph/flavour.js";
 import type { WeightSource } from "./spec.js";
 import { gib } from "./synthetic-slice.js";
 
@@ -24,7 +25,11 @@ const MARGIN_BYTES = 16 << 20;
 export async function withWeightFiles<Result>(
   weights: WeightSource,
   weightBytes: number,
-  { progress, kernels = DEFAULT_KERNELS }: { progress: Progress; kernels?: readonly Kernel[] },
+  {
+    progress,
+    kernels = DEFAULT_KERNELS,
+    flavour = CPU_FLAVOUR,
+  }: { progress: Progress; kernels?: readonly Kernel[]; flavour?: Flavour },
   use: (modelPath: string) => Promise<Result>,
 ): Promise<Result> {
   const root = cacheFolder();
@@ -32,7 +37,7 @@ export async function withWeightFiles<Result>(
   const folder = partialFolder(root);
   try {
     await requireRoom(root, MARGIN * weightBytes + MARGIN_BYTES);
-    const { modelPath } = await convertInto(folder, weights, progress, kernels);
+    const { modelPath } = await convertInto(folder, weights, progress, kernels, flavour);
     return await use(modelPath);
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -13,6 +13,7 @@
  */
 import { DraftplanError } from "../core/errors.js";
 import { DEFAULT_KERNELS, type Kernel } from "../schema/choice.js";
+import { FLOAT_BYTES, type FloatType } from "../schema/numerics.js";
 import { storedHeadDim } from "./graph/heads.js";
 import { weightParts } from "./graph/weights.js";
 import type { ModelSpec } from "./spec.js";
@@ -26,6 +27,8 @@ export interface Room {
   capacity: number;
   /** what is built of every matrix; default: DEFAULT_KERNELS */
   kernels?: readonly Kernel[];
+  /** what the target computes with; default: fp32 */
+  float?: FloatType;
 }
 
 export interface Slice {
@@ -46,28 +49,34 @@ const LEAST_LAYERS = 2;
 const ROW_MULTIPLE = 1024;
 /** The process itself, activations and logits. */
 const BASE_BYTES = 512 << 20;
-const BYTES_OF = { float32: 4, uint8: 1 } as const;
+const BYTES_OF = { float32: 4, float16: 2, uint8: 1 } as const;
 
 interface Sizes {
   /** bytes of all weights in every form */
   total: number;
   /** bytes of a layer in its smallest form */
   smallestLayer: number;
-  /** bytes of the largest single matrix in fp32 */
+  /** bytes of the largest single matrix in fp32, as it is made before it is written */
   largestMatrix: number;
 }
 
 /** Added up over the very tensors that would be written. */
-export function weightSizes(spec: ModelSpec, kernels: readonly Kernel[] = DEFAULT_KERNELS): Sizes {
+export function weightSizes(
+  spec: ModelSpec,
+  kernels: readonly Kernel[] = DEFAULT_KERNELS,
+  float: FloatType = "fp32",
+): Sizes {
   const sizes: Sizes = { total: 0, smallestLayer: 0, largestMatrix: 0 };
   const unread = () => {
     throw new Error("sizes are asked for, not values");
   };
   const smallest = kernels[kernels.length - 1];
-  for (const { name, dims, type } of weightParts({ spec, tensor: unread }, kernels)) {
+  for (const { name, dims, type } of weightParts({ spec, tensor: unread }, kernels, float)) {
     const bytes = dims.reduce((product, n) => product * n, BYTES_OF[type]);
     sizes.total += bytes;
-    if (type === "float32" && dims.length === 2) sizes.largestMatrix = Math.max(sizes.largestMatrix, bytes);
+    if (type !== "uint8" && dims.length === 2) {
+      sizes.largestMatrix = Math.max(sizes.largestMatrix, (bytes / BYTES_OF[type]) * FLOAT_BYTES.fp32);
+    }
     if (name.startsWith("0.") && name.includes(`.${smallest}`)) sizes.smallestLayer += bytes;
   }
   return sizes;
@@ -77,8 +86,13 @@ export function weightSizes(spec: ModelSpec, kernels: readonly Kernel[] = DEFAUL
  * Memory that loading and running takes, about. The runtime packs every matrix once more beside the mapped file, and
  * while a matrix is converted its parts, the whole and its quantised form are there together.
  */
-export function memoryNeeded(spec: ModelSpec, capacity: number, sizes = weightSizes(spec)): number {
-  const cache = 2 * spec.layers * spec.kvHeads * capacity * storedHeadDim(spec) * 4;
+export function memoryNeeded(
+  spec: ModelSpec,
+  capacity: number,
+  sizes = weightSizes(spec),
+  float: FloatType = "fp32",
+): number {
+  const cache = 2 * spec.layers * spec.kvHeads * capacity * storedHeadDim(spec) * FLOAT_BYTES[float];
   return Math.max(2 * sizes.total + cache, 3 * sizes.largestMatrix) + BASE_BYTES;
 }
 
@@ -88,15 +102,15 @@ export function memoryNeeded(spec: ModelSpec, capacity: number, sizes = weightSi
  */
 export function chooseSlice(whole: ModelSpec, room: Room, source: string): Slice {
   const spec = { ...whole, contextLimit: Math.min(whole.contextLimit, room.capacity) };
-  const sizes = weightSizes(spec, room.kernels);
-  const wholeBytes = memoryNeeded(spec, room.capacity, sizes);
+  const sizes = weightSizes(spec, room.kernels, room.float);
+  const wholeBytes = memoryNeeded(spec, room.capacity, sizes, room.float);
   if (wholeBytes <= room.memoryBytes) return { spec, isWhole: true, weightBytes: sizes.total, wholeBytes };
   const least = TIMES_CACHE * room.cacheBytes;
   const layers = Math.min(spec.layers, Math.max(LEAST_LAYERS, Math.ceil(least / sizes.smallestLayer)));
   const rows = ROW_MULTIPLE * Math.ceil((spec.vocabSize * layers) / spec.layers / ROW_MULTIPLE);
   const slice = { ...spec, layers, vocabSize: Math.min(spec.vocabSize, rows) };
-  const sliceSizes = weightSizes(slice, room.kernels);
-  const needed = memoryNeeded(slice, room.capacity, sliceSizes);
+  const sliceSizes = weightSizes(slice, room.kernels, room.float);
+  const needed = memoryNeeded(slice, room.capacity, sliceSizes, room.float);
   if (layers === spec.layers || needed > room.memoryBytes)
     throw tooLarge(slice, spec, needed, room.memoryBytes, source);
   return { spec: slice, isWhole: false, weightBytes: sliceSizes.total, wholeBytes };

@@ -4,8 +4,10 @@
  */
 
 import { DraftplanError } from "../core/errors.js";
+import type { Flavour } from "../model/graph/flavour.js";
 import type { ModelSpec } from "../model/spec.js";
 import type { ChoiceSet, Kernel } from "../schema/choice.js";
+import type { Numerics } from "../schema/numerics.js";
 import type { PassTimings } from "./node-timings.js";
 
 export interface Pass {
@@ -31,6 +33,8 @@ export interface Engine {
   readonly capacity: number;
   /** the kernels it can run, target first; nothing else is in its graph */
   readonly kernels: readonly Kernel[];
+  /** what they compute with */
+  readonly numerics: Numerics;
   /**
    * Runs one pass. Throws CONTEXT_LIMIT beyond the capacity, CHOICE_UNAVAILABLE for a kernel that was not loaded,
    * RUNTIME_FAILED where the runtime fails.
@@ -67,6 +71,10 @@ export interface RuntimeOptions {
    * when the engine is closed. It slows every pass down.
    */
   nodeTimings?: { folder: string } | undefined;
+  /** what the converted model was written for; default: the provider's own. For tests: the CPU runs every flavour */
+  flavour?: Flavour | undefined;
+  /** run even though the provider lacks operators, with those on the CPU. For diagnosis alone (bench/provider-check.mjs) */
+  allowFallback?: boolean | undefined;
 }
 
 /** @throws CHOICE_UNAVAILABLE where a pass asks for a kernel that the engine was not loaded with */

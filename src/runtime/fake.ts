@@ -8,6 +8,7 @@
 import { DraftplanError } from "../core/errors.js";
 import type { ModelSpec } from "../model/spec.js";
 import { blockKind, blockLayer, type ChoiceSet, choiceKey, DEFAULT_KERNELS, type Kernel } from "../schema/choice.js";
+import { CPU_NUMERICS, type Numerics } from "../schema/numerics.js";
 import { type Clock, type Engine, type Pass, type PassResult, requireKernels } from "./engine.js";
 
 /** A clock that moves only when it is told to. */
@@ -39,6 +40,8 @@ export interface FakeModel {
   missRate(choices: ChoiceSet): number;
   /** target first; default: target and int8 */
   kernels?: readonly Kernel[];
+  /** default: the CPU's */
+  numerics?: Numerics;
   capacity?: number;
 }
 
@@ -67,6 +70,7 @@ export class FakeEngine implements Engine {
   readonly spec: ModelSpec;
   readonly capacity: number;
   readonly kernels: readonly Kernel[];
+  readonly numerics: Numerics;
   /** every pass that was run */
   readonly passes: { position: number; q: number; choices: ChoiceSet; us: number }[] = [];
   /** token + 1, negative where the target did not write it; 0: never written */
@@ -77,6 +81,7 @@ export class FakeEngine implements Engine {
     this.spec = model.spec;
     this.capacity = model.capacity ?? model.spec.contextLimit;
     this.kernels = model.kernels ?? DEFAULT_KERNELS;
+    this.numerics = model.numerics ?? CPU_NUMERICS;
     this.cells = new Int32Array(this.capacity);
   }
 

@@ -51,7 +51,14 @@ export interface Placement {
   /** input -> name of the memory that the session wants it in: `Cpu`, `Cuda`, … */
   inputMemory(session: Pointer): Map<string, string>;
   /** nodes of the graph and of every graph nested in it, so far as the library recorded them */
-  assignments(session: Pointer): { provider: string; operator: string }[];
+  assignments(session: Pointer): Assignment[];
+}
+
+export interface Assignment {
+  provider: string;
+  operator: string;
+  /** of the node */
+  name: string;
 }
 
 /** Session option that makes the library record what `assignments` returns. */
@@ -277,6 +284,7 @@ function readPlacement(koffi: Koffi, table: Pointer, ort: Omit<OrtApi, "placemen
         return handles("EpAssignedSubgraph_GetNodes", subgraph).map((node) => ({
           provider,
           operator: text("EpAssignedNode_GetOperatorType", node),
+          name: text("EpAssignedNode_GetName", node),
         }));
       }),
   };

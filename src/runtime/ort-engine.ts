@@ -2,8 +2,10 @@
 import { DraftplanError } from "../core/errors.js";
 import { choiceInputNames } from "../model/graph/build.js";
 import { storedDimension, storedHeadDim } from "../model/graph/heads.js";
+import { HALF_NUMBERS } from "../model/half.js";
 import type { ModelSpec } from "../model/spec.js";
 import { type ChoiceSet, DEFAULT_KERNELS, type Kernel, uniformChoices } from "../schema/choice.js";
+import { FLOAT_BYTES, type Numerics } from "../schema/numerics.js";
 import { BoundInputs } from "./bound-inputs.js";
 import { type Engine, type Pass, type PassResult, type RuntimeOptions, requireKernels } from "./engine.js";
 import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "./limits.js";
@@ -20,15 +22,23 @@ import {
   refuseFallback,
 } from "./providers.js";
 
-const ELEMENT = { float: 1, int32: 6, int64: 7, bool: 9 } as const;
+const ELEMENT = { float: 1, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
 const NO_SHAPE = new BigInt64Array(0);
 
 type CachePart = "key" | "value";
 /** view: null where the tensor lies in a device's memory */
 interface CacheTensor {
   tensor: Pointer;
-  view: Float32Array | null;
+  view: CacheArray | null;
 }
+
+/** Keys or values as they are stored: fp32, or the bits of fp16. */
+type CacheArray = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
+const CACHE_ARRAYS = { fp32: Float32Array, fp16: Uint16Array } as const;
+const CACHE_ELEMENT = { fp32: ELEMENT.float, fp16: ELEMENT.float16 } as const;
+
+const numbersOf = (stored: CacheArray): ((index: number) => number) =>
+  stored instanceof Uint16Array ? (i) => HALF_NUMBERS[stored[i]] : (i) => stored[i];
 
 /** Handles in the order they were made; released backwards, once. */
 class Handles {
@@ -93,9 +103,13 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
     const session = explained(provider, () =>
       handles.own("ReleaseSession", api.create("CreateSession", env, nativePath(modelPath), settings)),
     );
-    refuseFallback(api, session, provider);
-    const kernels = options.kernels ?? DEFAULT_KERNELS;
-    return new OrtEngine(api, handles, session, spec, options.capacity, kernels, provider, recording);
+    if (options.allowFallback !== true) refuseFallback(api, session, provider);
+    const model = {
+      capacity: options.capacity,
+      kernels: options.kernels ?? DEFAULT_KERNELS,
+      numerics: options.flavour ?? provider.flavour,
+    };
+    return new OrtEngine(api, handles, session, spec, provider, model, recording);
   } catch (error) {
     handles.releaseAll();
     recording?.remove();
@@ -104,6 +118,9 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
 }
 
 class OrtEngine implements Engine {
+  readonly capacity: number;
+  readonly kernels: readonly Kernel[];
+  readonly numerics: Numerics;
   private readonly binding: Pointer;
   private readonly inputs: BoundInputs;
   private readonly flags: Uint8Array;
@@ -127,11 +144,13 @@ class OrtEngine implements Engine {
     private readonly handles: Handles,
     private readonly session: Pointer,
     readonly spec: ModelSpec,
-    readonly capacity: number,
-    readonly kernels: readonly Kernel[],
     private readonly provider: Provider,
+    { capacity, kernels, numerics }: Pick<Engine, "capacity" | "kernels" | "numerics">,
     private readonly recording: NodeRecording | undefined,
   ) {
+    this.capacity = capacity;
+    this.kernels = kernels;
+    this.numerics = numerics;
     // OrtDeviceAllocator 0 (no arena bookkeeping of ours), default memory
     const hostInfo = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
     const make = (data: NodeJS.TypedArray, bytes: number, shape: BigInt64Array, type: number) =>
@@ -184,16 +203,19 @@ class OrtEngine implements Engine {
     const info = this.handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", memory, 0, 0, 0));
     const allocator = this.handles.own("ReleaseAllocator", api.create("CreateAllocator", this.session, info));
     const shape = this.cacheShape();
-    const bytes = spec.kvHeads * this.capacity * storedHeadDim(spec) * 4;
+    const { float } = this.numerics;
+    const numbers = spec.kvHeads * this.capacity * storedHeadDim(spec);
+    const bytes = numbers * FLOAT_BYTES[float];
     const bind = (name: string): CacheTensor => {
       const tensor = this.handles.own(
         "ReleaseValue",
-        api.create("CreateTensorAsOrtValue", allocator, shape, shape.length, ELEMENT.float),
+        api.create("CreateTensorAsOrtValue", allocator, shape, shape.length, CACHE_ELEMENT[float]),
       );
       this.inputs.bind(`past.${name}`, tensor, cache.on === "host" ? "every pass" : "never");
       api.check("BindOutput", this.binding, `present.${name}`, tensor);
       if (cache.on === "device") return { tensor, view: null };
-      return { tensor, view: new Float32Array(api.view(api.create("GetTensorMutableData", tensor), bytes)) };
+      const memory = api.view(api.create("GetTensorMutableData", tensor), bytes);
+      return { tensor, view: new CACHE_ARRAYS[float](memory) };
     };
     for (let layer = 0; layer < spec.layers; layer++) {
       this.cache.push({ key: bind(`${layer}.key`), value: bind(`${layer}.value`) });
@@ -221,8 +243,11 @@ class OrtEngine implements Engine {
     this.lengths[16] = pass.position + q;
     this.logitsFrom[0] = BigInt(q - pass.logitRows);
     this.inputs.refresh("every pass");
-    this.bindShapes(q, pass.logitRows);
+    this.bindShapes(q, pass.logitRows, hidden !== undefined);
     this.api.check("RunWithBinding", this.session, null, this.binding);
+    // A run waits for its device before it returns, but only by default, and keys and values stay on the device: a pass
+    // is over when they are written, and its time is then known.
+    if (this.provider.cache.on === "device") this.api.check("SynchronizeBoundOutputs", this.binding);
     this.recording?.countPass();
     return {
       logits: this.logits.data.subarray(0, pass.logitRows * this.spec.vocabSize),
@@ -276,13 +301,16 @@ class OrtEngine implements Engine {
     this.flags[this.useHiddenAt] = useHidden ? 1 : 0;
   }
 
-  private bindShapes(q: number, rows: number): void {
-    if (q !== this.boundTokens || this.inputs.isCopied("input_ids")) {
-      this.api.check("BindInput", this.binding, "input_ids", this.ids.of(q));
-      this.api.check("BindInput", this.binding, "hidden_in", this.hiddenIn.of(q));
-      this.api.check("BindOutput", this.binding, "hidden_out", this.hiddenOut.of(q));
-      this.boundTokens = q;
-    }
+  /** Binds what has another length now, and what is to be copied to a device: of ids and hidden states, the one in use. */
+  private bindShapes(q: number, rows: number, useHidden: boolean): void {
+    const sizes = q !== this.boundTokens;
+    const input = (name: string, tensor: Pointer, isUsed: boolean) => {
+      if (sizes || (isUsed && this.inputs.isCopied(name))) this.api.check("BindInput", this.binding, name, tensor);
+    };
+    input("input_ids", this.ids.of(q), !useHidden);
+    input("hidden_in", this.hiddenIn.of(q), useHidden);
+    if (sizes) this.api.check("BindOutput", this.binding, "hidden_out", this.hiddenOut.of(q));
+    this.boundTokens = q;
     if (rows !== this.boundRows) {
       this.api.check("BindOutput", this.binding, "logits", this.logits.of(rows));
       this.boundRows = rows;
@@ -292,12 +320,13 @@ class OrtEngine implements Engine {
   readCache(layer: number, part: "key" | "value", position: number, count: number): Float32Array {
     this.assertOpen();
     const { kvHeads, headDim } = this.spec;
-    const view = this.cache[layer][part].view ?? this.copyOfCache(layer, part); // [kvHeads, capacity, storedHeadDim]
-    const stored = storedHeadDim(this.spec);
+    const stored = this.cache[layer][part].view ?? this.copyOfCache(layer, part); // [kvHeads, capacity, storedHeadDim]
+    const at = numbersOf(stored);
+    const width = storedHeadDim(this.spec);
     return Float32Array.from({ length: kvHeads * count * headDim }, (_, i) => {
       const row = Math.floor(i / headDim);
       const token = Math.floor(row / count) * this.capacity + position + (row % count);
-      return view[token * stored + storedDimension(this.spec, i % headDim)];
+      return at(token * width + storedDimension(this.spec, i % headDim));
     });
   }
 
@@ -305,18 +334,17 @@ class OrtEngine implements Engine {
    * A device's memory cannot be looked into from here. A pass that skips every block hands the cache on as it is: for
    * this once into host memory.
    */
-  private copyOfCache(layer: number, part: CachePart): Float32Array {
+  private copyOfCache(layer: number, part: CachePart): CacheArray {
     const { api, spec } = this;
-    const copy = new Float32Array(spec.kvHeads * this.capacity * storedHeadDim(spec));
+    const { float } = this.numerics;
+    const copy = new CACHE_ARRAYS[float](spec.kvHeads * this.capacity * storedHeadDim(spec));
     const output = `present.${layer}.${part}`;
     const handles = new Handles(api);
     try {
       const info = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
       const shape = this.cacheShape();
-      const tensor = handles.own(
-        "ReleaseValue",
-        api.create("CreateTensorWithDataAsOrtValue", info, copy, copy.byteLength, shape, shape.length, ELEMENT.float),
-      );
+      const place = [info, copy, copy.byteLength, shape, shape.length, CACHE_ELEMENT[float]] as const;
+      const tensor = handles.own("ReleaseValue", api.create("CreateTensorWithDataAsOrtValue", ...place));
       api.check("BindOutput", this.binding, output, tensor);
       this.run({ position: 0, input: [0], choices: uniformChoices(spec.layers, "skip"), logitRows: 0 });
     } finally {

@@ -59,6 +59,7 @@ export const FUNCTIONS = {
   CreateIoBinding: [134, "void *CreateIoBinding(void *session, _Out_ void **binding)"],
   ReleaseIoBinding: [135, "void ReleaseIoBinding(void *binding)"],
   BindInput: [136, "void *BindInput(void *binding, const char *name, void *value)"],
+  SynchronizeBoundOutputs: [203, "void *SynchronizeBoundOutputs(void *binding)"],
   BindOutput: [137, "void *BindOutput(void *binding, const char *name, void *value)"],
   SessionOptionsAppendExecutionProvider_TensorRT_V2: [
     170,
@@ -105,5 +106,6 @@ export const PLACEMENT_FUNCTIONS = {
     409,
     "void *EpAssignedSubgraph_GetNodes(void *subgraph, _Out_ void **nodes, _Out_ size_t *count)",
   ],
+  EpAssignedNode_GetName: [410, "void *EpAssignedNode_GetName(void *node, _Out_ const char **name)"],
   EpAssignedNode_GetOperatorType: [412, "void *EpAssignedNode_GetOperatorType(void *node, _Out_ const char **type)"],
 } as const satisfies Record<string, readonly [number, string]>;

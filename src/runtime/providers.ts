@@ -8,6 +8,8 @@
  * where it put every operator, and a model that would run partly on the CPU is refused.
  */
 import { DraftplanError } from "../core/errors.js";
+import { PIN_PREFIX } from "../model/graph/build.js";
+import { CPU_FLAVOUR, CUDA_FLAVOUR, type Flavour, WEBGPU_FLAVOUR } from "../model/graph/flavour.js";
 import { type OrtApi, type Pointer, RECORD_ASSIGNMENTS } from "./ort-api.js";
 import type { FunctionName } from "./ort-functions.js";
 import { oneLineReason } from "./reason.js";
@@ -41,6 +43,8 @@ export interface Provider {
   /** ONNX Runtime's name, as GetAvailableProviders lists it */
   ortName: string;
   append: Append;
+  /** how the graph is written for it, and in which numbers */
+  flavour: Flavour;
   cache: CacheMemory;
   /**
    * Small inputs (token ids, lengths, choices). "in place": bound once, and the session reads what draftplan writes.
@@ -76,6 +80,7 @@ const TABLE: readonly Provider[] = [
     name: "cpu",
     ortName: CPU_NAME,
     append: { how: "built in" },
+    flavour: CPU_FLAVOUR,
     cache: { on: "host" },
     inputs: "in place",
     needs: "Nothing is needed: every build of ONNX Runtime has it.",
@@ -91,6 +96,7 @@ const TABLE: readonly Provider[] = [
       release: "ReleaseCUDAProviderOptions",
       options: DEVICE_0,
     },
+    flavour: CUDA_FLAVOUR,
     cache: { on: "device", memoryName: "Cuda" },
     inputs: "as placed",
     needs:
@@ -107,6 +113,7 @@ const TABLE: readonly Provider[] = [
       release: "ReleaseTensorRTProviderOptions",
       options: DEVICE_0,
     },
+    flavour: CUDA_FLAVOUR,
     cache: { on: "device", memoryName: "Cuda" },
     inputs: "as placed",
     needs:
@@ -116,6 +123,7 @@ const TABLE: readonly Provider[] = [
     name: "webgpu",
     ortName: "WebGpuExecutionProvider",
     append: { how: "by name", as: "WebGPU", options: {} },
+    flavour: WEBGPU_FLAVOUR,
     cache: { on: "device", memoryName: "WebGPU_Buffer" },
     inputs: "as placed",
     needs:
@@ -133,10 +141,14 @@ const unlisted = (ortName: string): Provider => ({
   name: shortName(ortName),
   ortName,
   append: { how: "by name", as: ortName, options: {} },
+  flavour: CPU_FLAVOUR,
   cache: { on: "host" },
   inputs: "as placed",
   needs: "draftplan knows nothing about this provider; see ONNX Runtime's own documentation of it.",
 });
+
+/** How the graph is written for a provider; one that the table does not know gets the CPU's. */
+export const flavourFor = (name: string): Flavour => TABLE.find((entry) => entry.name === name)?.flavour ?? CPU_FLAVOUR;
 
 /** All that the table or the library names, in the library's order of preference, then those it lacks. */
 export function allProviders(available: readonly string[]): Provider[] {
@@ -220,8 +232,9 @@ export function explained<T>(provider: Provider, work: () => T): T {
 export function refuseFallback(api: Pick<OrtApi, "placement">, session: Pointer, provider: Provider): void {
   if (provider.append.how === "built in" || api.placement === undefined) return;
   const elsewhere = new Map<string, number>();
-  for (const { provider: runsOn, operator } of api.placement.assignments(session)) {
-    if (runsOn === CPU_NAME) elsewhere.set(operator, (elsewhere.get(operator) ?? 0) + 1);
+  for (const { provider: runsOn, operator, name } of api.placement.assignments(session)) {
+    if (runsOn === CPU_NAME && !name.startsWith(PIN_PREFIX))
+      elsewhere.set(operator, (elsewhere.get(operator) ?? 0) + 1);
   }
   if (elsewhere.size === 0) return;
   const list = [...elsewhere].map(([operator, count]) => `${operator} (${count})`).join(", ");

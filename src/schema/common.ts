@@ -1,6 +1,7 @@
 /** Parts that several document kinds share. Unknown keys are errors everywhere. */
 import { z } from "zod";
-import { CHOICES, KERNEL_NAMES, KERNELS, type Kernel } from "./choice.js";
+import { CHOICES, KERNEL_NAMES, type Kernel } from "./choice.js";
+import { CPU_NUMERICS, type Numerics, numericsName } from "./numerics.js";
 
 export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, "expected 64 hexadecimal digits");
 export const Us = z.number().nonnegative().describe("microseconds");
@@ -21,6 +22,7 @@ export const Device = z.strictObject({
   threads: z.int().positive(),
   runtime: z.string().max(80).describe("library and version"),
   platform: z.string().max(80).describe("operating system and architecture"),
+  target: z.literal("fp16").optional().describe("what the target computes with there; absent: fp32"),
 });
 export type Device = z.infer<typeof Device>;
 
@@ -37,8 +39,8 @@ export const KernelNumerics = z.partialRecord(KernelName, z.string().max(200));
 export type KernelNumerics = z.infer<typeof KernelNumerics>;
 
 /** What these kernels compute with now: a document records it of those it was made with. */
-export const numericsOf = (kernels: readonly Kernel[]): KernelNumerics =>
-  Object.fromEntries(kernels.map((kernel) => [kernel, KERNELS[kernel].numerics]));
+export const numericsOf = (kernels: readonly Kernel[], numerics: Numerics = CPU_NUMERICS): KernelNumerics =>
+  Object.fromEntries(kernels.map((kernel) => [kernel, numericsName(kernel, numerics)]));
 
 /** The draft of a plan in its compact form (schema/choice.ts expands it). */
 export const DraftSchema = z.strictObject({

@@ -1,6 +1,7 @@
 /** draftplan/verification: one plan run end to end, against an independent run of the target. */
 import { z } from "zod";
 import { AcceptanceCurve, Device, Extrapolated, InputRef, Interval, ModelRef, Rate, Sha256 } from "./common.js";
+import type { FloatType } from "./numerics.js";
 
 const TokenIds = z.array(z.int().min(0));
 
@@ -20,6 +21,18 @@ const TieRecord = z.strictObject({
 /** Logits this close are a tie: passes of one token and of several sum in another order (8e-5 apart on SmolLM2-135M). */
 export const TIE_MARGIN = 1e-3;
 
+/**
+ * The same for a target in fp16, whose logits are fp16 numbers: between 16 and 32, where the greatest logit of a model
+ * usually lies, they are 2^-6 apart. Passes of one token and of several may round the maximum's logit and the token's to
+ * different neighbours, a spacing each. The states that these are products of were rounded after each of 2L blocks, by
+ * 2^-12 of their size on average, differently in both passes: over 60 blocks √(2·60) · 2^-12 = 0.3 % of logits that spread
+ * by 3 to 5, about a spacing more for each of the two. Four spacings together.
+ */
+export const HALF_TIE_MARGIN = 2 ** -4;
+
+/** What counts as a tie where the target computes in these numbers. */
+export const TIE_MARGINS: Readonly<Record<FloatType, number>> = { fp32: TIE_MARGIN, fp16: HALF_TIE_MARGIN };
+
 const PromptRecord = z.strictObject({
   prompt: z.string().max(200).describe("the prompt's name or its beginning"),
   prompt_tokens: z.int().positive(),
@@ -30,7 +43,7 @@ const PromptRecord = z.strictObject({
     .min(0)
     .nullable()
     .describe(
-      "first emitted token beyond 1e-3 of the maximum, counted from 0; the output's length where it ends too early",
+      "first emitted token beyond the tie margin of the maximum, counted from 0; the output's length where it ends too early",
     ),
   worst_margin: z.number().nonnegative().describe("greatest distance of an emitted token's logit from the maximum"),
   acceptance: Rate.nullable(),
@@ -100,8 +113,14 @@ export const Verification = z.strictObject({
   created: z.iso.datetime().optional(),
   lossless: z
     .boolean()
-    .describe("every emitted token's logit lies within 1e-3 of the maximum of an independent q = 1 pass"),
-  ties: z.int().min(0).describe("emitted tokens that are not the maximum, within 1e-3 of it"),
+    .describe("every emitted token's logit lies within the tie margin of the maximum of an independent q = 1 pass"),
+  tie_margin: z
+    .number()
+    .positive()
+    .max(HALF_TIE_MARGIN)
+    .optional()
+    .describe("logits this close are a tie; absent: 1e-3, a target in fp32"),
+  ties: z.int().min(0).describe("emitted tokens that are not the maximum, within the tie margin of it"),
   tokens: z.int().min(0).describe("emitted and compared, over all prompts"),
   acceptance: Rate.nullable(),
   acceptance_curve: AcceptanceCurve.nullable(),
@@ -123,3 +142,10 @@ export const Verification = z.strictObject({
   alternatives: z.array(Alternative),
 });
 export type Verification = z.infer<typeof Verification>;
+
+/** How far below the maximum a verification lets a token's logit lie. */
+export const tieMarginOf = ({ tie_margin }: Pick<Verification, "tie_margin">): number => tie_margin ?? TIE_MARGIN;
+
+/** The same in words. */
+export const tieMarginText = ({ tie_margin }: Pick<Verification, "tie_margin">): string =>
+  tie_margin === undefined ? "1e-3" : String(tie_margin);

@@ -3,10 +3,10 @@ import type { Progress } from "../core/progress.js";
 import type { Engine } from "../runtime/engine.js";
 import { argmax } from "../runtime/engine.js";
 import { targetChoices } from "../schema/choice.js";
-import { TIE_MARGIN } from "../schema/verification.js";
+import { TIE_MARGINS } from "../schema/verification.js";
 import { notNumbers, type OutputLimits, teacherForced } from "./walk.js";
 
-/** A token that is not the maximum but within TIE_MARGIN of it. */
+/** A token that is not the maximum but within the tie margin of it (schema/verification.ts). */
 export interface Tie {
   /** of the token in the output, from 0 */
   position: number;
@@ -16,7 +16,7 @@ export interface Tie {
 
 export interface Verdict {
   ties: Tie[];
-  /** first token beyond TIE_MARGIN, or where the output ends too early or goes on too long; null: lossless */
+  /** first token beyond the tie margin, or where the output ends too early or goes on too long; null: lossless */
   firstMismatch: number | null;
   /** greatest distance of a token's logit from the maximum */
   worstMargin: number;
@@ -47,7 +47,9 @@ export async function judge(
   const judged = ids.slice(0, limits.maxTokens);
   const same = commonPrefix(judged, reference);
   if (same < judged.length) {
-    const visit = (logits: Float32Array, index: number) => index < same || score(verdict, logits, judged[index], index);
+    const tie = TIE_MARGINS[engine.numerics.float];
+    const visit = (logits: Float32Array, index: number) =>
+      index < same || score(verdict, logits, judged[index], index, tie);
     await teacherForced(engine, prompt, targetChoices(engine.spec.layers), judged, visit, progress);
   }
   const fault = wrongEnd(ids, limits);
@@ -63,7 +65,7 @@ export function isWorse(a: Verdict, b: Verdict): boolean {
 }
 
 /** Adds one token to the verdict; false where the model could not run it. */
-function score(verdict: Verdict, logits: Float32Array, token: number, index: number): boolean {
+function score(verdict: Verdict, logits: Float32Array, token: number, index: number, tie: number): boolean {
   const best = argmax(logits, 0, logits.length);
   if (!Number.isInteger(token) || token < 0 || token >= logits.length) {
     verdict.firstMismatch ??= index;
@@ -71,7 +73,7 @@ function score(verdict: Verdict, logits: Float32Array, token: number, index: num
   }
   const margin = logits[best] - logits[token];
   if (!Number.isFinite(margin)) throw notNumbers(index);
-  if (margin > TIE_MARGIN) verdict.firstMismatch ??= index;
+  if (margin > tie) verdict.firstMismatch ??= index;
   else if (token !== best) verdict.ties.push({ position: index, margin });
   verdict.worstMargin = Math.max(verdict.worstMargin, margin);
   return true;

@@ -11,6 +11,7 @@ import type { Engine, Pass } from "../../src/runtime/engine.js";
 import { FakeClock } from "../../src/runtime/fake.js";
 import { targetChoices, uniformChoices } from "../../src/schema/choice.js";
 import { parseDocument, stringifyDocument } from "../../src/schema/document.js";
+import { CPU_NUMERICS } from "../../src/schema/numerics.js";
 import { fakeEngine } from "../support/fake-model.js";
 
 const VOCAB = 5;
@@ -33,6 +34,7 @@ function chains(seed: number): { engine: Engine; p: number[][]; q: number[][] } 
   const other = chain(seed + 1000);
   const q = p.map((row, i) => row.map((x, j) => 0.6 * x + 0.4 * other[i][j]));
   const engine: Engine = {
+    numerics: CPU_NUMERICS,
     kernels: fakeEngine().engine.kernels,
     readCache: () => new Float32Array(),
     close: () => {},

@@ -9,7 +9,7 @@ import { solver } from "../../src/commands/check-solve.js";
 import { buildVerification } from "../../src/commands/verify-document.js";
 import { sha256, stringifyDocument } from "../../src/schema/document.js";
 import type { Plan } from "../../src/schema/plan.js";
-import type { Verification } from "../../src/schema/verification.js";
+import { TIE_MARGINS, type Verification } from "../../src/schema/verification.js";
 import { makeCalibration, makeProfile } from "../support/documents.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 import { digest, fake, plain, plan as planOf, promptsOf, spec, speculating } from "../verify/support.js";
@@ -202,6 +202,30 @@ describe("an output that is not the target's own", () => {
       v.lossless = true;
     });
     expect(codesOf(found)).toEqual(["NOT_LOSSLESS", "VERIFICATION_INCONSISTENT"]);
+  });
+
+  test("what counts as a tie follows from the target's numbers, and is not the document's to choose", () => {
+    const wide = (v: Verification) => {
+      v.tie_margin = TIE_MARGINS.fp16;
+      v.prompts[2].worst_margin = 0.01;
+      v.prompts[2].ties = 1;
+      v.ties = 1;
+      v.prompts[2].tie_margins = [{ position: 5, margin: 0.01 }];
+      const ids = v.prompts[2].reference_ids as number[];
+      v.prompts[2].output_ids = ids.map((id, i) => (i === 5 ? id + 1 : id));
+      v.output_sha256 = sha256(JSON.stringify(v.prompts.map((one) => one.output_ids ?? one.reference_ids)));
+    };
+    expect(placesOf(edited(wide))).toEqual(["VERIFICATION_INCONSISTENT v.yaml: tie_margin"]);
+    const onGpu = edited((v) => {
+      wide(v);
+      v.device = { ...v.device, target: "fp16" };
+    });
+    expect(placesOf(onGpu)).toEqual(["DEVICE_DIFFERS v.yaml: device"]); // a note: the plan was made for fp32
+    const narrow = edited((v) => {
+      delete v.tie_margin;
+      v.device = { ...v.device, target: "fp16" };
+    });
+    expect(placesOf(narrow)).toContain("VERIFICATION_INCONSISTENT v.yaml: tie_margin");
   });
 
   test("nor can a margin beyond that of a tie", () => {

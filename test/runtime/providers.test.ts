@@ -9,6 +9,7 @@ import {
   chooseProvider,
   copiedInputs,
   explained,
+  flavourFor,
   type LibraryFacts,
   refuseFallback,
 } from "../../src/runtime/providers.js";
@@ -61,6 +62,21 @@ describe("choosing", () => {
       cache: { on: "host" },
       inputs: "as placed",
     });
+  });
+
+  test("each has its own form of the graph, and those the table does not know the CPU's", () => {
+    const form = (name: string) => {
+      const { float, product, activations, opset } = flavourFor(name);
+      return { float, product, activations, opset };
+    };
+    const cpu = { float: "fp32", product: "FusedMatMul", activations: "int8", opset: 21 };
+    const cuda = { float: "fp16", product: "FusedMatMul", activations: "float", opset: 19 };
+    expect(form("cpu")).toEqual(cpu);
+    expect(form("cuda")).toEqual(cuda);
+    expect(form("tensorrt")).toEqual(cuda);
+    expect(form("webgpu")).toEqual({ float: "fp32", product: "Gemm", activations: "float", opset: 19 });
+    expect(form("qnn")).toEqual(cpu);
+    for (const provider of allProviders(GPU.available)) expect(provider.flavour).toBe(flavourFor(provider.name));
   });
 
   test("the library's come first, in its order; then those it lacks; each once", () => {
@@ -141,15 +157,22 @@ describe("appending", () => {
 });
 
 describe("placement", () => {
-  const placed = (assignments: { provider: string; operator: string }[], memory: [string, string][] = []) => ({
+  const placed = (
+    assignments: { provider: string; operator: string; name: string }[],
+    memory: [string, string][] = [],
+  ) => ({
     placement: { assignments: () => assignments, inputMemory: () => new Map(memory) },
   });
-  const onCpu = (operator: string) => ({ provider: "CPUExecutionProvider", operator });
+  const onCpu = (operator: string, name = "0.attn/target/out") => ({
+    provider: "CPUExecutionProvider",
+    operator,
+    name,
+  });
 
   test("operators on the CPU beside another provider's are refused by name", async () => {
     const mixed = placed([
-      { provider: "WebGpuExecutionProvider", operator: "If" },
-      ...["FusedMatMul", "Gather", "FusedMatMul"].map(onCpu),
+      { provider: "WebGpuExecutionProvider", operator: "If", name: "x" },
+      ...["FusedMatMul", "Gather", "FusedMatMul"].map((operator) => onCpu(operator)),
     ]);
     await expectFailure(
       () => refuseFallback(mixed, SESSION, chooseProvider("webgpu", GPU)),
@@ -159,9 +182,17 @@ describe("placement", () => {
   });
 
   test("all on the provider is fine, and so is the CPU on the CPU", () => {
-    const whole = placed([{ provider: "WebGpuExecutionProvider", operator: "If" }]);
+    const whole = placed([{ provider: "WebGpuExecutionProvider", operator: "If", name: "x" }]);
     expect(() => refuseFallback(whole, SESSION, chooseProvider("webgpu", GPU))).not.toThrow();
     expect(() => refuseFallback(placed([onCpu("If")]), SESSION, chooseProvider("cpu", GPU))).not.toThrow();
+  });
+
+  test("the nodes that keep inputs on the CPU are there on purpose: no fallback, and no cover for one", async () => {
+    const pins = [onCpu("If", "pin/nothing:If"), onCpu("Optional", "pin/taken/something:Optional")];
+    const cuda = chooseProvider("cuda", GPU);
+    expect(() => refuseFallback(placed(pins), SESSION, cuda)).not.toThrow();
+    const mixed = placed([...pins, onCpu("If", "0.attn.out:If")]);
+    await expectFailure(() => refuseFallback(mixed, SESSION, cuda), "PROVIDER_UNAVAILABLE", /CPU: If \(1\)$/);
   });
 
   test("inputs that the session wants on the device are copied when they are bound; on the CPU none is", () => {

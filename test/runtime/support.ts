@@ -1,10 +1,12 @@
 /** Random tiny models run by the real runtime, beside their float64 twins. */
 import { expect } from "vitest";
+import { silentProgress } from "../../src/core/progress.js";
 import { convertModel } from "../../src/model/convert.js";
+import { CPU_FLAVOUR, type Flavour } from "../../src/model/graph/flavour.js";
 import { openCheckpoint } from "../../src/model/open.js";
 import type { Engine } from "../../src/runtime/engine.js";
 import { openOrtEngine } from "../../src/runtime/ort-engine.js";
-import { type Choice, type ChoiceSet, targetChoices } from "../../src/schema/choice.js";
+import { type Choice, type ChoiceSet, KERNEL_NAMES, targetChoices } from "../../src/schema/choice.js";
 import { type Forward, forward, type Skipped, type TensorReader } from "../oracle/transformer.js";
 import { uniform } from "../support/numbers.js";
 import {
@@ -53,30 +55,32 @@ export interface Subject {
 const converted = new Map<string, Promise<string>>();
 
 /** Goes the whole way: a checkpoint in a folder, converted into the cache, opened. */
-export async function openTiny(model: TinyModel, capacity = 64): Promise<Engine> {
-  const key = JSON.stringify(model);
-  if (!converted.has(key)) converted.set(key, convertTiny(model));
+export async function openTiny(model: TinyModel, capacity = 64, flavour = CPU_FLAVOUR): Promise<Engine> {
+  const key = JSON.stringify([model, flavour]);
+  if (!converted.has(key)) converted.set(key, convertTiny(model, flavour));
   return openOrtEngine((await converted.get(key)) as string, tinySpec(model), {
     provider: "cpu",
     threads: 1,
     capacity,
+    kernels: KERNEL_NAMES,
+    flavour,
   });
 }
 
-async function convertTiny(model: TinyModel): Promise<string> {
+async function convertTiny(model: TinyModel, flavour: Flavour): Promise<string> {
   const checkpoint = await openCheckpoint(writeTinyCheckpoint(temporaryFolder(), model));
-  const { modelPath } = await convertModel(checkpoint);
+  const { modelPath } = await convertModel(checkpoint, silentProgress, KERNEL_NAMES, flavour);
   checkpoint.close();
   return modelPath;
 }
 
-export async function openSubject(model: TinyModel, capacity = 64): Promise<Subject> {
+export async function openSubject(model: TinyModel, capacity = 64, flavour = CPU_FLAVOUR): Promise<Subject> {
   const tensors = tinyTensors(model);
   const read: TensorReader = (name) => (tensors.get(name) as { values: Float32Array }).values;
   const spec = tinySpec(model);
   return {
     model,
-    engine: await openTiny(model, capacity),
+    engine: await openTiny(model, capacity, flavour),
     twin: (ids, skipped) => forward(spec, read, ids, skipped),
     target: targetChoices(spec.layers),
   };

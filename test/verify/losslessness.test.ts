@@ -4,6 +4,7 @@ import { decode } from "../../src/decode/loop.js";
 import type { Engine, Pass, PassResult } from "../../src/runtime/engine.js";
 import { argmax } from "../../src/runtime/engine.js";
 import { targetChoices } from "../../src/schema/choice.js";
+import { CPU_NUMERICS, type Numerics } from "../../src/schema/numerics.js";
 import { type VerifyPrompt, verifyPlan } from "../../src/verify/index.js";
 import { expectFailure } from "../support/failure.js";
 import { FAULTS, faultyDecode } from "./faulty-decoders.js";
@@ -116,8 +117,14 @@ function rounding({ engine }: Fake, margin: number): Engine {
 }
 
 describe("a tie", () => {
-  const verify = async (margin: number, changes: { endTokens?: number[]; prompts?: VerifyPrompt[] } = {}) => {
-    const model = fake(0);
+  const verify = async (
+    margin: number,
+    {
+      numerics = CPU_NUMERICS,
+      ...changes
+    }: { endTokens?: number[]; prompts?: VerifyPrompt[]; numerics?: Numerics } = {},
+  ) => {
+    const model = fake(0, { numerics });
     const engine = rounding(model, margin);
     return verifyPlan({
       ...settings,
@@ -140,6 +147,14 @@ describe("a tie", () => {
       expect(record.first_mismatch).toBeNull();
     }
     expect(ties).toBe(prompts.reduce((sum, record) => sum + record.ties, 0));
+  });
+
+  test("for a target in fp16 is counted within four spacings of its logits, and no further", async () => {
+    const half = (margin: number) => verify(margin, { numerics: { float: "fp16", activations: "float" } });
+    expect(await half(0.05)).toMatchObject({ lossless: true });
+    expect((await half(0.05)).ties).toBeGreaterThan(0);
+    expect(await half(0.07)).toMatchObject({ lossless: false });
+    expect(await verify(0.05)).toMatchObject({ lossless: false });
   });
 
   test("of two equal maxima is a tie of margin 0", async () => {

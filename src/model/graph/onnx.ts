@@ -9,6 +9,7 @@ export const UINT8 = 2;
 export const INT32 = 6;
 export const INT64 = 7;
 export const BOOL = 9;
+export const FLOAT16 = 10;
 
 const field = (id: number, type: string) => ({ id, type });
 const list = (id: number, type: string) => ({ id, type, rule: "repeated" });
@@ -66,7 +67,8 @@ const schema = protobuf.Root.fromJSON({
     },
     StringEntry: { fields: { key: field(1, "string"), value: field(2, "string") } },
     ValueInfo: { fields: { name: field(1, "string"), type: field(2, "Type") } },
-    Type: { fields: { tensorType: field(1, "TensorType") } },
+    Type: { fields: { tensorType: field(1, "TensorType"), optionalType: field(9, "OptionalType") } },
+    OptionalType: { fields: { elemType: field(1, "Type") } },
     TensorType: { fields: { elemType: field(1, "int32"), shape: field(2, "Shape") } },
     Shape: { fields: { dim: list(1, "Dimension") } },
     Dimension: { fields: { dimValue: field(1, "int64"), dimParam: field(2, "string") } },
@@ -81,9 +83,12 @@ export interface Tensor {
   externalData?: { key: string; value: string }[];
   dataLocation?: number;
 }
+interface TensorType {
+  tensorType: { elemType: number; shape: { dim: ({ dimValue: number } | { dimParam: string })[] } };
+}
 export interface ValueInfo {
   name: string;
-  type: { tensorType: { elemType: number; shape: { dim: ({ dimValue: number } | { dimParam: string })[] } } };
+  type: TensorType | { optionalType: { elemType: TensorType } };
 }
 export interface Attribute {
   name: string;
@@ -116,19 +121,38 @@ export const subgraph = (name: string, g: Graph): Attribute => ({ name, type: 5,
 /** Dimensions are numbers or names of unknown extents. */
 export const value = (name: string, elemType: number, dims: readonly (number | string)[]): ValueInfo => ({
   name,
-  type: {
-    tensorType: {
-      elemType,
-      shape: { dim: dims.map((d) => (typeof d === "number" ? { dimValue: d } : { dimParam: d })) },
-    },
+  type: tensorType(elemType, dims),
+});
+
+/** A value that may be absent. */
+export const optional = (name: string, elemType: number, dims: readonly (number | string)[]): ValueInfo => ({
+  name,
+  type: { optionalType: { elemType: tensorType(elemType, dims) } },
+});
+
+const tensorType = (elemType: number, dims: readonly (number | string)[]): TensorType => ({
+  tensorType: {
+    elemType,
+    shape: { dim: dims.map((d) => (typeof d === "number" ? { dimValue: d } : { dimParam: d })) },
   },
 });
 
-/** A small constant written into the model itself. */
-export const constant = (name: string, dims: number[], data: Float32Array | BigInt64Array | Int32Array): Tensor => ({
+/** A small constant written into the model itself; bytes are truth values. */
+export const constant = (
+  name: string,
+  dims: number[],
+  data: Float32Array | BigInt64Array | Int32Array | Uint8Array,
+): Tensor => ({
   name,
   dims,
-  dataType: data instanceof Float32Array ? FLOAT : data instanceof Int32Array ? INT32 : INT64,
+  dataType:
+    data instanceof Float32Array
+      ? FLOAT
+      : data instanceof Int32Array
+        ? INT32
+        : data instanceof Uint8Array
+          ? BOOL
+          : INT64,
   rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
 });
 
@@ -151,7 +175,7 @@ export const external = (
 });
 
 /** Serialises a model with the standard and the `com.microsoft` operators. */
-export function encodeModel(graph: Graph, producerVersion: string): Uint8Array {
+export function encodeModel(graph: Graph, producerVersion: string, opset = 21): Uint8Array {
   const Model = schema.lookupType("Model");
   return Model.encode(
     Model.fromObject({
@@ -160,7 +184,7 @@ export function encodeModel(graph: Graph, producerVersion: string): Uint8Array {
       producerVersion,
       graph,
       opsetImport: [
-        { domain: "", version: 21 },
+        { domain: "", version: opset },
         { domain: "com.microsoft", version: 1 },
       ],
     }),

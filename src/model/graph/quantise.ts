@@ -1,7 +1,9 @@
 /**
  * Block-wise symmetric quantisation as com.microsoft.MatMulNBits stores it: codes [out, blocks, bytes] without zero
- * points (the implied one is 2^(bits-1)), one fp32 scale per block of 32 inputs.
+ * points (the implied one is 2^(bits-1)), one scale per block of 32 inputs, fp32 or fp16 as the graph's numbers are.
  */
+import type { FloatType } from "../../schema/numerics.js";
+import { roundToHalf } from "../half.js";
 
 export interface Quantised {
   /** [out, blocks, block · bits / 8]; two 4-bit codes to a byte, the first in the low half */
@@ -15,9 +17,16 @@ type QuantiseBlock = (weights: Float32Array, from: number, to: number, codes: Ui
 
 const ZERO_CODE = { 8: 128, 4: 8 } as const;
 
+const QUANTISERS: Record<FloatType, Record<8 | 4, QuantiseBlock>> = {
+  fp32: { 8: eightBits, 4: fourBits },
+  fp16: { 8: eightBitsHalf, 4: fourBitsHalf },
+};
+
 /**
  * @param weights [out, inner] fp32, row-major
  * @param bits    8 or 4
+ * @param float   what scales are stored in: codes are counted in steps of the stored scale, so that its rounding, which
+ *   is coarse for small fp16 numbers, does not make every weight of the block too large or too small
  * @returns codes and scales [out, ceil(inner / block)]; a short last block is filled with zeros
  */
 export function quantiseRows(
@@ -26,9 +35,10 @@ export function quantiseRows(
   inner: number,
   bits: number,
   block: number,
+  float: FloatType = "fp32",
 ): Quantised {
   if (bits !== 8 && bits !== 4) throw new RangeError(`${bits}-bit codes are not written`);
-  const quantiseBlock: QuantiseBlock = bits === 8 ? eightBits : fourBits;
+  const quantiseBlock: QuantiseBlock = QUANTISERS[float][bits];
   const blocks = Math.ceil(inner / block);
   const codes = new Uint8Array(out * blocks * block).fill(ZERO_CODE[bits]);
   const scales = new Float32Array(out * blocks);
@@ -42,6 +52,24 @@ export function quantiseRows(
   }
   return { codes: bits === 8 ? codes : packPairs(codes), scales };
 }
+
+/** Codes 1 to 255 in steps of an fp16 scale, which may be a little less than the greatest magnitude asks for. */
+function eightBitsHalf(weights: Float32Array, from: number, to: number, codes: Uint8Array, at: number): number {
+  const scale = roundToHalf(Math.abs(extremeOf(weights, from, to)) / 127);
+  if (scale === 0) return 0; // all are less than 4e-6: nought, as its codes say
+  for (let i = from; i < to; i++) codes[at + i - from] = clamp((weights[i] / scale + 128.5) | 0, 1, 255);
+  return scale;
+}
+
+/** Codes 0 to 15 in steps of an fp16 scale. */
+function fourBitsHalf(weights: Float32Array, from: number, to: number, codes: Uint8Array, at: number): number {
+  const scale = roundToHalf(extremeOf(weights, from, to) / -8);
+  if (scale === 0) return 0;
+  for (let i = from; i < to; i++) codes[at + i - from] = clamp(Math.floor(weights[i] / scale + 8.5), 0, 15);
+  return scale;
+}
+
+const clamp = (value: number, least: number, most: number): number => Math.min(most, Math.max(least, value));
 
 /** Codes 1 to 255: the greatest magnitude is 127 steps. */
 function eightBits(weights: Float32Array, from: number, to: number, codes: Uint8Array, at: number): number {

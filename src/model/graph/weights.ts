@@ -4,6 +4,9 @@
  * are laid one under the other and run as one product.
  */
 import { KERNELS, type Kernel, quantisedKernels } from "../../schema/choice.js";
+import type { FloatType } from "../../schema/numerics.js";
+import { tensorNotHalf } from "../failures.js";
+import { firstNotFinite, toHalf } from "../half.js";
 import type { ModelSpec, WeightSource } from "../spec.js";
 import { fillHeads, storedHeadDim } from "./heads.js";
 import { quantiseRows } from "./quantise.js";
@@ -13,33 +16,46 @@ import { ropeTables } from "./rope.js";
 export interface WeightPart {
   name: string;
   dims: number[];
-  type: "float32" | "uint8";
+  type: StoredType;
   bytes(): Uint8Array;
 }
+
+export type StoredType = "float32" | "float16" | "uint8";
 
 export const QUANT_BLOCK = 32;
 
 /** Name of a matrix in the graph, e.g. `3.attn.qkv` at `int8` -> `3.attn.qkv.int8`. */
 export const kernelName = (matrix: string, kernel: Kernel): string => `${matrix}.${kernel}`;
 
-const asBytes = (data: Float32Array): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+const bytesOf = (data: Float32Array | Uint16Array): Uint8Array =>
+  new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
-const vector = (name: string, length: number, read: () => Float32Array): WeightPart => ({
-  name,
-  dims: [length],
-  type: "float32",
-  bytes: () => asBytes(read()),
-});
-
-/** What weights are made of, and for which kernels. */
+/** What weights are made of, for which kernels and in which numbers. */
 interface Request {
   checkpoint: WeightSource;
   kernels: readonly Kernel[];
+  float: FloatType;
 }
 
-/** One matrix [out, in] for every kernel: fp32, and codes with scales for each quantised one. */
+/** A tensor of floats. `read` gives fp32. */
+function floats(float: FloatType, name: string, dims: number[], read: () => Float32Array): WeightPart {
+  if (float === "fp32") return { name, dims, type: "float32", bytes: () => bytesOf(read()) };
+  const bytes = () => {
+    const values = read();
+    const halves = toHalf(values);
+    const bad = firstNotFinite(halves);
+    if (bad !== undefined) throw tensorNotHalf(name, values[bad]);
+    return bytesOf(halves);
+  };
+  return { name, dims, type: "float16", bytes };
+}
+
+const vector = ({ float }: Request, name: string, length: number, read: () => Float32Array): WeightPart =>
+  floats(float, name, [length], read);
+
+/** One matrix [out, in] for every kernel: floats, and codes with scales for each quantised one. */
 function matrix(
-  { kernels }: Request,
+  { kernels, float }: Request,
   name: string,
   out: number,
   inner: number,
@@ -49,33 +65,23 @@ function matrix(
   const quantisations = quantisedKernels(kernels);
   const get = () => (cached ??= read());
   const parts: WeightPart[] = [
-    {
-      name: kernelName(name, "target"),
-      dims: [out, inner],
-      type: "float32",
-      bytes: () => asBytes(quantisations.length === 0 ? read() : get()),
-    },
+    floats(float, kernelName(name, "target"), [out, inner], quantisations.length === 0 ? read : get),
   ];
   const blocks = Math.ceil(inner / QUANT_BLOCK);
   for (const kernel of quantisations) {
     const bits = KERNELS[kernel].bits as number;
     let quantised: ReturnType<typeof quantiseRows> | undefined;
-    const both = () => (quantised ??= quantiseRows(get(), out, inner, bits, QUANT_BLOCK));
+    const both = () => (quantised ??= quantiseRows(get(), out, inner, bits, QUANT_BLOCK, float));
     const blockBytes = (QUANT_BLOCK * bits) / 8;
     const label = kernelName(name, kernel);
     parts.push(
       { name: `${label}.codes`, dims: [out, blocks, blockBytes], type: "uint8", bytes: () => both().codes },
-      {
-        name: `${label}.scales`,
-        dims: [out, blocks],
-        type: "float32",
-        bytes() {
-          const { scales } = both();
-          quantised = undefined;
-          if (kernel === quantisations.at(-1)) cached = undefined;
-          return asBytes(scales);
-        },
-      },
+      floats(float, `${label}.scales`, [out, blocks], () => {
+        const { scales } = both();
+        quantised = undefined;
+        if (kernel === quantisations.at(-1)) cached = undefined;
+        return scales;
+      }),
     );
   }
   return parts;
@@ -107,7 +113,7 @@ function attentionParts(request: Request, layer: number): WeightPart[] {
     ["v_proj", spec.kvHeads * headDim],
   ] as const;
   const parts = [
-    vector(`${name}.norm`, hiddenSize, () => checkpoint.tensor(`${at}.input_layernorm.weight`, [hiddenSize])),
+    vector(request, `${name}.norm`, hiddenSize, () => checkpoint.tensor(`${at}.input_layernorm.weight`, [hiddenSize])),
     ...matrix(request, `${name}.qkv`, rowCount, hiddenSize, () =>
       stack(
         rows.map(([p, out]) =>
@@ -121,14 +127,16 @@ function attentionParts(request: Request, layer: number): WeightPart[] {
   ];
   if (spec.qkvBias) {
     parts.push(
-      vector(`${name}.qkv.bias`, rowCount, () =>
+      vector(request, `${name}.qkv.bias`, rowCount, () =>
         stack(rows.map(([p, out]) => fillHeads(checkpoint.tensor(`${at}.self_attn.${p}.bias`, [out]), spec, 1))),
       ),
     );
   }
   if (spec.outputBias) {
     parts.push(
-      vector(`${name}.out.bias`, hiddenSize, () => checkpoint.tensor(`${at}.self_attn.o_proj.bias`, [hiddenSize])),
+      vector(request, `${name}.out.bias`, hiddenSize, () =>
+        checkpoint.tensor(`${at}.self_attn.o_proj.bias`, [hiddenSize]),
+      ),
     );
   }
   if (spec.qkNorm) {
@@ -136,7 +144,7 @@ function attentionParts(request: Request, layer: number): WeightPart[] {
     const shrink = Math.sqrt(headDim / stored);
     for (const norm of ["q_norm", "k_norm"]) {
       const read = () => checkpoint.tensor(`${at}.self_attn.${norm}.weight`, [headDim]);
-      parts.push(vector(`${name}.${norm}`, stored, () => fillHeads(read(), spec, 1).map((w) => w * shrink)));
+      parts.push(vector(request, `${name}.${norm}`, stored, () => fillHeads(read(), spec, 1).map((w) => w * shrink)));
     }
   }
   return parts;
@@ -148,7 +156,9 @@ function mlpParts(request: Request, layer: number): WeightPart[] {
   const at = `model.layers.${layer}`;
   const name = `${layer}.mlp`;
   const parts = [
-    vector(`${name}.norm`, hiddenSize, () => checkpoint.tensor(`${at}.post_attention_layernorm.weight`, [hiddenSize])),
+    vector(request, `${name}.norm`, hiddenSize, () =>
+      checkpoint.tensor(`${at}.post_attention_layernorm.weight`, [hiddenSize]),
+    ),
     ...matrix(request, `${name}.gate_up`, 2 * intermediateSize, hiddenSize, () =>
       stack(
         ["gate_proj", "up_proj"].map((p) => checkpoint.tensor(`${at}.mlp.${p}.weight`, [intermediateSize, hiddenSize])),
@@ -160,39 +170,38 @@ function mlpParts(request: Request, layer: number): WeightPart[] {
   ];
   if (mlpBias) {
     parts.push(
-      vector(`${name}.gate_up.bias`, 2 * intermediateSize, () =>
+      vector(request, `${name}.gate_up.bias`, 2 * intermediateSize, () =>
         stack(["gate_proj", "up_proj"].map((p) => checkpoint.tensor(`${at}.mlp.${p}.bias`, [intermediateSize]))),
       ),
-      vector(`${name}.down.bias`, hiddenSize, () => checkpoint.tensor(`${at}.mlp.down_proj.bias`, [hiddenSize])),
+      vector(request, `${name}.down.bias`, hiddenSize, () =>
+        checkpoint.tensor(`${at}.mlp.down_proj.bias`, [hiddenSize]),
+      ),
     );
   }
   return parts;
 }
 
-/** Every tensor of the graph. The embedding table and a tied head's fp32 matrix are one and the same. */
-export function* weightParts(checkpoint: WeightSource, kernels: readonly Kernel[]): Generator<WeightPart> {
+/** Every tensor of the graph. The embedding table and a tied head's target matrix are one and the same. */
+export function* weightParts(
+  checkpoint: WeightSource,
+  kernels: readonly Kernel[],
+  float: FloatType = "fp32",
+): Generator<WeightPart> {
   const { spec } = checkpoint;
-  const request = { checkpoint, kernels };
+  const request = { checkpoint, kernels, float };
   const table = () => checkpoint.tensor("model.embed_tokens.weight", [spec.vocabSize, spec.hiddenSize]);
   const head = () =>
     spec.tiedEmbeddings ? table() : checkpoint.tensor("lm_head.weight", [spec.vocabSize, spec.hiddenSize]);
-  if (!spec.tiedEmbeddings) {
-    yield {
-      name: "embedding",
-      dims: [spec.vocabSize, spec.hiddenSize],
-      type: "float32",
-      bytes: () => asBytes(table()),
-    };
-  }
+  if (!spec.tiedEmbeddings) yield floats(float, "embedding", [spec.vocabSize, spec.hiddenSize], table);
   const { cos, sin } = ropeTables(spec);
   const ropeDims = [spec.contextLimit, storedHeadDim(spec) / 2];
-  yield { name: "cos_cache", dims: ropeDims, type: "float32", bytes: () => asBytes(cos) };
-  yield { name: "sin_cache", dims: ropeDims, type: "float32", bytes: () => asBytes(sin) };
+  yield floats(float, "cos_cache", ropeDims, () => cos);
+  yield floats(float, "sin_cache", ropeDims, () => sin);
   for (let layer = 0; layer < spec.layers; layer++) {
     yield* attentionParts(request, layer);
     yield* mlpParts(request, layer);
   }
-  yield vector("norm", spec.hiddenSize, () => checkpoint.tensor("model.norm.weight", [spec.hiddenSize]));
+  yield vector(request, "norm", spec.hiddenSize, () => checkpoint.tensor("model.norm.weight", [spec.hiddenSize]));
   yield* matrix(request, "head", spec.vocabSize, spec.hiddenSize, head);
 }
 

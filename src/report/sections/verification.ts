@@ -1,5 +1,5 @@
 /** A verification: whether the output is the target's own, how much sooner it came, and what had been predicted. */
-import type { Verification } from "../../schema/verification.js";
+import { tieMarginText, type Verification } from "../../schema/verification.js";
 import { details, figures, numeric, prose, table, text } from "../charts/figure.js";
 import { counted, factor, fixed, missedBy, moment, percent, significant, whole } from "../format.js";
 import { foreignPath, type Html, html, type Part } from "../html.js";
@@ -113,15 +113,15 @@ function mismatchTable({ prompts }: Verification): Html | null {
   });
 }
 
-function tieTable({ prompts }: Verification): Html | null {
-  const rows = prompts.flatMap(({ prompt, tie_margins = [] }) =>
+function tieTable(verification: Verification): Html | null {
+  const rows = verification.prompts.flatMap(({ prompt, tie_margins = [] }) =>
     tie_margins.map(({ position, margin }): Part[] => [prompt, position, significant(margin)]),
   );
   if (rows.length === 0) return null;
   return details(
     `Ties: ${whole(rows.length)}`,
     table({
-      caption: "Emitted tokens that are not the maximum, within 1e-3 of it",
+      caption: `Emitted tokens that are not the maximum, within ${tieMarginText(verification)} of it`,
       columns: [prose("Prompt"), numeric("Token"), numeric("Margin, logits")],
       rows,
     }),

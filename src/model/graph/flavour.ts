@@ -1,0 +1,46 @@
+/**
+ * How the graph is written for an execution provider. Which provider gets which is in runtime/providers.ts.
+ */
+import { CPU_NUMERICS, type Numerics } from "../../schema/numerics.js";
+
+export interface Flavour extends Numerics {
+  /**
+   * Operator of the target's products, with weights [out, in]: com.microsoft.FusedMatMul, or ONNX's own Gemm, which takes
+   * two dimensions and has a Reshape on each side.
+   */
+  product: "FusedMatMul" | "Gemm";
+  /**
+   * Of ONNX's own operators. A kernel registered for "19 and on" does not take an operator of version 21
+   * (kernel_registry.cc: an open range stands for its first version alone), and CUDA's If and Identity are such
+   * (OperatorKernels.md, 1.24): at version 21 every If would go to the CPU, and all hidden states with it.
+   */
+  opset: 19 | 21;
+  /**
+   * Whether inputs that are wanted on the CPU inside branches alone are also named on the outside (build.ts, `pins`).
+   * Without it a session on a GPU takes them to the device first, and every branch fetches them back and waits.
+   */
+  pins: boolean;
+}
+
+export const CPU_FLAVOUR: Flavour = { ...CPU_NUMERICS, product: "FusedMatMul", opset: 21, pins: false };
+
+/** CUDA's GroupQueryAttention takes fp16 and bf16 alone, its MatMulNBits leaves activations as they are. */
+export const CUDA_FLAVOUR: Flavour = {
+  float: "fp16",
+  activations: "float",
+  product: "FusedMatMul",
+  opset: 19,
+  pins: true,
+};
+
+/** WebGPU lacks FusedMatMul. fp32, because not every adapter has fp16 (the optional feature `shader-f16`). */
+export const WEBGPU_FLAVOUR: Flavour = {
+  float: "fp32",
+  activations: "float",
+  product: "Gemm",
+  opset: 19,
+  pins: true,
+};
+
+/** accuracy_level of MatMulNBits: 4 asks for int8 activations; 0, the operator's default, for none in particular. */
+export const accuracyLevel = ({ activations }: Numerics): number => (activations === "int8" ? 4 : 0);
