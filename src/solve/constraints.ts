@@ -13,7 +13,7 @@ import type { Constraints } from "../schema/constraints.js";
 import type { Profile } from "../schema/profile.js";
 import type { WeightBytes } from "../schema/weight-bytes.js";
 import type { Group } from "./group.js";
-import { type LimitedGroup, limitedFrontier } from "./limited-frontier.js";
+import { type LimitedGroup, limitedFrontier, type SumLimits } from "./limited-frontier.js";
 import { type ParetoPoint, paretoFrontier } from "./multiple-choice.js";
 
 export const BYTES_PER_MIB = 2 ** 20;
@@ -103,7 +103,7 @@ export function satisfies({ wholeLayers, kept, maxSkip, memory }: Limits, set: C
 
 /**
  * The groups with whole layers joined (a layer's choice costs and loses what its two blocks do) and kept blocks not
- * skipped. Limits on sums are no matter of single groups: a bound for these groups is one under such limits too.
+ * skipped. Limits on sums are no matter of single groups (limitedGroups).
  * @param groups one for each block, in block order, and the head's last
  */
 export function constrainedGroups({ wholeLayers, kept }: Limits, groups: readonly Group[]): Group[] {
@@ -140,7 +140,7 @@ export function constrainedFrontier(limits: Limits, groups: readonly Group[]): P
   const points =
     maxSkip === null && memory === null
       ? paretoFrontier(own)
-      : limitedFrontier(limitedGroups(limits, own), { skipped: maxSkip, bytes: memory?.mostBytes ?? null });
+      : limitedFrontier(limitedGroups(limits, own), sumLimits(limits));
   if (!wholeLayers) return points;
   return points.map((point) => ({
     ...point,
@@ -148,7 +148,13 @@ export function constrainedFrontier(limits: Limits, groups: readonly Group[]): P
   }));
 }
 
-function limitedGroups({ wholeLayers, memory }: Limits, groups: readonly Group[]): LimitedGroup[] {
+export const sumLimits = ({ maxSkip, memory }: Limits): SumLimits => ({
+  skipped: maxSkip,
+  bytes: memory?.mostBytes ?? null,
+});
+
+/** @param groups those of constrainedGroups */
+export function limitedGroups({ wholeLayers, memory }: Limits, groups: readonly Group[]): LimitedGroup[] {
   const bytes = memory?.weightBytes ?? { attn: {}, mlp: {}, head: {} };
   return groups.map((group, g) => {
     const isHead = g === groups.length - 1;
