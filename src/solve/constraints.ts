@@ -54,14 +54,17 @@ export function resolveConstraints(
 
 /** `5` is both blocks of layer 5. */
 function blocksNamed(name: string, layers: number): number[] {
-  if (!/^(0|[1-9]\d{0,4})$/.test(name)) return [parseBlock(name, layers, "--keep")];
+  if (/^\d+\.(attn|mlp)$/.test(name)) return [parseBlock(name, layers, "--keep")];
+  const isLayer = /^(0|[1-9]\d{0,4})$/.test(name);
   const layer = Number(name);
-  if (layer < layers) return [blockIndex(layer, "attn"), blockIndex(layer, "mlp")];
+  if (isLayer && layer < layers) return [blockIndex(layer, "attn"), blockIndex(layer, "mlp")];
   throw new DraftplanError({
     code: "BLOCK_UNKNOWN",
     at: "--keep",
-    what: `there is no layer ${name}: the model has ${layers}, 0 to ${layers - 1}`,
-    remedy: `Name layers from 0 to ${layers - 1} (the last is ${layers - 1}), or blocks such as 0.attn and ${layers - 1}.mlp.`,
+    what: isLayer
+      ? `there is no layer ${name}: the model has ${layers}, 0 to ${layers - 1}`
+      : `'${name}' is neither a layer nor a block`,
+    remedy: `List them one by one, with commas: layers from 0 to ${layers - 1} (the last is ${layers - 1}), or blocks such as 0.attn and ${layers - 1}.mlp.`,
   });
 }
 

@@ -46,7 +46,11 @@ describe("solve writes the same bytes in two processes, folders, time zones and 
   // What these propose is measured first; acceptance is counted, not timed, and chance comes from a fixed seed. Chance is
   // swift's alone, and every method takes half a minute: the others are run with the acceptance tests.
   const others = process.env.DRAFTPLAN_ACCEPTANCE === "1" ? ["knapspec", "clasp", "del", "early-exit", "uniform"] : [];
-  test.each(["swift", ...others])("%s, and the calibration of what it measures", async (method) => {
-    await expectSame(["--method", method, "--model", "embedded"], [`profiles/union-10m.calibration.${method}.yaml`]);
-  }, 240_000);
+  test.each(["swift", ...others])(
+    "%s, and the calibration of what it measures",
+    async (method) => {
+      await expectSame(["--method", method, "--model", "embedded"], [`profiles/union-10m.calibration.${method}.yaml`]);
+    },
+    240_000,
+  );
 });
