@@ -46,6 +46,9 @@ const TEXTS = {
   "rejected 5 times as often": () => () => 5,
   "rejected 10 times as often": () => () => 10,
   "rejected 8 times as often from the middle on": (tokens) => (t) => (t < tokens / 2 ? 1 : 8),
+  // what a model does with text that makes no sense: lost at first, then repeating itself
+  "rejected 12 times as often for 40 tokens, then 0.3 times": () => (t) => (t < 40 ? 12 : 0.3),
+  "by turns of 40 tokens 8 times and 0.3 times": () => (t) => (Math.floor(t / 40) % 2 === 0 ? 8 : 0.3),
 };
 const DISTURBANCES = { none: { clusters: 0, error: 0 }, "clusters and latency errors": { clusters: 24, error: 0.04 } };
 

@@ -49,6 +49,8 @@ export interface AdaptiveLatency {
 /** Leaving the plan's arm, or one arm for another, must save this share of the expected time. */
 const LEAVE_PLAN = 0.03;
 const LEAVE_OTHER = 0.01;
+/** Staying away from the plan must save this share still: what brings it back is only that nothing goes wrong. */
+const STAY_AWAY = 0.02;
 /** The plan is left only where the other arm is better with this chance. */
 const SURE = 0.98;
 /** How far the plan is trusted against an arm that looked better before anything was observed. */
@@ -145,8 +147,8 @@ export class Adaptation {
     const atPlan = sameArm(this.current, planned);
     const worth = bestUs < (1 - (atPlan ? LEAVE_PLAN : LEAVE_OTHER)) * timeOf(this.current);
     if (worth && (!atPlan || this.isSure(best, costs, weights))) this.current = best;
-    // what is no better than the plan is the plan
-    if (!atPlan && timeOf(planned) <= timeOf(this.current)) this.current = planned;
+    // what is hardly better than the plan is the plan
+    if (!atPlan && timeOf(planned) <= (1 + STAY_AWAY) * timeOf(this.current)) this.current = planned;
     return this.current;
   }
 

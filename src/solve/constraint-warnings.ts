@@ -24,7 +24,9 @@ function nothingToSkip({ layers, choices, limits }: Constrained): ConstraintWarn
   const reasons = [
     ...(kept.size === 2 * layers ? [`--keep keeps all ${layers} layers`] : []),
     ...(maxSkip !== null && maxSkip < least
-      ? [`--max-skip allows ${maxSkip} blocks${wholeLayers ? ", and a whole layer is 2" : ""}`]
+      ? [
+          `--max-skip allows ${maxSkip} ${maxSkip === 1 ? "block" : "blocks"}${wholeLayers ? ", and a whole layer is 2" : ""}`,
+        ]
       : []),
   ];
   if (reasons.length === 0) return [];

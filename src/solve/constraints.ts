@@ -13,7 +13,7 @@ import type { Constraints } from "../schema/constraints.js";
 import type { Profile } from "../schema/profile.js";
 import type { WeightBytes } from "../schema/weight-bytes.js";
 import type { Group } from "./group.js";
-import { type LimitedGroup, limitedFrontier } from "./limited-frontier.js";
+import { type LimitedGroup, limitedFrontier, type SumLimits } from "./limited-frontier.js";
 import { type ParetoPoint, paretoFrontier } from "./multiple-choice.js";
 
 export const BYTES_PER_MIB = 2 ** 20;
@@ -54,14 +54,17 @@ export function resolveConstraints(
 
 /** `5` is both blocks of layer 5. */
 function blocksNamed(name: string, layers: number): number[] {
-  if (!/^(0|[1-9]\d{0,4})$/.test(name)) return [parseBlock(name, layers, "--keep")];
+  if (/^\d+\.(attn|mlp)$/.test(name)) return [parseBlock(name, layers, "--keep")];
+  const isLayer = /^(0|[1-9]\d{0,4})$/.test(name);
   const layer = Number(name);
-  if (layer < layers) return [blockIndex(layer, "attn"), blockIndex(layer, "mlp")];
+  if (isLayer && layer < layers) return [blockIndex(layer, "attn"), blockIndex(layer, "mlp")];
   throw new DraftplanError({
     code: "BLOCK_UNKNOWN",
     at: "--keep",
-    what: `there is no layer ${name}: the model has ${layers}, 0 to ${layers - 1}`,
-    remedy: `Name layers from 0 to ${layers - 1} (the last is ${layers - 1}), or blocks such as 0.attn and ${layers - 1}.mlp.`,
+    what: isLayer
+      ? `there is no layer ${name}: the model has ${layers}, 0 to ${layers - 1}`
+      : `'${name}' is neither a layer nor a block`,
+    remedy: `List them one by one, with commas: layers from 0 to ${layers - 1} (the last is ${layers - 1}), or blocks such as 0.attn and ${layers - 1}.mlp.`,
   });
 }
 
@@ -103,7 +106,7 @@ export function satisfies({ wholeLayers, kept, maxSkip, memory }: Limits, set: C
 
 /**
  * The groups with whole layers joined (a layer's choice costs and loses what its two blocks do) and kept blocks not
- * skipped. Limits on sums are no matter of single groups: a bound for these groups is one under such limits too.
+ * skipped. Limits on sums are no matter of single groups (limitedGroups).
  * @param groups one for each block, in block order, and the head's last
  */
 export function constrainedGroups({ wholeLayers, kept }: Limits, groups: readonly Group[]): Group[] {
@@ -140,7 +143,7 @@ export function constrainedFrontier(limits: Limits, groups: readonly Group[]): P
   const points =
     maxSkip === null && memory === null
       ? paretoFrontier(own)
-      : limitedFrontier(limitedGroups(limits, own), { skipped: maxSkip, bytes: memory?.mostBytes ?? null });
+      : limitedFrontier(limitedGroups(limits, own), sumLimits(limits));
   if (!wholeLayers) return points;
   return points.map((point) => ({
     ...point,
@@ -148,7 +151,13 @@ export function constrainedFrontier(limits: Limits, groups: readonly Group[]): P
   }));
 }
 
-function limitedGroups({ wholeLayers, memory }: Limits, groups: readonly Group[]): LimitedGroup[] {
+export const sumLimits = ({ maxSkip, memory }: Limits): SumLimits => ({
+  skipped: maxSkip,
+  bytes: memory?.mostBytes ?? null,
+});
+
+/** @param groups those of constrainedGroups */
+export function limitedGroups({ wholeLayers, memory }: Limits, groups: readonly Group[]): LimitedGroup[] {
   const bytes = memory?.weightBytes ?? { attn: {}, mlp: {}, head: {} };
   return groups.map((group, g) => {
     const isHead = g === groups.length - 1;

@@ -93,7 +93,7 @@ function traceBack(
 ): Uint16Array {
   const groups = candidates.length;
   const traced = new Uint16Array(cells.length * groups);
-  const at = Uint32Array.from(cells);
+  const at = cells.slice();
   for (let g = groups - 1; g >= 0; g--) {
     const shifts = Float64Array.from(candidates[g], ({ costUs }) => costUs - candidates[g][0].costUs);
     const picked = picks[g];

@@ -7,8 +7,8 @@ import { constrainedFrontier, hasLimits } from "./constraints.js";
 import { speedOf } from "./gain.js";
 import { lossErrors, type Margin, marginOf } from "./margins.js";
 import type { ParetoPoint } from "./multiple-choice.js";
+import { optionsAt } from "./options.js";
 import { contextFor, groupsAt, openProblem, type Problem, type SolveInput } from "./problem.js";
-import { optionsAt } from "./segments.js";
 import { expectedRate, fitCorrection } from "./surrogate.js";
 import {
   acceptanceBy,

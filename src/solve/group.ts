@@ -15,6 +15,18 @@ export interface Group {
   choices: Choice[];
 }
 
+/** One choice of each group, and what they add up to. */
+export interface ParetoPoint {
+  /** choice ids in group order */
+  chosen: string[];
+  /** µs, summed left to right in group order */
+  costUs: number;
+  /** summed left to right in group order */
+  loss: number;
+  /** µs; only where costs were rounded up to multiples of it */
+  resolutionUs?: number;
+}
+
 /** A choice that no other choice of its group dominates. */
 export interface Candidate {
   /** position in `group.choices` */

@@ -6,6 +6,7 @@ export { type BlockReason, type ExplainedDraft, type Explanation, explainDraft, 
 export { extendProfile, extrapolatedRange } from "./extrapolate.js";
 export type { Choice, Group } from "./group.js";
 export { type LatencyAt, type LatencyModel, openLatency } from "./latency.js";
+export { limitedLowerBound, limitedRelaxation } from "./limited-bound.js";
 export { type LimitedChoice, type LimitedGroup, limitedFrontier, type SumLimits } from "./limited-frontier.js";
 export { checkedLowerBound, closedFormBound, lpGapPercent, lpSolverBound } from "./lp-bound.js";
 export {

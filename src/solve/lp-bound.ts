@@ -8,8 +8,10 @@ const TOLERANCE = 1e-6;
 
 /** The little of javascript-lp-solver that is used here. */
 interface LpSolver {
-  Solve(model: LpModel, precision: number): { feasible: boolean; bounded?: boolean; result: number };
+  /** variables that are 0 are left out of the answer */
+  Solve(model: LpModel, precision: number): LpSolution;
 }
+type LpSolution = { feasible: boolean; bounded?: boolean; result: number } & Record<string, unknown>;
 interface LpModel {
   optimize: string;
   opType: "max";
@@ -63,9 +65,23 @@ export function lpSolverBound(groups: readonly Group[], budgetUs: number): numbe
   const gain = Math.max(0, ...candidates.map((list) => list[0].loss - list[list.length - 1].loss));
   if (gain === 0) return loss;
   const costUs = Math.max(...candidates.map((list) => list[list.length - 1].costUs - list[0].costUs));
-  const solved = solver.Solve(relaxation(candidates, leftUs, { costUs, gain }), PRECISION);
-  if (!solved.feasible || solved.bounded === false || !Number.isFinite(solved.result)) return null;
-  return Math.max(0, loss - gain * solved.result);
+  const { constraints, variables } = relaxation(candidates, leftUs, { costUs, gain });
+  const solved = solveRelaxation(constraints, variables);
+  return solved === null ? null : Math.max(0, loss - gain * solved.optimum);
+}
+
+/**
+ * The largest `gain` over ≤ rows that hold at the origin.
+ * @returns the optimum and the variables that are not 0; null where the solver reports none
+ */
+export function solveRelaxation(
+  constraints: LpModel["constraints"],
+  variables: LpModel["variables"],
+): { optimum: number; values: Partial<Record<string, number>> } | null {
+  const model: LpModel = { optimize: "gain", opType: "max", constraints, variables, options: { presolve: false } };
+  const { feasible, bounded, result, ...values } = solver.Solve(model, PRECISION);
+  if (!feasible || bounded === false || !Number.isFinite(result)) return null;
+  return { optimum: result, values: values as Partial<Record<string, number>> };
 }
 
 /**
@@ -83,14 +99,8 @@ function relaxation(
   candidates: readonly (readonly Candidate[])[],
   leftUs: number,
   unit: { costUs: number; gain: number },
-): LpModel {
-  const model: LpModel = {
-    optimize: "gain",
-    opType: "max",
-    constraints: {},
-    variables: {},
-    options: { presolve: false },
-  };
+): Pick<LpModel, "constraints" | "variables"> {
+  const model: Pick<LpModel, "constraints" | "variables"> = { constraints: {}, variables: {} };
   let mostUs = 0;
   candidates.forEach(([cheapest, ...dearer], g) => {
     if (dearer.length === 0) return;
@@ -124,18 +134,23 @@ export function checkedLowerBound(groups: readonly Group[], budgetUs: number, lo
   const bound = agreed ? Math.min(lp, closed) : closed;
   // Added up in group order, choices may keep a budget that they exceed by a rounding error: that is no violation.
   const loosened = closedFormBound(groups, budgetUs + reorderingError(groups.length, budgetUs));
-  if (liesBelow(loss, bound) && liesBelow(loss, loosened)) {
-    throw new DraftplanError({
-      code: "LP_BOUND_VIOLATED",
-      at: `solve: budget ${budgetUs} µs, ${groups.length} groups`,
-      what: `a loss of ${loss} was called optimal or feasible, but no choice can lose less than ${bound}`,
-      remedy: "this is a bug in draftplan; please report it with the profile and the calibration",
-    });
-  }
+  requireNotBelow(loss, Math.min(bound, loosened), budgetUs, groups.length);
   return Math.min(bound, loss);
 }
 
-function liesBelow(loss: number, bound: number): boolean {
+/** @throws LP_BOUND_VIOLATED where a loss lies below a bound by more than rounding */
+export function requireNotBelow(loss: number, bound: number, budgetUs: number, groups: number): void {
+  if (!differsBelow(loss, bound)) return;
+  throw new DraftplanError({
+    code: "LP_BOUND_VIOLATED",
+    at: `solve: budget ${budgetUs} µs, ${groups} groups`,
+    what: `a loss of ${loss} was called optimal or feasible, but no choice can lose less than ${bound}`,
+    remedy: "this is a bug in draftplan; please report it with the profile and the calibration",
+  });
+}
+
+/** Whether a loss lies below a bound by more than rounding. */
+export function differsBelow(loss: number, bound: number): boolean {
   return loss < bound - TOLERANCE * Math.max(1, Math.abs(bound));
 }
 

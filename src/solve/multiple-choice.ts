@@ -9,22 +9,19 @@
 import { DraftplanError } from "../core/errors.js";
 import { boundPruner, greedyLoss } from "./bound-pruner.js";
 import { denseLists } from "./dense-list.js";
-import { type Candidate, type Group, nonDominated, reorderingError, validateGroups } from "./group.js";
+import {
+  type Candidate,
+  type Group,
+  nonDominated,
+  type ParetoPoint,
+  reorderingError,
+  validateGroups,
+} from "./group.js";
+import { lazyPoints } from "./lazy-points.js";
 import { checkedLowerBound } from "./lp-bound.js";
 import { buildLists, type Pruner, type Traced } from "./pareto-list.js";
 
-export type { Choice, Group } from "./group.js";
-
-export interface ParetoPoint {
-  /** choice ids in group order */
-  chosen: string[];
-  /** µs, summed left to right in group order */
-  costUs: number;
-  /** summed left to right in group order */
-  loss: number;
-  /** µs; only where costs were rounded up to multiples of it */
-  resolutionUs?: number;
-}
+export type { Choice, Group, ParetoPoint } from "./group.js";
 
 export interface MultipleChoiceSolution extends ParetoPoint {
   /** no choice within the budget loses less: optimum of the LP relaxation */
@@ -75,7 +72,8 @@ export function leastLoss(groups: readonly Group[], budgetUs: number, options: S
 }
 
 /**
- * Every non-dominated (cost, loss), by rising cost and strictly falling loss; one choice of items for each.
+ * Every non-dominated (cost, loss), by rising cost and strictly falling loss; one choice of items for each. Its list of
+ * ids is made when it is first read (lazy-points.ts).
  * Rounding, where it is needed, is below 0.1 % of the cost of the least loss: points may then be missing between
  * those returned, but each is real, with its true cost and loss.
  * @throws GROUP_INVALID, OUT_OF_MEMORY (whole-number costs of a huge range only)
@@ -86,12 +84,12 @@ export function paretoFrontier(groups: readonly Group[], options: SolveOptions =
   const exact =
     denseLists(candidates) ??
     buildLists(candidates, NOTHING_PRUNED, stateLimit(candidates, options.maxStates ?? FRONTIER_STATES));
-  if (exact !== undefined) return pointsOf(groups, candidates, exact, true);
+  if (exact !== undefined) return exactPoints(groups, candidates, exact);
   const dearest = candidates.reduce((sum, list) => sum + list[list.length - 1].costUs, 0);
   const resolutionUs = resolutionFor(candidates, dearest);
   const rounded = inUnits(candidates, resolutionUs);
   const lists = mustExist(buildLists(rounded, NOTHING_PRUNED, Number.POSITIVE_INFINITY));
-  return withoutDominated(pointsOf(groups, rounded, lists, false).map((point) => ({ ...point, resolutionUs })));
+  return withoutDominated(roundedPoints(groups, rounded, lists).map((point) => ({ ...point, resolutionUs })));
 }
 
 type Candidates = readonly (readonly Candidate[])[];
@@ -176,44 +174,34 @@ function bestPoint(groups: readonly Group[], candidates: Candidates, { list, tra
   return pointReader(groups, candidates)(trace(list.size - 1, 1), 0);
 }
 
-/** @param isExact costs are not rounded: then a state's sums are those of a point, to the last bit (pareto-list.ts) */
-function pointsOf(
-  groups: readonly Group[],
-  candidates: Candidates,
-  { list, trace }: Traced,
-  isExact: boolean,
-): ParetoPoint[] {
-  if (list.size * groups.length > MAX_FRONTIER_IDS) {
-    throw new DraftplanError({
-      code: "OUT_OF_MEMORY",
-      at: "paretoFrontier",
-      what: `the frontier has ${list.size} points of ${groups.length} groups each`,
-      remedy: "give costs in a coarser unit (whole µs rather than ns), or ask for single budgets",
-    });
-  }
+/** Of an exact frontier: a state's sums are those of its choices, to the last bit, so no list of choices is needed yet. */
+function exactPoints(groups: readonly Group[], candidates: Candidates, traced: Traced): ParetoPoint[] {
+  requireRoom(traced.list.size, groups.length);
+  const ids = candidates.map((list, g) => list.map(({ index }) => groups[g].choices[index].id));
+  return lazyPoints(ids, traced);
+}
+
+/** Of a frontier whose costs were rounded: true costs and losses are those of the choices. */
+function roundedPoints(groups: readonly Group[], candidates: Candidates, { list, trace }: Traced): ParetoPoint[] {
+  requireRoom(list.size, groups.length);
   const read = pointReader(groups, candidates);
-  const ids = idReader(groups, candidates);
   const points: ParetoPoint[] = [];
   for (let first = 0; first < list.size; first += TRACED_TOGETHER) {
     const count = Math.min(TRACED_TOGETHER, list.size - first);
     const picks = trace(first, count);
-    for (let i = 0; i < count; i += 1) {
-      const at = first + i;
-      points.push(isExact ? { chosen: ids(picks, i), costUs: list.costs[at], loss: list.losses[at] } : read(picks, i));
-    }
+    for (let i = 0; i < count; i += 1) points.push(read(picks, i));
   }
   return points;
 }
 
-/** The choice ids of a point; millions in a frontier, so they are looked up and nothing else. */
-function idReader(groups: readonly Group[], candidates: Candidates): (picks: Uint16Array, row: number) => string[] {
-  const ids = candidates.map((list, g) => list.map(({ index }) => groups[g].choices[index].id));
-  return (picks, row) => {
-    const from = row * ids.length;
-    const chosen: string[] = [];
-    for (let g = 0; g < ids.length; g += 1) chosen.push(ids[g][picks[from + g]]);
-    return chosen;
-  };
+function requireRoom(points: number, groups: number): void {
+  if (points * groups <= MAX_FRONTIER_IDS) return;
+  throw new DraftplanError({
+    code: "OUT_OF_MEMORY",
+    at: "paretoFrontier",
+    what: `the frontier has ${points} points of ${groups} groups each`,
+    remedy: "give costs in a coarser unit (whole µs rather than ns), or ask for single budgets",
+  });
 }
 
 /**

@@ -1,115 +1,36 @@
 /** From options at each profiled context to a plan's segments. */
+import { DraftplanError } from "../core/errors.js";
 import { type ChoiceSet, choiceKey, compactDraft } from "../schema/choice.js";
 import type { Predicted, Segment } from "../schema/plan.js";
-import { rankedFrontier } from "./candidates.js";
-import { constrainedGroups, constrainedIds } from "./constraints.js";
+import { constrainedGroups, constrainedIds, limitedGroups, sumLimits } from "./constraints.js";
 import { contextsBeyond } from "./extrapolate.js";
-import { gainIsAboveNoise, speedOf } from "./gain.js";
+import { speedOf } from "./gain.js";
+import { limitedLowerBound } from "./limited-bound.js";
 import { lpGapPercent } from "./lp-bound.js";
 import { solveMultipleChoice } from "./multiple-choice.js";
-import { curveFromRate, expectedTokens } from "./objective.js";
+import { expectedTokens } from "./objective.js";
+import { type Option, optionsOver } from "./options.js";
 import { contextFor, groupsAt, middle, type Problem, surrogateLoss } from "./problem.js";
+import { mergedRanges } from "./ranges.js";
 import { drawnInterval, regretPercent } from "./resample.js";
-import { acceptanceRate, expectedRate, fitCorrection } from "./surrogate.js";
+import { acceptanceRate } from "./surrogate.js";
 
-/** A draft with its length, and what it reaches at one context. */
-interface Option {
-  key: string;
-  set: ChoiceSet;
-  draftTokens: number;
-  /** [d+1] the curve it was chosen by */
-  curve: readonly number[];
-  /** positions behind the curve; null: it was not measured */
-  tokens: number | null;
-  evidence: "choose" | "surrogate";
-  tokensPerSecond: number;
-}
-
-/** Ranges are merged where one draft is within this share of the best everywhere. */
-const NEAR_BEST = 0.99;
 /** Two options this close cannot be told apart by what was measured. */
 const AS_GOOD = 0.995;
-
-/** Every measured draft at every length, or, where nothing is measured, the surrogate's best. */
-export function optionsAt(problem: Problem, n: number): Option[] {
-  const context = contextFor(problem, n);
-  const measured = context.measured.filter((m) => m.part === "choose");
-  const sources: Pick<Option, "set" | "curve" | "evidence" | "tokens">[] =
-    measured.length > 0 || problem.measuredOnly === true
-      ? measured.map(({ set, curve, tokens }) => ({ set, curve, tokens, evidence: "choose" }))
-      : rankedFrontier(problem, n, fitCorrection(context))
-          .slice(0, 1)
-          .map(({ set, loss }) => ({
-            set,
-            curve: curveFromRate(expectedRate(fitCorrection(context), loss), problem.maxDraft),
-            tokens: null,
-            evidence: "surrogate",
-          }));
-  return sources.flatMap(({ set, curve, evidence, tokens }) =>
-    Array.from({ length: Math.min(problem.maxDraft, curve.length - 1) }, (_, i) => {
-      const cut = curve.slice(0, i + 2);
-      return {
-        key: `${i + 1}|${choiceKey(set)}`,
-        set,
-        draftTokens: i + 1,
-        curve: cut,
-        tokens,
-        evidence,
-        tokensPerSecond: speedOf(problem.latency, n, set, cut),
-      };
-    }),
-  );
-}
-
-/** Options that are near the best at one context; none where the best's gain is not above the noise. */
-function nearBest(problem: Problem, n: number): Map<string, Option> {
-  const options = optionsAt(problem, n);
-  const [first, ...others] = options;
-  if (first === undefined) return new Map();
-  const best = others.reduce((a, b) => (b.tokensPerSecond > a.tokensPerSecond ? b : a), first);
-  if (!gainIsAboveNoise(problem, n, best)) return new Map();
-  return new Map(options.filter((o) => o.tokensPerSecond >= NEAR_BEST * best.tokensPerSecond).map((o) => [o.key, o]));
-}
-
-interface Run {
-  /** indices into the contexts, first and last */
-  first: number;
-  last: number;
-  option: Option | null;
-}
-
-/** The fewest runs of neighbouring contexts such that one option is near the best in each. */
-function runs(problem: Problem, contexts: readonly number[]): Run[] {
-  const near = contexts.map((n) => nearBest(problem, n));
-  const found: Run[] = [];
-  for (let first = 0; first < near.length; ) {
-    let alive = [...near[first].keys()];
-    let last = first;
-    while (last + 1 < near.length) {
-      const next = near[last + 1];
-      const still = alive.filter((key) => next.has(key));
-      if (near[first].size === 0 ? next.size > 0 : still.length === 0) break;
-      alive = still;
-      last++;
-    }
-    const winner = shortestOfBest(alive, near.slice(first, last + 1));
-    found.push({ first, last, option: winner === undefined ? null : (near[first].get(winner) as Option) });
-    first = last + 1;
-  }
-  return found;
-}
 
 /**
  * Of the options that are near the best everywhere, the best on the whole; among those as good as that the one with the
  * shortest draft, since the far end of an acceptance curve rests on the fewest rounds.
  */
-function shortestOfBest(keys: readonly string[], near: readonly ReadonlyMap<string, Option>[]): string | undefined {
-  const total = (key: string) =>
-    near.reduce((sum, options) => sum + Math.log((options.get(key) as Option).tokensPerSecond), 0) / near.length;
-  const ranked = keys.map((key) => ({ key, total: total(key), draftTokens: near[0].get(key)?.draftTokens ?? 0 }));
+function shortestOfBest(near: readonly Option[], atContexts: readonly (readonly Option[])[]): Option | null {
+  const speeds = atContexts.map((options) => new Map(options.map((o) => [o.key, o.tokensPerSecond])));
+  const total = (key: string) => speeds.reduce((sum, at) => sum + Math.log(at.get(key) as number), 0) / speeds.length;
+  const ranked = near.map((option) => ({ option, total: total(option.key) }));
   const best = Math.max(...ranked.map((entry) => entry.total));
   const asGood = ranked.filter((entry) => entry.total >= best + Math.log(AS_GOOD));
-  return asGood.sort((a, b) => a.draftTokens - b.draftTokens || b.total - a.total || (a.key < b.key ? -1 : 1))[0]?.key;
+  const order = (a: (typeof ranked)[number], b: (typeof ranked)[number]) =>
+    a.option.draftTokens - b.option.draftTokens || b.total - a.total || (a.option.key < b.option.key ? -1 : 1);
+  return asGood.sort(order)[0]?.option ?? null;
 }
 
 /**
@@ -126,31 +47,40 @@ export function planSegments(problem: Problem): Segment[] {
 }
 
 function segmentsOver(problem: Problem, grid: readonly number[], begin: number): Segment[] {
-  const all = runs(problem, grid);
-  return all.map(({ first, last, option }, i) => {
-    const from = i === 0 ? begin : middle(grid[first - 1], grid[first]);
-    const to = i === all.length - 1 ? Math.max(grid[last], from + 1) : middle(grid[last], grid[last + 1]);
-    if (option === null) return { context_tokens: { from, to }, speculate: false };
-    const centre = middle(grid[first], grid[last]);
-    const at = grid.slice(first, last + 1).reduce((a, b) => (Math.abs(b - centre) < Math.abs(a - centre) ? b : a));
+  const options = optionsOver(problem, grid);
+  const ranges = mergedRanges(problem, grid, begin, options);
+  return ranges.map(({ from, last, options: near }, i) => {
+    const to = i === ranges.length - 1 ? Math.max(last, from + 1) : last + 1;
+    const context_tokens = { from, to };
+    const profiled = grid.filter((n) => n >= from && n <= last);
+    const contexts = profiled.length === 0 ? [Math.round((from + last) / 2)] : profiled;
+    const option = shortestOfBest(near, contexts.map(options));
+    if (option === null) return { context_tokens, speculate: false };
+    const centre = middle(contexts[0], contexts[contexts.length - 1]);
+    const at = contexts.reduce((a, b) => (Math.abs(b - centre) < Math.abs(a - centre) ? b : a));
     return {
-      context_tokens: { from, to },
+      context_tokens,
       speculate: true,
       draft: compactDraft(option.set),
       draft_tokens: option.draftTokens,
       predicted: {
-        ...predict(problem, at, option),
-        ...speedsAlong(problem, grid.slice(first, last + 1), option),
+        ...predict(problem, at, option, options(at)),
+        ...speedsAlong(problem, contexts, option, options),
       },
     };
   });
 }
 
 /** What the draft reaches at each of the segment's contexts: a merged range may be a long one. */
-function speedsAlong(problem: Problem, contexts: readonly number[], option: Option): Pick<Predicted, "along"> {
+function speedsAlong(
+  problem: Problem,
+  contexts: readonly number[],
+  option: Option,
+  options: (n: number) => readonly Option[],
+): Pick<Predicted, "along"> {
   if (contexts.length < 2) return {};
   const along = contexts.map((n) => {
-    const { curve } = evidenceAt(problem, n, option, optionsAt(problem, n));
+    const { curve } = evidenceAt(problem, n, option, options(n));
     const speed = speedOf(problem.latency, n, option.set, curve);
     const speedup = (speed * problem.latency.stepUs(n)) / 1e6;
     return { context_tokens: n, tokens_per_second: digits(speed), speedup: digits(speedup) };
@@ -173,9 +103,8 @@ function evidenceAt(problem: Problem, n: number, option: Option, options: readon
 }
 
 /** The prediction for a chosen draft, by its reported curve where there is one. */
-function predict(problem: Problem, n: number, option: Option): Predicted {
+function predict(problem: Problem, n: number, option: Option, options: readonly Option[]): Predicted {
   const { latency } = problem;
-  const options = optionsAt(problem, n);
   const d = option.draftTokens;
   const { curve, evidence } = evidenceAt(problem, n, option, options);
   const speed = speedOf(latency, n, option.set, curve);
@@ -222,15 +151,31 @@ function uncertainty(
 }
 
 /**
- * How far the draft's surrogate loss lies above the LP bound for its own cost. Limits on skipped blocks and on memory are
- * left out of the relaxation: with fewer constraints it is a lower bound still, and the gap may then be theirs.
+ * How far the draft's surrogate loss lies above the LP bound for its own cost, among drafts that keep to the same constraints.
+ * @throws LP_BOUND_VIOLATED (a bug)
  */
 function lpGap(problem: Problem, n: number, set: ChoiceSet): number {
-  const groups = constrainedGroups(problem.limits, groupsAt(problem, n));
-  const ids = constrainedIds(problem.limits, set);
-  const costUs = groups.reduce((sum, group, i) => sum + (group.choices.find((c) => c.id === ids[i])?.costUs ?? 0), 0);
-  const { lowerBound } = solveMultipleChoice(groups, costUs);
-  return Math.max(0, lpGapPercent(surrogateLoss(contextFor(problem, n).losses, set), lowerBound));
+  const { limits } = problem;
+  const allowed = constrainedGroups(limits, groupsAt(problem, n));
+  const groups = limitedGroups(limits, allowed);
+  const ids = constrainedIds(limits, set);
+  const own = groups.map(({ choices }, g) => choices.find(({ id }) => id === ids[g]) ?? notOffered(n, ids[g]));
+  const costUs = own.reduce((sum, choice) => sum + choice.costUs, 0);
+  const sums = sumLimits(limits);
+  const bound =
+    sums.skipped === null && sums.bytes === null
+      ? solveMultipleChoice(allowed, costUs).lowerBound
+      : limitedLowerBound(groups, costUs, sums, own);
+  return Math.max(0, lpGapPercent(surrogateLoss(contextFor(problem, n).losses, set), bound));
+}
+
+function notOffered(n: number, id: string | undefined): never {
+  throw new DraftplanError({
+    code: "INTERNAL",
+    at: `lpGap: ${n} tokens of context`,
+    what: `the draft has ${id ?? "nothing"} where its constraints do not offer it`,
+    remedy: "this is a bug in draftplan; please report it with the profile and the calibration",
+  });
 }
 
 const hundredth = (percent: number): number => Math.round(100 * percent) / 100;

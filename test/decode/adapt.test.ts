@@ -78,6 +78,24 @@ describe("a harder text", () => {
   });
 });
 
+describe("a text that is hard at first and then hardly ever rejects", () => {
+  test.each([
+    { hard: 40, factor: 12, p90: 1.06 },
+    { hard: 60, factor: 40, p90: 0.95 },
+  ])("for $hard tokens $factor times is not paid for long", ({ hard, factor, p90 }) => {
+    const ratios = over(60, (seed) => compare(seed, 256, (t) => (t < hard ? factor : 0.3)).ratio).sort((a, b) => a - b);
+    expect(ratios[54]).toBeLessThan(p90);
+  });
+
+  test("and plain for the time being is drafted again", () => {
+    const again = over(10, (seed) => {
+      const { adapted } = compare(seed, 500, (t) => (t < 60 ? 100 : 0.3));
+      return adapted.rounds.slice(-10).filter(({ drafted }) => drafted >= 7).length;
+    });
+    expect(Math.min(...again)).toBeGreaterThan(4);
+  });
+});
+
 test("a draft that takes longer than profiled is left for another", () => {
   const slow = {
     ...latency,

@@ -1,18 +1,33 @@
 // The same problem solved by HiGHS (npm `highs`, WebAssembly). Imports nothing from src.
 import loadHighs from "highs";
 
-type Groups = readonly { id: string; choices: readonly { costUs: number; loss: number }[] }[];
+interface Item {
+  costUs: number;
+  loss: number;
+}
+type Groups<T extends Item = Item> = readonly { id: string; choices: readonly T[] }[];
+
+/** A limit on a sum beside the budget. */
+export interface Limit<T extends Item = Item> {
+  most: number;
+  of(choice: T): number;
+}
 
 // The package's types describe its CommonJS build; node loads its ES module, where the default export is the loader.
 const highs = await (loadHighs as unknown as typeof loadHighs.default)();
 
 /** Least loss with cost within the budget, recomputed from the choices that HiGHS takes. */
-export function highsLeastLoss(groups: Groups, budgetUs: number): { costUs: number; loss: number } {
-  const { Status, Columns } = highs.solve(lpText(groups, budgetUs, "Binary"), {
+export function highsLeastLoss<T extends Item>(
+  groups: Groups<T>,
+  budgetUs: number,
+  limits: readonly Limit<T>[] = [],
+): { costUs: number; loss: number } | null {
+  const { Status, Columns } = highs.solve(lpText(groups, budgetUs, "Binary", limits), {
     output_flag: false,
     mip_rel_gap: 0,
     mip_abs_gap: 0,
   });
+  if (Status === "Infeasible") return null;
   if (Status !== "Optimal") throw new Error(`HiGHS: ${Status}`);
   let costUs = 0;
   let loss = 0;
@@ -26,19 +41,29 @@ export function highsLeastLoss(groups: Groups, budgetUs: number): { costUs: numb
 }
 
 /** Optimum of the LP relaxation. */
-export function highsRelaxation(groups: Groups, budgetUs: number): number {
-  const { Status, ObjectiveValue } = highs.solve(lpText(groups, budgetUs, "Bounds"), { output_flag: false });
+export function highsRelaxation<T extends Item>(
+  groups: Groups<T>,
+  budgetUs: number,
+  limits: readonly Limit<T>[] = [],
+): number {
+  const { Status, ObjectiveValue } = highs.solve(lpText(groups, budgetUs, "Bounds", limits), { output_flag: false });
   if (Status !== "Optimal") throw new Error(`HiGHS: ${Status}`);
   return ObjectiveValue;
 }
 
 /** CPLEX LP format; `Bounds` leaves the variables continuous, which the group rows keep below 1. */
-function lpText(groups: Groups, budgetUs: number, kind: "Binary" | "Bounds"): string {
+function lpText<T extends Item>(
+  groups: Groups<T>,
+  budgetUs: number,
+  kind: "Binary" | "Bounds",
+  limits: readonly Limit<T>[],
+): string {
   const name = (g: number, c: number) => `x${g}_${c}`;
-  const sum = (key: "costUs" | "loss") =>
-    groups.flatMap((group, g) => group.choices.map((choice, c) => `+ ${choice[key]} ${name(g, c)}`)).join("\n ");
+  const sum = (of: (choice: T) => number) =>
+    groups.flatMap((group, g) => group.choices.map((choice, c) => `+ ${of(choice)} ${name(g, c)}`)).join("\n ");
+  const sums = limits.map(({ most, of }, i) => `limit${i}: ${sum(of)} <= ${most}`);
   const rows = groups.map((group, g) => `g${g}: ${group.choices.map((_, c) => name(g, c)).join(" + ")} = 1`);
   const names = groups.flatMap((group, g) => group.choices.map((_, c) => name(g, c)));
   const variables = kind === "Binary" ? names : names.map((each) => `${each} >= 0`);
-  return `Minimize\n loss: ${sum("loss")}\nSubject To\n cost: ${sum("costUs")} <= ${budgetUs}\n ${rows.join("\n ")}\n${kind}\n ${variables.join("\n ")}\nEnd\n`;
+  return `Minimize\n loss: ${sum(({ loss }) => loss)}\nSubject To\n cost: ${sum(({ costUs }) => costUs)} <= ${budgetUs}\n ${[...sums, ...rows].join("\n ")}\n${kind}\n ${variables.join("\n ")}\nEnd\n`;
 }

@@ -1,6 +1,6 @@
 /** What constraints do to a plan, its candidates, exchanges and explanation; and what is said of them. */
 import { describe, expect, test } from "vitest";
-import { compactDraft, expandDraft, targetChoices, uniformChoices } from "../../src/schema/choice.js";
+import { type ChoiceSet, compactDraft, expandDraft, targetChoices, uniformChoices } from "../../src/schema/choice.js";
 import type { Constraints } from "../../src/schema/constraints.js";
 import type { Profile } from "../../src/schema/profile.js";
 import { BYTES_PER_MIB, NO_LIMITS, resolveConstraints } from "../../src/solve/constraints.js";
@@ -12,6 +12,7 @@ import {
   draftBytes,
   explainDraft,
   fitSurrogate,
+  type Group,
   groupsAt,
   improveByExchanges,
   openProblem,
@@ -22,6 +23,7 @@ import {
   satisfies,
 } from "../../src/solve/index.js";
 import { toChoiceSet } from "../../src/solve/problem.js";
+import { highsRelaxation } from "../oracle/highs-knapsack.js";
 import { LAYERS, makeCalibration, makeProfile } from "../support/documents.js";
 import { draw, seeds } from "./instances.js";
 import { AT, DEPTH, synthetic } from "./synthetic.js";
@@ -119,6 +121,57 @@ const SETS: Constraints[] = [
   { whole_layers: true, keep: ["0", "7"], keep_first_attention: true, max_skip: 4, draft_memory_mib: 12 },
 ];
 
+interface Relaxed {
+  id: string;
+  costUs: number;
+  loss: number;
+  skipped: number;
+  bytes: number;
+}
+
+/** Percent that α could be larger at the draft's own cost, by HiGHS: constraints written out for blocks and layers by hand. */
+function relaxedGap(groups: readonly Group[], { blocks, head }: ChoiceSet, constraints: Constraints): number {
+  const kept = new Set([
+    ...(constraints.keep ?? []).flatMap((name) => (name.includes(".") ? [name] : [`${name}.attn`, `${name}.mlp`])),
+    ...(constraints.keep_first_attention === true ? ["0.attn"] : []),
+  ]);
+  const size = { attn: MIB, mlp: 2 * MIB, head: 4 * MIB };
+  const single = groups.map(({ id, choices }) => ({
+    id,
+    choices: choices
+      .filter((choice) => choice.id !== "skip" || !kept.has(id))
+      .map((choice): Relaxed => {
+        const bytes = choice.id === "int8" ? size[(id.split(".")[1] ?? id) as keyof typeof size] : 0;
+        return { ...choice, skipped: choice.id === "skip" ? 1 : 0, bytes };
+      }),
+  }));
+  const own = [...blocks, head].map((id, g) => single[g].choices.find((choice) => choice.id === id) as Relaxed);
+  const sum = (of: (choice: Relaxed) => number) => own.reduce((total, choice) => total + of(choice), 0);
+  const layers = single.slice(0, -1).flatMap(({ id, choices }, g) => {
+    if (g % 2 === 1) return [];
+    const joined = choices.flatMap((attn) => {
+      const mlp = single[g + 1].choices.find((choice) => choice.id === attn.id);
+      const add = (key: "costUs" | "loss" | "skipped" | "bytes") => attn[key] + (mlp?.[key] ?? 0);
+      const both = { costUs: add("costUs"), loss: add("loss"), skipped: add("skipped"), bytes: add("bytes") };
+      return mlp === undefined ? [] : [{ id: attn.id, ...both }];
+    });
+    return [{ id, choices: joined }];
+  });
+  const limits = [
+    ...(constraints.max_skip === undefined ? [] : [{ most: constraints.max_skip, of: (c: Relaxed) => c.skipped }]),
+    ...(constraints.draft_memory_mib === undefined
+      ? []
+      : [{ most: constraints.draft_memory_mib * MIB, of: (c: Relaxed) => c.bytes }]),
+  ];
+  const relaxed = constraints.whole_layers === true ? [...layers, single[single.length - 1]] : single;
+  const bound = highsRelaxation(
+    relaxed,
+    sum(({ costUs }) => costUs),
+    limits,
+  );
+  return Math.max(0, 100 * (1 - Math.exp(bound - sum(({ loss }) => loss))));
+}
+
 /** Skipping layer 1 whole is better than the sum says, layer 2 worse. */
 const PAIRS = [
   { first: 2, second: 3, loss: -0.02, standardErrors: 5 },
@@ -195,6 +248,21 @@ describe.each(SETS)("under %j", (constraints) => {
     expect(drafted).toBeGreaterThan(0);
   });
 
+  test("a plan's LP gap is that of HiGHS's relaxation of drafts that keep them", () => {
+    for (const { input } of worlds) {
+      for (const measured of [input.calibration.measured, []]) {
+        const problem = openProblem({ ...input, calibration: { ...input.calibration, measured } });
+        for (const { draft, predicted } of planSegments(problem)) {
+          if (draft === undefined || predicted === undefined) continue;
+          const set = expandDraft(draft, DEPTH, "test");
+          const groups = groupsAt(problem, predicted.at_context);
+          const gap = relaxedGap(groups, set, constraints);
+          expect(predicted.lp_gap_percent).toBeCloseTo(gap, 3);
+        }
+      }
+    }
+  });
+
   test("explained, turns are to drafts that keep them, and there are no margins", () => {
     const [{ input, problem }] = worlds;
     const frontier = constrainedFrontier(problem.limits, groupsAt(problem, AT));
@@ -207,6 +275,22 @@ describe.each(SETS)("under %j", (constraints) => {
     });
     expect(draft?.blocks).toHaveLength(2 * DEPTH + 1);
   });
+});
+
+test("layers, kept blocks and bytes each change the LP gap of drafts on the frontier, or the test above would be idle", () => {
+  const changes = SETS.map((constraints) =>
+    seeds(4).some((seed) => {
+      const { profile, calibration } = synthetic(seed, 0.8);
+      const problem = openProblem({ profile: withBytes(profile), calibration, choices: ["int8", "skip"], constraints });
+      const groups = groupsAt(problem, AT);
+      return constrainedFrontier(problem.limits, groups).some(({ chosen }) => {
+        const set = toChoiceSet(chosen);
+        return Math.abs(relaxedGap(groups, set, {}) - relaxedGap(groups, set, constraints)) > 0.01;
+      });
+    }),
+  );
+  // the first attention and two skips bind in none of these drafts (limited-bound.test.ts has limits that do)
+  expect(changes).toEqual([true, true, false, false, true, true]);
 });
 
 describe("exchanges of whole layers", () => {

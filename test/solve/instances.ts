@@ -56,14 +56,21 @@ export interface Instance {
   budgetUs: number;
 }
 
-/** Groups whose combinations number at most `mostCombinations`, zeros among them, and a budget of some interest. */
-export function smallInstance(seed: number, mostCombinations: number): Instance {
+/**
+ * Groups whose combinations number at most `mostCombinations`, zeros among them, and a budget of some interest.
+ * @param shape so many groups of so many choices; undefined: up to 14 groups of up to 4
+ */
+export function smallInstance(
+  seed: number,
+  mostCombinations: number,
+  shape?: { groups: number; choices: number },
+): Instance {
   const random = draw(seed);
   const kind = KINDS[seed % KINDS.length];
   const groups: Group[] = [];
   let combinations = 1;
-  for (let g = random.int(1, 14); g > 0; g -= 1) {
-    const count = random.int(1, 4);
+  for (let g = shape?.groups ?? random.int(1, 14); g > 0; g -= 1) {
+    const count = shape?.choices ?? random.int(1, 4);
     if (combinations * count > mostCombinations) break;
     combinations *= count;
     groups.push(drawGroup(`b${groups.length}`, count, kind, random));

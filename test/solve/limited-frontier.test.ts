@@ -1,57 +1,10 @@
 /** The frontier within limits on sums, against trying every combination. */
 import { describe, expect, test } from "vitest";
-import { type LimitedGroup, limitedFrontier, paretoFrontier, type SumLimits } from "../../src/solve/index.js";
+import { type LimitedGroup, limitedFrontier, paretoFrontier } from "../../src/solve/index.js";
 import { PrefixMinimum } from "../../src/solve/prefix-minimum.js";
 import { nonDominated, withinSums } from "../oracle/brute-force-limits.js";
-import { type Draw, draw, type Kind, recompute, seeds, smallInstance } from "./instances.js";
-
-interface LimitedInstance {
-  kind: Kind;
-  groups: LimitedGroup[];
-  limits: SumLimits;
-}
-
-/** Sizes as a model's blocks have them (few, with a common divisor), or with nothing in common. */
-const SIZES = [
-  [0, 640, 1280, 4480],
-  [0, 0, 7, 11],
-  [3, 5, 1009],
-];
-
-function limitedInstance(seed: number, mostCombinations: number): LimitedInstance {
-  const { kind, groups } = smallInstance(seed, mostCombinations);
-  const random = draw(1000 + seed);
-  const sizes = SIZES[seed % SIZES.length];
-  const limited = groups.map((group) => ({
-    ...group,
-    choices: group.choices.map((choice) => ({
-      ...choice,
-      skipped: random.int(0, 2),
-      bytes: sizes[random.int(0, sizes.length - 1)],
-    })),
-  }));
-  return {
-    kind,
-    groups: limited,
-    limits: {
-      skipped: drawLimit(limited, ({ skipped }) => skipped, random),
-      bytes: drawLimit(limited, ({ bytes }) => bytes, random),
-    },
-  };
-}
-
-type Of = (choice: LimitedGroup["choices"][number]) => number;
-
-/** None, nothing at all, exactly what some combination needs or one less, or anything up to more than is needed. */
-function drawLimit(groups: readonly LimitedGroup[], of: Of, random: Draw): number | null {
-  if (random.chance(0.15)) return null;
-  if (random.chance(0.1)) return 0;
-  const some = groups.reduce((sum, { choices }) => sum + of(choices[random.int(0, choices.length - 1)]), 0);
-  if (random.chance(0.4)) return some;
-  if (random.chance(0.3)) return Math.max(0, some - 1);
-  const all = groups.reduce((sum, { choices }) => sum + Math.max(...choices.map(of)), 0);
-  return 1.2 * all * random.float();
-}
+import { draw, recompute, seeds, smallInstance } from "./instances.js";
+import { type LimitedInstance, limitedInstance } from "./limited-instances.js";
 
 const values = (points: readonly { costUs: number; loss: number }[]) =>
   points.map(({ costUs, loss }) => ({ costUs, loss }));
