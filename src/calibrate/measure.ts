@@ -37,6 +37,19 @@ export function steadiedCurve(trials: readonly Trial[], d: number): number[] {
   return curve;
 }
 
+/** Misses that a rate is taken to have beyond those seen (Jeffreys' prior for a rate). */
+const UNSEEN_MISSES = 0.5;
+
+/**
+ * A curve as it is on average where so many positions showed it: among few, a draft that hardly ever misses has often not
+ * missed at all, and would look best at the longest length. SmolLM2-135M, everything in int8, 128 positions at each of 1,000
+ * and 4,000 tokens: 0.994 and 1 of the tokens accepted, and on other text 0.977 and 0.986.
+ * @param curve  [d+1]
+ * @param tokens positions behind it
+ */
+export const withUnseenMiss = (curve: readonly number[], tokens: number): number[] =>
+  curve.map((a, i) => Number((a * (tokens / (tokens + UNSEEN_MISSES)) ** i).toPrecision(6)));
+
 /** A draft's curve, and what each position showed: comparable with another draft's over the same continuations. */
 export interface MeasuredPositions extends MeasuredCurve {
   /** [positions] 1 or 0 for a hit or a miss; where the text was sampled, the overlap, which is the chance of acceptance */
@@ -83,7 +96,9 @@ export async function measureDrafts(
   const tokens = Math.max(1, positions[0]?.length ?? 0);
   return drafts.map((_, i) => {
     const curve =
-      sampled[i].length > 0 ? sampledCurve(sampled[i], d, POOLED_ROUNDS) : walkedCurve(walked[i], d, POOLED_ROUNDS);
+      sampled[i].length > 0
+        ? sampledCurve(sampled[i], d, POOLED_ROUNDS)
+        : withUnseenMiss(walkedCurve(walked[i], d, POOLED_ROUNDS), tokens);
     return { tokens, curve, positions: positions[i] };
   });
 }

@@ -7,7 +7,9 @@ import type { ModelSpec } from "../model/spec.js";
 import { type ChoiceSet, DEFAULT_KERNELS, type Kernel, uniformChoices } from "../schema/choice.js";
 import { FLOAT_BYTES, type Numerics } from "../schema/numerics.js";
 import { BoundInputs } from "./bound-inputs.js";
-import { type Engine, type Pass, type PassResult, type RuntimeOptions, requireKernels } from "./engine.js";
+import { choiceFlags } from "./choice-flags.js";
+import type { Engine, Pass, PassResult, RuntimeOptions } from "./engine.js";
+import { Handles, HostTensor } from "./handles.js";
 import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "./limits.js";
 import { type NodeRecording, recordNodes } from "./node-recording.js";
 import type { PassTimings } from "./node-timings.js";
@@ -39,50 +41,6 @@ const CACHE_ELEMENT = { fp32: ELEMENT.float, fp16: ELEMENT.float16 } as const;
 
 const numbersOf = (stored: CacheArray): ((index: number) => number) =>
   stored instanceof Uint16Array ? (i) => HALF_NUMBERS[stored[i]] : (i) => stored[i];
-
-/** Handles in the order they were made; released backwards, once. */
-class Handles {
-  private readonly open: [Parameters<OrtApi["release"]>[0], Pointer][] = [];
-  constructor(private readonly api: OrtApi) {}
-
-  own(release: Parameters<OrtApi["release"]>[0], handle: Pointer): Pointer {
-    this.open.push([release, handle]);
-    return handle;
-  }
-
-  releaseAll(): void {
-    for (let entry = this.open.pop(); entry !== undefined; entry = this.open.pop()) this.api.release(...entry);
-  }
-}
-
-/** A buffer of JavaScript's that tensors of growing length look into. It never moves: it is above V8's on-heap size. */
-class HostTensor<T extends Float32Array | BigInt64Array> {
-  private readonly byLength = new Map<number, Pointer>();
-
-  constructor(
-    readonly data: T,
-    private readonly elementType: number,
-    private readonly shape: (length: number) => number[],
-    private readonly make: (data: T, bytes: number, shape: BigInt64Array, type: number) => Pointer,
-  ) {}
-
-  /** the tensor over the first `length` units of the buffer */
-  of(length: number): Pointer {
-    let tensor = this.byLength.get(length);
-    if (tensor === undefined) {
-      const shape = this.shape(length);
-      const elements = shape.reduce((product, d) => product * d, 1);
-      tensor = this.make(
-        this.data,
-        elements * this.data.BYTES_PER_ELEMENT,
-        BigInt64Array.from(shape.map(BigInt)),
-        this.elementType,
-      );
-      this.byLength.set(length, tensor);
-    }
-    return tensor;
-  }
-}
 
 export function openOrtEngine(modelPath: string, spec: ModelSpec, options: RuntimeOptions): Engine {
   const api = loadOrt(options.ortLibrary);
@@ -367,25 +325,4 @@ class OrtEngine implements Engine {
     this.handles.releaseAll();
     this.recording?.remove(); // the library writes the trace at the latest when it releases the session
   }
-}
-
-/**
- * [2L · flags + flags − 1] bytes in the order of `choiceInputNames`.
- * @throws CHOICE_UNAVAILABLE for a kernel that is not among these
- */
-export function choiceFlags(choices: ChoiceSet, kernels: readonly Kernel[]): Uint8Array {
-  requireKernels(choices, kernels);
-  const perBlock = kernels.length; // runs, and one for every kernel but the last
-  const flagged = kernels.slice(0, -1);
-  const flags = new Uint8Array(choices.blocks.length * perBlock + flagged.length);
-  choices.blocks.forEach((choice, block) => {
-    flags[block * perBlock] = choice === "skip" ? 0 : 1;
-    flagged.forEach((kernel, i) => {
-      flags[block * perBlock + 1 + i] = choice === kernel ? 1 : 0;
-    });
-  });
-  flagged.forEach((kernel, i) => {
-    flags[choices.blocks.length * perBlock + i] = choices.head === kernel ? 1 : 0;
-  });
-  return flags;
 }

@@ -8,8 +8,8 @@
  * where it put every operator, and a model that would run partly on the CPU is refused.
  */
 import { DraftplanError } from "../core/errors.js";
-import { PIN_PREFIX } from "../model/graph/build.js";
 import { CPU_FLAVOUR, CUDA_FLAVOUR, type Flavour, WEBGPU_FLAVOUR } from "../model/graph/flavour.js";
+import { PIN_PREFIX } from "../model/graph/pins.js";
 import { type OrtApi, type Pointer, RECORD_ASSIGNMENTS } from "./ort-api.js";
 import type { FunctionName } from "./ort-functions.js";
 import { oneLineReason } from "./reason.js";
