@@ -144,7 +144,8 @@ function bootstrap(byPrompt) {
 async function measured() {
   const { decode, prefill } = await library("decode/loop.js");
   const { planPolicy, requireSameModel } = await library("decode/policy.js");
-  const { readInputs, openAdaptation } = await library("commands/generate-adapt.js");
+  const { openAdaptation } = await library("commands/generate-adapt.js");
+  const { readInputs } = await library("commands/plan-inputs.js");
   const { planKernels } = await library("commands/choices.js");
   const { bundledPrompts } = await library("commands/prompts.js");
   const { systemClock, describeDevice } = await library("runtime/device.js");
