@@ -10,6 +10,7 @@ import { importTable } from "../profile/import.js";
 import { type Kernel, kernelsFor } from "../schema/choice.js";
 import { Device, numericsOf } from "../schema/common.js";
 import { MAX_DOCUMENT_BYTES, sha256 } from "../schema/document.js";
+import { CPU_NUMERICS, type Numerics } from "../schema/numerics.js";
 import type { CommandContext } from "./context.js";
 import { deliverProfile } from "./profile-output.js";
 import { isConfig, readConfig } from "./profile-synthetic.js";
@@ -41,7 +42,10 @@ export async function profileImportCommand(
       weights_sha256: null,
     },
     device,
-    kernels: numericsOf(kernelsFor(measured.points.flatMap(({ head_us }) => Object.keys(head_us) as Kernel[]))),
+    kernels: numericsOf(
+      kernelsFor(measured.points.flatMap(({ head_us }) => Object.keys(head_us) as Kernel[])),
+      device.target === "fp16" ? FP16 : CPU_NUMERICS,
+    ),
     imported: { source: basename(table), sha256: sha256(bytes), whole_pass: wholePass },
     ...measured,
   } as const;
@@ -59,6 +63,10 @@ async function readSpec(model: string): Promise<ModelSpec> {
 }
 
 const FIELDS = Object.keys(Device.shape);
+/** `target` is there where the target is not fp32 */
+const NEEDED = FIELDS.filter((key) => key !== "target");
+/** An engine whose target is in fp16 leaves activations as they are. */
+const FP16: Numerics = { float: "fp16", activations: "float" };
 
 /** @throws OPTION_INVALID for a field that is missing, unknown, given twice or not a value it can have */
 function readDevice(fields: readonly string[]): Device {
@@ -69,7 +77,7 @@ function readDevice(fields: readonly string[]): Device {
     if (values.has(key)) throw deviceInvalid(`${key} is given twice`);
     values.set(key, value.trim());
   }
-  const missing = FIELDS.filter((key) => (values.get(key) ?? "") === "");
+  const missing = NEEDED.filter((key) => (values.get(key) ?? "") === "");
   if (missing.length > 0) throw deviceInvalid(`${missing.join(" and ")} ${missing.length > 1 ? "are" : "is"} missing`);
   const { threads, ...rest } = Object.fromEntries(values);
   const parsed = Device.safeParse({ ...rest, threads: /^\d{1,6}$/.test(threads) ? Number(threads) : threads });
@@ -84,5 +92,5 @@ const deviceInvalid = (what: string): DraftplanError =>
     at: "--device",
     what,
     remedy:
-      'Give all five after the table, each once: --device processor="Example GPU" provider=cuda threads=1 runtime="an engine 1.0" platform="linux x64"',
+      'Give all five after the table, each once, and target=fp16 where the target is: --device processor="Example GPU" provider=cuda threads=1 runtime="an engine 1.0" platform="linux x64"',
   });

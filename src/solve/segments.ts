@@ -48,9 +48,12 @@ export function planSegments(problem: Problem): Segment[] {
 
 function segmentsOver(problem: Problem, grid: readonly number[], begin: number): Segment[] {
   const options = optionsOver(problem, grid);
-  const ranges = mergedRanges(problem, grid, begin, options);
+  const merged = mergedRanges(problem, grid, begin, options);
+  const end = merged[merged.length - 1].last;
+  // a segment ends before the last context, so a range of nothing but that one has none
+  const ranges = merged.length > 1 ? merged.filter(({ from }) => from < end) : merged;
   return ranges.map(({ from, last, options: near }, i) => {
-    const to = i === ranges.length - 1 ? Math.max(last, from + 1) : last + 1;
+    const to = i === ranges.length - 1 ? Math.max(end, from + 1) : last + 1;
     const context_tokens = { from, to };
     const profiled = grid.filter((n) => n >= from && n <= last);
     const contexts = profiled.length === 0 ? [Math.round((from + last) / 2)] : profiled;

@@ -147,6 +147,29 @@ describe("of a table: docs/profile-import.md", () => {
     expect(documents[2].model.name).toBe("union-10m");
   });
 
+  test("a target in fp16 is told, and named as what was computed; another number is refused", async () => {
+    const table = tableIn(temporaryFolder());
+    const out = join(temporaryFolder(), "p.yaml");
+    const args = [
+      "profile",
+      "import",
+      table,
+      "--model-config",
+      "embedded",
+      "-o",
+      out,
+      "--json",
+      ...DEVICE,
+      "target=fp16",
+    ];
+    const { device, kernels } = JSON.parse((await draftplan(args)).stdout);
+    expect(device.target).toBe("fp16");
+    expect(kernels.target).toBe("fp16");
+    expect(kernels.int8 ?? "fp16").toContain("fp16");
+    const wrong = await draftplan(["profile", "import", table, "--model-config", "embedded", ...DEVICE, "target=fp8"]);
+    expect({ code: wrong.code, stderr: wrong.stderr }).toEqual({ code: 2, stderr: expect.stringContaining("target:") });
+  });
+
   test.each([
     ["no device", [], "USAGE", /--device/],
     ["half a device", DEVICE.slice(0, 3), "OPTION_INVALID", /threads and runtime and platform are missing/],
