@@ -1,5 +1,5 @@
 /** Documents against a model, and against each other: are they all of the same one? */
-import type { Device, ModelRef } from "../schema/common.js";
+import { type Device, differingDeviceKeys, type ModelRef } from "../schema/common.js";
 import type { Checked } from "./documents.js";
 import { type Finding, finding } from "./findings.js";
 
@@ -64,12 +64,6 @@ export function givenModelFindings(checked: Checked, facts: ModelFacts): Finding
       : finding("TOKENIZER_DIFFERS", file, recorded.where, `it was made with another tokenizer than that of ${whose}`);
   return [...found, tokenizer];
 }
-
-export const differingDeviceKeys = (a: Device, b: Device): (keyof Device)[] =>
-  (Object.keys({ ...a, ...b }) as (keyof Device)[]).filter((key) => a[key] !== b[key]);
-
-/** What a device says under a key; only the target's numbers may be left out. */
-export const deviceSays = (device: Device, key: keyof Device): string => String(device[key] ?? "fp32");
 
 /** The same machine as far as documents tell. Another version of the runtime on it is what a comparison is to show. */
 export const isSameDevice = (a: Device, b: Device): boolean =>

@@ -1,12 +1,12 @@
 /** A plan against the profile and the calibration it names: are they the same still, and is this still the plan? */
 import type { Calibration } from "../schema/calibration.js";
-import type { InputRef } from "../schema/common.js";
+import { deviceSays, differingDeviceKeys, type InputRef } from "../schema/common.js";
 import type { Kind } from "../schema/document.js";
 import type { Plan } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import { type Checked, isOfKind, type Opened, type OpenInput, sameness } from "./documents.js";
 import { type Finding, finding } from "./findings.js";
-import { deviceSays, differingDeviceKeys, modelFindings } from "./model.js";
+import { modelFindings } from "./model.js";
 import { solvedFindings } from "./solved.js";
 import type { RememberingSolver } from "./solver.js";
 

@@ -1,10 +1,11 @@
 /** A verification against the plan that it names. */
+import { deviceSays, differingDeviceKeys } from "../schema/common.js";
 import { type Plan, predictedRange, type Segment, type Speed } from "../schema/plan.js";
 import type { Verification } from "../schema/verification.js";
 import { type Checked, isOfKind, type OpenInput, sameness } from "./documents.js";
 import { liesWithin } from "./figures.js";
 import { type Finding, finding } from "./findings.js";
-import { deviceSays, differingDeviceKeys, isSameDevice, modelFindings, tokenizerOf } from "./model.js";
+import { isSameDevice, modelFindings, tokenizerOf } from "./model.js";
 
 export function verificationPlanFindings(verification: Checked<Verification>, open: OpenInput): Finding[] {
   const { file, document } = verification;

@@ -10,7 +10,7 @@ import { importTable } from "../profile/import.js";
 import { type Kernel, kernelsFor } from "../schema/choice.js";
 import { Device, numericsOf } from "../schema/common.js";
 import { MAX_DOCUMENT_BYTES, sha256 } from "../schema/document.js";
-import { CPU_NUMERICS, type Numerics } from "../schema/numerics.js";
+import { CPU_NUMERICS, FP16_NUMERICS } from "../schema/numerics.js";
 import type { CommandContext } from "./context.js";
 import { deliverProfile } from "./profile-output.js";
 import { isConfig, readConfig } from "./profile-synthetic.js";
@@ -44,7 +44,7 @@ export async function profileImportCommand(
     device,
     kernels: numericsOf(
       kernelsFor(measured.points.flatMap(({ head_us }) => Object.keys(head_us) as Kernel[])),
-      device.target === "fp16" ? FP16 : CPU_NUMERICS,
+      device.target === "fp16" ? FP16_NUMERICS : CPU_NUMERICS,
     ),
     imported: { source: basename(table), sha256: sha256(bytes), whole_pass: wholePass },
     ...measured,
@@ -65,8 +65,6 @@ async function readSpec(model: string): Promise<ModelSpec> {
 const FIELDS = Object.keys(Device.shape);
 /** `target` is there where the target is not fp32 */
 const NEEDED = FIELDS.filter((key) => key !== "target");
-/** An engine whose target is in fp16 leaves activations as they are. */
-const FP16: Numerics = { float: "fp16", activations: "float" };
 
 /** @throws OPTION_INVALID for a field that is missing, unknown, given twice or not a value it can have */
 function readDevice(fields: readonly string[]): Device {

@@ -7,7 +7,7 @@ import { systemClock } from "../runtime/device.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { LoadedModel } from "../runtime/load.js";
 import { uniformChoices } from "../schema/choice.js";
-import type { Device, InputRef } from "../schema/common.js";
+import { type Device, deviceSays, differingDeviceKeys, type InputRef } from "../schema/common.js";
 import { MAX_VALUES } from "../schema/document.js";
 import type { Plan } from "../schema/plan.js";
 import { TIE_MARGINS, type Verification } from "../schema/verification.js";
@@ -140,12 +140,10 @@ function countValues(value: unknown): number {
 
 function warnOtherDevice(planned: Device | undefined, device: Device, path: string, progress: Progress): void {
   if (planned === undefined) return;
-  const keys = (Object.keys({ ...planned, ...device }) as (keyof Device)[]).filter(
-    (key) => planned[key] !== device[key],
-  );
+  const keys = differingDeviceKeys(planned, device);
   if (keys.length === 0) return;
   const differences = keys
-    .map((key) => `${key} ${planned[key] ?? "fp32"} there, ${device[key] ?? "fp32"} here`)
+    .map((key) => `${key} ${deviceSays(planned, key)} there, ${deviceSays(device, key)} here`)
     .join("; ");
   progress.warn(
     "DEVICE_DIFFERS",

@@ -26,6 +26,12 @@ export const Device = z.strictObject({
 });
 export type Device = z.infer<typeof Device>;
 
+export const differingDeviceKeys = (a: Device, b: Device): (keyof Device)[] =>
+  (Object.keys({ ...a, ...b }) as (keyof Device)[]).filter((key) => a[key] !== b[key]);
+
+/** What a device says under a key; only the target's numbers may be left out. */
+export const deviceSays = (device: Device, key: keyof Device): string => String(device[key] ?? "fp32");
+
 export const InputRef = z.strictObject({ path: z.string().max(4096), sha256: Sha256 });
 export type InputRef = z.infer<typeof InputRef>;
 

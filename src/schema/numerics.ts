@@ -18,6 +18,8 @@ export interface Numerics {
 }
 
 export const CPU_NUMERICS: Numerics = { float: "fp32", activations: "int8" };
+/** Of a target in fp16: CUDA's MatMulNBits leaves activations as they are. */
+export const FP16_NUMERICS: Numerics = { float: "fp16", activations: "float" };
 
 /** What a kernel computes with, as documents name it. */
 export function numericsName(kernel: Kernel, { float, activations }: Numerics): string {

@@ -1,7 +1,7 @@
 /**
  * How the graph is written for an execution provider. Which provider gets which is in runtime/providers.ts.
  */
-import { CPU_NUMERICS, type Numerics } from "../../schema/numerics.js";
+import { CPU_NUMERICS, FP16_NUMERICS, type Numerics } from "../../schema/numerics.js";
 
 export interface Flavour extends Numerics {
   /**
@@ -26,8 +26,7 @@ export const CPU_FLAVOUR: Flavour = { ...CPU_NUMERICS, product: "FusedMatMul", o
 
 /** CUDA's GroupQueryAttention takes fp16 and bf16 alone, its MatMulNBits leaves activations as they are. */
 export const CUDA_FLAVOUR: Flavour = {
-  float: "fp16",
-  activations: "float",
+  ...FP16_NUMERICS,
   product: "FusedMatMul",
   opset: 19,
   pins: true,
