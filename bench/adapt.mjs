@@ -144,10 +144,10 @@ function bootstrap(byPrompt) {
 async function measured() {
   const { decode, prefill } = await library("decode/loop.js");
   const { planPolicy, requireSameModel } = await library("decode/policy.js");
-  const { openAdaptation } = await library("commands/generate-adapt.js");
-  const { readInputs } = await library("commands/plan-inputs.js");
-  const { planKernels } = await library("commands/choices.js");
-  const { bundledPrompts } = await library("commands/prompts.js");
+  const { openAdaptation } = await library("pipeline/generate/adaptation.js");
+  const { readInputs } = await library("pipeline/plan-inputs.js");
+  const { planKernels } = await library("pipeline/choices.js");
+  const { bundledPrompts } = await library("pipeline/text/prompts.js");
   const { systemClock, describeDevice } = await library("runtime/device.js");
   const { loadModel } = await library("runtime/load.js");
   const { readDocumentOf } = await library("schema/document.js");

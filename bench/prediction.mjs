@@ -39,17 +39,17 @@ const { values, positionals } = parseArgs({
   },
 });
 const library = (path) => import(pathToFileURL(resolve(values.dist, path)).href);
-const { openInputs, comparedContexts, requireFit, roomFor } = await library("commands/compare-inputs.js");
-const { mergeMeasured } = await library("commands/compare-methods.js");
-const { compareRequest } = await library("commands/compare-options.js");
-const { Predictor } = await library("commands/compare-predict.js");
-const { heldBackPrompts } = await library("commands/compare-prompts.js");
-const { contextsAlong } = await library("commands/compare-run.js");
-const { measureProposals } = await library("commands/measure-methods.js");
-const { choosing } = await library("commands/measuring.js");
-const { withModel } = await library("commands/with-model.js");
+const { openInputs, comparedContexts, requireFit, roomFor } = await library("pipeline/compare/inputs.js");
+const { mergeMeasured } = await library("pipeline/compare/methods.js");
+const { compareRequest } = await library("pipeline/compare/options.js");
+const { Predictor } = await library("pipeline/compare/predict.js");
+const { heldBackPrompts } = await library("pipeline/compare/prompts.js");
+const { contextsAlong } = await library("pipeline/compare/run.js");
+const { measureProposals } = await library("pipeline/measuring/proposals.js");
+const { choosing } = await library("pipeline/measuring/measuring.js");
+const { withModel } = await library("pipeline/with-model.js");
 const { ROUND_TOKENS } = await library("calibrate/calibrate.js");
-const { contextPrompts, textCodec } = await library("commands/calibration-text.js");
+const { contextPrompts, textCodec } = await library("pipeline/text/calibration-text.js");
 const { continuePrompts } = await library("calibrate/continuation.js");
 const { measureDrafts } = await library("calibrate/measure.js");
 const { silentProgress } = await library("core/progress.js");

@@ -61,7 +61,7 @@ export function addCompare(program: Command, run: RunVerb): void {
       ),
     )
     .action(
-      async (model: string, options: SharedOptions & import("../commands/compare-options.js").CompareCommandOptions) =>
+      async (model: string, options: SharedOptions & import("../pipeline/compare/options.js").CompareCommandOptions) =>
         run(options, async (context) =>
           (await import("../commands/compare.js")).compareCommand(model, options, context),
         ),

@@ -1,6 +1,6 @@
 import { cacheFolder, clearCache, listCache } from "../model/cache.js";
-import type { CommandContext } from "./context.js";
-import { formatBytes } from "./format.js";
+import { formatBytes } from "../output/format.js";
+import type { CommandContext } from "../pipeline/context.js";
 
 /** Lists the converted models, or deletes them. */
 export async function cacheCommand(options: { clear?: boolean }, context: CommandContext): Promise<void> {

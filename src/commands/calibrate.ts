@@ -2,6 +2,16 @@
 import Table from "cli-table3";
 import { type CalibrationResult, calibrate } from "../calibrate/calibrate.js";
 import { DraftplanError } from "../core/errors.js";
+import type { CommandContext } from "../pipeline/context.js";
+import { defaultPath } from "../pipeline/paths.js";
+import {
+  type CalibrationText,
+  contextPrompts,
+  defaultContexts,
+  readCalibrationText,
+  SAMPLE,
+  textCodec,
+} from "../pipeline/text/calibration-text.js";
 import { parseAxis } from "../profile/grid.js";
 import { systemClock } from "../runtime/device.js";
 import { type LoadedModel, loadModel } from "../runtime/load.js";
@@ -16,16 +26,6 @@ import {
 } from "../schema/choice.js";
 import { stringifyDocument, writeDocument } from "../schema/document.js";
 import { openTokenizer } from "../tokenizer/open.js";
-import {
-  type CalibrationText,
-  contextPrompts,
-  defaultContexts,
-  readCalibrationText,
-  SAMPLE,
-  textCodec,
-} from "./calibration-text.js";
-import type { CommandContext } from "./context.js";
-import { defaultPath } from "./paths.js";
 import { measuredKernels } from "./profile.js";
 
 export interface CalibrateOptions {

@@ -1,6 +1,6 @@
 /** What `draftplan check` was asked for, read and refused where it makes no sense. */
 import { DraftplanError } from "../core/errors.js";
-import type { CheckOutputOptions } from "./check-output.js";
+import type { CheckOutputOptions } from "../output/check/index.js";
 
 export interface CheckCommandOptions extends CheckOutputOptions {
   baseline?: string | undefined;

@@ -7,10 +7,10 @@ import { type ModelFacts, tokenizerOf } from "../check/model.js";
 import { ownFindings } from "../check/own.js";
 import type { CheckResult } from "../check/result.js";
 import { DraftplanError } from "../core/errors.js";
+import { outputCheck } from "../output/check/index.js";
+import { type ReadSet, readBaseline, readForCheck } from "../pipeline/check/read.js";
+import type { CommandContext } from "../pipeline/context.js";
 import { type CheckCommandOptions, DEFAULT_SECONDS, requireMeaning, tolerancePercent } from "./check-options.js";
-import { outputCheck } from "./check-output.js";
-import { type ReadSet, readBaseline, readForCheck } from "./check-read.js";
-import type { CommandContext } from "./context.js";
 
 /** The baseline, or why there is none to compare with. */
 type Baseline = { side: Side } | { findings: readonly Finding[] };
@@ -33,7 +33,7 @@ export async function checkCommand(
     const compared = baseline === null ? null : compareWithBaseline(candidates, baseline.side, tolerance / 100);
     if (compared !== null) parts.push(compared);
     if (options.measure === true && options.model !== undefined && facts !== null) {
-      const { measureAll } = await import("./check-candidates.js");
+      const { measureAll } = await import("../pipeline/check/candidates.js");
       const { model, prompts, time: seconds = DEFAULT_SECONDS } = options;
       const measuring = { model, prompts, seconds, tolerancePercent: tolerance };
       const measured = await measureAll(candidates, baseline?.side ?? null, facts, measuring, context);
@@ -51,12 +51,12 @@ export async function checkCommand(
 
 /** The solver is loaded when it is needed: options are refused without it. */
 async function checkSet({ documents, open }: ReadSet, model: ModelFacts | null): Promise<Finding[]> {
-  const { solver } = await import("./check-solve.js");
+  const { solver } = await import("../pipeline/check/solver.js");
   return checkDocuments({ documents, open, solver, model });
 }
 
 async function factsOf(source: string, documents: readonly Checked[]): Promise<ModelFacts> {
-  const { modelFacts } = await import("./check-model.js");
+  const { modelFacts } = await import("../pipeline/check/model.js");
   const withTokenizer = documents.some((checked) => tokenizerOf(checked) !== undefined);
   return modelFacts(source, withTokenizer);
 }

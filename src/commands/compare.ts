@@ -2,6 +2,20 @@
 
 import { basename } from "node:path";
 import type { Checkpoint } from "../model/spec.js";
+import { comparisonTable } from "../output/compare/table.js";
+import { frontierAt } from "../pipeline/compare/frontier.js";
+import { type CompareInputs, comparedContexts, openInputs, requireFit, roomFor } from "../pipeline/compare/inputs.js";
+import { mergeMeasured, type SolvedMethod } from "../pipeline/compare/methods.js";
+import { type CompareCommandOptions, type CompareRequest, compareRequest } from "../pipeline/compare/options.js";
+import { Predictor } from "../pipeline/compare/predict.js";
+import { heldBackPrompts, type PromptsAt, promptsByContext } from "../pipeline/compare/prompts.js";
+import { contextsAlong, runPlans } from "../pipeline/compare/run.js";
+import type { CommandContext } from "../pipeline/context.js";
+import { defaultPath, inputRef } from "../pipeline/paths.js";
+import { readPrompts } from "../pipeline/text/prompts.js";
+import { requireInVocabulary } from "../pipeline/text/token-ids.js";
+import { rounded, softwareVersions } from "../pipeline/verify/document.js";
+import { withModel } from "../pipeline/with-model.js";
 import { describeDevice, systemClock } from "../runtime/device.js";
 import type { LoadedModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
@@ -12,20 +26,6 @@ import { stringifyDocument, writeDocument } from "../schema/document.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import type { Tokenizer } from "../tokenizer/types.js";
 import { promptsDigest, type VerifyPrompt } from "../verify/index.js";
-import { frontierAt } from "./compare-frontier.js";
-import { type CompareInputs, comparedContexts, openInputs, requireFit, roomFor } from "./compare-inputs.js";
-import { mergeMeasured, type SolvedMethod } from "./compare-methods.js";
-import { type CompareCommandOptions, type CompareRequest, compareRequest } from "./compare-options.js";
-import { Predictor } from "./compare-predict.js";
-import { heldBackPrompts, type PromptsAt, promptsByContext } from "./compare-prompts.js";
-import { contextsAlong, runPlans } from "./compare-run.js";
-import { comparisonTable } from "./compare-table.js";
-import type { CommandContext } from "./context.js";
-import { defaultPath, inputRef } from "./paths.js";
-import { readPrompts } from "./prompts.js";
-import { requireInVocabulary } from "./token-ids.js";
-import { rounded, softwareVersions } from "./verify-document.js";
-import { withModel } from "./with-model.js";
 
 /** @returns false where a run's output was not the target's own */
 export async function compareCommand(

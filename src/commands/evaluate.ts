@@ -3,16 +3,16 @@ import { readFileSync } from "node:fs";
 import { evaluateDraft } from "../calibrate/evaluate.js";
 import { DraftplanError } from "../core/errors.js";
 import type { Checkpoint } from "../model/spec.js";
+import { formatPercent } from "../output/format.js";
+import { planKernels } from "../pipeline/choices.js";
+import type { CommandContext } from "../pipeline/context.js";
+import { readTokenIds, requireInVocabulary, type TokenIds } from "../pipeline/text/token-ids.js";
+import { withModel } from "../pipeline/with-model.js";
 import { type ChoiceSet, expandDraft } from "../schema/choice.js";
 import { type Loaded, readDocumentOf } from "../schema/document.js";
 import type { Plan } from "../schema/plan.js";
 import { openTokenizer } from "../tokenizer/open.js";
-import { planKernels } from "./choices.js";
-import type { CommandContext } from "./context.js";
-import { formatPercent } from "./format.js";
 import { policyOf } from "./generate.js";
-import { readTokenIds, requireInVocabulary, type TokenIds } from "./token-ids.js";
-import { withModel } from "./with-model.js";
 
 export interface EvaluateOptions {
   skip?: string[];

@@ -6,10 +6,10 @@ import { architectureSha256 } from "../model/digest.js";
 import { EMBEDDED, openCheckpoint, openConfigOnly } from "../model/open.js";
 import type { Checkpoint, ModelSpec } from "../model/spec.js";
 import { expectedTensors } from "../model/tensors.js";
+import { checkBlocks, summariseDocument } from "../output/document-summary.js";
+import { formatBytes, formatCount } from "../output/format.js";
+import type { CommandContext } from "../pipeline/context.js";
 import { type AnyDocument, type Loaded, readDocument } from "../schema/document.js";
-import type { CommandContext } from "./context.js";
-import { checkBlocks, summariseDocument } from "./document-summary.js";
-import { formatBytes, formatCount } from "./format.js";
 
 export async function inspectCommand(path: string, context: CommandContext): Promise<void> {
   if (basename(path) === "config.json") return showModel(configFacts(path), context);

@@ -6,14 +6,14 @@ import { readUserFile } from "../core/user-file.js";
 import { architectureSha256 } from "../model/digest.js";
 import { openCheckpoint, openConfigOnly } from "../model/open.js";
 import type { ModelSpec } from "../model/spec.js";
+import { deliverProfile } from "../output/profile/deliver.js";
+import type { CommandContext } from "../pipeline/context.js";
+import { isConfig, readConfig } from "../pipeline/profile/synthetic.js";
 import { importTable } from "../profile/import.js";
 import { type Kernel, kernelsFor } from "../schema/choice.js";
 import { Device, numericsOf } from "../schema/common.js";
 import { MAX_DOCUMENT_BYTES, sha256 } from "../schema/document.js";
 import { CPU_NUMERICS, FP16_NUMERICS } from "../schema/numerics.js";
-import type { CommandContext } from "./context.js";
-import { deliverProfile } from "./profile-output.js";
-import { isConfig, readConfig } from "./profile-synthetic.js";
 
 export interface ImportOptions {
   /** a config.json, or a model */

@@ -2,6 +2,14 @@
 import { DraftplanError } from "../core/errors.js";
 import { weightBytes } from "../model/graph/weight-bytes.js";
 import type { ModelSpec } from "../model/spec.js";
+import { counted } from "../output/check/text.js";
+import { deliverProfile } from "../output/profile/deliver.js";
+import { parseChoices } from "../pipeline/choices.js";
+import type { CommandContext } from "../pipeline/context.js";
+import { readBandwidth, withFloor } from "../pipeline/profile/floor.js";
+import { FileSamples, type KeptRounds, UnkeptRounds } from "../pipeline/profile/samples.js";
+import { isConfig, machineRoom, profileSynthetic } from "../pipeline/profile/synthetic.js";
+import { withModel } from "../pipeline/with-model.js";
 import { parseBudget, parsePrecision } from "../profile/budget.js";
 import { DEFAULT_QUERY, type Grid, parseAxis, resolveGrid } from "../profile/grid.js";
 import { DEFAULTS, profileModel, type ProfileOptions as StageOptions } from "../profile/profile.js";
@@ -10,14 +18,6 @@ import type { Engine } from "../runtime/engine.js";
 import { DEFAULT_KERNELS, type Kernel, kernelsFor } from "../schema/choice.js";
 import { type ModelRef, numericsOf } from "../schema/common.js";
 import type { Profile } from "../schema/profile.js";
-import { counted } from "./check-output-text.js";
-import { parseChoices } from "./choices.js";
-import type { CommandContext } from "./context.js";
-import { readBandwidth, withFloor } from "./profile-floor.js";
-import { deliverProfile } from "./profile-output.js";
-import { FileSamples, type KeptRounds, UnkeptRounds } from "./profile-samples.js";
-import { isConfig, machineRoom, profileSynthetic } from "./profile-synthetic.js";
-import { withModel } from "./with-model.js";
 
 export interface ProfileOptions {
   /** `-` prints the document */

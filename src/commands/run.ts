@@ -1,6 +1,14 @@
 /** draftplan run: profile, calibrate, solve, verify, on one loaded model; ends in a summary. */
 import { join } from "node:path";
 import type { Progress } from "../core/progress.js";
+import { runSummary } from "../output/run/summary.js";
+import type { CommandContext } from "../pipeline/context.js";
+import { measureCandidates } from "../pipeline/measuring/candidates.js";
+import { defaultPath, inputRef } from "../pipeline/paths.js";
+import type { RunPaths, RunResult } from "../pipeline/run-result.js";
+import { defaultContexts, isSmall, readCalibrationText, SAMPLE } from "../pipeline/text/calibration-text.js";
+import { bundledPrompts } from "../pipeline/text/prompts.js";
+import { buildVerification, DEFAULT_MAX_TOKENS } from "../pipeline/verify/document.js";
 import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../profile/grid.js";
 import { describeDevice } from "../runtime/device.js";
 import { type LoadedModel, loadModel } from "../runtime/load.js";
@@ -14,16 +22,8 @@ import { planDocument } from "../solve/index.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import type { ReferenceCache } from "../verify/index.js";
 import { calibrateLoaded } from "./calibrate.js";
-import { defaultContexts, isSmall, readCalibrationText, SAMPLE } from "./calibration-text.js";
-import type { CommandContext } from "./context.js";
-import { measureCandidates } from "./measure-candidates.js";
-import { defaultPath, inputRef } from "./paths.js";
 import { makeProfile } from "./profile.js";
-import { bundledPrompts } from "./prompts.js";
-import type { RunPaths, RunResult } from "./run-result.js";
-import { runSummary } from "./run-summary.js";
 import { fittingPrompts } from "./verify.js";
-import { buildVerification, DEFAULT_MAX_TOKENS } from "./verify-document.js";
 
 /** The two knapsacks that are solved: everything, and the 0/1 skip knapsack of KnapSpec. */
 const VARIANTS: readonly {

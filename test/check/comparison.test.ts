@@ -3,7 +3,7 @@ import { checkDocuments } from "../../src/check/check.js";
 import { type Opened, toChecked } from "../../src/check/documents.js";
 import type { ModelFacts } from "../../src/check/model.js";
 import { ownFindings } from "../../src/check/own.js";
-import { solver } from "../../src/commands/check-solve.js";
+import { solver } from "../../src/pipeline/check/solver.js";
 import type { Comparison } from "../../src/schema/comparison.js";
 import { type AnyDocument, parseDocument, sha256, stringifyDocument } from "../../src/schema/document.js";
 import { calibration, comparison, profile } from "../support/example-documents.js";

@@ -2,7 +2,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
-import { readForCheck } from "../../src/commands/check-read.js";
+import { readForCheck } from "../../src/pipeline/check/read.js";
 import { sha256, stringifyDocument } from "../../src/schema/document.js";
 import { makeCalibration, makeProfile } from "../support/documents.js";
 import { plan, verification } from "../support/example-documents.js";

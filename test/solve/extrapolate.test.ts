@@ -1,7 +1,7 @@
 /** Beyond the profile: lines drawn on, and plans that say so. */
 import { describe, expect, test } from "vitest";
 import { checkDocuments } from "../../src/check/check.js";
-import { solver } from "../../src/commands/check-solve.js";
+import { solver } from "../../src/pipeline/check/solver.js";
 import { parseDocument, stringifyDocument } from "../../src/schema/document.js";
 import { Plan } from "../../src/schema/plan.js";
 import { extendProfile, openLatency, planDocument } from "../../src/solve/index.js";

@@ -2,8 +2,8 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { buildVerification, type VerificationRequest } from "../../src/commands/verify-document.js";
-import { FileJournal, journalHeader, journalPath } from "../../src/commands/verify-journal.js";
+import { buildVerification, type VerificationRequest } from "../../src/pipeline/verify/document.js";
+import { FileJournal, journalHeader, journalPath } from "../../src/pipeline/verify/journal.js";
 import type { Verification } from "../../src/schema/verification.js";
 import { expectFailure } from "../support/failure.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";

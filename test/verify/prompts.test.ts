@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { bundledPrompts, readPrompts } from "../../src/commands/prompts.js";
+import { bundledPrompts, readPrompts } from "../../src/pipeline/text/prompts.js";
 import type { Tokenizer } from "../../src/tokenizer/types.js";
 import { expectFailure } from "../support/failure.js";
 

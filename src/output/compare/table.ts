@@ -1,0 +1,62 @@
+/** A comparison as a table for a terminal of 80 columns: a row a method, contexts below each other. */
+import Table from "cli-table3";
+import { extrapolatedLine } from "../../pipeline/extrapolation.js";
+import { describeChoices, expandDraft } from "../../schema/choice.js";
+import type { Interval } from "../../schema/common.js";
+import type { ComparedContext, ComparedRow, Comparison } from "../../schema/comparison.js";
+import { formatPercent } from "../format.js";
+
+export function comparisonTable({ contexts, methods, model, baseline, lossless, extrapolated }: Comparison): string {
+  const seconds = new Map(methods.map(({ method, solve_seconds }) => [method, solve_seconds]));
+  const verdict = lossless
+    ? "Every run of every plan emitted the target's own tokens."
+    : "NOT lossless: some runs did not emit the target's own tokens.";
+  return [
+    ...contexts.map((at) => contextTable(at, model.layers, baseline, seconds)),
+    `Each cell: measured, its 95 % interval, what was predicted. ${baseline} ÷: its speed over the row's.`,
+    ...extrapolatedLine({ extrapolated }).map((line) => `Predictions are partly ${line}.`),
+    verdict,
+  ].join("\n\n");
+}
+
+function contextTable(
+  { context_tokens, prompts, rows }: ComparedContext,
+  layers: number,
+  baseline: string,
+  seconds: ReadonlyMap<string, number>,
+): string {
+  const table = new Table({
+    head: ["method", "d", "α", "tokens/s", "speedup", `${baseline} ÷`, "solved"],
+    colWidths: [15, 4, 9, 13, 11, 12, 8],
+    wordWrap: true,
+    style: { head: [], border: [] },
+  });
+  for (const row of rows) {
+    const { measured, predicted } = row;
+    table.push([
+      methodText(row, layers),
+      row.draft_tokens ?? "-",
+      measured.acceptance === null ? "-" : lines(formatPercent(measured.acceptance), shareOf(predicted?.acceptance)),
+      lines(spread(measured.tokens_per_second, 1), predicted?.tokens_per_second.toFixed(1)),
+      measured.acceptance === null ? "1" : lines(spread(measured.speedup, 2), predicted?.speedup.toFixed(2)),
+      row.method === baseline ? "-" : spread(measured.baseline_speed_ratio, 2),
+      `${(seconds.get(row.method) ?? 0).toFixed(1)} s`,
+    ]);
+  }
+  return `Context ${context_tokens}, ${prompts.length} prompts\n${table}`;
+}
+
+function methodText({ method, draft, draft_changes_at, same_draft_as, lossless }: ComparedRow, layers: number): string {
+  const what = draft === undefined ? "plain decoding" : describeChoices(expandDraft(draft, layers, "comparison"));
+  const same = same_draft_as === undefined || draft === undefined ? undefined : `(as ${same_draft_as})`;
+  const changes = draft_changes_at === undefined ? undefined : `(changes at ${draft_changes_at.join(", ")})`;
+  return lines(method, what, changes, same, lossless ? undefined : "NOT lossless");
+}
+
+const lines = (...texts: (string | undefined)[]): string => texts.filter((text) => text !== undefined).join("\n");
+
+const shareOf = (share: number | null | undefined): string | undefined =>
+  share === null || share === undefined ? undefined : formatPercent(share);
+
+const spread = ({ median, low, high }: Interval, digits: number): string =>
+  `${median.toFixed(digits)}\n${low.toFixed(digits)}–${high.toFixed(digits)}`;

@@ -1,0 +1,143 @@
+/** A document in a few lines. */
+
+import { extrapolatedLine } from "../pipeline/extrapolation.js";
+import type { Calibration } from "../schema/calibration.js";
+import { describeChoices, expandDraft } from "../schema/choice.js";
+import type { Device, ModelRef } from "../schema/common.js";
+import type { Comparison } from "../schema/comparison.js";
+import type { AnyDocument } from "../schema/document.js";
+import type { Plan, Segment } from "../schema/plan.js";
+import type { Profile } from "../schema/profile.js";
+import type { Verification } from "../schema/verification.js";
+import { formatPercent } from "./format.js";
+import { originLines } from "./profile/origin.js";
+
+/** What the schema alone cannot see: blocks that the model does not have, or that are named twice. @throws */
+export function checkBlocks(document: AnyDocument, path: string): void {
+  const { layers } = document.model;
+  if (document.kind === "draftplan/plan") {
+    document.segments.forEach((segment, i) => {
+      if (segment.draft !== undefined) expandDraft(segment.draft, layers, `${path}: segments[${i}].draft`);
+    });
+  }
+  if (document.kind === "draftplan/comparison") {
+    document.contexts.forEach(({ rows }, i) => {
+      rows.forEach(({ draft }, j) => {
+        if (draft !== undefined) expandDraft(draft, layers, `${path}: contexts[${i}].rows[${j}].draft`);
+      });
+    });
+  }
+  if (document.kind === "draftplan/calibration") {
+    document.measured.forEach((measured, i) => {
+      expandDraft(measured.draft, layers, `${path}: measured[${i}].draft`);
+    });
+  }
+}
+
+export function summariseDocument(document: AnyDocument): string[] {
+  switch (document.kind) {
+    case "draftplan/plan":
+      return [modelLine(document.model), ...planLines(document)];
+    case "draftplan/profile":
+      return [modelLine(document.model), deviceLine(document.device), ...profileLines(document)];
+    case "draftplan/calibration":
+      return [modelLine(document.model), ...calibrationLines(document)];
+    case "draftplan/comparison":
+      return [modelLine(document.model), deviceLine(document.device), ...comparisonLines(document)];
+    case "draftplan/verification":
+      return [modelLine(document.model), deviceLine(document.device), ...verificationLines(document)];
+  }
+}
+
+const modelLine = (model: ModelRef): string =>
+  `model ${model.name}, ${model.layers} layers, weights ${model.weights_sha256 === null ? "not recorded" : model.weights_sha256.slice(0, 12)}`;
+
+const deviceLine = (device: Device): string =>
+  `device ${device.processor}, ${device.provider}, ${device.threads} threads, ${device.runtime}, ${device.platform}`;
+
+function planLines(plan: Plan): string[] {
+  return [
+    ...(plan.device === undefined ? [] : [deviceLine(plan.device)]),
+    ...(plan.inputs === undefined ? ["written by hand: no inputs recorded"] : []),
+    ...extrapolatedLine(plan),
+    ...plan.segments.map((segment) => segmentLine(segment, plan.model.layers)),
+  ];
+}
+
+/** `0 to 1024 tokens: int8 59, skip 1, head int8; 5 drafted a round; predicted 1.48 times, acceptance 93.0 %` */
+function segmentLine(segment: Segment, layers: number): string {
+  const range = `${segment.context_tokens.from} to ${segment.context_tokens.to} tokens${segment.extrapolated === true ? " (extrapolated)" : ""}`;
+  if (segment.draft === undefined) return `${range}: plain decoding, nothing is drafted`;
+  const draft = describeChoices(expandDraft(segment.draft, layers, range));
+  const { predicted } = segment;
+  const gain =
+    predicted === undefined
+      ? "nothing predicted"
+      : `predicted ${predicted.speedup.toFixed(2)} times, acceptance ${formatPercent(predicted.acceptance)}`;
+  return `${range}: ${draft}; ${segment.draft_tokens} drafted a round; ${gain}`;
+}
+
+function profileLines(profile: Profile): string[] {
+  const { grid, points, loop, attention_line, sampling } = profile;
+  const step = points.filter((point) => point.query_tokens === 1);
+  const ms = (us: number) => `${(us / 1000).toFixed(2)} ms`;
+  return [
+    `contexts ${grid.context_tokens.join(", ")}; query lengths ${grid.query_tokens.join(", ")}; ${points.length} points`,
+    ...(step.length === 0
+      ? []
+      : [
+          `one step of the target: ${step.map((point) => `${ms(point.whole_target_us)} at ${point.context_tokens}`).join(", ")}`,
+        ]),
+    ...attention_line.map(
+      (line) =>
+        `attention (${line.kernel}, q = 1): ${line.intercept_us.toFixed(1)} µs + ${(1000 * line.slope_us_per_token).toFixed(2)} ns a token, R² ${line.r_squared.toFixed(3)}`,
+    ),
+    `the loop adds ${loop.round_us.toFixed(0)} µs a round, ${loop.step_us.toFixed(0)} µs a step`,
+    ...(sampling === undefined
+      ? []
+      : [
+          `${sampling.rounds} interleaved rounds, spread ${sampling.spread_percent.toFixed(1)} %, contention ${sampling.contention_percent.toFixed(1)} %`,
+        ]),
+    ...originLines(profile),
+  ];
+}
+
+function calibrationLines({ text, contexts, measured }: Calibration): string[] {
+  return [
+    `text ${text.source}: ${text.prompts.choose} prompts to choose on, ${text.prompts.report} to report on, ${text.continuation_tokens} tokens each`,
+    ...contexts.map((at) => `context ${at.at_context}: ${at.positions} positions for each loss`),
+    `${measured.length} whole drafts measured`,
+  ];
+}
+
+function comparisonLines({ lossless, methods, contexts, baseline, extrapolated }: Comparison): string[] {
+  return [
+    ...extrapolatedLine({ extrapolated }),
+    `${lossless ? "lossless" : "NOT lossless"}: ${methods.map(({ method }) => method).join(", ")}; held against ${baseline}`,
+    ...contexts.map(({ context_tokens, rows }) => {
+      const speeds = rows.map(
+        ({ method, measured }) => `${method} ${measured.tokens_per_second.median.toFixed(1)} tokens/s`,
+      );
+      return `context ${context_tokens}: ${speeds.join(", ")}`;
+    }),
+  ];
+}
+
+function verificationLines(verification: Verification): string[] {
+  const { lossless, ties, tokens, speedup, predicted_speedup, acceptance, prediction_error_percent, alternatives } =
+    verification;
+  const predicted = predicted_speedup === null ? "nothing predicted" : `predicted ${predicted_speedup.toFixed(2)}`;
+  const error = prediction_error_percent === null ? "" : `, off by ${prediction_error_percent.toFixed(1)} %`;
+  return [
+    `${lossless ? "lossless" : "NOT lossless"}: ${tokens} tokens on ${verification.prompts.length} prompts, ${ties} ties`,
+    `speedup ${speedup.median.toFixed(2)} (${speedup.low.toFixed(2)} to ${speedup.high.toFixed(2)}), ${predicted}${error}`,
+    ...extrapolatedLine(verification),
+    acceptance === null
+      ? "nothing was drafted"
+      : `acceptance ${formatPercent(acceptance)}, ${verification.accepted_length?.toFixed(2)} tokens a round`,
+    ...alternatives.map(
+      (other) =>
+        `${other.name}: ${other.speedup.median.toFixed(2)} times, ${formatPercent(other.agreement)} of tokens are the target's`,
+    ),
+  ];
+}

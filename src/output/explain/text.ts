@@ -1,0 +1,192 @@
+/** What `explain` prints for a reader: a summary, the telling blocks, and what other conditions would change. */
+import Table from "cli-table3";
+import { describeConstraints } from "../../pipeline/constraints.js";
+import { describeChoices } from "../../schema/choice.js";
+import type { Plan } from "../../schema/plan.js";
+import {
+  type BlockReason,
+  type ExplainedDraft,
+  type Explanation,
+  SLOWER_ATTENTION,
+  type WhatIf,
+} from "../../solve/index.js";
+import { formatPercent } from "../format.js";
+
+/** Blocks shown without --all, unless more differ from the commonest choice. */
+const SHOWN = 10;
+
+/** Columns for what is not a table. */
+const WIDTH = 80;
+
+export function explanationText(explanation: Explanation, plan: Plan, all: boolean): string {
+  const { draft } = explanation;
+  const { extrapolated, contextTokens } = explanation;
+  const prose = [
+    ...(extrapolated ? [`Extrapolated: no pass was profiled at ${contextTokens} tokens of context.`] : []),
+    ...(draft === null ? plainSummary(explanation) : summary(explanation, draft)),
+    ...method(plan),
+    ...constrained(plan),
+  ];
+  return [
+    ...prose.flatMap(wrapped),
+    "",
+    ...(draft === null ? [] : [...reasons(draft, all, plan.constraints !== undefined), ""]),
+    ...conditions(explanation).flatMap(wrapped),
+    ...elsewhere(explanation, plan).flatMap(wrapped),
+  ].join("\n");
+}
+
+/** Lines of words that fit; further ones are indented. */
+function wrapped(sentence: string): string[] {
+  const lines: string[] = [];
+  for (const word of sentence.split(" ")) {
+    const line = lines.at(-1);
+    if (line !== undefined && `${line} ${word}`.length <= WIDTH) lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(line === undefined ? word : `  ${word}`);
+  }
+  return lines;
+}
+
+const ms = (us: number): string => `${(us / 1000).toFixed(us < 10_000 ? 2 : 1)} ms`;
+const times = (speedup: number): string => `${speedup.toFixed(2)} times as fast`;
+
+const EVIDENCE: Record<ExplainedDraft["evidence"], string> = {
+  report: "measured on text it was not chosen on",
+  choose: "measured on the text it was chosen on",
+  surrogate: "not measured: the surrogate's estimate",
+};
+
+function summary({ contextTokens, targetStepUs }: Explanation, draft: ExplainedDraft): string[] {
+  return [
+    `At ${contextTokens} tokens of context: ${draft.draftTokens} tokens drafted a round, with ${describeChoices(draft.set)}.`,
+    `A draft step takes ${ms(draft.draftUs)}, a plain step ${ms(targetStepUs)}.`,
+    `${formatPercent(draft.acceptance)} of drafted tokens are accepted (${EVIDENCE[draft.evidence]}).`,
+    `Decoding is predicted to be ${times(draft.speedup)}.`,
+  ];
+}
+
+function plainSummary({ contextTokens, best, targetStepUs }: Explanation): string[] {
+  const plain = `At ${contextTokens} tokens of context the plan decodes plainly, ${ms(targetStepUs)} a step.`;
+  if (best === null) return [plain, "No draft but the target itself is known there."];
+  const verdict = best.speedup > 1 ? "which is not above the noise of profile and calibration" : "which is no gain";
+  const draft = `${describeChoices(best.set)}; ${best.draftTokens} tokens a round`;
+  return [plain, `The best draft known there (${draft}) would be ${times(best.speedup)}, ${verdict}.`];
+}
+
+/** The turns are the knapsack's, whatever chose the blocks. */
+const method = ({ method = "knapsack" }: Plan): string[] =>
+  method === "knapsack" ? [] : [`The blocks were chosen by ${method}; what follows is the knapsack's view of them.`];
+
+const constrained = ({ constraints }: Plan): string[] =>
+  constraints === undefined ? [] : [`Every draft keeps to ${describeConstraints(constraints)}, what follows too.`];
+
+/** How near a block is to another choice: the change of a draft step that it would take, in µs. */
+function distance({ ifQuicker, ifSlower }: BlockReason, draftUs: number): number {
+  const turns = [ifQuicker, ifSlower].flatMap((turn) => (turn === null ? [] : [Math.abs(turn.draftUs - draftUs)]));
+  return Math.min(Number.POSITIVE_INFINITY, ...turns);
+}
+
+function commonest(blocks: readonly BlockReason[]): string {
+  const count = (choice: string) => blocks.filter((block) => block.choice === choice).length;
+  return blocks.reduce((most, { choice }) => (count(choice) > count(most) ? choice : most), blocks[0].choice);
+}
+
+function reasons({ blocks, draftUs }: ExplainedDraft, all: boolean, isConstrained: boolean): string[] {
+  const usual = commonest(blocks);
+  const rank = (block: BlockReason) => (block.choice === usual ? 1 : 0);
+  const ranked = [...blocks].sort((a, b) => rank(a) - rank(b) || distance(a, draftUs) - distance(b, draftUs));
+  const unusual = blocks.filter((block) => block.choice !== usual).length;
+  const shown = all ? blocks : ranked.slice(0, Math.max(SHOWN, unusual));
+  const rest = all ? [] : ranked.slice(shown.length);
+  const nearest = `${shown.length - unusual} nearest to another choice`;
+  const which = unusual === 0 ? `The ${nearest}` : `The ${unusual} not ${usual}, and the ${nearest}`;
+  return [
+    rest.length === 0 ? "All blocks:" : `${which} (of ${blocks.length} blocks):`,
+    blockTable(shown),
+    ...[...others(rest, usual), ...LEGEND, isConstrained ? SURE : SURE_AND_MARGIN].flatMap(wrapped),
+  ];
+}
+
+const LEGEND = [
+  "loss: share of −ln(acceptance), and its standard error.",
+  "if quicker, if slower: what the knapsack takes instead at the nearest draft step where it does, with the acceptance expected there.",
+];
+const SURE = "sure: share of the profile's draws under which the best measured draft agrees.";
+const SURE_AND_MARGIN = `${SURE} Below it, in standard errors of the losses: how much more the best draft loses that is as quick and has another choice there; under 0 the losses alone would choose that.`;
+
+/** What the blocks that are not listed have in common. */
+function others(rest: readonly BlockReason[], usual: string): string[] {
+  if (rest.length === 0) return [];
+  const low = Math.max(...rest.map(({ ifQuicker }) => ifQuicker?.draftUs ?? 0));
+  const high = Math.min(...rest.map(({ ifSlower }) => ifSlower?.draftUs ?? Number.POSITIVE_INFINITY));
+  const range = Number.isFinite(high) ? `from ${ms(low)} to ${ms(high)}` : `from ${ms(low)} on`;
+  const subject = rest.length === 1 ? "The other one is" : `The other ${rest.length} are`;
+  return [`${subject} ${usual}, for draft steps ${range} (--all lists every block).`];
+}
+
+function blockTable(blocks: readonly BlockReason[]): string {
+  const table = new Table({
+    head: ["block\nchoice", "µs\ntarget", "loss\n± s.e.", "if quicker", "if slower", "sure\ns.e."],
+    colAligns: ["left", "right", "right", "left", "left", "right"],
+    style: { head: [], border: [] },
+  });
+  for (const block of blocks) {
+    table.push([
+      `${block.block}\n${block.choice}`,
+      `${block.costUs.toFixed(0)}\n${block.targetUs.toFixed(0)}`,
+      `${short(block.loss)}\n${short(block.lossStandardError)}`,
+      ...[turn(block.ifQuicker), turn(block.ifSlower)],
+      `${block.sure === null ? "?" : `${(100 * block.sure).toFixed(0)} %`}\n${standardErrors(block)}`,
+    ]);
+  }
+  return table.toString();
+}
+
+const turn = (to: BlockReason["ifQuicker"]): string =>
+  to === null ? "never" : `${to.choice}\n${ms(to.draftUs)}, ${formatPercent(to.acceptance)}`;
+
+/** Two digits, and no more than five behind the point. */
+const short = (loss: number): string => (loss === 0 ? "0" : loss < 1e-5 ? "<1e-5" : loss.toFixed(loss < 0.01 ? 5 : 3));
+
+const standardErrors = ({ margin }: BlockReason): string =>
+  margin === null || margin.standardError === 0 ? "?" : (margin.loss / margin.standardError).toFixed(1);
+
+function conditions({ attentionSlower, twiceTheContext, contextTokens, draft }: Explanation): string[] {
+  const slower = `With attention ${((SLOWER_ATTENTION - 1) * 100).toFixed(0)} % slower`;
+  const twice = `At ${2 * contextTokens} tokens of context`;
+  return [
+    `${slower}: ${outcome(attentionSlower, draft)}`,
+    `${twice}: ${twiceTheContext === null ? "unknown, the profile does not reach so far." : outcome(twiceTheContext, draft)}`,
+  ];
+}
+
+function outcome(after: WhatIf, before: ExplainedDraft | null): string {
+  const { speculate, draftTokens, changed, evidence } = after;
+  const [old, own, now] = [after.speedupBefore, after.ownSpeedup, after.speedup].map((speedup) => speedup.toFixed(2));
+  if (before === null)
+    return speculate ? `${draftTokens} tokens drafted a round, ${now} times as fast.` : "plain decoding.";
+  const by = evidence === before.evidence || evidence === null ? "" : ` (${EVIDENCE[evidence]})`;
+  if (!speculate) return `plain decoding; this draft would be ${old} -> ${own} times as fast${by}.`;
+  const blocks = changed.length === 0 ? "the same blocks" : changes(changed);
+  const length =
+    before.draftTokens === draftTokens ? `${draftTokens} tokens` : `${before.draftTokens} -> ${draftTokens} tokens`;
+  const kept = own === now ? "" : `; unchanged it would be ${own}`;
+  return `${blocks}, ${length} a round; ${old} -> ${now} times as fast${kept}${by}.`;
+}
+
+const LISTED = 4;
+
+function changes(changed: WhatIf["changed"]): string {
+  const named = changed.slice(0, LISTED).map(({ block, before, after }) => `${block} ${before} -> ${after}`);
+  const more = changed.length > LISTED ? ` and ${changed.length - LISTED} more` : "";
+  return `${named.join(", ")}${more}`;
+}
+
+/** Where else the plan drafts, so that a reader knows what else to ask for. */
+function elsewhere({ contextTokens }: Explanation, { segments }: Plan): string[] {
+  const here = segments.findIndex(({ context_tokens: { to } }) => contextTokens < to);
+  const other = segments.filter(({ speculate }, i) => speculate && i !== (here === -1 ? segments.length - 1 : here));
+  if (other.length === 0) return [];
+  const ats = other.map(({ predicted, context_tokens: { from } }) => `--at ${predicted?.at_context ?? from}`);
+  return ["", `The plan drafts otherwise at other contexts: ${ats.join(", ")}`];
+}

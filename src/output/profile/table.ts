@@ -1,0 +1,157 @@
+/** A profile as tables: what parts cost over n, what a verification costs over q, and how far to trust it. */
+import Table from "cli-table3";
+import { mean } from "simple-statistics";
+import { KERNEL_NAMES, type Kernel } from "../../schema/choice.js";
+import { timesFloorText } from "../../schema/floor-text.js";
+import type { Profile, ProfilePoint } from "../../schema/profile.js";
+import { resampledAt, sparkline } from "../sparkline.js";
+import { originLines } from "./origin.js";
+
+const BARE = {
+  ...{
+    top: "",
+    "top-mid": "",
+    "top-left": "",
+    "top-right": "",
+    bottom: "",
+    "bottom-mid": "",
+    "bottom-left": "",
+    "bottom-right": "",
+  },
+  ...{ left: "", "left-mid": "", mid: "", "mid-mid": "", right: "", "right-mid": "", middle: " " },
+};
+
+/** Columns set to the right, no frame: at most 72 columns wide for the default grid. */
+function table(head: string[], rows: string[][]): string {
+  const out = new Table({
+    head,
+    chars: BARE,
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 1 },
+    colAligns: head.map((_, i) => (i === 0 ? "left" : "right")),
+  });
+  out.push(...rows);
+  return out.toString().replace(/ +$/gm, "");
+}
+
+const micro = (us: number): string => us.toFixed(us < 100 ? 1 : 0);
+const milli = (us: number): string => (us / 1000).toFixed(us < 10_000 ? 2 : 1);
+const percent = (value: number): string => `${value.toFixed(1)} %`;
+
+/** µs at q = 1: a layer's attention (beside it KnapSpec's straight line), a layer's MLP, the head, and all of it together. */
+function stepTable(profile: Profile): string {
+  const steps = profile.points.filter(({ query_tokens }) => query_tokens === 1);
+  const rows = KERNEL_NAMES.flatMap((kernel) => steps.flatMap((point) => stepRow(profile, kernel, point)));
+  return table(["kernel", "context", "attention", "line", "MLP", "head", "fixed", "step ms", "off"], rows);
+}
+
+function stepRow(profile: Profile, kernel: Kernel, point: ProfilePoint): string[][] {
+  const [attn, mlp, head] = [point.attn_us[kernel], point.mlp_us[kernel], point.head_us[kernel]];
+  if (attn === undefined || mlp === undefined || head === undefined) return [];
+  const line = profile.attention_line.find((l) => l.kernel === kernel);
+  const onLine = line === undefined ? "" : micro(line.intercept_us + line.slope_us_per_token * point.context_tokens);
+  const step = point.fixed_us + head + profile.model.layers * (mean(attn) + mean(mlp));
+  const parts = [micro(mean(attn)), onLine, micro(mean(mlp)), micro(head), micro(point.fixed_us)];
+  return [[kernel, String(point.context_tokens), ...parts, milli(step), percent(point.residual_percent)]];
+}
+
+/** ms of one pass of the whole target over q tokens. */
+function verificationTable({ grid, points }: Profile): string {
+  const rows = grid.context_tokens.map((n) => [
+    String(n),
+    ...grid.query_tokens.map((q) => {
+      const point = points.find((p) => p.context_tokens === n && p.query_tokens === q);
+      return point === undefined ? "" : milli(point.whole_target_us);
+    }),
+  ]);
+  return table(["context", ...grid.query_tokens.map((q) => `q ${q}`)], rows);
+}
+
+/** A rise from one query length to the next above this is a step worth naming. */
+const STEP = 1.08;
+
+/** Where a verification becomes dearer at once, so that a draft just short of it is cheap. */
+function verificationSteps({ query_line: line }: Profile): string[] {
+  if (line === undefined) return [];
+  const { target_us: us } = line;
+  const steps = line.query_tokens.filter((q) => q > 2 && us[q - 1] > STEP * us[q - 2]);
+  if (steps.length === 0) return [`from q to q it grows without steps above ${Math.round(100 * (STEP - 1))} %`];
+  const named = steps.map((q) => `q ${q - 1} to ${q} (${milli(us[q - 2])} to ${milli(us[q - 1])} ms)`);
+  return [`steps: ${named.join(", ")}`];
+}
+
+/** How far predictions were off for drafts that the fit never saw. */
+function errorLines({ errors }: Profile): string[] {
+  const line = (name: string, summary: NonNullable<Profile["errors"]>["held_out"]) =>
+    summary === null
+      ? []
+      : [
+          `${name}: off by ${percent(summary.median_percent)} (median of ${summary.drafts} drafts), ${percent(summary.p90_percent)} at p90, ${percent(summary.signed_percent)} signed`,
+        ];
+  if (errors === undefined) return [];
+  return [...line("held-out drafts", errors.held_out), ...line("left-out contexts", errors.left_out_context)];
+}
+
+/** KnapSpec's third constant: the MLP of one layer at q = 1, which its model takes to be the same at every context. */
+function meanMlp({ points }: Profile, kernel: Kernel): string {
+  const steps = points.filter((point) => point.query_tokens === 1);
+  const costs = steps.flatMap(({ mlp_us: mlp }) => (mlp[kernel] === undefined ? [] : [mean(mlp[kernel])]));
+  return costs.length === 0 ? "" : `, MLP c3 ${micro(mean(costs))}`;
+}
+
+const SPARKS = 24;
+
+/** Attention over context, a line of text for each kernel, all to one scale. */
+function attentionSparks({ points, grid }: Profile): string[] {
+  const [first, last] = [grid.context_tokens[0], grid.context_tokens[grid.context_tokens.length - 1]];
+  if (first === last) return [];
+  const curves = KERNEL_NAMES.flatMap((kernel) => {
+    const curve = points.flatMap(({ query_tokens: q, context_tokens: n, attn_us: attn }) =>
+      q !== 1 || attn[kernel] === undefined ? [] : [[n, mean(attn[kernel])] as const],
+    );
+    return curve.length === 0 ? [] : [{ kernel, curve }];
+  });
+  const most = Math.max(...curves.flatMap(({ curve }) => curve.map(([, us]) => us)));
+  return [
+    `Attention from ${first} to ${last} tokens of context, bars from 0 to ${micro(most)} µs`,
+    ...curves.map(({ kernel, curve }) => `${kernel.padEnd(7)}${sparkline(resampledAt(curve, SPARKS), most)}`),
+    "",
+  ];
+}
+
+/** `attention 1.2 to 2.1, MLP 1.3, head 1.1 times the floor` for each kernel. */
+function floorLines({ floor }: Profile): string[] {
+  if (floor === undefined) return [];
+  const kernels = KERNEL_NAMES.filter((kernel) => floor.parts.some((one) => one.kernel === kernel));
+  return [
+    `times the floor of reading memory once, at ${(floor.read_bytes_per_second / 1e9).toFixed(1)} GB/s (below 1: from a cache):`,
+    ...kernels.map((kernel) => `  ${kernel}: ${timesFloorText(floor, kernel)}`),
+  ];
+}
+
+export function profileTables(profile: Profile): string {
+  const { attention_line: lines, loop, sampling } = profile;
+  const fits = lines.map(
+    (l) =>
+      `${l.kernel} c1 ${l.intercept_us.toFixed(1)} + c2 ${l.slope_us_per_token.toFixed(4)} n, R² ${l.r_squared.toFixed(4)}${meanMlp(profile, l.kernel)}`,
+  );
+  return [
+    "One token a pass: µs per layer of attention and MLP, µs of the head",
+    stepTable(profile),
+    "",
+    ...attentionSparks(profile),
+    "The whole target over q tokens, ms",
+    verificationTable(profile),
+    ...verificationSteps(profile),
+    "",
+    ...(fits.length === 0 ? [] : [`attention as a straight line (KnapSpec), µs: ${fits.join("; ")}`]),
+    ...floorLines(profile),
+    ...errorLines(profile),
+    `the decoding loop adds ${micro(loop.round_us)} µs to a round, ${micro(loop.step_us)} µs to a plain step`,
+    ...(sampling === undefined
+      ? []
+      : [
+          `${sampling.rounds} rounds; the target's passes spread by ${percent(sampling.spread_percent)}, their median lies ${percent(sampling.contention_percent)} above the fastest`,
+        ]),
+    ...originLines(profile),
+  ].join("\n");
+}

@@ -1,0 +1,93 @@
+/** What `run` ends with: the plans in a line each, predicted and measured, and what to type next. */
+import Table from "cli-table3";
+import { describeSegment } from "../../commands/solve.js";
+import type { RunPaths, RunResult } from "../../pipeline/run-result.js";
+import type { Plan } from "../../schema/plan.js";
+import type { Verification } from "../../schema/verification.js";
+
+export function runSummary(result: RunResult, paths: RunPaths, modelPath: string): string {
+  const { plan, planSkip, verification, verificationSkip, profile } = result;
+  const { device } = profile;
+  return [
+    `${plan.model.name} on ${device.processor}, ${device.threads} threads (${device.provider}), one sequence at a time`,
+    "",
+    ...planLines("Plan", plan),
+    ...planLines("Skip-only plan", planSkip),
+    "",
+    comparison(verification, verificationSkip),
+    ...verdict(verification, plan),
+    "",
+    `Documents: ${Object.values(paths).join("\n           ")}`,
+    "",
+    "Next:",
+    `  draftplan generate ${quoted(modelPath)} --plan ${paths.plan} --prompt "..."`,
+    `  draftplan verify ${paths.plan} --model ${quoted(modelPath)} --prompts FILE`,
+    ...(modelPath === "embedded"
+      ? ["  draftplan run MODEL        for your own model: a Hugging Face folder or a .gguf file"]
+      : []),
+  ].join("\n");
+}
+
+const quoted = (path: string): string => (/^[\w./~-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
+
+function planLines(title: string, plan: Plan): string[] {
+  return plan.segments.map(
+    (segment, i) => `${(i === 0 ? title : "").padEnd(15)} ${describeSegment(segment, plan.model.layers)}`,
+  );
+}
+
+const times = (x: number) => `${x.toFixed(2)}x`;
+
+function comparison(mixed: Verification, skip: Verification): string {
+  const table = new Table({
+    head: ["decoding", "tokens/s", "speedup", "95 % interval", "predicted", "output"],
+    style: { head: [], border: [] },
+  });
+  table.push(["target, plain", mixed.tokens_per_second.target.toFixed(1), "1.00x", "", "", "the target's own"]);
+  for (const [name, v] of [
+    ["plan", mixed],
+    ["skip-only plan", skip],
+  ] as const) {
+    table.push([
+      name,
+      v.tokens_per_second.plan.toFixed(1),
+      times(v.speedup.median),
+      v.acceptance === null ? "" : `${v.speedup.low.toFixed(2)} to ${v.speedup.high.toFixed(2)}`,
+      v.predicted_speedup === null ? "" : times(v.predicted_speedup),
+      output(v),
+    ]);
+  }
+  for (const other of mixed.alternatives) {
+    table.push([
+      other.name,
+      other.tokens_per_second.toFixed(1),
+      times(other.speedup.median),
+      `${other.speedup.low.toFixed(2)} to ${other.speedup.high.toFixed(2)}`,
+      "",
+      `not lossless:\n${(100 * other.agreement).toFixed(1)} % of tokens agree`,
+    ]);
+  }
+  return table.toString();
+}
+
+function output({ lossless, ties, tokens }: Verification): string {
+  if (!lossless) return "NOT the target's own";
+  return ties === 0 ? "the target's own" : `the target's own\n(${ties} of ${tokens} ties)`;
+}
+
+function verdict(v: Verification, plan: Plan): string[] {
+  if (!v.lossless) {
+    return [
+      "",
+      "The plan's output is not the target's own. That is a bug: do not use this plan, and please report it.",
+    ];
+  }
+  const speculates = plan.segments.some(({ speculate }) => speculate);
+  if (!speculates) return ["", "No draft beats plain decoding here, so the plan does not speculate."];
+  const error = v.prediction_error_percent;
+  const off = error === null ? "" : `, ${Math.abs(error).toFixed(1)} % ${error < 0 ? "more" : "less"} than predicted`;
+  return [
+    "",
+    `With the plan decoding is ${times(v.speedup.median)} as fast${off}; all ${v.tokens} tokens compared are the target's own.`,
+  ];
+}

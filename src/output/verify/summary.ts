@@ -1,0 +1,165 @@
+/** A verification as a person reads it, in 80 columns. */
+import Table from "cli-table3";
+import { extrapolatedLine } from "../../pipeline/extrapolation.js";
+import type { Verification } from "../../schema/verification.js";
+
+/** Lines for a terminal. */
+export function summaryOf(verification: Verification): string[] {
+  return [
+    ...heading(verification),
+    "",
+    table(verdictRows(verification), "left"),
+    ...section(verification.acceptance_curve !== null, "Acceptance by position", () => acceptanceTable(verification)),
+    ...section(true, "By context", () => contextTable(verification)),
+    ...(verification.by_context.some(({ extrapolated }) => extrapolated === true) ? ["* beyond the profile"] : []),
+    ...section(true, "By prompt", () => promptTable(verification)),
+  ];
+}
+
+const section = (shown: boolean, title: string, body: () => string): string[] => (shown ? ["", title, body()] : []);
+
+function heading({ model, plan, prompts, max_tokens, pairs }: Verification): string[] {
+  const runs = `${count(prompts.length, "prompt")}, up to ${max_tokens} tokens each, ${count(pairs, "interleaved pair")} of runs`;
+  return [`${model.name} with ${plan.path}`, runs];
+}
+
+function verdictRows(verification: Verification): string[][] {
+  const {
+    decided,
+    speedup,
+    tokens_per_second: rate,
+    predicted_speedup,
+    prediction_error_percent: error,
+  } = verification;
+  const rows = [["output", outputLine(verification)]];
+  rows.push(["speedup", interval(speedup)]);
+  rows.push(["tokens/s", `${rate.target.toFixed(1)} plain, ${rate.plan.toFixed(1)} with the plan`]);
+  if (predicted_speedup !== null && error !== null) {
+    const off = `${Math.abs(error).toFixed(1)} % ${error < 0 ? "less" : "more"} than measured`;
+    rows.push(["predicted", `${times(predicted_speedup)} times, ${off}`]);
+    for (const line of extrapolatedLine(verification)) rows.push(["", line]);
+  }
+  const { acceptance, accepted_length } = verification;
+  const drafting = acceptance === null || accepted_length === null;
+  rows.push([
+    "acceptance",
+    drafting ? "nothing was drafted" : `${share(acceptance)}, ${accepted_length.toFixed(2)} tokens a round`,
+  ]);
+  for (const other of verification.alternatives) rows.push([other.name, alternativeLine(other)]);
+  for (const requirement of decided?.failed ?? []) rows.push(["FAILED", failureLine(requirement, verification)]);
+  return rows;
+}
+
+type Decision = NonNullable<Verification["decided"]>;
+
+function failureLine(requirement: Decision["failed"][number], verification: Verification): string {
+  const { decided, speedup, acceptance, prediction_error_percent: error } = verification;
+  switch (requirement) {
+    case "lossless":
+      return "lossless: the output is not the target's own";
+    case "min_speedup":
+      return `--min-speedup: ${times(speedup.median)} is below the ${decided?.min_speedup} asked for`;
+    case "min_acceptance":
+      return `--min-acceptance: ${acceptance === null ? "nothing was drafted" : `${acceptance.toFixed(3)} is below the ${decided?.min_acceptance} asked for`}`;
+    case "max_prediction_error_percent":
+      return `--max-prediction-error: ${error === null ? "nothing was predicted" : `${Math.abs(error).toFixed(1)} % is above the ${decided?.max_prediction_error_percent} % asked for`}`;
+  }
+}
+
+function outputLine({ lossless, ties, tokens, prompts }: Verification): string {
+  const tied =
+    ties === 0
+      ? ""
+      : `, ${count(ties, "tie")} within ${Math.max(...prompts.map((p) => p.worst_margin)).toExponential(1)}`;
+  if (lossless) return `the target's own, all ${tokens} tokens${tied}`;
+  const wrong = prompts.filter((prompt) => prompt.first_mismatch !== null);
+  return `NOT the target's own: ${wrong.length} of ${count(prompts.length, "prompt")} went wrong${tied}`;
+}
+
+const alternativeLine = ({ speedup, agreement, agreeing_prefix }: Verification["alternatives"][number]): string =>
+  `${times(speedup.median)} times; not lossless: ${share(agreement)} of tokens agree,\nits own output first differs after ${agreeing_prefix.toFixed(0)} tokens on average`;
+
+/** Positions a row of the table holds: 80 columns have room for so many. */
+const POSITIONS = 8;
+
+function acceptanceTable({ acceptance_curve, by_position }: Verification): string {
+  const curve = acceptance_curve ?? [];
+  const reached = by_position ?? [];
+  const rows: string[][] = [];
+  for (let from = 1; from < curve.length; from += POSITIONS) {
+    const part = curve.slice(from, from + POSITIONS);
+    rows.push(["drafted token", ...part.map((_, i) => String(from + i))]);
+    const here = reached.slice(from - 1, from - 1 + POSITIONS);
+    if (here.length > 0) rows.push(["accepted, of reached", ...here.map(fraction)]);
+    rows.push(["all accepted to here", ...part.map((a) => a.toFixed(2))]);
+  }
+  return table(rows, "right");
+}
+
+const fraction = ({ tried, accepted }: { tried: number; accepted: number }): string => `${accepted}/${tried}`;
+
+function contextTable({ by_context }: Verification): string {
+  const head = [
+    "context",
+    "rounds",
+    "tokens\na round",
+    "accepted",
+    "plain\ntok/s",
+    "plan\ntok/s",
+    "pred.\ntok/s",
+    "speedup",
+    "pred.\nspeedup",
+  ];
+  const rows = by_context.map((record) => [
+    `${record.context_tokens.from} to ${record.context_tokens.to}${record.extrapolated === true ? " *" : ""}`,
+    String(record.rounds),
+    record.accepted_length?.toFixed(2) ?? "-",
+    record.acceptance === null ? "-" : share(record.acceptance),
+    record.target_tokens_per_second?.toFixed(1) ?? "-",
+    record.measured_tokens_per_second.toFixed(1),
+    record.predicted_tokens_per_second?.toFixed(1) ?? "-",
+    typeof record.speedup === "number" ? times(record.speedup) : "-",
+    typeof record.predicted_speedup === "number" ? times(record.predicted_speedup) : "-",
+  ]);
+  return table([head, ...rows], "right");
+}
+
+function promptTable({ prompts }: Verification): string {
+  const head = ["prompt", "context", "tokens", "speedup", "accepted", "output"];
+  const rows = prompts.map((record) => [
+    shorten(record.prompt, 26),
+    String(record.prompt_tokens),
+    String(record.tokens),
+    record.speedup === null ? "-" : times(record.speedup),
+    record.acceptance === null ? "-" : share(record.acceptance),
+    promptVerdict(record),
+  ]);
+  return table([head, ...rows], "right");
+}
+
+function promptVerdict({ ties, first_mismatch }: Verification["prompts"][number]): string {
+  if (first_mismatch !== null) return `WRONG at ${first_mismatch}`;
+  return ties === 0 ? "same" : count(ties, "tie");
+}
+
+const interval = ({ median, low, high }: Verification["speedup"]): string =>
+  low === high ? `${times(median)} times` : `${times(median)} times (95 % interval ${times(low)} to ${times(high)})`;
+const times = (ratio: number): string => ratio.toFixed(2);
+const share = (rate: number): string => `${(100 * rate).toFixed(1)} %`;
+const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? "" : "s"}`;
+const shorten = (text: string, length: number): string => {
+  const characters = [...text];
+  return characters.length <= length ? text : `${characters.slice(0, length - 1).join("")}…`;
+};
+
+/** Rows under each other, without lines; the first column is for words, the others stand as told. */
+function table(rows: string[][], align: "left" | "right"): string {
+  const blank = ["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right"];
+  const lines = ["left", "left-mid", "mid", "mid-mid", "right", "right-mid"];
+  const chars = { ...Object.fromEntries([...blank, ...lines].map((name) => [name, ""])), middle: " " };
+  const colAligns = rows[0].map((_, column) => (column === 0 ? "left" : align));
+  const drawn = new Table({ chars, colAligns, style: { "padding-left": 1, "padding-right": 0, head: [], border: [] } });
+  // a short last row must not leave a hole
+  drawn.push(...rows.map((row) => [...row, ...new Array<string>(rows[0].length - row.length).fill("")]));
+  return drawn.toString().replace(/ +$/gm, "");
+}

@@ -1,0 +1,148 @@
+/** draftplan check --measure: candidate and baseline by turns on this machine, until it is clear which is slower. */
+import {
+  type Comparison,
+  compareSlots,
+  type Decision,
+  decide,
+  isPrecise,
+  isTimeToLook,
+  LEAST_SLOTS,
+  type Slot,
+} from "../../check/decide.js";
+import { type Finding, finding } from "../../check/findings.js";
+import type { CheckResult, ComparedFigure } from "../../check/result.js";
+import { fittingPrompts } from "../../commands/verify.js";
+import { DraftplanError } from "../../core/errors.js";
+import type { DraftPolicy } from "../../decode/loop.js";
+import { planPolicy, requireSameModel } from "../../decode/policy.js";
+import type { Checkpoint } from "../../model/spec.js";
+import { systemClock } from "../../runtime/device.js";
+import type { LoadedModel } from "../../runtime/load.js";
+import type { Loaded } from "../../schema/document.js";
+import type { Plan } from "../../schema/plan.js";
+import { openTokenizer } from "../../tokenizer/open.js";
+import { type SideBySide, sideBySide, type VerifyPrompt } from "../../verify/index.js";
+import { planKernels } from "../choices.js";
+import type { CommandContext } from "../context.js";
+import { bundledPrompts, readPrompts } from "../text/prompts.js";
+import { requireInVocabulary } from "../text/token-ids.js";
+import { DEFAULT_MAX_TOKENS } from "../verify/document.js";
+import { withModel } from "../with-model.js";
+
+export interface MeasureRequest {
+  candidate: Loaded<Plan>;
+  /** null: against plain decoding, which a plan must not be slower than */
+  baseline: Loaded<Plan> | null;
+  model: string;
+  /** a file of JSON lines; the bundled prompts without it */
+  prompts?: string | undefined;
+  tolerancePercent: number;
+  /** time for the runs by turns */
+  seconds: number;
+  maxTokens?: number;
+}
+
+export type MeasuredCheck = Pick<CheckResult, "findings" | "regressed" | "inconclusive" | "compared" | "decided">;
+
+const SEED = 1;
+
+/**
+ * @throws DOCUMENT_MISMATCH where a plan was made for another model, CONTEXT_LIMIT, TOKEN_IDS_INVALID, TEXT_TOO_SHORT
+ *   where no prompt is answered by more than one token
+ */
+export async function measureCheck(request: MeasureRequest, context: CommandContext): Promise<MeasuredCheck> {
+  const open = () => openTokenizer(request.model);
+  const prompts = request.prompts === undefined ? await bundledPrompts(open) : await readPrompts(request.prompts, open);
+  return withModel(
+    request.model,
+    { ...context, kernels: planKernels([request.candidate.document, request.baseline?.document ?? null]) },
+    (checkpoint) => prepare(checkpoint, request, prompts, context),
+    async (model, prepared) => {
+      const measured = await measure(request, prepared, model, context);
+      if (measured.slots.length === 0) throw nothingToTime();
+      return judgeMeasured(request, measured);
+    },
+  );
+}
+
+function prepare(
+  checkpoint: Checkpoint,
+  { candidate, baseline, prompts: file, maxTokens = DEFAULT_MAX_TOKENS }: MeasureRequest,
+  prompts: readonly VerifyPrompt[],
+  { progress }: CommandContext,
+) {
+  const { spec } = checkpoint;
+  for (const plan of [candidate, baseline]) if (plan !== null) requireSameModel(plan.document, checkpoint, plan.path);
+  if (file !== undefined)
+    for (const { ids, name } of prompts) requireInVocabulary(ids, spec.vocabSize, `${file}: '${name}'`);
+  const kept = file === undefined ? fittingPrompts(prompts, spec.contextLimit, maxTokens, progress) : [...prompts];
+  return { prompts: kept, maxTokens, capacity: Math.max(...kept.map(({ ids }) => ids.length)) + maxTokens };
+}
+
+function measure(
+  { candidate, baseline, seconds }: MeasureRequest,
+  { prompts, maxTokens }: { prompts: VerifyPrompt[]; maxTokens: number },
+  { engine }: LoadedModel,
+  { progress }: CommandContext,
+): Promise<SideBySide> {
+  const policy = (plan: Loaded<Plan> | null): DraftPolicy =>
+    plan === null ? () => null : planPolicy(plan.document, engine.spec.layers, plan.path);
+  return sideBySide({
+    ...{ engine, clock: systemClock, prompts, maxTokens, progress },
+    endTokens: engine.spec.eosTokenIds,
+    baseline: policy(baseline),
+    candidate: policy(candidate),
+    enough: (slots, elapsedUs) =>
+      elapsedUs >= 1e6 * seconds ||
+      (isTimeToLook(slots.length, prompts.length) && isPrecise(compareSlots(slots, SEED))),
+  });
+}
+
+function judgeMeasured(request: MeasureRequest, { slots, mismatches }: SideBySide): MeasuredCheck {
+  const { candidate, baseline, tolerancePercent } = request;
+  const findings: Finding[] = mismatches.map(({ plan, prompt, token }) => {
+    const file = (plan === "candidate" ? candidate : (baseline ?? candidate)).path;
+    return finding("NOT_LOSSLESS", file, "", `token ${token} after '${prompt}' is not the target's own`);
+  });
+  const comparison = slots.length < 2 ? null : compareSlots(slots, SEED);
+  const decision: Decision =
+    comparison === null
+      ? { verdict: "inconclusive", because: `time ended after ${slots.length} of at least ${LEAST_SLOTS} slots` }
+      : decide(comparison, tolerancePercent);
+  const against = baseline === null ? "plain decoding" : baseline.path;
+  if (decision.verdict === "regressed")
+    findings.push(finding("SLOWER_MEASURED", candidate.path, "", `against ${against}: ${decision.because}`));
+  if (decision.verdict === "inconclusive")
+    findings.push(finding("MEASUREMENT_INCONCLUSIVE", candidate.path, "", `against ${against}: ${decision.because}`));
+  return {
+    findings,
+    regressed: decision.verdict === "regressed",
+    inconclusive: decision.verdict === "inconclusive",
+    compared: comparison === null ? [] : [comparedTime(candidate.path, slots, comparison)],
+    decided: [`${candidate.path}: ${decision.because}${comparison === null ? "" : `; ${detail(comparison)}`}`],
+  };
+}
+
+const detail = ({ slots, noisePercent }: Comparison): string =>
+  `${4 * slots} runs side by side, this machine differs from itself by up to ${noisePercent.toFixed(1)} %`;
+
+function comparedTime(file: string, slots: readonly Slot[], { slowdownPercent }: Comparison): ComparedFigure {
+  const meanMs = (of: (slot: Slot) => readonly [number, number]) =>
+    slots.reduce((sum, slot) => sum + of(slot)[0] + of(slot)[1], 0) / (2000 * slots.length);
+  return {
+    file,
+    range: null,
+    name: "measured ms per token",
+    baseline: { value: meanMs(({ baselineUs }) => baselineUs), interval: null },
+    candidate: { value: meanMs(({ candidateUs }) => candidateUs), interval: null },
+    changePercent: slowdownPercent,
+  };
+}
+
+const nothingToTime = () =>
+  new DraftplanError({
+    code: "TEXT_TOO_SHORT",
+    at: "prompts",
+    what: "every output ends with its first token, so there is no step to time",
+    remedy: "Use prompts that the model goes on from: draftplan check PLAN --measure --model MODEL --prompts FILE",
+  });

@@ -1,0 +1,97 @@
+/** What `draftplan compare` was asked for, checked as far as it can be without a model. */
+import { DraftplanError } from "../../core/errors.js";
+import { parseAxis } from "../../profile/grid.js";
+import type { Calibration } from "../../schema/calibration.js";
+import { type Loaded, readDocumentOf } from "../../schema/document.js";
+import type { Profile } from "../../schema/profile.js";
+import { type DraftChoice, parseChoices } from "../choices.js";
+import { type CalibrationText, readCalibrationText } from "../text/calibration-text.js";
+import { requireSameText } from "../text/measuring-text.js";
+import { DEFAULT_MAX_TOKENS } from "../verify/document.js";
+import { type ComparedMethod, comparedMethods } from "./methods.js";
+
+export interface CompareCommandOptions {
+  profile?: string | undefined;
+  calibration?: string | undefined;
+  methods?: string[] | undefined;
+  choices: string[];
+  text?: string[] | undefined;
+  prompts?: string | undefined;
+  context?: string | undefined;
+  /** contexts beyond the profile are allowed */
+  extrapolate?: true | undefined;
+  maxTokens?: number | undefined;
+  pairs?: number | undefined;
+  /** seconds for the runs side by side */
+  time?: number | undefined;
+  /** seconds for improving the knapsack's draft by exchanges */
+  refine?: number | undefined;
+  output?: string | undefined;
+}
+
+export interface CompareRequest {
+  profile: Loaded<Profile> | null;
+  calibration: Loaded<Calibration> | null;
+  choices: readonly DraftChoice[];
+  methods: readonly ComparedMethod[];
+  text: CalibrationText;
+  /** a file of prompts; null: made from the text's second part */
+  promptsFile: string | null;
+  /** null: the calibration's, or the model's default ones */
+  contexts: readonly number[] | null;
+  extrapolate: boolean;
+  maxTokens: number;
+  pairs: number;
+  timeLimitSeconds: number | null;
+  refineSeconds: number;
+}
+
+const DEFAULT_PAIRS = 2;
+const DEFAULT_REFINE_SECONDS = 20;
+
+/** @throws OPTION_INVALID, DIGEST_MISMATCH, and what reading documents and text throws */
+export function compareRequest(options: CompareCommandOptions): CompareRequest {
+  const choices = parseChoices(options.choices);
+  const methods = comparedMethods(options.methods, choices);
+  const profile = options.profile === undefined ? null : readDocumentOf("draftplan/profile", options.profile);
+  const calibration =
+    options.calibration === undefined ? null : readDocumentOf("draftplan/calibration", options.calibration);
+  const text = readCalibrationText(options.text);
+  if (calibration !== null) {
+    requireSameText(calibration, text);
+    requireGreedy(calibration);
+  }
+  return {
+    ...{ profile, calibration, choices, methods, text },
+    promptsFile: options.prompts ?? null,
+    contexts: options.context === undefined ? null : contextsOf(options.context),
+    extrapolate: options.extrapolate === true,
+    maxTokens: options.maxTokens ?? DEFAULT_MAX_TOKENS,
+    pairs: options.pairs ?? DEFAULT_PAIRS,
+    timeLimitSeconds: options.time ?? null,
+    refineSeconds: options.refine ?? DEFAULT_REFINE_SECONDS,
+  };
+}
+
+/** A range stands for its ends. */
+function contextsOf(text: string): number[] {
+  const axis = parseAxis("--context", text);
+  const contexts = axis.kind === "list" ? axis.values : [...new Set([axis.from, axis.to])];
+  if (contexts[0] > 0) return contexts;
+  throw new DraftplanError({
+    code: "OPTION_INVALID",
+    at: `--context ${text}`,
+    what: "a prompt has at least one token",
+    remedy: "Give contexts from 1 on, such as 200,1000.",
+  });
+}
+
+function requireGreedy({ document, path }: Loaded<Calibration>): void {
+  if (document.text.temperature === undefined) return;
+  throw new DraftplanError({
+    code: "OPTION_INVALID",
+    at: `${path}: text.temperature`,
+    what: "this calibration is for sampling, and plans are compared in greedy decoding",
+    remedy: "Give a calibration made without --temperature, or leave --calibration out.",
+  });
+}

@@ -1,0 +1,187 @@
+/** Plans of all methods by turns on the same prompts, as rows of a comparison. */
+
+import { DraftplanError } from "../../core/errors.js";
+import type { Progress } from "../../core/progress.js";
+import type { DraftPolicy, decode } from "../../decode/loop.js";
+import { planPolicy } from "../../decode/policy.js";
+import type { Clock, Engine } from "../../runtime/engine.js";
+import { type ChoiceSet, choiceKey, compactDraft } from "../../schema/choice.js";
+import type { ComparedContext, ComparedRow } from "../../schema/comparison.js";
+import type { Plan } from "../../schema/plan.js";
+import { manySideBySide, type PolicyFigures, type PromptTurns, policyFigures } from "../../verify/index.js";
+import type { PredictedSpeed, Predictor } from "./predict.js";
+import type { PromptsAt } from "./prompts.js";
+
+export interface MethodPlan {
+  method: string;
+  plan: Plan;
+  /** from what the method itself had measured */
+  predictor: Predictor;
+}
+
+export interface RunRequest {
+  engine: Engine;
+  clock: Clock;
+  /** `none` is among them */
+  plans: readonly MethodPlan[];
+  /** name of one of them */
+  baseline: string;
+  prompts: readonly PromptsAt[];
+  maxTokens: number;
+  pairs: number;
+  timeLimitSeconds: number | null;
+  progress: Progress;
+  decode?: typeof decode;
+}
+
+const SEED = 1;
+
+/** One context with its rows; what the frontier adds is the caller's. */
+export type RanContext = Pick<ComparedContext, "context_tokens" | "prompts" | "rows">;
+
+/** Contexts that stand for all that are decoded behind a prompt: predictions are means over them. */
+export function contextsAlong(contextTokens: number, maxTokens: number): number[] {
+  const count = Math.min(ALONG, maxTokens);
+  return Array.from({ length: count }, (_, i) => contextTokens + Math.floor(((i + 0.5) * maxTokens) / count));
+}
+const ALONG = 8;
+
+/** The middle of what is decoded behind a prompt: a row's draft is the one there. */
+export function middleOf(contextTokens: number, maxTokens: number): number {
+  const contexts = contextsAlong(contextTokens, maxTokens);
+  return contexts[contexts.length >> 1];
+}
+
+/** @throws TEXT_TOO_SHORT where no prompt was answered, or time ended before one was */
+export async function runPlans(request: RunRequest): Promise<RanContext[]> {
+  const { engine, clock, prompts, maxTokens, pairs, timeLimitSeconds, progress } = request;
+  const arms = prompts.map((at) => armsAt(request, at));
+  const ran = await manySideBySide({
+    ...{ engine, clock, maxTokens, pairs, progress },
+    endTokens: engine.spec.eosTokenIds,
+    limitUs: timeLimitSeconds === null ? null : 1e6 * timeLimitSeconds,
+    contexts: prompts.map((at, i) => ({ prompts: at.prompts, policies: arms[i].policies })),
+    ...(request.decode === undefined ? {} : { decode: request.decode }),
+  });
+  const all = ran.flatMap((turns, i) => (turns.length === 0 ? [] : [contextOf(request, prompts[i], arms[i], turns)]));
+  warnOfMissing(request, ran);
+  if (all.length > 0) return all;
+  throw new DraftplanError({
+    code: "TEXT_TOO_SHORT",
+    at: "prompts",
+    what: "no prompt was answered by more than one token, or time ended before one was",
+    remedy: "Give more time with --time, or prompts that the model goes on from with --prompts FILE.",
+  });
+}
+
+interface Arms {
+  policies: DraftPolicy[];
+  /** [plans] index into policies */
+  of: number[];
+  /** [policies] contexts from which another draft is used */
+  changes: number[][];
+}
+
+/** Plans that draft alike at all contexts of these prompts are run once. */
+function armsAt({ plans, engine, maxTokens }: RunRequest, { prompts }: PromptsAt): Arms {
+  const lengths = prompts.map(({ ids }) => ids.length);
+  const [from, to] = [Math.min(...lengths), Math.max(...lengths) + maxTokens];
+  const known = new Map<string, number>();
+  const arms: Arms = { policies: [], of: [], changes: [] };
+  for (const { plan, method } of plans) {
+    const policy = planPolicy(plan, engine.spec.layers, `plan of ${method}`);
+    const drafts = draftsBetween(policy, from, to);
+    const behaviour = drafts.map(({ at, key }) => `${at} ${key}`).join(";");
+    const index = known.get(behaviour) ?? arms.policies.length;
+    if (index === arms.policies.length) {
+      arms.policies.push(policy);
+      arms.changes.push(drafts.slice(1).map(({ at }) => at));
+    }
+    known.set(behaviour, index);
+    arms.of.push(index);
+  }
+  return arms;
+}
+
+/** What a policy does at the contexts [from, to), by the context that each begins at. */
+function draftsBetween(policy: DraftPolicy, from: number, to: number): { at: number; key: string }[] {
+  const found: { at: number; key: string }[] = [];
+  for (let n = from; n < to; n++) {
+    const draft = policy(n);
+    const key = draft === null ? "none" : `${draft.draftTokens}|${choiceKey(draft.choices)}`;
+    if (found.at(-1)?.key !== key) found.push({ at: n, key });
+  }
+  return found;
+}
+
+function contextOf(request: RunRequest, at: PromptsAt, arms: Arms, turns: readonly PromptTurns[]): RanContext {
+  const { plans, baseline } = request;
+  const armOf = (name: string) => arms.of[plans.findIndex(({ method }) => method === name)];
+  const figures = policyFigures(turns, { plain: armOf("none"), baseline: armOf(baseline), seed: SEED });
+  return {
+    context_tokens: at.contextTokens,
+    prompts: turns.map(({ prompt, reference }) => ({
+      prompt: prompt.name,
+      prompt_tokens: prompt.ids.length,
+      tokens: reference.length,
+    })),
+    rows: plans.map((plan, i) => {
+      const arm = arms.of[i];
+      const first = arms.of.indexOf(arm);
+      const changes = arms.changes[arm];
+      return {
+        ...rowOf(plan, at.contextTokens, request, figures[arm]),
+        ...(changes.length === 0 ? {} : { draft_changes_at: changes }),
+        ...(first === i ? {} : { same_draft_as: plans[first].method }),
+      };
+    }),
+  };
+}
+
+function rowOf(
+  { method, plan, predictor }: MethodPlan,
+  contextTokens: number,
+  { engine, maxTokens }: RunRequest,
+  figures: PolicyFigures,
+): ComparedRow {
+  const policy = planPolicy(plan, engine.spec.layers, `plan of ${method}`);
+  const draft = policy(middleOf(contextTokens, maxTokens));
+  const predicted = predictor.along(contextsAlong(contextTokens, maxTokens), policy);
+  const { acceptance, tokensPerSecond, speedup, baselineRatio, lossless, ties, usPerToken } = figures;
+  return {
+    method,
+    ...(draft === null ? {} : draftKeys(draft)),
+    predicted: predicted === null ? null : predictedRecord(predicted),
+    measured: { acceptance, tokens_per_second: tokensPerSecond, speedup, baseline_speed_ratio: baselineRatio },
+    prediction_error_percent:
+      predicted === null ? null : 100 * (predicted.tokensPerSecond / tokensPerSecond.median - 1),
+    ...{ lossless, ties, us_per_token: usPerToken },
+  };
+}
+
+const draftKeys = ({ choices, draftTokens }: { choices: ChoiceSet; draftTokens: number }) => ({
+  draft: compactDraft(choices),
+  draft_tokens: draftTokens,
+});
+
+const predictedRecord = ({ acceptance, draftUs, tokensPerSecond, speedup }: PredictedSpeed) => ({
+  acceptance,
+  draft_us: draftUs,
+  tokens_per_second: tokensPerSecond,
+  speedup,
+});
+
+/** Fewer runs than asked for make wider intervals, and a context without any is not in the table. */
+function warnOfMissing(
+  { prompts, pairs, timeLimitSeconds, progress }: RunRequest,
+  ran: readonly PromptTurns[][],
+): void {
+  if (timeLimitSeconds === null) return;
+  const wanted = pairs * prompts.reduce((sum, at) => sum + at.prompts.length, 0);
+  const done = ran.flat().reduce((sum, { runs }) => sum + runs[0].length, 0);
+  if (done < wanted)
+    progress.warn(
+      "COMPARISON_CUT_SHORT",
+      `time ended after ${done} of ${wanted} turns of all plans; intervals are wider`,
+    );
+}

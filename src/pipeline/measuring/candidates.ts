@@ -1,0 +1,113 @@
+/** The frontier's best drafts measured on the model: what `solve --model` and `run` add to a calibration. */
+import { ROUND_TOKENS, samplingAt } from "../../calibrate/calibrate.js";
+import { continuePrompts } from "../../calibrate/continuation.js";
+import { type MeasuredCurve, measureByDrafting, measureDrafts } from "../../calibrate/measure.js";
+import { systemClock } from "../../runtime/device.js";
+import type { Calibration } from "../../schema/calibration.js";
+import { type Choice, type ChoiceSet, choiceKey, expandDraft } from "../../schema/choice.js";
+import { contextFor, openProblem, planSegments, proposals } from "../../solve/index.js";
+import { choosing, type Measuring } from "./measuring.js";
+import { refine } from "./refine.js";
+
+type DraftChoice = Exclude<Choice, "target">;
+
+/** Rounds of measuring and solving again; the last changes nothing in practice. */
+const MAX_ROUNDS = 4;
+
+/**
+ * Measures what plans are chosen from (measureChoosing), then the plans' own drafts on text they were not chosen on.
+ * @param refineSeconds time for exchanges; 0: none
+ * @returns the calibration with everything measured in it
+ */
+export async function measureCandidates(
+  measuring: Measuring,
+  calibration: Calibration,
+  refineSeconds = 0,
+): Promise<Calibration> {
+  let grown = await measureChoosing(measuring, calibration, refineSeconds);
+  for (const choices of measuring.variants) grown = await measureReport(measuring, grown, choices);
+  return grown;
+}
+
+/**
+ * Measures the frontier's best drafts, corrects the surrogate by them and solves again until nothing better is expected;
+ * improves the best by exchanges.
+ */
+export async function measureChoosing(
+  measuring: Measuring,
+  calibration: Calibration,
+  refineSeconds = 0,
+): Promise<Calibration> {
+  let grown = await measureFrontier(measuring, calibration, true);
+  if (refineSeconds > 0) {
+    const refined = await refine(measuring, grown, { clock: systemClock, seconds: refineSeconds });
+    // what one context accepted is measured at the others too, or it could not be planned across them
+    grown = refined === grown ? grown : await measureFrontier(measuring, refined, false);
+  }
+  return grown;
+}
+
+/** @param first whether points around the best are wanted too */
+async function measureFrontier(measuring: Measuring, calibration: Calibration, first: boolean): Promise<Calibration> {
+  const { model, profile, variants, constraints, extrapolateTo, text, progress } = measuring;
+  let grown = calibration;
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const problems = variants.map((choices) =>
+      openProblem({ profile, calibration: grown, choices, constraints, extrapolateTo }),
+    );
+    const found: Calibration["measured"] = [];
+    for (const [index, { losses }] of problems[0].contexts.entries()) {
+      const at = losses.at_context;
+      const wanted = problems.flatMap((problem) => proposals(problem, problem.contexts[index], first && round === 0));
+      const sets = [...new Map(wanted.map((set) => [choiceKey(set), set])).values()];
+      if (sets.length === 0) continue;
+      const curves = await measureDrafts(model.engine, text.continuations.get(at) ?? [], sets, ROUND_TOKENS, progress);
+      sets.forEach((set, i) => {
+        found.push(choosing(at, set, curves[i]));
+      });
+    }
+    if (found.length === 0) break;
+    grown = { ...grown, measured: [...grown.measured, ...found] };
+  }
+  return grown;
+}
+
+export async function measureReport(
+  measuring: Measuring,
+  calibration: Calibration,
+  choices: readonly DraftChoice[],
+): Promise<Calibration> {
+  const { profile, constraints, extrapolateTo } = measuring;
+  const problem = openProblem({ profile, calibration, choices, constraints, extrapolateTo });
+  const measured = [...calibration.measured];
+  for (const { draft, draft_tokens, predicted } of planSegments(problem)) {
+    if (draft === undefined || draft_tokens === undefined || predicted === undefined) continue;
+    const set = expandDraft(draft, problem.layers, "plan");
+    const key = choiceKey(set);
+    const visited = predicted.along?.map(({ context_tokens }) => context_tokens) ?? [predicted.at_context];
+    for (const context of new Set(visited.map((n) => contextFor(problem, n)))) {
+      const at = context.losses.at_context;
+      if (context.measured.some((m) => m.part === "report" && m.key === key && m.curve.length > draft_tokens)) continue;
+      const prompts = measuring.text.prompts.find(({ atContext }) => atContext === at)?.report ?? [];
+      const trial = { choices: set, draftTokens: draft_tokens };
+      const { tokens, curve } = await reportCurve(measuring, calibration.text.temperature, prompts, trial);
+      measured.push({ at_context: at, part: "report", draft, tokens, curve });
+    }
+  }
+  return { ...calibration, measured };
+}
+
+/** By real drafting; where acceptance is for sampling, as an expectation over text that the target sampled. */
+async function reportCurve(
+  { model, text, progress }: Measuring,
+  temperature: number | undefined,
+  prompts: readonly (readonly number[])[],
+  draft: { choices: ChoiceSet; draftTokens: number },
+): Promise<MeasuredCurve> {
+  const tokens = text.continuationTokens;
+  const sampling = samplingAt(temperature);
+  if (sampling === null) return measureByDrafting(model.engine, systemClock, prompts, draft, tokens, progress);
+  const sampled = await continuePrompts(model.engine, systemClock, prompts, tokens, progress, sampling);
+  const [curve] = await measureDrafts(model.engine, sampled, [draft.choices], draft.draftTokens, progress);
+  return curve;
+}

@@ -1,0 +1,50 @@
+/** What measuring candidates needs, and the record it leaves. */
+import type { ContextPrompts } from "../../calibrate/calibrate.js";
+import type { Continuation } from "../../calibrate/continuation.js";
+import type { MeasuredCurve } from "../../calibrate/measure.js";
+import type { Progress } from "../../core/progress.js";
+import type { LoadedModel } from "../../runtime/load.js";
+import type { Calibration } from "../../schema/calibration.js";
+import { type Choice, type ChoiceSet, compactDraft } from "../../schema/choice.js";
+import type { Constraints } from "../../schema/constraints.js";
+import type { Profile } from "../../schema/profile.js";
+import { fitSurrogate, type Problem } from "../../solve/index.js";
+
+type DraftChoice = Exclude<Choice, "target">;
+
+/** Text already continued by the target, and prompts for the report, at each calibrated context. */
+export interface MeasuringText {
+  continuations: ReadonlyMap<number, Continuation[]>;
+  prompts: readonly ContextPrompts[];
+  continuationTokens: number;
+}
+
+/** Everything that measuring needs; the same for all its steps. */
+export interface Measuring {
+  model: Pick<LoadedModel, "engine">;
+  profile: Profile;
+  /**
+   * Sets of choices to plan with. Their drafts are measured together, since filling the cache with a long prompt costs
+   * more than a draft's passes over it.
+   */
+  variants: readonly (readonly DraftChoice[])[];
+  /** what every plan's drafts keep to */
+  constraints?: Constraints | undefined;
+  /** context that costs are drawn on to, beyond the profile */
+  extrapolateTo?: number | undefined;
+  text: MeasuringText;
+  progress: Progress;
+}
+
+/** The record of a draft measured on the text that plans are chosen on. */
+export const choosing = (
+  at: number,
+  set: ChoiceSet,
+  { tokens, curve }: MeasuredCurve,
+): Calibration["measured"][number] => ({ at_context: at, part: "choose", draft: compactDraft(set), tokens, curve });
+
+/** `Pairs of blocks with a term in the surrogate: 0 at 128, 2 at 1024 tokens` */
+export function describePairs({ contexts }: Pick<Problem, "contexts">): string {
+  const counts = contexts.map((context) => `${fitSurrogate(context).pairs.length} at ${context.losses.at_context}`);
+  return `Pairs of blocks with a term in the surrogate: ${counts.join(", ")} tokens`;
+}

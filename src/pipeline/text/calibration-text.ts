@@ -1,0 +1,115 @@
+/** The text that acceptance is measured on: read, tokenised, cut into prompts at each context. */
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { ContextPrompts } from "../../calibrate/calibrate.js";
+import { makePrompts, type TextCodec } from "../../calibrate/windows.js";
+import { DraftplanError } from "../../core/errors.js";
+import { readUserFile } from "../../core/user-file.js";
+import type { ModelSpec } from "../../model/spec.js";
+import { sha256 } from "../../schema/document.js";
+import type { Tokenizer } from "../../tokenizer/types.js";
+
+export interface CalibrationText {
+  choose: string;
+  report: string;
+  source: string;
+  sha256: string;
+}
+
+const BUNDLED = ["choose", "report"].map((part) =>
+  fileURLToPath(new URL(`../../../assets/calibration/${part}.txt`, import.meta.url)),
+);
+
+/** far more text than any calibration uses */
+const MAX_BYTES = 64 << 20;
+const readText = (file: string): string =>
+  readUserFile(file, MAX_BYTES, "Check the path given to --text.").toString("utf8");
+
+/** Without files the bundled text; of each file given, the first half is for choosing and the second for reporting. */
+export function readCalibrationText(files: readonly string[] | undefined): CalibrationText {
+  if (files === undefined || files.length === 0) {
+    const [choose, report] = BUNDLED.map(readText);
+    return { choose, report, source: "bundled", sha256: sha256(choose + report) };
+  }
+  const texts = files.map(readText);
+  const halves = texts.map(inHalves);
+  return {
+    choose: halves.map(([first]) => first).join("\n\n"),
+    report: halves.map(([, second]) => second).join("\n\n"),
+    source: files
+      .map((file) => basename(file))
+      .join(", ")
+      .slice(0, 400),
+    sha256: sha256(texts.join("\0")),
+  };
+}
+
+/** Cut at the first space after the middle; a text without spaces, such as Chinese, between two characters. */
+export function inHalves(text: string): [string, string] {
+  const middle = text.length >> 1;
+  const space = text.indexOf(" ", middle);
+  if (space !== -1) return [text.slice(0, space), text.slice(space + 1)];
+  const insideCharacter = /[\uDC00-\uDFFF]/.test(text.charAt(middle)); // the second half of a surrogate pair
+  const cut = insideCharacter ? middle + 1 : middle;
+  return [text.slice(0, cut), text.slice(cut)];
+}
+
+/** parameters */
+const SMALL_MODEL = 40e6;
+/** From this context on, filling the cache costs more than what is measured in it. */
+const LONG_CONTEXT = 512;
+
+export function isSmall(spec: ModelSpec): boolean {
+  const layer = spec.hiddenSize * (4 * spec.hiddenSize + 3 * spec.intermediateSize);
+  return spec.vocabSize * spec.hiddenSize + spec.layers * layer < SMALL_MODEL;
+}
+
+/** How much is measured where nothing else is asked for. The same for every model and machine: a document should not depend on how busy it was. */
+export const SAMPLE = {
+  /** prompts in each part, choose and report, at a context */
+  promptsAt: (context: number): number => (context >= LONG_CONTEXT ? 2 : 4),
+  continuationTokens: 64,
+} as const;
+
+/** Contexts that stand for all up to some 2,000 tokens; a large model's long prompts are dear, so it gets two. */
+export function defaultContexts(spec: ModelSpec): number[] {
+  const room = spec.contextLimit - SAMPLE.continuationTokens - 1;
+  const wanted = isSmall(spec) ? [128, 512, 1536] : [128, 1024];
+  const fitting = wanted.filter((context) => context <= room);
+  return fitting.length > 0 ? fitting : [Math.max(1, Math.floor(room / 2))];
+}
+
+export const textCodec = (tokenizer: Tokenizer): TextCodec => ({
+  encode: (text) => tokenizer.encode(text),
+  decode: (ids) => tokenizer.decode(ids),
+  chat: tokenizer.hasChatTemplate
+    ? (content) =>
+        tokenizer.encodeRendered(tokenizer.renderChat([{ role: "user", content }], { addGenerationPrompt: true }))
+    : null,
+});
+
+/**
+ * No prompt is in both parts, at any context: a text that repeats itself loses the repeated prompts of its second part.
+ * @param perContext prompts wanted of each part at a context; fewer where the text has fewer places
+ * @throws TEXT_TOO_SHORT where a part of the text does not fill one window
+ */
+export function contextPrompts(
+  text: CalibrationText,
+  codec: TextCodec,
+  contexts: readonly number[],
+  perContext?: number,
+): ContextPrompts[] {
+  return contexts.map((atContext) => {
+    const count = perContext ?? SAMPLE.promptsAt(atContext);
+    const choose = makePrompts(text.choose, codec, atContext, count);
+    const chosenOn = new Set(choose.map(String));
+    const report = makePrompts(text.report, codec, atContext, count).filter((prompt) => !chosenOn.has(String(prompt)));
+    if (choose.length > 0 && report.length > 0) return { atContext, choose, report };
+    throw new DraftplanError({
+      code: "TEXT_TOO_SHORT",
+      at: text.source,
+      what: `half of the text does not fill one window of ${atContext} tokens that is not in the other half too`,
+      remedy: "Give more text with --text FILE..., or shorter contexts with --context.",
+    });
+  });
+}

@@ -1,0 +1,48 @@
+/** The text of a calibration, continued by the target again: what drafts are measured on once the calibration is made. */
+import { samplingAt } from "../../calibrate/calibrate.js";
+import { type Continuation, continuePrompts } from "../../calibrate/continuation.js";
+import { DraftplanError } from "../../core/errors.js";
+import type { Progress } from "../../core/progress.js";
+import { systemClock } from "../../runtime/device.js";
+import type { LoadedModel } from "../../runtime/load.js";
+import type { Calibration } from "../../schema/calibration.js";
+import type { Loaded } from "../../schema/document.js";
+import { openTokenizer } from "../../tokenizer/open.js";
+import type { MeasuringText } from "../measuring/measuring.js";
+import { type CalibrationText, contextPrompts, textCodec } from "./calibration-text.js";
+
+/** @throws DIGEST_MISMATCH where the calibration was made on other text */
+export function requireSameText(calibration: Loaded<Calibration>, text: CalibrationText): void {
+  const { document } = calibration;
+  if (text.sha256 === document.text.sha256) return;
+  throw new DraftplanError({
+    code: "DIGEST_MISMATCH",
+    at: `${calibration.path}: text.sha256`,
+    what: `the calibration was made on other text (${document.text.source})`,
+    remedy: "Give the same files with --text, or calibrate again.",
+  });
+}
+
+export async function continueAgain(
+  model: Pick<LoadedModel, "engine" | "path">,
+  { contexts, text: made }: Calibration,
+  text: CalibrationText,
+  progress: Progress,
+): Promise<MeasuringText> {
+  const codec = textCodec(await openTokenizer(model.path));
+  const prompts = contextPrompts(
+    text,
+    codec,
+    contexts.map(({ at_context }) => at_context),
+    made.prompts_per_context,
+  );
+  const continuationTokens = made.continuation_tokens;
+  const sampling = samplingAt(made.temperature);
+  const continuations = new Map<number, Continuation[]>();
+  for (const { atContext, choose } of prompts)
+    continuations.set(
+      atContext,
+      await continuePrompts(model.engine, systemClock, choose, continuationTokens, progress, sampling),
+    );
+  return { continuations, prompts, continuationTokens };
+}

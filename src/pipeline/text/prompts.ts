@@ -1,0 +1,118 @@
+/**
+ * Prompts of a verification: the bundled ones, or a file of JSON lines, each `{"prompt": "text"}`,
+ * `{"chat": "text"}`, `{"chat": [{"role": …, "content": …}, …]}` or `{"ids": [1, 2, 3]}`. Empty lines are skipped.
+ */
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { DraftplanError, type ErrorCode } from "../../core/errors.js";
+import { readUserFile } from "../../core/user-file.js";
+import type { Tokenizer } from "../../tokenizer/types.js";
+import type { VerifyPrompt } from "../../verify/index.js";
+
+/** Opened only where a prompt is text: a model without a tokenizer is verified with ids. */
+export type OpenTokenizer = () => Promise<Tokenizer>;
+
+/** from src/commands and dist/commands alike */
+const BUNDLED = new URL("../../../assets/prompts/", import.meta.url);
+const MAX_BYTES = 32 << 20;
+const NAME_CHARS = 60;
+const FORMS =
+  '{"prompt": "text"}, {"chat": "text"}, {"chat": [{"role": "user", "content": "text"}]} or {"ids": [1, 2, 3]}';
+
+const Message = z.strictObject({ role: z.string(), content: z.string() });
+const Line = z.union([
+  z.strictObject({ prompt: z.string() }),
+  z.strictObject({ chat: z.union([z.string(), z.array(Message).min(1)]) }),
+  z.strictObject({ ids: z.array(z.unknown()) }),
+]);
+type Line = z.infer<typeof Line>;
+
+/** A small varied set: instructions for a model with a chat template, prose to go on with for any other. */
+export async function bundledPrompts(openTokenizer: OpenTokenizer): Promise<VerifyPrompt[]> {
+  const tokenizer = await openTokenizer();
+  const file = fileURLToPath(new URL(tokenizer.hasChatTemplate ? "chat.jsonl" : "prose.jsonl", BUNDLED));
+  return readPrompts(file, openTokenizer);
+}
+
+/**
+ * @throws FILE_NOT_FOUND, FILE_UNREADABLE; DOCUMENT_SYNTAX, DOCUMENT_INVALID and TOKEN_IDS_INVALID with file and line;
+ *   what the tokenizer throws, with file and line
+ */
+export async function readPrompts(file: string, openTokenizer: OpenTokenizer): Promise<VerifyPrompt[]> {
+  const prompts: VerifyPrompt[] = [];
+  const content = readUserFile(file, MAX_BYTES, "Check the path given to --prompts.").toString("utf8");
+  for (const [index, text] of content
+    .replace(/^\uFEFF/, "")
+    .split(/\r?\n/)
+    .entries()) {
+    if (text.trim() !== "") prompts.push(await readLine(text, `${file}:${index + 1}`, openTokenizer));
+  }
+  if (prompts.length === 0)
+    throw failure("DOCUMENT_INVALID", file, "it holds no prompt", `Write one a line: ${FORMS}.`);
+  return prompts;
+}
+
+async function readLine(text: string, at: string, openTokenizer: OpenTokenizer): Promise<VerifyPrompt> {
+  const line = parseLine(text, at);
+  const ids = "ids" in line ? checkedIds(line.ids, at) : await encode(line, at, openTokenizer);
+  if (ids.length === 0) throw failure("TOKEN_IDS_INVALID", at, "the prompt has no tokens", "Give at least one token.");
+  return { name: nameOf(line), ids };
+}
+
+function parseLine(text: string, at: string): Line {
+  let data: unknown;
+  try {
+    data = JSON.parse(text);
+  } catch (cause) {
+    throw failure(
+      "DOCUMENT_SYNTAX",
+      at,
+      `not readable as JSON: ${messageOf(cause)}`,
+      `Write one prompt a line: ${FORMS}.`,
+      cause,
+    );
+  }
+  const result = Line.safeParse(data);
+  if (result.success) return result.data;
+  throw failure("DOCUMENT_INVALID", at, "this is not a prompt", `Write one of: ${FORMS}.`);
+}
+
+function checkedIds(ids: readonly unknown[], at: string): number[] {
+  const bad = ids.findIndex((id) => !Number.isSafeInteger(id) || (id as number) < 0);
+  if (bad === -1) return ids as number[];
+  const what = `${JSON.stringify(ids[bad])?.slice(0, 40)} is not a token id`;
+  throw failure("TOKEN_IDS_INVALID", `${at}: ids[${bad}]`, what, "Give whole numbers from 0 on.");
+}
+
+async function encode(
+  line: Exclude<Line, { ids: unknown }>,
+  at: string,
+  openTokenizer: OpenTokenizer,
+): Promise<number[]> {
+  const tokenizer = await openTokenizer();
+  try {
+    if ("prompt" in line) return tokenizer.encode(line.prompt);
+    const messages = typeof line.chat === "string" ? [{ role: "user", content: line.chat }] : line.chat;
+    return tokenizer.encodeRendered(tokenizer.renderChat(messages));
+  } catch (error) {
+    if (!(error instanceof DraftplanError)) throw error;
+    throw failure(error.code, `${at}: ${error.at}`, error.what, error.remedy, error);
+  }
+}
+
+/** Its beginning, on one line, without control characters. */
+function nameOf(line: Line): string {
+  const text =
+    "ids" in line ? `ids ${line.ids.slice(0, 16).join(" ")}` : "prompt" in line ? line.prompt : chatText(line.chat);
+  const printable = text.replace(/[\p{C}\s]+/gu, " ").trim();
+  const characters = [...printable];
+  return characters.length <= NAME_CHARS ? printable : `${characters.slice(0, NAME_CHARS - 1).join("")}…`;
+}
+
+const chatText = (chat: Extract<Line, { chat: unknown }>["chat"]): string =>
+  typeof chat === "string" ? chat : chat[chat.length - 1].content;
+
+const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
+
+const failure = (code: ErrorCode, at: string, what: string, remedy: string, cause?: unknown) =>
+  new DraftplanError({ code, at, what, remedy, cause });

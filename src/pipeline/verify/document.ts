@@ -1,0 +1,159 @@
+/** From a loaded model, a plan and prompts to a verification document. `run` and `verify` share it. */
+import { posix } from "node:path";
+import { type Progress, silentProgress } from "../../core/progress.js";
+import { draftplanVersion } from "../../core/version.js";
+import { requireSameModel } from "../../decode/policy.js";
+import { systemClock } from "../../runtime/device.js";
+import type { Clock, Engine } from "../../runtime/engine.js";
+import type { LoadedModel } from "../../runtime/load.js";
+import { uniformChoices } from "../../schema/choice.js";
+import { type Device, deviceSays, differingDeviceKeys, type InputRef } from "../../schema/common.js";
+import { MAX_VALUES } from "../../schema/document.js";
+import type { Plan } from "../../schema/plan.js";
+import { TIE_MARGINS, type Verification } from "../../schema/verification.js";
+import {
+  type AlternativeModel,
+  decide,
+  type Journal,
+  type ReferenceCache,
+  type Thresholds,
+  type VerifyPrompt,
+  verifyPlan,
+} from "../../verify/index.js";
+
+export const DEFAULT_MAX_TOKENS = 64;
+export const DEFAULT_PAIRS = 2;
+const SEED = 1;
+const SIGNIFICANT_DIGITS = 6;
+
+export interface VerificationRequest {
+  loaded: Pick<LoadedModel, "engine" | "ref">;
+  plan: Plan;
+  /** the plan's file, as seen from the verification's folder, and the digest of its bytes */
+  planRef: InputRef;
+  /** the plan's file as the user gave it, for errors and warnings */
+  planPath?: string;
+  prompts: readonly VerifyPrompt[];
+  /** null: every prompt was given as ids */
+  tokenizerSha256?: string | null;
+  device: Device;
+  /** also decode with int8 alone, for comparison */
+  alternatives: boolean;
+  maxTokens?: number;
+  pairs?: number;
+  thresholds?: Thresholds;
+  /** shared by verifications on the same engine: the target then decodes each prompt once */
+  references?: ReferenceCache;
+  journal?: Journal;
+  seed?: number;
+  clock?: Clock;
+  created?: Date;
+}
+
+export const softwareVersions = (): NonNullable<Verification["versions"]> => ({
+  draftplan: draftplanVersion(),
+  node: process.versions.node,
+});
+
+/**
+ * Verifies a plan on a loaded model. Figures are rounded to six digits, far below what timing can tell.
+ * @throws DOCUMENT_MISMATCH where the plan was made for another model; what verifyPlan throws
+ */
+export async function buildVerification(
+  request: VerificationRequest,
+  progress: Progress = silentProgress,
+): Promise<Verification> {
+  const { loaded, plan, planRef, device, tokenizerSha256, created = new Date() } = request;
+  const { engine, ref } = loaded;
+  const planPath = request.planPath ?? planRef.path;
+  requireSameModel(
+    plan,
+    { spec: engine.spec, architectureSha256: ref.architecture_sha256, weightsSha256: ref.weights_sha256 },
+    planPath,
+  );
+  warnOtherDevice(plan.device, device, planPath, progress);
+  const figures = rounded(await verifyPlan({ ...verifyOptions(request), planPath, progress }));
+  const verification: Verification = {
+    kind: "draftplan/verification",
+    version: 1,
+    model: ref,
+    device,
+    plan: planRef,
+    ...(plan.inputs === undefined ? {} : { inputs: seenFromHere(plan.inputs, planRef.path) }),
+    ...(plan.extrapolated === undefined ? {} : { extrapolated: plan.extrapolated }),
+    ...(tokenizerSha256 === undefined ? {} : { tokenizer_sha256: tokenizerSha256 }),
+    versions: softwareVersions(),
+    created: created.toISOString(),
+    ...tieMarginKey(engine),
+    ...figures,
+    decided: decide(figures, request.thresholds ?? {}),
+  };
+  return withoutExcess(verification, progress);
+}
+
+/** A margin other than fp32's is said. */
+function tieMarginKey({ numerics }: Engine): Pick<Verification, "tie_margin"> {
+  return numerics.float === "fp32" ? {} : { tie_margin: TIE_MARGINS[numerics.float] };
+}
+
+function verifyOptions(request: VerificationRequest) {
+  const { loaded, plan, prompts, references, journal, clock = systemClock } = request;
+  const { engine } = loaded;
+  const int8: AlternativeModel = { name: "int8 alone", choices: uniformChoices(engine.spec.layers, "int8") };
+  return {
+    ...{ engine, clock, plan, prompts },
+    maxTokens: request.maxTokens ?? DEFAULT_MAX_TOKENS,
+    pairs: request.pairs ?? DEFAULT_PAIRS,
+    seed: request.seed ?? SEED,
+    alternatives: request.alternatives ? [int8] : [],
+    ...(references === undefined ? {} : { references }),
+    ...(journal === undefined ? {} : { journal }),
+  };
+}
+
+/** The plan's inputs: their paths begin in the plan's folder, and now in the verification's. */
+function seenFromHere(inputs: NonNullable<Plan["inputs"]>, planPath: string): NonNullable<Plan["inputs"]> {
+  const moved = ({ path, sha256 }: InputRef): InputRef => ({
+    path: posix.isAbsolute(path) ? path : posix.join(posix.dirname(planPath), path),
+    sha256,
+  });
+  return { profile: moved(inputs.profile), calibration: moved(inputs.calibration) };
+}
+
+/** A document too large to be read again says less: token ids go, and their digests stay. */
+function withoutExcess(verification: Verification, progress: Progress): Verification {
+  if (countValues(verification) <= MAX_VALUES) return verification;
+  progress.warn(
+    "TOKEN_IDS_LEFT_OUT",
+    `the verification holds only digests of the ${verification.tokens} tokens; verify fewer prompts at a time to keep them`,
+  );
+  const prompts = verification.prompts.map(({ reference_ids: _, output_ids: __, ...rest }) => rest);
+  return { ...verification, prompts };
+}
+
+/** Scalars of the document as YAML, keys included. */
+function countValues(value: unknown): number {
+  if (typeof value !== "object" || value === null) return 1;
+  const values = Object.values(value).reduce<number>((sum, inner) => sum + countValues(inner), 0);
+  return Array.isArray(value) ? values : values + Object.keys(value).length;
+}
+
+function warnOtherDevice(planned: Device | undefined, device: Device, path: string, progress: Progress): void {
+  if (planned === undefined) return;
+  const keys = differingDeviceKeys(planned, device);
+  if (keys.length === 0) return;
+  const differences = keys
+    .map((key) => `${key} ${deviceSays(planned, key)} there, ${deviceSays(device, key)} here`)
+    .join("; ");
+  progress.warn(
+    "DEVICE_DIFFERS",
+    `${path} was made on another device (${differences}); only ratios and acceptance compare`,
+  );
+}
+
+/** Every fraction in six significant digits, as documents have them. */
+export function rounded<T>(value: T): T {
+  const round = (_key: string, inner: unknown) =>
+    typeof inner === "number" && !Number.isInteger(inner) ? Number(inner.toPrecision(SIGNIFICANT_DIGITS)) : inner;
+  return JSON.parse(JSON.stringify(value, round)) as T;
+}

@@ -1,0 +1,152 @@
+import { describe, expect, test } from "vitest";
+import { continuePrompts } from "../../../src/calibrate/continuation.js";
+import { METHOD_NAMES } from "../../../src/methods/names.js";
+import { comparedMethods, mergeMeasured } from "../../../src/pipeline/compare/methods.js";
+import { compareRequest } from "../../../src/pipeline/compare/options.js";
+import { heldBackPrompts, promptsByContext } from "../../../src/pipeline/compare/prompts.js";
+import { readCalibrationText } from "../../../src/pipeline/text/calibration-text.js";
+import type { MeasuredDraft } from "../../../src/schema/calibration.js";
+import { choiceKey, compactDraft, expandDraft, uniformChoices } from "../../../src/schema/choice.js";
+import { openTokenizer } from "../../../src/tokenizer/open.js";
+import { LAYERS, makeCalibration, makeProfile } from "../../support/documents.js";
+import { expectFailure } from "../../support/failure.js";
+import { fakeEngine } from "../../support/fake-model.js";
+
+const names = (...given: Parameters<typeof comparedMethods>) => comparedMethods(...given).map(({ name }) => name);
+
+describe("the methods that are compared", () => {
+  test("are all that the choices allow: a rule for every kernel, and those that skip where skipping is allowed", () => {
+    expect(names(undefined, ["int8", "skip"])).toEqual(["knapsack", "int8", ...METHOD_NAMES, "none"]);
+    expect(names(undefined, ["int8", "int4", "skip"])).toEqual(["knapsack", "int8", "int4", ...METHOD_NAMES, "none"]);
+    expect(names(undefined, ["int8"])).toEqual(["knapsack", "int8", "none"]);
+  });
+
+  test("are those asked for and plain decoding, which speedups are over", () => {
+    expect(names(["knapspec", "knapsack"], ["skip"])).toEqual(["knapsack", "knapspec", "none"]);
+  });
+
+  test("are refused by name, and where a choice is missing", async () => {
+    await expectFailure(() => comparedMethods(["knapsak"], ["skip"]), "OPTION_INVALID", "'knapsak' is not a method");
+    await expectFailure(() => comparedMethods(["int4"], ["skip"]), "OPTION_INVALID", "int4 needs a choice");
+    await expectFailure(() => comparedMethods(["swift"], ["int8"]), "OPTION_INVALID", "swift needs a choice");
+  });
+
+  test("a context of no token is refused", async () => {
+    await expectFailure(() => compareRequest({ choices: ["skip"], context: "0,64" }), "OPTION_INVALID", "--context");
+  });
+});
+
+const prompt = (length: number, first: number) => Array.from({ length }, (_, i) => (first + 3 * i) % 50);
+
+describe("what a method is solved from", () => {
+  async function request(measured: MeasuredDraft[]) {
+    const { engine, clock } = fakeEngine({ layers: LAYERS });
+    const progress = { tick: async () => {}, warn: () => {} };
+    const continuations = new Map([[128, await continuePrompts(engine, clock, [prompt(128, 1)], 32, progress)]]);
+    const text = { continuations, prompts: [], continuationTokens: 32 };
+    const measuring = { model: { engine }, profile: makeProfile(), variants: [], text, progress };
+    return { measuring, calibration: makeCalibration([128], measured), refineSeconds: 0 };
+  }
+  const method = (name: string) => {
+    const found = comparedMethods(undefined, ["int8", "skip"]).find((one) => one.name === name);
+    if (found === undefined) throw new Error(`no method ${name}`);
+    return found;
+  };
+  const INT8 = uniformChoices(LAYERS, "int8");
+  const keys = (measured: readonly MeasuredDraft[]) =>
+    measured.map(({ draft }) => choiceKey(expandDraft(draft, LAYERS, "")));
+
+  test("a rule has one draft, whatever else was measured, and the length that is best for it", async () => {
+    const better = { ...compactDraft(INT8), skip: ["1.attn"] };
+    const measured: MeasuredDraft[] = [
+      { at_context: 128, part: "choose", draft: better, tokens: 900, curve: [1, 1, 1, 1] },
+    ];
+    const { plan, calibration } = await method("int8").solve({ ...(await request(measured)), choices: ["int8"] });
+    expect(keys(calibration.measured)).toEqual([
+      choiceKey({ ...INT8, blocks: INT8.blocks.map((c, i) => (i === 2 ? "skip" : c)) }),
+      choiceKey(INT8),
+    ]);
+    const drafts = plan.segments.flatMap(({ draft }) => draft ?? []);
+    expect(drafts.length).toBeGreaterThan(0);
+    for (const draft of drafts) expect(choiceKey(expandDraft(draft, LAYERS, ""))).toBe(choiceKey(INT8));
+  });
+
+  test("a rule that was measured is not measured again", async () => {
+    const known: MeasuredDraft = {
+      at_context: 128,
+      part: "choose",
+      draft: compactDraft(INT8),
+      tokens: 900,
+      curve: [1, 0.9, 0.8],
+    };
+    const one = await request([known]);
+    const { calibration, plan } = await method("int8").solve({ ...one, choices: ["int8"] });
+    expect(calibration.measured).toEqual([known]);
+    for (const { draft_tokens } of plan.segments) expect(draft_tokens ?? 1).toBeLessThanOrEqual(2);
+  });
+
+  test("plain decoding has no draft", async () => {
+    const { plan } = await method("none").solve({ ...(await request([])), choices: [] });
+    expect(plan.segments.map(({ speculate }) => speculate)).toEqual([false]);
+  });
+
+  test.each(["knapsack", "uniform", "knapspec"])("%s measures drafts of its own", async (name) => {
+    const one = method(name);
+    const choices = one.choices(["int8", "skip"]);
+    const { plan, calibration } = await one.solve({ ...(await request([])), choices });
+    expect(calibration.measured.length).toBeGreaterThan(0);
+    for (const key of keys(calibration.measured)) if (name !== "knapsack") expect(key).not.toContain("int8");
+    expect(plan.method).toBe(name);
+  });
+});
+
+test("what several methods had measured is one document: each draft once, the first one's record", () => {
+  const record = (choice: "int8" | "skip", tokens: number, at_context = 128): MeasuredDraft => ({
+    ...{ at_context, part: "choose", draft: compactDraft(uniformChoices(LAYERS, choice)), tokens, curve: [1, 0.5] },
+  });
+  const base = makeCalibration([128, 512], [record("int8", 1)]);
+  const merged = mergeMeasured(base, [
+    { ...base, measured: [record("int8", 2), record("skip", 3)] },
+    { ...base, measured: [record("skip", 4), record("skip", 5, 512)] },
+  ]);
+  expect(merged.measured.map(({ tokens }) => tokens)).toEqual([1, 3, 5]);
+});
+
+describe("prompts that plans are run on", () => {
+  test("are of the lengths asked for, of the text's second part, and none that a draft was chosen on", async () => {
+    const text = readCalibrationText(undefined);
+    const tokenizer = await openTokenizer("embedded");
+    const nothing = { continuations: new Map(), prompts: [], continuationTokens: 64 };
+    const found = heldBackPrompts(text, tokenizer, [64, 200], nothing);
+    expect(found.map(({ contextTokens }) => contextTokens)).toEqual([64, 200]);
+    const report = tokenizer.encode(text.report).join(" ");
+    for (const { contextTokens, prompts } of found) {
+      expect(prompts.length).toBeGreaterThan(3);
+      expect(new Set(prompts.map(({ ids }) => ids.join())).size).toBe(prompts.length);
+      for (const { ids } of prompts) {
+        expect(ids).toHaveLength(contextTokens);
+        expect(report).toContain(ids.slice(1).join(" "));
+      }
+    }
+    const [{ prompts }] = found;
+    const chosen = { atContext: 64, choose: [[...prompts[0].ids]], report: [] };
+    const [others] = heldBackPrompts(text, tokenizer, [64], { ...nothing, prompts: [chosen] });
+    expect(others.prompts.map(({ ids }) => ids.join())).toEqual(prompts.slice(1).map(({ ids }) => ids.join()));
+  });
+
+  test("of a file are each at the nearest context; a group's is its median", () => {
+    const prompts = [10, 12, 90, 110, 130].map((length, i) => ({ name: `p${i}`, ids: prompt(length, i) }));
+    const grouped = promptsByContext(prompts, [16, 100, 1000]);
+    expect(grouped.map(({ contextTokens, prompts: own }) => [contextTokens, own.map(({ name }) => name)])).toEqual([
+      [11, ["p0", "p1"]],
+      [110, ["p2", "p3", "p4"]],
+    ]);
+  });
+
+  test("of a text that is too short are refused", async () => {
+    const tokenizer = await openTokenizer("embedded");
+    const text = { ...readCalibrationText(undefined), report: "short" };
+    const nothing = { continuations: new Map(), prompts: [], continuationTokens: 64 };
+    await expectFailure(() => heldBackPrompts(text, tokenizer, [64], nothing), "TEXT_TOO_SHORT", "64");
+  });
+});
