@@ -75,7 +75,7 @@ export function simulate({ policy, clock, text, draftOf, latency, tokens, prompt
     const verified = clock.peekUs();
     if (plan !== null) clock.advance(latency.roundUs);
     const kept = Math.min(accepted + 1, tokens - emitted);
-    const round = { context, drafted: count, accepted, emitted: kept, draftUs: between - from };
+    const round = { context, nodes: count, drafted: count, accepted, emitted: kept, draftUs: between - from };
     rounds.push({ ...round, verifyUs: verified - between, totalUs: clock.peekUs() - from });
     policy.observe?.(rounds[rounds.length - 1]);
     emitted += kept;

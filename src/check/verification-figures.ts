@@ -168,7 +168,7 @@ function positionFindings(verification: Verification, wrong: Wrong): Finding[] {
   const curve = positions.map((p) => (chance *= p.tried === 0 ? 0 : p.accepted / p.tried));
   const figures = [
     { where: "acceptance", said: acceptance, given: accepted / tried },
-    { where: "accepted_length", said: accepted_length, given: 1 + accepted / positions[0].tried },
+    { where: "accepted_length", said: accepted_length, given: yielded(verification, accepted, positions[0].tried) },
     { where: "acceptance_curve", said: acceptance_curve?.length ?? null, given: positions.length + 1 },
     ...curve.map((given, i) => {
       const where = `acceptance_curve[${i + 1}]`;
@@ -179,6 +179,16 @@ function positionFindings(verification: Verification, wrong: Wrong): Finding[] {
     .filter(({ said, given }) => said === null || !agrees(said, given))
     .slice(0, 3) // one change moves all that follow
     .map(({ where, said, given }) => wrong(where, `${said}, and by_position gives ${show(given)}`));
+}
+
+/**
+ * Tokens a round yields: those accepted and a bonus. An output that ended before max_tokens did so at an end token, and
+ * where a draft had guessed that, its round had no bonus. Which outputs these are is not recorded, only how many at most.
+ */
+function yielded({ accepted_length: said, prompts, max_tokens }: Verification, accepted: number, rounds: number) {
+  const ended = prompts.filter(({ tokens }) => tokens < max_tokens).length;
+  const [low, high] = [1 + (accepted - ended) / rounds, 1 + accepted / rounds];
+  return said === null ? high : Math.min(high, Math.max(low, said));
 }
 
 /** What `verify` was asked to hold: decided again, and reported where it did not hold. */

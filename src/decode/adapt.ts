@@ -124,14 +124,14 @@ export class Adaptation {
   observe(round: Round, arm: Arm | null): void {
     const index = arm === null || this.index === -1 ? -1 : this.ranges[this.index].drafts.indexOf(arm.draft);
     this.belief.observe({ ...round, draft: index === -1 ? null : index });
-    const { context, drafted } = round;
-    if (arm === null || drafted === 0) {
+    const { context, nodes } = round;
+    if (arm === null || nodes === 0) {
       if (this.index !== -1 && context < this.ranges[this.index].to)
         this.pace.observePlain(round.totalUs, this.latency.stepUs(context));
       return;
     }
-    this.pace.observeDraft(arm.draft.key, round.draftUs, drafted * this.latency.draftUs(arm.draft.choices, context));
-    this.pace.observeVerify(round.verifyUs, this.latency.verifyUs(context, drafted));
+    this.pace.observeDraft(arm.draft.key, round.draftUs, nodes * this.latency.draftUs(arm.draft.choices, context));
+    this.pace.observeVerify(round.verifyUs, this.latency.verifyUs(context, nodes));
   }
 
   /** Weighs all arms again, and takes the best where that is worth it. */
@@ -247,7 +247,8 @@ export function rehearse(ranges: readonly AdaptiveRange[], latency: AdaptiveLate
     const trial = new Adaptation([range], latency);
     const arm = range.planned;
     for (let k = 0; k < REHEARSALS; k++) {
-      const counts = { context: from, drafted: arm?.draftTokens ?? 0, accepted: 0, emitted: 1 };
+      const draftTokens = arm?.draftTokens ?? 0;
+      const counts = { context: from, nodes: draftTokens, drafted: draftTokens, accepted: 0, emitted: 1 };
       trial.armAt(from);
       trial.observe({ ...counts, draftUs: 0, verifyUs: 0, totalUs: 0 }, arm);
       trial.decide(from + k < range.to ? from + k : from);

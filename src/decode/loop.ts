@@ -22,12 +22,19 @@ export interface DraftPolicy {
   observe?(round: Round): void;
 }
 
-/** One pass over the loop: a plain step has drafted = 0. */
+/**
+ * One pass over the loop: a plain step has drafted = 0. What lies behind the end of the output (an end token, the limit
+ * of tokens) was not put to the test by anybody who reads the output, so it counts neither as drafted nor as accepted:
+ * such a round is one of a shorter draft.
+ */
 export interface Round {
   /** tokens in the cache when it began */
   context: number;
+  /** tokens the verification ran besides the pending one, those behind the output's end too: what the time went to */
+  nodes: number;
+  /** positions drafted, none of them behind the output's end */
   drafted: number;
-  /** drafted tokens that the target agreed with */
+  /** of these, those that the target agreed with */
   accepted: number;
   /** tokens it emitted, end token included */
   emitted: number;
@@ -142,8 +149,9 @@ export async function decode(engine: Engine, prompt: readonly number[], options:
   const end = new Set(endTokens);
   let done = maxTokens === 0;
   const emit = (tokens: number[]) => {
-    const stop = tokens.findIndex((id) => end.has(id));
-    const kept = stop === -1 ? tokens : tokens.slice(0, stop + 1);
+    const room = maxTokens - ids.length;
+    const stop = tokens.slice(0, room).findIndex((id) => end.has(id));
+    const kept = tokens.slice(0, stop === -1 ? room : stop + 1);
     ids.push(...kept);
     options.onTokens?.(kept);
     done = stop !== -1 || ids.length >= maxTokens;
@@ -163,7 +171,15 @@ export async function decode(engine: Engine, prompt: readonly number[], options:
     const tokens = verifyDraft(engine, context, pending, drafted, verifier);
     const verified = clock.nowUs();
     const emitted = emit(tokens);
-    const counts = { context, drafted: drafted.length, accepted: tokens.length - 1, emitted };
+    const nodes = drafted.length;
+    const upTo = done ? emitted : nodes;
+    const counts = {
+      context,
+      nodes,
+      drafted: Math.min(nodes, upTo),
+      accepted: Math.min(tokens.length - 1, emitted),
+      emitted,
+    };
     const times = { draftUs: between - from, verifyUs: verified - between, totalUs: clock.nowUs() - from };
     const round: Round = { ...counts, ...times };
     rounds.push(round);

@@ -14,6 +14,7 @@ import { systemClock } from "../../src/runtime/device.js";
 import type { Engine } from "../../src/runtime/engine.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
 import { blockIndex, type ChoiceSet, targetChoices, uniformChoices } from "../../src/schema/choice.js";
+import { fakeEngine } from "../support/fake-model.js";
 
 const LAYERS = 12;
 const PROMPT = [0, 53, 219, 718, 1021, 77, 300, 12];
@@ -138,6 +139,26 @@ describe("one pass over a round stands for its draft steps (embedded model)", ()
       silentProgress,
     );
     expect(real.curve).toEqual([1, 1, 1, 1, 1]);
+  });
+});
+
+describe("real drafting of a text that ends in the middle of a draft", () => {
+  test("counts no position behind its end token", async () => {
+    const draft = { choices: uniformChoices(3, "int8"), draftTokens: 6 };
+    let found = 0;
+    for (let id = 0; id < 40; id++) {
+      const { engine, clock } = fakeEngine({ missRate: 0.1 });
+      const whole = await decode(engine, [id], { maxTokens: 60, endTokens: [], policy: () => draft, clock });
+      // a token that the second round's draft got right ends the text; the round before is as it was
+      const [first, second] = whole.rounds;
+      const end = whole.ids[first.emitted + 1];
+      if (whole.ids.indexOf(end) !== first.emitted + 1 || second.accepted < 1) continue;
+      const ending = fakeEngine({ missRate: 0.1, eosTokenIds: [end] });
+      const { curve } = await measureByDrafting(ending.engine, ending.clock, [[id]], draft, 60, silentProgress);
+      expect(curve).toEqual(steadiedCurve([first, { drafted: 1, accepted: 1 }], 6));
+      found++;
+    }
+    expect(found).toBeGreaterThan(10);
   });
 });
 

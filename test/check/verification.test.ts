@@ -85,6 +85,20 @@ describe("what verify writes has no finding", () => {
     expect(check(await verify(0.3, { prompts: promptsOf(200, 155), pairs: 2 }))).toEqual([]);
   });
 
+  test("outputs that end at an end token in the middle of a draft, without a bonus behind it", async () => {
+    const ending = fake(0, { spec: { ...spec, eosTokenIds: [11, 12, 13, 14, 15, 16] } });
+    const ref = { name: spec.name, layers: spec.layers, architecture_sha256: digest, weights_sha256: digest };
+    const verification = await verify(0, { loaded: { engine: ending.engine, ref }, clock: ending.clock });
+    const { accepted_length, by_position, prompts } = verification;
+    const accepted = by_position?.reduce((sum, position) => sum + position.accepted, 0) ?? 0;
+    expect(prompts.some(({ tokens }) => tokens < 60)).toBe(true);
+    expect(accepted_length).toBeLessThan(1 + accepted / (by_position?.[0].tried ?? 0));
+    expect(check(verification)).toEqual([]);
+    expect(check({ ...verification, accepted_length: 1 + (accepted + 1) / (by_position?.[0].tried ?? 0) })).not.toEqual(
+      [],
+    );
+  });
+
   test("requirements that it holds", async () => {
     expect(check(await verify(0, { thresholds: { minSpeedup: 1, minAcceptance: 0.5 } }))).toEqual([]);
   });

@@ -242,6 +242,29 @@ describe("with a plan", () => {
 const bomb = (text: string): string =>
   `${text}a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n${Array.from({ length: 9 }, (_, i) => `a${i + 1}: &a${i + 1} [${new Array(10).fill(`*a${i}`).join(", ")}]\n`).join("")}`;
 
+test("what was drafted behind an end token is not counted", async () => {
+  const model = { layers: 3, seed: 11, scale: 2 };
+  const ids = file("three.json", "[5, 9, 23]");
+  const run = async (checkpoint: string, ...args: string[]): Promise<Generated> => {
+    const asked = ["--prompt-ids", ids, "--max-tokens", "40", "--json", ...args];
+    const { code, stdout, stderr } = await draftplan(["generate", checkpoint, ...asked]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    return JSON.parse(stdout) as Generated;
+  };
+  const endless = await run(writeTinyCheckpoint(join(folder, "endless"), { ...model, eosTokenIds: [] }));
+  const end = endless.ids.findIndex((id, i) => i > 3 && endless.ids.indexOf(id) === i);
+  const checkpoint = writeTinyCheckpoint(join(folder, "ending"), { ...model, eosTokenIds: [endless.ids[end]] });
+  const facts = JSON.parse((await draftplan(["inspect", checkpoint, "--json"])).stdout);
+  const { name, layers, architecture_sha256: architectureSha256, weights_sha256: weightsSha256 } = facts;
+  const hand = { name, layers, architectureSha256, weightsSha256, draft: allInt8, draftTokens: 16, to: 256 };
+  const drafted = await run(checkpoint, "--plan", file("ending.yaml", stringifyDocument(handPlan(hand))));
+  expect(drafted.ids).toEqual(endless.ids.slice(0, end + 1));
+  expect(end).toBeLessThan(10);
+  // the first token comes from the prompt; a round drafts no position behind the last token
+  expect(drafted.rounds).toBe(1);
+  expect([drafted.drafted, drafted.accepted]).toEqual([end, end]);
+});
+
 describe("with --adapt", () => {
   const committed = fileURLToPath(new URL("../../plans/union-10m.plan.yaml", import.meta.url));
   const adapt = (...args: string[]) =>

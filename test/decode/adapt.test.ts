@@ -162,6 +162,7 @@ describe("the belief", () => {
 describe("the plan's ranges", () => {
   const round = (context: number): Round => ({
     context,
+    nodes: 7,
     drafted: 7,
     accepted: 0,
     emitted: 1,
@@ -208,6 +209,7 @@ test("a plan that does not speculate is left alone where nothing promises a gain
   const adaptation = new Adaptation([{ to: 1e9, drafts: poor, planned: null }], latency);
   const plain: Round = {
     context: 10,
+    nodes: 0,
     drafted: 0,
     accepted: 0,
     emitted: 1,

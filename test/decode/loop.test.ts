@@ -100,6 +100,75 @@ test("an end token among accepted drafts ends the output there", async () => {
   expect(ids).toEqual(expected.slice(0, expected.indexOf(end) + 1));
 });
 
+describe("what lies behind the end of the output counts neither as drafted nor as accepted", () => {
+  const d = 5;
+  const text = naive([9], 40);
+  /** counts of the last round where the output ends with the token at `last` and every draft is right */
+  const endingAt = async (last: number) => {
+    const options = { maxTokens: 40, endTokens: [text[last]], policy: policyOf(d) };
+    const { ids, rounds } = await decodeChecked([9], options, { missRate: 0 });
+    expect(ids).toEqual(text.slice(0, last + 1));
+    return { rounds, ...acceptanceOf(rounds) };
+  };
+  // tokens that the text has not had before, so that the output ends there and nowhere else
+  const fresh = (position: number) => {
+    const at = text.findIndex((id, i) => i > 0 && (i - 1) % (d + 1) === position - 1 && text.indexOf(id) === i);
+    expect(at).toBeGreaterThan(0);
+    return at;
+  };
+
+  test.each([1, 2, 3, 4, 5])("an end token that was drafted at position %i", async (position) => {
+    const { rounds, acceptance, acceptedLength } = await endingAt(fresh(position));
+    const { nodes, drafted, accepted, emitted } = rounds[rounds.length - 1];
+    expect([nodes, drafted, accepted, emitted]).toEqual([d, position, position, position]);
+    // every draft was right: positions that nobody reads are no failures either
+    expect(acceptance).toBe(1);
+    expect(acceptedLength).toBe(((d + 1) * (rounds.length - 1) + position) / rounds.length);
+  });
+
+  test("an end token that is the bonus", async () => {
+    const { rounds } = await endingAt(fresh(d + 1));
+    expect(rounds[rounds.length - 1]).toMatchObject({ nodes: d, drafted: d, accepted: d, emitted: d + 1 });
+  });
+
+  test("an end token in the place of a wrong draft: that draft was rejected, those after it are not counted", async () => {
+    const options = { maxTokens: 40, endTokens: [text[1]], policy: policyOf(d) };
+    const { ids, rounds } = await decodeChecked([9], options, { missRate: 1 });
+    expect(ids).toEqual(text.slice(0, 2));
+    expect(rounds).toMatchObject([{ nodes: d, drafted: 1, accepted: 0, emitted: 1 }]);
+    expect(acceptanceOf(rounds)).toMatchObject({ acceptance: 0, acceptedLength: 1, curve: [1, 0] });
+  });
+
+  test("whatever is drafted, rejected and ended", async () => {
+    const cases = fc.record({
+      prompt: fc.array(fc.nat(VOCAB - 1), { minLength: 1, maxLength: 20 }),
+      maxTokens: fc.nat(40),
+      missRate: fc.constantFrom(0, 0.1, 0.5, 1),
+      draftTokens: fc.integer({ min: 1, max: 16 }),
+      endTokens: fc.array(fc.nat(VOCAB - 1), { maxLength: 3 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(cases, async ({ prompt, maxTokens, missRate, draftTokens, endTokens }) => {
+        const options = { maxTokens, endTokens, policy: policyOf(draftTokens) };
+        const { ids, rounds } = await decodeChecked(prompt, options, { missRate });
+        for (const { nodes, drafted, accepted, emitted } of rounds) {
+          expect([accepted <= drafted, drafted <= nodes, accepted <= emitted, emitted <= accepted + 1]).toEqual(
+            new Array(4).fill(true),
+          );
+        }
+        const last = rounds.at(-1);
+        // the last position drafted is one of the output's
+        if (last !== undefined) expect(last.context + last.drafted).toBeLessThan(prompt.length + ids.length);
+        const { acceptedLength } = acceptanceOf(rounds);
+        const speculative = rounds.filter((round) => round.nodes > 0);
+        const emitted = speculative.reduce((sum, round) => sum + round.emitted, 0);
+        expect(acceptedLength).toBe(speculative.length === 0 ? null : emitted / speculative.length);
+      }),
+      { seed: 20263, numRuns: 150 },
+    );
+  });
+});
+
 test("nothing is decoded, but the prompt is run, where no token is asked for", async () => {
   const { ids, rounds, engine } = await decodeChecked([1, 2], { maxTokens: 0 });
   expect({ ids, rounds, passes: engine.passes.length }).toEqual({ ids: [], rounds: [], passes: 1 });

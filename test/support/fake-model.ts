@@ -14,6 +14,7 @@ export interface FakeOptions {
   context?: number;
   missRate?: number;
   capacity?: number;
+  eosTokenIds?: number[];
 }
 
 export function fakeEngine({
@@ -22,8 +23,9 @@ export function fakeEngine({
   context = 512,
   missRate = 0.3,
   capacity = context,
+  eosTokenIds = [],
 }: FakeOptions = {}): { engine: FakeEngine; clock: FakeClock } {
   const clock = new FakeClock();
-  const spec = tinySpec({ layers, vocab, context, eosTokenIds: [] });
+  const spec = tinySpec({ layers, vocab, context, eosTokenIds });
   return { clock, engine: new FakeEngine({ spec, clock, times: EXACT_TIMES, missRate: () => missRate, capacity }) };
 }

@@ -137,6 +137,21 @@ describe("figures can be found again", () => {
     expect(result.speedup.median).toBeCloseTo(plainUs / total((p) => (p.tokens * p.plainUs) / p.ratio), 9);
   });
 
+  test("what the plan drafted behind an end token is in none of them", async () => {
+    const [{ ids }] = promptsOf(9);
+    const [text] = naive;
+    const last = text.findIndex((id, i) => i > 1 && (i - 1) % 5 === 1 && text.indexOf(id) === i);
+    const settingsHere = { ...settings, ...fake(0), plan: drafting, endTokens: [text[last]] };
+    const result = await verifyPlan({ ...settingsHere, prompts: [{ name: "one", ids }] });
+    const rounds = (last - 2) / 5 + 1; // full ones of 4 and a bonus, and one that ends at its second draft
+    expect(result).toMatchObject({ tokens: last + 1, acceptance: 1, accepted_length: last / rounds });
+    expect(result.by_context).toMatchObject([{ rounds, acceptance: 1, accepted_length: last / rounds }]);
+    expect(result.by_position?.map(({ tried, accepted }) => [tried, accepted])).toEqual([
+      ...new Array(2).fill([rounds, rounds]),
+      ...(rounds > 1 ? new Array(2).fill([rounds - 1, rounds - 1]) : []),
+    ]);
+  });
+
   test("acceptance and its curve from the positions", async () => {
     const many = promptsOf(9, 30, 60, 90);
     const {

@@ -53,6 +53,7 @@ export const faultyDecode =
     if (fault === "one token changed") ids[ids.length - 1] = (ids[ids.length - 1] + 1) % engine.spec.vocabSize;
     const round = {
       context: prompt.length,
+      nodes: 1,
       drafted: 1,
       accepted: 1,
       emitted: ids.length - 1,

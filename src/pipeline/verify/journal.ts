@@ -18,7 +18,7 @@ const MAX_BYTES = 256 << 20;
 
 const Count = z.int().min(0);
 const Ids = z.array(Count);
-const ROUND_KEYS = ["context", "drafted", "accepted", "emitted", "draftUs", "verifyUs", "totalUs"] as const;
+const ROUND_KEYS = ["context", "nodes", "drafted", "accepted", "emitted", "draftUs", "verifyUs", "totalUs"] as const;
 /** a round's values, in the order of ROUND_KEYS */
 const RoundRow = z.array(z.number()).length(ROUND_KEYS.length);
 const DecodedRow = z.strictObject({ ids: Ids, rounds: z.array(RoundRow), promptUs: z.number(), decodeUs: z.number() });
@@ -50,7 +50,7 @@ export function journalHeader(request: Omit<VerificationRequest, "journal">) {
   const { loaded, prompts, planRef, device, alternatives } = request;
   return {
     kind: "draftplan/verification-journal",
-    version: 1,
+    version: 2,
     plan: planRef.sha256,
     model: loaded.ref,
     prompts: sha256(JSON.stringify(prompts)),
