@@ -41,6 +41,13 @@ export const MeasuredDraft = z.strictObject({
   curve: AcceptanceCurve.describe(
     "[d+1] a_i, share of rounds whose first i drafted tokens are all accepted, as their marginal tokens: 1 + sum to d is the mean round of d",
   ),
+  reached: z
+    .array(z.int().nonnegative())
+    .max(256)
+    .optional()
+    .describe(
+      "[d] rounds that came to position i (drafted i, accepted i - 1); absent: not counted, and then no length is refused for having too few",
+    ),
 });
 export type MeasuredDraft = z.infer<typeof MeasuredDraft>;
 

@@ -48,8 +48,27 @@ export const Predicted = z.strictObject({
     .optional()
     .describe("the same draft at every profiled context of the segment, where there are several; by rising context"),
   evidence: z.enum(["report", "choose", "surrogate"]).optional().describe("what the acceptance curve was measured on"),
+  positions: z
+    .int()
+    .positive()
+    .optional()
+    .describe("positions behind the acceptance curve; absent: it was not measured"),
+  rounds: z
+    .int()
+    .nonnegative()
+    .optional()
+    .describe("rounds behind the curve that came to its last position; absent: they were not counted"),
 });
 export type Predicted = z.infer<typeof Predicted>;
+
+/** A draft that the text of choosing prefers and the text kept back predicts a loss for. */
+export const Refuted = z.strictObject({
+  draft: DraftSchema,
+  draft_tokens: z.int().min(1).max(MAX_DRAFT_TOKENS),
+  at_context: z.int().min(0).describe("where its predicted speedup is least"),
+  speedup: z.number().positive().describe("there, by the text kept back; below 1"),
+});
+export type Refuted = z.infer<typeof Refuted>;
 
 export const Segment = z
   .strictObject({
@@ -59,6 +78,12 @@ export const Segment = z
     draft_tokens: z.int().min(1).max(MAX_DRAFT_TOKENS).optional().describe("d per round, bonus token not counted"),
     predicted: Predicted.optional(),
     extrapolated: z.literal(true).optional().describe("all of it lies beyond the last profiled context"),
+    refuted: z
+      .array(Refuted)
+      .min(1)
+      .max(16)
+      .optional()
+      .describe("drafts that would have been planned here had text kept back not predicted a loss, in the order tried"),
   })
   .superRefine((segment, context) => {
     const issue = (message: string, key: string) => context.addIssue({ code: "custom", message, path: [key] });
