@@ -31,7 +31,7 @@ const { sideBySide } = await import(library("verify/index.js"));
 const { bundledPrompts } = await import(library("pipeline/text/prompts.js"));
 const { openTokenizer } = await import(library("tokenizer/open.js"));
 const { compareSlots, decide, isPrecise, isTimeToLook } = await import(library("check/decide.js"));
-const { seededRandom } = await import(library("profile/masks.js"));
+const { seededRandom } = await import(library("stats/random.js"));
 
 const threads = availableParallelism();
 const model = await loadModel(values.model, { provider: "cpu", threads, capacity: 2048 });

@@ -27,7 +27,8 @@ const { argmax } = await import(library("runtime/engine.js"));
 const { systemClock, describeDevice } = await import(library("runtime/device.js"));
 const { profileModel } = await import(library("profile/profile.js"));
 const { fillCache } = await import(library("profile/fill.js"));
-const { draftMask, seededRandom } = await import(library("profile/masks.js"));
+const { draftMask } = await import(library("profile/masks.js"));
+const { seededRandom } = await import(library("stats/random.js"));
 const { resolveGrid, parseAxis } = await import(library("profile/grid.js"));
 const { targetChoices, uniformChoices } = await import(library("schema/choice.js"));
 

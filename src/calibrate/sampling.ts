@@ -1,10 +1,9 @@
 /** Text that the target writes when it is sampled at a temperature, from a seed. */
-import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import type { Progress } from "../core/progress.js";
 import { prefill } from "../decode/loop.js";
 import type { Engine } from "../runtime/engine.js";
 import { targetChoices } from "../schema/choice.js";
+import { seededRandom } from "../stats/random.js";
 import { type SparseDistribution, sparseSoftmax } from "./overlap.js";
 
 export interface Sampling {
@@ -42,9 +41,9 @@ export async function sampledContinuation(
 ): Promise<number[]> {
   const { eosTokenIds, layers, vocabSize } = engine.spec;
   const target = targetChoices(layers);
-  const random = xoroshiro128plus(seed);
+  const random = seededRandom(seed);
   const draw = (logits: Float32Array) =>
-    drawToken(sparseSoftmax(atTemperature(logits, temperature), 0, vocabSize), uniformFloat64(random));
+    drawToken(sparseSoftmax(atTemperature(logits, temperature), 0, vocabSize), random.float());
   const ids = [draw(await prefill(engine, prompt, target, progress))];
   while (ids.length < tokens && !eosTokenIds.includes(ids[ids.length - 1])) {
     await progress.tick();

@@ -6,7 +6,7 @@
  * draft. So for every length k the text is walked in rounds of k, each from where the one before it ended, which gives
  * the tokens of a round E_k; and a_k = E_k − E_{k−1}, so that 1 + Σ_{i≤k} a_i is E_k for every k.
  */
-import { isotonic } from "../core/isotonic.js";
+import { isotonic } from "../stats/isotonic.js";
 
 interface Walked {
   rounds: number;

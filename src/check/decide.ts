@@ -11,9 +11,9 @@
  * widens the normal's, and by what a mean over blocks loses of the variance. Without both the limits of 40 slots with
  * noise in spells missed the truth in 3 % of simulations.
  */
-import { uniformInt } from "pure-rand/distribution/uniformInt";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import { mean, quantileSorted } from "simple-statistics";
+import { mean, probit, quantileSorted } from "simple-statistics";
+import { blockLength, blockMeans } from "../stats/bootstrap.js";
+import { studentQuantile } from "../stats/student.js";
 
 /** One prompt decoded A B A B; the same tokens each time. */
 export interface Slot {
@@ -44,7 +44,6 @@ export const PRECISE_PERCENT = 2;
 export const LEAST_SLOTS = 12;
 
 const CONFIDENCE = 0.99;
-const NORMAL_QUANTILE = 2.3263; // of 0.99
 const REPLICATES = 2000;
 
 /** @throws RangeError where there are fewer than two slots */
@@ -55,10 +54,13 @@ export function compareSlots(slots: readonly Slot[], seed: number): Comparison {
   const own = slots.map(({ baselineUs: [first, second] }) => Math.log(second / first));
   const { estimate, residuals, freedom } = withinPrompts(slots, ratios);
   const lost = slots.length / (slots.length - blockLength(slots.length));
-  const draws = blockMeans(residuals, seed).map((value) => value * widening(freedom) * Math.sqrt(lost));
+  const widening = studentQuantile(CONFIDENCE, freedom) / probit(CONFIDENCE);
+  const draws = blockMeans(residuals, { replicates: REPLICATES, seed }).map(
+    (value) => value * widening * Math.sqrt(lost),
+  );
   const low = estimate + quantileSorted(draws, 1 - CONFIDENCE);
   const high = estimate + quantileSorted(draws, CONFIDENCE);
-  const noise = blockMeans(own, seed + 1).map(Math.abs);
+  const noise = blockMeans(own, { replicates: REPLICATES, seed: seed + 1 }).map(Math.abs);
   const percent = (logRatio: number) => 100 * Math.expm1(logRatio);
   return {
     slots: slots.length,
@@ -66,11 +68,14 @@ export function compareSlots(slots: readonly Slot[], seed: number): Comparison {
     lowPercent: percent(low),
     highPercent: percent(high),
     halfWidthPercent: (percent(high) - percent(low)) / 2,
-    noisePercent: percent(quantileSorted(noise.sort(rising), CONFIDENCE)),
+    noisePercent: percent(
+      quantileSorted(
+        noise.sort((a, b) => a - b),
+        CONFIDENCE,
+      ),
+    ),
   };
 }
-
-const rising = (a: number, b: number) => a - b;
 
 /** The mean of the prompts' means, and what is left of each slot without its prompt's. */
 function withinPrompts(slots: readonly Slot[], values: readonly number[]) {
@@ -91,36 +96,6 @@ function withinPrompts(slots: readonly Slot[], values: readonly number[]) {
   if (freedom < 1) return { estimate: mean(means), residuals: values.map((v) => v - mean([...values])), freedom: 1 };
   const scale = Math.sqrt(slots.length / freedom);
   return { estimate: mean(means), residuals: residuals.map((value) => value * scale), freedom };
-}
-
-/** The order that minimises a block bootstrap's error (Hall, Horowitz and Jing 1995); less than the series. */
-const blockLength = (slots: number): number => Math.min(Math.ceil(slots ** (1 / 3)), slots - 1);
-
-/** Means of the series resampled in blocks of neighbours, rising. The end goes on at the beginning. */
-function blockMeans(series: readonly number[], seed: number): number[] {
-  const { length } = series;
-  const block = blockLength(length);
-  const random = xoroshiro128plus(seed);
-  /** [2 · length + 1] sums of the series' beginnings, twice around */
-  const sums = Float64Array.of(0, ...series, ...series);
-  for (let i = 1; i < sums.length; i++) sums[i] += sums[i - 1];
-  const draw = () => {
-    let total = 0;
-    for (let taken = 0; taken < length; taken += block) {
-      const start = uniformInt(random, 0, length - 1);
-      total += sums[start + Math.min(block, length - taken)] - sums[start];
-    }
-    return total / length;
-  };
-  return Array.from({ length: REPLICATES }, draw).sort(rising);
-}
-
-/** Student's t quantile over the normal one: Abramowitz and Stegun 1964, 26.7.5. */
-function widening(freedom: number): number {
-  const z = NORMAL_QUANTILE;
-  const first = (z ** 3 + z) / 4;
-  const second = (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96;
-  return (z + first / freedom + second / freedom ** 2) / z;
 }
 
 export type Verdict = "regressed" | "fine" | "inconclusive";

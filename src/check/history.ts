@@ -8,9 +8,9 @@
  */
 import type { Device, ModelRef } from "../schema/common.js";
 import type { Verification } from "../schema/verification.js";
-import { findChanges, LEAST_OBSERVATIONS, MOST_OBSERVATIONS, type Observation } from "./history-changes.js";
+import { findChanges, LEAST_OBSERVATIONS, MOST_OBSERVATIONS, type Observation } from "../stats/change-points.js";
 
-export { FALSE_ALARM_RATE, LEAST_OBSERVATIONS, MOST_OBSERVATIONS } from "./history-changes.js";
+export { FALSE_ALARM_RATE, LEAST_OBSERVATIONS, MOST_OBSERVATIONS } from "../stats/change-points.js";
 
 export interface HistoryEntry {
   file: string;

@@ -7,13 +7,12 @@
  * the paper's thousand: as many as fit a calibration.
  */
 
-import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { type Continuation, fillCache, spansBackwards } from "../calibrate/continuation.js";
 import { probeRound } from "../calibrate/probe.js";
 import type { Engine } from "../runtime/engine.js";
 import { MAX_PASS_TOKENS } from "../runtime/limits.js";
 import { type ChoiceSet, choiceKey, targetChoices } from "../schema/choice.js";
+import { seededRandom } from "../stats/random.js";
 import { expectedImprovement, type GaussianProcess, gaussianProcess } from "./gaussian-process.js";
 import type { MethodContext, MethodRequest, Proposal, Propose } from "./types.js";
 
@@ -102,8 +101,7 @@ async function proposeAt(request: MethodRequest, { atContext, continuations }: M
     }
     return Math.log(speed(choices, atContext, hits / steps));
   };
-  const generator = xoroshiro128plus(seed + atContext);
-  const random = () => uniformFloat64(generator);
+  const random = seededRandom(seed, atContext).float;
   const trials = await search({ blocks: 2 * engine.spec.layers, trials: TRIALS, random, worth });
   const sets = trials.slice(0, PROPOSED).map(({ skipped }) => toSet(skipped));
   return [...new Map(sets.map((set) => [choiceKey(set), set])).values()].map((set) => ({ atContext, set }));

@@ -8,7 +8,7 @@
  * it. The int8 form is made from the fp32 one, as for a real model, so that a draft agrees with its target now and then.
  */
 import { createHash } from "node:crypto";
-import { xorshift128plus } from "pure-rand/generator/xorshift128plus";
+import { seededRandom } from "../stats/random.js";
 import type { ModelSpec, WeightSource } from "./spec.js";
 
 export const SYNTHETIC_SEED = 1;
@@ -39,7 +39,7 @@ const seedOf = (name: string, seed: number): number =>
 
 /** centre ± spread; never exactly the centre, since an odd number is never 0 */
 function fillUniform(values: Float32Array, centre: number, spread: number, seed: number): void {
-  const random = xorshift128plus(seed); // 5 ns a value (EPYC, Node 20): a layer of an 8B model in a second
+  const random = seededRandom(seed); // 5 ns a value (EPYC, Node 20): a layer of an 8B model in a second
   const scale = spread / 2 ** 31;
-  for (let i = 0; i < values.length; i++) values[i] = centre + (random.next() | 1) * scale;
+  for (let i = 0; i < values.length; i++) values[i] = centre + (random.bits() | 1) * scale;
 }

@@ -2,9 +2,6 @@
  * Which choices a measured pass makes. A design for a regression: random masks so that every block's cost can be told
  * from every other's, and anchors (everything at one choice) where it matters most that the sum is right.
  */
-import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
-import { uniformInt } from "pure-rand/distribution/uniformInt";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import {
   BLOCK_KINDS,
   type BlockKind,
@@ -16,31 +13,8 @@ import {
   targetChoices,
   uniformChoices,
 } from "../schema/choice.js";
-
-export interface Random {
-  /** [0, 1) */
-  float(): number;
-  /** 0 to count - 1 */
-  index(count: number): number;
-  shuffle<T>(items: readonly T[]): T[];
-}
-
-export function seededRandom(seed: number): Random {
-  const generator = xoroshiro128plus(seed);
-  const index = (count: number) => uniformInt(generator, 0, count - 1);
-  return {
-    float: () => uniformFloat64(generator),
-    index,
-    shuffle: (items) => {
-      const out = [...items];
-      for (let i = out.length - 1; i > 0; i--) {
-        const j = index(i + 1);
-        [out[i], out[j]] = [out[j], out[i]];
-      }
-      return out;
-    },
-  };
-}
+import { sum } from "../stats/numbers.js";
+import type { Random } from "../stats/random.js";
 
 /** A pass to be measured. Without the head no logits are asked for: only so can its cost be told from the fixed one. */
 export interface Mask {
@@ -57,7 +31,7 @@ const HEADLESS = 0.25;
  */
 function mixture(random: Random, choices: readonly Choice[]): () => Choice {
   const weights = choices.map(() => -Math.log(1 - random.float()));
-  const total = weights.reduce((sum, w) => sum + w, 0);
+  const total = sum(weights);
   return () => {
     let rest = random.float() * total;
     for (let i = 0; i < choices.length - 1; i++) {

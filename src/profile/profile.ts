@@ -4,13 +4,14 @@
  * No block is timed by itself. Whole passes with different choices are timed over the grid (sweep.ts), and what each part
  * costs is what explains those times best (fit.ts, regression.ts).
  */
+
 import { type Progress, silentProgress } from "../core/progress.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { Profile } from "../schema/profile.js";
+import { type Random, seededRandom } from "../stats/random.js";
 import { fillCache } from "./fill.js";
 import type { Grid } from "./grid.js";
 import { type LoopOverhead, measureLoop } from "./loop-overhead.js";
-import { type Random, seededRandom } from "./masks.js";
 import { queryLine as queryLineOf } from "./query-line.js";
 import { drawRounds } from "./resample.js";
 import { digits } from "./round.js";

@@ -7,8 +7,8 @@
  * The staircase comes from the matrix products, which do not depend on n, so it is measured at the shortest context.
  */
 import { median } from "simple-statistics";
-import { isotonic } from "../core/isotonic.js";
 import type { Profile } from "../schema/profile.js";
+import { isotonic } from "../stats/isotonic.js";
 import type { QueryLineRound } from "./observation.js";
 
 /** A round this much slower than the usual one is left out, as a visit is (drift.ts). */

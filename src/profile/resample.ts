@@ -9,8 +9,9 @@
 import { median } from "simple-statistics";
 import { BLOCK_KINDS, KERNEL_NAMES, type Kernel } from "../schema/choice.js";
 import type { ProfilePoint } from "../schema/profile.js";
+import type { Random } from "../stats/random.js";
 import { fitLine, type PointCosts, passUs, pooledCosts, type Shape } from "./fit.js";
-import { isTarget, type Random } from "./masks.js";
+import { isTarget } from "./masks.js";
 import type { Observation } from "./observation.js";
 
 export type Resampled = NonNullable<ProfilePoint["resampled"]>;

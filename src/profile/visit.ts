@@ -13,16 +13,8 @@
 import { median } from "simple-statistics";
 import { argmax, type Clock, type Engine } from "../runtime/engine.js";
 import { quantisedKernels, uniformChoices } from "../schema/choice.js";
-import {
-  cornerMasks,
-  draftMask,
-  isTarget,
-  type Mask,
-  type Random,
-  targetMask,
-  verifyCorners,
-  verifyMask,
-} from "./masks.js";
+import type { Random } from "../stats/random.js";
+import { cornerMasks, draftMask, isTarget, type Mask, targetMask, verifyCorners, verifyMask } from "./masks.js";
 import type { Observation, QueryLineRound } from "./observation.js";
 
 /** Draft steps of one mask in a row: a usual draft length, so that its cold first steps count for what they will. */

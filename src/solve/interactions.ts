@@ -4,8 +4,8 @@
  * is so many standard errors from zero that noise alone would pass once in a hundred fits, whatever the number of terms tried.
  * (Quantised blocks lose too little for a pair of them to show.)
  */
-import { probit } from "simple-statistics";
 import type { ChoiceSet } from "../schema/choice.js";
+import { studentQuantile } from "../stats/student.js";
 
 /** What skipping both blocks adds to the sum of their losses; below zero where the second costs little after the first. */
 export interface PairTerm {
@@ -81,15 +81,6 @@ function beside(basis: readonly number[][], column: readonly number[]): number[]
   return left;
 }
 
-/**
- * Student's t that noise exceeds (two-sided) with chance p, from the normal quantile (Abramowitz and Stegun 26.7.5).
- * @param freedom degrees of freedom, ≥ 1
- */
-export function studentQuantile(p: number, freedom: number): number {
-  const z = probit(1 - p / 2);
-  return z + (z ** 3 + z) / (4 * freedom) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * freedom ** 2);
-}
-
 /** Forward selection of pair terms, each beside the overall scale and the terms before it, shrunk by its own uncertainty. */
 export function fitPairs(measured: readonly MeasuredLoss[], skipLoss: readonly number[]): PairTerm[] {
   if (measured.length < LEAST_DRAFTS) return [];
@@ -138,7 +129,7 @@ interface Column {
 function strongest(columns: readonly Column[], basis: readonly number[][], residual: readonly number[]) {
   const freedom = residual.length - basis.length - 1;
   if (freedom < 2 || columns.length === 0) return null;
-  const threshold = studentQuantile(FALSE_TERMS / columns.length, freedom);
+  const threshold = studentQuantile(1 - FALSE_TERMS / columns.length / 2, freedom);
   const rest = beside(basis, residual);
   const squares = dot(rest, rest);
   let best: (Column & { estimate: number; t: number }) | null = null;

@@ -13,11 +13,10 @@
  *
  * Where two outputs differ (a tie) their texts part, so times a token are compared; for equal lengths it is the same.
  */
-import { uniformInt } from "pure-rand/distribution/uniformInt";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { median, quantileSorted } from "simple-statistics";
 import type { Decoded } from "../decode/loop.js";
 import type { Interval } from "../schema/common.js";
+import { bootstrap } from "../stats/bootstrap.js";
 
 export interface PromptTiming {
   /** n_p */
@@ -79,7 +78,10 @@ const overall = (timings: readonly PromptTiming[]): number => {
  */
 export function speedupInterval(timings: readonly PromptTiming[], seed: number): Interval {
   const estimate = overall(timings);
-  const draws = timings.length === 1 ? bootstrap(timings[0].ratios, median, seed) : bootstrap(timings, overall, seed);
+  const draws =
+    timings.length === 1
+      ? bootstrap(timings[0].ratios, median, { replicates: REPLICATES, seed })
+      : bootstrap(timings, overall, { replicates: REPLICATES, seed });
   return around(estimate, draws);
 }
 
@@ -104,13 +106,8 @@ export function rateInterval(prompts: readonly (readonly Decoded[])[], seed: num
     units.reduce((sum, { tokens, middle }) => sum + tokens * middle, 0);
   const estimate = rate(timings);
   const draws =
-    timings.length === 1 ? bootstrap(timings[0].us, (us) => 1e6 / median(us), seed) : bootstrap(timings, rate, seed);
+    timings.length === 1
+      ? bootstrap(timings[0].us, (us) => 1e6 / median(us), { replicates: REPLICATES, seed })
+      : bootstrap(timings, rate, { replicates: REPLICATES, seed });
   return around(estimate, draws);
-}
-
-/** Sorted statistics of samples drawn with replacement. */
-function bootstrap<T>(units: readonly T[], statistic: (sample: T[]) => number, seed: number): number[] {
-  const random = xoroshiro128plus(seed);
-  const draw = () => units[uniformInt(random, 0, units.length - 1)];
-  return Array.from({ length: REPLICATES }, () => statistic(units.map(draw))).sort((a, b) => a - b);
 }

@@ -1,14 +1,16 @@
 /** The steps around the fit, each by itself: filling the cache, taking out slow-downs, timing the loop, what a profile must hold. */
+
 import { describe, expect, test } from "vitest";
 import { slowness, steady } from "../../src/profile/drift.js";
 import { fillCache } from "../../src/profile/fill.js";
 import { fitLine, straight } from "../../src/profile/fit.js";
 import { measureLoop } from "../../src/profile/loop-overhead.js";
-import { seededRandom, targetMask, verifyMask } from "../../src/profile/masks.js";
+import { targetMask, verifyMask } from "../../src/profile/masks.js";
 import type { Observation } from "../../src/profile/observation.js";
 import { profileModel } from "../../src/profile/profile.js";
 import { uniformChoices } from "../../src/schema/choice.js";
 import { Profile } from "../../src/schema/profile.js";
+import { seededRandom } from "../../src/stats/random.js";
 import { asDocument, planted, plantedTimes } from "./support.js";
 
 const LAYERS = 3;

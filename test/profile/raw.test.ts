@@ -1,12 +1,14 @@
 /** Points beside the curves: measured at one place of the grid alone, whatever the others say. */
+
 import { describe, expect, test } from "vitest";
 import { steady } from "../../src/profile/drift.js";
-import { cornerMasks, draftMask, type Mask, seededRandom, targetMask, verifyCorners } from "../../src/profile/masks.js";
+import { cornerMasks, draftMask, type Mask, targetMask, verifyCorners } from "../../src/profile/masks.js";
 import type { Observation } from "../../src/profile/observation.js";
 import { profileModel } from "../../src/profile/profile.js";
 import { rawPoints as rawOf } from "../../src/profile/raw.js";
 import { blockKind, DEFAULT_KERNELS } from "../../src/schema/choice.js";
 import { Profile } from "../../src/schema/profile.js";
+import { seededRandom } from "../../src/stats/random.js";
 import { asDocument, planted, plantedTimes } from "./support.js";
 
 const LAYERS = 4;

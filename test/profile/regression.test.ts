@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { isotonic } from "../../src/core/isotonic.js";
 import { cholesky, inverseDiagonal, solveCholesky } from "../../src/profile/linear.js";
 import { fitMixedModel, type Row } from "../../src/profile/regression.js";
+import { isotonic } from "../../src/stats/isotonic.js";
 import { uniform } from "../support/numbers.js";
 
 describe("Cholesky", () => {

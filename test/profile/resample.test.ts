@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { seededRandom } from "../../src/profile/masks.js";
 import { type Measured, profileModel } from "../../src/profile/profile.js";
 import { DRAWS, drawRounds } from "../../src/profile/resample.js";
 import { Profile } from "../../src/schema/profile.js";
+import { seededRandom } from "../../src/stats/random.js";
 import { uniform } from "../support/numbers.js";
 import { asDocument, type Planted, planted, plantedTimes } from "./support.js";
 

@@ -1,10 +1,12 @@
 /** What a fit of all contexts together finds in planted costs: bends where there are some, and none in noise. */
+
 import { describe, expect, test } from "vitest";
 import { fitLine, passUs, straight, wholeTargets } from "../../src/profile/fit.js";
-import { cornerMasks, draftMask, type Mask, seededRandom, targetMask } from "../../src/profile/masks.js";
+import { cornerMasks, draftMask, type Mask, targetMask } from "../../src/profile/masks.js";
 import type { Observation } from "../../src/profile/observation.js";
 import { chooseShape } from "../../src/profile/shape.js";
 import { blockKind, DEFAULT_KERNELS, type Kernel } from "../../src/schema/choice.js";
+import { seededRandom } from "../../src/stats/random.js";
 
 const LAYERS = 4;
 const CONTEXTS = [64, 256, 512, 1024, 2048];

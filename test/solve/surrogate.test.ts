@@ -14,7 +14,6 @@ import {
   rankedFrontier,
   type Surrogate,
 } from "../../src/solve/index.js";
-import { studentQuantile } from "../../src/solve/interactions.js";
 import { draw, seeds } from "./instances.js";
 import { AT, DEPTH, type Synthetic, synthetic } from "./synthetic.js";
 
@@ -78,12 +77,6 @@ describe("pair terms", () => {
     expect(pairs.filter(({ first, second }) => first === 4 && second === 5)).toHaveLength(
       pairs.filter(({ first, second }) => first % 2 === 0 && second === first + 1).length > 1 ? 1 : 0,
     );
-  });
-
-  test("the threshold is Student's t", () => {
-    // tables: two-sided 1 %, 10 and 30 degrees of freedom
-    expect(studentQuantile(0.01, 10)).toBeCloseTo(3.169, 1);
-    expect(studentQuantile(0.01, 30)).toBeCloseTo(2.75, 1);
   });
 });
 

@@ -1,6 +1,4 @@
 /** Change points by seeded simulation, and against counting every order. */
-import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { describe, expect, test } from "vitest";
 import {
   FALSE_ALARM_RATE,
@@ -8,7 +6,8 @@ import {
   LEAST_OBSERVATIONS,
   MOST_OBSERVATIONS,
   type Observation,
-} from "../../src/check/history-changes.js";
+} from "../../src/stats/change-points.js";
+import { seededRandom } from "../../src/stats/random.js";
 
 /** As for logarithms of speedups. */
 const OPTIONS = { seed: 1, leastDifference: Math.log(1.01), leastNoise: 0.001 };
@@ -17,8 +16,8 @@ const NOISE = 0.02;
 
 /** Standard normal numbers (Box and Muller). */
 function normal(seed: number): () => number {
-  const random = xoroshiro128plus(seed);
-  return () => Math.sqrt(-2 * Math.log(1 - uniformFloat64(random))) * Math.cos(2 * Math.PI * uniformFloat64(random));
+  const random = seededRandom(seed);
+  return () => Math.sqrt(-2 * Math.log(1 - random.float())) * Math.cos(2 * Math.PI * random.float());
 }
 
 type Draw = (normal: () => number, i: number) => Observation;

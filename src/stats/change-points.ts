@@ -17,8 +17,8 @@
  *
  * No JavaScript library was found that does this: those on npm are unmaintained, or assume normal noise of known size.
  */
-import { uniformInt } from "pure-rand/distribution/uniformInt";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { clamp, sum } from "./numbers.js";
+import { type Random, seededRandom } from "./random.js";
 
 export interface Observation {
   value: number;
@@ -130,21 +130,21 @@ function weigh(observations: readonly Observation[], leastNoise: number): Weight
 /** τ², by moments: what is left of the spread after the measurements' own variances. */
 function varianceBetween(observations: readonly Observation[], own: readonly number[]): number {
   const weights = own.map((variance) => 1 / variance);
-  const total = sumOf(weights);
+  const total = sum(weights);
   const mean = weightedMean(observations, weights);
-  const spread = sumOf(observations.map(({ value }, i) => weights[i] * (value - mean) ** 2));
-  const scale = total - sumOf(weights.map((weight) => weight ** 2)) / total;
+  const spread = sum(observations.map(({ value }, i) => weights[i] * (value - mean) ** 2));
+  const scale = total - sum(weights.map((weight) => weight ** 2)) / total;
   return Math.max(0, (spread - (observations.length - 1)) / scale);
 }
 
 function weightedMean(observations: readonly Observation[], weights: ArrayLike<number>): number {
-  let sum = 0;
+  let weighted = 0;
   let total = 0;
   observations.forEach(({ value }, i) => {
-    sum += weights[i] * value;
+    weighted += weights[i] * value;
     total += weights[i];
   });
-  return sum / total;
+  return weighted / total;
 }
 
 function addUp({ values, weights, sums, weightSums }: Weighted): void {
@@ -190,14 +190,14 @@ function permutationP(
   seed: number,
 ): number {
   if (observed === 0) return 1;
-  const random = xoroshiro128plus(seed);
+  const random = seededRandom(seed);
   const order: Weighted = { ...weighted, values: weighted.values.slice(), weights: weighted.weights.slice() };
   order.sums = new Float64Array(weighted.sums.length);
   order.weightSums = new Float64Array(weighted.sums.length);
   const most = FALSE_ALARM_RATE * (orders + 1) - 1;
   let asLarge = 0;
   for (let tried = 1; tried <= orders; tried++) {
-    shuffle(order, (last) => uniformInt(random, 0, last));
+    shuffle(order, random);
     addUp(order);
     if (statisticOf(order) >= observed * (1 - ROUNDING)) asLarge++;
     const isClear = tried === TELLING_ORDERS && asLarge < (FALSE_ALARM_RATE * tried) / 4;
@@ -207,13 +207,10 @@ function permutationP(
 }
 
 /** Fisher and Yates; a value keeps its weight. */
-function shuffle({ values, weights }: Weighted, draw: (last: number) => number): void {
+function shuffle({ values, weights }: Weighted, random: Random): void {
   for (let i = values.length - 1; i > 0; i--) {
-    const j = draw(i);
+    const j = random.index(i + 1);
     [values[i], values[j]] = [values[j], values[i]];
     [weights[i], weights[j]] = [weights[j], weights[i]];
   }
 }
-
-const sumOf = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
-const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
