@@ -3,7 +3,7 @@
  * step that fails, or ends the process, hides nothing of those before it. Needs dist/ (npm run build) and nothing else.
  *
  *     node bench/provider-check.mjs --provider cuda --ort-library /path/libonnxruntime.so [--model MODEL] [--threads N]
- *                                   [--steps 40] [--kernels target,int8,int4] [--variants pins,plain] [--no-profile]
+ *                                   [--steps 40] [--kernels target,int8,int4] [--variants host,plain] [--no-profile]
  *
  * `--provider cpu --as cuda` runs the graph of another provider on the CPU: for trying this script.
  */
@@ -20,7 +20,7 @@ const { values: options } = parseArgs({
     threads: { type: "string", default: "8" },
     steps: { type: "string", default: "40" },
     kernels: { type: "string", default: "target,int8,int4" },
-    variants: { type: "string", default: "plain,pins" },
+    variants: { type: "string", default: "plain,host" },
     capacity: { type: "string", default: "1024" },
     "no-profile": { type: "boolean", default: false },
   },
@@ -30,7 +30,7 @@ const dist = (path) => import(new URL(`../dist/${path}`, import.meta.url));
 const { loadModel } = await dist("runtime/load.js");
 const { loadOrt } = await dist("runtime/ort-api.js");
 const { describeDevice, systemClock } = await dist("runtime/device.js");
-const { appendProvider, chooseProvider, flavourFor, libraryFacts } = await dist("runtime/providers.js");
+const { appendProvider, chooseProvider, dialectFor, libraryFacts } = await dist("runtime/providers.js");
 const { localProbes } = await dist("runtime/probe.js");
 const { convertModel } = await dist("model/convert.js");
 const { openCheckpoint } = await dist("model/open.js");
@@ -46,7 +46,7 @@ const threads = Number(options.threads);
 const capacity = Number(options.capacity);
 const steps = Number(options.steps);
 const kernels = options.kernels.split(",");
-const flavour = flavourFor(options.as ?? provider);
+const dialect = dialectFor(options.as ?? provider);
 const PROMPT = [0, 2819, 506, 268];
 const BURST = 8;
 
@@ -78,7 +78,7 @@ const largest = (a, b) => {
 };
 
 await step("library", () => ({
-  print: { ...libraryFacts(loadOrt(ortLibrary)), device: describeDevice(provider, threads, ortLibrary), flavour },
+  print: { ...libraryFacts(loadOrt(ortLibrary)), device: describeDevice(provider, threads, ortLibrary), dialect },
 }));
 if (options.as === undefined)
   await step("tiny model against the CPU", async () => ({ print: await localProbes(ortLibrary).provider(provider) }));
@@ -98,7 +98,7 @@ async function placement(form) {
   const session = api.create("CreateSession", env, Buffer.from(`${modelPath}\0`), settings);
   const operators = {};
   for (const { provider: runsOn, operator, name } of api.placement.assignments(session)) {
-    const kind = name.startsWith("pin/") ? `${operator} (pin)` : operator;
+    const kind = name.startsWith("host/") ? `${operator} (on the host)` : operator;
     operators[runsOn] ??= {};
     operators[runsOn][kind] = (operators[runsOn][kind] ?? 0) + 1;
   }
@@ -158,10 +158,10 @@ function timed(engine, choices, q, position = 128) {
 }
 
 const open = (name, form, more = {}) =>
-  loadModel(path, { provider: name, threads, capacity, kernels, ortLibrary, flavour: form, ...more });
+  loadModel(path, { provider: name, threads, capacity, kernels, ortLibrary, dialect: form, ...more });
 
 async function tryVariant(variant, reference, sameNumbers) {
-  const form = { ...flavour, pins: variant === "pins" };
+  const form = { ...dialect, hostInputs: variant === "host" };
   const called = (name) => `${variant}: ${name}`;
   await step(called("placement"), () => placement(form));
   let loaded = await step(called("open"), async () => ({ value: await open(provider, form) }));
@@ -254,8 +254,8 @@ async function onCpu(form) {
     close();
   }
 }
-const reference = await step("CPU, fp32", () => onCpu(flavourFor("cpu")));
-const sameNumbers = await step("CPU, this provider's graph", () => onCpu(flavour));
+const reference = await step("CPU, fp32", () => onCpu(dialectFor("cpu")));
+const sameNumbers = await step("CPU, this provider's graph", () => onCpu(dialect));
 for (const variant of options.variants.split(",")) await tryVariant(variant, reference, sameNumbers);
 
 if (!options["no-profile"] && options.as === undefined) {

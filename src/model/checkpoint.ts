@@ -1,12 +1,12 @@
 /** Stored tensors and a ModelSpec -> Checkpoint, whatever the format. */
 
 import { DraftplanError } from "../core/errors.js";
-import type { ByteFile } from "./byte-file.js";
 import { architectureSha256, weightsSha256 } from "./digest.js";
 import { unsupportedMaths } from "./failures.js";
+import type { ByteFile } from "./formats/byte-file.js";
+import type { StoredTensor } from "./formats/tensors.js";
+import { expectedTensors, readableType, readTensor } from "./formats/tensors.js";
 import type { Checkpoint, ModelSpec } from "./spec.js";
-import type { StoredTensor } from "./tensors.js";
-import { expectedTensors, readableType, readTensor } from "./tensors.js";
 
 export interface CheckpointParts {
   source: string;

@@ -12,7 +12,7 @@ import { DEFAULT_KERNELS, KERNELS, type Kernel } from "../schema/choice.js";
 import { cacheFolder, partialFolder, removeAbandoned } from "./cache.js";
 import type { Place } from "./graph/branch.js";
 import { buildGraph } from "./graph/build.js";
-import { CPU_FLAVOUR, type Flavour } from "./graph/flavour.js";
+import { CPU_DIALECT, type GraphDialect } from "./graph/dialect.js";
 import { encodeModel } from "./graph/onnx.js";
 import { weightParts } from "./graph/weights.js";
 import type { Checkpoint, WeightSource } from "./spec.js";
@@ -32,22 +32,22 @@ export interface ConvertedModel {
   weightBytes: number;
 }
 
-/** Each set of kernels is an entry of its own, and each flavour. The CPU's is not named: its keys are older than the others. */
-function cacheKey(checkpoint: Checkpoint, kernels: readonly Kernel[], flavour: Flavour): string {
-  const { float, activations, product, opset, pins } = flavour;
-  const named = JSON.stringify({ float, activations, product, opset, pins });
+/** Each set of kernels is an entry of its own, and each dialect. The CPU's is not named: its keys are older than the others. */
+function cacheKey(checkpoint: Checkpoint, kernels: readonly Kernel[], dialect: GraphDialect): string {
+  const { float, activations, product, opset, hostInputs } = dialect;
+  const named = JSON.stringify({ float, activations, product, opset, hostInputs });
   const key = [
     LAYOUT,
     kernels.map((kernel) => KERNELS[kernel]),
     checkpoint.weightsSha256,
     checkpoint.architectureSha256,
-    ...(isCpu(flavour) ? [] : [named]),
+    ...(isCpu(dialect) ? [] : [named]),
   ];
   return createHash("sha256").update(JSON.stringify(key)).digest("hex").slice(0, 40);
 }
 
-const isCpu = (flavour: Flavour): boolean =>
-  (Object.keys(CPU_FLAVOUR) as (keyof Flavour)[]).every((key) => flavour[key] === CPU_FLAVOUR[key]);
+const isCpu = (dialect: GraphDialect): boolean =>
+  (Object.keys(CPU_DIALECT) as (keyof GraphDialect)[]).every((key) => dialect[key] === CPU_DIALECT[key]);
 
 /** A finished entry, or undefined where there is none or a file of it was cut. */
 function readEntry(folder: string): ConvertedModel | undefined {
@@ -76,13 +76,13 @@ async function writeWeights(
   handle: FileHandle,
   checkpoint: WeightSource,
   kernels: readonly Kernel[],
-  flavour: Flavour,
+  dialect: GraphDialect,
   progress: Progress,
 ): Promise<Map<string, Place>> {
   const places = new Map<string, Place>();
   let offset = 0;
   const total = 2 * checkpoint.spec.layers;
-  for (const part of weightParts(checkpoint, kernels, flavour.float)) {
+  for (const part of weightParts(checkpoint, kernels, dialect.float)) {
     const bytes = part.bytes();
     await writeAll(handle, bytes, offset);
     places.set(part.name, { dims: part.dims, type: part.type, offset, length: bytes.length });
@@ -97,17 +97,17 @@ async function writeWeights(
 /**
  * The converted form of a checkpoint, made now if the cache does not hold it.
  * @param kernels what it can run, in the order of KERNELS
- * @param flavour what the provider that is to run it wants (runtime/providers.ts)
+ * @param dialect what the provider that is to run it wants (runtime/providers.ts)
  * @throws FILE_UNWRITABLE where the cache folder cannot be written; what the checkpoint throws
  */
 export async function convertModel(
   checkpoint: Checkpoint,
   progress: Progress = silentProgress,
   kernels: readonly Kernel[] = DEFAULT_KERNELS,
-  flavour: Flavour = CPU_FLAVOUR,
+  dialect: GraphDialect = CPU_DIALECT,
 ): Promise<ConvertedModel> {
   const root = cacheFolder();
-  const folder = join(root, cacheKey(checkpoint, kernels, flavour));
+  const folder = join(root, cacheKey(checkpoint, kernels, dialect));
   const found = readEntry(folder);
   if (found !== undefined) return found;
 
@@ -117,7 +117,7 @@ export async function convertModel(
     // An entry that cannot be read is in the way. It goes now, not at the end: by then it may be another process's.
     rmSync(folder, { recursive: true, force: true });
     await mkdir(draft, { recursive: true });
-    const weightBytes = await writeEntry(draft, checkpoint, kernels, flavour, progress);
+    const weightBytes = await writeEntry(draft, checkpoint, kernels, dialect, progress);
     await rename(draft, folder).catch((error) => {
       if (readEntry(folder) === undefined) throw error; // otherwise another process was faster, with the same result
     });
@@ -138,11 +138,11 @@ export async function convertInto(
   weights: WeightSource,
   progress: Progress = silentProgress,
   kernels: readonly Kernel[] = DEFAULT_KERNELS,
-  flavour: Flavour = CPU_FLAVOUR,
+  dialect: GraphDialect = CPU_DIALECT,
 ): Promise<ConvertedModel> {
   try {
     await mkdir(folder, { recursive: true });
-    const weightBytes = await writeEntry(folder, weights, kernels, flavour, progress);
+    const weightBytes = await writeEntry(folder, weights, kernels, dialect, progress);
     return { modelPath: join(folder, MODEL), weightBytes };
   } catch (cause) {
     throw asWriteError(cause, folder);
@@ -154,19 +154,19 @@ async function writeEntry(
   folder: string,
   checkpoint: WeightSource,
   kernels: readonly Kernel[],
-  flavour: Flavour,
+  dialect: GraphDialect,
   progress: Progress,
 ): Promise<number> {
   const handle = await open(join(folder, WEIGHTS), "wx");
   let places: Map<string, Place>;
   try {
-    places = await writeWeights(handle, checkpoint, kernels, flavour, progress);
+    places = await writeWeights(handle, checkpoint, kernels, dialect, progress);
     await handle.datasync(); // a crash must not leave an entry of the right size with other bytes
   } finally {
     await handle.close();
   }
-  const graph = buildGraph(checkpoint.spec, kernels, { file: WEIGHTS, places }, flavour);
-  const model = encodeModel(graph, String(LAYOUT), flavour.opset);
+  const graph = buildGraph(checkpoint.spec, kernels, { file: WEIGHTS, places }, dialect);
+  const model = encodeModel(graph, String(LAYOUT), dialect.opset);
   await writeFile(join(folder, MODEL), model, { flush: true });
   const weightBytes = statSync(join(folder, WEIGHTS)).size;
   await writeFile(join(folder, "manifest.json"), JSON.stringify({ [WEIGHTS]: weightBytes, [MODEL]: model.length }));

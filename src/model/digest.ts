@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
-import type { ByteFile } from "./byte-file.js";
+import type { ByteFile } from "./formats/byte-file.js";
 import type { ModelSpec } from "./spec.js";
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");

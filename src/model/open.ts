@@ -4,10 +4,11 @@ import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DraftplanError } from "../core/errors.js";
-import { errnoOf, messageOf, notFound, unreadable } from "./byte-file.js";
-import { openGgufCheckpoint } from "./gguf.js";
-import { readHfConfig } from "./hf-config.js";
-import { openHfDirectory } from "./hf-directory.js";
+import { makeCheckpoint } from "./checkpoint.js";
+import { errnoOf, messageOf, notFound, unreadable } from "./formats/byte-file.js";
+import { openGgufCheckpoint } from "./formats/gguf.js";
+import { readHfConfig } from "./formats/hf-config.js";
+import { openSafetensors } from "./formats/safetensors.js";
 import type { Checkpoint, ModelSpec } from "./spec.js";
 
 export const EMBEDDED = "embedded";
@@ -21,6 +22,18 @@ export type ModelLocation = { kind: "directory" | "gguf"; path: string };
 export async function openCheckpoint(source: string): Promise<Checkpoint> {
   const { kind, path } = locateModel(source);
   return kind === "directory" ? openHfDirectory(path, source) : openGgufCheckpoint(path, source);
+}
+
+/** A folder as `save_pretrained` writes it. */
+async function openHfDirectory(directory: string, source: string): Promise<Checkpoint> {
+  const spec = readHfConfig(join(directory, "config.json"));
+  const { files, tensors } = openSafetensors(directory);
+  try {
+    return await makeCheckpoint({ source, format: "safetensors", spec, tensors, files });
+  } catch (cause) {
+    for (const file of files) file.close();
+    throw cause;
+  }
 }
 
 /** A model's architecture from its `config.json` alone: enough to measure latencies, which no weight changes. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Device } from "../schema/common.js";
 import type { Clock } from "./engine.js";
 import { loadOrt } from "./ort-api.js";
-import { allProviders, flavourFor } from "./providers.js";
+import { allProviders, dialectFor } from "./providers.js";
 
 export const systemClock: Clock = { nowUs: () => performance.now() * 1000 };
 
@@ -22,7 +22,7 @@ export function describeDevice(provider: string, threads: number, ortLibrary?: s
     threads,
     runtime: `onnxruntime ${ort.version}`,
     platform: `${process.platform} ${process.arch}`,
-    ...(flavourFor(provider).float === "fp16" ? { target: "fp16" as const } : {}),
+    ...(dialectFor(provider).float === "fp16" ? { target: "fp16" as const } : {}),
   };
 }
 

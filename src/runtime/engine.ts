@@ -1,10 +1,10 @@
 /**
  * What the rest of draftplan sees of a running model: passes over a KV cache that stays in place.
- * `ort-engine.ts` runs them for real, `fake.ts` with exact times.
+ * `ort-engine.ts` runs them for real, `test/support/fake-engine.ts` with exact times.
  */
 
 import { DraftplanError } from "../core/errors.js";
-import type { Flavour } from "../model/graph/flavour.js";
+import type { GraphDialect } from "../model/graph/dialect.js";
 import type { ModelSpec } from "../model/spec.js";
 import type { ChoiceSet, Kernel } from "../schema/choice.js";
 import type { Numerics } from "../schema/numerics.js";
@@ -71,8 +71,8 @@ export interface RuntimeOptions {
    * when the engine is closed. It slows every pass down.
    */
   nodeTimings?: { folder: string } | undefined;
-  /** what the converted model was written for; default: the provider's own. For tests: the CPU runs every flavour */
-  flavour?: Flavour | undefined;
+  /** what the converted model was written for; default: the provider's own. For tests: the CPU runs every dialect */
+  dialect?: GraphDialect | undefined;
   /** run even though the provider lacks operators, with those on the CPU. For diagnosis alone (bench/provider-check.mjs) */
   allowFallback?: boolean | undefined;
 }

@@ -8,7 +8,7 @@ import type { ModelRef } from "../schema/common.js";
 import type { Engine, RuntimeOptions } from "./engine.js";
 import { loadOrt } from "./ort-api.js";
 import { openOrtEngine } from "./ort-engine.js";
-import { chooseProvider, flavourFor, libraryFacts } from "./providers.js";
+import { chooseProvider, dialectFor, libraryFacts } from "./providers.js";
 
 export interface LoadedModel {
   /** as the user gave it */
@@ -60,10 +60,10 @@ export async function loadPrepared<Prepared extends { capacity: number }>(
     const prepared = prepare(checkpoint);
     chooseProvider(options.provider, libraryFacts(loadOrt(options.ortLibrary))); // refused before minutes of converting
     const kernels = kernelsFor(options.kernels ?? DEFAULT_KERNELS);
-    const flavour = options.flavour ?? flavourFor(options.provider);
-    const { modelPath } = await convertModel(checkpoint, progress, kernels, flavour);
+    const dialect = options.dialect ?? dialectFor(options.provider);
+    const { modelPath } = await convertModel(checkpoint, progress, kernels, dialect);
     const capacity = Math.min(spec.contextLimit, prepared.capacity);
-    const engine = openOrtEngine(modelPath, spec, { ...options, capacity, kernels, flavour });
+    const engine = openOrtEngine(modelPath, spec, { ...options, capacity, kernels, dialect });
     const model = { path, spec, ref: modelRef(checkpoint), storedTypes, engine, close: () => engine.close() };
     return { model, prepared };
   } finally {

@@ -17,9 +17,11 @@ import {
   type FunctionName,
   PLACEMENT_FUNCTIONS,
   PLACEMENT_SINCE_MINOR,
+  type Placement,
+  type Pointer,
 } from "./ort-functions.js";
 
-export type Pointer = bigint;
+export type { Pointer };
 export type NativeArgument =
   | Pointer
   | string
@@ -45,20 +47,6 @@ export interface OrtApi {
   availableProviders(): string[];
   /** where a session's inputs and operators are; undefined where the library is too old to say (before 1.24) */
   placement: Placement | undefined;
-}
-
-export interface Placement {
-  /** input -> name of the memory that the session wants it in: `Cpu`, `Cuda`, … */
-  inputMemory(session: Pointer): Map<string, string>;
-  /** nodes of the graph and of every graph nested in it, so far as the library recorded them */
-  assignments(session: Pointer): Assignment[];
-}
-
-export interface Assignment {
-  provider: string;
-  operator: string;
-  /** of the node */
-  name: string;
 }
 
 /** Session option that makes the library record what `assignments` returns. */

@@ -1,15 +1,12 @@
 /** A model run by ONNX Runtime: every input, output and the KV cache bound once, each pass one native call. */
 import { DraftplanError } from "../core/errors.js";
-import { choiceInputNames } from "../model/graph/build.js";
-import { storedDimension, storedHeadDim } from "../model/graph/heads.js";
-import { HALF_NUMBERS } from "../model/half.js";
+import { choiceFlags, choiceInputNames } from "../model/graph/choice-inputs.js";
 import type { ModelSpec } from "../model/spec.js";
 import { type ChoiceSet, DEFAULT_KERNELS, type Kernel, uniformChoices } from "../schema/choice.js";
-import { FLOAT_BYTES, type Numerics } from "../schema/numerics.js";
-import { BoundInputs } from "./bound-inputs.js";
-import { choiceFlags } from "./choice-flags.js";
-import type { Engine, Pass, PassResult, RuntimeOptions } from "./engine.js";
-import { Handles, HostTensor } from "./handles.js";
+import type { Numerics } from "../schema/numerics.js";
+import { BoundInputs, ELEMENT, Handles, HostTensor } from "./bindings.js";
+import { type Engine, type Pass, type PassResult, type RuntimeOptions, requireKernels } from "./engine.js";
+import { KvCache } from "./kv-cache.js";
 import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "./limits.js";
 import { type NodeRecording, recordNodes } from "./node-recording.js";
 import type { PassTimings } from "./node-timings.js";
@@ -24,23 +21,7 @@ import {
   refuseFallback,
 } from "./providers.js";
 
-const ELEMENT = { float: 1, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
 const NO_SHAPE = new BigInt64Array(0);
-
-type CachePart = "key" | "value";
-/** view: null where the tensor lies in a device's memory */
-interface CacheTensor {
-  tensor: Pointer;
-  view: CacheArray | null;
-}
-
-/** Keys or values as they are stored: fp32, or the bits of fp16. */
-type CacheArray = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
-const CACHE_ARRAYS = { fp32: Float32Array, fp16: Uint16Array } as const;
-const CACHE_ELEMENT = { fp32: ELEMENT.float, fp16: ELEMENT.float16 } as const;
-
-const numbersOf = (stored: CacheArray): ((index: number) => number) =>
-  stored instanceof Uint16Array ? (i) => HALF_NUMBERS[stored[i]] : (i) => stored[i];
 
 export function openOrtEngine(modelPath: string, spec: ModelSpec, options: RuntimeOptions): Engine {
   const api = loadOrt(options.ortLibrary);
@@ -65,7 +46,7 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
     const model = {
       capacity: options.capacity,
       kernels: options.kernels ?? DEFAULT_KERNELS,
-      numerics: options.flavour ?? provider.flavour,
+      numerics: options.dialect ?? provider.dialect,
     };
     return new OrtEngine(api, handles, session, spec, provider, model, recording);
   } catch (error) {
@@ -83,8 +64,7 @@ class OrtEngine implements Engine {
   private readonly inputs: BoundInputs;
   private readonly flags: Uint8Array;
   private readonly useHiddenAt: number;
-  /** [layers] tensors of the cache, and what they hold where that is host memory */
-  private readonly cache: Record<CachePart, CacheTensor>[] = [];
+  private readonly cache: KvCache;
   private readonly ids: HostTensor<BigInt64Array<ArrayBuffer>>;
   private readonly hiddenIn: HostTensor<Float32Array<ArrayBuffer>>;
   private readonly hiddenOut: HostTensor<Float32Array<ArrayBuffer>>;
@@ -150,39 +130,8 @@ class OrtEngine implements Engine {
     this.inputs.bind("logits_from", make(this.logitsFrom, 8, one, ELEMENT.int64), "every pass");
     this.inputs.bind("seqlens_k", make(length, 4, one, ELEMENT.int32), "every pass");
     this.inputs.bind("total_sequence_length", make(total, 4, one, ELEMENT.int32), "every pass");
-    this.bindCache();
-  }
-
-  /** Past and present are one buffer: a pass writes its keys and values where they stay. */
-  private bindCache(): void {
-    const { api, spec } = this;
-    const { cache } = this.provider;
-    const memory = cache.on === "host" ? "Cpu" : cache.memoryName;
-    const info = this.handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", memory, 0, 0, 0));
-    const allocator = this.handles.own("ReleaseAllocator", api.create("CreateAllocator", this.session, info));
-    const shape = this.cacheShape();
-    const { float } = this.numerics;
-    const numbers = spec.kvHeads * this.capacity * storedHeadDim(spec);
-    const bytes = numbers * FLOAT_BYTES[float];
-    const bind = (name: string): CacheTensor => {
-      const tensor = this.handles.own(
-        "ReleaseValue",
-        api.create("CreateTensorAsOrtValue", allocator, shape, shape.length, CACHE_ELEMENT[float]),
-      );
-      this.inputs.bind(`past.${name}`, tensor, cache.on === "host" ? "every pass" : "never");
-      api.check("BindOutput", this.binding, `present.${name}`, tensor);
-      if (cache.on === "device") return { tensor, view: null };
-      const memory = api.view(api.create("GetTensorMutableData", tensor), bytes);
-      return { tensor, view: new CACHE_ARRAYS[float](memory) };
-    };
-    for (let layer = 0; layer < spec.layers; layer++) {
-      this.cache.push({ key: bind(`${layer}.key`), value: bind(`${layer}.value`) });
-    }
-  }
-
-  /** [1, kvHeads, capacity, storedHeadDim] */
-  private cacheShape(): BigInt64Array {
-    return BigInt64Array.from([1, this.spec.kvHeads, this.capacity, storedHeadDim(this.spec)].map(BigInt));
+    const owner = { api, session, binding: this.binding, inputs: this.inputs, handles, memory: provider.cache };
+    this.cache = new KvCache(owner, spec, capacity, numerics.float);
   }
 
   run(pass: Pass): PassResult {
@@ -249,6 +198,7 @@ class OrtEngine implements Engine {
     if (choices !== this.lastChoices) {
       let pattern = this.flagPatterns.get(choices);
       if (pattern === undefined) {
+        requireKernels(choices, this.kernels);
         pattern = choiceFlags(choices, this.kernels);
         this.flagPatterns.set(choices, pattern);
       }
@@ -277,39 +227,10 @@ class OrtEngine implements Engine {
 
   readCache(layer: number, part: "key" | "value", position: number, count: number): Float32Array {
     this.assertOpen();
-    const { kvHeads, headDim } = this.spec;
-    const stored = this.cache[layer][part].view ?? this.copyOfCache(layer, part); // [kvHeads, capacity, storedHeadDim]
-    const at = numbersOf(stored);
-    const width = storedHeadDim(this.spec);
-    return Float32Array.from({ length: kvHeads * count * headDim }, (_, i) => {
-      const row = Math.floor(i / headDim);
-      const token = Math.floor(row / count) * this.capacity + position + (row % count);
-      return at(token * width + storedDimension(this.spec, i % headDim));
+    const nothing = uniformChoices(this.spec.layers, "skip");
+    return this.cache.read(layer, part, position, count, () => {
+      this.run({ position: 0, input: [0], choices: nothing, logitRows: 0 });
     });
-  }
-
-  /**
-   * A device's memory cannot be looked into from here. A pass that skips every block hands the cache on as it is: for
-   * this once into host memory.
-   */
-  private copyOfCache(layer: number, part: CachePart): CacheArray {
-    const { api, spec } = this;
-    const { float } = this.numerics;
-    const copy = new CACHE_ARRAYS[float](spec.kvHeads * this.capacity * storedHeadDim(spec));
-    const output = `present.${layer}.${part}`;
-    const handles = new Handles(api);
-    try {
-      const info = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
-      const shape = this.cacheShape();
-      const place = [info, copy, copy.byteLength, shape, shape.length, CACHE_ELEMENT[float]] as const;
-      const tensor = handles.own("ReleaseValue", api.create("CreateTensorWithDataAsOrtValue", ...place));
-      api.check("BindOutput", this.binding, output, tensor);
-      this.run({ position: 0, input: [0], choices: uniformChoices(spec.layers, "skip"), logitRows: 0 });
-    } finally {
-      api.check("BindOutput", this.binding, output, this.cache[layer][part].tensor);
-      handles.releaseAll();
-    }
-    return copy;
   }
 
   endNodeTimings(): PassTimings[] {
@@ -321,7 +242,6 @@ class OrtEngine implements Engine {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.cache.length = 0;
     this.handles.releaseAll();
     this.recording?.remove(); // the library writes the trace at the latest when it releases the session
   }

@@ -109,3 +109,21 @@ export const PLACEMENT_FUNCTIONS = {
   EpAssignedNode_GetName: [410, "void *EpAssignedNode_GetName(void *node, _Out_ const char **name)"],
   EpAssignedNode_GetOperatorType: [412, "void *EpAssignedNode_GetOperatorType(void *node, _Out_ const char **type)"],
 } as const satisfies Record<string, readonly [number, string]>;
+
+/** A native address. */
+export type Pointer = bigint;
+
+/** What those functions tell. */
+export interface Placement {
+  /** input -> name of the memory that the session wants it in: `Cpu`, `Cuda`, … */
+  inputMemory(session: Pointer): Map<string, string>;
+  /** nodes of the graph and of every graph nested in it, so far as the library recorded them */
+  assignments(session: Pointer): Assignment[];
+}
+
+export interface Assignment {
+  provider: string;
+  operator: string;
+  /** of the node */
+  name: string;
+}

@@ -9,14 +9,14 @@ import { DraftplanError, type ErrorCode } from "../core/errors.js";
 import { silentProgress } from "../core/progress.js";
 import { convertInto } from "../model/convert.js";
 import type { ModelSpec } from "../model/spec.js";
-import { syntheticWeights } from "../model/synthetic.js";
+import { syntheticWeights } from "../model/synthetic/weights.js";
 import { DEFAULT_KERNELS, targetChoices, uniformChoices } from "../schema/choice.js";
 import { type Bandwidth, type BandwidthRequest, measureReadBandwidth } from "./bandwidth.js";
 import { systemClock } from "./device.js";
 import type { Engine } from "./engine.js";
 import { loadOrt } from "./ort-api.js";
 import { openOrtEngine } from "./ort-engine.js";
-import { flavourFor, type LibraryFacts, libraryFacts } from "./providers.js";
+import { dialectFor, type LibraryFacts, libraryFacts } from "./providers.js";
 
 /** What was asked for, or why there is none. */
 export type Answer<T> = { ok: true; value: T } | { ok: false; code: ErrorCode; what: string; remedy: string };
@@ -87,13 +87,13 @@ async function tryProvider(name: string, ortLibrary: string | undefined): Promis
     const open = async (provider: string) => {
       const place = mkdtempSync(join(folder, "model-"));
       const weights = syntheticWeights(TINY);
-      const { modelPath } = await convertInto(place, weights, silentProgress, DEFAULT_KERNELS, flavourFor(provider));
+      const { modelPath } = await convertInto(place, weights, silentProgress, DEFAULT_KERNELS, dialectFor(provider));
       return openOrtEngine(modelPath, TINY, { provider, threads: 1, capacity: CAPACITY, ortLibrary });
     };
     const tried = logitsOf(await open(name));
     const expected = logitsOf(await open("cpu"));
     const difference = greatestDifference(tried, expected);
-    if (difference <= TOLERANCE[flavourFor(name).float]) return difference;
+    if (difference <= TOLERANCE[dialectFor(name).float]) return difference;
     throw new DraftplanError({
       code: "RUNTIME_FAILED",
       at: `--provider ${name}`,

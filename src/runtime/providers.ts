@@ -8,11 +8,10 @@
  * where it put every operator, and a model that would run partly on the CPU is refused.
  */
 import { DraftplanError } from "../core/errors.js";
-import { CPU_FLAVOUR, CUDA_FLAVOUR, type Flavour, WEBGPU_FLAVOUR } from "../model/graph/flavour.js";
-import { PIN_PREFIX } from "../model/graph/pins.js";
+import { CPU_DIALECT, CUDA_DIALECT, type GraphDialect, WEBGPU_DIALECT } from "../model/graph/dialect.js";
+import { HOST_PREFIX } from "../model/graph/host-inputs.js";
 import { type OrtApi, type Pointer, RECORD_ASSIGNMENTS } from "./ort-api.js";
 import type { FunctionName } from "./ort-functions.js";
-import { oneLineReason } from "./reason.js";
 
 /** How a provider gets into the session options. */
 export type Append =
@@ -44,7 +43,7 @@ export interface Provider {
   ortName: string;
   append: Append;
   /** how the graph is written for it, and in which numbers */
-  flavour: Flavour;
+  dialect: GraphDialect;
   cache: CacheMemory;
   /**
    * Small inputs (token ids, lengths, choices). "in place": bound once, and the session reads what draftplan writes.
@@ -80,7 +79,7 @@ const TABLE: readonly Provider[] = [
     name: "cpu",
     ortName: CPU_NAME,
     append: { how: "built in" },
-    flavour: CPU_FLAVOUR,
+    dialect: CPU_DIALECT,
     cache: { on: "host" },
     inputs: "in place",
     needs: "Nothing is needed: every build of ONNX Runtime has it.",
@@ -96,7 +95,7 @@ const TABLE: readonly Provider[] = [
       release: "ReleaseCUDAProviderOptions",
       options: DEVICE_0,
     },
-    flavour: CUDA_FLAVOUR,
+    dialect: CUDA_DIALECT,
     cache: { on: "device", memoryName: "Cuda" },
     inputs: "as placed",
     needs:
@@ -113,7 +112,7 @@ const TABLE: readonly Provider[] = [
       release: "ReleaseTensorRTProviderOptions",
       options: DEVICE_0,
     },
-    flavour: CUDA_FLAVOUR,
+    dialect: CUDA_DIALECT,
     cache: { on: "device", memoryName: "Cuda" },
     inputs: "as placed",
     needs:
@@ -123,15 +122,13 @@ const TABLE: readonly Provider[] = [
     name: "webgpu",
     ortName: "WebGpuExecutionProvider",
     append: { how: "by name", as: "WebGPU", options: {} },
-    flavour: WEBGPU_FLAVOUR,
+    dialect: WEBGPU_DIALECT,
     cache: { on: "device", memoryName: "WebGPU_Buffer" },
     inputs: "as placed",
     needs:
       "Needs a build of ONNX Runtime with WebGPU (the bundled one has it, except on Linux arm64), a GPU with a Vulkan, Metal or Direct3D 12 driver, and on Linux the Vulkan loader (libvulkan.so.1).",
   },
 ];
-
-export const PROVIDER_NAMES: readonly string[] = TABLE.map(({ name }) => name);
 
 /** `QNNExecutionProvider` -> `qnn` */
 const shortName = (ortName: string): string => ortName.replace(/ExecutionProvider$/, "").toLowerCase();
@@ -141,14 +138,15 @@ const unlisted = (ortName: string): Provider => ({
   name: shortName(ortName),
   ortName,
   append: { how: "by name", as: ortName, options: {} },
-  flavour: CPU_FLAVOUR,
+  dialect: CPU_DIALECT,
   cache: { on: "host" },
   inputs: "as placed",
   needs: "draftplan knows nothing about this provider; see ONNX Runtime's own documentation of it.",
 });
 
 /** How the graph is written for a provider; one that the table does not know gets the CPU's. */
-export const flavourFor = (name: string): Flavour => TABLE.find((entry) => entry.name === name)?.flavour ?? CPU_FLAVOUR;
+export const dialectFor = (name: string): GraphDialect =>
+  TABLE.find((entry) => entry.name === name)?.dialect ?? CPU_DIALECT;
 
 /** All that the table or the library names, in the library's order of preference, then those it lacks. */
 export function allProviders(available: readonly string[]): Provider[] {
@@ -233,7 +231,7 @@ export function refuseFallback(api: Pick<OrtApi, "placement">, session: Pointer,
   if (provider.append.how === "built in" || api.placement === undefined) return;
   const elsewhere = new Map<string, number>();
   for (const { provider: runsOn, operator, name } of api.placement.assignments(session)) {
-    if (runsOn === CPU_NAME && !name.startsWith(PIN_PREFIX))
+    if (runsOn === CPU_NAME && !name.startsWith(HOST_PREFIX))
       elsewhere.set(operator, (elsewhere.get(operator) ?? 0) + 1);
   }
   if (elsewhere.size === 0) return;
@@ -252,3 +250,23 @@ export function copiedInputs(api: Pick<OrtApi, "placement">, session: Pointer, p
   for (const [input, memory] of api.placement.inputMemory(session)) if (memory !== "Cpu") copied.add(input);
   return copied;
 }
+
+/**
+ * What ONNX Runtime says of a failure, as a person can read it: without the source file it was found in, the C++
+ * signature, and the folders of this machine.
+ */
+export function oneLineReason(message: string): string {
+  const withoutSource = message
+    .replace(/^\s*\S+\.(?:cc|cpp|h):\d+ .*?(?=\[ONNXRuntimeError\]|Failed|$)/s, "")
+    .replace(/\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : /g, "");
+  const said = withoutSource.trim() === "" ? message : withoutSource;
+  return dropRepetition(
+    said
+      .replace(/(?:[A-Za-z]:)?(?:[\\/][^\\/\s:'"]+)*[\\/](?=[^\\/\s:'"]+\.(?:so|dll|dylib))/g, "")
+      .replace(/\s+/g, " ")
+      .trim(),
+  );
+}
+
+/** `a.so with error: a.so: cannot open` -> `a.so: cannot open` */
+const dropRepetition = (text: string): string => text.replace(/(\S+) with error: \1:/, "$1:");

@@ -3,11 +3,10 @@
  * llama.cpp's `src/llama-vocab.cpp`; where that departs from the model's own tokenizer, the model's own is followed.
  */
 import { createHash } from "node:crypto";
-import type { GgufTokenizerMetadata } from "../model/gguf-tokenizer.js";
+import type { GgufTokenizerMetadata } from "../model/formats/gguf-tokenizer.js";
 import { type AddedToken, parseTokenizerJson, type TokenizerDefinition } from "./definition.js";
 import { GPT2_SPLIT, isolate } from "./exact.js";
 import { tokenizerInvalid, tokenizerUnsupported } from "./failures.js";
-import { sentencePieceMerges } from "./sentencepiece.js";
 
 const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4 } as const;
 
@@ -191,4 +190,48 @@ function postProcessor(file: string, metadata: GgufTokenizerMetadata, addBosByDe
 function specialTokens({ tokens, bosTokenId, eosTokenId, unkTokenId }: GgufTokenizerMetadata): Record<string, string> {
   const ids = { bos_token: bosTokenId, eos_token: eosTokenId, unk_token: unkTokenId };
   return Object.fromEntries(Object.entries(ids).flatMap(([name, id]) => (id === null ? [] : [[name, tokens[id]]])));
+}
+
+interface Piece {
+  piece: string;
+  score: number;
+}
+
+/**
+ * SentencePiece merges whichever neighbours form the piece of highest score, leftmost first (its bpe_model.cc, and
+ * llama.cpp's llm_tokenizer_spm). As byte-pair merges: every split of a piece into two symbols is a merge, ranked by
+ * the piece's score. All splits of a piece, and all pieces of one score, share a rank. transformers' converter gives them
+ * different ranks instead, which takes another pair than the leftmost where a run such as "aaa" merges in two ways.
+ */
+function sentencePieceMerges(pieces: readonly Piece[]): { merges: [string, string][]; ranks: number[] } {
+  const known = new Set(pieces.map(({ piece }) => piece));
+  // a symbol is a character, in the vocabulary or not, or what an earlier merge made
+  const isSymbol = (text: string): boolean =>
+    known.has(text) || text.length === String.fromCodePoint(text.codePointAt(0) ?? 0).length;
+  const merges: [string, string][] = [];
+  const ranks: number[] = [];
+  let rank = -1;
+  let lastScore = Number.POSITIVE_INFINITY;
+  for (const { piece, score } of pieces.toSorted((a, b) => b.score - a.score)) {
+    if (score < lastScore) rank += 1;
+    lastScore = score;
+    for (const at of characterStarts(piece)) {
+      const [left, right] = [piece.slice(0, at), piece.slice(at)];
+      if (!isSymbol(left) || !isSymbol(right)) continue;
+      merges.push([left, right]);
+      ranks.push(rank);
+    }
+  }
+  return { merges, ranks };
+}
+
+/** Where a piece can be cut: before each character but the first, never inside a surrogate pair. */
+function characterStarts(piece: string): number[] {
+  const starts: number[] = [];
+  let at = 0;
+  for (const character of piece) {
+    if (at > 0) starts.push(at);
+    at += character.length;
+  }
+  return starts;
 }

@@ -2,7 +2,7 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DraftplanError } from "../core/errors.js";
-import { readGgufTokenizerMetadata } from "../model/gguf-tokenizer.js";
+import { readGgufTokenizerMetadata } from "../model/formats/gguf-tokenizer.js";
 import type { TokenizerDefinition } from "./definition.js";
 import { tokenizerMissing } from "./failures.js";
 import { definitionFromGguf } from "./gguf-tokenizer-json.js";

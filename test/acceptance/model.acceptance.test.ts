@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gguf as secondOpinion } from "@huggingface/gguf";
 import { describe, expect, test } from "vitest";
-import { openGguf } from "../../src/model/gguf-file.js";
-import { readGgufTokenizerMetadata } from "../../src/model/gguf-tokenizer.js";
+import { openGguf } from "../../src/model/formats/gguf-file.js";
+import { readGgufTokenizerMetadata } from "../../src/model/formats/gguf-tokenizer.js";
+import { expectedTensors } from "../../src/model/formats/tensors.js";
 import { openCheckpoint } from "../../src/model/open.js";
-import { expectedTensors } from "../../src/model/tensors.js";
 
 const SHARED = process.env.DRAFTPLAN_SHARED ?? fileURLToPath(new URL("../../../shared", import.meta.url));
 const SMOLLM2 = join(SHARED, "models", "SmolLM2-135M-Instruct.Q4_1.gguf");

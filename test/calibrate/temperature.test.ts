@@ -8,10 +8,10 @@ import { atTemperature, drawToken } from "../../src/calibrate/sampling.js";
 import { sampledCurve } from "../../src/calibrate/temperature.js";
 import { silentProgress } from "../../src/core/progress.js";
 import type { Engine, Pass } from "../../src/runtime/engine.js";
-import { FakeClock } from "../../src/runtime/fake.js";
 import { targetChoices, uniformChoices } from "../../src/schema/choice.js";
 import { parseDocument, stringifyDocument } from "../../src/schema/document.js";
 import { CPU_NUMERICS } from "../../src/schema/numerics.js";
+import { FakeClock } from "../support/fake-engine.js";
 import { fakeEngine } from "../support/fake-model.js";
 
 const VOCAB = 5;

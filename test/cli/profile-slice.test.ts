@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import { makeProfile } from "../../src/commands/profile.js";
 import { architectureSha256 } from "../../src/model/digest.js";
 import { openCheckpoint, openConfigOnly } from "../../src/model/open.js";
-import { memoryNeeded } from "../../src/model/synthetic-slice.js";
+import { memoryNeeded } from "../../src/model/synthetic/slice.js";
 import { originLines } from "../../src/output/profile/origin.js";
 import { type MachineRoom, profileSynthetic } from "../../src/pipeline/profile/synthetic.js";
 import type { Engine } from "../../src/runtime/engine.js";

@@ -5,9 +5,9 @@ import { Adaptation, type AdaptiveRange, type Arm, rehearse } from "../../src/de
 import { adaptivePolicy } from "../../src/decode/adaptive-policy.js";
 import { Belief, expectation, roundsPerToken } from "../../src/decode/belief.js";
 import { type DraftPolicy, decode, type Round } from "../../src/decode/loop.js";
-import { FakeClock } from "../../src/runtime/fake.js";
 import { type ChoiceSet, uniformChoices } from "../../src/schema/choice.js";
 import { fakeNextToken, naiveGreedy } from "../oracle/naive-greedy.js";
+import { FakeClock } from "../support/fake-engine.js";
 import { fakeEngine } from "../support/fake-model.js";
 
 const { drafts, latency } = madeProblem();

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import type { StoredTypeName } from "../../src/model/dequantize.js";
-import { STORED_TYPES } from "../../src/model/dequantize.js";
+import type { StoredTypeName } from "../../src/model/formats/dequantize.js";
+import { STORED_TYPES } from "../../src/model/formats/dequantize.js";
 import { toBf16, toF16, uniform } from "../support/numbers.js";
 
 const fixture: Record<string, { bytes: string; values: string }> = JSON.parse(

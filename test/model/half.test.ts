@@ -2,7 +2,7 @@
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { describe, expect, test } from "vitest";
-import { firstNotFinite, HALF_NUMBERS, roundToHalf, toHalf } from "../../src/model/half.js";
+import { firstNotFinite, HALF_NUMBERS, roundToHalf, toHalf } from "../../src/model/kernels/half.js";
 
 /** The value of fp16 bits, by the definition of IEEE 754 binary16, without a table. */
 function definition(bits: number): number {

@@ -12,9 +12,9 @@ import {
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { expectedTensors } from "../../src/model/formats/tensors.js";
 import { locateModel, openCheckpoint } from "../../src/model/open.js";
 import type { Checkpoint } from "../../src/model/spec.js";
-import { expectedTensors } from "../../src/model/tensors.js";
 import { expectFailure } from "../support/failure.js";
 import type { TinyModel } from "../support/tiny-checkpoint.js";
 import {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { quantiseRows } from "../../src/model/graph/quantise.js";
+import { quantiseRows } from "../../src/model/kernels/quantise.js";
 import { uniform } from "../support/numbers.js";
 
 const BLOCK = 32;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { quantiseRows } from "../../src/model/graph/quantise.js";
+import { quantiseRows } from "../../src/model/kernels/quantise.js";
 import { uniform } from "../support/numbers.js";
 
 const BLOCK = 32;

@@ -1,7 +1,7 @@
 /** How much of a model is made up to be timed. Sizes are added up here by hand, from published figures. */
 import { describe, expect, test } from "vitest";
 import type { ModelSpec } from "../../src/model/spec.js";
-import { chooseSlice, memoryNeeded, weightSizes } from "../../src/model/synthetic-slice.js";
+import { chooseSlice, memoryNeeded, weightSizes } from "../../src/model/synthetic/slice.js";
 import { failureOf } from "../support/failure.js";
 import { tinySpec } from "../support/tiny-checkpoint.js";
 

@@ -17,7 +17,7 @@ export function naiveGreedy(
   return ids;
 }
 
-/** The next token of runtime/fake's target, from its description alone: FNV-1a over the ids, each plus one. */
+/** The next token of support/fake-engine's target, from its description alone: FNV-1a over the ids, each plus one. */
 export function fakeNextToken(ids: readonly number[], vocabSize: number): number {
   let hash = 0x811c9dc5n;
   for (const id of ids) hash = fnv(hash, BigInt(id + 1));

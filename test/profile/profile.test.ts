@@ -2,10 +2,10 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
 import { holdOut } from "../../src/profile/honest-error.js";
 import { type Measured, profileModel } from "../../src/profile/profile.js";
-import { fakePassUs } from "../../src/runtime/fake.js";
 import { DEFAULT_KERNELS, type Kernel, uniformChoices } from "../../src/schema/choice.js";
 import { Profile } from "../../src/schema/profile.js";
 import { openLatency } from "../../src/solve/latency.js";
+import { fakePassUs } from "../support/fake-engine.js";
 import { uniform } from "../support/numbers.js";
 import { asDocument, fakeSpec, type Planted, planted, plantedTimes, strangeMasks } from "./support.js";
 

@@ -4,9 +4,9 @@
  */
 import { beforeAll, describe, expect, test } from "vitest";
 import { profileModel } from "../../src/profile/profile.js";
-import { fakePassUs } from "../../src/runtime/fake.js";
 import { type Kernel, uniformChoices } from "../../src/schema/choice.js";
 import type { ProfilePoint } from "../../src/schema/profile.js";
+import { fakePassUs } from "../support/fake-engine.js";
 import { uniform } from "../support/numbers.js";
 import { fakeSpec, type Planted, planted, plantedTimes } from "./support.js";
 

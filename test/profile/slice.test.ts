@@ -2,10 +2,10 @@
 import { describe, expect, test } from "vitest";
 import { profileModel } from "../../src/profile/profile.js";
 import { type Scaled, scaleProfile } from "../../src/profile/slice.js";
-import { fakePassUs } from "../../src/runtime/fake.js";
 import { Profile } from "../../src/schema/profile.js";
 import { openLatency } from "../../src/solve/latency.js";
 import { profile as example } from "../support/example-documents.js";
+import { fakePassUs } from "../support/fake-engine.js";
 import { asDocument, fakeSpec, planted, plantedTimes, strangeMasks } from "./support.js";
 
 const scaledTo = (layers: number, measured: number, rows = 4000, rowsMeasured = 1000): Scaled => ({

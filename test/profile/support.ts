@@ -2,9 +2,9 @@
 
 import type { ModelSpec } from "../../src/model/spec.js";
 import type { Measured } from "../../src/profile/profile.js";
-import { FakeClock, FakeEngine, type FakeTimes } from "../../src/runtime/fake.js";
 import { type ChoiceSet, DEFAULT_KERNELS, type Kernel } from "../../src/schema/choice.js";
 import type { Profile } from "../../src/schema/profile.js";
+import { FakeClock, FakeEngine, type FakeTimes } from "../support/fake-engine.js";
 import { uniform } from "../support/numbers.js";
 
 export const fakeSpec = (layers: number, contextLimit = 4200): ModelSpec => ({

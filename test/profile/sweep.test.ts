@@ -8,9 +8,9 @@ import type { Observation } from "../../src/profile/observation.js";
 import { profileModel } from "../../src/profile/profile.js";
 import { type Kept, nothingKept } from "../../src/profile/samples.js";
 import { sweep } from "../../src/profile/sweep.js";
-import { fakePassUs } from "../../src/runtime/fake.js";
 import { uniformChoices } from "../../src/schema/choice.js";
 import { openLatency } from "../../src/solve/latency.js";
+import { fakePassUs } from "../support/fake-engine.js";
 import { uniform } from "../support/numbers.js";
 import { asDocument, fakeSpec, type Planted, planted, plantedTimes, strangeMasks } from "./support.js";
 

@@ -3,7 +3,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { convertInto } from "../../src/model/convert.js";
-import { syntheticWeights } from "../../src/model/synthetic.js";
+import { syntheticWeights } from "../../src/model/synthetic/weights.js";
 import { describeDevice, describeProcessor, nvidiaModels, parseNvidiaModel } from "../../src/runtime/device.js";
 import { checkLibraryFile, libraryFormat } from "../../src/runtime/library-file.js";
 import { bundledLibraryPath, loadOrt, minorVersion, type Pointer } from "../../src/runtime/ort-api.js";

@@ -1,19 +1,19 @@
 /** The provider table against a library that only writes down what it is asked. */
 import { describe, expect, test } from "vitest";
 import { DraftplanError } from "../../src/core/errors.js";
-import { BoundInputs } from "../../src/runtime/bound-inputs.js";
+import { BoundInputs } from "../../src/runtime/bindings.js";
 import type { OrtApi } from "../../src/runtime/ort-api.js";
 import {
   allProviders,
   appendProvider,
   chooseProvider,
   copiedInputs,
+  dialectFor,
   explained,
-  flavourFor,
   type LibraryFacts,
+  oneLineReason,
   refuseFallback,
 } from "../../src/runtime/providers.js";
-import { oneLineReason } from "../../src/runtime/reason.js";
 import { expectFailure, failureOf } from "../support/failure.js";
 
 const GPU: LibraryFacts = {
@@ -66,7 +66,7 @@ describe("choosing", () => {
 
   test("each has its own form of the graph, and those the table does not know the CPU's", () => {
     const form = (name: string) => {
-      const { float, product, activations, opset } = flavourFor(name);
+      const { float, product, activations, opset } = dialectFor(name);
       return { float, product, activations, opset };
     };
     const cpu = { float: "fp32", product: "FusedMatMul", activations: "int8", opset: 21 };
@@ -76,7 +76,7 @@ describe("choosing", () => {
     expect(form("tensorrt")).toEqual(cuda);
     expect(form("webgpu")).toEqual({ float: "fp32", product: "Gemm", activations: "float", opset: 19 });
     expect(form("qnn")).toEqual(cpu);
-    for (const provider of allProviders(GPU.available)) expect(provider.flavour).toBe(flavourFor(provider.name));
+    for (const provider of allProviders(GPU.available)) expect(provider.dialect).toBe(dialectFor(provider.name));
   });
 
   test("the library's come first, in its order; then those it lacks; each once", () => {
@@ -188,10 +188,10 @@ describe("placement", () => {
   });
 
   test("the nodes that keep inputs on the CPU are there on purpose: no fallback, and no cover for one", async () => {
-    const pins = [onCpu("If", "pin/nothing:If"), onCpu("Optional", "pin/taken/something:Optional")];
+    const kept = [onCpu("If", "host/nothing:If"), onCpu("Optional", "host/taken/something:Optional")];
     const cuda = chooseProvider("cuda", GPU);
-    expect(() => refuseFallback(placed(pins), SESSION, cuda)).not.toThrow();
-    const mixed = placed([...pins, onCpu("If", "0.attn.out:If")]);
+    expect(() => refuseFallback(placed(kept), SESSION, cuda)).not.toThrow();
+    const mixed = placed([...kept, onCpu("If", "0.attn.out:If")]);
     await expectFailure(() => refuseFallback(mixed, SESSION, cuda), "PROVIDER_UNAVAILABLE", /CPU: If \(1\)$/);
   });
 

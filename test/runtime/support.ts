@@ -2,7 +2,7 @@
 import { expect } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
 import { convertModel } from "../../src/model/convert.js";
-import { CPU_FLAVOUR, type Flavour } from "../../src/model/graph/flavour.js";
+import { CPU_DIALECT, type GraphDialect } from "../../src/model/graph/dialect.js";
 import { openCheckpoint } from "../../src/model/open.js";
 import type { Engine } from "../../src/runtime/engine.js";
 import { openOrtEngine } from "../../src/runtime/ort-engine.js";
@@ -55,32 +55,32 @@ export interface Subject {
 const converted = new Map<string, Promise<string>>();
 
 /** Goes the whole way: a checkpoint in a folder, converted into the cache, opened. */
-export async function openTiny(model: TinyModel, capacity = 64, flavour = CPU_FLAVOUR): Promise<Engine> {
-  const key = JSON.stringify([model, flavour]);
-  if (!converted.has(key)) converted.set(key, convertTiny(model, flavour));
+export async function openTiny(model: TinyModel, capacity = 64, dialect = CPU_DIALECT): Promise<Engine> {
+  const key = JSON.stringify([model, dialect]);
+  if (!converted.has(key)) converted.set(key, convertTiny(model, dialect));
   return openOrtEngine((await converted.get(key)) as string, tinySpec(model), {
     provider: "cpu",
     threads: 1,
     capacity,
     kernels: KERNEL_NAMES,
-    flavour,
+    dialect,
   });
 }
 
-async function convertTiny(model: TinyModel, flavour: Flavour): Promise<string> {
+async function convertTiny(model: TinyModel, dialect: GraphDialect): Promise<string> {
   const checkpoint = await openCheckpoint(writeTinyCheckpoint(temporaryFolder(), model));
-  const { modelPath } = await convertModel(checkpoint, silentProgress, KERNEL_NAMES, flavour);
+  const { modelPath } = await convertModel(checkpoint, silentProgress, KERNEL_NAMES, dialect);
   checkpoint.close();
   return modelPath;
 }
 
-export async function openSubject(model: TinyModel, capacity = 64, flavour = CPU_FLAVOUR): Promise<Subject> {
+export async function openSubject(model: TinyModel, capacity = 64, dialect = CPU_DIALECT): Promise<Subject> {
   const tensors = tinyTensors(model);
   const read: TensorReader = (name) => (tensors.get(name) as { values: Float32Array }).values;
   const spec = tinySpec(model);
   return {
     model,
-    engine: await openTiny(model, capacity, flavour),
+    engine: await openTiny(model, capacity, dialect),
     twin: (ids, skipped) => forward(spec, read, ids, skipped),
     target: targetChoices(spec.layers),
   };

@@ -1,5 +1,5 @@
 /** Fake engines of a shape and a miss rate. */
-import { FakeClock, FakeEngine, type FakeTimes } from "../../src/runtime/fake.js";
+import { FakeClock, FakeEngine, type FakeTimes } from "./fake-engine.js";
 import { tinySpec } from "./tiny-checkpoint.js";
 
 export const EXACT_TIMES: FakeTimes = {

@@ -6,8 +6,8 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { expectedTensors } from "../../src/model/formats/tensors.js";
 import type { Architecture, Llama3RopeScaling, ModelSpec } from "../../src/model/spec.js";
-import { expectedTensors } from "../../src/model/tensors.js";
 import type { GgufTensor, Metadata } from "./gguf-bytes.js";
 import { ggufBytes } from "./gguf-bytes.js";
 import { toBf16, toF16, uniform } from "./numbers.js";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll } from "vitest";
-import type { GgufTokenizerMetadata } from "../../src/model/gguf-tokenizer.js";
+import type { GgufTokenizerMetadata } from "../../src/model/formats/gguf-tokenizer.js";
 
 export const UNION = fileURLToPath(new URL("../../models/union-10m", import.meta.url));
 

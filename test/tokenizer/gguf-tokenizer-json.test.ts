@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { GgufTokenizerMetadata } from "../../src/model/gguf-tokenizer.js";
+import type { GgufTokenizerMetadata } from "../../src/model/formats/gguf-tokenizer.js";
 import { definitionFromGguf } from "../../src/tokenizer/gguf-tokenizer-json.js";
 import { createLibraryTokenizer } from "../../src/tokenizer/library.js";
 import { openTokenizer } from "../../src/tokenizer/open.js";

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import type { Decoded } from "../../src/decode/loop.js";
-import type { FakeEngine } from "../../src/runtime/fake.js";
 import { uniformChoices } from "../../src/schema/choice.js";
 import { verifyPlan } from "../../src/verify/index.js";
 import { promptTiming, speedupInterval } from "../../src/verify/speedup.js";
 import { expectFailure } from "../support/failure.js";
+import type { FakeEngine } from "../support/fake-engine.js";
 import { uniform } from "../support/numbers.js";
 import { DRAFT_US, fake, plain, plan, predicted, promptsOf, STEP_US, speculating, times, verifyUs } from "./support.js";
 

@@ -1,9 +1,9 @@
 /** Plans, models and faulty decoders for tests of verify. */
 
 import type { ModelSpec } from "../../src/model/spec.js";
-import { FakeClock, FakeEngine, type FakeModel, type FakeTimes } from "../../src/runtime/fake.js";
 import type { ChoiceSet, Draft } from "../../src/schema/choice.js";
 import type { Plan, Predicted, Segment } from "../../src/schema/plan.js";
+import { FakeClock, FakeEngine, type FakeModel, type FakeTimes } from "../support/fake-engine.js";
 
 export const spec: ModelSpec = {
   name: "fake",

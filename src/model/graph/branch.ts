@@ -1,6 +1,6 @@
 /** One branch of the graph under construction: its nodes, its weights, and the products that every block is made of. */
 import { KERNELS, type Kernel } from "../../schema/choice.js";
-import { accuracyLevel, type Flavour } from "./flavour.js";
+import { accuracyLevel, type GraphDialect } from "./dialect.js";
 import {
   constant,
   external,
@@ -31,12 +31,12 @@ export interface WeightFile {
 
 /** What every part of the graph is written for. */
 export interface Context extends WeightFile {
-  flavour: Flavour;
+  dialect: GraphDialect;
 }
 
 const ELEMENT = { float32: FLOAT, float16: FLOAT16, uint8: UINT8 } as const;
 /** element type of weights, hidden states, keys and values */
-export const elementOf = ({ flavour }: Context): number => (flavour.float === "fp16" ? FLOAT16 : FLOAT);
+export const elementOf = ({ dialect }: Context): number => (dialect.float === "fp16" ? FLOAT16 : FLOAT);
 
 /** Nodes and weights of one branch under construction; names are unique by the branch's prefix. */
 export class Branch {
@@ -108,14 +108,14 @@ export class Branch {
       int("N", out),
       int("bits", KERNELS[kernel].bits as number),
       int("block_size", QUANT_BLOCK),
-      int("accuracy_level", accuracyLevel(this.context.flavour)),
+      int("accuracy_level", accuracyLevel(this.context.dialect)),
     ]);
   }
 
   /** input [1, q, in] times a matrix [out, in] as it is */
   private product(input: string, matrix: string, output: string, bias: boolean): string {
     const weight = this.weight(kernelName(matrix, "target"));
-    if (this.context.flavour.product === "Gemm") return this.gemm(input, weight, matrix, output, bias);
+    if (this.context.dialect.product === "Gemm") return this.gemm(input, weight, matrix, output, bias);
     const product = bias ? `${output}.product` : output;
     this.contrib("FusedMatMul", [input, weight], product, [int("transB", 1)]);
     return bias ? this.node("Add", [this.name(product), this.weight(`${matrix}.bias`)], output) : this.name(output);

@@ -6,7 +6,7 @@
  * took 130 to 190 ms instead of 8 (2 cores, AVX-512; docs/negative-results.md). A skipped attention passes its keys and values
  * through; the runtime binds past and present to one buffer, so that nothing is copied.
  *
- * Its numbers are fp32 or fp16, as the flavour says (flavour.ts): weights, hidden states between blocks, keys and values.
+ * Its numbers are fp32 or fp16, as the dialect says (dialect.ts): weights, hidden states between blocks, keys and values.
  * Tokens' hidden states come in as fp32, and they and the logits go out as fp32 whatever is between.
  *
  * Inputs:  use_hidden bool[]; input_ids int64[1, q]; hidden_in float[1, q, H]; logits_from int64[1], the first position with logits;
@@ -18,9 +18,10 @@ import { BLOCK_KINDS, type BlockKind, type Kernel } from "../../schema/choice.js
 import type { ModelSpec } from "../spec.js";
 import { attention, cacheDims, mlp } from "./blocks.js";
 import { Branch, type Context, elementOf, type WeightFile } from "./branch.js";
-import { CPU_FLAVOUR, type Flavour } from "./flavour.js";
+import { choiceInputNames, innerFlags } from "./choice-inputs.js";
+import { CPU_DIALECT, type GraphDialect } from "./dialect.js";
+import { keepOnHost } from "./host-inputs.js";
 import { BOOL, constant, FLOAT, type Graph, INT32, INT64, subgraph, type ValueInfo, value } from "./onnx.js";
-import { pin } from "./pins.js";
 import { embeddingName } from "./weights.js";
 
 /** Nested `If`s over the kernels: the first whose flag is set, the last one without a flag. */
@@ -128,30 +129,16 @@ function exit(main: Branch, context: Context, spec: ModelSpec, kernels: readonly
   }
 }
 
-/** Inputs that carry the choices, in the order of `choiceFlags`. */
-export function choiceInputNames(layers: number, kernels: readonly Kernel[]): string[] {
-  const flags = kernels.slice(0, -1);
-  const names: string[] = [];
-  for (let layer = 0; layer < layers; layer++) {
-    for (const kind of BLOCK_KINDS) names.push(`run.${layer}.${kind}`, ...flags.map((k) => `${layer}.${kind}.${k}`));
-  }
-  return [...names, ...flags.map((k) => `head.${k}`)];
-}
-
-/** Those of them that inner `If`s of blocks ask. */
-const innerFlags = (layers: number, kernels: readonly Kernel[]): string[] =>
-  choiceInputNames(layers, kernels).filter((name) => !name.startsWith("run.") && name !== `head.${kernels[0]}`);
-
 /** @param kernels those the graph holds, target first: what runs most often is decided by the outermost `If` */
 export function buildGraph(
   spec: ModelSpec,
   kernels: readonly Kernel[],
   weights: WeightFile,
-  flavour: Flavour = CPU_FLAVOUR,
+  dialect: GraphDialect = CPU_DIALECT,
 ): Graph {
-  const context = { ...weights, flavour };
+  const context = { ...weights, dialect };
   const main = new Branch("main", context);
-  if (flavour.pins) pin(main, context, innerFlags(spec.layers, kernels));
+  if (dialect.hostInputs) keepOnHost(main, context, innerFlags(spec.layers, kernels));
   for (const table of ["cos_cache", "sin_cache"]) main.weight(table);
   let hidden = entrance(main, context, spec);
   for (let layer = 0; layer < spec.layers; layer++) {

@@ -6,10 +6,10 @@
 import { KERNELS, type Kernel, quantisedKernels } from "../../schema/choice.js";
 import type { FloatType } from "../../schema/numerics.js";
 import { tensorNotHalf } from "../failures.js";
-import { firstNotFinite, toHalf } from "../half.js";
+import { firstNotFinite, toHalf } from "../kernels/half.js";
+import { quantiseRows } from "../kernels/quantise.js";
 import type { ModelSpec, WeightSource } from "../spec.js";
 import { fillHeads, storedHeadDim } from "./heads.js";
-import { quantiseRows } from "./quantise.js";
 import { ropeTables } from "./rope.js";
 
 /** A tensor to be written: its name in the graph, shape, type and how to make it. */

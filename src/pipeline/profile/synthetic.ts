@@ -6,15 +6,15 @@ import { architectureSha256 } from "../../model/digest.js";
 import { weightBytes } from "../../model/graph/weight-bytes.js";
 import { openConfigOnly } from "../../model/open.js";
 import type { ModelSpec } from "../../model/spec.js";
-import { SYNTHETIC_SEED, syntheticWeights } from "../../model/synthetic.js";
-import { withWeightFiles } from "../../model/synthetic-files.js";
-import { chooseSlice, gib, type Slice } from "../../model/synthetic-slice.js";
+import { withWeightFiles } from "../../model/synthetic/files.js";
+import { chooseSlice, gib, type Slice } from "../../model/synthetic/slice.js";
+import { SYNTHETIC_SEED, syntheticWeights } from "../../model/synthetic/weights.js";
 import { scaledText } from "../../output/profile/origin.js";
 import { type Scaled, scaleProfile } from "../../profile/slice.js";
 import type { Engine } from "../../runtime/engine.js";
 import { availableMemoryBytes, lastLevelCacheBytes } from "../../runtime/memory.js";
 import { openOrtEngine } from "../../runtime/ort-engine.js";
-import { flavourFor } from "../../runtime/providers.js";
+import { dialectFor } from "../../runtime/providers.js";
 import { DEFAULT_KERNELS, type Kernel } from "../../schema/choice.js";
 import type { ModelRef } from "../../schema/common.js";
 import { sha256 } from "../../schema/document.js";
@@ -70,8 +70,8 @@ export async function profileSynthetic<Prepared extends { capacity: number }>(
   const whole = readConfig(path);
   const prepared = prepare(whole);
   const capacity = Math.min(whole.contextLimit, prepared.capacity);
-  const flavour = flavourFor(provider);
-  const { float } = flavour;
+  const dialect = dialectFor(provider);
+  const { float } = dialect;
   const slice = chooseSlice(
     whole,
     { ...room, cacheBytes: room.cacheBytes ?? ASSUMED_CACHE_BYTES, capacity, kernels, float },
@@ -89,7 +89,7 @@ export async function profileSynthetic<Prepared extends { capacity: number }>(
     weights_sha256: null,
   };
   const weights = syntheticWeights(slice.spec);
-  const measured = await withWeightFiles(weights, slice.weightBytes, { progress, kernels, flavour }, async (file) => {
+  const measured = await withWeightFiles(weights, slice.weightBytes, { progress, kernels, dialect }, async (file) => {
     const engine = openOrtEngine(file, slice.spec, { provider, threads, ortLibrary, capacity, kernels });
     try {
       return await measure(engine, ref, prepared);

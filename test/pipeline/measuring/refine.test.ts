@@ -3,12 +3,12 @@ import { continuePrompts } from "../../../src/calibrate/continuation.js";
 import { silentProgress } from "../../../src/core/progress.js";
 import type { Measuring } from "../../../src/pipeline/measuring/measuring.js";
 import { refine } from "../../../src/pipeline/measuring/refine.js";
-import { FakeClock, FakeEngine } from "../../../src/runtime/fake.js";
 import type { Calibration } from "../../../src/schema/calibration.js";
 import { type ChoiceSet, compactDraft, expandDraft, targetChoices } from "../../../src/schema/choice.js";
 import { parseDocument, stringifyDocument } from "../../../src/schema/document.js";
 import { curveFromRate, planDocument } from "../../../src/solve/index.js";
 import { LAYERS, makeCalibration, makeProfile } from "../../support/documents.js";
+import { FakeClock, FakeEngine } from "../../support/fake-engine.js";
 import { EXACT_TIMES } from "../../support/fake-model.js";
 import { tinySpec } from "../../support/tiny-checkpoint.js";
 

@@ -1,9 +1,9 @@
 /** A `.gguf` file: its metadata and where its tensors lie, all checked against the file's size. */
 
-import { DraftplanError } from "../core/errors.js";
+import { DraftplanError } from "../../core/errors.js";
+import { corrupt } from "../failures.js";
 import { ByteFile } from "./byte-file.js";
 import { isStoredType, STORED_TYPES } from "./dequantize.js";
-import { corrupt } from "./failures.js";
 import type { GgufValue } from "./gguf-reader.js";
 import { GgufReader, isGgufArray } from "./gguf-reader.js";
 import type { StoredTensor } from "./tensors.js";

@@ -3,7 +3,7 @@
  */
 import { CPU_NUMERICS, FP16_NUMERICS, type Numerics } from "../../schema/numerics.js";
 
-export interface Flavour extends Numerics {
+export interface GraphDialect extends Numerics {
   /**
    * Operator of the target's products, with weights [out, in]: com.microsoft.FusedMatMul, or ONNX's own Gemm, which takes
    * two dimensions and has a Reshape on each side.
@@ -16,29 +16,29 @@ export interface Flavour extends Numerics {
    */
   opset: 19 | 21;
   /**
-   * Whether inputs that are wanted on the CPU inside branches alone are also named on the outside (build.ts, `pins`).
+   * Whether inputs that are wanted on the CPU inside branches alone are also named on the outside (build.ts, `hostInputs`).
    * Without it a session on a GPU takes them to the device first, and every branch fetches them back and waits.
    */
-  pins: boolean;
+  hostInputs: boolean;
 }
 
-export const CPU_FLAVOUR: Flavour = { ...CPU_NUMERICS, product: "FusedMatMul", opset: 21, pins: false };
+export const CPU_DIALECT: GraphDialect = { ...CPU_NUMERICS, product: "FusedMatMul", opset: 21, hostInputs: false };
 
 /** CUDA's GroupQueryAttention takes fp16 and bf16 alone, its MatMulNBits leaves activations as they are. */
-export const CUDA_FLAVOUR: Flavour = {
+export const CUDA_DIALECT: GraphDialect = {
   ...FP16_NUMERICS,
   product: "FusedMatMul",
   opset: 19,
-  pins: true,
+  hostInputs: true,
 };
 
 /** WebGPU lacks FusedMatMul. fp32, because not every adapter has fp16 (the optional feature `shader-f16`). */
-export const WEBGPU_FLAVOUR: Flavour = {
+export const WEBGPU_DIALECT: GraphDialect = {
   float: "fp32",
   activations: "float",
   product: "Gemm",
   opset: 19,
-  pins: true,
+  hostInputs: true,
 };
 
 /** accuracy_level of MatMulNBits: 4 asks for int8 activations; 0, the operator's default, for none in particular. */

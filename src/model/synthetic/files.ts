@@ -4,14 +4,14 @@
  */
 import { rmSync } from "node:fs";
 import { mkdir, statfs } from "node:fs/promises";
-import { DraftplanError } from "../core/errors.js";
-import type { Progress } from "../core/progress.js";
-import { DEFAULT_KERNELS, type Kernel } from "../schema/choice.js";
-import { cacheFolder, partialFolder, removeAbandoned } from "./cache.js";
-import { convertInto } from "./convert.js";
-import { CPU_FLAVOUR, type Flavour } from "./graph/flavour.js";
-import type { WeightSource } from "./spec.js";
-import { gib } from "./synthetic-slice.js";
+import { DraftplanError } from "../../core/errors.js";
+import type { Progress } from "../../core/progress.js";
+import { DEFAULT_KERNELS, type Kernel } from "../../schema/choice.js";
+import { cacheFolder, partialFolder, removeAbandoned } from "../cache.js";
+import { convertInto } from "../convert.js";
+import { CPU_DIALECT, type GraphDialect } from "../graph/dialect.js";
+import type { WeightSource } from "../spec.js";
+import { gib } from "./slice.js";
 
 /** Tensors begin at page boundaries, and the graph comes on top. */
 const MARGIN = 1.02;
@@ -28,8 +28,8 @@ export async function withWeightFiles<Result>(
   {
     progress,
     kernels = DEFAULT_KERNELS,
-    flavour = CPU_FLAVOUR,
-  }: { progress: Progress; kernels?: readonly Kernel[]; flavour?: Flavour },
+    dialect = CPU_DIALECT,
+  }: { progress: Progress; kernels?: readonly Kernel[]; dialect?: GraphDialect },
   use: (modelPath: string) => Promise<Result>,
 ): Promise<Result> {
   const root = cacheFolder();
@@ -37,7 +37,7 @@ export async function withWeightFiles<Result>(
   const folder = partialFolder(root);
   try {
     await requireRoom(root, MARGIN * weightBytes + MARGIN_BYTES);
-    const { modelPath } = await convertInto(folder, weights, progress, kernels, flavour);
+    const { modelPath } = await convertInto(folder, weights, progress, kernels, dialect);
     return await use(modelPath);
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -1,9 +1,9 @@
 /** A `.gguf` file as a Checkpoint: canonical tensor names, and q and k rows in Hugging Face's order. */
 
-import { makeCheckpoint } from "./checkpoint.js";
+import { makeCheckpoint } from "../checkpoint.js";
+import type { Architecture, Checkpoint, ModelSpec } from "../spec.js";
 import { openGguf } from "./gguf-file.js";
 import { ggufSpec } from "./gguf-spec.js";
-import type { Architecture, Checkpoint, ModelSpec } from "./spec.js";
 import type { StoredTensor } from "./tensors.js";
 
 const MODEL_NAMES: Record<string, string> = {

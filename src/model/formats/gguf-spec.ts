@@ -2,14 +2,14 @@
 
 import { basename } from "node:path";
 import { z } from "zod";
-import { configInvalid, describeIssues, unsupportedMaths } from "./failures.js";
+import { configInvalid, describeIssues, unsupportedMaths } from "../failures.js";
+import { assertConsistent, defaultHeadDim, LIMITS } from "../limits.js";
+import type { Architecture, ModelSpec } from "../spec.js";
+import { ARCHITECTURES } from "../spec.js";
 import type { GgufFile } from "./gguf-file.js";
 import { isGgufArray } from "./gguf-reader.js";
 import { architectureUnsupported } from "./hf-config.js";
-import { assertConsistent, defaultHeadDim, LIMITS } from "./limits.js";
 import { ropeScalingFromFactors } from "./rope-factors.js";
-import type { Architecture, ModelSpec } from "./spec.js";
-import { ARCHITECTURES } from "./spec.js";
 import { readTensor } from "./tensors.js";
 
 /** llama.cpp's defaults for what a file leaves out */

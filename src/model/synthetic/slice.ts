@@ -11,12 +11,12 @@
  * Shapes of Qwen2.5-0.5B, 9 of 24 layers, against the whole model in turns (EPYC with 32 MB L3, one thread, medians of
  * processor time): 24/9 of a slice's pass was 1.02 of the whole's at n = 64, 1.03 in int8, 1.00 at n = 1000, 1.00 at q = 5.
  */
-import { DraftplanError } from "../core/errors.js";
-import { DEFAULT_KERNELS, type Kernel } from "../schema/choice.js";
-import { FLOAT_BYTES, type FloatType } from "../schema/numerics.js";
-import { storedHeadDim } from "./graph/heads.js";
-import { weightParts } from "./graph/weights.js";
-import type { ModelSpec } from "./spec.js";
+import { DraftplanError } from "../../core/errors.js";
+import { DEFAULT_KERNELS, type Kernel } from "../../schema/choice.js";
+import { FLOAT_BYTES, type FloatType } from "../../schema/numerics.js";
+import { storedHeadDim } from "../graph/heads.js";
+import { weightParts } from "../graph/weights.js";
+import type { ModelSpec } from "../spec.js";
 
 export interface Room {
   /** bytes the process may take */

@@ -1,4 +1,4 @@
-import type { Llama3RopeScaling } from "./spec.js";
+import type { Llama3RopeScaling } from "../spec.js";
 
 /** Llama 3.1 to 3.3 all use these; only `factor` differs (8 or 32). */
 const LOW_FREQ_FACTOR = 1;

@@ -7,9 +7,9 @@
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import { DraftplanError } from "../core/errors.js";
+import { DraftplanError } from "../../core/errors.js";
+import { corrupt, describeIssues } from "../failures.js";
 import { ByteFile, messageOf } from "./byte-file.js";
-import { corrupt, describeIssues } from "./failures.js";
 import { readJsonFile } from "./json-file.js";
 import { findDuplicateKey } from "./json-keys.js";
 import type { StoredTensor } from "./tensors.js";

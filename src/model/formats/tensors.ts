@@ -1,11 +1,11 @@
 /** Tensors as they lie in files: which ones a model must have, where their bytes are, and reading them. */
 
-import { DraftplanError } from "../core/errors.js";
+import { DraftplanError } from "../../core/errors.js";
+import { corrupt } from "../failures.js";
+import type { ModelSpec } from "../spec.js";
 import type { ByteFile } from "./byte-file.js";
 import type { StoredTypeName } from "./dequantize.js";
 import { isStoredType, STORED_TYPES } from "./dequantize.js";
-import { corrupt } from "./failures.js";
-import type { ModelSpec } from "./spec.js";
 
 export interface StoredTensor {
   /** the name in the file, for messages */

@@ -1,8 +1,8 @@
 import { readFileSync, statSync } from "node:fs";
 import type { z } from "zod";
-import { DraftplanError } from "../core/errors.js";
+import { DraftplanError } from "../../core/errors.js";
+import { configInvalid, describeIssues } from "../failures.js";
 import { errnoOf, messageOf, notFound, unreadable } from "./byte-file.js";
-import { configInvalid, describeIssues } from "./failures.js";
 
 /** config.json is some kilobytes, an index of a large model under two megabytes. */
 const MAX_BYTES = 64 << 20;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, createReadStream, fstatSync, openSync, readSync, statSync } from "node:fs";
-import { DraftplanError } from "../core/errors.js";
-import { corrupt } from "./failures.js";
+import { DraftplanError } from "../../core/errors.js";
+import { corrupt } from "../failures.js";
 
 /** One readSync takes at most 2^31 - 1 bytes. */
 const MAX_READ_BYTES = 1 << 30;

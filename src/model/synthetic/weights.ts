@@ -8,8 +8,8 @@
  * it. The int8 form is made from the fp32 one, as for a real model, so that a draft agrees with its target now and then.
  */
 import { createHash } from "node:crypto";
-import { seededRandom } from "../stats/random.js";
-import type { ModelSpec, WeightSource } from "./spec.js";
+import { seededRandom } from "../../stats/random.js";
+import type { ModelSpec, WeightSource } from "../spec.js";
 
 export const SYNTHETIC_SEED = 1;
 

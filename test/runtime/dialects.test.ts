@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { decode } from "../../src/decode/loop.js";
-import { CPU_FLAVOUR, CUDA_FLAVOUR, type Flavour, WEBGPU_FLAVOUR } from "../../src/model/graph/flavour.js";
+import { CPU_DIALECT, CUDA_DIALECT, type GraphDialect, WEBGPU_DIALECT } from "../../src/model/graph/dialect.js";
 import { systemClock } from "../../src/runtime/device.js";
 import { argmax, type Engine } from "../../src/runtime/engine.js";
 import { loadModel } from "../../src/runtime/load.js";
@@ -23,11 +23,11 @@ import {
   tokens,
 } from "./support.js";
 
-const FLAVOURS: [string, Flavour][] = [
-  ["fp16, FusedMatMul", CUDA_FLAVOUR],
-  ["fp16, FusedMatMul, pins the other way", { ...CUDA_FLAVOUR, pins: !CUDA_FLAVOUR.pins }],
-  ["fp32, Gemm", WEBGPU_FLAVOUR],
-  ["fp16, Gemm", { ...WEBGPU_FLAVOUR, float: "fp16" }],
+const DIALECTS: [string, GraphDialect][] = [
+  ["fp16, FusedMatMul", CUDA_DIALECT],
+  ["fp16, FusedMatMul, host inputs the other way", { ...CUDA_DIALECT, hostInputs: !CUDA_DIALECT.hostInputs }],
+  ["fp32, Gemm", WEBGPU_DIALECT],
+  ["fp16, Gemm", { ...WEBGPU_DIALECT, float: "fp16" }],
 ];
 
 /**
@@ -38,15 +38,15 @@ const TOLERANCES = { fp32: TOLERANCE, fp16: 3e-2 } as const;
 
 const TEXT = 21;
 
-describe.each(FLAVOURS)("%s", (_flavour, flavour) => {
-  const tolerance = TOLERANCES[flavour.float];
+describe.each(DIALECTS)("%s", (_dialect, dialect) => {
+  const tolerance = TOLERANCES[dialect.float];
 
   describe.each(MODELS)("%s", (_name, model) => {
     const spec = tinySpec(model);
     const ids = tokens(40, TEXT);
     let subject: Subject;
     beforeAll(async () => {
-      subject = await openSubject(model, 64, flavour);
+      subject = await openSubject(model, 64, dialect);
     });
     afterAll(() => subject?.engine.close());
 
@@ -113,11 +113,11 @@ describe("the embedded model in fp16", () => {
   let half: Engine;
   let full: Engine;
   beforeAll(async () => {
-    const open = async (flavour: Flavour) =>
-      (await loadModel("embedded", { provider: "cpu", threads: 2, capacity: 256, kernels: KERNEL_NAMES, flavour }))
+    const open = async (dialect: GraphDialect) =>
+      (await loadModel("embedded", { provider: "cpu", threads: 2, capacity: 256, kernels: KERNEL_NAMES, dialect }))
         .engine;
-    half = await open(CUDA_FLAVOUR);
-    full = await open(CPU_FLAVOUR);
+    half = await open(CUDA_DIALECT);
+    full = await open(CPU_DIALECT);
   });
   afterAll(() => {
     half?.close();

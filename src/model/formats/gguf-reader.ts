@@ -9,8 +9,8 @@
  * Nothing here is allocated from a count before the file was seen to be long enough to hold that many items.
  */
 
+import { corrupt } from "../failures.js";
 import type { ByteFile } from "./byte-file.js";
-import { corrupt } from "./failures.js";
 
 const WINDOW_BYTES = 1 << 20;
 /** Chat templates are kilobytes; a tokenizer stored as one string (`tokenizer.huggingface.json`) some megabytes. */

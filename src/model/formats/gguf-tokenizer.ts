@@ -1,6 +1,6 @@
 /** The tokenizer a `.gguf` file carries in its metadata, as stored; src/tokenizer makes one from it. */
 
-import { corrupt } from "./failures.js";
+import { corrupt } from "../failures.js";
 import type { GgufFile } from "./gguf-file.js";
 import { openGguf } from "./gguf-file.js";
 

@@ -1,18 +1,18 @@
-/** What is written for a flavour: bytes, names and places. How it runs: test/runtime/flavours.test.ts. */
+/** What is written for a dialect: bytes, names and places. How it runs: test/runtime/dialects.test.ts. */
 import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
 import { convertModel } from "../../src/model/convert.js";
-import { CPU_FLAVOUR, CUDA_FLAVOUR, type Flavour, WEBGPU_FLAVOUR } from "../../src/model/graph/flavour.js";
-import { quantiseRows } from "../../src/model/graph/quantise.js";
+import { CPU_DIALECT, CUDA_DIALECT, type GraphDialect, WEBGPU_DIALECT } from "../../src/model/graph/dialect.js";
 import { weightBytes } from "../../src/model/graph/weight-bytes.js";
 import { weightParts } from "../../src/model/graph/weights.js";
-import { roundToHalf } from "../../src/model/half.js";
+import { roundToHalf } from "../../src/model/kernels/half.js";
+import { quantiseRows } from "../../src/model/kernels/quantise.js";
 import { openCheckpoint } from "../../src/model/open.js";
-import { syntheticWeights } from "../../src/model/synthetic.js";
-import { memoryNeeded, weightSizes } from "../../src/model/synthetic-slice.js";
+import { memoryNeeded, weightSizes } from "../../src/model/synthetic/slice.js";
+import { syntheticWeights } from "../../src/model/synthetic/weights.js";
 import { DEFAULT_KERNELS, KERNEL_NAMES, KERNELS } from "../../src/schema/choice.js";
 import { numericsOf } from "../../src/schema/common.js";
 import { expectFailure } from "../support/failure.js";
@@ -23,22 +23,22 @@ const MODEL = { headDim: 16, seed: 3, attentionBias: true, tied: false };
 const spec = tinySpec(MODEL);
 
 describe("a converted model", () => {
-  test("of the CPU's flavour has the key it always had; every other flavour another", async () => {
+  test("of the CPU's dialect has the key it always had; every other dialect another", async () => {
     const checkpoint = await openCheckpoint(writeTinyCheckpoint(temporaryFolder(), MODEL));
     const { weightsSha256, architectureSha256 } = checkpoint;
-    const key = (flavour?: Flavour) =>
-      convertModel(checkpoint, silentProgress, DEFAULT_KERNELS, flavour).then((c) => basename(dirname(c.modelPath)));
+    const key = (dialect?: GraphDialect) =>
+      convertModel(checkpoint, silentProgress, DEFAULT_KERNELS, dialect).then((c) => basename(dirname(c.modelPath)));
     const asBefore = JSON.stringify([2, DEFAULT_KERNELS.map((k) => KERNELS[k]), weightsSha256, architectureSha256]);
     expect(await key()).toBe(createHash("sha256").update(asBefore).digest("hex").slice(0, 40));
-    const others = [CUDA_FLAVOUR, { ...CUDA_FLAVOUR, pins: !CUDA_FLAVOUR.pins }, WEBGPU_FLAVOUR];
-    const keys = await Promise.all([undefined, CPU_FLAVOUR, ...others].map(key));
+    const others = [CUDA_DIALECT, { ...CUDA_DIALECT, hostInputs: !CUDA_DIALECT.hostInputs }, WEBGPU_DIALECT];
+    const keys = await Promise.all([undefined, CPU_DIALECT, ...others].map(key));
     expect(new Set(keys).size).toBe(1 + others.length);
     checkpoint.close();
   });
 
   test("in fp16 takes half the room for floats, and the same for codes", async () => {
     const checkpoint = await openCheckpoint(writeTinyCheckpoint(temporaryFolder(), MODEL));
-    const { modelPath } = await convertModel(checkpoint, silentProgress, KERNEL_NAMES, CUDA_FLAVOUR);
+    const { modelPath } = await convertModel(checkpoint, silentProgress, KERNEL_NAMES, CUDA_DIALECT);
     checkpoint.close();
     const file = statSync(join(dirname(modelPath), "weights.bin")).size;
     const { total } = weightSizes(spec, KERNEL_NAMES, "fp16");
@@ -119,12 +119,12 @@ test("documents say what kernels compute with on each provider; the CPU's words 
     int8: "MatMulNBits, 8 bits, symmetric, block 32, accuracy_level 4",
     int4: "MatMulNBits, 4 bits, symmetric, block 32, accuracy_level 4",
   });
-  expect(numericsOf(["target", "int8"], CPU_FLAVOUR)).toEqual(numericsOf(["target", "int8"]));
-  expect(numericsOf(["target", "int8"], CUDA_FLAVOUR)).toEqual({
+  expect(numericsOf(["target", "int8"], CPU_DIALECT)).toEqual(numericsOf(["target", "int8"]));
+  expect(numericsOf(["target", "int8"], CUDA_DIALECT)).toEqual({
     target: "fp16",
     int8: "MatMulNBits, 8 bits, symmetric, block 32, fp16 activations and scales",
   });
-  expect(numericsOf(["target", "int4"], WEBGPU_FLAVOUR)).toEqual({
+  expect(numericsOf(["target", "int4"], WEBGPU_DIALECT)).toEqual({
     target: "fp32",
     int4: "MatMulNBits, 4 bits, symmetric, block 32, fp32 activations and scales",
   });

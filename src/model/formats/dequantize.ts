@@ -6,7 +6,7 @@
  * and its operands, whole multiples of 2^-24 below 2^27, add exactly in a double.
  */
 
-import { HALF_NUMBERS } from "./half.js";
+import { HALF_NUMBERS } from "../kernels/half.js";
 
 /** Decodes `blocks` whole blocks from the start of `bytes` to `out`, beginning at `out[at]`. */
 type Decode = (bytes: Uint8Array, blocks: number, out: Float32Array, at: number) => void;

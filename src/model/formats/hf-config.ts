@@ -6,12 +6,12 @@
 
 import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
-import { DraftplanError } from "../core/errors.js";
-import { configInvalid, unsupportedMaths } from "./failures.js";
+import { DraftplanError } from "../../core/errors.js";
+import { configInvalid, unsupportedMaths } from "../failures.js";
+import { assertConsistent, defaultHeadDim, LIMITS, uniformWindow } from "../limits.js";
+import type { Architecture, Llama3RopeScaling, ModelSpec } from "../spec.js";
+import { ARCHITECTURES } from "../spec.js";
 import { readJsonFile } from "./json-file.js";
-import { assertConsistent, defaultHeadDim, LIMITS, uniformWindow } from "./limits.js";
-import type { Architecture, Llama3RopeScaling, ModelSpec } from "./spec.js";
-import { ARCHITECTURES } from "./spec.js";
 
 const CLASS_OF: Record<Architecture, string> = {
   llama: "LlamaForCausalLM",

@@ -5,11 +5,18 @@
  * tokens, as it would in a real model. A cell written by anything but the target is marked, and the mark changes the
  * hash of every target pass that reads it. A draft misses the target's token in a share of contexts that its choices set.
  */
-import { DraftplanError } from "../core/errors.js";
-import type { ModelSpec } from "../model/spec.js";
-import { blockKind, blockLayer, type ChoiceSet, choiceKey, DEFAULT_KERNELS, type Kernel } from "../schema/choice.js";
-import { CPU_NUMERICS, type Numerics } from "../schema/numerics.js";
-import { type Clock, type Engine, type Pass, type PassResult, requireKernels } from "./engine.js";
+import { DraftplanError } from "../../src/core/errors.js";
+import type { ModelSpec } from "../../src/model/spec.js";
+import { type Clock, type Engine, type Pass, type PassResult, requireKernels } from "../../src/runtime/engine.js";
+import {
+  blockKind,
+  blockLayer,
+  type ChoiceSet,
+  choiceKey,
+  DEFAULT_KERNELS,
+  type Kernel,
+} from "../../src/schema/choice.js";
+import { CPU_NUMERICS, type Numerics } from "../../src/schema/numerics.js";
 
 /** A clock that moves only when it is told to. */
 export class FakeClock implements Clock {

@@ -2,8 +2,8 @@
 import { Branch, type Context } from "./branch.js";
 import { constant, INT64, optional, subgraph } from "./onnx.js";
 
-/** What the names of pins' nodes begin with: they run on the CPU on purpose (runtime/providers.ts). */
-export const PIN_PREFIX = "pin/";
+/** What the names of these nodes begin with: they run on the CPU on purpose (runtime/providers.ts). */
+export const HOST_PREFIX = "host/";
 
 /**
  * Keeps inputs on the CPU, where they are wanted.
@@ -15,8 +15,8 @@ export const PIN_PREFIX = "pin/";
  * `If` with a branch that names them all, never taken; no GPU has one with an `optional` result. Casting each of them to
  * a string on the CPU did the same and took 4 µs each (50 of them, 2 cores).
  */
-export function pin(main: Branch, context: Context, flags: readonly string[]): void {
-  const name = (branch: string) => `${PIN_PREFIX}${branch}`;
+export function keepOnHost(main: Branch, context: Context, flags: readonly string[]): void {
+  const name = (branch: string) => `${HOST_PREFIX}${branch}`;
   const taken = new Branch(name("taken"), context);
   const named = new Branch(name("named"), context);
   named.node("SequenceConstruct", ["total_sequence_length"], "lengths");

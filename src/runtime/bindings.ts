@@ -1,5 +1,8 @@
-/** Native objects of one engine: released together, and buffers of JavaScript's that they look into. */
+/** Native objects of one engine: released together, buffers of JavaScript's that they look into, and inputs bound to them. */
 import type { OrtApi, Pointer } from "./ort-api.js";
+
+/** Element types of tensors, as onnx.proto3 numbers them. */
+export const ELEMENT = { float: 1, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
 
 /** Handles in the order they were made; released backwards, once. */
 export class Handles {
@@ -42,5 +45,41 @@ export class HostTensor<T extends Float32Array | BigInt64Array> {
       this.byLength.set(length, tensor);
     }
     return tensor;
+  }
+}
+
+/** When the contents of an input change. */
+export type Changes = "never" | "with the choices" | "every pass";
+
+/**
+ * Inputs of a session. A host tensor is bound once and then written to in place, but where the session wants an input on
+ * a device, binding makes a copy, and later writes are not seen: such an input is bound again before a pass.
+ */
+export class BoundInputs {
+  private readonly copies: Record<Changes, [name: string, tensor: Pointer][]> = {
+    never: [],
+    "with the choices": [],
+    "every pass": [],
+  };
+
+  /** @param copied names of the inputs that binding copies; none on the CPU */
+  constructor(
+    private readonly api: Pick<OrtApi, "check">,
+    private readonly binding: Pointer,
+    private readonly copied: ReadonlySet<string>,
+  ) {}
+
+  bind(name: string, tensor: Pointer, changes: Changes): void {
+    this.api.check("BindInput", this.binding, name, tensor);
+    if (this.copied.has(name)) this.copies[changes].push([name, tensor]);
+  }
+
+  /** Copies what changed. */
+  refresh(changes: Changes): void {
+    for (const [name, tensor] of this.copies[changes]) this.api.check("BindInput", this.binding, name, tensor);
+  }
+
+  isCopied(name: string): boolean {
+    return this.copied.has(name);
   }
 }

@@ -1,0 +1,111 @@
+/** Keys and values of every layer. Past and present are one buffer: a pass writes its keys and values where they stay. */
+import { storedDimension, storedHeadDim } from "../model/graph/heads.js";
+import { HALF_NUMBERS } from "../model/kernels/half.js";
+import type { ModelSpec } from "../model/spec.js";
+import { FLOAT_BYTES, type FloatType } from "../schema/numerics.js";
+import { type BoundInputs, ELEMENT, Handles } from "./bindings.js";
+import type { OrtApi, Pointer } from "./ort-api.js";
+import type { CacheMemory } from "./providers.js";
+
+export type CachePart = "key" | "value";
+
+/** Keys or values as they are stored: fp32, or the bits of fp16. */
+type CacheArray = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
+const CACHE_ARRAYS = { fp32: Float32Array, fp16: Uint16Array } as const;
+const CACHE_ELEMENT = { fp32: ELEMENT.float, fp16: ELEMENT.float16 } as const;
+
+/** view: null where the tensor lies in a device's memory */
+interface CacheTensor {
+  tensor: Pointer;
+  view: CacheArray | null;
+}
+
+/** What a cache is made with, and bound to. */
+export interface CacheOwner {
+  api: OrtApi;
+  session: Pointer;
+  binding: Pointer;
+  inputs: BoundInputs;
+  handles: Handles;
+  memory: CacheMemory;
+}
+
+export class KvCache {
+  /** [layers] */
+  private readonly tensors: Record<CachePart, CacheTensor>[] = [];
+  /** [1, kvHeads, capacity, storedHeadDim] */
+  private readonly shape: BigInt64Array;
+
+  constructor(
+    private readonly owner: CacheOwner,
+    private readonly spec: ModelSpec,
+    private readonly capacity: number,
+    private readonly float: FloatType,
+  ) {
+    const { api, session, handles, memory } = owner;
+    this.shape = BigInt64Array.from([1, spec.kvHeads, capacity, storedHeadDim(spec)].map(BigInt));
+    const place = memory.on === "host" ? "Cpu" : memory.memoryName;
+    const info = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", place, 0, 0, 0));
+    const allocator = handles.own("ReleaseAllocator", api.create("CreateAllocator", session, info));
+    for (let layer = 0; layer < spec.layers; layer++) {
+      this.tensors.push({ key: this.bind(`${layer}.key`, allocator), value: this.bind(`${layer}.value`, allocator) });
+    }
+  }
+
+  private bind(name: string, allocator: Pointer): CacheTensor {
+    const { api, binding, inputs, handles, memory } = this.owner;
+    const tensor = handles.own(
+      "ReleaseValue",
+      api.create("CreateTensorAsOrtValue", allocator, this.shape, this.shape.length, CACHE_ELEMENT[this.float]),
+    );
+    inputs.bind(`past.${name}`, tensor, memory.on === "host" ? "every pass" : "never");
+    api.check("BindOutput", binding, `present.${name}`, tensor);
+    if (memory.on === "device") return { tensor, view: null };
+    const bytes = this.numbers() * FLOAT_BYTES[this.float];
+    return {
+      tensor,
+      view: new CACHE_ARRAYS[this.float](api.view(api.create("GetTensorMutableData", tensor), bytes)),
+    };
+  }
+
+  /** of keys or values of one layer */
+  private numbers(): number {
+    return this.spec.kvHeads * this.capacity * storedHeadDim(this.spec);
+  }
+
+  /**
+   * Copies keys or values of one layer.
+   * @param handOn runs a pass that skips every block, and so hands the cache on as it is
+   * @returns [kvHeads, count, headDim] from `position`
+   */
+  read(layer: number, part: CachePart, position: number, count: number, handOn: () => void): Float32Array {
+    const { kvHeads, headDim } = this.spec;
+    const stored = this.tensors[layer][part].view ?? this.copyFromDevice(layer, part, handOn); // [kvHeads, capacity, storedHeadDim]
+    const at = stored instanceof Uint16Array ? (i: number) => HALF_NUMBERS[stored[i]] : (i: number) => stored[i];
+    const width = storedHeadDim(this.spec);
+    return Float32Array.from({ length: kvHeads * count * headDim }, (_, i) => {
+      const row = Math.floor(i / headDim);
+      const token = Math.floor(row / count) * this.capacity + position + (row % count);
+      return at(token * width + storedDimension(this.spec, i % headDim));
+    });
+  }
+
+  /** A device's memory cannot be looked into from here: the cache is handed on, this once into host memory. */
+  private copyFromDevice(layer: number, part: CachePart, handOn: () => void): CacheArray {
+    const { api, binding } = this.owner;
+    const copy = new CACHE_ARRAYS[this.float](this.numbers());
+    const output = `present.${layer}.${part}`;
+    const handles = new Handles(api);
+    try {
+      const info = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
+      const place = [info, copy, copy.byteLength, this.shape, this.shape.length, CACHE_ELEMENT[this.float]] as const;
+      const tensor = handles.own("ReleaseValue", api.create("CreateTensorWithDataAsOrtValue", ...place));
+      api.check("BindOutput", binding, output, tensor);
+      handOn();
+    } finally {
+      api.check("BindOutput", binding, output, this.tensors[layer][part].tensor);
+      handles.releaseAll();
+    }
+    return copy;
+  }
+}
