@@ -1,4 +1,4 @@
-import type { AdaptiveDraft, AdaptiveLatency } from "../src/decode/adapt.js";
+import type { AdaptiveDraft, AdaptiveLatency } from "../src/decode/adaptive/adaptation.js";
 import type { DraftPolicy, Round } from "../src/decode/loop.js";
 import type { Clock } from "../src/runtime/engine.js";
 import type { ChoiceSet } from "../src/schema/choice.js";

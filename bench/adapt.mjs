@@ -26,8 +26,8 @@ const { values } = parseArgs({
   },
 });
 const library = (path) => import(pathToFileURL(resolve(values.dist, path)).href);
-const { Adaptation } = await library("decode/adapt.js");
-const { adaptivePolicy } = await library("decode/adaptive-policy.js");
+const { Adaptation } = await library("decode/adaptive/adaptation.js");
+const { adaptivePolicy } = await library("decode/adaptive/policy.js");
 
 const quantile = (numbers, p) => {
   const sorted = [...numbers].sort((a, b) => a - b);

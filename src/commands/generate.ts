@@ -1,6 +1,6 @@
 /** draftplan generate: greedy decoding of one prompt, streamed; a plan changes the speed and nothing else. */
 import { DraftplanError } from "../core/errors.js";
-import { type AdaptivePolicy, adaptivePolicy } from "../decode/adaptive-policy.js";
+import { type AdaptivePolicy, adaptivePolicy } from "../decode/adaptive/policy.js";
 import { type Decoded, type DraftPolicy, decode } from "../decode/loop.js";
 import { planPolicy, requireSameModel } from "../decode/policy.js";
 import { acceptanceOf } from "../decode/statistics.js";

@@ -1,5 +1,5 @@
 /** What an adaptive generation did, for people and for programs. */
-import type { AdaptiveSummary, ArmUse } from "../../decode/adaptive-policy.js";
+import type { AdaptiveSummary, ArmUse } from "../../decode/adaptive/policy.js";
 import { compactDraft, type Draft, describeChoices } from "../../schema/choice.js";
 import { formatPercent } from "../format.js";
 

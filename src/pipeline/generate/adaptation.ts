@@ -5,7 +5,7 @@ import {
   type AdaptiveLatency,
   type AdaptiveRange,
   rehearse,
-} from "../../decode/adapt.js";
+} from "../../decode/adaptive/adaptation.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { CHOICES, type Choice, type ChoiceSet, choiceKey, expandDraft } from "../../schema/choice.js";
 import type { Plan, Segment } from "../../schema/plan.js";

@@ -2,9 +2,9 @@
  * The adaptation as a policy of the decoding loop. All of its work is done when the loop asks what to draft, so it is
  * part of the round's measured time, and it is done only as often as its own cost allows.
  */
-import type { Clock } from "../runtime/engine.js";
-import { type Adaptation, type Arm, sameArm } from "./adapt.js";
-import type { DraftPolicy, Round } from "./loop.js";
+import type { Clock } from "../../runtime/engine.js";
+import type { DraftPolicy, Round } from "../loop.js";
+import { type Adaptation, type Arm, sameArm } from "./adaptation.js";
 
 /** Weighing the arms again may cost this share of the time spent decoding. */
 const REPLAN_SHARE = 0.004;
@@ -48,7 +48,6 @@ export function adaptivePolicy(adaptation: Adaptation, clock: Clock, planned: Dr
   };
 
   const choose = (contextTokens: number): Arm | null => {
-    if (adaptation.changesAt(contextTokens)) learn(); // the drafts they were run with are about to go
     const before = adaptation.armAt(contextTokens);
     if (sinceUs === 0 || costUs > REPLAN_SHARE * sinceUs) return before;
     const started = clock.nowUs();
@@ -97,6 +96,9 @@ export function adaptivePolicy(adaptation: Adaptation, clock: Clock, planned: Dr
       },
     },
   );
-  const summary = () => ({ switches, replanUs, replans, difficulty: adaptation.difficulty, arms });
+  const summary = () => {
+    learn();
+    return { switches, replanUs, replans, difficulty: adaptation.difficulty, arms };
+  };
   return { policy, summary };
 }

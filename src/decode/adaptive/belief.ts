@@ -7,8 +7,13 @@
  *
  *     exp(−e^x (h_1 + … + h_k)) · (1 − exp(−e^x h_{k+1}))        the second factor only where k < d
  *
- * which depends on x alone: one curve of log-likelihood for each draft over a grid of x is all that has to be kept.
- * Evidence fades exponentially with the tokens emitted since, so that the belief follows a text that changes.
+ * which depends on x alone: one curve of log-likelihood for each draft over a grid of x is all that has to be kept, and
+ * all that is kept: whatever follows from it is computed when it is asked for. Evidence fades exponentially with the
+ * tokens emitted since, so that the belief follows a text that changes.
+ *
+ * The belief is about the text. Ranges of contexts, and which drafts are to choose from in them, are none of its business:
+ * x is relative to the calibration's hazards at the context of the round, so evidence from one context tells about
+ * another, of the same draft by way of its key, of others by way of κ.
  */
 
 /**
@@ -33,7 +38,10 @@ const COUNT = 29;
 const GRID: readonly number[] = Array.from({ length: COUNT }, (_, j) => LOWEST + STEP * j);
 const FACTORS: readonly number[] = GRID.map(Math.exp);
 
+/** A draft's acceptance on the calibration text, at some context. */
 export interface Curve {
+  /** of the draft: equal at every context */
+  key: string;
   /** [D] h_i > 0 on the calibration text */
   hazards: readonly number[];
   /** standard deviation of δ */
@@ -55,19 +63,18 @@ const PRIOR_WEIGHTS = normalised(
 );
 const PRIOR_LOG = PRIOR_WEIGHTS.map(Math.log);
 
-/** What is known of one draft. */
-interface Known {
-  /** [D+1] h_1 + … + h_i */
-  sums: readonly number[];
-  hazards: readonly number[];
-  /** [COUNT][COUNT] chance of x, given κ */
-  spreading: readonly Float64Array[];
+/** What the rounds of one draft showed. */
+interface Evidence {
   /** [COUNT] log-likelihood over x */
-  evidence: Float64Array;
-  /** [COUNT] the same over κ, δ integrated out */
-  shared: Float64Array;
-  observed: boolean;
+  log: Float64Array;
+  /** [COUNT][COUNT] chance of x, given κ, by the spread of its latest round */
+  spreading: readonly Float64Array[];
+  /** rounds behind it, faded as the evidence is */
+  rounds: number;
 }
+
+/** Evidence of fewer rounds, faded, is forgotten: what a round says changes a logarithm by some tens at most. */
+const FORGOTTEN_ROUNDS = 1e-6;
 
 const spreadings = new Map<number, readonly Float64Array[]>();
 
@@ -82,80 +89,64 @@ function spreadingOf(spread: number): readonly Float64Array[] {
   return rows;
 }
 
-const know = ({ hazards, spread }: Curve): Known => {
-  const sums = [0];
-  for (const h of hazards) sums.push(sums[sums.length - 1] + h);
-  return {
-    sums,
-    hazards,
-    spreading: spreadingOf(spread),
-    evidence: new Float64Array(COUNT),
-    shared: new Float64Array(COUNT),
-    observed: false,
-  };
-};
-
 export class Belief {
-  private drafts: Known[];
-  /** [COUNT] over κ, from drafts that are no longer among these */
-  private readonly past = new Float64Array(COUNT);
+  private readonly drafts = new Map<string, Evidence>();
 
-  constructor(curves: readonly Curve[]) {
-    this.drafts = curves.map(know);
-  }
-
-  /** Other drafts from here on; what is known of the text stays. */
-  replaceDrafts(curves: readonly Curve[]): void {
-    for (const draft of this.drafts) addTo(this.past, draft.shared);
-    this.drafts = curves.map(know);
-  }
-
-  /** A round of one draft; plain steps only fade what is known. */
-  observe(round: { draft: number | null; drafted: number; accepted: number; emitted: number }): void {
+  /** A round of a draft; plain steps, with no draft, only fade what is known. */
+  observe(draft: Curve | null, round: { drafted: number; accepted: number; emitted: number }): void {
     this.fade(round.emitted / (round.drafted === 0 ? PLAIN_MEMORY_TOKENS : MEMORY_TOKENS));
-    if (round.draft === null || round.drafted === 0) return;
-    const known = this.drafts[round.draft];
-    const kept = known.sums[round.accepted];
-    const rejected = round.accepted < round.drafted ? known.hazards[round.accepted] : null;
+    if (draft === null || round.drafted === 0) return;
+    const { hazards, key, spread } = draft;
+    const { log, rounds } = this.drafts.get(key) ?? { log: new Float64Array(COUNT), rounds: 0 };
+    const kept = hazards.slice(0, round.accepted).reduce((sum, h) => sum + h, 0);
+    const rejected = round.accepted < round.drafted ? hazards[round.accepted] : null;
     for (let j = 0; j < COUNT; j++) {
-      let log = -FACTORS[j] * kept;
-      if (rejected !== null) log += Math.log(-Math.expm1(-FACTORS[j] * rejected));
-      known.evidence[j] += TRIAL_WORTH * log;
+      const chance = rejected === null ? 0 : Math.log(-Math.expm1(-FACTORS[j] * rejected));
+      log[j] += TRIAL_WORTH * (chance - FACTORS[j] * kept);
     }
-    known.observed = true;
+    this.drafts.set(key, { log, spreading: spreadingOf(spread), rounds: rounds + 1 });
   }
 
   private fade(memories: number): void {
     const left = Math.exp(-memories);
-    for (let j = 0; j < COUNT; j++) this.past[j] *= left;
-    for (const { observed, evidence } of this.drafts) {
-      if (observed) for (let j = 0; j < COUNT; j++) evidence[j] *= left;
+    for (const [key, evidence] of this.drafts) {
+      for (let j = 0; j < COUNT; j++) evidence.log[j] *= left;
+      evidence.rounds *= left;
+      if (evidence.rounds < FORGOTTEN_ROUNDS) this.drafts.delete(key);
     }
   }
 
-  /** [drafts][COUNT] posterior of each draft's own x. */
-  weights(): Float64Array[] {
-    const total = PRIOR_LOG.map((log, i) => log + this.past[i]);
-    for (const draft of this.drafts) {
-      if (!draft.observed) continue;
-      draft.shared = shareOf(draft);
-      addTo(total, draft.shared);
-    }
+  /** @returns [curves][COUNT] posterior of each draft's own x, whether it was ever run or not */
+  weights(curves: readonly Curve[]): Float64Array[] {
+    const shares = this.shares();
+    const total = totalOf(shares);
     const everyone = exponentials(total);
-    return this.drafts.map((draft) => {
-      if (!draft.observed) return normalised(mix(everyone, draft.spreading));
-      const others = exponentials(total.map((log, i) => log - draft.shared[i]));
-      const own = exponentials(draft.evidence);
-      return normalised(mix(others, draft.spreading).map((w, j) => w * own[j]));
+    return curves.map(({ key, spread }) => {
+      const own = this.drafts.get(key);
+      const share = shares.get(key);
+      if (own === undefined || share === undefined) return normalised(mix(everyone, spreadingOf(spread)));
+      const others = exponentials(total.map((log, i) => log - share[i]));
+      const likelihood = exponentials(own.log);
+      return normalised(mix(others, own.spreading).map((w, j) => w * likelihood[j]));
     });
   }
 
   /** e^κ, its geometric mean: how many times the calibration's hazard the text has. */
   difficulty(): number {
-    const total = PRIOR_LOG.map((log, i) => log + this.past[i]);
-    for (const draft of this.drafts) if (draft.observed) addTo(total, shareOf(draft));
-    return Math.exp(expectation(normalised(exponentials(total)), GRID));
+    return Math.exp(expectation(normalised(exponentials(totalOf(this.shares()))), GRID));
   }
+
+  /** What each draft's rounds say about κ, its δ integrated out: [COUNT] log-likelihoods. */
+  private shares(): Map<string, Float64Array> {
+    return new Map([...this.drafts].map(([key, evidence]) => [key, shareOf(evidence)]));
+  }
+}
+
+/** [COUNT] logarithm of the posterior of κ, but for a constant. */
+function totalOf(shares: ReadonlyMap<string, Float64Array>): Float64Array {
+  const total = PRIOR_LOG.slice();
+  for (const share of shares.values()) for (let j = 0; j < COUNT; j++) total[j] += share[j];
+  return total;
 }
 
 /** [D][COUNT] 1 / (expected tokens of a round of i + 1 drafted tokens) at each x, bonus counted. */
@@ -182,9 +173,9 @@ export function expectation(weights: Float64Array, values: ArrayLike<number>): n
   return sum;
 }
 
-/** ln Σ_x P(x | κ) e^{evidence(x)} for each κ. */
-function shareOf({ evidence, spreading }: Known): Float64Array {
-  const likelihood = exponentials(evidence);
+/** ln Σ_x P(x | κ) e^{log(x)} for each κ. */
+function shareOf({ log, spreading }: Evidence): Float64Array {
+  const likelihood = exponentials(log);
   return Float64Array.from(spreading, (row) => Math.log(expectation(row, likelihood) + Number.MIN_VALUE));
 }
 
@@ -203,8 +194,4 @@ function mix(weights: Float64Array, spreading: readonly Float64Array[]): Float64
     if (weight > 1e-12) for (let j = 0; j < COUNT; j++) sum[j] += weight * row[j];
   }
   return sum;
-}
-
-function addTo(sum: Float64Array, values: Float64Array): void {
-  for (let j = 0; j < COUNT; j++) sum[j] += values[j];
 }

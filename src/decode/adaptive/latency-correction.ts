@@ -7,10 +7,11 @@
 const MEMORY_ROUNDS = 32;
 /** How many rounds the profile's own latency counts for. */
 const PRIOR_ROUNDS = 6;
-/** One pass that an interruption made long says nothing beyond this. */
-const MOST = Math.log(1.5);
+/** A pass counts as at most 1.5 times as slow or as fast as expected: an interruption says nothing about the next one. */
+const MOST_LOG = Math.log(1.5);
 
-class Ratio {
+/** Measured by expected latency of one kind of passes; rounds long past count less. */
+class FadingRatio {
   private logs = 0;
   private rounds = 0;
 
@@ -18,7 +19,7 @@ class Ratio {
     if (!(measuredUs > 0 && expectedUs > 0)) return;
     const fade = 1 - 1 / MEMORY_ROUNDS;
     const log = Math.log(measuredUs / expectedUs);
-    this.logs = fade * this.logs + Math.min(MOST, Math.max(-MOST, log));
+    this.logs = fade * this.logs + Math.min(MOST_LOG, Math.max(-MOST_LOG, log));
     this.rounds = fade * this.rounds + 1;
   }
 
@@ -28,11 +29,12 @@ class Ratio {
   }
 }
 
-export class Pace {
-  private readonly verify = new Ratio();
-  private readonly plain = new Ratio();
-  private readonly anyDraft = new Ratio();
-  private readonly drafts = new Map<string, Ratio>();
+/** Factors on the profile's latencies, learnt while decoding. All latencies are µs. */
+export class LatencyCorrection {
+  private readonly verify = new FadingRatio();
+  private readonly plain = new FadingRatio();
+  private readonly anyDraft = new FadingRatio();
+  private readonly drafts = new Map<string, FadingRatio>();
 
   observeVerify(measuredUs: number, expectedUs: number): void {
     this.verify.observe(measuredUs, expectedUs);
@@ -43,7 +45,7 @@ export class Pace {
   }
 
   observeDraft(key: string, measuredUs: number, expectedUs: number): void {
-    const ratio = this.drafts.get(key) ?? new Ratio();
+    const ratio = this.drafts.get(key) ?? new FadingRatio();
     this.drafts.set(key, ratio);
     ratio.observe(measuredUs, expectedUs);
     this.anyDraft.observe(measuredUs, expectedUs);

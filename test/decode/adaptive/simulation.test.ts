@@ -1,14 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type MadeDraft, madeProblem, makeText, simulate, tickingClock } from "../../bench/adapt-simulation.mjs";
-import { Adaptation, type AdaptiveRange, type Arm, rehearse } from "../../src/decode/adapt.js";
-import { adaptivePolicy } from "../../src/decode/adaptive-policy.js";
-import { Belief, expectation, roundsPerToken } from "../../src/decode/belief.js";
-import { type DraftPolicy, decode, type Round } from "../../src/decode/loop.js";
-import { type ChoiceSet, uniformChoices } from "../../src/schema/choice.js";
-import { fakeNextToken, naiveGreedy } from "../oracle/naive-greedy.js";
-import { FakeClock } from "../support/fake-engine.js";
-import { fakeEngine } from "../support/fake-model.js";
+import { type MadeDraft, madeProblem, makeText, simulate, tickingClock } from "../../../bench/adapt-simulation.mjs";
+import { Adaptation, type AdaptiveRange, type Arm, rehearse } from "../../../src/decode/adaptive/adaptation.js";
+import { adaptivePolicy } from "../../../src/decode/adaptive/policy.js";
+import { type DraftPolicy, decode } from "../../../src/decode/loop.js";
+import { type ChoiceSet, uniformChoices } from "../../../src/schema/choice.js";
+import { fakeNextToken, naiveGreedy } from "../../oracle/naive-greedy.js";
+import { fakeEngine } from "../../support/fake-model.js";
 
 const { drafts, latency } = madeProblem();
 const named = (key: string): MadeDraft => drafts.find((draft) => draft.key === key) as MadeDraft;
@@ -107,119 +105,6 @@ test("a draft that takes longer than profiled is left for another", () => {
   const us = simulate({ ...run, policy: adaptive.policy, clock }).us;
   const fixedUs = simulate({ ...run, policy: fixed(planned), clock: tickingClock(5) }).us;
   expect(us).toBeLessThan(1.02 * fixedUs);
-});
-
-describe("the belief", () => {
-  const curve = { hazards: new Array(8).fill(0.05), spread: 0.3 };
-  const other = { ...curve };
-  const observed = (rounds: number, accepted: number, belief = new Belief([curve, other])) => {
-    for (let i = 0; i < rounds; i++) belief.observe({ draft: 0, drafted: 8, accepted, emitted: accepted + 1 });
-    return belief;
-  };
-
-  test("begins at the calibration's own rate", () => {
-    expect(new Belief([curve]).difficulty()).toBeGreaterThan(0.85);
-    expect(new Belief([curve]).difficulty()).toBeLessThan(1.2);
-  });
-
-  test("rises with rejections and falls with acceptance, more so with more of them", () => {
-    expect(observed(12, 1).difficulty()).toBeGreaterThan(observed(3, 1).difficulty());
-    expect(observed(3, 1).difficulty()).toBeGreaterThan(1);
-    expect(observed(60, 8).difficulty()).toBeLessThan(new Belief([curve, other]).difficulty());
-  });
-
-  test("of one draft moves that of an equal one, though less", () => {
-    const tables = [curve, other].map(({ hazards }) => roundsPerToken(hazards)[7]);
-    const times = (belief: Belief) => belief.weights().map((weights, k) => expectation(weights, tables[k]));
-    const [before, after] = [times(new Belief([curve, other])), times(observed(15, 1))];
-    expect(after[1] / before[1]).toBeGreaterThan(1.1);
-    expect(after[0] / before[0]).toBeGreaterThan(after[1] / before[1]);
-  });
-
-  test("fades with the tokens since, and outlives the drafts it was formed on", () => {
-    const belief = observed(15, 1);
-    const hard = belief.difficulty();
-    belief.weights();
-    belief.replaceDrafts([other]);
-    expect(belief.difficulty()).toBeCloseTo(hard, 6);
-    belief.observe({ draft: null, drafted: 0, accepted: 0, emitted: 4000 });
-    expect(belief.difficulty()).toBeCloseTo(new Belief([other]).difficulty(), 2);
-  });
-
-  test("expected rounds a token are those of the curve, at the calibration's rate", () => {
-    const at = roundsPerToken(curve.hazards).map((table) => Array.from(table)[12]); // x = 0
-    const naive = curve.hazards.map((_, i) => {
-      let tokens = 1;
-      for (let k = 1; k <= i + 1; k++) tokens += Math.exp(-0.05 * k);
-      return 1 / tokens;
-    });
-    at.forEach((value, i) => {
-      expect(value).toBeCloseTo(naive[i], 12);
-    });
-  });
-});
-
-describe("the plan's ranges", () => {
-  const round = (context: number): Round => ({
-    context,
-    nodes: 7,
-    drafted: 7,
-    accepted: 0,
-    emitted: 1,
-    draftUs: 50_000,
-    verifyUs: 25_000,
-    totalUs: 75_000,
-  });
-  const ranges: AdaptiveRange[] = [
-    { to: 100, drafts, planned },
-    { to: 200, drafts: [named("int8"), named("mixed")], planned: { draft: named("int8"), draftTokens: 3 } },
-  ];
-
-  test("an adaptation that is with the plan follows it from range to range, and covers nothing past the last", () => {
-    const adaptation = new Adaptation(ranges, latency);
-    expect(adaptation.armAt(10)).toEqual(planned);
-    expect(adaptation.armAt(100)).toMatchObject({ draft: { key: "int8" }, draftTokens: 3 });
-    expect([adaptation.covers(199), adaptation.covers(200), adaptation.armAt(200)]).toEqual([true, false, null]);
-  });
-
-  test("one that left the plan stays with its draft where that is known in the next range too", () => {
-    const adaptation = new Adaptation(ranges, latency);
-    adaptation.armAt(10);
-    for (let i = 0; i < 30; i++) adaptation.observe(round(10), planned);
-    const left = adaptation.decide(50);
-    expect(left).not.toEqual(planned);
-    const next = adaptation.armAt(150);
-    expect([left?.draft.key ?? null, "int8"]).toContain(next?.draft.key ?? null);
-    expect(adaptation.difficulty).toBeGreaterThan(3);
-  });
-
-  test("past the last range the plan itself is asked", () => {
-    const asked: number[] = [];
-    const { policy } = adaptivePolicy(new Adaptation(ranges, latency), new FakeClock(), (n) => {
-      asked.push(n);
-      return null;
-    });
-    expect([policy(150)?.draftTokens, policy(200), policy(4000)]).toEqual([3, null, null]);
-    expect(asked).toEqual([200, 4000]);
-  });
-});
-
-test("a plan that does not speculate is left alone where nothing promises a gain", () => {
-  const poor = [named("six skipped")];
-  const adaptation = new Adaptation([{ to: 1e9, drafts: poor, planned: null }], latency);
-  const plain: Round = {
-    context: 10,
-    nodes: 0,
-    drafted: 0,
-    accepted: 0,
-    emitted: 1,
-    draftUs: 0,
-    verifyUs: 21_000,
-    totalUs: 21_050,
-  };
-  adaptation.armAt(10);
-  for (let i = 0; i < 50; i++) adaptation.observe(plain, null);
-  expect(adaptation.decide(10)).toBeNull();
 });
 
 test("rounds of one seed give one answer: nothing but what was observed decides", () => {

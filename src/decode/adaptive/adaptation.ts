@@ -9,15 +9,13 @@
  *
  * Pure: no clock, no chance. Rounds in, an arm out. All times are µs.
  */
-import type { ChoiceSet } from "../schema/choice.js";
+import type { ChoiceSet } from "../../schema/choice.js";
+import type { Round } from "../loop.js";
 import { Belief, type Curve, expectation, priorWeights, roundsPerToken } from "./belief.js";
-import type { Round } from "./loop.js";
-import { Pace } from "./pace.js";
+import { LatencyCorrection } from "./latency-correction.js";
 
 /** A draft that may be run, with its acceptance on the calibration text. */
 export interface AdaptiveDraft extends Curve {
-  /** equal for equal choices */
-  key: string;
   choices: ChoiceSet;
 }
 
@@ -74,8 +72,8 @@ interface Costs {
 
 export class Adaptation {
   private index = -1;
-  private belief = new Belief([]);
-  private readonly pace = new Pace();
+  private readonly belief = new Belief();
+  private readonly correction = new LatencyCorrection();
   /** [ranges][drafts][d - 1][grid] */
   private readonly allTables: readonly (readonly Float64Array[][])[];
   private costs: Costs | null = null;
@@ -102,11 +100,6 @@ export class Adaptation {
     return this.ranges.some(({ to }) => contextTokens < to);
   }
 
-  /** Whether the drafts to choose from are others than before. */
-  changesAt(contextTokens: number): boolean {
-    return this.ranges.findIndex(({ to }) => contextTokens < to) !== this.index;
-  }
-
   /** The arm in force at a context, without weighing anything again. Past the last range: a plain step. */
   armAt(contextTokens: number): Arm | null {
     const index = this.ranges.findIndex(({ to }) => contextTokens < to);
@@ -120,18 +113,17 @@ export class Adaptation {
     return this.ranges.find(({ to }) => contextTokens < to)?.planned ?? null;
   }
 
-  /** What a round did; `arm` is what it was run with. */
+  /** What a round did; `arm` is what it was run with, in whichever range that was. */
   observe(round: Round, arm: Arm | null): void {
-    const index = arm === null || this.index === -1 ? -1 : this.ranges[this.index].drafts.indexOf(arm.draft);
-    this.belief.observe({ ...round, draft: index === -1 ? null : index });
+    this.belief.observe(arm?.draft ?? null, round);
     const { context, nodes } = round;
     if (arm === null || nodes === 0) {
-      if (this.index !== -1 && context < this.ranges[this.index].to)
-        this.pace.observePlain(round.totalUs, this.latency.stepUs(context));
+      if (this.covers(context)) this.correction.observePlain(round.totalUs, this.latency.stepUs(context));
       return;
     }
-    this.pace.observeDraft(arm.draft.key, round.draftUs, nodes * this.latency.draftUs(arm.draft.choices, context));
-    this.pace.observeVerify(round.verifyUs, this.latency.verifyUs(context, nodes));
+    const { choices, key } = arm.draft;
+    this.correction.observeDraft(key, round.draftUs, nodes * this.latency.draftUs(choices, context));
+    this.correction.observeVerify(round.verifyUs, this.latency.verifyUs(context, nodes));
   }
 
   /** Weighs all arms again, and takes the best where that is worth it. */
@@ -140,7 +132,7 @@ export class Adaptation {
     if (!this.covers(contextTokens)) return null;
     const { planned } = this.ranges[this.index];
     const costs = this.costsAt(contextTokens);
-    const weights = this.belief.weights();
+    const weights = this.belief.weights(this.ranges[this.index].drafts);
     const timeOf = (arm: Arm | null) => this.timeUs(arm, costs, weights);
     const best = this.best(costs, weights);
     const bestUs = timeOf(best);
@@ -180,17 +172,16 @@ export class Adaptation {
     else if (same === undefined) this.current = planned;
     else this.current = { draft: same, draftTokens: Math.min(current.draftTokens, same.hazards.length) };
     this.index = index;
-    this.belief.replaceDrafts(drafts);
     this.costs = null;
   }
 
   /** Expected time a token, µs. */
   private timeUs(arm: Arm | null, costs: Costs, weights: readonly Float64Array[]): number {
-    if (arm === null) return costs.stepUs * costs.plainHandicap * this.pace.plainFactor;
+    if (arm === null) return costs.stepUs * costs.plainHandicap * this.correction.plainFactor;
     const draft = this.ranges[this.index].drafts.indexOf(arm.draft);
     const d = arm.draftTokens;
-    const draftUs = d * costs.draftUs[draft] * this.pace.draftFactor(arm.draft.key);
-    const roundUs = draftUs + costs.verifyUs[d] * this.pace.verifyFactor + this.latency.roundUs;
+    const draftUs = d * costs.draftUs[draft] * this.correction.draftFactor(arm.draft.key);
+    const roundUs = draftUs + costs.verifyUs[d] * this.correction.verifyFactor + this.latency.roundUs;
     return roundUs * expectation(weights[draft], this.tables[draft][d - 1]) * costs.handicaps[draft][d - 1];
   }
 
@@ -198,9 +189,9 @@ export class Adaptation {
     let best: Arm | null = null;
     let bestUs = this.timeUs(null, costs, weights);
     this.ranges[this.index].drafts.forEach((draft, k) => {
-      const draftUs = costs.draftUs[k] * this.pace.draftFactor(draft.key);
+      const draftUs = costs.draftUs[k] * this.correction.draftFactor(draft.key);
       this.tables[k].forEach((table, i) => {
-        const roundUs = (i + 1) * draftUs + costs.verifyUs[i + 1] * this.pace.verifyFactor + this.latency.roundUs;
+        const roundUs = (i + 1) * draftUs + costs.verifyUs[i + 1] * this.correction.verifyFactor + this.latency.roundUs;
         const us = roundUs * expectation(weights[k], table) * costs.handicaps[k][i];
         if (us >= bestUs) return;
         bestUs = us;
