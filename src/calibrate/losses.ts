@@ -18,7 +18,7 @@ import {
   targetChoices,
 } from "../schema/choice.js";
 import { type Continuation, fillCache, spansBackwards, traceTarget } from "./continuation.js";
-import { probeRound } from "./probe.js";
+import { probeRound } from "./draft-pass.js";
 
 /** A draft that differs from the target in `members` only. */
 export interface LossProbe {

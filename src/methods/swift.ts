@@ -8,7 +8,7 @@
  */
 
 import { type Continuation, fillCache, spansBackwards } from "../calibrate/continuation.js";
-import { probeRound } from "../calibrate/probe.js";
+import { probeRound } from "../calibrate/draft-pass.js";
 import type { Engine } from "../runtime/engine.js";
 import { MAX_PASS_TOKENS } from "../runtime/limits.js";
 import { type ChoiceSet, choiceKey, targetChoices } from "../schema/choice.js";

@@ -1,7 +1,7 @@
 /** SWIFT's trials share one cache; each must be measured as if it were the only one. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Continuation, continuePrompts, fillCache, spansBackwards } from "../../src/calibrate/continuation.js";
-import { acceptedOf, probeRound } from "../../src/calibrate/probe.js";
+import { acceptedOf, probeRound } from "../../src/calibrate/draft-pass.js";
 import { silentProgress } from "../../src/core/progress.js";
 import { swift } from "../../src/methods/swift.js";
 import { systemClock } from "../../src/runtime/device.js";

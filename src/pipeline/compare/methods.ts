@@ -1,6 +1,6 @@
 /** The methods that `compare` runs: each proposes drafts, they are measured, and a plan is derived from them alone. */
 import { ROUND_TOKENS } from "../../calibrate/calibrate.js";
-import { measureDrafts } from "../../calibrate/measure.js";
+import { measureDrafts } from "../../calibrate/whole-drafts.js";
 import { DraftplanError } from "../../core/errors.js";
 import { METHOD_NAMES, type MethodName } from "../../methods/names.js";
 import type { Calibration } from "../../schema/calibration.js";

@@ -1,7 +1,7 @@
 /** The frontier's best drafts measured on the model: what `solve --model` and `run` add to a calibration. */
 import { ROUND_TOKENS, samplingAt } from "../../calibrate/calibrate.js";
 import { continuePrompts } from "../../calibrate/continuation.js";
-import { type MeasuredCurve, measureByDrafting, measureDrafts } from "../../calibrate/measure.js";
+import { type MeasuredCurve, measureByDrafting, measureDrafts } from "../../calibrate/whole-drafts.js";
 import { systemClock } from "../../runtime/device.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { type Choice, type ChoiceSet, choiceKey, expandDraft } from "../../schema/choice.js";

@@ -1,7 +1,7 @@
 /** What measuring candidates needs, and the record it leaves. */
 import type { ContextPrompts } from "../../calibrate/calibrate.js";
 import type { Continuation } from "../../calibrate/continuation.js";
-import type { MeasuredCurve } from "../../calibrate/measure.js";
+import type { MeasuredCurve } from "../../calibrate/whole-drafts.js";
 import type { Progress } from "../../core/progress.js";
 import type { LoadedModel } from "../../runtime/load.js";
 import type { Calibration } from "../../schema/calibration.js";

@@ -1,6 +1,6 @@
 /** Drafts that a method proposes, measured as the knapsack's are. */
 import { ROUND_TOKENS } from "../../calibrate/calibrate.js";
-import { measureDrafts } from "../../calibrate/measure.js";
+import { measureDrafts } from "../../calibrate/whole-drafts.js";
 import { METHODS, type MethodName, type MethodRequest } from "../../methods/index.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { choiceKey } from "../../schema/choice.js";

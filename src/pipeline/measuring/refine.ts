@@ -5,7 +5,7 @@
  * planned from it.
  */
 import { ROUND_TOKENS } from "../../calibrate/calibrate.js";
-import { type MeasuredPositions, measureDrafts } from "../../calibrate/measure.js";
+import { type MeasuredPositions, measureDrafts } from "../../calibrate/whole-drafts.js";
 import type { Clock } from "../../runtime/engine.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { type Choice, type ChoiceSet, choiceKey } from "../../schema/choice.js";

@@ -4,10 +4,10 @@ import { decode, type Round } from "../decode/loop.js";
 import { acceptanceOf } from "../decode/statistics.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
+import { curveOfRounds } from "./acceptance-curve.js";
 import { type Continuation, fillCache, spansBackwards } from "./continuation.js";
-import { probeRound } from "./probe.js";
-import { type SampledRound, sampledCurve, sampledRound, targetDistributions } from "./temperature.js";
-import { walkedCurve } from "./walk.js";
+import { probeRound } from "./draft-pass.js";
+import { type SampledRound, sampledCurve, sampledRound, targetDistributions } from "./sampled-acceptance.js";
 
 export interface MeasuredCurve {
   /** positions behind the curve */
@@ -57,8 +57,8 @@ export interface MeasuredPositions extends MeasuredCurve {
 }
 
 /**
- * Curves of several drafts over the same continuations, one pass for every d tokens (probe.ts), read as rounds that follow
- * one another (walk.ts; temperature.ts for sampled text).
+ * Curves of several drafts over the same continuations, one pass for every d tokens (draft-pass.ts), read as rounds that follow
+ * one another (acceptance-curve.ts; sampled-acceptance.ts for sampled text).
  * @param d tokens of a pass, the length of the curves
  */
 export async function measureDrafts(
@@ -98,7 +98,7 @@ export async function measureDrafts(
     const curve =
       sampled[i].length > 0
         ? sampledCurve(sampled[i], d, POOLED_ROUNDS)
-        : withUnseenMiss(walkedCurve(walked[i], d, POOLED_ROUNDS), tokens);
+        : withUnseenMiss(curveOfRounds(walked[i], d, POOLED_ROUNDS), tokens);
     return { tokens, curve, positions: positions[i] };
   });
 }

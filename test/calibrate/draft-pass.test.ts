@@ -6,8 +6,8 @@ import {
   spansBackwards,
   traceTarget,
 } from "../../src/calibrate/continuation.js";
-import { measureByDrafting, measureDrafts, steadiedCurve } from "../../src/calibrate/measure.js";
-import { acceptedOf, firstChange, probeRound, startingAt } from "../../src/calibrate/probe.js";
+import { acceptedOf, firstChange, probeRound, startingAt } from "../../src/calibrate/draft-pass.js";
+import { measureByDrafting, measureDrafts, steadiedCurve } from "../../src/calibrate/whole-drafts.js";
 import { silentProgress } from "../../src/core/progress.js";
 import { decode, draftTokens, prefill } from "../../src/decode/loop.js";
 import { systemClock } from "../../src/runtime/device.js";

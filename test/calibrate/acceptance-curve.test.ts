@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { curveOfRounds } from "../../src/calibrate/acceptance-curve.js";
 import { continuePrompts } from "../../src/calibrate/continuation.js";
-import { measureDrafts } from "../../src/calibrate/measure.js";
-import { walkedCurve } from "../../src/calibrate/walk.js";
+import { measureDrafts } from "../../src/calibrate/whole-drafts.js";
 import { silentProgress } from "../../src/core/progress.js";
 import { decode } from "../../src/decode/loop.js";
 import { systemClock } from "../../src/runtime/device.js";
@@ -42,7 +42,7 @@ function clustered(length: number, seed: number): boolean[] {
 describe("a walked curve", () => {
   test("sums up to the tokens of rounds that follow one another, at every length", () => {
     const texts = Array.from({ length: 50 }, (_, i) => clustered(300 + i, i + 1));
-    const curve = walkedCurve(texts, 8, POOLED_ROUNDS);
+    const curve = curveOfRounds(texts, 8, POOLED_ROUNDS);
     for (let k = 1; k <= 8; k++)
       expect(Math.abs(sum(curve.slice(0, k + 1)) / played(texts, k) - 1), `k = ${k}`).toBeLessThan(0.02);
   });
@@ -52,7 +52,7 @@ describe("a walked curve", () => {
     const anywhere = (i: number) =>
       texts[0].slice(0, -i).filter((_, from) => texts[0].slice(from, from + i).every(Boolean)).length /
       (texts[0].length - i);
-    const curve = walkedCurve(texts, 6, POOLED_ROUNDS);
+    const curve = curveOfRounds(texts, 6, POOLED_ROUNDS);
     expect(1 + sum([1, 2, 3, 4, 5, 6].map(anywhere))).toBeGreaterThan(1.05 * sum(curve));
   });
 
@@ -62,7 +62,7 @@ describe("a walked curve", () => {
         fc.array(fc.array(fc.boolean(), { maxLength: 40 }), { maxLength: 6 }),
         fc.integer({ min: 1, max: 16 }),
         (texts, d) => {
-          const curve = walkedCurve(texts, d, POOLED_ROUNDS);
+          const curve = curveOfRounds(texts, d, POOLED_ROUNDS);
           expect(curve).toHaveLength(d + 1);
           expect(curve[0]).toBe(1);
           for (let i = 1; i <= d; i++) {
@@ -73,14 +73,14 @@ describe("a walked curve", () => {
       ),
       { seed: 5 },
     );
-    expect(walkedCurve([new Array(30).fill(true)], 4, POOLED_ROUNDS)).toEqual([1, 1, 1, 1, 1]);
-    expect(walkedCurve([new Array(30).fill(false)], 2, POOLED_ROUNDS)).toEqual([1, 0, 0]);
-    expect(walkedCurve([], 2, POOLED_ROUNDS)).toEqual([1, 0, 0]);
+    expect(curveOfRounds([new Array(30).fill(true)], 4, POOLED_ROUNDS)).toEqual([1, 1, 1, 1, 1]);
+    expect(curveOfRounds([new Array(30).fill(false)], 2, POOLED_ROUNDS)).toEqual([1, 0, 0]);
+    expect(curveOfRounds([], 2, POOLED_ROUNDS)).toEqual([1, 0, 0]);
   });
 
   test("few rounds are drawn to the pooled rate", () => {
     // one round of 2 on the text: 1 accepted; hits are 2 of 3
-    const [, first, second] = walkedCurve([[true, false, true]], 2, POOLED_ROUNDS);
+    const [, first, second] = curveOfRounds([[true, false, true]], 2, POOLED_ROUNDS);
     const pooled = 2 / 3;
     const one = (2 + 8 * pooled) / 10;
     const two = (1 + 8 * (pooled + pooled ** 2)) / 9;
