@@ -38,14 +38,14 @@ export function curveOfRounds(texts: readonly (readonly boolean[])[], d: number,
   return [1, ...falling.map((a) => Number(a.toPrecision(6)))];
 }
 
-/** @returns [d+1] rounds that reached position i: of rounds of i tokens, those whose last one was looked at; of 0, as of 1 */
+/** @returns [d] rounds that came to position i: of rounds of i tokens, those whose last one was looked at */
 export function roundsReaching(texts: readonly (readonly boolean[])[], d: number): number[] {
   const reached = Array.from({ length: d }, (_, i) => countRounds(texts, i + 1).reachedLast);
   // among longer rounds no more than among shorter ones can have reached so far
   reached.forEach((count, i) => {
     if (i > 0) reached[i] = Math.min(reached[i - 1], count);
   });
-  return [reached[0] ?? 0, ...reached];
+  return reached;
 }
 
 /** Rounds of k tokens from the beginning of each text; one that the text's end would cut short is left out. */

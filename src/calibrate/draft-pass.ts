@@ -11,13 +11,8 @@ import type { Continuation, RoundSpan, TargetTrace } from "./continuation.js";
 import { overlap } from "./overlap.js";
 import { atTemperature } from "./sampling.js";
 
-/** One draft to be tried. */
-export interface Probe {
-  choices: ChoiceSet;
-}
-
 /** What one round of one draft showed. */
-export interface ProbeRound {
+export interface DraftPass {
   /** [count] whether each step's token is the target's */
   hits: boolean[];
   /** [count] overlap of the draft's and the target's distributions, 0 to 1; empty where it was not asked for */
@@ -39,22 +34,22 @@ export function startingAt(choices: ChoiceSet, start: number): ChoiceSet {
  * Runs one draft over one round. The cache must hold the target's states of everything before the round.
  * @param trace the target's states; without it the draft runs from its first block and overlaps are not computed
  */
-export function probeRound(
+export function draftPass(
   engine: Engine,
   continuation: Continuation,
   span: RoundSpan,
-  probe: Probe,
+  choices: ChoiceSet,
   trace: TargetTrace | null,
-): ProbeRound {
+): DraftPass {
   const { hiddenSize, vocabSize } = engine.spec;
   const { from, count } = span;
-  const start = trace === null ? 0 : firstChange(probe.choices);
+  const start = trace === null ? 0 : firstChange(choices);
   const input =
     start === 0 || trace === null
       ? continuation.ids.slice(from, from + count)
       : { hidden: trace.hidden[start].slice(from * hiddenSize, (from + count) * hiddenSize) };
   const position = continuation.prompt.length + from;
-  const { logits } = engine.run({ position, input, choices: startingAt(probe.choices, start), logitRows: count });
+  const { logits } = engine.run({ position, input, choices: startingAt(choices, start), logitRows: count });
   const warmed = trace === null ? logits : atTemperature(logits, continuation.temperature);
   const hits: boolean[] = [];
   const overlaps: number[] = [];

@@ -18,7 +18,7 @@ import {
   targetChoices,
 } from "../schema/choice.js";
 import { type Continuation, fillCache, spansBackwards, traceTarget } from "./continuation.js";
-import { probeRound } from "./draft-pass.js";
+import { draftPass } from "./draft-pass.js";
 
 /** A draft that differs from the target in `members` only. */
 export interface LossProbe {
@@ -123,7 +123,7 @@ export async function measureLosses(
     const spans = spansBackwards(continuation, roundTokens);
     for (const span of spans) {
       for (const probe of open) {
-        const { hits, overlaps } = probeRound(engine, continuation, span, probe, trace);
+        const { hits, overlaps } = draftPass(engine, continuation, span, probe.choices, trace);
         tallies[probes.indexOf(probe)].add(hits, overlaps);
         await progress.tick();
       }

@@ -90,3 +90,31 @@ export function sampledCurve(rounds: readonly SampledRound[], d: number, pooledR
   }
   return curve;
 }
+
+/** [d] expected rounds that come to position i, in whole rounds: a round does with the chance that the tokens before it are accepted. */
+export function sampledReaching(rounds: readonly SampledRound[], d: number): number[] {
+  const reached = new Array<number>(d).fill(0);
+  for (const { ratios } of rounds) {
+    let weight = 1;
+    for (let i = 0; i < Math.min(d, ratios.length); i++) {
+      reached[i] += weight;
+      weight *= ratios[i];
+    }
+  }
+  return reached.map((count) => Math.floor(count + 1e-9));
+}
+
+/** Rounds of at least k tokens, and the tokens that k drafted ones are expected to yield in them, the target's own counted. */
+export function sampledTokens(rounds: readonly SampledRound[], k: number): { rounds: number; tokens: number } {
+  const long = rounds.filter(({ overlaps }) => overlaps.length >= k);
+  let tokens = 0;
+  for (const { overlaps, ratios } of long) {
+    let weight = 1;
+    tokens += 1;
+    for (let i = 0; i < k; i++) {
+      tokens += weight * overlaps[i];
+      weight *= ratios[i];
+    }
+  }
+  return { rounds: long.length, tokens };
+}

@@ -4,16 +4,25 @@ import { decode, type Round } from "../decode/loop.js";
 import { acceptanceOf } from "../decode/statistics.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
-import { curveOfRounds } from "./acceptance-curve.js";
+import { acceptedLengthError, countRounds, curveOfRounds, roundsReaching } from "./acceptance-curve.js";
 import { type Continuation, fillCache, spansBackwards } from "./continuation.js";
-import { probeRound } from "./draft-pass.js";
-import { type SampledRound, sampledCurve, sampledRound, targetDistributions } from "./sampled-acceptance.js";
+import { draftPass } from "./draft-pass.js";
+import {
+  type SampledRound,
+  sampledCurve,
+  sampledReaching,
+  sampledRound,
+  sampledTokens,
+  targetDistributions,
+} from "./sampled-acceptance.js";
 
 export interface MeasuredCurve {
   /** positions behind the curve */
   tokens: number;
   /** [d+1] */
   curve: number[];
+  /** [d] rounds that came to position i: all i - 1 tokens before it were accepted */
+  reached: number[];
 }
 
 type Trial = Pick<Round, "drafted" | "accepted">;
@@ -50,16 +59,71 @@ const UNSEEN_MISSES = 0.5;
 export const withUnseenMiss = (curve: readonly number[], tokens: number): number[] =>
   curve.map((a, i) => Number((a * (tokens / (tokens + UNSEEN_MISSES)) ** i).toPrecision(6)));
 
-/** A draft's curve, and what each position showed: comparable with another draft's over the same continuations. */
-export interface MeasuredPositions extends MeasuredCurve {
+/** What one draft showed along some texts, from which its curve follows at any number of texts. */
+export class DraftEvidence {
+  /** [texts][positions] whether the draft's token is the target's; greedy text alone */
+  private readonly hits: boolean[][] = [];
+  /** [texts] rounds along sampled text */
+  private readonly sampled: SampledRound[][] = [];
   /** [positions] 1 or 0 for a hit or a miss; where the text was sampled, the overlap, which is the chance of acceptance */
-  positions: number[];
+  readonly positions: number[] = [];
+
+  beginText(): void {
+    this.hits.push([]);
+    this.sampled.push([]);
+  }
+
+  addHits(from: number, hits: readonly boolean[]): void {
+    const text = this.hits[this.hits.length - 1];
+    hits.forEach((hit, k) => {
+      text[from + k] = hit;
+    });
+    this.positions.push(...hits.map(Number));
+  }
+
+  addSampled(round: SampledRound): void {
+    this.sampled[this.sampled.length - 1].push(round);
+    this.positions.push(...round.overlaps);
+  }
+
+  /** The same draft's evidence on further texts is taken in. */
+  take(other: DraftEvidence): void {
+    this.hits.push(...other.hits);
+    this.sampled.push(...other.sampled);
+    this.positions.push(...other.positions);
+  }
+
+  /** @param d length of the curve */
+  curve(d: number): MeasuredCurve {
+    const tokens = Math.max(1, this.positions.length);
+    const rounds = this.sampled.flat();
+    if (rounds.length > 0)
+      return { tokens, curve: sampledCurve(rounds, d, POOLED_ROUNDS), reached: sampledReaching(rounds, d) };
+    const curve = withUnseenMiss(curveOfRounds(this.hits, d, POOLED_ROUNDS), tokens);
+    return { tokens, curve, reached: roundsReaching(this.hits, d) };
+  }
+
+  /** Standard error of the tokens of a round of k, as a share of them; null under two texts. */
+  error(k: number): number | null {
+    return acceptedLengthError(
+      this.sampled.some((rounds) => rounds.length > 0)
+        ? this.sampled.map((rounds) => sampledTokens(rounds, k))
+        : this.hits.map((hits) => countRounds([hits], k)),
+    );
+  }
+}
+
+/** A draft's curve, and the evidence behind it: comparable with another draft's over the same continuations. */
+export interface MeasuredPositions extends MeasuredCurve {
+  positions: readonly number[];
+  evidence: DraftEvidence;
 }
 
 /**
- * Curves of several drafts over the same continuations, one pass for every d tokens (draft-pass.ts), read as rounds that follow
- * one another (acceptance-curve.ts; sampled-acceptance.ts for sampled text).
- * @param d tokens of a pass, the length of the curves
+ * Curves of several drafts over the same continuations, one pass for every d tokens (draft-pass.ts), read as rounds that
+ * follow one another (acceptance-curve.ts; sampled-acceptance.ts for sampled text).
+ * @param d       tokens of a pass, the length of the curves
+ * @param isCached whether the cache holds the target's states of the first continuation already, as after making it
  */
 export async function measureDrafts(
   engine: Engine,
@@ -67,43 +131,70 @@ export async function measureDrafts(
   drafts: readonly ChoiceSet[],
   d: number,
   progress: Progress,
+  isCached = false,
 ): Promise<MeasuredPositions[]> {
-  const walked: boolean[][][] = drafts.map(() => []);
-  const sampled: SampledRound[][] = drafts.map(() => []);
-  const positions: number[][] = drafts.map(() => []);
+  const found = drafts.map(() => new DraftEvidence());
   for (const [index, continuation] of continuations.entries()) {
-    await fillCache(engine, continuation, progress);
-    for (const hits of walked) hits.push([]);
+    if (index > 0 || !isCached) await fillCache(engine, continuation, progress);
+    for (const evidence of found) evidence.beginText();
     const distributions = continuation.temperature === undefined ? null : targetDistributions(engine, continuation);
     for (const span of spansBackwards(continuation, d)) {
       for (const [i, choices] of drafts.entries()) {
-        if (distributions === null) {
-          const { hits } = probeRound(engine, continuation, span, { choices }, null);
-          hits.forEach((hit, k) => {
-            walked[i][index][span.from + k] = hit;
-          });
-          positions[i].push(...hits.map(Number));
-        } else {
-          const round = sampledRound(engine, continuation, span, choices, distributions);
-          sampled[i].push(round);
-          positions[i].push(...round.overlaps);
-        }
+        if (distributions === null)
+          found[i].addHits(span.from, draftPass(engine, continuation, span, choices, null).hits);
+        else found[i].addSampled(sampledRound(engine, continuation, span, choices, distributions));
         await progress.tick();
       }
     }
     await progress.tick({ stage: "measure", done: index + 1, total: continuations.length });
   }
-  const tokens = Math.max(1, positions[0]?.length ?? 0);
-  return drafts.map((_, i) => {
-    const curve =
-      sampled[i].length > 0
-        ? sampledCurve(sampled[i], d, POOLED_ROUNDS)
-        : withUnseenMiss(curveOfRounds(walked[i], d, POOLED_ROUNDS), tokens);
-    return { tokens, curve, positions: positions[i] };
-  });
+  return found.map((evidence) => ({ ...evidence.curve(d), positions: evidence.positions, evidence }));
 }
 
-/** One draft by real drafting, d tokens a round, after prompts it was not chosen on. */
+/** What real drafting of one draft showed, prompt after prompt. */
+export class DraftedRounds {
+  /** [prompts] speculative rounds */
+  private readonly byPrompt: Trial[][] = [];
+  private positions = 0;
+
+  constructor(private readonly draftTokens: number) {}
+
+  /** @param emitted tokens that the prompt's decoding emitted in all */
+  add(rounds: readonly Trial[], emitted: number): void {
+    this.byPrompt.push(rounds.filter(({ drafted }) => drafted > 0));
+    this.positions += emitted;
+  }
+
+  get tokens(): number {
+    return this.positions;
+  }
+
+  curve(): MeasuredCurve {
+    const d = this.draftTokens;
+    const rounds = this.byPrompt.flat();
+    const reached = Array.from(
+      { length: d },
+      (_, i) => rounds.filter(({ drafted, accepted }) => drafted > i && accepted >= i).length,
+    );
+    const tokens = Math.max(1, this.positions);
+    return { tokens, curve: steadiedCurve(rounds, d), reached };
+  }
+
+  /** Standard error of the tokens of a round of full length, as a share of them; null under two prompts. */
+  error(): number | null {
+    return acceptedLengthError(
+      this.byPrompt.map((all) => {
+        const rounds = all.filter(({ drafted }) => drafted === this.draftTokens);
+        return { rounds: rounds.length, tokens: rounds.reduce((sum, { accepted }) => sum + accepted + 1, 0) };
+      }),
+    );
+  }
+}
+
+/**
+ * One draft by real drafting, d tokens a round, after prompts it was not chosen on.
+ * @param isEnough asked after each prompt; default: all prompts are gone through
+ */
 export async function measureByDrafting(
   engine: Engine,
   clock: Clock,
@@ -111,21 +202,15 @@ export async function measureByDrafting(
   draft: { choices: ChoiceSet; draftTokens: number },
   tokens: number,
   progress: Progress,
+  isEnough: (found: DraftedRounds) => boolean = () => false,
 ): Promise<MeasuredCurve> {
-  const rounds: Round[] = [];
-  let positions = 0;
+  const found = new DraftedRounds(draft.draftTokens);
   for (const [index, prompt] of prompts.entries()) {
     const options = { maxTokens: tokens, endTokens: engine.spec.eosTokenIds, policy: () => draft, clock, progress };
-    const decoded = await decode(engine, prompt, options);
-    rounds.push(...decoded.rounds);
-    positions += decoded.ids.length;
+    const { rounds, ids } = await decode(engine, prompt, options);
+    found.add(rounds, ids.length);
     await progress.tick({ stage: "report", done: index + 1, total: prompts.length });
+    if (isEnough(found)) break;
   }
-  return {
-    tokens: Math.max(1, positions),
-    curve: steadiedCurve(
-      rounds.filter((r) => r.drafted > 0),
-      draft.draftTokens,
-    ),
-  };
+  return found.curve();
 }

@@ -8,7 +8,7 @@
  */
 
 import { type Continuation, fillCache, spansBackwards } from "../calibrate/continuation.js";
-import { probeRound } from "../calibrate/draft-pass.js";
+import { draftPass } from "../calibrate/draft-pass.js";
 import type { Engine } from "../runtime/engine.js";
 import { MAX_PASS_TOKENS } from "../runtime/limits.js";
 import { type ChoiceSet, choiceKey, targetChoices } from "../schema/choice.js";
@@ -94,7 +94,7 @@ async function proposeAt(request: MethodRequest, { atContext, continuations }: M
     let [hits, steps] = [0, 0];
     for (const span of spans) {
       await progress.tick();
-      const round = probeRound(engine, text, span, { choices }, null);
+      const round = draftPass(engine, text, span, choices, null);
       const miss = round.hits.indexOf(false);
       hits += miss === -1 ? round.hits.length : miss;
       steps += miss === -1 ? round.hits.length : miss + 1;

@@ -6,7 +6,7 @@ import {
   spansBackwards,
   traceTarget,
 } from "../../src/calibrate/continuation.js";
-import { acceptedOf, firstChange, probeRound, startingAt } from "../../src/calibrate/draft-pass.js";
+import { acceptedOf, draftPass, firstChange, startingAt } from "../../src/calibrate/draft-pass.js";
 import { measureByDrafting, measureDrafts, steadiedCurve } from "../../src/calibrate/whole-drafts.js";
 import { silentProgress } from "../../src/core/progress.js";
 import { decode, draftTokens, prefill } from "../../src/decode/loop.js";
@@ -72,7 +72,7 @@ describe("one pass over a round stands for its draft steps (embedded model)", ()
     await fillCache(engine, continuation, silentProgress);
     const seen: boolean[][] = [];
     for (const span of spansBackwards(continuation, 8))
-      seen.push(probeRound(engine, continuation, span, { choices }, null).hits);
+      seen.push(draftPass(engine, continuation, span, choices, null).hits);
     for (const [i, span] of spansBackwards(continuation, 8).entries()) {
       // real drafting follows its own tokens; along the accepted prefix and at the first miss the two must agree
       const before = [...continuation.prompt, ...continuation.ids.slice(0, span.from)];
@@ -89,8 +89,8 @@ describe("one pass over a round stands for its draft steps (embedded model)", ()
       await fillCache(engine, continuation, silentProgress);
       const trace = await traceTarget(engine, continuation, silentProgress);
       for (const span of spansBackwards(continuation, 16)) {
-        const stored = probeRound(engine, continuation, span, { choices }, trace);
-        const whole = probeRound(engine, continuation, span, { choices }, null);
+        const stored = draftPass(engine, continuation, span, choices, trace);
+        const whole = draftPass(engine, continuation, span, choices, null);
         expect(stored.hits).toEqual(whole.hits);
         expect(stored.overlaps.every((x) => x > 0 && x <= 1)).toBe(true);
       }
@@ -108,9 +108,9 @@ describe("one pass over a round stands for its draft steps (embedded model)", ()
     });
     const last = trace.hidden[2 * LAYERS];
     expect(Math.max(...hidden.map((x, i) => Math.abs(x - last[i])))).toBeLessThan(1e-4);
-    const headOnly = { choices: { ...targetChoices(LAYERS) } };
+    const headOnly = targetChoices(LAYERS);
     const [span] = spansBackwards(continuation, 16);
-    const { hits, overlaps } = probeRound(engine, continuation, span, headOnly, trace);
+    const { hits, overlaps } = draftPass(engine, continuation, span, headOnly, trace);
     expect(hits.every(Boolean)).toBe(true);
     expect(Math.min(...overlaps)).toBeGreaterThan(0.9999);
   });

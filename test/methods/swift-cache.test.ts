@@ -1,7 +1,7 @@
 /** SWIFT's trials share one cache; each must be measured as if it were the only one. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Continuation, continuePrompts, fillCache, spansBackwards } from "../../src/calibrate/continuation.js";
-import { acceptedOf, probeRound } from "../../src/calibrate/draft-pass.js";
+import { acceptedOf, draftPass } from "../../src/calibrate/draft-pass.js";
 import { silentProgress } from "../../src/core/progress.js";
 import { swift } from "../../src/methods/swift.js";
 import { systemClock } from "../../src/runtime/device.js";
@@ -25,7 +25,7 @@ async function alone(choices: ChoiceSet): Promise<number> {
   await fillCache(model.engine, text, silentProgress);
   let [hits, steps] = [0, 0];
   for (const span of spansBackwards(text, ROUND)) {
-    const round = probeRound(model.engine, text, span, { choices }, null);
+    const round = draftPass(model.engine, text, span, choices, null);
     const accepted = acceptedOf(round.hits);
     hits += accepted;
     steps += Math.min(accepted + 1, round.hits.length);

@@ -90,8 +90,8 @@ export async function measureReport(
       if (context.measured.some((m) => m.part === "report" && m.key === key && m.curve.length > draft_tokens)) continue;
       const prompts = measuring.text.prompts.find(({ atContext }) => atContext === at)?.report ?? [];
       const trial = { choices: set, draftTokens: draft_tokens };
-      const { tokens, curve } = await reportCurve(measuring, calibration.text.temperature, prompts, trial);
-      measured.push({ at_context: at, part: "report", draft, tokens, curve });
+      const found = await reportCurve(measuring, calibration.text.temperature, prompts, trial);
+      measured.push({ at_context: at, part: "report", draft, ...found });
     }
   }
   return { ...calibration, measured };

@@ -40,8 +40,15 @@ export interface Measuring {
 export const choosing = (
   at: number,
   set: ChoiceSet,
-  { tokens, curve }: MeasuredCurve,
-): Calibration["measured"][number] => ({ at_context: at, part: "choose", draft: compactDraft(set), tokens, curve });
+  { tokens, curve, reached }: MeasuredCurve,
+): Calibration["measured"][number] => ({
+  at_context: at,
+  part: "choose",
+  draft: compactDraft(set),
+  tokens,
+  curve,
+  reached,
+});
 
 /** `Pairs of blocks with a term in the surrogate: 0 at 128, 2 at 1024 tokens` */
 export function describePairs({ contexts }: Pick<Problem, "contexts">): string {
