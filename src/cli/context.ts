@@ -1,7 +1,7 @@
 /** A CommandContext for this process: the one place that connects commands to streams, signals and the terminal. */
 
+import type { CommandContext } from "../commands/context.js";
 import type { Progress } from "../core/progress.js";
-import type { CommandContext } from "../pipeline/context.js";
 import { defaultThreads } from "../runtime/device.js";
 import type { Interrupts } from "./interruption.js";
 import type { SharedOptions } from "./options.js";

@@ -1,5 +1,5 @@
 /** What the declarations of all verbs share. */
-import type { CommandContext } from "../pipeline/context.js";
+import type { CommandContext } from "../commands/context.js";
 import type { SharedOptions } from "./options.js";
 
 /** Runs a verb's work; false means that a verification or check failed. */

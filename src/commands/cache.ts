@@ -1,8 +1,8 @@
+/** draftplan cache: the converted models kept on disk, listed or deleted. */
 import { cacheFolder, clearCache, listCache } from "../model/cache.js";
 import { formatBytes } from "../output/format.js";
-import type { CommandContext } from "../pipeline/context.js";
+import type { CommandContext } from "./context.js";
 
-/** Lists the converted models, or deletes them. */
 export async function cacheCommand(options: { clear?: boolean }, context: CommandContext): Promise<void> {
   const folder = cacheFolder();
   const freedBytes = options.clear === true ? clearCache(folder) : null;

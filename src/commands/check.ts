@@ -9,8 +9,8 @@ import type { CheckResult } from "../check/result.js";
 import { DraftplanError } from "../core/errors.js";
 import { outputCheck } from "../output/check/index.js";
 import { type ReadSet, readBaseline, readForCheck } from "../pipeline/check/read.js";
-import type { CommandContext } from "../pipeline/context.js";
 import { type CheckCommandOptions, DEFAULT_SECONDS, requireMeaning, tolerancePercent } from "./check-options.js";
+import type { CommandContext } from "./context.js";
 
 /** The baseline, or why there is none to compare with. */
 type Baseline = { side: Side } | { findings: readonly Finding[] };

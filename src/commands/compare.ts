@@ -2,7 +2,7 @@
 
 import { basename } from "node:path";
 import type { Checkpoint } from "../model/spec.js";
-import { comparisonTable } from "../output/compare/table.js";
+import { comparisonTable } from "../output/comparison-table.js";
 import { frontierAt } from "../pipeline/compare/frontier.js";
 import { type CompareInputs, comparedContexts, openInputs, requireFit, roomFor } from "../pipeline/compare/inputs.js";
 import { mergeMeasured, type SolvedMethod } from "../pipeline/compare/methods.js";
@@ -10,7 +10,6 @@ import { type CompareCommandOptions, type CompareRequest, compareRequest } from 
 import { Predictor } from "../pipeline/compare/predict.js";
 import { heldBackPrompts, type PromptsAt, promptsByContext } from "../pipeline/compare/prompts.js";
 import { contextsAlong, runPlans } from "../pipeline/compare/run.js";
-import type { CommandContext } from "../pipeline/context.js";
 import { defaultPath, inputRef } from "../pipeline/paths.js";
 import { readPrompts } from "../pipeline/text/prompts.js";
 import { requireInVocabulary } from "../pipeline/text/token-ids.js";
@@ -26,6 +25,7 @@ import { stringifyDocument, writeDocument } from "../schema/document.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import type { Tokenizer } from "../tokenizer/types.js";
 import { promptsDigest, type VerifyPrompt } from "../verify/index.js";
+import type { CommandContext } from "./context.js";
 
 /** @returns false where a run's output was not the target's own */
 export async function compareCommand(

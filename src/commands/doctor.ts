@@ -4,12 +4,12 @@ import { cacheFolder, listCache } from "../model/cache.js";
 import type { DoctorReport, ProviderReport, Refusal } from "../output/doctor/report.js";
 import { doctorJson, doctorText } from "../output/doctor/text.js";
 import { doctorWarnings } from "../output/doctor/warnings.js";
-import type { CommandContext } from "../pipeline/context.js";
 import { type Bandwidth, bytesToRead } from "../runtime/bandwidth.js";
 import { busyBetween, hostFacts, readCpuTicks } from "../runtime/host.js";
 import { availableMemoryBytes, lastLevelCacheBytes } from "../runtime/memory.js";
 import type { Probes } from "../runtime/probe.js";
 import { allProviders, chooseProvider, type LibraryFacts } from "../runtime/providers.js";
+import type { CommandContext } from "./context.js";
 
 /** How long other work is looked at before anything is started. */
 const WATCH_MS = 300;

@@ -2,12 +2,12 @@
 import { DraftplanError } from "../core/errors.js";
 import { explanationText } from "../output/explain/text.js";
 import { type DraftChoice, parseChoices } from "../pipeline/choices.js";
-import type { CommandContext } from "../pipeline/context.js";
 import { readInputs } from "../pipeline/plan-inputs.js";
 import { CHOICES, compactDraft, type Draft, expandDraft } from "../schema/choice.js";
 import { type Loaded, readDocumentOf } from "../schema/document.js";
 import type { Plan, Segment } from "../schema/plan.js";
 import { type BlockReason, type Explanation, explainDraft, type OwnDraft, type WhatIf } from "../solve/index.js";
+import type { CommandContext } from "./context.js";
 
 export interface ExplainOptions {
   /** context to explain at */

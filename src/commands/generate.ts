@@ -6,9 +6,8 @@ import { planPolicy, requireSameModel } from "../decode/policy.js";
 import { acceptanceOf } from "../decode/statistics.js";
 import type { Checkpoint } from "../model/spec.js";
 import { formatPercent } from "../output/format.js";
-import { type Adapted, adaptedJson, adaptedLine } from "../output/generate/adapted.js";
+import { type Adapted, adaptedJson, adaptedLine } from "../output/generation.js";
 import { planKernels } from "../pipeline/choices.js";
-import type { CommandContext } from "../pipeline/context.js";
 import { openAdaptation } from "../pipeline/generate/adaptation.js";
 import { readInputs } from "../pipeline/plan-inputs.js";
 import { warnOfTemperature } from "../pipeline/plan-temperature.js";
@@ -21,6 +20,7 @@ import type { Plan } from "../schema/plan.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import { createTextStream } from "../tokenizer/stream.js";
 import type { Tokenizer } from "../tokenizer/types.js";
+import type { CommandContext } from "./context.js";
 
 export interface GenerateOptions {
   prompt?: string;

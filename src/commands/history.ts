@@ -2,12 +2,12 @@
 import { statSync } from "node:fs";
 import { type HistoryEntry, planName, type Trend, trendsOf } from "../check/history.js";
 import { DraftplanError } from "../core/errors.js";
-import { visible } from "../output/check/text.js";
+import { visible } from "../core/text.js";
 import { historyJson, type LeftOut } from "../output/history/json.js";
 import { trendLines } from "../output/history/table.js";
 import { yamlFilesBelow } from "../pipeline/check/read.js";
-import type { CommandContext } from "../pipeline/context.js";
 import { type AnyDocument, type Loaded, readDocument } from "../schema/document.js";
+import type { CommandContext } from "./context.js";
 
 export interface HistoryOptions {
   /** part of a model's name */

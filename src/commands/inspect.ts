@@ -6,10 +6,11 @@ import { architectureSha256 } from "../model/digest.js";
 import { expectedTensors } from "../model/formats/tensors.js";
 import { EMBEDDED, openCheckpoint, openConfigOnly } from "../model/open.js";
 import type { Checkpoint, ModelSpec } from "../model/spec.js";
-import { checkBlocks, summariseDocument } from "../output/document-summary.js";
+import { summariseDocument } from "../output/document-summary.js";
 import { formatBytes, formatCount } from "../output/format.js";
-import type { CommandContext } from "../pipeline/context.js";
+import { checkBlocks } from "../schema/blocks.js";
 import { type AnyDocument, type Loaded, readDocument } from "../schema/document.js";
+import type { CommandContext } from "./context.js";
 
 export async function inspectCommand(path: string, context: CommandContext): Promise<void> {
   if (basename(path) === "config.json") return showModel(configFacts(path), context);

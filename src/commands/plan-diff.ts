@@ -4,11 +4,11 @@ import { isSameDevice } from "../check/model.js";
 import { rangesOf } from "../check/predicted-speed.js";
 import { DraftplanError } from "../core/errors.js";
 import { formatPercent } from "../output/format.js";
-import { describeConstraints } from "../pipeline/constraints.js";
-import type { CommandContext } from "../pipeline/context.js";
 import type { ChangedChoice } from "../schema/choice.js";
+import { describeConstraints } from "../schema/constraints.js";
 import { readDocumentOf } from "../schema/document.js";
 import { type Plan, predictedAt, type Segment } from "../schema/plan.js";
+import type { CommandContext } from "./context.js";
 
 /** Of the one plan and of the other. */
 interface Both<T> {

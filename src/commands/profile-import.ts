@@ -6,14 +6,16 @@ import { readUserFile } from "../core/user-file.js";
 import { architectureSha256 } from "../model/digest.js";
 import { openCheckpoint, openConfigOnly } from "../model/open.js";
 import type { ModelSpec } from "../model/spec.js";
-import { deliverProfile } from "../output/profile/deliver.js";
-import type { CommandContext } from "../pipeline/context.js";
+import { deliverDocument } from "../output/deliver.js";
+import { profileTables } from "../output/profile-tables.js";
+import { defaultPath } from "../pipeline/paths.js";
 import { isConfig, readConfig } from "../pipeline/profile/synthetic.js";
 import { importTable } from "../profile/import.js";
 import { type Kernel, kernelsFor } from "../schema/choice.js";
 import { Device, numericsOf } from "../schema/common.js";
 import { MAX_DOCUMENT_BYTES, sha256 } from "../schema/document.js";
 import { CPU_NUMERICS, FP16_NUMERICS } from "../schema/numerics.js";
+import type { CommandContext } from "./context.js";
 
 export interface ImportOptions {
   /** a config.json, or a model */
@@ -49,7 +51,8 @@ export async function profileImportCommand(
     imported: { source: basename(table), sha256: sha256(bytes), whole_pass: wholePass },
     ...measured,
   } as const;
-  deliverProfile(profile, options.output, context);
+  const output = options.output ?? defaultPath("profile", profile.model.name);
+  deliverDocument(profile, output, context, () => `${profileTables(profile)}\nwritten to ${output}`);
 }
 
 /** A folder's weights are not looked at: a profile does not depend on them, and their digest would take minutes. */

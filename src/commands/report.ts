@@ -2,11 +2,11 @@
 import { isAbsolute, relative, resolve } from "node:path";
 import { trendsOf } from "../check/history.js";
 import { DraftplanError } from "../core/errors.js";
-import { checkBlocks } from "../output/document-summary.js";
-import type { CommandContext } from "../pipeline/context.js";
 import { renderReport } from "../report/index.js";
+import { checkBlocks } from "../schema/blocks.js";
 import { type AnyDocument, type Loaded, readDocument, writeText } from "../schema/document.js";
 import { extendProfile, openLatency } from "../solve/index.js";
+import type { CommandContext } from "./context.js";
 
 export interface ReportOptions {
   /** file to write, or `-` */

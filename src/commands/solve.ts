@@ -1,12 +1,12 @@
 /** draftplan solve: a plan from a profile and a calibration; with a model, the best candidates are measured on it. */
-import Table from "cli-table3";
+
 import { DraftplanError } from "../core/errors.js";
 import { requireSameModel } from "../decode/policy.js";
 import { type MethodName, SOLVE_METHODS } from "../methods/names.js";
+import { planTable } from "../output/plan-table.js";
 import { type DraftChoice, parseChoices } from "../pipeline/choices.js";
 import { type ConstraintOptions, toConstraints } from "../pipeline/constraints.js";
-import type { CommandContext } from "../pipeline/context.js";
-import { extrapolatedLine, extrapolationOf } from "../pipeline/extrapolation.js";
+import { extrapolationOf } from "../pipeline/extrapolation.js";
 import { measureCandidates, measureReport } from "../pipeline/measuring/candidates.js";
 import { describePairs, type Measuring } from "../pipeline/measuring/measuring.js";
 import { measureProposals } from "../pipeline/measuring/proposals.js";
@@ -15,10 +15,10 @@ import { readCalibrationText } from "../pipeline/text/calibration-text.js";
 import { continueAgain, requireSameText } from "../pipeline/text/measuring-text.js";
 import { loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
-import { describeChoices, expandDraft, kernelsFor } from "../schema/choice.js";
+import { kernelsFor } from "../schema/choice.js";
 import { type Loaded, readDocumentOf, stringifyDocument, writeDocument } from "../schema/document.js";
-import type { Plan, Predicted, Segment } from "../schema/plan.js";
 import { constraintWarnings, openProblem, type Problem, planDocument } from "../solve/index.js";
+import type { CommandContext } from "./context.js";
 
 export interface SolveCommandOptions extends ConstraintOptions {
   profile: string;
@@ -137,48 +137,4 @@ function parseMethod(name: string): SolveMethod {
     what: "this method does not exist",
     remedy: `Use one of: ${SOLVE_METHODS.join(", ")}.`,
   });
-}
-
-/** `0 to 1024: skip 2, int8 58, head int8; d 5; predicted 1.48 times` for each segment. */
-export function describeSegment(segment: Segment, layers: number): string {
-  const { from, to } = segment.context_tokens;
-  const context = `context ${from} to ${to}${segment.extrapolated === true ? " (extrapolated)" : ""}`;
-  if (segment.draft === undefined) return `${context}: do not speculate, plain decoding is as fast`;
-  const set = expandDraft(segment.draft, layers, "plan");
-  const skipped =
-    segment.draft.skip.length > 0 && segment.draft.skip.length <= 8 ? ` (${segment.draft.skip.join(" ")})` : "";
-  return `${context}: draft ${segment.draft_tokens} tokens with ${describeChoices(set)}${skipped}`;
-}
-
-/** `1.48` and, where the profile has resamples, `1.44 to 1.53` below it. */
-function speedupWithInterval({ speedup, speedup_interval: interval }: Predicted): string {
-  const estimate = speedup.toFixed(2);
-  return interval === undefined ? estimate : `${estimate}\n${interval.low.toFixed(2)} to\n${interval.high.toFixed(2)}`;
-}
-
-export function planTable(plan: Plan): string {
-  const table = new Table({
-    head: ["context", "d", "draft", "accepted", "draft / verify / step", "tokens/s", "speedup"],
-    colWidths: [13, 4, 20, 10, 15, 10, 9],
-    wordWrap: true,
-    style: { head: [], border: [] },
-  });
-  for (const { context_tokens: range, draft, draft_tokens, predicted, extrapolated } of plan.segments) {
-    const context = `${range.from} to ${range.to}${extrapolated === true ? " *" : ""}`;
-    if (draft === undefined) {
-      table.push([context, "-", "none: plain decoding is as fast", "-", "-", "-", "1"]);
-      continue;
-    }
-    const ms = (us: number | undefined) => (us === undefined ? "?" : (us / 1000).toFixed(1));
-    table.push([
-      context,
-      draft_tokens ?? "-",
-      describeChoices(expandDraft(draft, plan.model.layers, "plan")),
-      predicted === undefined ? "?" : `${(100 * predicted.acceptance).toFixed(1)} %`,
-      `${ms(predicted?.draft_us)} / ${ms(predicted?.verify_us)} / ${ms(predicted?.target_step_us)} ms`,
-      predicted?.tokens_per_second.toFixed(1) ?? "?",
-      predicted === undefined ? "?" : speedupWithInterval(predicted),
-    ]);
-  }
-  return [table.toString(), ...extrapolatedLine(plan).map((line) => `* ${line}`)].join("\n");
 }

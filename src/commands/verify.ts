@@ -1,15 +1,15 @@
 /** draftplan verify: proves that a plan's output is the target's own, and measures how much sooner it comes. */
+
 import { basename } from "node:path";
 import { DraftplanError } from "../core/errors.js";
 import type { Progress } from "../core/progress.js";
 import { requireSameModel } from "../decode/policy.js";
 import type { Checkpoint } from "../model/spec.js";
-import { summaryOf } from "../output/verify/summary.js";
+import { summaryOf } from "../output/verification-summary.js";
 import { planKernels } from "../pipeline/choices.js";
-import type { CommandContext } from "../pipeline/context.js";
 import { inputRef } from "../pipeline/paths.js";
 import { warnOfTemperature } from "../pipeline/plan-temperature.js";
-import { bundledPrompts, readPrompts } from "../pipeline/text/prompts.js";
+import { bundledPrompts, fittingPrompts, readPrompts } from "../pipeline/text/prompts.js";
 import { requireInVocabulary } from "../pipeline/text/token-ids.js";
 import { buildVerification, DEFAULT_MAX_TOKENS, DEFAULT_PAIRS } from "../pipeline/verify/document.js";
 import { FileJournal, journalHeader, journalPath } from "../pipeline/verify/journal.js";
@@ -21,6 +21,7 @@ import type { Verification } from "../schema/verification.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import type { Tokenizer } from "../tokenizer/types.js";
 import type { Thresholds, VerifyPrompt } from "../verify/index.js";
+import type { CommandContext } from "./context.js";
 
 export interface VerifyCommandOptions {
   model: string;
@@ -92,31 +93,6 @@ async function measure(
     if (kept !== null) context.note(kept);
     throw error;
   }
-}
-
-/** The bundled prompts that fit this model; one that does not is left out, with a warning. */
-export function fittingPrompts(
-  prompts: readonly VerifyPrompt[],
-  capacity: number,
-  maxTokens: number,
-  progress: Progress,
-): VerifyPrompt[] {
-  const fitting = prompts.filter(({ ids }) => ids.length + maxTokens <= capacity);
-  const missing = prompts.length - fitting.length;
-  if (fitting.length === 0) {
-    throw new DraftplanError({
-      code: "CONTEXT_LIMIT",
-      at: "bundled prompts",
-      what: `none fits a context of ${capacity} tokens with ${maxTokens} new ones`,
-      remedy: "Give shorter prompts: draftplan verify PLAN --model MODEL --prompts FILE",
-    });
-  }
-  if (missing > 0)
-    progress.warn(
-      "PROMPTS_LEFT_OUT",
-      `${missing} of ${prompts.length} bundled prompts do not fit a context of ${capacity} tokens`,
-    );
-  return fitting;
 }
 
 interface Prompts {

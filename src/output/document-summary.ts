@@ -1,6 +1,5 @@
 /** A document in a few lines. */
 
-import { extrapolatedLine } from "../pipeline/extrapolation.js";
 import type { Calibration } from "../schema/calibration.js";
 import { describeChoices, expandDraft } from "../schema/choice.js";
 import type { Device, ModelRef } from "../schema/common.js";
@@ -9,30 +8,8 @@ import type { AnyDocument } from "../schema/document.js";
 import type { Plan, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import type { Verification } from "../schema/verification.js";
-import { formatPercent } from "./format.js";
-import { originLines } from "./profile/origin.js";
-
-/** What the schema alone cannot see: blocks that the model does not have, or that are named twice. @throws */
-export function checkBlocks(document: AnyDocument, path: string): void {
-  const { layers } = document.model;
-  if (document.kind === "draftplan/plan") {
-    document.segments.forEach((segment, i) => {
-      if (segment.draft !== undefined) expandDraft(segment.draft, layers, `${path}: segments[${i}].draft`);
-    });
-  }
-  if (document.kind === "draftplan/comparison") {
-    document.contexts.forEach(({ rows }, i) => {
-      rows.forEach(({ draft }, j) => {
-        if (draft !== undefined) expandDraft(draft, layers, `${path}: contexts[${i}].rows[${j}].draft`);
-      });
-    });
-  }
-  if (document.kind === "draftplan/calibration") {
-    document.measured.forEach((measured, i) => {
-      expandDraft(measured.draft, layers, `${path}: measured[${i}].draft`);
-    });
-  }
-}
+import { extrapolatedLine, formatPercent } from "./format.js";
+import { originLines } from "./profile-tables.js";
 
 export function summariseDocument(document: AnyDocument): string[] {
   switch (document.kind) {

@@ -1,4 +1,5 @@
 /** Numbers as people read them. */
+import type { Extrapolated } from "../schema/common.js";
 
 export function formatBytes(bytes: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -15,3 +16,9 @@ export function formatCount(count: number): string {
 }
 
 export const formatPercent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+
+/** `extrapolated: nothing was profiled beyond 4096 tokens of context`; nothing where all was profiled. */
+export const extrapolatedLine = ({ extrapolated }: { extrapolated?: Extrapolated | undefined }): string[] =>
+  extrapolated === undefined
+    ? []
+    : [`extrapolated: nothing was profiled beyond ${extrapolated.beyond_context_tokens} tokens of context`];

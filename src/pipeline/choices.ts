@@ -1,6 +1,7 @@
 /** What `--choices` means, and which kernels a command has to load. */
+
 import { DraftplanError } from "../core/errors.js";
-import { CHOICES, type Choice, type Kernel, kernelsFor } from "../schema/choice.js";
+import { CHOICES, type Choice, DEFAULT_KERNELS, type Kernel, kernelsFor } from "../schema/choice.js";
 import type { Plan } from "../schema/plan.js";
 
 export type DraftChoice = Exclude<Choice, "target">;
@@ -33,3 +34,7 @@ export function planKernels(plans: readonly (Plan | null)[], also: readonly stri
     ...drafts.flatMap((draft) => [draft.default, draft.head, ...Object.values(draft.choices)]),
   ]);
 }
+
+/** Target and the kernels of `--choices`. @throws OPTION_INVALID */
+export const measuredKernels = (choices: readonly string[] | undefined): readonly Kernel[] =>
+  choices === undefined ? DEFAULT_KERNELS : kernelsFor(parseChoices(choices));

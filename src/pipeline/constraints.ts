@@ -11,18 +11,6 @@ export interface ConstraintOptions {
   draftMemory?: number;
 }
 
-/** As the options of `solve` that ask for it: `--keep 0,29 --max-skip 6`. */
-export function describeConstraints(constraints: Constraints): string {
-  const { whole_layers, keep, keep_first_attention, max_skip, draft_memory_mib } = constraints;
-  return [
-    ...(whole_layers === true ? ["--whole-layers"] : []),
-    ...(keep === undefined ? [] : [`--keep ${keep.join(",")}`]),
-    ...(keep_first_attention === true ? ["--keep-first-attention"] : []),
-    ...(max_skip === undefined ? [] : [`--max-skip ${max_skip}`]),
-    ...(draft_memory_mib === undefined ? [] : [`--draft-memory ${draft_memory_mib}`]),
-  ].join(" ");
-}
-
 /** @returns undefined where nothing is asked for */
 export function toConstraints(options: ConstraintOptions): Constraints | undefined {
   const { wholeLayers, keep = [], keepFirstAttention, maxSkip, draftMemory } = options;

@@ -1,7 +1,6 @@
 /** `--extrapolate`: how far costs are drawn on beyond a profile, and how documents that rest on that are shown. */
 import { DraftplanError } from "../core/errors.js";
 import type { Progress } from "../core/progress.js";
-import type { Extrapolated } from "../schema/common.js";
 import type { Loaded } from "../schema/document.js";
 import type { Profile } from "../schema/profile.js";
 import { extrapolatedRange } from "../solve/index.js";
@@ -40,9 +39,3 @@ export function extrapolationOf(
   progress.warn("NOTHING_EXTRAPOLATED", `${path} reaches to ${last} tokens of context, so all of ${to} was profiled`);
   return undefined;
 }
-
-/** `extrapolated: nothing was profiled beyond 4096 tokens of context`; nothing where all was profiled. */
-export const extrapolatedLine = ({ extrapolated }: { extrapolated?: Extrapolated | undefined }): string[] =>
-  extrapolated === undefined
-    ? []
-    : [`extrapolated: nothing was profiled beyond ${extrapolated.beyond_context_tokens} tokens of context`];

@@ -2,7 +2,7 @@
 import type { Checkpoint } from "../model/spec.js";
 import { type LoadedModel, loadPrepared } from "../runtime/load.js";
 import type { Kernel } from "../schema/choice.js";
-import type { CommandContext } from "./context.js";
+import type { PipelineContext } from "./context.js";
 
 /**
  * @param context with the kernels to load (default: DEFAULT_KERNELS); only they take disk, memory and time
@@ -10,7 +10,7 @@ import type { CommandContext } from "./context.js";
  */
 export async function withModel<Prepared extends { capacity: number }, Result>(
   path: string,
-  context: CommandContext & { kernels?: readonly Kernel[] | undefined },
+  context: PipelineContext & { kernels?: readonly Kernel[] | undefined },
   prepare: (checkpoint: Checkpoint) => Prepared,
   use: (model: LoadedModel, prepared: Prepared) => Promise<Result>,
 ): Promise<Result> {

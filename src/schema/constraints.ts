@@ -21,3 +21,15 @@ export const Constraints = z
   })
   .refine((constraints) => Object.keys(constraints).length > 0, "no constraint is named; leave the key out");
 export type Constraints = z.infer<typeof Constraints>;
+
+/** As the options of `solve` that ask for it: `--keep 0,29 --max-skip 6`. */
+export function describeConstraints(constraints: Constraints): string {
+  const { whole_layers, keep, keep_first_attention, max_skip, draft_memory_mib } = constraints;
+  return [
+    ...(whole_layers === true ? ["--whole-layers"] : []),
+    ...(keep === undefined ? [] : [`--keep ${keep.join(",")}`]),
+    ...(keep_first_attention === true ? ["--keep-first-attention"] : []),
+    ...(max_skip === undefined ? [] : [`--max-skip ${max_skip}`]),
+    ...(draft_memory_mib === undefined ? [] : [`--draft-memory ${draft_memory_mib}`]),
+  ].join(" ");
+}

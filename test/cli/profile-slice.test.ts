@@ -2,11 +2,11 @@
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { makeProfile } from "../../src/commands/profile.js";
 import { architectureSha256 } from "../../src/model/digest.js";
 import { openCheckpoint, openConfigOnly } from "../../src/model/open.js";
 import { memoryNeeded } from "../../src/model/synthetic/slice.js";
-import { originLines } from "../../src/output/profile/origin.js";
+import { originLines } from "../../src/output/profile-tables.js";
+import { makeProfile } from "../../src/pipeline/profile/make.js";
 import { type MachineRoom, profileSynthetic } from "../../src/pipeline/profile/synthetic.js";
 import type { Engine } from "../../src/runtime/engine.js";
 import type { ModelRef } from "../../src/schema/common.js";

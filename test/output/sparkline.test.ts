@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { resampledAt, sparkline } from "../../src/output/sparkline.js";
+import { resampledAt, sparkline } from "../../src/output/profile-tables.js";
 
 test("bars rise from nothing to the most there is", () => {
   expect(sparkline([0, 1, 2, 3, 4, 5, 6, 7], 7)).toBe("▁▂▃▄▅▆▇█");

@@ -3,7 +3,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { checkBlocks, summariseDocument } from "../../src/output/document-summary.js";
+import { summariseDocument } from "../../src/output/document-summary.js";
+import { checkBlocks } from "../../src/schema/blocks.js";
 import { readDocument, sha256, stringifyDocument } from "../../src/schema/document.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));

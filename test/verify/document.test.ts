@@ -1,6 +1,6 @@
 /** From a verified plan to the document: where it names its inputs, what it decides, how it is written. */
 import { describe, expect, test } from "vitest";
-import { summaryOf } from "../../src/output/verify/summary.js";
+import { summaryOf } from "../../src/output/verification-summary.js";
 import { buildVerification, type VerificationRequest } from "../../src/pipeline/verify/document.js";
 import { parseDocument, stringifyDocument } from "../../src/schema/document.js";
 import type { Verification } from "../../src/schema/verification.js";

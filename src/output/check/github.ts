@@ -4,8 +4,9 @@ import { isAbsolute, relative, resolve } from "node:path";
 import type { Finding, Severity } from "../../check/findings.js";
 import type { CheckResult } from "../../check/result.js";
 import { DraftplanError } from "../../core/errors.js";
+import { visibleLines } from "../../core/text.js";
 import { findingLines } from "./lines.js";
-import { byFile, visibleLines } from "./text.js";
+import { byFile } from "./text.js";
 
 const COMMANDS: Record<Severity, string> = { error: "error", warning: "warning", note: "notice" };
 

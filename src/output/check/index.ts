@@ -1,7 +1,7 @@
 /** Every output of `draftplan check`: table or JSON on stdout, JUnit XML, GitHub annotations, Markdown. */
 import type { CheckResult, ComparedFigure, ComparedValue } from "../../check/result.js";
-import type { CommandContext } from "../../pipeline/context.js";
 import { writeText } from "../../schema/document.js";
+import type { Printer } from "../printer.js";
 import { annotations, appendOutputs, appendStepSummary, type GithubFiles, githubFiles } from "./github.js";
 import { checkMarkdown } from "./markdown.js";
 import { checkTable } from "./table.js";
@@ -22,7 +22,7 @@ export interface CheckOutputOptions {
 export async function outputCheck(
   result: CheckResult,
   options: CheckOutputOptions,
-  context: Pick<CommandContext, "print" | "note" | "json" | "columns">,
+  context: Pick<Printer, "print" | "note" | "json" | "columns">,
   github: GithubFiles = githubFiles(),
 ): Promise<void> {
   const { failInconclusive = false } = options;

@@ -5,7 +5,8 @@
 import { create } from "xmlbuilder";
 import type { Finding } from "../../check/findings.js";
 import type { CheckResult } from "../../check/result.js";
-import { byFile, countLine, countOf, type FileFindings, visible, visibleLines } from "./text.js";
+import { visible, visibleLines } from "../../core/text.js";
+import { byFile, countLine, countOf, type FileFindings } from "./text.js";
 
 /** Jenkins shows what stands before the last dot as a package, and what follows as a class. */
 const CLASS_NAME = "draftplan.check";

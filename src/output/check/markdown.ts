@@ -7,17 +7,8 @@
  */
 import type { Finding } from "../../check/findings.js";
 import type { CheckResult, ComparedFigure } from "../../check/result.js";
-import {
-  byFile,
-  changeText,
-  counted,
-  countLine,
-  type FileFindings,
-  figureText,
-  type Verdict,
-  verdictOf,
-  visible,
-} from "./text.js";
+import { counted, visible } from "../../core/text.js";
+import { byFile, changeText, countLine, type FileFindings, figureText, type Verdict, verdictOf } from "./text.js";
 
 /** A comment on GitHub holds 65,536 characters. */
 const MAX_CHARACTERS = 60_000;

@@ -2,7 +2,8 @@
 import Table from "cli-table3";
 import type { Finding } from "../../check/findings.js";
 import type { CheckResult, ComparedFigure } from "../../check/result.js";
-import { byFile, changeText, counted, countOf, type FileFindings, figureText, verdictLine, visible } from "./text.js";
+import { counted, visible } from "../../core/text.js";
+import { byFile, changeText, countOf, type FileFindings, figureText, verdictLine } from "./text.js";
 
 /** Room that a table needs to be read at all. */
 const MIN_COLUMNS = 60;

@@ -1,26 +1,8 @@
-/** What every output of `draftplan check` shares: text that is safe to print, findings by file, the verdict. */
+/** What every output of `draftplan check` shares: findings by file, the verdict, figures. */
+
 import type { Finding, Severity } from "../../check/findings.js";
 import type { CheckResult } from "../../check/result.js";
-
-/** What may stand in a document's strings and must not reach a terminal, a log or a page: controls, lone surrogates,
- * and marks that reorder or hide the text around them. Line breaks and tabs count as controls. */
-const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]/gu;
-
-const escaped = (character: string): string => {
-  if (character === "\n") return "\\n";
-  if (character === "\t") return "\\t";
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-};
-
-/** One line of text in which everything can be seen: `\u001b` instead of the control character. */
-export const visible = (text: string): string => text.replace(UNPRINTABLE, escaped);
-
-/** The same, line by line. */
-export const visibleLines = (text: string): string =>
-  text
-    .split(/\r\n|[\n\r]/)
-    .map(visible)
-    .join("\n");
+import { counted } from "../../core/text.js";
 
 export interface FileFindings {
   file: string;
@@ -56,8 +38,6 @@ export function verdictOf({ findings, regressed, inconclusive }: CheckResult, fa
 
 export const countOf = (findings: readonly Finding[], severity: Severity): number =>
   findings.filter((found) => found.severity === severity).length;
-
-export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 /** `2 errors, 1 warning`; `no findings` */
 export function countLine(findings: readonly Finding[]): string {

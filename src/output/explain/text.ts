@@ -1,7 +1,7 @@
 /** What `explain` prints for a reader: a summary, the telling blocks, and what other conditions would change. */
 import Table from "cli-table3";
-import { describeConstraints } from "../../pipeline/constraints.js";
 import { describeChoices } from "../../schema/choice.js";
+import { describeConstraints } from "../../schema/constraints.js";
 import type { Plan } from "../../schema/plan.js";
 import {
   type BlockReason,

@@ -8,7 +8,7 @@ import {
   type Trend,
   type TrendChange,
 } from "../../check/history.js";
-import { counted, visible } from "../check/text.js";
+import { counted, visible } from "../../core/text.js";
 
 export function trendLines(trend: Trend): string[] {
   const { model, device, plan, dated, undated } = trend;

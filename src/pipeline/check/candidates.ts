@@ -6,7 +6,7 @@ import type { CheckResult } from "../../check/result.js";
 import { DraftplanError } from "../../core/errors.js";
 import type { Loaded } from "../../schema/document.js";
 import type { Plan } from "../../schema/plan.js";
-import type { CommandContext } from "../context.js";
+import type { PipelineContext } from "../context.js";
 
 export interface MeasureOptions {
   model: string;
@@ -28,7 +28,7 @@ export async function measureAll(
   baseline: Side | null,
   facts: ModelFacts,
   options: MeasureOptions,
-  context: CommandContext,
+  context: PipelineContext,
 ): Promise<Measured[]> {
   const plans = [...new Set(candidates.flatMap(({ plan }) => plan ?? []))];
   if (plans.length === 0)

@@ -11,7 +11,6 @@ import {
 } from "../../check/decide.js";
 import { type Finding, finding } from "../../check/findings.js";
 import type { CheckResult, ComparedFigure } from "../../check/result.js";
-import { fittingPrompts } from "../../commands/verify.js";
 import { DraftplanError } from "../../core/errors.js";
 import type { DraftPolicy } from "../../decode/loop.js";
 import { planPolicy, requireSameModel } from "../../decode/policy.js";
@@ -23,8 +22,8 @@ import type { Plan } from "../../schema/plan.js";
 import { openTokenizer } from "../../tokenizer/open.js";
 import { type SideBySide, sideBySide, type VerifyPrompt } from "../../verify/index.js";
 import { planKernels } from "../choices.js";
-import type { CommandContext } from "../context.js";
-import { bundledPrompts, readPrompts } from "../text/prompts.js";
+import type { PipelineContext } from "../context.js";
+import { bundledPrompts, fittingPrompts, readPrompts } from "../text/prompts.js";
 import { requireInVocabulary } from "../text/token-ids.js";
 import { DEFAULT_MAX_TOKENS } from "../verify/document.js";
 import { withModel } from "../with-model.js";
@@ -50,7 +49,7 @@ const SEED = 1;
  * @throws DOCUMENT_MISMATCH where a plan was made for another model, CONTEXT_LIMIT, TOKEN_IDS_INVALID, TEXT_TOO_SHORT
  *   where no prompt is answered by more than one token
  */
-export async function measureCheck(request: MeasureRequest, context: CommandContext): Promise<MeasuredCheck> {
+export async function measureCheck(request: MeasureRequest, context: PipelineContext): Promise<MeasuredCheck> {
   const open = () => openTokenizer(request.model);
   const prompts = request.prompts === undefined ? await bundledPrompts(open) : await readPrompts(request.prompts, open);
   return withModel(
@@ -69,7 +68,7 @@ function prepare(
   checkpoint: Checkpoint,
   { candidate, baseline, prompts: file, maxTokens = DEFAULT_MAX_TOKENS }: MeasureRequest,
   prompts: readonly VerifyPrompt[],
-  { progress }: CommandContext,
+  { progress }: PipelineContext,
 ) {
   const { spec } = checkpoint;
   for (const plan of [candidate, baseline]) if (plan !== null) requireSameModel(plan.document, checkpoint, plan.path);
@@ -83,7 +82,7 @@ function measure(
   { candidate, baseline, seconds }: MeasureRequest,
   { prompts, maxTokens }: { prompts: VerifyPrompt[]; maxTokens: number },
   { engine }: LoadedModel,
-  { progress }: CommandContext,
+  { progress }: PipelineContext,
 ): Promise<SideBySide> {
   const policy = (plan: Loaded<Plan> | null): DraftPolicy =>
     plan === null ? () => null : planPolicy(plan.document, engine.spec.layers, plan.path);

@@ -1,7 +1,5 @@
 /** The profile and the calibration that methods are compared on: given, or made on the way. */
 
-import { calibrateLoaded } from "../../commands/calibrate.js";
-import { makeProfile } from "../../commands/profile.js";
 import { DraftplanError } from "../../core/errors.js";
 import { requireSameModel } from "../../decode/policy.js";
 import type { Checkpoint, ModelSpec } from "../../model/spec.js";
@@ -11,8 +9,10 @@ import type { Calibration } from "../../schema/calibration.js";
 import type { Extrapolated } from "../../schema/common.js";
 import type { Profile } from "../../schema/profile.js";
 import { extendProfile, extrapolatedRange } from "../../solve/index.js";
-import type { CommandContext } from "../context.js";
+import { calibrateLoaded } from "../calibrate.js";
+import type { PipelineContext } from "../context.js";
 import type { MeasuringText } from "../measuring/measuring.js";
+import { makeProfile } from "../profile/make.js";
 import { defaultContexts, isSmall, SAMPLE } from "../text/calibration-text.js";
 import { continueAgain } from "../text/measuring-text.js";
 import type { CompareRequest } from "./options.js";
@@ -78,7 +78,7 @@ export async function openInputs(
   model: LoadedModel,
   request: CompareRequest,
   contexts: readonly number[],
-  context: CommandContext,
+  context: PipelineContext,
 ): Promise<CompareInputs> {
   const given = request.profile?.document ?? (await profileFor(model, request, contexts, context));
   const reached = Math.max(...contexts) + request.maxTokens;
@@ -105,7 +105,7 @@ function profileFor(
   model: LoadedModel,
   { maxTokens }: CompareRequest,
   contexts: readonly number[],
-  context: CommandContext,
+  context: PipelineContext,
 ): Promise<Profile> {
   const from = Math.min(SHORTEST_CONTEXT, ...contexts);
   const axis = { kind: "range", from, to: Math.max(...contexts) + maxTokens + SLACK } as const;

@@ -8,7 +8,7 @@ import { availableMemoryBytes, lastLevelCacheBytes } from "../../runtime/memory.
 import { loadOrt } from "../../runtime/ort-api.js";
 import { FLOAT_BYTES } from "../../schema/numerics.js";
 import type { Profile } from "../../schema/profile.js";
-import type { CommandContext } from "../context.js";
+import type { PipelineContext } from "../context.js";
 
 const BUDGET_US = 300_000;
 /** Keys and values of one token in one layer, as they lie in the cache of the CPU. */
@@ -23,7 +23,7 @@ export function readBandwidth({
   provider,
   threads,
   ortLibrary,
-}: Pick<CommandContext, "provider" | "threads" | "ortLibrary">): number | null {
+}: Pick<PipelineContext, "provider" | "threads" | "ortLibrary">): number | null {
   if (provider !== "cpu") return null;
   const bytes = bytesToRead(lastLevelCacheBytes(threads), availableMemoryBytes());
   if (bytes === null) return null;

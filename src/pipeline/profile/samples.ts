@@ -5,8 +5,8 @@
 import { appendFileSync, existsSync } from "node:fs";
 import { z } from "zod";
 import { DraftplanError } from "../../core/errors.js";
+import { counted } from "../../core/text.js";
 import { readUserFile } from "../../core/user-file.js";
-import { counted } from "../../output/check/text.js";
 import type { Observation, QueryLineRound } from "../../profile/observation.js";
 import { type Kept, nothingKept, type Recorder } from "../../profile/samples.js";
 import { ChoiceName, type Device, KernelName, type KernelNumerics, type ModelRef } from "../../schema/common.js";

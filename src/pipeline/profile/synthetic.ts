@@ -9,7 +9,6 @@ import type { ModelSpec } from "../../model/spec.js";
 import { withWeightFiles } from "../../model/synthetic/files.js";
 import { chooseSlice, gib, type Slice } from "../../model/synthetic/slice.js";
 import { SYNTHETIC_SEED, syntheticWeights } from "../../model/synthetic/weights.js";
-import { scaledText } from "../../output/profile/origin.js";
 import { type Scaled, scaleProfile } from "../../profile/slice.js";
 import type { Engine } from "../../runtime/engine.js";
 import { availableMemoryBytes, lastLevelCacheBytes } from "../../runtime/memory.js";
@@ -19,7 +18,8 @@ import { DEFAULT_KERNELS, type Kernel } from "../../schema/choice.js";
 import type { ModelRef } from "../../schema/common.js";
 import { sha256 } from "../../schema/document.js";
 import type { Profile } from "../../schema/profile.js";
-import type { CommandContext } from "../context.js";
+import { scaledText } from "../../schema/profile-text.js";
+import type { PipelineContext } from "../context.js";
 import { floorAgain } from "./floor.js";
 
 /** A model given as a configuration alone. */
@@ -65,7 +65,7 @@ export async function profileSynthetic<Prepared extends { capacity: number }>(
     ortLibrary,
     progress,
     kernels = DEFAULT_KERNELS,
-  }: Pick<CommandContext, "provider" | "threads" | "ortLibrary" | "progress"> & { kernels?: readonly Kernel[] },
+  }: Pick<PipelineContext, "provider" | "threads" | "ortLibrary" | "progress"> & { kernels?: readonly Kernel[] },
 ): Promise<Profile> {
   const whole = readConfig(path);
   const prepared = prepare(whole);

@@ -2,9 +2,11 @@
  * Prompts of a verification: the bundled ones, or a file of JSON lines, each `{"prompt": "text"}`,
  * `{"chat": "text"}`, `{"chat": [{"role": …, "content": …}, …]}` or `{"ids": [1, 2, 3]}`. Empty lines are skipped.
  */
+
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { DraftplanError, type ErrorCode } from "../../core/errors.js";
+import type { Progress } from "../../core/progress.js";
 import { readUserFile } from "../../core/user-file.js";
 import type { Tokenizer } from "../../tokenizer/types.js";
 import type { VerifyPrompt } from "../../verify/index.js";
@@ -116,3 +118,28 @@ const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.me
 
 const failure = (code: ErrorCode, at: string, what: string, remedy: string, cause?: unknown) =>
   new DraftplanError({ code, at, what, remedy, cause });
+
+/** The bundled prompts that fit this model; one that does not is left out, with a warning. */
+export function fittingPrompts(
+  prompts: readonly VerifyPrompt[],
+  capacity: number,
+  maxTokens: number,
+  progress: Progress,
+): VerifyPrompt[] {
+  const fitting = prompts.filter(({ ids }) => ids.length + maxTokens <= capacity);
+  const missing = prompts.length - fitting.length;
+  if (fitting.length === 0) {
+    throw new DraftplanError({
+      code: "CONTEXT_LIMIT",
+      at: "bundled prompts",
+      what: `none fits a context of ${capacity} tokens with ${maxTokens} new ones`,
+      remedy: "Give shorter prompts: draftplan verify PLAN --model MODEL --prompts FILE",
+    });
+  }
+  if (missing > 0)
+    progress.warn(
+      "PROMPTS_LEFT_OUT",
+      `${missing} of ${prompts.length} bundled prompts do not fit a context of ${capacity} tokens`,
+    );
+  return fitting;
+}

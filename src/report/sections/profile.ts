@@ -1,6 +1,7 @@
 /** A profile: what every part of a pass costs on one device, over context and query length. */
-import { timesFloorText } from "../../schema/floor-text.js";
+
 import type { Profile, ProfilePoint } from "../../schema/profile.js";
+import { timesFloorText } from "../../schema/profile-text.js";
 import { figures, numeric, table, text } from "../charts/figure.js";
 import { heatTable } from "../charts/heat-table.js";
 import { counted, duration, fixed, missedBy, significant, timeUnit, whole } from "../format.js";

@@ -4,8 +4,8 @@ import { marked } from "marked";
 import { type DefaultTreeAdapterTypes, parseFragment } from "parse5";
 import { describe, expect, test } from "vitest";
 import { finding } from "../../../src/check/findings.js";
+import { visible } from "../../../src/core/text.js";
 import { checkMarkdown, code } from "../../../src/output/check/markdown.js";
-import { visible } from "../../../src/output/check/text.js";
 import { clean, hostileResult, inconclusive, regressed } from "./support.js";
 
 interface Rendered {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { byFile, verdictLine, verdictOf, visible } from "../../../src/output/check/text.js";
+import { visible } from "../../../src/core/text.js";
+import { byFile, verdictLine, verdictOf } from "../../../src/output/check/text.js";
 import { clean, inconclusive, regressed } from "./support.js";
 
 describe("the verdict", () => {

@@ -1,6 +1,7 @@
-/** The memory floor in words, the same on a screen and in a report. */
+/** What a profile says in words, the same on a screen and in a report. */
+
 import type { Kernel } from "./choice.js";
-import type { Floor } from "./profile.js";
+import type { Floor, Profile } from "./profile.js";
 
 const NAMES = { attn: "attention", mlp: "MLP", head: "head" } as const;
 
@@ -16,4 +17,11 @@ export function timesFloorText({ parts }: Floor, kernel: Kernel): string {
       return [`${NAMES[part]} ${low === high ? low : `${low} to ${high}`}`];
     })
     .join(", ");
+}
+
+/** `2 of 32 layers and 9216 of 128256 rows of the head` */
+export function scaledText(scaled: NonNullable<Profile["scaled"]>): string {
+  const layers = `${scaled.layers_measured} of ${scaled.layers} layers`;
+  if (scaled.vocabulary_measured === scaled.vocabulary) return layers;
+  return `${layers} and ${scaled.vocabulary_measured} of ${scaled.vocabulary} rows of the head`;
 }

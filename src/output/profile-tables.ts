@@ -1,11 +1,10 @@
 /** A profile as tables: what parts cost over n, what a verification costs over q, and how far to trust it. */
 import Table from "cli-table3";
 import { mean } from "simple-statistics";
-import { KERNEL_NAMES, type Kernel } from "../../schema/choice.js";
-import { timesFloorText } from "../../schema/floor-text.js";
-import type { Profile, ProfilePoint } from "../../schema/profile.js";
-import { resampledAt, sparkline } from "../sparkline.js";
-import { originLines } from "./origin.js";
+import { counted } from "../core/text.js";
+import { KERNEL_NAMES, type Kernel } from "../schema/choice.js";
+import type { Profile, ProfilePoint } from "../schema/profile.js";
+import { scaledText, timesFloorText } from "../schema/profile-text.js";
 
 const BARE = {
   ...{
@@ -118,6 +117,30 @@ function attentionSparks({ points, grid }: Profile): string[] {
   ];
 }
 
+const BARS = "▁▂▃▄▅▆▇█";
+
+/** @param most the value of a full bar; bars begin at 0, so that two lines of the same `most` compare */
+export function sparkline(values: readonly number[], most: number): string {
+  const top = BARS.length - 1;
+  const bar = (value: number) => (most > 0 ? Math.round((top * Math.max(0, value)) / most) : 0);
+  return values.map((value) => BARS[Math.min(top, bar(value))]).join("");
+}
+
+/**
+ * Values at evenly spaced places of a line through points.
+ * @param points [x, y] by rising x, at least one
+ */
+export function resampledAt(points: readonly (readonly [number, number])[], count: number): number[] {
+  const [first, last] = [points[0][0], points[points.length - 1][0]];
+  return Array.from({ length: count }, (_, i) => {
+    const x = first + ((last - first) * i) / Math.max(1, count - 1);
+    const after = points.findIndex(([px]) => px >= x);
+    if (after <= 0) return points[Math.max(0, after)][1];
+    const [[x0, y0], [x1, y1]] = [points[after - 1], points[after]];
+    return y0 + ((y1 - y0) * (x - x0)) / (x1 - x0);
+  });
+}
+
 /** `attention 1.2 to 2.1, MLP 1.3, head 1.1 times the floor` for each kernel. */
 function floorLines({ floor }: Profile): string[] {
   if (floor === undefined) return [];
@@ -154,4 +177,31 @@ export function profileTables(profile: Profile): string {
         ]),
     ...originLines(profile),
   ].join("\n");
+}
+
+/** Where figures come from, if not from the whole model on this device. @returns no line for a profile of a whole model with its own weights */
+export function originLines({ synthetic, scaled, imported }: Profile): string[] {
+  const lines: string[] = [];
+  if (imported !== undefined) {
+    const whole = imported.whole_pass === "summed" ? "; no whole pass was measured, so the parts are added up" : "";
+    lines.push(`imported from ${imported.source}: measured by another engine${whole}`);
+  }
+  if (synthetic !== undefined) lines.push("made-up weights: latency does not depend on their values");
+  if (scaled !== undefined) lines.push(`scaled: ${scaledText(scaled)} were measured and stand for all`);
+  return lines;
+}
+
+/** What ended the sweep, and which criterion was not met. */
+export function stopLine(sampling: Profile["sampling"]): string {
+  if (sampling === undefined) return "";
+  const { rounds, stopped_by, unmet = [], precision_percent } = sampling;
+  const precise = precision_percent == null ? "" : `, the target's medians known to ${precision_percent.toFixed(1)} %`;
+  const ending = {
+    precision: "precise enough",
+    rounds: "enough rounds",
+    time: "no more time",
+    interrupted: "interrupted",
+  };
+  const why = stopped_by === undefined ? "" : ` (${ending[stopped_by]})`;
+  return `measured ${counted(rounds, "round")}${why}${precise}${unmet.length === 0 ? "" : `; not met: ${unmet.join(", ")}`}`;
 }

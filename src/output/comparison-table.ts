@@ -1,10 +1,9 @@
 /** A comparison as a table for a terminal of 80 columns: a row a method, contexts below each other. */
 import Table from "cli-table3";
-import { extrapolatedLine } from "../../pipeline/extrapolation.js";
-import { describeChoices, expandDraft } from "../../schema/choice.js";
-import type { Interval } from "../../schema/common.js";
-import type { ComparedContext, ComparedRow, Comparison } from "../../schema/comparison.js";
-import { formatPercent } from "../format.js";
+import { describeChoices, expandDraft } from "../schema/choice.js";
+import type { Interval } from "../schema/common.js";
+import type { ComparedContext, ComparedRow, Comparison } from "../schema/comparison.js";
+import { extrapolatedLine, formatPercent } from "./format.js";
 
 export function comparisonTable({ contexts, methods, model, baseline, lossless, extrapolated }: Comparison): string {
   const seconds = new Map(methods.map(({ method, solve_seconds }) => [method, solve_seconds]));

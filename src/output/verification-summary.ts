@@ -1,7 +1,7 @@
 /** A verification as a person reads it, in 80 columns. */
 import Table from "cli-table3";
-import { extrapolatedLine } from "../../pipeline/extrapolation.js";
-import type { Verification } from "../../schema/verification.js";
+import type { Verification } from "../schema/verification.js";
+import { extrapolatedLine } from "./format.js";
 
 /** Lines for a terminal. */
 export function summaryOf(verification: Verification): string[] {

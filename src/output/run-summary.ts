@@ -1,9 +1,9 @@
 /** What `run` ends with: the plans in a line each, predicted and measured, and what to type next. */
 import Table from "cli-table3";
-import { describeSegment } from "../../commands/solve.js";
-import type { RunPaths, RunResult } from "../../pipeline/run-result.js";
-import type { Plan } from "../../schema/plan.js";
-import type { Verification } from "../../schema/verification.js";
+import type { RunPaths, RunResult } from "../pipeline/run.js";
+import type { Plan } from "../schema/plan.js";
+import type { Verification } from "../schema/verification.js";
+import { describeSegment } from "./plan-table.js";
 
 export function runSummary(result: RunResult, paths: RunPaths, modelPath: string): string {
   const { plan, planSkip, verification, verificationSkip, profile } = result;

@@ -1,7 +1,6 @@
-/** What an adaptive generation did, for people and for programs. */
-import type { AdaptiveSummary, ArmUse } from "../../decode/adaptive/policy.js";
-import { compactDraft, type Draft, describeChoices } from "../../schema/choice.js";
-import { formatPercent } from "../format.js";
+import type { AdaptiveSummary, ArmUse } from "../decode/adaptive/policy.js";
+import { compactDraft, type Draft, describeChoices } from "../schema/choice.js";
+import { formatPercent } from "./format.js";
 
 export interface Adapted {
   /** times that another draft or length was taken, other than where the plan itself changes */

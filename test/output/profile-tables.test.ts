@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { profileTables } from "../../../src/output/profile/table.js";
-import { Profile } from "../../../src/schema/profile.js";
+import { profileTables } from "../../src/output/profile-tables.js";
+import { Profile } from "../../src/schema/profile.js";
 
 test("KnapSpec's three constants are named beside each other, and the third is the mean MLP of a step", () => {
   const profile = Profile.parse(parse(readFileSync("profiles/union-10m.profile.yaml", "utf8")));

@@ -1,0 +1,35 @@
+/** A calibration on a terminal. */
+
+import Table from "cli-table3";
+import type { Calibration } from "../schema/calibration.js";
+import type { QuantisedKernel } from "../schema/choice.js";
+import { BLOCK_KINDS, blockIndex, blockName, KERNEL_NAMES, quantisedKernels } from "../schema/choice.js";
+
+/** Cheapest and dearest blocks to skip at each context, and what the quantised kernels lose in all. */
+export function calibrationTable(calibration: Calibration): string {
+  const kernels = quantisedKernels(KERNEL_NAMES).filter((kernel) => calibration.kernels[kernel] !== undefined);
+  const table = new Table({
+    head: [
+      ...["context", "cheapest skips", "dearest skips"],
+      ...kernels.flatMap((kernel) => [`${kernel} blocks`, `${kernel} head`]),
+    ],
+    style: { head: [], border: [] },
+  });
+  for (const record of calibration.contexts) {
+    const skips = BLOCK_KINDS.flatMap((kind) =>
+      (record[kind].skip ?? []).map(({ loss }, layer) => ({ name: blockName(blockIndex(layer, kind)), loss })),
+    ).sort((a, b) => a.loss - b.loss);
+    const show = (list: typeof skips) => list.map(({ name, loss }) => `${name} ${keep(loss)}`).join("\n");
+    const blocks = (kernel: QuantisedKernel) =>
+      BLOCK_KINDS.flatMap((kind) => record[kind][kernel] ?? []).reduce((sum, { loss }) => sum + loss, 0);
+    table.push([
+      record.at_context,
+      show(skips.slice(0, 4)),
+      show(skips.slice(-3).reverse()),
+      ...kernels.flatMap((kernel) => [keep(blocks(kernel)), keep(record.head[kernel]?.loss ?? 0)]),
+    ]);
+  }
+  return `Tokens still accepted when only this differs from the target:\n${table}`;
+}
+
+const keep = (loss: number): string => `${(100 * Math.exp(-loss)).toFixed(1)} %`;

@@ -1,0 +1,64 @@
+/** A profile of an open model. */
+
+import { weightBytes } from "../../model/graph/weight-bytes.js";
+import type { Grid } from "../../profile/grid.js";
+import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../../profile/grid.js";
+import type { ProfileOptions as StageOptions } from "../../profile/profile.js";
+import { profileModel } from "../../profile/profile.js";
+import { describeDevice, systemClock } from "../../runtime/device.js";
+import type { Engine } from "../../runtime/engine.js";
+import type { ModelRef } from "../../schema/common.js";
+import { numericsOf } from "../../schema/common.js";
+import type { Profile } from "../../schema/profile.js";
+import type { PipelineContext } from "../context.js";
+import { readBandwidth, withFloor } from "./floor.js";
+
+/** Room behind the grid: the decoding loop is timed on a prompt of its own. */
+const LEAST_CAPACITY = 128;
+
+/** How the axes of a grid are spelled; undefined: the default ones. */
+export interface GridOptions {
+  /** `64..4096` or `64,512,4096` */
+  context?: string | undefined;
+  query?: string | undefined;
+}
+
+/** @throws OPTION_INVALID for another spelling, CONTEXT_LIMIT where the model cannot go so far */
+export function profileGrid(options: GridOptions, contextLimit: number): Grid {
+  const context = options.context === undefined ? null : parseAxis("--context", options.context);
+  return resolveGrid(context, parseAxis("--query", options.query ?? DEFAULT_QUERY), contextLimit);
+}
+
+/** Tokens the KV cache must hold to profile this grid. */
+export const profileCapacity = ({ contexts, queries }: Grid): number =>
+  Math.max(LEAST_CAPACITY, contexts[contexts.length - 1] + queries[queries.length - 1]);
+
+/** Measures an open model and makes the document of it. */
+export async function makeProfile(
+  engine: Engine,
+  model: ModelRef,
+  grid: Grid,
+  {
+    provider,
+    threads,
+    ortLibrary,
+    progress,
+  }: Pick<PipelineContext, "provider" | "threads" | "ortLibrary" | "progress">,
+  options: Partial<
+    Pick<
+      StageOptions,
+      "seed" | "budgetSeconds" | "minRounds" | "maxRounds" | "precisionPercent" | "recorder" | "onInterrupted"
+    >
+  > = {},
+): Promise<Profile> {
+  const startUs = systemClock.nowUs();
+  const bytesPerSecond = readBandwidth({ provider, threads, ortLibrary });
+  const measured = await profileModel({ engine, clock: systemClock, ...grid, progress, startUs, ...options });
+  const device = describeDevice(provider, threads, ortLibrary);
+  const kernels = numericsOf(engine.kernels, engine.numerics);
+  const { contextLimit: context_limit_tokens } = engine.spec;
+  const weight_bytes = weightBytes(engine.spec, engine.kernels, engine.numerics.float);
+  const head = { kind: "draftplan/profile", version: 1, model, device, kernels } as const;
+  const profile = { ...head, context_limit_tokens, weight_bytes, ...measured };
+  return withFloor(profile, engine.spec, bytesPerSecond);
+}

@@ -1,0 +1,140 @@
+/** A model's profile, from its path: with its own weights, or made up from a config.json. */
+import { DraftplanError } from "../../core/errors.js";
+import { counted } from "../../core/text.js";
+import type { ModelSpec } from "../../model/spec.js";
+import type { Grid } from "../../profile/grid.js";
+import { DEFAULTS } from "../../profile/profile.js";
+import { describeDevice } from "../../runtime/device.js";
+import type { Engine } from "../../runtime/engine.js";
+import type { Kernel } from "../../schema/choice.js";
+import { type ModelRef, numericsOf } from "../../schema/common.js";
+import type { Profile } from "../../schema/profile.js";
+import type { PipelineContext } from "../context.js";
+import { withModel } from "../with-model.js";
+import { type GridOptions, makeProfile, profileCapacity, profileGrid } from "./make.js";
+import { FileSamples, type KeptRounds, UnkeptRounds } from "./samples.js";
+import { isConfig, machineRoom, profileSynthetic } from "./synthetic.js";
+
+export interface ProfileRequest extends GridOptions {
+  /** kernels to measure, the target's first */
+  kernels: readonly Kernel[];
+  /** time for all measuring */
+  budgetSeconds?: number | undefined;
+  /** wanted relative standard error of the target's median */
+  precisionPercent?: number | undefined;
+  /** file of the raw samples, gone on from where it exists */
+  samples?: string | undefined;
+  /** that a model made up from a config.json may take; undefined: what is free */
+  memoryGib?: number | undefined;
+}
+
+export interface MadeProfile {
+  profile: Profile;
+  /** what stopped the sweep early, with enough measured for a profile; null: nothing did */
+  interruption: { reason: unknown } | null;
+}
+
+/** Bounds the fit, where time or precision bounds the sweep. */
+const MANY_ROUNDS = 200;
+
+/**
+ * @param model a model's folder or file, `embedded`, or a config.json
+ * @throws USAGE, OPTION_INVALID, CONTEXT_LIMIT, DOCUMENT_MISMATCH for samples of another sweep, OUT_OF_MEMORY, …
+ */
+export async function profileModelAt(
+  model: string,
+  request: ProfileRequest,
+  context: PipelineContext,
+): Promise<MadeProfile> {
+  let interruption: MadeProfile["interruption"] = null;
+  let recorder: KeptRounds = new UnkeptRounds();
+  const measure: Measure = (engine, ref, grid) => {
+    if (request.samples !== undefined) recorder = openSamples(request.samples, engine, ref, grid, context);
+    return makeProfile(engine, ref, grid, context, {
+      ...stopOptions(request),
+      recorder,
+      onInterrupted: (reason) => {
+        interruption = { reason };
+      },
+    });
+  };
+  try {
+    const profile = await (isConfig(model) ? profileConfig : profileWeights)(model, request, context, measure);
+    return { profile, interruption };
+  } catch (error) {
+    const kept = recorder.keptText(error);
+    if (kept !== null) context.note(kept);
+    throw error;
+  }
+}
+
+type Measure = (engine: Engine, ref: ModelRef, grid: Grid) => Promise<Profile>;
+
+/** Where a time or a precision is asked for, it decides, and not the number of rounds that does by default. */
+function stopOptions({ budgetSeconds, precisionPercent }: ProfileRequest) {
+  return {
+    ...(budgetSeconds === undefined ? {} : { budgetSeconds }),
+    ...(precisionPercent === undefined ? {} : { precisionPercent }),
+    ...(budgetSeconds === undefined && precisionPercent === undefined ? {} : { maxRounds: MANY_ROUNDS }),
+  };
+}
+
+function openSamples(path: string, engine: Engine, model: ModelRef, grid: Grid, context: PipelineContext): FileSamples {
+  const { provider, threads, ortLibrary, note } = context;
+  const samples = new FileSamples(path, {
+    kind: "draftplan/samples",
+    version: 1,
+    model,
+    device: describeDevice(provider, threads, ortLibrary),
+    kernels: numericsOf(engine.kernels, engine.numerics),
+    grid: { context_tokens: grid.contexts, query_tokens: grid.queries, query_line: grid.queryLine },
+    seed: DEFAULTS.seed,
+  });
+  if (samples.kept.rounds > 0) note(`going on after the ${counted(samples.kept.rounds, "round")} in ${path}`);
+  return samples;
+}
+
+function prepareGrid(request: ProfileRequest, { contextLimit }: ModelSpec) {
+  const grid = profileGrid(request, contextLimit);
+  return { ...grid, capacity: profileCapacity(grid) };
+}
+
+function profileWeights(
+  model: string,
+  request: ProfileRequest,
+  context: PipelineContext,
+  measure: Measure,
+): Promise<Profile> {
+  if (request.memoryGib !== undefined) throw memoryWithWeights(model);
+  return withModel(
+    model,
+    { ...context, kernels: request.kernels },
+    ({ spec }) => prepareGrid(request, spec),
+    ({ engine, ref }, grid) => measure(engine, ref, grid),
+  );
+}
+
+function profileConfig(
+  path: string,
+  request: ProfileRequest,
+  context: PipelineContext,
+  measure: Measure,
+): Promise<Profile> {
+  return profileSynthetic(
+    path,
+    machineRoom(request.memoryGib, context.threads),
+    {
+      prepare: (spec) => prepareGrid(request, spec),
+      measure: (engine, ref, grid) => measure(engine, ref, grid),
+    },
+    { ...context, kernels: request.kernels },
+  );
+}
+
+const memoryWithWeights = (model: string) =>
+  new DraftplanError({
+    code: "USAGE",
+    at: "--memory",
+    what: `it decides how much of a model is made up from a config.json, and ${model} has its own weights`,
+    remedy: "Leave --memory out, or give the model's config.json.",
+  });
