@@ -4,7 +4,7 @@
 // contexts and query lengths and in the same order (a short round that is not counted, a burst, a verification), with the
 // whole target, all int8, nothing, and random masks. An event is described before its end is taken, which is in the node's time:
 // that floor is taken off, as nodes that do nothing show it (Identity), with what every further tensor adds (Mul against
-// QuickGelu). docs/method.md says what came out.
+// QuickGelu). docs/measurements.md says what came out.
 
 import { availableParallelism, tmpdir } from "node:os";
 import { resolve } from "node:path";

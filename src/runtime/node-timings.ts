@@ -6,7 +6,7 @@
  * `12.attn/int8/qkv:MatMulNBits`. An `If` is an event of its own that includes its nodes' times.
  *
  * The times are not those of an undisturbed pass. An event is described (shapes, memory, threads) before its end is taken,
- * so that a node which does nothing takes about 10 µs (1.30, EPYC); docs/method.md says what this comes to.
+ * so that a node which does nothing takes about 10 µs (1.30, EPYC); docs/measurements.md says what this comes to.
  */
 import { DraftplanError } from "../core/errors.js";
 import { CHOICES, type Choice } from "../schema/choice.js";

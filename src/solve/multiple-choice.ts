@@ -33,7 +33,7 @@ export interface SolveOptions {
   maxStates?: number;
 }
 
-/** About 0.5 s for 160 groups of 4 choices on the two-core machine of docs/method.md, and 130 MB. */
+/** About 0.5 s for 160 groups of 4 choices on the two-core EPYC of docs/measurements.md, and 130 MB. */
 const FRONTIER_STATES = 2 ** 17;
 /** Larger than for a frontier, since pruned lists are rarely long. */
 const BUDGET_STATES = 2 ** 19;
