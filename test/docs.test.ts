@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { ERROR_CODES, EXIT } from "../src/core/errors.js";
 import { parseDocument } from "../src/schema/document.js";
 import type { Plan } from "../src/schema/plan.js";
-import { CONSTRAINT_WARNINGS } from "../src/solve/constraint-warnings.js";
+import { SOLVE_WARNINGS } from "../src/solve/warnings.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
@@ -42,7 +42,7 @@ function warningCodes(): string[] {
   const codes = files.flatMap((file) =>
     [...read(join("src", file)).matchAll(/\bwarn\(\s*"([A-Z_]+)"/g)].map(([, code]) => code),
   );
-  return [...new Set([...codes, ...CONSTRAINT_WARNINGS])].sort();
+  return [...new Set([...codes, ...SOLVE_WARNINGS])].sort();
 }
 
 describe("docs/errors.md", () => {

@@ -30,7 +30,7 @@ export function explainCommand(path: string, options: ExplainOptions, context: C
   );
   context.print(
     context.json
-      ? JSON.stringify(toJson(explanation))
+      ? JSON.stringify(toJson(explanation, segment.refuted))
       : explanationText(explanation, plan.document, options.all === true),
   );
 }
@@ -70,15 +70,10 @@ const draftOf = ({ draft, draft_tokens: draftTokens }: Segment, plan: Loaded<Pla
     : { set: expandDraft(draft, plan.document.model.layers, plan.path), draftTokens };
 
 /** Every key is always there; null where something is not known or there is no draft. */
-function toJson({
-  contextTokens,
-  extrapolated,
-  targetStepUs,
-  draft,
-  best,
-  attentionSlower,
-  twiceTheContext,
-}: Explanation) {
+function toJson(
+  { contextTokens, extrapolated, targetStepUs, draft, best, attentionSlower, twiceTheContext }: Explanation,
+  refuted: Segment["refuted"],
+) {
   return {
     at_context: contextTokens,
     extrapolated,
@@ -89,6 +84,9 @@ function toJson({
     draft_us: draft?.draftUs ?? null,
     acceptance: draft?.acceptance ?? null,
     evidence: draft?.evidence ?? null,
+    positions: draft?.positions ?? null,
+    rounds: draft?.rounds ?? null,
+    refuted: refuted ?? [],
     speedup: draft?.speedup ?? 1,
     best_at_context:
       best === null ? null : { draft: compact(best), draft_tokens: best.draftTokens, speedup: best.speedup },

@@ -17,7 +17,7 @@ import { loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
 import { kernelsFor } from "../schema/choice.js";
 import { type Loaded, readDocumentOf, stringifyDocument, writeDocument } from "../schema/document.js";
-import { constraintWarnings, openProblem, type Problem, planDocument } from "../solve/index.js";
+import { constraintWarnings, openProblem, type Problem, planDocument, refutedWarnings } from "../solve/index.js";
 import type { CommandContext } from "./context.js";
 
 export interface SolveCommandOptions extends ConstraintOptions {
@@ -58,6 +58,8 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
   const output = options.output ?? defaultPath("plan", calibration.document.model.name);
   const inputs = { profile: inputRef(profile, output), calibration: inputRef(calibration, output) };
   const plan = planDocument({ ...given, calibration: calibration.document }, inputs, method);
+  for (const { code, message } of refutedWarnings(plan.segments, plan.model.layers))
+    context.progress.warn(code, message);
   if (output === "-") return context.print(context.json ? JSON.stringify(plan) : stringifyDocument(plan).trimEnd());
   writeDocument(output, plan);
   context.print(context.json ? JSON.stringify(plan) : [planTable(plan), "", `Plan: ${output}`, ...notes].join("\n"));

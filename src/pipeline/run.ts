@@ -10,7 +10,7 @@ import { writeDocument } from "../schema/document.js";
 import type { Plan } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import type { Verification } from "../schema/verification.js";
-import { planDocument } from "../solve/index.js";
+import { planDocument, refutedWarnings } from "../solve/index.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import type { ReferenceCache } from "../verify/index.js";
 import { calibrateLoaded } from "./calibrate.js";
@@ -115,6 +115,8 @@ async function runStages(model: LoadedModel, paths: RunPaths, context: PipelineC
       calibration: inputRef({ path: paths.calibration, sha256: calibrationSha }, planPath),
     };
     const plan = planDocument({ profile, calibration, choices: variant.choices }, inputs);
+    for (const { code, message } of refutedWarnings(plan.segments, plan.model.layers))
+      context.progress.warn(code, message);
     const sha256 = writeDocument(planPath, plan);
     const verification = await verifyLoaded(
       model,

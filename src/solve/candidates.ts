@@ -14,6 +14,7 @@ import {
   groupsAt,
   type Problem,
   plannedContexts,
+  supportedLength,
   surrogateLoss,
   toChoiceSet,
 } from "./problem.js";
@@ -157,11 +158,13 @@ function winnersElsewhere(problem: Problem, context: ContextData): ChoiceSet[] {
   });
 }
 
-/** Tokens per second of a measured draft at its best length. */
-export const measuredSpeed = (
+/** Tokens per second of a measured draft at its best length; 0 where too few rounds came to any. */
+export function measuredSpeed(
   problem: Problem,
   n: number,
-  { set, curve }: { set: ChoiceSet; curve: readonly number[] },
-): number =>
-  bestLength(problem, n, set, (d) => curve.slice(0, d + 1), Math.min(problem.maxDraft, curve.length - 1))
-    .tokensPerSecond;
+  { set, curve, reached }: { set: ChoiceSet; curve: readonly number[]; reached?: readonly number[] | undefined },
+): number {
+  const longest = Math.min(problem.maxDraft, supportedLength({ curve, reached }));
+  if (longest === 0) return 0;
+  return bestLength(problem, n, set, (d) => curve.slice(0, d + 1), longest).tokensPerSecond;
+}

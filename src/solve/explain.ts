@@ -13,6 +13,7 @@ import { expectedRate, fitCorrection } from "./surrogate.js";
 import {
   acceptanceBy,
   commonEvidence,
+  countsBy,
   type Evidence,
   type OwnDraft,
   solvedAt,
@@ -56,6 +57,9 @@ export interface ExplainedDraft extends OwnDraft {
   acceptance: number;
   /** what acceptance and speedup were measured on */
   evidence: Evidence;
+  /** positions behind that, and rounds that came to the last drafted token; null: not measured, not counted */
+  positions: number | null;
+  rounds: number | null;
   speedup: number;
   blocks: BlockReason[];
 }
@@ -105,6 +109,7 @@ function explained(problem: Problem, n: number, draft: OwnDraft): ExplainedDraft
     draftUs: problem.latency.draftUs(draft.set, n),
     acceptance: acceptanceBy(evidence, problem, n, draft),
     evidence,
+    ...countsBy(evidence, problem, n, draft),
     speedup: speedupBy(evidence, { problem, n, draft }),
     blocks: blockReasons(problem, n, draft.set),
   };

@@ -1,5 +1,5 @@
 export { type Candidate, measuredSpeed, proposals, rankedCandidates, rankedFrontier } from "./candidates.js";
-export { type ConstraintWarning, constraintWarnings } from "./constraint-warnings.js";
+export type { Unconfirmed } from "./confirm.js";
 export { constrainedFrontier, draftBytes, type Limits, satisfies } from "./constraints.js";
 export { type Exchange, exchanges, improveByExchanges } from "./exchanges.js";
 export { type BlockReason, type ExplainedDraft, type Explanation, explainDraft, type Turn } from "./explain.js";
@@ -39,7 +39,7 @@ export {
   type SolveInput,
   surrogateLoss,
 } from "./problem.js";
-export { planSegments } from "./segments.js";
+export { planSegments, unconfirmedDrafts } from "./segments.js";
 export {
   acceptanceRate,
   type Correction,
@@ -49,4 +49,5 @@ export {
   fitSurrogate,
   type Surrogate,
 } from "./surrogate.js";
+export { constraintWarnings, refutedText, refutedWarnings, type SolveWarning } from "./warnings.js";
 export { type Evidence, type OwnDraft, SLOWER_ATTENTION, type WhatIf } from "./what-if.js";

@@ -2,7 +2,7 @@
 import { type ChoiceSet, choiceKey } from "../schema/choice.js";
 import { rankedFrontier } from "./candidates.js";
 import { curveFromRate, tokensPerSecond } from "./objective.js";
-import { contextFor, type Problem, surrogateLoss } from "./problem.js";
+import { contextFor, type Problem, supportedLength, surrogateLoss } from "./problem.js";
 import { expectedRate, fitCorrection } from "./surrogate.js";
 
 /** A draft with its length, and what it reaches at one context. */
@@ -14,6 +14,8 @@ export interface Option {
   curve: readonly number[];
   /** positions behind the curve; null: it was not measured */
   tokens: number | null;
+  /** rounds that came to each position of the measured curve; undefined: not counted */
+  reached?: readonly number[] | undefined;
   evidence: "choose" | "surrogate";
   tokensPerSecond: number;
 }
@@ -52,9 +54,10 @@ const bestBySurrogate = (problem: Problem, n: number): ChoiceSet[] =>
 
 function measuredOptions(problem: Problem, n: number): Option[] {
   const measured = contextFor(problem, n).measured.filter(({ part }) => part === "choose");
-  return measured.flatMap(({ set, key, curve, tokens }) =>
-    atEveryLength(problem, n, { set, key, curve, tokens, evidence: "choose" }),
-  );
+  return measured.flatMap(({ set, key, curve, tokens, reached }) => {
+    const supported = curve.slice(0, supportedLength({ curve, reached }) + 1);
+    return atEveryLength(problem, n, { set, key, curve: supported, tokens, reached, evidence: "choose" });
+  });
 }
 
 function estimated(problem: Problem, n: number, sets: readonly ChoiceSet[]): Option[] {

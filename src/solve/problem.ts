@@ -44,6 +44,19 @@ export interface MeasuredSet {
   tokens: number;
   /** [d+1] */
   curve: readonly number[];
+  /** [d] rounds that came to each position; undefined: they were not counted */
+  reached: readonly number[] | undefined;
+}
+
+/** Rounds that have to have come to a position for a draft to go so far. */
+const LEAST_ROUNDS = 30;
+
+/** The longest draft that a measured curve supports; 0: none. Of uncounted rounds nothing is known against any length. */
+export function supportedLength({ curve, reached }: Pick<MeasuredSet, "curve" | "reached">): number {
+  const length = curve.length - 1;
+  return reached === undefined
+    ? length
+    : Math.min(length, reached.findLastIndex((rounds) => rounds >= LEAST_ROUNDS) + 1);
 }
 
 /** One calibrated context and the contexts it stands for. */
@@ -93,7 +106,8 @@ export function openProblem({ profile, calibration, choices, constraints, extrap
       .filter((record) => record.at_context === losses.at_context)
       .map((record, j) => {
         const set = expandDraft(record.draft, layers, `calibration: measured[${j}].draft`);
-        return { set, key: choiceKey(set), part: record.part, tokens: record.tokens, curve: record.curve };
+        const { part, tokens, curve, reached } = record;
+        return { set, key: choiceKey(set), part, tokens, curve, reached };
       })
       .filter(({ set }) => usable(set));
     return {

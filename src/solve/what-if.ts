@@ -4,7 +4,7 @@ import type { Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import { speedOf } from "./gain.js";
 import { curveFromRate } from "./objective.js";
-import { contextFor, type Problem, surrogateLoss } from "./problem.js";
+import { type ContextData, contextFor, type Problem, surrogateLoss } from "./problem.js";
 import { planSegments } from "./segments.js";
 import { acceptanceRate, expectedRate, fitCorrection } from "./surrogate.js";
 
@@ -45,9 +45,18 @@ function curveBy(evidence: Evidence, problem: Problem, n: number, { set, draftTo
     const rate = expectedRate(fitCorrection(context), surrogateLoss(context.losses, set));
     return curveFromRate(rate, draftTokens);
   }
+  return measuredBy(evidence, context, { set, draftTokens })?.curve.slice(0, draftTokens + 1) ?? null;
+}
+
+function measuredBy(evidence: Evidence, { measured }: ContextData, { set, draftTokens }: OwnDraft) {
   const key = choiceKey(set);
-  const found = context.measured.find((m) => m.part === evidence && m.key === key && m.curve.length > draftTokens);
-  return found === undefined ? null : found.curve.slice(0, draftTokens + 1);
+  return measured.find((m) => m.part === evidence && m.key === key && m.curve.length > draftTokens);
+}
+
+/** Positions behind a draft's curve, and the rounds that came to its last token; null where they are not known. */
+export function countsBy(evidence: Evidence, problem: Problem, n: number, draft: OwnDraft) {
+  const found = measuredBy(evidence, contextFor(problem, n), draft);
+  return { positions: found?.tokens ?? null, rounds: found?.reached?.[draft.draftTokens - 1] ?? null };
 }
 
 /** A draft under certain conditions; null: plain decoding. */

@@ -6,7 +6,6 @@ import type { Profile } from "../../src/schema/profile.js";
 import { BYTES_PER_MIB, NO_LIMITS, resolveConstraints } from "../../src/solve/constraints.js";
 import { neighbours } from "../../src/solve/exchanges.js";
 import {
-  type ConstraintWarning,
   constrainedFrontier,
   constraintWarnings,
   draftBytes,
@@ -20,6 +19,7 @@ import {
   proposals,
   rankedCandidates,
   type SolveInput,
+  type SolveWarning,
   satisfies,
 } from "../../src/solve/index.js";
 import { toChoiceSet } from "../../src/solve/problem.js";
@@ -74,7 +74,7 @@ describe("constraints as a plan writes them", () => {
 });
 
 describe("warnings of constraints", () => {
-  const warnings = (constraints: Constraints, choices: ("int8" | "skip")[] = ["int8", "skip"]): ConstraintWarning[] =>
+  const warnings = (constraints: Constraints, choices: ("int8" | "skip")[] = ["int8", "skip"]): SolveWarning[] =>
     constraintWarnings(
       openProblem({ profile: withBytes(makeProfile()), calibration: makeCalibration(), choices, constraints }),
     );

@@ -7,6 +7,7 @@ import {
   type BlockReason,
   type ExplainedDraft,
   type Explanation,
+  refutedText,
   SLOWER_ATTENTION,
   type WhatIf,
 } from "../../solve/index.js";
@@ -24,6 +25,7 @@ export function explanationText(explanation: Explanation, plan: Plan, all: boole
   const prose = [
     ...(extrapolated ? [`Extrapolated: no pass was profiled at ${contextTokens} tokens of context.`] : []),
     ...(draft === null ? plainSummary(explanation) : summary(explanation, draft)),
+    ...refused(explanation, plan),
     ...method(plan),
     ...constrained(plan),
   ];
@@ -60,9 +62,22 @@ function summary({ contextTokens, targetStepUs }: Explanation, draft: ExplainedD
   return [
     `At ${contextTokens} tokens of context: ${draft.draftTokens} tokens drafted a round, with ${describeChoices(draft.set)}.`,
     `A draft step takes ${ms(draft.draftUs)}, a plain step ${ms(targetStepUs)}.`,
-    `${formatPercent(draft.acceptance)} of drafted tokens are accepted (${EVIDENCE[draft.evidence]}).`,
+    `${formatPercent(draft.acceptance)} of drafted tokens are accepted (${EVIDENCE[draft.evidence]}${counts(draft)}).`,
     `Decoding is predicted to be ${times(draft.speedup)}.`,
   ];
+}
+
+/** `, 512 positions, 38 rounds to the last token` */
+function counts({ positions, rounds }: ExplainedDraft): string {
+  if (positions === null) return "";
+  return `, ${positions} positions${rounds === null ? "" : `, ${rounds} rounds to the last token`}`;
+}
+
+/** What the plan says text kept back refused here. */
+function refused({ contextTokens }: Explanation, { segments, model }: Plan): string[] {
+  const here = segments.find(({ context_tokens: { to } }) => contextTokens < to) ?? segments[segments.length - 1];
+  const said = refutedText(here, model.layers);
+  return said === null ? [] : [`${said[0].toUpperCase()}${said.slice(1)}.`];
 }
 
 function plainSummary({ contextTokens, best, targetStepUs }: Explanation): string[] {

@@ -4,8 +4,8 @@ import { continuePrompts } from "../../calibrate/continuation.js";
 import { type MeasuredCurve, measureByDrafting, measureDrafts } from "../../calibrate/whole-drafts.js";
 import { systemClock } from "../../runtime/device.js";
 import type { Calibration } from "../../schema/calibration.js";
-import { type Choice, type ChoiceSet, choiceKey, expandDraft } from "../../schema/choice.js";
-import { contextFor, openProblem, planSegments, proposals } from "../../solve/index.js";
+import { type Choice, type ChoiceSet, choiceKey, compactDraft } from "../../schema/choice.js";
+import { openProblem, proposals, unconfirmedDrafts } from "../../solve/index.js";
 import { choosing, type Measuring } from "./measuring.js";
 import { refine } from "./refine.js";
 
@@ -72,29 +72,32 @@ async function measureFrontier(measuring: Measuring, calibration: Calibration, f
   return grown;
 }
 
+/** Drafts measured on text kept back, one after another, for one plan: its own, and those that follow where it is refuted. */
+const MOST_REPORTS = 16;
+
+/** Measures on text kept back whatever the plan rests on there, until that refutes nothing more. */
 export async function measureReport(
   measuring: Measuring,
   calibration: Calibration,
   choices: readonly DraftChoice[],
 ): Promise<Calibration> {
   const { profile, constraints, extrapolateTo } = measuring;
-  const problem = openProblem({ profile, calibration, choices, constraints, extrapolateTo });
-  const measured = [...calibration.measured];
-  for (const { draft, draft_tokens, predicted } of planSegments(problem)) {
-    if (draft === undefined || draft_tokens === undefined || predicted === undefined) continue;
-    const set = expandDraft(draft, problem.layers, "plan");
-    const key = choiceKey(set);
-    const visited = predicted.along?.map(({ context_tokens }) => context_tokens) ?? [predicted.at_context];
-    for (const context of new Set(visited.map((n) => contextFor(problem, n)))) {
-      const at = context.losses.at_context;
-      if (context.measured.some((m) => m.part === "report" && m.key === key && m.curve.length > draft_tokens)) continue;
+  let grown = calibration;
+  for (let reports = 0; reports < MOST_REPORTS; reports++) {
+    const problem = openProblem({ profile, calibration: grown, choices, constraints, extrapolateTo });
+    const [next] = unconfirmedDrafts(problem);
+    if (next === undefined) break;
+    const measured = [...grown.measured];
+    for (const { losses } of next.contexts) {
+      const at = losses.at_context;
       const prompts = measuring.text.prompts.find(({ atContext }) => atContext === at)?.report ?? [];
-      const trial = { choices: set, draftTokens: draft_tokens };
+      const trial = { choices: next.set, draftTokens: next.draftTokens };
       const found = await reportCurve(measuring, calibration.text.temperature, prompts, trial);
-      measured.push({ at_context: at, part: "report", draft, ...found });
+      measured.push({ at_context: at, part: "report", draft: compactDraft(next.set), ...found });
     }
+    grown = { ...grown, measured };
   }
-  return { ...calibration, measured };
+  return grown;
 }
 
 /** By real drafting; where acceptance is for sampling, as an expectation over text that the target sampled. */

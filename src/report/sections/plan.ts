@@ -125,21 +125,29 @@ const rangeTable = (ranges: readonly Range[]): Html =>
       numeric("Regret"),
       numeric("LP gap"),
       prose("Acceptance measured on"),
+      numeric("Positions"),
+      numeric("Rounds to the last token"),
     ],
     rows: ranges.map(({ segment, set }): Part[] => [
       contextText(segment),
       segment.draft_tokens ?? NONE,
-      set === null ? "plain decoding" : describeChoices(set),
+      `${set === null ? "plain decoding" : describeChoices(set)}${refusedText(segment)}`,
       ...predictedCells(segment.predicted),
     ]),
   });
+
+/** Where text kept back predicted a loss for another draft. */
+const refusedText = ({ refuted = [] }: Segment): string =>
+  refuted.length === 0
+    ? ""
+    : ` (text kept back refused ${refuted.map(({ draft_tokens, speedup }) => `a draft of ${draft_tokens} tokens, ${factor(speedup)}`).join(", and ")})`;
 
 const EVIDENCE = {
   report: "text kept back",
   choose: "the text it was chosen on",
   surrogate: "nothing: estimated",
 } as const;
-const NOT_PREDICTED: Part[] = Array.from({ length: 10 }, () => NONE);
+const NOT_PREDICTED: Part[] = Array.from({ length: 12 }, () => NONE);
 
 function predictedCells(predicted: Predicted | undefined): Part[] {
   if (predicted === undefined) return NOT_PREDICTED;
@@ -155,6 +163,8 @@ function predictedCells(predicted: Predicted | undefined): Part[] {
     regret === undefined ? NONE : `${fixed(regret.mean, 1)} %`,
     gap >= 0 && gap < 0.001 ? "< 0.001 %" : `${significant(gap, 2)} %`,
     evidence === undefined ? "not recorded" : EVIDENCE[evidence],
+    orNone(predicted.positions, whole),
+    orNone(predicted.rounds, whole),
   ];
 }
 

@@ -1,23 +1,24 @@
-/** Constraints that leave the solver less than was probably meant: said with numbers, and with what to relax. */
-import type { Choice } from "../schema/choice.js";
+/** What a user should hear of a plan: constraints that leave little to solve, and drafts that text kept back refused. */
+import { type Choice, describeChoices, expandDraft } from "../schema/choice.js";
+import type { Refuted, Segment } from "../schema/plan.js";
 import type { WeightBytes } from "../schema/weight-bytes.js";
 import { BYTES_PER_MIB, isQuantised } from "./constraints.js";
 import type { Problem } from "./problem.js";
 
-export const CONSTRAINT_WARNINGS = ["NOTHING_TO_SKIP", "DRAFT_MEMORY_SMALL"] as const;
+export const SOLVE_WARNINGS = ["NOTHING_TO_SKIP", "DRAFT_MEMORY_SMALL", "DRAFT_REFUTED"] as const;
 
-export interface ConstraintWarning {
-  code: (typeof CONSTRAINT_WARNINGS)[number];
+export interface SolveWarning {
+  code: (typeof SOLVE_WARNINGS)[number];
   message: string;
 }
 
 type Constrained = Pick<Problem, "layers" | "choices" | "limits">;
 
-export function constraintWarnings(problem: Constrained): ConstraintWarning[] {
+export function constraintWarnings(problem: Constrained): SolveWarning[] {
   return [...nothingToSkip(problem), ...memoryTooSmall(problem)];
 }
 
-function nothingToSkip({ layers, choices, limits }: Constrained): ConstraintWarning[] {
+function nothingToSkip({ layers, choices, limits }: Constrained): SolveWarning[] {
   if (!choices.includes("skip")) return [];
   const { kept, maxSkip, wholeLayers } = limits;
   const least = wholeLayers ? 2 : 1;
@@ -38,7 +39,7 @@ function nothingToSkip({ layers, choices, limits }: Constrained): ConstraintWarn
   return [{ code: "NOTHING_TO_SKIP", message: `no block can be skipped: ${reasons.join("; ")}. ${upper(left)}` }];
 }
 
-function memoryTooSmall({ layers, choices, limits: { memory, wholeLayers } }: Constrained): ConstraintWarning[] {
+function memoryTooSmall({ layers, choices, limits: { memory, wholeLayers } }: Constrained): SolveWarning[] {
   const quantised = choices.filter(isQuantised);
   if (memory === null || quantised.length === 0) return [];
   const { mostBytes, weightBytes } = memory;
@@ -76,3 +77,25 @@ const allBytes = (bytes: WeightBytes, kernel: keyof WeightBytes["attn"], layers:
 const mib = (bytes: number): string => String(Number((bytes / BYTES_PER_MIB).toPrecision(3)));
 
 const upper = (text: string): string => (text.startsWith("-") ? text : text[0].toUpperCase() + text.slice(1));
+
+/** One warning for every segment where text kept back refused what the text of choosing preferred. */
+export const refutedWarnings = (segments: readonly Segment[], layers: number): SolveWarning[] =>
+  segments.flatMap((segment) => {
+    const said = refutedText(segment, layers);
+    return said === null ? [] : [{ code: "DRAFT_REFUTED" as const, message: said }];
+  });
+
+/** `context 0 to 256: text kept back predicts 0.87 times plain decoding for …`; null where nothing was refused. */
+export function refutedText({ context_tokens, refuted, draft, draft_tokens }: Segment, layers: number): string | null {
+  if (refuted === undefined) return null;
+  const { from, to } = context_tokens;
+  const instead =
+    draft === undefined
+      ? "plain decoding instead; drafts without a measurement on that text cannot follow (measure them: --model MODEL)"
+      : `instead ${draft_tokens} tokens with ${describeChoices(expandDraft(draft, layers, "plan"))}`;
+  const refusals = refuted.map((one) => refusal(one, layers)).join(" and ");
+  return `context ${from} to ${to}: text kept back predicts a loss for ${refusals}; ${instead}`;
+}
+
+const refusal = ({ draft, draft_tokens, at_context, speedup }: Refuted, layers: number): string =>
+  `${draft_tokens} tokens with ${describeChoices(expandDraft(draft, layers, "plan"))} (${speedup.toFixed(2)} times plain decoding at ${at_context})`;

@@ -1,0 +1,130 @@
+/** What a segment predicts for its draft: speeds, what they rest on, and how sure they are. */
+import { DraftplanError } from "../core/errors.js";
+import type { ChoiceSet } from "../schema/choice.js";
+import type { Predicted } from "../schema/plan.js";
+import { reportedAt } from "./confirm.js";
+import { constrainedGroups, constrainedIds, limitedGroups, sumLimits } from "./constraints.js";
+import { speedOf } from "./gain.js";
+import { limitedLowerBound } from "./limited-bound.js";
+import { lpGapPercent } from "./lp-bound.js";
+import { solveMultipleChoice } from "./multiple-choice.js";
+import { expectedTokens } from "./objective.js";
+import type { Option } from "./options.js";
+import { contextFor, groupsAt, type Problem, surrogateLoss } from "./problem.js";
+import { drawnInterval, regretPercent } from "./resample.js";
+import { acceptanceRate } from "./surrogate.js";
+
+/** What the draft reaches at each of the segment's contexts: a merged range may be a long one. */
+export function speedsAlong(
+  problem: Problem,
+  contexts: readonly number[],
+  option: Option,
+  options: (n: number) => readonly Option[],
+): Pick<Predicted, "along"> {
+  if (contexts.length < 2) return {};
+  const along = contexts.map((n) => {
+    const { curve } = evidenceAt(problem, n, option, options(n));
+    const speed = speedOf(problem.latency, n, option.set, curve);
+    const speedup = (speed * problem.latency.stepUs(n)) / 1e6;
+    return { context_tokens: n, tokens_per_second: digits(speed), speedup: digits(speedup) };
+  });
+  return { along };
+}
+
+/** The draft's curve at a context, on text kept back where it was measured there, else what it was chosen by. */
+function evidenceAt(problem: Problem, n: number, option: Option, options: readonly Option[]) {
+  const d = option.draftTokens;
+  const here = options.find((o) => o.key === option.key) ?? option;
+  const reported = reportedAt(contextFor(problem, n), option);
+  const { curve, tokens, reached, evidence } = reported === null ? here : { ...reported, evidence: "report" as const };
+  return {
+    curve: curve.slice(0, d + 1),
+    evidence,
+    counts: {
+      ...(tokens === null ? {} : { positions: tokens }),
+      ...(reached === undefined ? {} : { rounds: reached[d - 1] ?? 0 }),
+    },
+  };
+}
+
+/** The prediction for a chosen draft, by its reported curve where there is one. */
+export function predict(problem: Problem, n: number, option: Option, options: readonly Option[]): Predicted {
+  const { latency } = problem;
+  const d = option.draftTokens;
+  const { curve, evidence, counts } = evidenceAt(problem, n, option, options);
+  const speed = speedOf(latency, n, option.set, curve);
+  return {
+    at_context: n,
+    acceptance: digits(acceptanceRate(curve)),
+    acceptance_curve: curve.map(digits),
+    accepted_length: digits(expectedTokens(curve)),
+    draft_us: digits(latency.draftUs(option.set, n)),
+    verify_us: digits(latency.verifyUs(n, d)),
+    round_us: digits(latency.roundUs),
+    target_step_us: digits(latency.stepUs(n)),
+    tokens_per_second: digits(speed),
+    speedup: digits((speed * latency.stepUs(n)) / 1e6),
+    lp_gap_percent: digits(lpGap(problem, n, option.set)),
+    ...uncertainty(problem, n, options, option, curve),
+    evidence,
+    ...counts,
+  };
+}
+
+/** What the profile's resamples make of the prediction; nothing where it has none. */
+function uncertainty(
+  problem: Problem,
+  n: number,
+  options: readonly Option[],
+  chosen: Option,
+  curve: readonly number[],
+): Pick<Predicted, "speedup_interval" | "regret_percent"> {
+  const resampled = problem.resampled();
+  if (resampled.length === 0) return {};
+  const { low, high } = drawnInterval(
+    resampled.map((latency) => (speedOf(latency, n, chosen.set, curve) * latency.stepUs(n)) / 1e6),
+  );
+  const regret = regretPercent(
+    resampled.map((latency) => speedOf(latency, n, chosen.set, chosen.curve)),
+    resampled.map((latency) =>
+      Math.max(1e6 / latency.stepUs(n), ...options.map((option) => speedOf(latency, n, option.set, option.curve))),
+    ),
+  );
+  return {
+    speedup_interval: { low: digits(low), high: digits(high) },
+    regret_percent: { mean: hundredth(regret.mean), p95: hundredth(regret.p95) },
+  };
+}
+
+/**
+ * How far the draft's surrogate loss lies above the LP bound for its own cost, among drafts that keep to the same constraints.
+ * @throws LP_BOUND_VIOLATED (a bug)
+ */
+function lpGap(problem: Problem, n: number, set: ChoiceSet): number {
+  const { limits } = problem;
+  const allowed = constrainedGroups(limits, groupsAt(problem, n));
+  const groups = limitedGroups(limits, allowed);
+  const ids = constrainedIds(limits, set);
+  const own = groups.map(({ choices }, g) => choices.find(({ id }) => id === ids[g]) ?? notOffered(n, ids[g]));
+  const costUs = own.reduce((sum, choice) => sum + choice.costUs, 0);
+  const sums = sumLimits(limits);
+  const bound =
+    sums.skipped === null && sums.bytes === null
+      ? solveMultipleChoice(allowed, costUs).lowerBound
+      : limitedLowerBound(groups, costUs, sums, own);
+  return Math.max(0, lpGapPercent(surrogateLoss(contextFor(problem, n).losses, set), bound));
+}
+
+function notOffered(n: number, id: string | undefined): never {
+  throw new DraftplanError({
+    code: "INTERNAL",
+    at: `lpGap: ${n} tokens of context`,
+    what: `the draft has ${id ?? "nothing"} where its constraints do not offer it`,
+    remedy: "this is a bug in draftplan; please report it with the profile and the calibration",
+  });
+}
+
+const hundredth = (percent: number): number => Math.round(100 * percent) / 100;
+
+/** Six significant digits: what a measurement is good for, and short to read. */
+export const digits = (x: number): number => Number(x.toPrecision(6));
