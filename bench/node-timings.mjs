@@ -26,8 +26,8 @@ const { loadModel } = await import(library("runtime/load.js"));
 const { argmax } = await import(library("runtime/engine.js"));
 const { systemClock, describeDevice } = await import(library("runtime/device.js"));
 const { profileModel } = await import(library("profile/profile.js"));
-const { fillCache } = await import(library("profile/fill.js"));
-const { draftMask } = await import(library("profile/masks.js"));
+const { fillCache } = await import(library("profile/sweep/before.js"));
+const { draftPass } = await import(library("profile/sweep/design.js"));
 const { seededRandom } = await import(library("stats/random.js"));
 const { resolveGrid, parseAxis } = await import(library("profile/grid.js"));
 const { targetChoices, uniformChoices } = await import(library("schema/choice.js"));
@@ -109,7 +109,7 @@ function visit() {
     ["target", target],
     ["int8", uniformChoices(spec.layers, "int8")],
     ["skip", uniformChoices(spec.layers, "skip")],
-    ["random", draftMask(random, spec.layers, plain.engine.kernels).choices],
+    ["random", draftPass(random, spec.layers, plain.engine.kernels).choices],
   ];
   for (const [name, choices] of random.shuffle(masks)) {
     const both = [

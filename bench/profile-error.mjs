@@ -24,7 +24,7 @@ const library = (path) => pathToFileURL(resolve(values.dist, path)).href;
 const { loadModel } = await import(library("runtime/load.js"));
 const { systemClock, describeDevice } = await import(library("runtime/device.js"));
 const { profileModel } = await import(library("profile/profile.js"));
-const { draftMask } = await import(library("profile/masks.js"));
+const { draftPass } = await import(library("profile/sweep/design.js"));
 const { seededRandom } = await import(library("stats/random.js"));
 const { resolveGrid, parseAxis } = await import(library("profile/grid.js"));
 const { draftTokens, verifyDraft } = await import(library("decode/loop.js"));
@@ -44,7 +44,7 @@ const between = grid.contexts.slice(1).map((n, i) => Math.round(Math.sqrt(n * gr
 
 const random = seededRandom(4711);
 const masks = [uniformChoices(spec.layers, "int8")];
-while (masks.length <= Number(values.masks)) masks.push(draftMask(random, spec.layers, model.engine.kernels).choices);
+while (masks.length <= Number(values.masks)) masks.push(draftPass(random, spec.layers, model.engine.kernels).choices);
 const lengths = [2, 3, 4, 6, 8];
 const rounds = [];
 

@@ -11,9 +11,11 @@
  *
  *     a_i = E_{x~p} [ Π_{j<i} min(1, q(x_j)/p(x_j)) · Σ_x min(p, q)(x) ]
  */
+
 import type { Engine } from "../runtime/engine.js";
 import { MAX_LOGIT_ROWS } from "../runtime/limits.js";
 import { type ChoiceSet, targetChoices } from "../schema/choice.js";
+import { sum } from "../stats/numbers.js";
 import type { Continuation, RoundSpan } from "./continuation.js";
 import { overlap, probabilityOf, type SparseDistribution, sparseSoftmax } from "./overlap.js";
 import { atTemperature } from "./sampling.js";
@@ -80,7 +82,6 @@ export function sampledCurve(rounds: readonly SampledRound[], d: number, pooledR
       weight *= ratios[i];
     }
   }
-  const sum = (values: readonly number[]) => values.reduce((total, x) => total + x, 0);
   const pooled = rounds.length === 0 ? 0 : sum(kept) / sum(tried);
   const curve = [1];
   for (let i = 0; i < d; i++) {

@@ -1,8 +1,10 @@
 /** Text that the target writes when it is sampled at a temperature, from a seed. */
+
 import type { Progress } from "../core/progress.js";
 import { prefill } from "../decode/loop.js";
 import type { Engine } from "../runtime/engine.js";
 import { targetChoices } from "../schema/choice.js";
+import { sum } from "../stats/numbers.js";
 import { seededRandom } from "../stats/random.js";
 import { type SparseDistribution, sparseSoftmax } from "./overlap.js";
 
@@ -22,7 +24,7 @@ export function atTemperature(logits: Float32Array, temperature: number | undefi
 
 /** A token drawn from a distribution. @param u uniform in [0, 1) */
 export function drawToken({ ids, probabilities }: SparseDistribution, u: number): number {
-  const total = probabilities.reduce((sum, x) => sum + x, 0); // rare tokens are left out of it
+  const total = sum(probabilities); // rare tokens are left out of it
   let left = u * total;
   for (let i = 0; i < ids.length; i++) {
     left -= probabilities[i];

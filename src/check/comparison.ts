@@ -1,8 +1,9 @@
 /** Do a comparison's figures follow from each other? From the document alone. */
 import { median } from "simple-statistics";
 import type { ComparedContext, ComparedRow, Comparison } from "../schema/comparison.js";
+import { sum } from "../stats/numbers.js";
 import { draftFindings } from "./blocks.js";
-import { agrees, show, sum } from "./figures.js";
+import { agrees, show } from "./figures.js";
 import { type Finding, finding } from "./findings.js";
 
 type Wrong = (where: string, message: string) => Finding;

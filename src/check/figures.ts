@@ -1,4 +1,5 @@
 /** Comparing figures that a document has written down. */
+import { significant } from "../stats/numbers.js";
 
 /**
  * Documents hold six significant digits; what is computed from a few of them is off by some 1e-5. Differences below this
@@ -15,12 +16,10 @@ export const liesWithin = (value: number, low: number, high: number): boolean =>
   (value >= low || agrees(value, low)) && (value <= high || agrees(value, high));
 
 /** Six significant digits, as documents have them. */
-export const show = (x: number): string => String(Number(x.toPrecision(6)));
+export const show = (x: number): string => String(significant(x, 6));
 
 /** `-3.1 %`, `+12.0 %` */
 export const showChange = (share: number): string => `${share > 0 ? "+" : ""}${(100 * share).toFixed(1)} %`;
-
-export const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
 /** (after / before - 1) · 100; null where either is missing, or where it is no number. */
 export function changePercent(before: number | null, after: number | null): number | null {

@@ -1,8 +1,9 @@
 /** Two plans by what they predict, context range by context range. */
 import type { Plan, Segment } from "../schema/plan.js";
+import { sum } from "../stats/numbers.js";
 import { type Overlap, overlaps, whereOf } from "./changes.js";
 import type { Checked } from "./documents.js";
-import { changePercent, show, showChange, sum } from "./figures.js";
+import { changePercent, show, showChange } from "./figures.js";
 import { type Finding, finding } from "./findings.js";
 import { isSameDevice } from "./model.js";
 import type { ComparedFigure, Comparison } from "./result.js";

@@ -1,6 +1,7 @@
 /** Do a segment's predicted figures follow from each other? From its parts alone; no input is needed. */
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
-import { agrees, show, sum } from "./figures.js";
+import { sum } from "../stats/numbers.js";
+import { agrees, show } from "./figures.js";
 import { type Finding, finding } from "./findings.js";
 
 /**

@@ -1,7 +1,8 @@
 /** Do a verification's figures follow from each other? From the document alone; no plan is needed. */
 import { median } from "simple-statistics";
 import type { Verification } from "../schema/verification.js";
-import { agrees, liesWithin, show, sum } from "./figures.js";
+import { sum } from "../stats/numbers.js";
+import { agrees, liesWithin, show } from "./figures.js";
 import { type Finding, finding } from "./findings.js";
 
 type Wrong = (where: string, message: string) => Finding;

@@ -1,7 +1,7 @@
 /** The tokens of a verification: counts that add up, outputs that are those it judged, verdicts that fit them. */
 import { sha256 } from "../schema/document.js";
 import { TIE_MARGINS, tieMarginOf, type Verification } from "../schema/verification.js";
-import { sum } from "./figures.js";
+import { sum } from "../stats/numbers.js";
 import { type Finding, finding } from "./findings.js";
 
 type PromptRecord = Verification["prompts"][number];

@@ -10,7 +10,7 @@ import { deliverDocument } from "../output/deliver.js";
 import { profileTables } from "../output/profile-tables.js";
 import { defaultPath } from "../pipeline/paths.js";
 import { isConfig, readConfig } from "../pipeline/profile/synthetic.js";
-import { importTable } from "../profile/import.js";
+import { importTable } from "../profile/import/import.js";
 import { type Kernel, kernelsFor } from "../schema/choice.js";
 import { Device, numericsOf } from "../schema/common.js";
 import { MAX_DOCUMENT_BYTES, sha256 } from "../schema/document.js";

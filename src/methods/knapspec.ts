@@ -7,7 +7,9 @@
  * profile's and are not capped. Where the paper takes the budget of greatest expected speed, a few budgets about it are
  * proposed as well, and measuring decides: that can only help it.
  */
+
 import type { ChoiceSet } from "../schema/choice.js";
+import { clamp, sum } from "../stats/numbers.js";
 import { type Carrier, openCarrier, runBlocks, similarity } from "./carried.js";
 import type { MethodContext, MethodRequest, Proposal, Propose } from "./types.js";
 
@@ -31,7 +33,7 @@ export async function carriedKnapsack(
 ): Promise<State[]> {
   const { engine, hidden } = carrier;
   const size = engine.spec.hiddenSize;
-  const unit = usOf.reduce((sum, us) => sum + us, 0) / BUDGETS;
+  const unit = sum(usOf) / BUDGETS;
   let states: State[] = [{ kept: [], us: 0, hidden: hidden[0], similarity: 1 }];
   for (const [block, us] of usOf.entries()) {
     const fixed = block < 2 || block >= usOf.length - 2;
@@ -63,7 +65,7 @@ async function proposeAt(request: MethodRequest, context: MethodContext): Promis
   return states
     .map(({ kept, similarity: alpha }) => {
       const set: ChoiceSet = { blocks: kept.map((keep) => (keep ? "target" : "skip")), head: "target" };
-      return { set, expected: speed(set, n, Math.min(1, Math.max(0, alpha))) };
+      return { set, expected: speed(set, n, clamp(alpha, 0, 1)) };
     })
     .sort((a, b) => b.expected - a.expected)
     .slice(0, PROPOSED)

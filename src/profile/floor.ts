@@ -2,10 +2,12 @@
  * How far each part of a step is from the physical floor: what it reads of memory, over the bandwidth at which memory can
  * be read (core/floor.ts). Far above 1, memory is not what holds the part up; below 1, it was read from a cache.
  */
+
 import { mean } from "simple-statistics";
 import { floorUs } from "../core/floor.js";
 import { KERNEL_NAMES } from "../schema/choice.js";
 import type { Floor, Profile } from "../schema/profile.js";
+import { significant } from "../stats/numbers.js";
 
 type FloorPart = Floor["parts"][number];
 
@@ -25,7 +27,7 @@ export function memoryFloor(
       const add = (part: FloorPart["part"], us: number | undefined, bytes: number | undefined, cacheBytes = 0) => {
         if (us === undefined || bytes === undefined) return;
         const floor = floorUs(bytes + cacheBytes, readBytesPerSecond);
-        const rounded = { floor_us: digits(floor), times_floor: digits(us / floor) };
+        const rounded = { floor_us: significant(floor, 4), times_floor: significant(us / floor, 4) };
         parts.push({ part, kernel, context_tokens, ...rounded });
       };
       add("attn", meanOf(attn_us[kernel]), weights?.attn[kernel], context_tokens * kvBytesPerToken);
@@ -42,4 +44,3 @@ export function memoryFloor(
 
 const meanOf = (us: readonly number[] | undefined): number | undefined =>
   us === undefined ? undefined : mean([...us]);
-const digits = (value: number): number => Number(value.toPrecision(4));

@@ -1,25 +1,26 @@
 /**
  * The stage: a running model in, the latency surface t(n, q) of its parts out.
  *
- * No block is timed by itself. Whole passes with different choices are timed over the grid (sweep.ts), and what each part
- * costs is what explains those times best (fit.ts, regression.ts).
+ * No block is timed by itself. Whole passes with different choices are timed over the grid (sweep/), and what each part
+ * costs is what explains those times best (fit/, stats/mixed-model.ts).
  */
 
+import { median } from "simple-statistics";
 import { type Progress, silentProgress } from "../core/progress.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { Profile } from "../schema/profile.js";
+import { isotonic } from "../stats/isotonic.js";
+import { hundredths } from "../stats/numbers.js";
 import { type Random, seededRandom } from "../stats/random.js";
-import { fillCache } from "./fill.js";
+import { drawRounds } from "./fit/resample.js";
+import { steadinessOf, warnOfUnrest } from "./fit/steadiness.js";
+import { surface } from "./fit/surface.js";
 import type { Grid } from "./grid.js";
-import { type LoopOverhead, measureLoop } from "./loop-overhead.js";
-import { queryLine as queryLineOf } from "./query-line.js";
-import { drawRounds } from "./resample.js";
-import { digits } from "./round.js";
-import type { Recorder } from "./samples.js";
-import { steadinessOf, warnOfUnrest } from "./steadiness.js";
-import { precisionReached, type StopRule, unmetCriteria } from "./stop.js";
-import { surface } from "./surface.js";
-import { type Sweep, sweep } from "./sweep.js";
+import { fillCache, type LoopOverhead, measureLoop } from "./sweep/before.js";
+import type { QueryLineRound } from "./sweep/pass.js";
+import type { Recorder } from "./sweep/samples.js";
+import { precisionReached, type StopRule, unmetCriteria } from "./sweep/stop.js";
+import { type Sweep, sweep } from "./sweep/sweep.js";
 
 export interface ProfileOptions extends Grid {
   engine: Engine;
@@ -73,7 +74,7 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
   return {
     ...(await surface({ contexts, queries }, swept, layers, draws, fittingProgress(swept, progress))),
     ...(queryLine.length === 0 ? {} : { query_line: lineOf(contexts[0], queryLine, swept) }),
-    loop: { round_us: digits(loop.roundUs), step_us: digits(loop.stepUs) },
+    loop: { round_us: hundredths(loop.roundUs), step_us: hundredths(loop.stepUs) },
     sampling: { rounds: swept.rounds, ...stopOf(swept, rule), seed, ...steadiness },
   };
 }
@@ -99,9 +100,38 @@ function runSweep(options: ProfileOptions, rule: StopRule, beginUs: number): Pro
 const fittingProgress = ({ stoppedBy }: Sweep, progress: Progress): Progress =>
   stoppedBy === "interrupted" ? { ...progress, tick: async () => {} } : progress;
 
+/** A round this much slower than the usual one is left out, as a visit is (fit/drift.ts). */
+const DISTURBED = 1.5;
+
+/**
+ * Verification at every query length, not only at those of the grid.
+ *
+ * Matrix products are done in tiles of rows, so the cost of a pass is a staircase in q, not a line: SmolLM2-135M, fp32,
+ * two cores of an EPYC (AVX2, tiles of six rows): 30.6 ms at q = 6, 36.7 at q = 7; 45.3 at q = 12, 51.3 at q = 13. A draft
+ * length just below a step is cheaper than its neighbours, and a straight line between q = 5 and q = 9 does not show it.
+ * The staircase comes from the matrix products, which do not depend on n, so it is measured at the shortest context.
+ *
+ * The usual time at each query length: rounds are brought to one level (a slow spell slows a whole round), then the
+ * median is taken, and it never falls with q, since more tokens are never less work.
+ */
+function queryLineOf(
+  contextTokens: number,
+  queries: readonly number[],
+  rounds: readonly QueryLineRound[],
+): NonNullable<Profile["query_line"]> {
+  const mediansOf = (of: readonly QueryLineRound[]) => queries.map((_, i) => median(of.map((round) => round[i])));
+  const usual = mediansOf(rounds);
+  const levelled = rounds.flatMap((round) => {
+    const slowness = median(round.map((us, i) => us / usual[i]));
+    return slowness > DISTURBED ? [] : [round.map((us) => us / slowness)];
+  });
+  const us = isotonic(mediansOf(levelled.length > 0 ? levelled : rounds));
+  return { context_tokens: contextTokens, query_tokens: [...queries], target_us: us };
+}
+
 function lineOf(context: number, queries: number[], { queryLines }: Sweep): NonNullable<Profile["query_line"]> {
   const line = queryLineOf(context, queries, queryLines);
-  return { ...line, target_us: line.target_us.map(digits) };
+  return { ...line, target_us: line.target_us.map(hundredths) };
 }
 
 const stopRule = (options: ProfileOptions): StopRule => ({
@@ -116,6 +146,6 @@ function stopOf({ stoppedBy, rounds, elapsedUs, observations }: Sweep, rule: Sto
   return {
     stopped_by: stoppedBy,
     unmet: unmetCriteria(rule, { rounds, elapsedUs, precisionPercent }),
-    precision_percent: Number.isFinite(precisionPercent) ? digits(precisionPercent) : null,
+    precision_percent: Number.isFinite(precisionPercent) ? hundredths(precisionPercent) : null,
   };
 }

@@ -1,7 +1,9 @@
 /** What a segment predicts for its draft: speeds, what they rest on, and how sure they are. */
+
 import { DraftplanError } from "../core/errors.js";
 import type { ChoiceSet } from "../schema/choice.js";
 import type { Predicted } from "../schema/plan.js";
+import { significant } from "../stats/numbers.js";
 import { reportedAt } from "./confirm.js";
 import { constrainedGroups, constrainedIds, limitedGroups, sumLimits } from "./constraints.js";
 import { speedOf } from "./gain.js";
@@ -127,4 +129,4 @@ function notOffered(n: number, id: string | undefined): never {
 const hundredth = (percent: number): number => Math.round(100 * percent) / 100;
 
 /** Six significant digits: what a measurement is good for, and short to read. */
-export const digits = (x: number): number => Number(x.toPrecision(6));
+export const digits = (x: number): number => significant(x, 6);

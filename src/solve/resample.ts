@@ -3,9 +3,11 @@
  * each is a profile that might as well have been measured, so a plan's speed under all of them gives its interval, and what
  * another plan would have gained under each gives its regret. Acceptance is held: this is the latencies' share alone.
  */
+
 import { mean, quantileSorted } from "simple-statistics";
 import type { Kernel } from "../schema/choice.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
+import { sum } from "../stats/numbers.js";
 import { extendProfile } from "./extrapolate.js";
 import { type LatencyModel, openLatency } from "./latency.js";
 
@@ -45,8 +47,6 @@ function drawnPoint(point: ProfilePoint, draw: number): ProfilePoint {
   };
   return keptToWhole(drawn, targetUs(point) * at(resampled.whole_target));
 }
-
-const sum = (values: readonly number[]): number => values.reduce((total, us) => total + us, 0);
 
 const targetUs = ({ fixed_us, head_us, attn_us, mlp_us }: ProfilePoint): number =>
   fixed_us + (head_us.target ?? 0) + sum(attn_us.target ?? []) + sum(mlp_us.target ?? []);

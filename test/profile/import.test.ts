@@ -1,6 +1,6 @@
 /** A table of latencies becomes a profile, or is refused with the line at fault. */
 import { describe, expect, test } from "vitest";
-import { importTable } from "../../src/profile/import.js";
+import { importTable } from "../../src/profile/import/import.js";
 import { Profile } from "../../src/schema/profile.js";
 import { openLatency } from "../../src/solve/latency.js";
 import { profile as example } from "../support/example-documents.js";

@@ -1,13 +1,12 @@
 /** The steps around the fit, each by itself: filling the cache, taking out slow-downs, timing the loop, what a profile must hold. */
 
 import { describe, expect, test } from "vitest";
-import { slowness, steady } from "../../src/profile/drift.js";
-import { fillCache } from "../../src/profile/fill.js";
-import { fitLine, straight } from "../../src/profile/fit.js";
-import { measureLoop } from "../../src/profile/loop-overhead.js";
-import { targetMask, verifyMask } from "../../src/profile/masks.js";
-import type { Observation } from "../../src/profile/observation.js";
+import { slowness, steady } from "../../src/profile/fit/drift.js";
+import { fitLine, straight } from "../../src/profile/fit/line-fit.js";
 import { profileModel } from "../../src/profile/profile.js";
+import { fillCache, measureLoop } from "../../src/profile/sweep/before.js";
+import { partialPass } from "../../src/profile/sweep/design.js";
+import { type Observation, targetPass } from "../../src/profile/sweep/pass.js";
 import { uniformChoices } from "../../src/schema/choice.js";
 import { Profile } from "../../src/schema/profile.js";
 import { seededRandom } from "../../src/stats/random.js";
@@ -52,13 +51,13 @@ test("a block that seems to save time costs nothing, and the others give way so 
   const random = seededRandom(3);
   // fixed 50, head 100, attention 30 a layer, MLPs 60, 70 and -10: 360 in all
   const cost = (index: number) => (index % 2 === 0 ? 30 : [60, 70, -10][index >> 1]);
-  const observations = [targetMask(LAYERS), ...Array.from({ length: 60 }, () => verifyMask(random, LAYERS))].map(
-    (mask): Observation => {
-      const us = mask.choices.blocks.reduce(
+  const observations = [targetPass(LAYERS), ...Array.from({ length: 60 }, () => partialPass(random, LAYERS))].map(
+    (pass): Observation => {
+      const us = pass.choices.blocks.reduce(
         (sum, choice, index) => sum + (choice === "skip" ? 0 : cost(index)),
-        mask.head ? 150 : 50,
+        pass.head ? 150 : 50,
       );
-      return { ...mask, context: 64, query: 5, us, passes: 1, visit: 0, round: 0 };
+      return { ...pass, context: 64, query: 5, us, passes: 1, visit: 0, round: 0 };
     },
   );
   const { fixedUs, headUs, perLayer } = fitLine(observations, LAYERS, straight([64]), {
@@ -72,14 +71,14 @@ test("a block that seems to save time costs nothing, and the others give way so 
 
 test("a pass in part leaves out at least one block, whatever is drawn", () => {
   const random = seededRandom(1);
-  const parts = Array.from({ length: 300 }, () => verifyMask(random, LAYERS).choices.blocks);
+  const parts = Array.from({ length: 300 }, () => partialPass(random, LAYERS).choices.blocks);
   expect(parts.every((blocks) => blocks.includes("skip"))).toBe(true);
   expect(parts.some((blocks) => blocks.filter((choice) => choice === "skip").length === 1)).toBe(true);
 });
 
 describe("slow-downs of the whole machine", () => {
   const whole = (visit: number, query: number, us: number): Observation => ({
-    ...targetMask(LAYERS),
+    ...targetPass(LAYERS),
     context: 64,
     query,
     us,

@@ -1,13 +1,13 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
-import { holdOut } from "../../src/profile/honest-error.js";
+import { holdOut } from "../../src/profile/fit/held-out.js";
 import { type Measured, profileModel } from "../../src/profile/profile.js";
 import { DEFAULT_KERNELS, type Kernel, uniformChoices } from "../../src/schema/choice.js";
 import { Profile } from "../../src/schema/profile.js";
 import { openLatency } from "../../src/solve/latency.js";
 import { fakePassUs } from "../support/fake-engine.js";
 import { uniform } from "../support/numbers.js";
-import { asDocument, fakeSpec, type Planted, planted, plantedTimes, strangeMasks } from "./support.js";
+import { asDocument, fakeSpec, type Planted, planted, plantedTimes, strangeChoices } from "./support.js";
 
 const LAYERS = 6;
 const GRID = { contexts: [64, 256, 1024], queries: [1, 2, 5], queryLine: [] };
@@ -20,7 +20,7 @@ function errors(measured: Measured, world: Planted): { draft: number[]; verify: 
   const off = (predicted: number, exact: number) => Math.abs(predicted / exact - 1);
   const rise = (a: number, b: number) => a - b;
   const draft = GRID.contexts.flatMap((n) =>
-    strangeMasks(30, LAYERS, 5).map((set) => off(latency.draftUs(set, n), exactUs(world, n, 1, set))),
+    strangeChoices(30, LAYERS, 5).map((set) => off(latency.draftUs(set, n), exactUs(world, n, 1, set))),
   );
   const verify = GRID.contexts.flatMap((n) =>
     GRID.queries.map((q) => off(latency.verifyUs(n, q - 1), exactUs(world, n, q))),
@@ -55,7 +55,7 @@ describe("on a machine without noise", () => {
     }
   });
 
-  test("drafts and verifications off the measured masks are predicted to 0.1 %", () => {
+  test("drafts and verifications of other choices than the measured ones are predicted to 0.1 %", () => {
     const { draft, verify } = errors(measured, world);
     expect(draft.at(-1)).toBeLessThan(1e-3);
     expect(verify.at(-1)).toBeLessThan(1e-3);
@@ -377,7 +377,7 @@ describe("how it measures", () => {
     for (const { query_tokens: q, passes } of measured.points) expect(passes).toBe(q === 1 ? 6 * 4 * 8 : 6 * (2 + 1));
   });
 
-  test("a burst follows a verification and a verification a draft step of the same mask, as in decoding", async () => {
+  test("a burst follows a verification and a verification a draft step of the same choices, as in decoding", async () => {
     const { passes } = await run();
     const isWhole = ({ q, choices }: (typeof passes)[number]) => q > 1 && q <= 5 && !choices.blocks.includes("skip");
     let bursts = 0;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { DRAWS, drawRounds } from "../../src/profile/fit/resample.js";
 import { type Measured, profileModel } from "../../src/profile/profile.js";
-import { DRAWS, drawRounds } from "../../src/profile/resample.js";
 import { Profile } from "../../src/schema/profile.js";
 import { seededRandom } from "../../src/stats/random.js";
 import { uniform } from "../support/numbers.js";

@@ -1,10 +1,10 @@
 /** What a fit of all contexts together finds in planted costs: bends where there are some, and none in noise. */
 
 import { describe, expect, test } from "vitest";
-import { fitLine, passUs, straight, wholeTargets } from "../../src/profile/fit.js";
-import { cornerMasks, draftMask, type Mask, targetMask } from "../../src/profile/masks.js";
-import type { Observation } from "../../src/profile/observation.js";
-import { chooseShape } from "../../src/profile/shape.js";
+import { fitLine, passUs, straight, wholeTargets } from "../../src/profile/fit/line-fit.js";
+import { chooseShape } from "../../src/profile/fit/shape.js";
+import { cornerPasses, draftPass } from "../../src/profile/sweep/design.js";
+import { type Observation, type SweepPass, targetPass } from "../../src/profile/sweep/pass.js";
 import { blockKind, DEFAULT_KERNELS, type Kernel } from "../../src/schema/choice.js";
 import { seededRandom } from "../../src/stats/random.js";
 
@@ -21,23 +21,23 @@ const level: Costs = {
   mlp: (kernel) => (kernel === "target" ? 300 : 120),
 };
 
-function exactUs({ choices, head }: Mask, n: number, costs: Costs): number {
+function exactUs({ choices, head }: SweepPass, n: number, costs: Costs): number {
   const blocks = choices.blocks.map((choice, i) => (choice === "skip" ? 0 : costs[blockKind(i)](choice, n)));
   return blocks.reduce((sum, us) => sum + us, head ? 250 : 50);
 }
 
-/** Twelve rounds of the sweep's masks over the contexts. @param noise relative standard deviation, nearly normal */
+/** Twelve rounds of the sweep's passes over the contexts. @param noise relative standard deviation, nearly normal */
 function observe(costs: Costs, noise: number, seed: number): Observation[] {
   const random = seededRandom(seed);
   const error = () => Array.from({ length: 6 }, () => random.float() - 0.5).reduce((a, b) => a + b, 0) * Math.SQRT2;
   return Array.from({ length: 12 }, (_, round) =>
     CONTEXTS.flatMap((context, i) => {
-      const corners = cornerMasks(LAYERS, DEFAULT_KERNELS);
-      const masks = [targetMask(LAYERS), corners[(round + i) % corners.length]];
-      for (let k = 0; k < 3; k++) masks.push(draftMask(random, LAYERS, DEFAULT_KERNELS));
-      return masks.map((mask) => {
-        const us = exactUs(mask, context, costs) * (1 + noise * error());
-        return { ...mask, context, query: 1, us, passes: 4, round, visit: round * CONTEXTS.length + i };
+      const corners = cornerPasses(LAYERS, DEFAULT_KERNELS);
+      const passes = [targetPass(LAYERS), corners[(round + i) % corners.length]];
+      for (let k = 0; k < 3; k++) passes.push(draftPass(random, LAYERS, DEFAULT_KERNELS));
+      return passes.map((pass) => {
+        const us = exactUs(pass, context, costs) * (1 + noise * error());
+        return { ...pass, context, query: 1, us, passes: 4, round, visit: round * CONTEXTS.length + i };
       });
     }),
   ).flat();
@@ -86,12 +86,12 @@ describe("a fit of all contexts", () => {
       [3, 30],
     ]) {
       const whole = observe(level, 0.3, 4).flatMap(({ round, context, us, visit }) =>
-        round < rounds ? [{ ...targetMask(layers), context, query: 5, us: us * layers, passes: 1, round, visit }] : [],
+        round < rounds ? [{ ...targetPass(layers), context, query: 5, us: us * layers, passes: 1, round, visit }] : [],
       );
       const shape = await chooseShape(whole, layers, CONTEXTS, silent);
       const costsAt = fitLine(whole, layers, shape, { wholeTargetUs: wholeTargets(whole) });
       for (const [n, us] of wholeTargets(whole))
-        expect(Math.abs(passUs(costsAt(n), targetMask(layers)) / us - 1)).toBeLessThan(0.5);
+        expect(Math.abs(passUs(costsAt(n), targetPass(layers)) / us - 1)).toBeLessThan(0.5);
     }
   });
 
@@ -101,7 +101,7 @@ describe("a fit of all contexts", () => {
       const shape = { ...straight(CONTEXTS), attnKnots: [64, 512, 2048] };
       const costsAt = fitLine(observations, LAYERS, shape, { wholeTargetUs: wholeTargets(observations) });
       const errors = observations
-        .map(({ context, ...mask }) => Math.abs(passUs(costsAt(context), mask) / exactUs(mask, context, bent) - 1))
+        .map(({ context, ...pass }) => Math.abs(passUs(costsAt(context), pass) / exactUs(pass, context, bent) - 1))
         .sort((a, b) => a - b);
       expect(errors[Math.floor(0.9 * errors.length)]).toBeLessThan(0.03);
       expect(errors.at(-1)).toBeLessThan(0.08);

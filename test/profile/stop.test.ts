@@ -1,14 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { targetMask } from "../../src/profile/masks.js";
-import type { Observation } from "../../src/profile/observation.js";
 import { profileModel } from "../../src/profile/profile.js";
-import { precisionReached, stopReason } from "../../src/profile/stop.js";
+import { type Observation, targetPass } from "../../src/profile/sweep/pass.js";
+import { precisionReached, stopReason } from "../../src/profile/sweep/stop.js";
 import { uniform } from "../support/numbers.js";
 import { planted, plantedTimes } from "./support.js";
 
 const LAYERS = 3;
 const pass = (round: number, us: number, query = 1): Observation => ({
-  ...targetMask(LAYERS),
+  ...targetPass(LAYERS),
   ...{ context: 64, query, us, passes: 1, visit: round, round },
 });
 

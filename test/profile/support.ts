@@ -77,8 +77,8 @@ export const asDocument = (measured: Measured, layers: number): Profile => ({
   ...measured,
 });
 
-/** Masks drawn apart from src: each block at random, the mixture drawn for each mask. */
-export function strangeMasks(count: number, layers: number, seed: number): ChoiceSet[] {
+/** Choices drawn apart from src: each block at random, the mixture drawn for each. */
+export function strangeChoices(count: number, layers: number, seed: number): ChoiceSet[] {
   const next = uniform(seed);
   return Array.from({ length: count }, () => {
     const [a, b] = [next(), next()].sort((x, y) => x - y);

@@ -2,17 +2,16 @@
 import { describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
 import { parseBudget, parsePrecision } from "../../src/profile/budget.js";
-import { driftPercent, withoutDrift } from "../../src/profile/drift.js";
-import { targetMask } from "../../src/profile/masks.js";
-import type { Observation } from "../../src/profile/observation.js";
+import { driftPercent, withoutDrift } from "../../src/profile/fit/drift.js";
 import { profileModel } from "../../src/profile/profile.js";
-import { type Kept, nothingKept } from "../../src/profile/samples.js";
-import { sweep } from "../../src/profile/sweep.js";
+import { type Observation, targetPass } from "../../src/profile/sweep/pass.js";
+import { type Kept, nothingKept } from "../../src/profile/sweep/samples.js";
+import { sweep } from "../../src/profile/sweep/sweep.js";
 import { uniformChoices } from "../../src/schema/choice.js";
 import { openLatency } from "../../src/solve/latency.js";
 import { fakePassUs } from "../support/fake-engine.js";
 import { uniform } from "../support/numbers.js";
-import { asDocument, fakeSpec, type Planted, planted, plantedTimes, strangeMasks } from "./support.js";
+import { asDocument, fakeSpec, type Planted, planted, plantedTimes, strangeChoices } from "./support.js";
 
 const LAYERS = 4;
 const GRID = { contexts: [64, 256, 1024], queries: [1, 2, 5], queryLine: [] };
@@ -24,7 +23,7 @@ describe("drift over the sweep", () => {
   test("is found and taken out, though some cells are seen late only", () => {
     // 1 % a round; the second cell is visited in the last rounds alone
     const at = (context: number, round: number): Observation => ({
-      ...targetMask(LAYERS),
+      ...targetPass(LAYERS),
       ...{ context, query: 1, us: 100 * 1.01 ** round, passes: 1, visit: round, round },
     });
     const seen = [...Array.from({ length: 21 }, (_, i) => at(64, i)), ...[18, 19, 20].map((i) => at(256, i))];
@@ -76,7 +75,7 @@ describe("a surface with steps, noise, drift and outliers", () => {
         { position: n, q, rows: q, choices },
       );
     for (const n of GRID.contexts) {
-      for (const set of strangeMasks(20, LAYERS, 6))
+      for (const set of strangeChoices(20, LAYERS, 6))
         expect(Math.abs(latency.draftUs(set, n) / us(n, 1, set) - 1)).toBeLessThan(0.08);
       for (const q of GRID.queries) expect(Math.abs(latency.verifyUs(n, q - 1) / us(n, q) - 1)).toBeLessThan(0.05);
     }
@@ -151,7 +150,7 @@ describe("a sweep that is interrupted", () => {
     return { options: { ...options, progress, recorder }, recorded, reasons, state };
   };
 
-  test("keeps its whole rounds, and goes on after them with other masks and new visits", async () => {
+  test("keeps its whole rounds, and goes on after them with other passes and new visits", async () => {
     const first = setup(nothingKept(), 3);
     await expect(sweep(first.options)).rejects.toThrow("stop");
     expect(first.recorded).toEqual([0, 1, 2]);

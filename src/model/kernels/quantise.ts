@@ -2,7 +2,9 @@
  * Block-wise symmetric quantisation as com.microsoft.MatMulNBits stores it: codes [out, blocks, bytes] without zero
  * points (the implied one is 2^(bits-1)), one scale per block of 32 inputs, fp32 or fp16 as the graph's numbers are.
  */
+
 import type { FloatType } from "../../schema/numerics.js";
+import { clamp } from "../../stats/numbers.js";
 import { roundToHalf } from "./half.js";
 
 export interface Quantised {
@@ -68,8 +70,6 @@ function fourBitsHalf(weights: Float32Array, from: number, to: number, codes: Ui
   for (let i = from; i < to; i++) codes[at + i - from] = clamp(Math.floor(weights[i] / scale + 8.5), 0, 15);
   return scale;
 }
-
-const clamp = (value: number, least: number, most: number): number => Math.min(most, Math.max(least, value));
 
 /** Codes 1 to 255: the greatest magnitude is 127 steps. */
 function eightBits(weights: Float32Array, from: number, to: number, codes: Uint8Array, at: number): number {

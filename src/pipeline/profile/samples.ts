@@ -7,8 +7,8 @@ import { z } from "zod";
 import { DraftplanError } from "../../core/errors.js";
 import { counted } from "../../core/text.js";
 import { readUserFile } from "../../core/user-file.js";
-import type { Observation, QueryLineRound } from "../../profile/observation.js";
-import { type Kept, nothingKept, type Recorder } from "../../profile/samples.js";
+import type { Observation, QueryLineRound } from "../../profile/sweep/pass.js";
+import { type Kept, nothingKept, type Recorder } from "../../profile/sweep/samples.js";
 import { ChoiceName, type Device, KernelName, type KernelNumerics, type ModelRef } from "../../schema/common.js";
 import { writeText } from "../../schema/document.js";
 

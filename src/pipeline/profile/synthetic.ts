@@ -9,7 +9,7 @@ import type { ModelSpec } from "../../model/spec.js";
 import { withWeightFiles } from "../../model/synthetic/files.js";
 import { chooseSlice, gib, type Slice } from "../../model/synthetic/slice.js";
 import { SYNTHETIC_SEED, syntheticWeights } from "../../model/synthetic/weights.js";
-import { type Scaled, scaleProfile } from "../../profile/slice.js";
+import { type Scaled, scaleProfile } from "../../profile/scale.js";
 import type { Engine } from "../../runtime/engine.js";
 import { availableMemoryBytes, lastLevelCacheBytes } from "../../runtime/memory.js";
 import { openOrtEngine } from "../../runtime/ort-engine.js";

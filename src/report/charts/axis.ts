@@ -2,7 +2,9 @@
  * Axes: numbers to places on the drawing, with ticks whose labels do not touch each other. All charts are drawn in the
  * same units, as wide as a phone; the page scales them, and text with them.
  */
+
 import { scaleLinear, scaleLog } from "d3-scale";
+import { clamp } from "../../stats/numbers.js";
 import { significant, whole } from "../format.js";
 import { type Html, html } from "../html.js";
 
@@ -44,8 +46,6 @@ export interface Axis {
   at(value: number): number;
   ticks: readonly Tick[];
 }
-
-const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
 
 /**
  * Documents may hold any number, but no drawing can: beyond LIMIT is its end, nearer to zero than 1 / LIMIT is zero, and so

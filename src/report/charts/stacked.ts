@@ -1,4 +1,5 @@
 /** Rows of parts that add up: what something is made of, and how much of it there is. */
+import { sum } from "../../stats/numbers.js";
 import { significant } from "../format.js";
 import { type Html, html } from "../html.js";
 import { type Axis, type Box, makeAxis, place, textWidth, WIDTH, xAxis } from "./axis.js";
@@ -37,8 +38,6 @@ export function stackedChart({ label, parts, rows, alternative }: StackedChart):
     rows.map((row, i) => drawRow(row, parts, axis, box.top + i * ROW_HEIGHT)),
   );
 }
-
-const sum = (amounts: readonly number[]): number => amounts.reduce((total, amount) => total + amount, 0);
 
 function drawRow({ name, value, amounts }: StackedRow, parts: readonly string[], axis: Axis, top: number): Html {
   const whole = sum(amounts);

@@ -1,4 +1,5 @@
 /** What a draft step, a verification and a plain step are made of, as the profile prices their parts. */
+
 import { DraftplanError } from "../../core/errors.js";
 import {
   blockKind,
@@ -9,6 +10,7 @@ import {
   uniformChoices,
 } from "../../schema/choice.js";
 import type { Profile } from "../../schema/profile.js";
+import { sum } from "../../stats/numbers.js";
 import { figure, figures, numeric, prose } from "../charts/figure.js";
 import { legend } from "../charts/series.js";
 import { stackedChart } from "../charts/stacked.js";
@@ -143,7 +145,7 @@ function priceAll(passes: readonly Pass[], costs: PartCosts, layers: number): { 
 function price({ of, contextTokens: n, loopUs }: Pass, costs: PartCosts, layers: number): Amounts {
   if ("step" in of) return [...partsOf(of.step, n, 1, costs), loopUs];
   const parts = partsOf(targetChoices(layers), n, of.verified, costs);
-  const scale = costs.verifyUs(n, of.verified - 1) / total(parts); // the whole is known better than its parts
+  const scale = costs.verifyUs(n, of.verified - 1) / sum(parts); // the whole is known better than its parts
   return [...parts.map((us) => (Number.isFinite(scale) ? us * scale : us)), loopUs];
 }
 
@@ -155,8 +157,6 @@ function partsOf({ blocks, head }: ChoiceSet, n: number, q: number, costs: PartC
   return [us.attn, us.mlp, costs.headUs(head, n, q), costs.fixedUs(n, q)];
 }
 
-const total = (us: Amounts): number => us.reduce((sum, one) => sum + one, 0);
-
 function sharesFigure({
   title,
   caption,
@@ -167,7 +167,7 @@ function sharesFigure({
   rows: readonly Priced[];
 }): Html | null {
   if (rows.length === 0) return null;
-  const unit = timeUnit(Math.max(...rows.map(({ us }) => total(us))));
+  const unit = timeUnit(Math.max(...rows.map(({ us }) => sum(us))));
   return figure({
     title,
     caption,
@@ -175,15 +175,15 @@ function sharesFigure({
     chart: stackedChart({
       label: unit.name,
       parts: PARTS,
-      rows: rows.map(({ name, us }) => ({ name, value: duration(total(us)), amounts: us.map((one) => one / unit.us) })),
-      alternative: rows.map(({ name, us }) => `${name}: ${duration(total(us))}.`).join(" "),
+      rows: rows.map(({ name, us }) => ({ name, value: duration(sum(us)), amounts: us.map((one) => one / unit.us) })),
+      alternative: rows.map(({ name, us }) => `${name}: ${duration(sum(us))}.`).join(" "),
     }),
     data: {
       columns: [prose("Step"), ...PARTS.map(numeric), numeric("sum")],
       rows: rows.map(({ name, us }): Part[] => [
         name,
-        ...us.map((one) => (total(us) > 0 ? `${duration(one)} (${percent(one / total(us))})` : duration(one))),
-        duration(total(us)),
+        ...us.map((one) => (sum(us) > 0 ? `${duration(one)} (${percent(one / sum(us))})` : duration(one))),
+        duration(sum(us)),
       ]),
     },
   });

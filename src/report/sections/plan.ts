@@ -1,6 +1,8 @@
 /** A plan: which draft runs at which context, and what it is predicted to gain. */
+
 import { type ChoiceSet, choiceKey, describeChoices, expandDraft } from "../../schema/choice.js";
 import type { Plan, Predicted, Segment } from "../../schema/plan.js";
+import { sum } from "../../stats/numbers.js";
 import { details, figure, figures, numeric, prose, table, text } from "../charts/figure.js";
 import { lineChart, lineLegend } from "../charts/line.js";
 import { legend } from "../charts/series.js";
@@ -187,8 +189,7 @@ function timeFigure(ranges: readonly PredictedRange[]): Html {
       { name: `${name}, plan`, us: [...round, 0] },
     ];
   });
-  const total = (us: readonly number[]) => us.reduce((sum, one) => sum + one, 0);
-  const unit = timeUnit(Math.max(...rows.map(({ us }) => total(us))));
+  const unit = timeUnit(Math.max(...rows.map(({ us }) => sum(us))));
   return figure({
     title: "Predicted time of one token",
     caption: "A round’s time, divided by the tokens it yields, beside a plain step.",
@@ -198,17 +199,17 @@ function timeFigure(ranges: readonly PredictedRange[]): Html {
       parts: TIME_PARTS,
       rows: rows.slice(0, MAX_BARS).map(({ name, us }) => ({
         name,
-        value: duration(total(us)),
+        value: duration(sum(us)),
         amounts: us.map((one) => one / unit.us),
       })),
       alternative: rows
         .slice(0, MAX_BARS)
-        .map(({ name, us }) => `${name}: ${duration(total(us))}.`)
+        .map(({ name, us }) => `${name}: ${duration(sum(us))}.`)
         .join(" "),
     }),
     data: {
       columns: [prose("What"), ...TIME_PARTS.map(numeric), numeric("sum")],
-      rows: rows.map(({ name, us }): Part[] => [name, ...us.map(duration), duration(total(us))]),
+      rows: rows.map(({ name, us }): Part[] => [name, ...us.map(duration), duration(sum(us))]),
     },
   });
 }

@@ -2,6 +2,7 @@
 
 import type { Profile, ProfilePoint } from "../../schema/profile.js";
 import { timesFloorText } from "../../schema/profile-text.js";
+import { sum } from "../../stats/numbers.js";
 import { figures, numeric, table, text } from "../charts/figure.js";
 import { heatTable } from "../charts/heat-table.js";
 import { counted, duration, fixed, missedBy, significant, timeUnit, whole } from "../format.js";
@@ -91,13 +92,12 @@ function errorText(errors: ErrorSummary | null | undefined): string {
 }
 
 const MAX_AXIS = 24;
-const sum = (values: readonly number[] = []): number => values.reduce((total, value) => total + value, 0);
 
 /** Single parts at q > 1 are less certain than their sum, so the whole comes first. */
 const HEATS: readonly [string, (point: ProfilePoint) => number][] = [
   ["Whole pass of the target", (point) => point.whole_target_us],
-  ["Attention of all layers", (point) => sum(point.attn_us.target)],
-  ["MLP of all layers", (point) => sum(point.mlp_us.target)],
+  ["Attention of all layers", (point) => sum(point.attn_us.target ?? [])],
+  ["MLP of all layers", (point) => sum(point.mlp_us.target ?? [])],
 ];
 
 function heatTables({ grid, points }: Profile): Html[] {

@@ -1,6 +1,8 @@
 /** Drafts measured as wholes, beside the sum of what their blocks lose one by one. */
+
 import type { Calibration, MeasuredDraft } from "../../schema/calibration.js";
 import { blockKind, blockLayer, type ChoiceSet, describeChoices, expandDraft } from "../../schema/choice.js";
+import { sum } from "../../stats/numbers.js";
 import { details, figure, figures, numeric, prose, table, text } from "../charts/figure.js";
 import { lineChart, lineLegend, type Series } from "../charts/line.js";
 import { counted, fixed, percent, significant, whole } from "../format.js";
@@ -48,10 +50,7 @@ ${details(
       whole(measured.tokens),
       measured.curve.length - 1,
       orNone(acceptance, percent),
-      fixed(
-        measured.curve.reduce((sum, share) => sum + share, 0),
-        2,
-      ),
+      fixed(sum(measured.curve), 2),
       orNone(expectedLoss, significant),
     ]),
   }),
@@ -72,7 +71,6 @@ function describe(measured: MeasuredDraft, document: Calibration, path: string):
 
 /** Accepted tokens per token drafted up to and including the first rejection: Σ a_1..a_d / Σ a_0..a_(d-1). */
 function rateOf(curve: readonly number[]): number | null {
-  const sum = (shares: readonly number[]) => shares.reduce((total, share) => total + share, 0);
   return curve.length < 2 ? null : sum(curve.slice(1)) / sum(curve.slice(0, -1));
 }
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { FileSamples, type SamplesHeader, UnkeptRounds } from "../../../src/pipeline/profile/samples.js";
-import type { Observation } from "../../../src/profile/observation.js";
+import type { Observation } from "../../../src/profile/sweep/pass.js";
 import { targetChoices, uniformChoices } from "../../../src/schema/choice.js";
 import { expectFailure } from "../../support/failure.js";
 import { temporaryFolder } from "../../support/tiny-checkpoint.js";

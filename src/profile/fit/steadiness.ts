@@ -1,11 +1,11 @@
 /** What a profile says of the machine it was measured on, and what it warns of. */
 import { median, min, quantile } from "simple-statistics";
-import type { Progress } from "../core/progress.js";
+import type { Progress } from "../../core/progress.js";
+import { hundredths } from "../../stats/numbers.js";
+import type { Axes } from "../grid.js";
+import type { Observation } from "../sweep/pass.js";
 import { driftPercent, leftOutPercent } from "./drift.js";
-import { targetTimes } from "./fit.js";
-import type { Axes } from "./grid.js";
-import type { Observation } from "./observation.js";
-import { digits } from "./round.js";
+import { targetTimes } from "./line-fit.js";
 
 /** Spread of the target's passes above which the profile warns. */
 const RESTLESS_PERCENT = 30;
@@ -24,10 +24,10 @@ export function steadinessOf({ contexts, queries }: Axes, observations: readonly
     queries.map((q) => targetTimes(observations.filter((o) => o.context === n && o.query === q))),
   );
   return {
-    spread_percent: digits(median(cells.map((us) => (100 * (quantile(us, 0.9) - quantile(us, 0.1))) / median(us)))),
-    contention_percent: digits(median(cells.map((us) => (100 * (median(us) - min(us))) / min(us)))),
-    drift_percent: digits(driftPercent(observations)),
-    left_out_percent: digits(leftOutPercent(observations)),
+    spread_percent: hundredths(median(cells.map((us) => (100 * (quantile(us, 0.9) - quantile(us, 0.1))) / median(us)))),
+    contention_percent: hundredths(median(cells.map((us) => (100 * (median(us) - min(us))) / min(us)))),
+    drift_percent: hundredths(driftPercent(observations)),
+    left_out_percent: hundredths(leftOutPercent(observations)),
   };
 }
 

@@ -1,8 +1,8 @@
 /** KnapSpec's model of attention, fitted to the measured surface for comparison. */
 import { linearRegression, linearRegressionLine, mean, rSquared } from "simple-statistics";
-import { KERNEL_NAMES } from "../schema/choice.js";
-import type { AttentionLine } from "../schema/profile.js";
-import type { PointCosts } from "./fit.js";
+import { KERNEL_NAMES } from "../../schema/choice.js";
+import type { AttentionLine } from "../../schema/profile.js";
+import type { PointCosts } from "./line-fit.js";
 
 /**
  * KnapSpec's latency model (arXiv:2602.20217): attention at q = 1 as c1 + c2 · n, here through the mean over layers. It

@@ -1,18 +1,18 @@
 /** From the passes of a sweep to the points of the surface, with what the profile says of its own error. */
 import { median } from "simple-statistics";
-import type { Progress } from "../core/progress.js";
-import type { ProfilePoint } from "../schema/profile.js";
+import type { Progress } from "../../core/progress.js";
+import type { ProfilePoint } from "../../schema/profile.js";
+import { hundredths } from "../../stats/numbers.js";
+import type { Axes } from "../grid.js";
+import type { Observation } from "../sweep/pass.js";
+import type { Sweep } from "../sweep/sweep.js";
 import { attentionLines } from "./attention-line.js";
 import { steady, withoutDrift } from "./drift.js";
-import { fitLine, type PointCosts, residualPercent, type Shape, targetTimes } from "./fit.js";
-import type { Axes } from "./grid.js";
-import { heldOutErrors, holdOut, leftOutContextErrors, summariseErrors } from "./honest-error.js";
-import type { Observation } from "./observation.js";
-import { type RawPoints, rawPoints } from "./raw.js";
+import { heldOutErrors, holdOut, leftOutContextErrors, summariseErrors } from "./held-out.js";
+import { fitLine, type PointCosts, residualPercent, type Shape, targetTimes } from "./line-fit.js";
+import { type RawPoints, rawPoints } from "./raw-points.js";
 import { type Resampled, type ResampleLine, resampleSteps, resampleVerification } from "./resample.js";
-import { digits } from "./round.js";
 import { chooseShape } from "./shape.js";
-import type { Sweep } from "./sweep.js";
 
 /** What the surface is made of. */
 interface Measured {
@@ -122,12 +122,12 @@ function toPoint(cell: Cell, costs: PointCosts, resampled: Resampled | undefined
   return {
     context_tokens: context,
     query_tokens: query,
-    fixed_us: digits(costs.fixedUs),
-    head_us: record(costs.headUs, digits),
-    attn_us: record(costs.perLayer.attn, (layers) => layers.map(digits)),
-    mlp_us: record(costs.perLayer.mlp, (layers) => layers.map(digits)),
-    whole_target_us: digits(wholeTargetUs),
-    residual_percent: digits(residualPercent(costs, used)),
+    fixed_us: hundredths(costs.fixedUs),
+    head_us: record(costs.headUs, hundredths),
+    attn_us: record(costs.perLayer.attn, (layers) => layers.map(hundredths)),
+    mlp_us: record(costs.perLayer.mlp, (layers) => layers.map(hundredths)),
+    whole_target_us: hundredths(wholeTargetUs),
+    residual_percent: hundredths(residualPercent(costs, used)),
     passes: seen.reduce((sum, { passes }) => sum + passes, 0),
     raw,
     ...(resampled === undefined ? {} : { resampled }),

@@ -1,11 +1,11 @@
 /** Points beside the curves: measured at one place of the grid alone, whatever the others say. */
 
 import { describe, expect, test } from "vitest";
-import { steady } from "../../src/profile/drift.js";
-import { cornerMasks, draftMask, type Mask, targetMask, verifyCorners } from "../../src/profile/masks.js";
-import type { Observation } from "../../src/profile/observation.js";
+import { steady } from "../../src/profile/fit/drift.js";
+import { rawPoints as rawOf } from "../../src/profile/fit/raw-points.js";
 import { profileModel } from "../../src/profile/profile.js";
-import { rawPoints as rawOf } from "../../src/profile/raw.js";
+import { cornerPasses, draftPass, partialCorners } from "../../src/profile/sweep/design.js";
+import { type Observation, type SweepPass, targetPass } from "../../src/profile/sweep/pass.js";
 import { blockKind, DEFAULT_KERNELS } from "../../src/schema/choice.js";
 import { Profile } from "../../src/schema/profile.js";
 import { seededRandom } from "../../src/stats/random.js";
@@ -15,17 +15,21 @@ const LAYERS = 4;
 const ROUNDS = 12;
 const US = { attn: { target: 100, int8: 40 }, mlp: { target: 300, int8: 120 } };
 
-const passUs = ({ choices, head }: Mask): number =>
+const passUs = ({ choices, head }: SweepPass): number =>
   choices.blocks.reduce(
     (sum, choice, i) => sum + (choice === "target" || choice === "int8" ? US[blockKind(i)][choice] : 0),
     head ? 250 : 50,
   );
 
-/** Rounds of these masks at one place. @param factor what the round's passes take more than planted */
-const observe = (query: number, masks: (round: number) => Mask[], factor: (round: number) => number): Observation[] =>
+/** Rounds of these passes at one place. @param factor what the round's passes take more than planted */
+const observe = (
+  query: number,
+  passes: (round: number) => SweepPass[],
+  factor: (round: number) => number,
+): Observation[] =>
   Array.from({ length: ROUNDS }, (_, round) =>
-    masks(round).map((mask) => ({
-      ...{ ...mask, context: 256, query, us: factor(round) * passUs(mask) },
+    passes(round).map((pass) => ({
+      ...{ ...pass, context: 256, query, us: factor(round) * passUs(pass) },
       ...{ passes: 1, round, visit: round },
     })),
   ).flat();
@@ -34,12 +38,12 @@ const rawPoints = (observations: Observation[], layers: number, rounds: number) 
   rawOf({ seen: observations, steadied: observations }, layers, rounds);
 
 describe("at q > 1", () => {
-  const corners = verifyCorners(LAYERS);
-  const masks = (round: number) => [targetMask(LAYERS), corners[round % corners.length]];
+  const corners = partialCorners(LAYERS);
+  const passes = (round: number) => [targetPass(LAYERS), corners[round % corners.length]];
 
   test("a kind costs the whole target less the other kind alone, over the layers", () => {
     const { attn, mlp, whole_target } = rawPoints(
-      observe(5, masks, () => 1),
+      observe(5, passes, () => 1),
       LAYERS,
       ROUNDS,
     );
@@ -50,7 +54,7 @@ describe("at q > 1", () => {
 
   test("each third of the sweep speaks for itself", () => {
     const raw = rawPoints(
-      observe(5, masks, (round) => (round < 4 ? 2 : 1)),
+      observe(5, passes, (round) => (round < 4 ? 2 : 1)),
       LAYERS,
       ROUNDS,
     );
@@ -59,7 +63,7 @@ describe("at q > 1", () => {
   });
 
   test("the whole target is shown as measured, though blocks are rid of slow visits by it", () => {
-    const seen = observe(5, masks, (round) => [1, 1.1, 1.3][Math.floor(round / 4)]);
+    const seen = observe(5, passes, (round) => [1, 1.1, 1.3][Math.floor(round / 4)]);
     const raw = rawOf({ seen, steadied: steady(seen) }, LAYERS, ROUNDS);
     expect(raw.whole_target).toEqual([1850, 2035, 2405]);
     for (const us of raw.attn.target ?? []) expect(us).toBeCloseTo(110, 1); // at the usual visit's speed
@@ -68,7 +72,7 @@ describe("at q > 1", () => {
   test("where no pass had one kind alone there is no point, and fewer rounds make fewer points", () => {
     const whole = observe(
       5,
-      () => [targetMask(LAYERS)],
+      () => [targetPass(LAYERS)],
       () => 1,
     );
     expect(rawPoints(whole, LAYERS, ROUNDS)).toEqual({ attn: {}, mlp: {}, whole_target: [1850, 1850, 1850] });
@@ -81,13 +85,13 @@ describe("at q > 1", () => {
 describe("at q = 1", () => {
   test("parts are solved from the passes of the place alone, by third and kernel", () => {
     const random = seededRandom(3);
-    const corners = cornerMasks(LAYERS, DEFAULT_KERNELS);
-    const masks = (round: number) => [
-      targetMask(LAYERS),
-      ...[corners[round % corners.length], ...[0, 1, 2].map(() => draftMask(random, LAYERS, DEFAULT_KERNELS))],
+    const corners = cornerPasses(LAYERS, DEFAULT_KERNELS);
+    const passes = (round: number) => [
+      targetPass(LAYERS),
+      ...[corners[round % corners.length], ...[0, 1, 2].map(() => draftPass(random, LAYERS, DEFAULT_KERNELS))],
     ];
     const factor = (round: number) => (round >= 8 ? 1.5 : 1);
-    const { attn, mlp, whole_target } = rawPoints(observe(1, masks, factor), LAYERS, ROUNDS);
+    const { attn, mlp, whole_target } = rawPoints(observe(1, passes, factor), LAYERS, ROUNDS);
     for (const [kind, points] of Object.entries({ attn, mlp }) as ["attn" | "mlp", typeof attn][])
       for (const kernel of DEFAULT_KERNELS)
         [1, 1, 1.5].forEach((times, third) => {

@@ -11,10 +11,11 @@
  * head's rows as of the layers (model/synthetic-slice.ts), so that what is taken from the one and given to the other grows
  * by the same factor.
  */
+
 import { mean } from "simple-statistics";
 import { BLOCK_KINDS, type BlockKind } from "../schema/choice.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
-import { digits } from "./round.js";
+import { hundredths, sum } from "../stats/numbers.js";
 
 /** How much of the model was measured, and how much it has. */
 export type Scaled = NonNullable<Profile["scaled"]>;
@@ -40,7 +41,6 @@ const mapValues = <T, U>(values: Partial<Record<string, T>>, to: (value: T) => U
 
 /** [L] µs of the target */
 const target = (point: ProfilePoint, kind: BlockKind): number[] => point[`${kind}_us`].target ?? [];
-const sum = (values: readonly number[]): number => values.reduce((total, us) => total + us, 0);
 
 /** the target's blocks and head */
 const movableUs = (point: ProfilePoint): number =>
@@ -63,10 +63,10 @@ function withFixedPart(point: ProfilePoint, fixedUs: number): ProfilePoint {
 
 function scalePoint(point: ProfilePoint, scaled: Scaled): ProfilePoint {
   const rows = scaled.vocabulary / scaled.vocabulary_measured;
-  const spread = (layers: number[]) => new Array<number>(scaled.layers).fill(digits(mean(layers)));
+  const spread = (layers: number[]) => new Array<number>(scaled.layers).fill(hundredths(mean(layers)));
   const large: ProfilePoint = {
     ...point,
-    head_us: mapValues(point.head_us, (us) => digits(us * rows)),
+    head_us: mapValues(point.head_us, (us) => hundredths(us * rows)),
     attn_us: mapValues(point.attn_us, spread),
     mlp_us: mapValues(point.mlp_us, spread),
   };
@@ -74,11 +74,11 @@ function scalePoint(point: ProfilePoint, scaled: Scaled): ProfilePoint {
   const growth = before > 0 ? after / before : null;
   return {
     ...large,
-    whole_target_us: growth === null ? after : digits(point.whole_target_us * growth),
+    whole_target_us: growth === null ? after : hundredths(point.whole_target_us * growth),
     // of blocks they stay: one block of the slice is one of the model
     ...(point.raw === undefined || growth === null
       ? {}
-      : { raw: { ...point.raw, whole_target: point.raw.whole_target.map((us) => digits(us * growth)) } }),
+      : { raw: { ...point.raw, whole_target: point.raw.whole_target.map((us) => hundredths(us * growth)) } }),
   };
 }
 
@@ -101,5 +101,5 @@ function scaleLine(line: QueryLine, before: readonly ProfilePoint[], after: read
     const [a, b] = [growth[high - 1], growth[high]];
     return a.factor + ((q - a.q) / (b.q - a.q)) * (b.factor - a.factor);
   };
-  return { ...line, target_us: line.target_us.map((us, i) => digits(us * factorAt(line.query_tokens[i]))) };
+  return { ...line, target_us: line.target_us.map((us, i) => hundredths(us * factorAt(line.query_tokens[i]))) };
 }

@@ -1,5 +1,5 @@
 /** What a sweep keeps after every round, so that a later one can go on from there. */
-import type { Observation, QueryLineRound } from "./observation.js";
+import type { Observation, QueryLineRound } from "./pass.js";
 
 export interface Kept {
   observations: Observation[];

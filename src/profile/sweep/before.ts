@@ -1,4 +1,6 @@
 /**
+ * What comes before a sweep: a cache as it is in use, and the time of the decoding loop itself.
+ *
  * Makes the KV cache such that attention over it costs what it costs in use.
  *
  * Timing needs no real text, but not just any memory either. A fresh cache is memory that was never written: all its
@@ -10,10 +12,12 @@
  * allocator had there: subnormal numbers among it would slow the arithmetic down, so a sample is looked at, and where
  * there are any the whole prefill is run after all.
  */
-import { type Progress, silentProgress } from "../core/progress.js";
-import type { Engine } from "../runtime/engine.js";
-import { MAX_PASS_TOKENS } from "../runtime/limits.js";
-import { blockKind, type ChoiceSet, targetChoices } from "../schema/choice.js";
+import { median } from "simple-statistics";
+import { type Progress, silentProgress } from "../../core/progress.js";
+import { decode, type Round } from "../../decode/loop.js";
+import type { Clock, Engine } from "../../runtime/engine.js";
+import { MAX_PASS_TOKENS } from "../../runtime/limits.js";
+import { blockKind, type ChoiceSet, quantisedKernels, targetChoices, uniformChoices } from "../../schema/choice.js";
 
 const PAGE_BYTES = 4096;
 const SMALLEST_NORMAL = 2 ** -126;
@@ -63,4 +67,42 @@ function isHarmless(engine: Engine, tokens: number): boolean {
     }
   }
   return true;
+}
+
+const PROMPT_TOKENS = 16;
+const NEW_TOKENS = 64;
+const DRAFT_TOKENS = 4;
+
+export interface LoopOverhead {
+  roundUs: number;
+  stepUs: number;
+}
+
+const overheadUs = (rounds: readonly Round[]): number =>
+  rounds.length === 0
+    ? 0
+    : median(rounds.map(({ totalUs, draftUs, verifyUs }) => Math.max(0, totalUs - draftUs - verifyUs)));
+
+/**
+ * What the decoding loop itself adds to a round and to a plain step, measured on the loop itself.
+ * @param ids any token ids: what is decoded does not matter
+ */
+export async function measureLoop(
+  engine: Engine,
+  clock: Clock,
+  ids: readonly number[],
+  progress: Progress = silentProgress,
+): Promise<LoopOverhead> {
+  const promptTokens = Math.max(1, Math.min(PROMPT_TOKENS, engine.capacity - 2));
+  const prompt = Array.from({ length: promptTokens }, (_, i) => ids[i % ids.length]);
+  const maxTokens = Math.min(NEW_TOKENS, engine.capacity - promptTokens);
+  const common = { endTokens: [], clock, progress };
+  const choice = quantisedKernels(engine.kernels)[0] ?? "skip";
+  const draft = { choices: uniformChoices(engine.spec.layers, choice), draftTokens: DRAFT_TOKENS };
+  const speculative = await decode(engine, prompt, { ...common, maxTokens, policy: () => draft });
+  const plain = await decode(engine, prompt, { ...common, maxTokens: Math.min(24, maxTokens), policy: null });
+  return {
+    roundUs: overheadUs(speculative.rounds.filter(({ drafted }) => drafted > 0)),
+    stepUs: overheadUs(plain.rounds),
+  };
 }

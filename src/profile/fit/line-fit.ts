@@ -6,11 +6,12 @@
  * else it takes, where passes kept out of the fit are predicted better with them (shape.ts). Each point fitted by itself
  * had three or four partial passes to tell attention from the MLP at q > 1, and two sweeps differed by half.
  */
+
 import { mean, median } from "simple-statistics";
-import { BLOCK_KINDS, type BlockKind, blockKind, blockLayer, KERNEL_NAMES, type Kernel } from "../schema/choice.js";
-import { isTarget, type Mask, targetMask } from "./masks.js";
-import type { Observation } from "./observation.js";
-import { fitMixedModel, type Row, rowSum } from "./regression.js";
+import { BLOCK_KINDS, type BlockKind, blockKind, blockLayer, KERNEL_NAMES, type Kernel } from "../../schema/choice.js";
+import { fitMixedModel, type Row, rowSum } from "../../stats/mixed-model.js";
+import { clamp, sum } from "../../stats/numbers.js";
+import { isTarget, type Observation, type SweepPass, targetPass } from "../sweep/pass.js";
 
 /** Costs of one point; `perLayer` [L], already pooled value plus deviation. */
 export interface PointCosts {
@@ -37,7 +38,7 @@ export const straight = (contexts: readonly number[]): Shape => ({
 
 /** [knots - 1] the share of each piece that n has passed: 0 before it, 1 after it. */
 const passed = (knots: readonly number[], n: number): number[] =>
-  knots.slice(1).map((to, i) => Math.min(1, Math.max(0, (n - knots[i]) / (to - knots[i]))));
+  knots.slice(1).map((to, i) => clamp((n - knots[i]) / (to - knots[i]), 0, 1));
 
 /** Where each coefficient stands: fixed, heads, blocks at the first context, what they rise by, deviations of layers. */
 class Columns {
@@ -89,7 +90,7 @@ class Columns {
   }
 
   /** what a whole pass costs at context n */
-  of({ choices, head }: Mask, n: number): Omit<Row, "y"> {
+  of({ choices, head }: SweepPass, n: number): Omit<Row, "y"> {
     const amounts = new Map<number, number>([[0, 1]]);
     if (head) amounts.set(this.head(choices.head), 1);
     choices.blocks.forEach((choice, index) => {
@@ -136,7 +137,7 @@ export function fitLine(
   const growth = pooled ? null : growthOf(fitLine(observations, layers, shape, { wholeTargetUs, pooled: true }), shape);
   const columns = new Columns(kernels, layers, shape, growth);
   const rows: Row[] = observations.map((o) => ({ ...columns.of(o, o.context), y: o.us }));
-  const constraints: Row[] = [...wholeTargetUs].map(([n, y]) => ({ ...columns.of(targetMask(layers), n), y }));
+  const constraints: Row[] = [...wholeTargetUs].map(([n, y]) => ({ ...columns.of(targetPass(layers), n), y }));
   const cost = fitMixedModel({ rows, fixed: columns.pooled, groups: columns.groups, constraints });
   return (n) => ({
     fixedUs: cost[0],
@@ -171,10 +172,9 @@ function layerCosts(
   { kind, kernel, n }: { kind: BlockKind; kernel: Kernel; n: number },
 ): number[] {
   const raw = Array.from({ length: columns.layers }, (_, layer) => rowSum(columns.block(kind, kernel, layer, n), cost));
-  const sum = raw.reduce((total, us) => total + us, 0);
   const kept = raw.map((us) => Math.max(0, us));
-  const total = kept.reduce((a, b) => a + b, 0);
-  return total > 0 && sum > 0 ? kept.map((us) => (us * sum) / total) : kept.map(() => 0);
+  const [whole, keptWhole] = [sum(raw), sum(kept)];
+  return keptWhole > 0 && whole > 0 ? kept.map((us) => (us * whole) / keptWhole) : kept.map(() => 0);
 }
 
 /** Every layer at the mean of its kind. */
@@ -187,7 +187,7 @@ export function pooledCosts(costs: PointCosts): PointCosts {
 }
 
 /** Predicted time of a pass with these choices. */
-export function passUs(costs: PointCosts, { choices, head }: Mask): number {
+export function passUs(costs: PointCosts, { choices, head }: SweepPass): number {
   let us = costs.fixedUs + (head ? (costs.headUs[choices.head] ?? 0) : 0);
   choices.blocks.forEach((choice, index) => {
     if (choice !== "skip") us += costs.perLayer[blockKind(index)][choice]?.[blockLayer(index)] ?? 0;

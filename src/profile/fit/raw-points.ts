@@ -8,12 +8,11 @@
  * solved for their parts by least squares, the blocks of a kind alike and no context but this one.
  */
 import { median } from "simple-statistics";
-import { BLOCK_KINDS, type BlockKind, blockKind, KERNEL_NAMES } from "../schema/choice.js";
-import type { ProfilePoint } from "../schema/profile.js";
-import { fitLine, type PointCosts, straight, targetTimes } from "./fit.js";
-import { isTarget, type Mask } from "./masks.js";
-import type { Observation } from "./observation.js";
-import { digits } from "./round.js";
+import { BLOCK_KINDS, type BlockKind, blockKind, KERNEL_NAMES } from "../../schema/choice.js";
+import type { ProfilePoint } from "../../schema/profile.js";
+import { hundredths } from "../../stats/numbers.js";
+import { isTarget, type Observation, type SweepPass } from "../sweep/pass.js";
+import { fitLine, type PointCosts, straight, targetTimes } from "./line-fit.js";
 
 export type RawPoints = NonNullable<ProfilePoint["raw"]>;
 
@@ -43,7 +42,7 @@ export function rawPoints({ seen, steadied }: Place, layers: number, rounds: num
     thirdsOf(observations, rounds).filter((third) => third.some(isTarget));
   const isStep = steadied.every(({ query }) => query === 1);
   const parts = isStep ? steps(thirds(steadied), layers) : verifications(thirds(steadied), layers);
-  return { ...parts, whole_target: thirds(seen).map((third) => digits(median(targetTimes(third)))) };
+  return { ...parts, whole_target: thirds(seen).map((third) => hundredths(median(targetTimes(third)))) };
 }
 
 function steps(thirds: readonly Observation[][], layers: number): Pick<RawPoints, BlockKind> {
@@ -52,7 +51,7 @@ function steps(thirds: readonly Observation[][], layers: number): Pick<RawPoints
     const byKernel: RawPoints[BlockKind] = {};
     for (const kernel of KERNEL_NAMES) {
       const us = fitted.flatMap(({ perLayer }) => perLayer[kind][kernel]?.slice(0, 1) ?? []); // all layers are alike
-      if (us.length > 0) byKernel[kernel] = us.map(digits);
+      if (us.length > 0) byKernel[kernel] = us.map(hundredths);
     }
     return byKernel;
   };
@@ -70,7 +69,7 @@ function verifications(thirds: readonly Observation[][], layers: number): Pick<R
   const [attn, mlp] = BLOCK_KINDS.map((kind) => {
     const found = thirds.flatMap((third) => {
       const without = differences(third, kind);
-      return without.length === 0 ? [] : [digits(median(without) / layers)];
+      return without.length === 0 ? [] : [hundredths(median(without) / layers)];
     });
     return found.length === 0 ? {} : { target: found };
   });
@@ -87,7 +86,7 @@ function differences(observations: readonly Observation[], kind: BlockKind): num
     });
 }
 
-const lacksOnly = ({ choices, head }: Mask, kind: BlockKind): boolean =>
+const lacksOnly = ({ choices, head }: SweepPass, kind: BlockKind): boolean =>
   head &&
   choices.head === "target" &&
   choices.blocks.every((choice, i) => choice === (blockKind(i) === kind ? "skip" : "target"));

@@ -2,13 +2,15 @@
  * Latencies that another engine measured -> the measured part of a profile. Nothing is filled in: every place of the grid
  * must have every part, each given once.
  */
-import type { DraftplanError } from "../core/errors.js";
-import { KERNEL_NAMES, type Kernel } from "../schema/choice.js";
-import { MAX_VALUES } from "../schema/document.js";
-import type { Profile, ProfilePoint } from "../schema/profile.js";
-import { attentionLines } from "./attention-line.js";
-import type { PointCosts } from "./fit.js";
-import { type LoopRow, type PassRow, readTable, tableInvalid } from "./import-table.js";
+
+import type { DraftplanError } from "../../core/errors.js";
+import { KERNEL_NAMES, type Kernel } from "../../schema/choice.js";
+import { MAX_VALUES } from "../../schema/document.js";
+import type { Profile, ProfilePoint } from "../../schema/profile.js";
+import { sum } from "../../stats/numbers.js";
+import { attentionLines } from "../fit/attention-line.js";
+import type { PointCosts } from "../fit/line-fit.js";
+import { type LoopRow, type PassRow, readTable, tableInvalid } from "./table.js";
 
 /** What a table says of a profile. */
 export type ImportedTable = Pick<Profile, "grid" | "points" | "loop" | "attention_line"> & {
@@ -216,7 +218,6 @@ class Table {
   }
 }
 
-const sum = (values: readonly number[]): number => values.reduce((total, us) => total + us, 0);
 const rising = (values: readonly number[]): number[] => [...new Set(values)].sort((a, b) => a - b);
 
 /** Down the table contexts rise, and so do query lengths: a table that does not is cut together wrongly. */

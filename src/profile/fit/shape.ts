@@ -4,8 +4,8 @@
  * rounds left out are predicted better, by more than the standard error over those rounds.
  */
 import { mean, sampleStandardDeviation } from "simple-statistics";
-import { fitLine, type PointCosts, passUs, type Shape, straight, wholeTargets } from "./fit.js";
-import type { Observation } from "./observation.js";
+import type { Observation } from "../sweep/pass.js";
+import { fitLine, type PointCosts, passUs, type Shape, straight, wholeTargets } from "./line-fit.js";
 
 const FOLDS = 4;
 /** Standard errors by which the error must fall: half a dozen things are tried, and the luckiest is looked at. */

@@ -1,10 +1,10 @@
 /** Rounds over the grid, until the stop rule or a signal ends them. What a visit measures is in visit.ts. */
 
-import { type Progress, silentProgress } from "../core/progress.js";
-import type { Clock, Engine } from "../runtime/engine.js";
-import { seededRandom } from "../stats/random.js";
-import type { Grid } from "./grid.js";
-import type { Observation, QueryLineRound } from "./observation.js";
+import { type Progress, silentProgress } from "../../core/progress.js";
+import type { Clock, Engine } from "../../runtime/engine.js";
+import { seededRandom } from "../../stats/random.js";
+import type { Grid } from "../grid.js";
+import type { Observation, QueryLineRound } from "./pass.js";
 import { nothingKept, type Recorder } from "./samples.js";
 import { precisionReached, type StopReason, type StopRule, stopReason } from "./stop.js";
 import { type Bench, visitContext, visitQueryLine } from "./visit.js";
@@ -64,7 +64,7 @@ export async function sweep(options: SweepOptions): Promise<Sweep> {
 
 function begin({ engine, clock, queries, seed, recorder, startUs }: SweepOptions): Standing {
   const kept = recorder?.kept ?? nothingKept();
-  const random = seededRandom(seed, kept.rounds); // what goes on draws other masks than what began
+  const random = seededRandom(seed, kept.rounds); // what goes on draws other passes than what began
   const ids = Array.from({ length: queries[queries.length - 1] }, () => random.index(engine.spec.vocabSize));
   return {
     bench: { engine, clock, random, ids },

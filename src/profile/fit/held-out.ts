@@ -4,10 +4,9 @@
  * - left-out context: every measured draft at a context between two others, predicted by a fit to the other contexts.
  */
 import { median, quantile } from "simple-statistics";
-import type { Profile } from "../schema/profile.js";
-import { fitLine, type PointCosts, passUs, type Shape, wholeTargets } from "./fit.js";
-import { isTarget } from "./masks.js";
-import type { Observation } from "./observation.js";
+import type { Profile } from "../../schema/profile.js";
+import { isTarget, type Observation } from "../sweep/pass.js";
+import { fitLine, type PointCosts, passUs, type Shape, wholeTargets } from "./line-fit.js";
 
 /** One burst of random choices in so many is kept out of the fit: enough to judge by, few enough not to be missed. */
 const HELD_OUT_EVERY = 10;

@@ -7,12 +7,11 @@
  * cost of each part, and the whole target. A draw is kept as factors on the point's own values.
  */
 import { median } from "simple-statistics";
-import { BLOCK_KINDS, KERNEL_NAMES, type Kernel } from "../schema/choice.js";
-import type { ProfilePoint } from "../schema/profile.js";
-import type { Random } from "../stats/random.js";
-import { fitLine, type PointCosts, passUs, pooledCosts, type Shape } from "./fit.js";
-import { isTarget } from "./masks.js";
-import type { Observation } from "./observation.js";
+import { BLOCK_KINDS, KERNEL_NAMES, type Kernel } from "../../schema/choice.js";
+import type { ProfilePoint } from "../../schema/profile.js";
+import type { Random } from "../../stats/random.js";
+import { isTarget, type Observation } from "../sweep/pass.js";
+import { fitLine, type PointCosts, passUs, pooledCosts, type Shape } from "./line-fit.js";
 
 export type Resampled = NonNullable<ProfilePoint["resampled"]>;
 

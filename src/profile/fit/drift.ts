@@ -5,8 +5,7 @@
  * (EPYC, embedded model) this halved the residuals of the fit: 18 % to 8 % at q = 1, 12 % to 4 % at q = 5.
  */
 import { median } from "simple-statistics";
-import { isTarget } from "./masks.js";
-import type { Observation } from "./observation.js";
+import { isTarget, type Observation } from "../sweep/pass.js";
 
 /** A visit this much slower than the usual one is left out: contention is then no common factor any more. */
 const DISTURBED = 1.5;

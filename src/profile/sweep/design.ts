@@ -1,32 +1,27 @@
 /**
- * Which choices a measured pass makes. A design for a regression: random masks so that every block's cost can be told
+ * Which passes a sweep measures. A design for a regression: passes of random choices so that every block's cost can be told
  * from every other's, and anchors (everything at one choice) where it matters most that the sum is right.
  */
+
 import {
   BLOCK_KINDS,
   type BlockKind,
   blockKind,
   type Choice,
-  type ChoiceSet,
   type Kernel,
   quantisedKernels,
   targetChoices,
   uniformChoices,
-} from "../schema/choice.js";
-import { sum } from "../stats/numbers.js";
-import type { Random } from "../stats/random.js";
-
-/** A pass to be measured. Without the head no logits are asked for: only so can its cost be told from the fixed one. */
-export interface Mask {
-  choices: ChoiceSet;
-  head: boolean;
-}
+} from "../../schema/choice.js";
+import { sum } from "../../stats/numbers.js";
+import type { Random } from "../../stats/random.js";
+import type { SweepPass } from "./pass.js";
 
 /** Passes without a head: enough to fix its cost, few enough that most look like a draft step. */
 const HEADLESS = 0.25;
 
 /**
- * Shares of the choices, uniform over all mixtures (Dirichlet with all parameters 1). Drawn anew for each mask and kind of
+ * Shares of the choices, uniform over all mixtures (Dirichlet with all parameters 1). Drawn anew for each pass and kind of
  * block: with one fixed mixture the number of blocks of a choice would hardly vary, and its pooled cost would hang on noise.
  */
 function mixture(random: Random, choices: readonly Choice[]): () => Choice {
@@ -42,7 +37,7 @@ function mixture(random: Random, choices: readonly Choice[]): () => Choice {
   };
 }
 
-function randomMask(random: Random, layers: number, kernels: readonly Kernel[]): Mask {
+function randomPass(random: Random, layers: number, kernels: readonly Kernel[]): SweepPass {
   const choices: Choice[] = [...kernels, "skip"];
   const draw = Object.fromEntries(BLOCK_KINDS.map((kind) => [kind, mixture(random, choices)]));
   const blocks = Array.from({ length: 2 * layers }, (_, index) => draw[blockKind(index)]());
@@ -50,12 +45,12 @@ function randomMask(random: Random, layers: number, kernels: readonly Kernel[]):
 }
 
 /** A draft step: every kernel of the engine, and skip. */
-export const draftMask = (random: Random, layers: number, kernels: readonly Kernel[]): Mask =>
-  randomMask(random, layers, kernels);
+export const draftPass = (random: Random, layers: number, kernels: readonly Kernel[]): SweepPass =>
+  randomPass(random, layers, kernels);
 
 /** At q > 1 only the target runs; some of its blocks, one at least, are left out so that attention can be told from the MLP. */
-export function verifyMask(random: Random, layers: number): Mask {
-  const { choices, head } = randomMask(random, layers, ["target"]);
+export function partialPass(random: Random, layers: number): SweepPass {
+  const { choices, head } = randomPass(random, layers, ["target"]);
   const out = random.index(2 * layers);
   return { choices: { ...choices, blocks: choices.blocks.map((choice, i) => (i === out ? "skip" : choice)) }, head };
 }
@@ -64,27 +59,21 @@ export function verifyMask(random: Random, layers: number): Mask {
  * The corners at q > 1: the target without its head, attention alone, MLPs alone. Half of the passes in part: what random
  * ones tell of a kind as a whole is a third of what these do.
  */
-export function verifyCorners(layers: number): Mask[] {
+export function partialCorners(layers: number): SweepPass[] {
   const target = targetChoices(layers);
-  const alone = (kind: BlockKind): Mask => ({
+  const alone = (kind: BlockKind): SweepPass => ({
     choices: { ...target, blocks: target.blocks.map((choice, i) => (blockKind(i) === kind ? choice : "skip")) },
     head: true,
   });
   return [{ choices: target, head: false }, ...BLOCK_KINDS.map(alone)];
 }
 
-export const targetMask = (layers: number): Mask => ({ choices: targetChoices(layers), head: true });
-
-/** the whole target, head included */
-export const isTarget = ({ choices, head }: Mask): boolean =>
-  head && choices.head === "target" && choices.blocks.every((choice) => choice === "target");
-
 /**
  * The other corners: nothing but the fixed part, and all blocks at one quantised kernel (what most drafts are nearly like)
  * with each head and with none, so that a head's cost is the difference of passes that are otherwise the same.
  */
-export function cornerMasks(layers: number, kernels: readonly Kernel[]): Mask[] {
-  const corners: Mask[] = [{ choices: uniformChoices(layers, "skip"), head: false }];
+export function cornerPasses(layers: number, kernels: readonly Kernel[]): SweepPass[] {
+  const corners: SweepPass[] = [{ choices: uniformChoices(layers, "skip"), head: false }];
   for (const kernel of quantisedKernels(kernels)) {
     const all = uniformChoices(layers, kernel);
     corners.push(

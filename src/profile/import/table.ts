@@ -3,8 +3,8 @@
  * when the rows are put together (import.ts); here each row is made sure of by itself.
  */
 import { CsvError, parse } from "csv-parse/sync";
-import { DraftplanError } from "../core/errors.js";
-import { KERNEL_NAMES, type Kernel } from "../schema/choice.js";
+import { DraftplanError } from "../../core/errors.js";
+import { KERNEL_NAMES, type Kernel } from "../../schema/choice.js";
 
 export const COLUMNS = ["component", "choice", "context_tokens", "query_tokens", "us", "layer"] as const;
 type Column = (typeof COLUMNS)[number];

@@ -1,7 +1,6 @@
 /** When a sweep has measured enough. Three criteria; the one that ended it, and those that were not met, are recorded. */
 import { mean } from "simple-statistics";
-import { isTarget } from "./masks.js";
-import type { Observation } from "./observation.js";
+import { isTarget, type Observation } from "./pass.js";
 
 export interface StopRule {
   /** measured however long they take */

@@ -1,12 +1,12 @@
 /** A profile of a slice, scaled to the whole model: against arithmetic by hand, and against a planted whole model. */
 import { describe, expect, test } from "vitest";
 import { profileModel } from "../../src/profile/profile.js";
-import { type Scaled, scaleProfile } from "../../src/profile/slice.js";
+import { type Scaled, scaleProfile } from "../../src/profile/scale.js";
 import { Profile } from "../../src/schema/profile.js";
 import { openLatency } from "../../src/solve/latency.js";
 import { profile as example } from "../support/example-documents.js";
 import { fakePassUs } from "../support/fake-engine.js";
-import { asDocument, fakeSpec, planted, plantedTimes, strangeMasks } from "./support.js";
+import { asDocument, fakeSpec, planted, plantedTimes, strangeChoices } from "./support.js";
 
 const scaledTo = (layers: number, measured: number, rows = 4000, rowsMeasured = 1000): Scaled => ({
   ...{ layers_measured: measured, layers, vocabulary_measured: rowsMeasured, vocabulary: rows },
@@ -121,10 +121,10 @@ describe("a planted model of 24 layers, of which 3 and an eighth of the head are
     const world = planted(MEASURED, part);
     const measured = await profileModel({ ...world, ...GRID, maxRounds: 20, budgetSeconds: 1e6, draws: 0 });
     const latency = openLatency(scaleProfile(asDocument(measured, MEASURED), scaledTo(LAYERS, MEASURED, 8, 1)));
-    const exact = (position: number, q: number, choices: ReturnType<typeof strangeMasks>[number]) =>
+    const exact = (position: number, q: number, choices: ReturnType<typeof strangeChoices>[number]) =>
       fakePassUs({ ...whole, clock: world.clock }, { position, q, rows: q, choices });
     for (const n of GRID.contexts) {
-      for (const set of strangeMasks(20, LAYERS, 3))
+      for (const set of strangeChoices(20, LAYERS, 3))
         expect(Math.abs(latency.draftUs(set, n) / exact(n, 1, set) - 1)).toBeLessThan(0.005);
       const target = { blocks: new Array<"target">(2 * LAYERS).fill("target"), head: "target" as const };
       for (const q of GRID.queries)
