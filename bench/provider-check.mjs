@@ -201,7 +201,7 @@ async function tryVariant(variant, reference, sameNumbers) {
         print: {
           greatest_logit_difference: round(most),
           other_maximum: otherMaximum,
-          tie_margin: TIE_MARGINS[form.float],
+          tie_margin: TIE_MARGINS[form.targetPrecision],
         },
       };
     });

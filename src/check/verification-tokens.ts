@@ -1,5 +1,6 @@
 /** The tokens of a verification: counts that add up, outputs that are those it judged, verdicts that fit them. */
 import { sha256 } from "../schema/document.js";
+import { DEFAULT_PRECISION } from "../schema/numerics.js";
 import { TIE_MARGINS, tieMarginOf, type Verification } from "../schema/verification.js";
 import { sum } from "../stats/numbers.js";
 import { type Finding, finding } from "./findings.js";
@@ -24,7 +25,7 @@ const changed = (file: string, where: string, message: string) =>
 
 /** The margin is not the document's to choose: it follows from what the target computes with. */
 function marginFindings(file: string, verification: Verification): Finding[] {
-  const { target = "fp32" } = verification.device;
+  const { target = DEFAULT_PRECISION } = verification.device;
   const said = tieMarginOf(verification);
   if (said === TIE_MARGINS[target]) return [];
   const message = `${said}, and for a target in ${target} it is ${TIE_MARGINS[target]}`;

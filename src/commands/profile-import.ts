@@ -14,7 +14,7 @@ import { importTable } from "../profile/import/import.js";
 import { type Kernel, kernelsFor } from "../schema/choice.js";
 import { Device, numericsOf } from "../schema/common.js";
 import { MAX_DOCUMENT_BYTES, sha256 } from "../schema/document.js";
-import { CPU_NUMERICS, FP16_NUMERICS } from "../schema/numerics.js";
+import { assumedNumerics, DEFAULT_PRECISION } from "../schema/numerics.js";
 import type { CommandContext } from "./context.js";
 
 export interface ImportOptions {
@@ -46,7 +46,7 @@ export async function profileImportCommand(
     device,
     kernels: numericsOf(
       kernelsFor(measured.points.flatMap(({ head_us }) => Object.keys(head_us) as Kernel[])),
-      device.target === "fp16" ? FP16_NUMERICS : CPU_NUMERICS,
+      assumedNumerics(device.target ?? DEFAULT_PRECISION),
     ),
     imported: { source: basename(table), sha256: sha256(bytes), whole_pass: wholePass },
     ...measured,

@@ -8,13 +8,15 @@ import { type FileHandle, mkdir, open, rename, rm, writeFile } from "node:fs/pro
 import { join } from "node:path";
 import { DraftplanError } from "../core/errors.js";
 import { type Progress, silentProgress } from "../core/progress.js";
-import { DEFAULT_KERNELS, KERNELS, type Kernel } from "../schema/choice.js";
+import { DEFAULT_KERNELS, type Kernel } from "../schema/choice.js";
+import { numericsName } from "../schema/numerics.js";
 import { cacheFolder, partialFolder, removeAbandoned } from "./cache.js";
 import type { Place } from "./graph/branch.js";
 import { buildGraph } from "./graph/build.js";
 import { CPU_DIALECT, type GraphDialect } from "./graph/dialect.js";
 import { encodeModel } from "./graph/onnx.js";
 import { weightParts } from "./graph/weights.js";
+import { draftKernel } from "./kernels/registry.js";
 import type { Checkpoint, WeightSource } from "./spec.js";
 
 /** Raise it whenever the graph or the weight layout changes: older entries are then not read. */
@@ -32,22 +34,26 @@ export interface ConvertedModel {
   weightBytes: number;
 }
 
-/** Each set of kernels is an entry of its own, and each dialect. The CPU's is not named: its keys are older than the others. */
+/**
+ * Each set of kernels is an entry of its own, by what they compute with, and each dialect. The CPU's is not named: its keys
+ * are older than the others.
+ */
 function cacheKey(checkpoint: Checkpoint, kernels: readonly Kernel[], dialect: GraphDialect): string {
   const { float, activations, product, opset, hostInputs } = dialect;
-  const named = JSON.stringify({ float, activations, product, opset, hostInputs });
+  const graph = { float, activations, product, opset, hostInputs };
+  const isCpu = (Object.keys(graph) as (keyof typeof graph)[]).every((key) => graph[key] === CPU_DIALECT[key]);
   const key = [
     LAYOUT,
-    kernels.map((kernel) => KERNELS[kernel]),
+    kernels.map((kernel) => ({
+      numerics: numericsName(kernel, dialect),
+      bits: kernel === "target" ? null : draftKernel(kernel).bits,
+    })),
     checkpoint.weightsSha256,
     checkpoint.architectureSha256,
-    ...(isCpu(dialect) ? [] : [named]),
+    ...(isCpu ? [] : [JSON.stringify(graph)]),
   ];
   return createHash("sha256").update(JSON.stringify(key)).digest("hex").slice(0, 40);
 }
-
-const isCpu = (dialect: GraphDialect): boolean =>
-  (Object.keys(CPU_DIALECT) as (keyof GraphDialect)[]).every((key) => dialect[key] === CPU_DIALECT[key]);
 
 /** A finished entry, or undefined where there is none or a file of it was cut. */
 function readEntry(folder: string): ConvertedModel | undefined {
@@ -82,7 +88,7 @@ async function writeWeights(
   const places = new Map<string, Place>();
   let offset = 0;
   const total = 2 * checkpoint.spec.layers;
-  for (const part of weightParts(checkpoint, kernels, dialect.float)) {
+  for (const part of weightParts(checkpoint, kernels, dialect)) {
     const bytes = part.bytes();
     await writeAll(handle, bytes, offset);
     places.set(part.name, { dims: part.dims, type: part.type, offset, length: bytes.length });

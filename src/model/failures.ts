@@ -25,16 +25,6 @@ export function unsupportedMaths(file: string, key: string, what: string): Draft
   return new DraftplanError({ code: "ARCHITECTURE_UNSUPPORTED", at: `${file}: ${key}`, what, remedy });
 }
 
-/** A weight that the target cannot have in half precision. `tensor` is the graph's name of it. */
-export function tensorNotHalf(tensor: string, value: number): DraftplanError {
-  return new DraftplanError({
-    code: "TENSOR_TYPE_UNSUPPORTED",
-    at: `weights: ${tensor}`,
-    what: `a weight of ${value} cannot be written in fp16, which ends at 65504, and this provider's target is fp16`,
-    remedy: "Use --provider cpu, whose target is fp32.",
-  });
-}
-
 /** The first three issues of a failed zod parse, as one sentence; further ones rarely help. */
 export function describeIssues(error: z.ZodError): { key: string; what: string } {
   const shown = error.issues.slice(0, 3);

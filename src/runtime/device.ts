@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import type { Device } from "../schema/common.js";
+import { DEFAULT_PRECISION, type TargetPrecision } from "../schema/numerics.js";
 import type { Clock } from "./engine.js";
 import { loadOrt } from "./ort-api.js";
 import { allProviders, dialectFor } from "./providers.js";
@@ -12,8 +13,16 @@ export const systemClock: Clock = { nowUs: () => performance.now() * 1000 };
 /** Threads that a run uses unless told otherwise: the processors this process may use. */
 export const defaultThreads = (): number => Math.max(1, availableParallelism());
 
-/** @param ortLibrary another build of ONNX Runtime; its version is recorded, its path is not */
-export function describeDevice(provider: string, threads: number, ortLibrary?: string): Device {
+/**
+ * @param ortLibrary another build of ONNX Runtime; its version is recorded, its path is not
+ * @param target     the target's precision there; default: the provider's own
+ */
+export function describeDevice(
+  provider: string,
+  threads: number,
+  ortLibrary?: string,
+  target: TargetPrecision = dialectFor(provider).targetPrecision,
+): Device {
   const ort = loadOrt(ortLibrary);
   const entry = allProviders(ort.availableProviders()).find(({ name }) => name === provider);
   return {
@@ -22,7 +31,8 @@ export function describeDevice(provider: string, threads: number, ortLibrary?: s
     threads,
     runtime: `onnxruntime ${ort.version}`,
     platform: `${process.platform} ${process.arch}`,
-    ...(dialectFor(provider).float === "fp16" ? { target: "fp16" as const } : {}),
+    // documents are older than targets of another precision than fp32, which therefore has no name in them
+    ...(target === DEFAULT_PRECISION ? {} : { target }),
   };
 }
 

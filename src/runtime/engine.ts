@@ -7,7 +7,7 @@ import { DraftplanError } from "../core/errors.js";
 import type { GraphDialect } from "../model/graph/dialect.js";
 import type { ModelSpec } from "../model/spec.js";
 import type { ChoiceSet, Kernel } from "../schema/choice.js";
-import type { Numerics } from "../schema/numerics.js";
+import type { Numerics, TargetPrecision } from "../schema/numerics.js";
 import type { PassTimings } from "./node-timings.js";
 
 export interface Pass {
@@ -33,7 +33,7 @@ export interface Engine {
   readonly capacity: number;
   /** the kernels it can run, target first; nothing else is in its graph */
   readonly kernels: readonly Kernel[];
-  /** what they compute with */
+  /** what they compute with, and the precision that `target` stands for */
   readonly numerics: Numerics;
   /**
    * Runs one pass. Throws CONTEXT_LIMIT beyond the capacity, CHOICE_UNAVAILABLE for a kernel that was not loaded,
@@ -71,6 +71,8 @@ export interface RuntimeOptions {
    * when the engine is closed. It slows every pass down.
    */
   nodeTimings?: { folder: string } | undefined;
+  /** the precision that is served and reproduced: what `target` in a draft stands for; default: the provider's own */
+  targetPrecision?: TargetPrecision | undefined;
   /** what the converted model was written for; default: the provider's own. For tests: the CPU runs every dialect */
   dialect?: GraphDialect | undefined;
   /** run even though the provider lacks operators, with those on the CPU. For diagnosis alone (bench/provider-check.mjs) */

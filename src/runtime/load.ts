@@ -7,8 +7,8 @@ import { DEFAULT_KERNELS, kernelsFor } from "../schema/choice.js";
 import type { ModelRef } from "../schema/common.js";
 import type { Engine, RuntimeOptions } from "./engine.js";
 import { loadOrt } from "./ort-api.js";
-import { openOrtEngine } from "./ort-engine.js";
-import { chooseProvider, dialectFor, libraryFacts } from "./providers.js";
+import { dialectOf, openOrtEngine } from "./ort-engine.js";
+import { chooseProvider, libraryFacts } from "./providers.js";
 
 export interface LoadedModel {
   /** as the user gave it */
@@ -60,7 +60,7 @@ export async function loadPrepared<Prepared extends { capacity: number }>(
     const prepared = prepare(checkpoint);
     chooseProvider(options.provider, libraryFacts(loadOrt(options.ortLibrary))); // refused before minutes of converting
     const kernels = kernelsFor(options.kernels ?? DEFAULT_KERNELS);
-    const dialect = options.dialect ?? dialectFor(options.provider);
+    const dialect = dialectOf(options);
     const { modelPath } = await convertModel(checkpoint, progress, kernels, dialect);
     const capacity = Math.min(spec.contextLimit, prepared.capacity);
     const engine = openOrtEngine(modelPath, spec, { ...options, capacity, kernels, dialect });

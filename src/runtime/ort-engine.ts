@@ -1,6 +1,7 @@
 /** A model run by ONNX Runtime: every input, output and the KV cache bound once, each pass one native call. */
 import { DraftplanError } from "../core/errors.js";
 import { choiceFlags, choiceInputNames } from "../model/graph/choice-inputs.js";
+import type { GraphDialect } from "../model/graph/dialect.js";
 import type { ModelSpec } from "../model/spec.js";
 import { type ChoiceSet, DEFAULT_KERNELS, type Kernel, uniformChoices } from "../schema/choice.js";
 import type { Numerics } from "../schema/numerics.js";
@@ -15,17 +16,30 @@ import {
   appendProvider,
   chooseProvider,
   copiedInputs,
+  dialectFor,
   explained,
   libraryFacts,
   type Provider,
   refuseFallback,
 } from "./providers.js";
 
+/**
+ * What a model is converted for that is to run with these options.
+ * @throws OPTION_INVALID for a precision that the provider does not compute in
+ */
+export const dialectOf = ({
+  dialect,
+  provider,
+  targetPrecision,
+}: Pick<RuntimeOptions, "dialect" | "provider" | "targetPrecision">): GraphDialect =>
+  dialect ?? dialectFor(provider, targetPrecision);
+
 const NO_SHAPE = new BigInt64Array(0);
 
 export function openOrtEngine(modelPath: string, spec: ModelSpec, options: RuntimeOptions): Engine {
   const api = loadOrt(options.ortLibrary);
   const provider = chooseProvider(options.provider, libraryFacts(api));
+  const numerics = dialectOf(options);
   const handles = new Handles(api);
   let recording: NodeRecording | undefined;
   try {
@@ -46,7 +60,7 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
     const model = {
       capacity: options.capacity,
       kernels: options.kernels ?? DEFAULT_KERNELS,
-      numerics: options.dialect ?? provider.dialect,
+      numerics,
     };
     return new OrtEngine(api, handles, session, spec, provider, model, recording);
   } catch (error) {

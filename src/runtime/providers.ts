@@ -10,6 +10,7 @@
 import { DraftplanError } from "../core/errors.js";
 import { CPU_DIALECT, CUDA_DIALECT, type GraphDialect, WEBGPU_DIALECT } from "../model/graph/dialect.js";
 import { HOST_PREFIX } from "../model/graph/host-inputs.js";
+import { TARGET_PRECISIONS, type TargetPrecision, withTarget } from "../schema/numerics.js";
 import { type OrtApi, type Pointer, RECORD_ASSIGNMENTS } from "./ort-api.js";
 import type { FunctionName } from "./ort-functions.js";
 
@@ -144,9 +145,24 @@ const unlisted = (ortName: string): Provider => ({
   needs: "draftplan knows nothing about this provider; see ONNX Runtime's own documentation of it.",
 });
 
-/** How the graph is written for a provider; one that the table does not know gets the CPU's. */
-export const dialectFor = (name: string): GraphDialect =>
-  TABLE.find((entry) => entry.name === name)?.dialect ?? CPU_DIALECT;
+/**
+ * How the graph is written for a provider; one that the table does not know gets the CPU's.
+ * @param target the precision that the target is to have there; default: the provider's own
+ * @throws OPTION_INVALID where the provider does not compute in the numbers of that precision
+ */
+export function dialectFor(name: string, target?: TargetPrecision): GraphDialect {
+  const own = TABLE.find((entry) => entry.name === name)?.dialect ?? CPU_DIALECT;
+  if (target === undefined || target === own.targetPrecision) return own;
+  const dialect = withTarget(own, target);
+  if (dialect.float === own.float) return dialect;
+  const possible = TARGET_PRECISIONS.filter((precision) => withTarget(own, precision).float === own.float);
+  throw new DraftplanError({
+    code: "OPTION_INVALID",
+    at: `a target in ${target}`,
+    what: `draftplan does not compute in ${target} on ${name}`,
+    remedy: `Use another provider, or one of these precisions: ${possible.join(", ")}.`,
+  });
+}
 
 /** All that the table or the library names, in the library's order of preference, then those it lacks. */
 export function allProviders(available: readonly string[]): Provider[] {

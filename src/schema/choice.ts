@@ -2,25 +2,34 @@
  * Blocks and what a draft may do with them.
  *
  * A model of L layers has 2L blocks, in order `0.attn, 0.mlp, 1.attn, …`; index = 2 · layer + (0 attention, 1 MLP).
- * The kernels are data: a further one is an entry in KERNELS, and the graph, the profile and the solver follow.
+ * The kernels are data: a further one is a file and a line in model/kernels, and the graph, the profile and the solver
+ * follow.
  */
 import { DraftplanError } from "../core/errors.js";
+import { DRAFT_KERNELS } from "../model/kernels/list.js";
+import { type DraftKernel, draftKernel, type KernelRole } from "../model/kernels/registry.js";
+import { CPU_NUMERICS, numericsName } from "./numerics.js";
 
-export const KERNELS = {
-  target: { numerics: "fp32", bits: null },
-  int8: { numerics: "MatMulNBits, 8 bits, symmetric, block 32, accuracy_level 4", bits: 8 },
-  int4: { numerics: "MatMulNBits, 4 bits, symmetric, block 32, accuracy_level 4", bits: 4 },
-} as const;
+/** A way to run a block or the head: the target's own, or a kernel of the list (model/kernels/list.ts). */
+export type Kernel = KernelRole;
+export type QuantisedKernel = DraftKernel;
+export const QUANTISED_KERNELS: readonly QuantisedKernel[] = DRAFT_KERNELS.map(({ name }) => name);
+export const KERNEL_NAMES: readonly Kernel[] = ["target", ...QUANTISED_KERNELS];
 
-/** A way to run a block or the head. */
-export type Kernel = keyof typeof KERNELS;
-export type QuantisedKernel = Exclude<Kernel, "target">;
-export const KERNEL_NAMES = Object.keys(KERNELS) as Kernel[];
+/** What each computes with on the CPU, and the bits of a weight; of the target none, for they are the engine's. */
+export const KERNELS = Object.fromEntries(
+  KERNEL_NAMES.map((kernel) => [
+    kernel,
+    {
+      numerics: numericsName(kernel, CPU_NUMERICS),
+      bits: kernel === "target" ? null : draftKernel(kernel).bits,
+    },
+  ]),
+) as Readonly<Record<Kernel, { numerics: string; bits: number | null }>>;
 
-/** Those of these kernels that compute with quantised weights, in the order given. */
+/** Those of these kernels that are not the target's own, in the order given. */
 export const quantisedKernels = (kernels: readonly Kernel[]): QuantisedKernel[] =>
-  kernels.filter((kernel): kernel is QuantisedKernel => KERNELS[kernel].bits !== null);
-export const QUANTISED_KERNELS = quantisedKernels(KERNEL_NAMES);
+  kernels.filter((kernel): kernel is QuantisedKernel => kernel !== "target");
 
 /** What a model is loaded with where nothing else is asked for. Every further kernel takes disk, memory and start-up time. */
 export const DEFAULT_KERNELS: readonly Kernel[] = ["target", "int8"];

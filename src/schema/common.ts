@@ -1,7 +1,7 @@
 /** Parts that several document kinds share. Unknown keys are errors everywhere. */
 import { z } from "zod";
 import { CHOICES, KERNEL_NAMES, type Kernel } from "./choice.js";
-import { CPU_NUMERICS, type Numerics, numericsName } from "./numerics.js";
+import { CPU_NUMERICS, DEFAULT_PRECISION, type Numerics, numericsName, TARGET_PRECISIONS } from "./numerics.js";
 
 export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, "expected 64 hexadecimal digits");
 export const Us = z.number().nonnegative().describe("microseconds");
@@ -22,23 +22,24 @@ export const Device = z.strictObject({
   threads: z.int().positive(),
   runtime: z.string().max(80).describe("library and version"),
   platform: z.string().max(80).describe("operating system and architecture"),
-  target: z.literal("fp16").optional().describe("what the target computes with there; absent: fp32"),
+  target: z
+    .enum(TARGET_PRECISIONS.filter((precision) => precision !== DEFAULT_PRECISION))
+    .optional()
+    .describe(`the target's precision there; absent: ${DEFAULT_PRECISION}`),
 });
 export type Device = z.infer<typeof Device>;
 
 export const differingDeviceKeys = (a: Device, b: Device): (keyof Device)[] =>
   (Object.keys({ ...a, ...b }) as (keyof Device)[]).filter((key) => a[key] !== b[key]);
 
-/** What a device says under a key; only the target's numbers may be left out. */
-export const deviceSays = (device: Device, key: keyof Device): string => String(device[key] ?? "fp32");
+/** What a device says under a key; only the target's precision may be left out. */
+export const deviceSays = (device: Device, key: keyof Device): string => String(device[key] ?? DEFAULT_PRECISION);
 
 export const InputRef = z.strictObject({ path: z.string().max(4096), sha256: Sha256 });
 export type InputRef = z.infer<typeof InputRef>;
 
-export const ChoiceName = z.enum(
-  CHOICES as [string, ...string[]] as unknown as readonly ["target", "int8", "int4", "skip"],
-);
-export const KernelName = z.enum(KERNEL_NAMES as unknown as readonly ["target", "int8", "int4"]);
+export const ChoiceName = z.enum(CHOICES);
+export const KernelName = z.enum(KERNEL_NAMES);
 
 /** The numerics behind each choice's name: documents of different kernels are not joined. */
 export const KernelNumerics = z.partialRecord(KernelName, z.string().max(200));

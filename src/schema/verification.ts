@@ -1,7 +1,8 @@
 /** draftplan/verification: one plan run end to end, against an independent run of the target. */
 import { z } from "zod";
+import { targetKernel } from "../model/kernels/registry.js";
 import { AcceptanceCurve, Device, Extrapolated, InputRef, Interval, ModelRef, Rate, Sha256 } from "./common.js";
-import type { FloatType } from "./numerics.js";
+import { DEFAULT_PRECISION, TARGET_PRECISIONS, type TargetPrecision } from "./numerics.js";
 
 const TokenIds = z.array(z.int().min(0));
 
@@ -18,20 +19,10 @@ const TieRecord = z.strictObject({
   margin: z.number().nonnegative().describe("how far its logit lies below the maximum"),
 });
 
-/** Logits this close are a tie: passes of one token and of several sum in another order (8e-5 apart on SmolLM2-135M). */
-export const TIE_MARGIN = 1e-3;
-
-/**
- * The same for a target in fp16, whose logits are fp16 numbers: between 16 and 32, where the greatest logit of a model
- * usually lies, they are 2^-6 apart. Passes of one token and of several may round the maximum's logit and the token's to
- * different neighbours, a spacing each. The states that these are products of were rounded after each of 2L blocks, by
- * 2^-12 of their size on average, differently in both passes: over 60 blocks √(2·60) · 2^-12 = 0.3 % of logits that spread
- * by 3 to 5, about a spacing more for each of the two. Four spacings together.
- */
-export const HALF_TIE_MARGIN = 2 ** -4;
-
-/** What counts as a tie where the target computes in these numbers. */
-export const TIE_MARGINS: Readonly<Record<FloatType, number>> = { fp32: TIE_MARGIN, fp16: HALF_TIE_MARGIN };
+/** How far a token's logit may lie below the maximum and still be a tie, by the target's precision. */
+export const TIE_MARGINS = Object.fromEntries(
+  TARGET_PRECISIONS.map((precision) => [precision, targetKernel(precision).tieMargin]),
+) as Readonly<Record<TargetPrecision, number>>;
 
 const PromptRecord = z.strictObject({
   prompt: z.string().max(200).describe("the prompt's name or its beginning"),
@@ -117,7 +108,7 @@ export const Verification = z.strictObject({
   tie_margin: z
     .number()
     .positive()
-    .max(HALF_TIE_MARGIN)
+    .max(Math.max(...Object.values(TIE_MARGINS)))
     .optional()
     .describe("logits this close are a tie; absent: 1e-3, a target in fp32"),
   ties: z.int().min(0).describe("emitted tokens that are not the maximum, within the tie margin of it"),
@@ -144,7 +135,8 @@ export const Verification = z.strictObject({
 export type Verification = z.infer<typeof Verification>;
 
 /** How far below the maximum a verification lets a token's logit lie. */
-export const tieMarginOf = ({ tie_margin }: Pick<Verification, "tie_margin">): number => tie_margin ?? TIE_MARGIN;
+export const tieMarginOf = ({ tie_margin }: Pick<Verification, "tie_margin">): number =>
+  tie_margin ?? TIE_MARGINS[DEFAULT_PRECISION];
 
 /** The same in words. */
 export const tieMarginText = ({ tie_margin }: Pick<Verification, "tie_margin">): string =>

@@ -1,4 +1,3 @@
-export { TIE_MARGIN } from "../schema/verification.js";
 export { type Decision, decide, type Requirement, type Thresholds } from "./decide.js";
 export { commonPrefix, judge, type Tie, type Verdict } from "./judge.js";
 export { type ManyContext, type ManyOptions, manySideBySide, type PromptTurns } from "./many.js";

@@ -47,7 +47,7 @@ export async function judge(
   const judged = ids.slice(0, limits.maxTokens);
   const same = commonPrefix(judged, reference);
   if (same < judged.length) {
-    const tie = TIE_MARGINS[engine.numerics.float];
+    const tie = TIE_MARGINS[engine.numerics.targetPrecision];
     const visit = (logits: Float32Array, index: number) =>
       index < same || score(verdict, logits, judged[index], index, tie);
     await teacherForced(engine, prompt, targetChoices(engine.spec.layers), judged, visit, progress);

@@ -31,7 +31,7 @@ describe.skipIf(provider === undefined)(`the provider ${provider ?? "of the envi
         .engine; // refuses a provider that lacks an operator
     engine = await open(provider as string);
     cpu = await open("cpu");
-    margin = TIE_MARGINS[engine.numerics.float];
+    margin = TIE_MARGINS[engine.numerics.targetPrecision];
   });
   afterAll(() => {
     engine?.close();

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
 import { convertModel } from "../../src/model/convert.js";
 import { CPU_DIALECT, CUDA_DIALECT, type GraphDialect, WEBGPU_DIALECT } from "../../src/model/graph/dialect.js";
-import { weightBytes } from "../../src/model/graph/weight-bytes.js";
+import { weightBytes } from "../../src/model/graph/matrices.js";
 import { weightParts } from "../../src/model/graph/weights.js";
 import { roundToHalf } from "../../src/model/kernels/half.js";
 import { quantiseRows } from "../../src/model/kernels/quantise.js";
@@ -15,6 +15,7 @@ import { memoryNeeded, weightSizes } from "../../src/model/synthetic/slice.js";
 import { syntheticWeights } from "../../src/model/synthetic/weights.js";
 import { DEFAULT_KERNELS, KERNEL_NAMES, KERNELS } from "../../src/schema/choice.js";
 import { numericsOf } from "../../src/schema/common.js";
+import { CPU_NUMERICS, FP16_NUMERICS } from "../../src/schema/numerics.js";
 import { expectFailure } from "../support/failure.js";
 import { uniform } from "../support/numbers.js";
 import { temporaryFolder, tinySpec, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
@@ -41,10 +42,10 @@ describe("a converted model", () => {
     const { modelPath } = await convertModel(checkpoint, silentProgress, KERNEL_NAMES, CUDA_DIALECT);
     checkpoint.close();
     const file = statSync(join(dirname(modelPath), "weights.bin")).size;
-    const { total } = weightSizes(spec, KERNEL_NAMES, "fp16");
+    const { total } = weightSizes(spec, KERNEL_NAMES, FP16_NUMERICS);
     expect(file).toBeGreaterThanOrEqual(total);
     expect(file % 4096).toBe(0);
-    const parts = [...weightParts(syntheticWeights(spec), KERNEL_NAMES, "fp16")];
+    const parts = [...weightParts(syntheticWeights(spec), KERNEL_NAMES, FP16_NUMERICS)];
     const full = [...weightParts(syntheticWeights(spec), KERNEL_NAMES)];
     expect(parts.map(({ name }) => name)).toEqual(full.map(({ name }) => name));
     parts.forEach((part, i) => {
@@ -61,7 +62,7 @@ describe("a converted model", () => {
         if (name === "model.layers.1.mlp.down_proj.weight") values[7] = value;
         return values;
       };
-      const parts = [...weightParts({ spec, tensor }, ["target"], "fp16")];
+      const parts = [...weightParts({ spec, tensor }, ["target"], FP16_NUMERICS)];
       return () => parts.forEach((part) => void part.bytes());
     };
     expect(planted(65519)).not.toThrow();
@@ -71,9 +72,9 @@ describe("a converted model", () => {
 });
 
 test("matrices' bytes and the memory of a made-up model follow the numbers", () => {
-  const [half, full] = (["fp16", "fp32"] as const).map((float) => weightBytes(spec, KERNEL_NAMES, float));
+  const [half, full] = [FP16_NUMERICS, CPU_NUMERICS].map((numerics) => weightBytes(spec, KERNEL_NAMES, numerics));
   const written = (name: string, kernel: string) =>
-    [...weightParts(syntheticWeights(spec), KERNEL_NAMES, "fp16")]
+    [...weightParts(syntheticWeights(spec), KERNEL_NAMES, FP16_NUMERICS)]
       .filter((part) => part.name.startsWith(name) && part.name.includes(`.${kernel}`))
       .reduce((sum, part) => sum + part.bytes().byteLength, 0);
   for (const kernel of KERNEL_NAMES) {
@@ -82,8 +83,8 @@ test("matrices' bytes and the memory of a made-up model follow the numbers", () 
     expect(half.head[kernel]).toBe(written("head", kernel));
   }
   expect(2 * (half.head.target as number)).toBe(full.head.target);
-  const [small, large] = (["fp16", "fp32"] as const).map((float) =>
-    memoryNeeded(spec, 1 << 20, weightSizes(spec, KERNEL_NAMES, float), float),
+  const [small, large] = [FP16_NUMERICS, CPU_NUMERICS].map((numerics) =>
+    memoryNeeded(spec, 1 << 20, weightSizes(spec, KERNEL_NAMES, numerics), numerics),
   );
   const cache = 2 * spec.layers * spec.kvHeads * 2 ** 20 * 16;
   expect(large - small).toBeGreaterThanOrEqual(2 * cache);

@@ -9,6 +9,7 @@ import { systemClock } from "../../src/runtime/device.js";
 import { argmax, type Engine } from "../../src/runtime/engine.js";
 import { loadModel } from "../../src/runtime/load.js";
 import { type Choice, type ChoiceSet, KERNEL_NAMES, targetChoices, uniformChoices } from "../../src/schema/choice.js";
+import { withTarget } from "../../src/schema/numerics.js";
 import { TIE_MARGINS } from "../../src/schema/verification.js";
 import { tinySpec } from "../support/tiny-checkpoint.js";
 import {
@@ -27,7 +28,7 @@ const DIALECTS: [string, GraphDialect][] = [
   ["fp16, FusedMatMul", CUDA_DIALECT],
   ["fp16, FusedMatMul, host inputs the other way", { ...CUDA_DIALECT, hostInputs: !CUDA_DIALECT.hostInputs }],
   ["fp32, Gemm", WEBGPU_DIALECT],
-  ["fp16, Gemm", { ...WEBGPU_DIALECT, float: "fp16" }],
+  ["fp16, Gemm", withTarget(WEBGPU_DIALECT, "fp16")],
 ];
 
 /**

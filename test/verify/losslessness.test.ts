@@ -4,7 +4,7 @@ import { decode } from "../../src/decode/loop.js";
 import type { Engine, Pass, PassResult } from "../../src/runtime/engine.js";
 import { argmax } from "../../src/runtime/engine.js";
 import { targetChoices } from "../../src/schema/choice.js";
-import { CPU_NUMERICS, type Numerics } from "../../src/schema/numerics.js";
+import { CPU_NUMERICS, FP16_NUMERICS, type Numerics } from "../../src/schema/numerics.js";
 import { type VerifyPrompt, verifyPlan } from "../../src/verify/index.js";
 import { expectFailure } from "../support/failure.js";
 import { FAULTS, faultyDecode } from "./faulty-decoders.js";
@@ -150,7 +150,7 @@ describe("a tie", () => {
   });
 
   test("for a target in fp16 is counted within four spacings of its logits, and no further", async () => {
-    const half = (margin: number) => verify(margin, { numerics: { float: "fp16", activations: "float" } });
+    const half = (margin: number) => verify(margin, { numerics: FP16_NUMERICS });
     expect(await half(0.05)).toMatchObject({ lossless: true });
     expect((await half(0.05)).ties).toBeGreaterThan(0);
     expect(await half(0.07)).toMatchObject({ lossless: false });

@@ -3,7 +3,8 @@ import type { Kernel } from "../../schema/choice.js";
 import type { ModelSpec } from "../spec.js";
 import { type Branch, elementOf } from "./branch.js";
 import { storedHeadDim } from "./heads.js";
-import { float, int, type ValueInfo, value } from "./onnx.js";
+import { matrixShapes } from "./matrices.js";
+import { type ValueInfo, value } from "./onnx.js";
 
 export const cacheDims = (spec: ModelSpec) => [1, spec.kvHeads, "capacity", storedHeadDim(spec)];
 
@@ -17,8 +18,8 @@ function headNorm(
   output: string,
 ): string {
   const stored = storedHeadDim(spec);
-  const apart = branch.constant(`${output}.split`, BigInt64Array.of(0n, 0n, BigInt(heads), BigInt(stored)));
-  const joined = branch.constant(`${output}.join`, BigInt64Array.of(0n, 0n, BigInt(heads * stored)));
+  const apart = branch.integers(`${output}.split`, [0, 0, heads, stored]);
+  const joined = branch.integers(`${output}.join`, [0, 0, heads * stored]);
   const split = branch.node("Reshape", [input, apart], `${output}.heads`);
   const normed = branch.rmsNorm(split, weight, `${output}.normed`, (spec.rmsEps * spec.headDim) / stored);
   return branch.node("Reshape", [normed, joined], output);
@@ -37,16 +38,12 @@ function headNorm(
 export function attention(branch: Branch, spec: ModelSpec, layer: number, kernel: Kernel, hidden: string): ValueInfo[] {
   const name = `${layer}.attn`;
   const normed = branch.rmsNorm(hidden, `${name}.norm`, "normed", spec.rmsEps);
-  const qkv = branch.linear(normed, `${name}.qkv`, kernel, "qkv", spec.qkvBias);
+  const shapes = matrixShapes(spec).attn;
+  const qkv = branch.linear(normed, { name: `${name}.qkv`, shape: shapes.qkv, bias: spec.qkvBias }, kernel, "qkv");
   let projections = [qkv, "", ""]; // packed: the operator cuts it itself
   if (spec.qkNorm) {
-    const widths = [spec.heads, spec.kvHeads, spec.kvHeads].map((h) => BigInt(h * storedHeadDim(spec)));
-    branch.node(
-      "Split",
-      [qkv, branch.constant("widths", BigInt64Array.from(widths))],
-      ["q.raw", "k.raw", "v"],
-      [int("axis", -1)],
-    );
+    const widths = [spec.heads, spec.kvHeads, spec.kvHeads].map((h) => h * storedHeadDim(spec));
+    branch.node("Split", [qkv, branch.integers("widths", widths)], ["q.raw", "k.raw", "v"], { axis: -1 });
     projections = [
       headNorm(branch, branch.name("q.raw"), spec.heads, spec, `${name}.q_norm`, "q"),
       headNorm(branch, branch.name("k.raw"), spec.kvHeads, spec, `${name}.k_norm`, "k"),
@@ -65,15 +62,20 @@ export function attention(branch: Branch, spec: ModelSpec, layer: number, kernel
       "main/sin_cache",
     ],
     ["attended", "key", "value"],
-    [
-      int("num_heads", spec.heads),
-      int("kv_num_heads", spec.kvHeads),
-      int("do_rotary", 1),
-      float("scale", 1 / Math.sqrt(spec.headDim)),
-      int("local_window_size", spec.slidingWindow ?? -1),
-    ],
+    {
+      num_heads: spec.heads,
+      kv_num_heads: spec.kvHeads,
+      do_rotary: 1,
+      scale: { float: 1 / Math.sqrt(spec.headDim) },
+      local_window_size: spec.slidingWindow ?? -1,
+    },
   );
-  const projected = branch.linear(branch.name("attended"), `${name}.out`, kernel, "projected", spec.outputBias);
+  const projected = branch.linear(
+    branch.name("attended"),
+    { name: `${name}.out`, shape: shapes.out, bias: spec.outputBias },
+    kernel,
+    "projected",
+  );
   const out = branch.node("Add", [hidden, projected], "out");
   const element = elementOf(branch.context);
   return [
@@ -87,11 +89,13 @@ export function attention(branch: Branch, spec: ModelSpec, layer: number, kernel
 export function mlp(branch: Branch, spec: ModelSpec, layer: number, kernel: Kernel, hidden: string): ValueInfo[] {
   const name = `${layer}.mlp`;
   const normed = branch.rmsNorm(hidden, `${name}.norm`, "normed", spec.rmsEps);
-  branch.linear(normed, `${name}.gate_up`, kernel, "gate_up", spec.mlpBias);
-  branch.node("Split", [branch.name("gate_up")], ["gate", "up"], [int("axis", -1), int("num_outputs", 2)]);
-  branch.contrib("QuickGelu", [branch.name("gate")], "silu", [float("alpha", 1)]); // x · sigmoid(x)
+  const shapes = matrixShapes(spec).mlp;
+  const matrix = (part: keyof typeof shapes) => ({ name: `${name}.${part}`, shape: shapes[part], bias: spec.mlpBias });
+  branch.linear(normed, matrix("gate_up"), kernel, "gate_up");
+  branch.node("Split", [branch.name("gate_up")], ["gate", "up"], { axis: -1, num_outputs: 2 });
+  branch.contrib("QuickGelu", [branch.name("gate")], "silu", { alpha: { float: 1 } }); // x · sigmoid(x)
   const gated = branch.node("Mul", [branch.name("silu"), branch.name("up")], "gated");
-  const down = branch.linear(gated, `${name}.down`, kernel, "down_out", spec.mlpBias);
+  const down = branch.linear(gated, matrix("down"), kernel, "down_out");
   const out = branch.node("Add", [hidden, down], "out");
   return [value(out, elementOf(branch.context), [1, "q", spec.hiddenSize])];
 }

@@ -21,6 +21,7 @@ import { Branch, type Context, elementOf, type WeightFile } from "./branch.js";
 import { choiceInputNames, innerFlags } from "./choice-inputs.js";
 import { CPU_DIALECT, type GraphDialect } from "./dialect.js";
 import { keepOnHost } from "./host-inputs.js";
+import { matrixShapes } from "./matrices.js";
 import { BOOL, constant, FLOAT, type Graph, INT32, INT64, subgraph, type ValueInfo, value } from "./onnx.js";
 import { embeddingName } from "./weights.js";
 
@@ -92,7 +93,7 @@ function entrance(main: Branch, context: Context, spec: ModelSpec): string {
   const element = elementOf(context);
   const copied = given.cast("hidden_in", FLOAT, element, "out");
   const table = new Branch("embedding", context);
-  const rows = table.node("Gather", [table.weight(embeddingName(spec)), "input_ids"], "out");
+  const rows = table.node("Gather", [table.weight(embeddingName(spec, context.dialect)), "input_ids"], "out");
   return main.node("If", ["use_hidden"], "embedded", [
     subgraph("then_branch", given.graph([value(copied, element, [1, "q", spec.hiddenSize])])),
     subgraph("else_branch", table.graph([value(rows, element, [1, "q", spec.hiddenSize])])),
@@ -109,14 +110,13 @@ function exit(main: Branch, context: Context, spec: ModelSpec, kernels: readonly
   if (element !== FLOAT) main.cast(hidden, element, FLOAT, "=hidden_out");
   main.node("Slice", [hidden, "logits_from", main.name("far"), main.name("axis")], "last");
   const normed = main.rmsNorm(main.name("last"), "norm", "last.normed", spec.rmsEps);
+  const head = { name: "head", shape: matrixShapes(spec).head.head, bias: false };
   const chain = kernelChain(
     context,
     "head",
     (k) => `head.${k}`,
     kernels,
-    (branch, kernel) => [
-      value(branch.linear(normed, "head", kernel, "logits", false), element, [1, "rows", spec.vocabSize]),
-    ],
+    (branch, kernel) => [value(branch.linear(normed, head, kernel, "logits"), element, [1, "rows", spec.vocabSize])],
   );
   // the chain's outermost graph, one `If` node or the product of the only kernel, belongs to the main graph
   main.nodes.push(...chain.node.slice(0, -1));

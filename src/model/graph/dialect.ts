@@ -1,5 +1,7 @@
 /**
- * How the graph is written for an execution provider. Which provider gets which is in runtime/providers.ts.
+ * How the graph is written for an execution provider, and in which numbers. Which provider gets which is in
+ * runtime/providers.ts; the target's precision there is the provider's own, and another is put in by `withTarget`
+ * (schema/numerics.ts).
  */
 import { CPU_NUMERICS, FP16_NUMERICS, type Numerics } from "../../schema/numerics.js";
 
@@ -16,7 +18,7 @@ export interface GraphDialect extends Numerics {
    */
   opset: 19 | 21;
   /**
-   * Whether inputs that are wanted on the CPU inside branches alone are also named on the outside (build.ts, `hostInputs`).
+   * Whether inputs that are wanted on the CPU inside branches alone are also named on the outside (host-inputs.ts).
    * Without it a session on a GPU takes them to the device first, and every branch fetches them back and waits.
    */
   hostInputs: boolean;
@@ -36,10 +38,8 @@ export const CUDA_DIALECT: GraphDialect = {
 export const WEBGPU_DIALECT: GraphDialect = {
   float: "fp32",
   activations: "float",
+  targetPrecision: "fp32",
   product: "Gemm",
   opset: 19,
   hostInputs: true,
 };
-
-/** accuracy_level of MatMulNBits: 4 asks for int8 activations; 0, the operator's default, for none in particular. */
-export const accuracyLevel = ({ activations }: Numerics): number => (activations === "int8" ? 4 : 0);

@@ -22,7 +22,7 @@ export function keepOnHost(main: Branch, context: Context, flags: readonly strin
   named.node("SequenceConstruct", ["total_sequence_length"], "lengths");
   if (flags.length > 0) named.node("SequenceConstruct", [...flags], "flags");
   const branches = [taken, named].map((branch) => {
-    const something = branch.node("Optional", [branch.constant("one", BigInt64Array.of(1n))], "something");
+    const something = branch.node("Optional", [branch.integers("one", [1])], "something");
     return branch.graph([optional(something, INT64, [1])]);
   });
   main.initializers.push(constant(name("always"), [], Uint8Array.of(1)));

@@ -3,88 +3,52 @@
  * runtime can map it. Linear weights stay [out, in] as checkpoints have them; projections that read the same input
  * are laid one under the other and run as one product.
  */
-import { KERNELS, type Kernel, quantisedKernels } from "../../schema/choice.js";
-import type { FloatType } from "../../schema/numerics.js";
-import { tensorNotHalf } from "../failures.js";
-import { firstNotFinite, toHalf } from "../kernels/half.js";
-import { quantiseRows } from "../kernels/quantise.js";
+import type { Kernel } from "../../schema/choice.js";
+import { CPU_NUMERICS, type Numerics } from "../../schema/numerics.js";
+import { storedFloats } from "../kernels/floats.js";
+import type { WeightPart } from "../kernels/kernel.js";
+import { kernelFor, targetKernel } from "../kernels/registry.js";
 import type { ModelSpec, WeightSource } from "../spec.js";
 import { fillHeads, storedHeadDim } from "./heads.js";
+import { type MatrixShape, matrixShapes } from "./matrices.js";
 import { ropeTables } from "./rope.js";
-
-/** A tensor to be written: its name in the graph, shape, type and how to make it. */
-export interface WeightPart {
-  name: string;
-  dims: number[];
-  type: StoredType;
-  bytes(): Uint8Array;
-}
-
-export type StoredType = "float32" | "float16" | "uint8";
-
-export const QUANT_BLOCK = 32;
 
 /** Name of a matrix in the graph, e.g. `3.attn.qkv` at `int8` -> `3.attn.qkv.int8`. */
 export const kernelName = (matrix: string, kernel: Kernel): string => `${matrix}.${kernel}`;
-
-const bytesOf = (data: Float32Array | Uint16Array): Uint8Array =>
-  new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
 /** What weights are made of, for which kernels and in which numbers. */
 interface Request {
   checkpoint: WeightSource;
   kernels: readonly Kernel[];
-  float: FloatType;
+  numerics: Numerics;
 }
 
-/** A tensor of floats. `read` gives fp32. */
-function floats(float: FloatType, name: string, dims: number[], read: () => Float32Array): WeightPart {
-  if (float === "fp32") return { name, dims, type: "float32", bytes: () => bytesOf(read()) };
-  const bytes = () => {
-    const values = read();
-    const halves = toHalf(values);
-    const bad = firstNotFinite(halves);
-    if (bad !== undefined) throw tensorNotHalf(name, values[bad]);
-    return bytesOf(halves);
-  };
-  return { name, dims, type: "float16", bytes };
-}
+const vector = ({ numerics }: Request, name: string, length: number, read: () => Float32Array): WeightPart =>
+  storedFloats(numerics.float, name, [length], read);
 
-const vector = ({ float }: Request, name: string, length: number, read: () => Float32Array): WeightPart =>
-  floats(float, name, [length], read);
-
-/** One matrix [out, in] for every kernel: floats, and codes with scales for each quantised one. */
+/** One matrix [out, inner], as every kernel stores it. It is read once, and let go of with its last part. */
 function matrix(
-  { kernels, float }: Request,
+  { kernels, numerics }: Request,
   name: string,
-  out: number,
-  inner: number,
+  [out, inner]: MatrixShape,
   read: () => Float32Array,
 ): WeightPart[] {
   let cached: Float32Array | undefined; // the parts of one matrix are written one after another
-  const quantisations = quantisedKernels(kernels);
   const get = () => (cached ??= read());
-  const parts: WeightPart[] = [
-    floats(float, kernelName(name, "target"), [out, inner], quantisations.length === 0 ? read : get),
-  ];
-  const blocks = Math.ceil(inner / QUANT_BLOCK);
-  for (const kernel of quantisations) {
-    const bits = KERNELS[kernel].bits as number;
-    let quantised: ReturnType<typeof quantiseRows> | undefined;
-    const both = () => (quantised ??= quantiseRows(get(), out, inner, bits, QUANT_BLOCK, float));
-    const blockBytes = (QUANT_BLOCK * bits) / 8;
-    const label = kernelName(name, kernel);
-    parts.push(
-      { name: `${label}.codes`, dims: [out, blocks, blockBytes], type: "uint8", bytes: () => both().codes },
-      floats(float, `${label}.scales`, [out, blocks], () => {
-        const { scales } = both();
-        quantised = undefined;
-        if (kernel === quantisations.at(-1)) cached = undefined;
-        return scales;
-      }),
-    );
-  }
-  return parts;
+  const parts = kernels.flatMap((kernel) =>
+    kernelFor(kernel, numerics.targetPrecision).weights(
+      { label: kernelName(name, kernel), out, inner, read: get },
+      numerics,
+    ),
+  );
+  return parts.map((part, i) => ({
+    ...part,
+    bytes() {
+      const bytes = part.bytes();
+      if (i === parts.length - 1) cached = undefined;
+      return bytes;
+    },
+  }));
 }
 
 function stack(tensors: Float32Array[]): Float32Array {
@@ -103,8 +67,7 @@ function attentionParts(request: Request, layer: number): WeightPart[] {
   const { spec } = checkpoint;
   const { hiddenSize, headDim } = spec;
   const stored = storedHeadDim(spec);
-  const queryDim = spec.heads * stored;
-  const rowCount = (spec.heads + 2 * spec.kvHeads) * stored;
+  const shapes = matrixShapes(spec).attn;
   const at = `model.layers.${layer}`;
   const name = `${layer}.attn`;
   const rows = [
@@ -114,20 +77,20 @@ function attentionParts(request: Request, layer: number): WeightPart[] {
   ] as const;
   const parts = [
     vector(request, `${name}.norm`, hiddenSize, () => checkpoint.tensor(`${at}.input_layernorm.weight`, [hiddenSize])),
-    ...matrix(request, `${name}.qkv`, rowCount, hiddenSize, () =>
+    ...matrix(request, `${name}.qkv`, shapes.qkv, () =>
       stack(
         rows.map(([p, out]) =>
           fillHeads(checkpoint.tensor(`${at}.self_attn.${p}.weight`, [out, hiddenSize]), spec, hiddenSize),
         ),
       ),
     ),
-    ...matrix(request, `${name}.out`, hiddenSize, queryDim, () =>
+    ...matrix(request, `${name}.out`, shapes.out, () =>
       fillHeads(checkpoint.tensor(`${at}.self_attn.o_proj.weight`, [hiddenSize, spec.heads * headDim]), spec, 1),
     ),
   ];
   if (spec.qkvBias) {
     parts.push(
-      vector(request, `${name}.qkv.bias`, rowCount, () =>
+      vector(request, `${name}.qkv.bias`, shapes.qkv[0], () =>
         stack(rows.map(([p, out]) => fillHeads(checkpoint.tensor(`${at}.self_attn.${p}.bias`, [out]), spec, 1))),
       ),
     );
@@ -153,18 +116,19 @@ function attentionParts(request: Request, layer: number): WeightPart[] {
 function mlpParts(request: Request, layer: number): WeightPart[] {
   const { checkpoint } = request;
   const { hiddenSize, intermediateSize, mlpBias } = checkpoint.spec;
+  const shapes = matrixShapes(checkpoint.spec).mlp;
   const at = `model.layers.${layer}`;
   const name = `${layer}.mlp`;
   const parts = [
     vector(request, `${name}.norm`, hiddenSize, () =>
       checkpoint.tensor(`${at}.post_attention_layernorm.weight`, [hiddenSize]),
     ),
-    ...matrix(request, `${name}.gate_up`, 2 * intermediateSize, hiddenSize, () =>
+    ...matrix(request, `${name}.gate_up`, shapes.gate_up, () =>
       stack(
         ["gate_proj", "up_proj"].map((p) => checkpoint.tensor(`${at}.mlp.${p}.weight`, [intermediateSize, hiddenSize])),
       ),
     ),
-    ...matrix(request, `${name}.down`, hiddenSize, intermediateSize, () =>
+    ...matrix(request, `${name}.down`, shapes.down, () =>
       checkpoint.tensor(`${at}.mlp.down_proj.weight`, [hiddenSize, intermediateSize]),
     ),
   ];
@@ -185,26 +149,29 @@ function mlpParts(request: Request, layer: number): WeightPart[] {
 export function* weightParts(
   checkpoint: WeightSource,
   kernels: readonly Kernel[],
-  float: FloatType = "fp32",
+  numerics: Numerics = CPU_NUMERICS,
 ): Generator<WeightPart> {
   const { spec } = checkpoint;
-  const request = { checkpoint, kernels, float };
+  const request = { checkpoint, kernels, numerics };
+  const { float } = numerics;
   const table = () => checkpoint.tensor("model.embed_tokens.weight", [spec.vocabSize, spec.hiddenSize]);
   const head = () =>
     spec.tiedEmbeddings ? table() : checkpoint.tensor("lm_head.weight", [spec.vocabSize, spec.hiddenSize]);
-  if (!spec.tiedEmbeddings) yield floats(float, "embedding", [spec.vocabSize, spec.hiddenSize], table);
+  const embedding = embeddingName(spec, numerics);
+  if (embedding !== kernelName("head", "target"))
+    yield storedFloats(float, embedding, [spec.vocabSize, spec.hiddenSize], table);
   const { cos, sin } = ropeTables(spec);
   const ropeDims = [spec.contextLimit, storedHeadDim(spec) / 2];
-  yield floats(float, "cos_cache", ropeDims, () => cos);
-  yield floats(float, "sin_cache", ropeDims, () => sin);
+  yield storedFloats(float, "cos_cache", ropeDims, () => cos);
+  yield storedFloats(float, "sin_cache", ropeDims, () => sin);
   for (let layer = 0; layer < spec.layers; layer++) {
     yield* attentionParts(request, layer);
     yield* mlpParts(request, layer);
   }
   yield vector(request, "norm", spec.hiddenSize, () => checkpoint.tensor("model.norm.weight", [spec.hiddenSize]));
-  yield* matrix(request, "head", spec.vocabSize, spec.hiddenSize, head);
+  yield* matrix(request, "head", matrixShapes(spec).head.head, head);
 }
 
-/** The name of the embedding table's tensor. */
-export const embeddingName = (spec: ModelSpec): string =>
-  spec.tiedEmbeddings ? kernelName("head", "target") : "embedding";
+/** The name of the embedding table's tensor. It is a tied head's, where the target's kernel stores that as it is. */
+export const embeddingName = (spec: ModelSpec, { targetPrecision }: Numerics): string =>
+  spec.tiedEmbeddings && targetKernel(targetPrecision).float !== null ? kernelName("head", "target") : "embedding";

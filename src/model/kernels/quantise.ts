@@ -3,9 +3,9 @@
  * points (the implied one is 2^(bits-1)), one scale per block of 32 inputs, fp32 or fp16 as the graph's numbers are.
  */
 
-import type { FloatType } from "../../schema/numerics.js";
 import { clamp } from "../../stats/numbers.js";
 import { roundToHalf } from "./half.js";
+import type { FloatType } from "./kernel.js";
 
 export interface Quantised {
   /** [out, blocks, block · bits / 8]; two 4-bit codes to a byte, the first in the low half */

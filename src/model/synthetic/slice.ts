@@ -13,8 +13,9 @@
  */
 import { DraftplanError } from "../../core/errors.js";
 import { DEFAULT_KERNELS, type Kernel } from "../../schema/choice.js";
-import { FLOAT_BYTES, type FloatType } from "../../schema/numerics.js";
+import { CPU_NUMERICS, FLOAT_BYTES, type Numerics } from "../../schema/numerics.js";
 import { storedHeadDim } from "../graph/heads.js";
+import { matrixShapes } from "../graph/matrices.js";
 import { weightParts } from "../graph/weights.js";
 import type { ModelSpec } from "../spec.js";
 
@@ -27,8 +28,8 @@ export interface Room {
   capacity: number;
   /** what is built of every matrix; default: DEFAULT_KERNELS */
   kernels?: readonly Kernel[];
-  /** what the target computes with; default: fp32 */
-  float?: FloatType;
+  /** what the target computes with; default: the CPU's */
+  numerics?: Numerics;
 }
 
 export interface Slice {
@@ -64,14 +65,19 @@ interface Sizes {
 export function weightSizes(
   spec: ModelSpec,
   kernels: readonly Kernel[] = DEFAULT_KERNELS,
-  float: FloatType = "fp32",
+  numerics: Numerics = CPU_NUMERICS,
 ): Sizes {
   const sizes: Sizes = { total: 0, smallestLayer: 0, largestMatrix: 0 };
   const unread = () => {
     throw new Error("sizes are asked for, not values");
   };
   const smallest = kernels[kernels.length - 1];
-  for (const { name, dims, type } of weightParts({ spec, tensor: unread }, kernels, float)) {
+  for (const matrices of Object.values(matrixShapes(spec))) {
+    for (const [out, inner] of Object.values(matrices)) {
+      sizes.largestMatrix = Math.max(sizes.largestMatrix, out * inner * FLOAT_BYTES.fp32);
+    }
+  }
+  for (const { name, dims, type } of weightParts({ spec, tensor: unread }, kernels, numerics)) {
     const bytes = dims.reduce((product, n) => product * n, BYTES_OF[type]);
     sizes.total += bytes;
     if (type !== "uint8" && dims.length === 2) {
@@ -90,7 +96,7 @@ export function memoryNeeded(
   spec: ModelSpec,
   capacity: number,
   sizes = weightSizes(spec),
-  float: FloatType = "fp32",
+  { float }: Numerics = CPU_NUMERICS,
 ): number {
   const cache = 2 * spec.layers * spec.kvHeads * capacity * storedHeadDim(spec) * FLOAT_BYTES[float];
   return Math.max(2 * sizes.total + cache, 3 * sizes.largestMatrix) + BASE_BYTES;
@@ -102,15 +108,15 @@ export function memoryNeeded(
  */
 export function chooseSlice(whole: ModelSpec, room: Room, source: string): Slice {
   const spec = { ...whole, contextLimit: Math.min(whole.contextLimit, room.capacity) };
-  const sizes = weightSizes(spec, room.kernels, room.float);
-  const wholeBytes = memoryNeeded(spec, room.capacity, sizes, room.float);
+  const sizes = weightSizes(spec, room.kernels, room.numerics);
+  const wholeBytes = memoryNeeded(spec, room.capacity, sizes, room.numerics);
   if (wholeBytes <= room.memoryBytes) return { spec, isWhole: true, weightBytes: sizes.total, wholeBytes };
   const least = TIMES_CACHE * room.cacheBytes;
   const layers = Math.min(spec.layers, Math.max(LEAST_LAYERS, Math.ceil(least / sizes.smallestLayer)));
   const rows = ROW_MULTIPLE * Math.ceil((spec.vocabSize * layers) / spec.layers / ROW_MULTIPLE);
   const slice = { ...spec, layers, vocabSize: Math.min(spec.vocabSize, rows) };
-  const sliceSizes = weightSizes(slice, room.kernels, room.float);
-  const needed = memoryNeeded(slice, room.capacity, sliceSizes, room.float);
+  const sliceSizes = weightSizes(slice, room.kernels, room.numerics);
+  const needed = memoryNeeded(slice, room.capacity, sliceSizes, room.numerics);
   if (layers === spec.layers || needed > room.memoryBytes)
     throw tooLarge(slice, spec, needed, room.memoryBytes, source);
   return { spec: slice, isWhole: false, weightBytes: sliceSizes.total, wholeBytes };

@@ -1,6 +1,6 @@
 /** A profile of an open model. */
 
-import { weightBytes } from "../../model/graph/weight-bytes.js";
+import { weightBytes } from "../../model/graph/matrices.js";
 import type { Grid } from "../../profile/grid.js";
 import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../../profile/grid.js";
 import type { ProfileOptions as StageOptions } from "../../profile/profile.js";
@@ -57,7 +57,7 @@ export async function makeProfile(
   const device = describeDevice(provider, threads, ortLibrary);
   const kernels = numericsOf(engine.kernels, engine.numerics);
   const { contextLimit: context_limit_tokens } = engine.spec;
-  const weight_bytes = weightBytes(engine.spec, engine.kernels, engine.numerics.float);
+  const weight_bytes = weightBytes(engine.spec, engine.kernels, engine.numerics);
   const head = { kind: "draftplan/profile", version: 1, model, device, kernels } as const;
   const profile = { ...head, context_limit_tokens, weight_bytes, ...measured };
   return withFloor(profile, engine.spec, bytesPerSecond);

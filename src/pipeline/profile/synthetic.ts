@@ -3,7 +3,7 @@ import { statSync } from "node:fs";
 import { basename } from "node:path";
 import { readUserFile } from "../../core/user-file.js";
 import { architectureSha256 } from "../../model/digest.js";
-import { weightBytes } from "../../model/graph/weight-bytes.js";
+import { weightBytes } from "../../model/graph/matrices.js";
 import { openConfigOnly } from "../../model/open.js";
 import type { ModelSpec } from "../../model/spec.js";
 import { withWeightFiles } from "../../model/synthetic/files.js";
@@ -71,10 +71,9 @@ export async function profileSynthetic<Prepared extends { capacity: number }>(
   const prepared = prepare(whole);
   const capacity = Math.min(whole.contextLimit, prepared.capacity);
   const dialect = dialectFor(provider);
-  const { float } = dialect;
   const slice = chooseSlice(
     whole,
-    { ...room, cacheBytes: room.cacheBytes ?? ASSUMED_CACHE_BYTES, capacity, kernels, float },
+    { ...room, cacheBytes: room.cacheBytes ?? ASSUMED_CACHE_BYTES, capacity, kernels, numerics: dialect },
     path,
   );
   const scaled = slice.isWhole ? null : scaledKeys(whole, slice, room);
@@ -99,7 +98,7 @@ export async function profileSynthetic<Prepared extends { capacity: number }>(
   });
   const config_sha256 = sha256(readUserFile(path, MAX_CONFIG_BYTES));
   // the head's rows may have been sliced: what it takes is the model's own
-  const weight_bytes = weightBytes(whole, kernels, float);
+  const weight_bytes = weightBytes(whole, kernels, dialect);
   const profile = { ...measured, weight_bytes, synthetic: { config_sha256, seed: SYNTHETIC_SEED } };
   return floorAgain(scaled === null ? profile : scaleProfile(profile, scaled));
 }

@@ -9,6 +9,7 @@ import type { LoadedModel } from "../../runtime/load.js";
 import { uniformChoices } from "../../schema/choice.js";
 import { type Device, deviceSays, differingDeviceKeys, type InputRef } from "../../schema/common.js";
 import { MAX_VALUES } from "../../schema/document.js";
+import { DEFAULT_PRECISION } from "../../schema/numerics.js";
 import type { Plan } from "../../schema/plan.js";
 import { TIE_MARGINS, type Verification } from "../../schema/verification.js";
 import {
@@ -92,8 +93,8 @@ export async function buildVerification(
 }
 
 /** A margin other than fp32's is said. */
-function tieMarginKey({ numerics }: Engine): Pick<Verification, "tie_margin"> {
-  return numerics.float === "fp32" ? {} : { tie_margin: TIE_MARGINS[numerics.float] };
+function tieMarginKey({ numerics: { targetPrecision } }: Engine): Pick<Verification, "tie_margin"> {
+  return targetPrecision === DEFAULT_PRECISION ? {} : { tie_margin: TIE_MARGINS[targetPrecision] };
 }
 
 function verifyOptions(request: VerificationRequest) {

@@ -1,6 +1,6 @@
 /** Bytes of quantised matrices, against what the converter really writes for the embedded model. */
 import { expect, test } from "vitest";
-import { weightBytes } from "../../src/model/graph/weight-bytes.js";
+import { weightBytes } from "../../src/model/graph/matrices.js";
 import { weightParts } from "../../src/model/graph/weights.js";
 import { openCheckpoint } from "../../src/model/open.js";
 import type { Kernel } from "../../src/schema/choice.js";
