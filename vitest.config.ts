@@ -3,6 +3,11 @@ import { defineConfig } from "vitest/config";
 // Generous, because machines are busy: a test that hangs still ends.
 const MINUTE = 60_000;
 
+const LONG = "test/**/*.long.test.ts";
+
+/** the build, run as Node loads it */
+const BUILD = [/\/dist\/.*\.js$/];
+
 const report = process.env.DRAFTPLAN_TEST_REPORT;
 
 export default defineConfig({
@@ -16,10 +21,23 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/acceptance/**"],
+          exclude: ["test/acceptance/**", LONG],
           globalSetup: "test/support/own-cache.ts",
-          testTimeout: 2 * MINUTE,
-          hookTimeout: 2 * MINUTE,
+          server: { deps: { external: BUILD } },
+          testTimeout: 5 * MINUTE,
+          hookTimeout: 5 * MINUTE,
+        },
+      },
+      {
+        // `npm run test:long`: what takes minutes (test/support/long.ts)
+        test: {
+          name: "long",
+          include: [LONG],
+          env: { DRAFTPLAN_LONG: "1" },
+          globalSetup: "test/support/own-cache.ts",
+          server: { deps: { external: BUILD } },
+          testTimeout: 10 * MINUTE,
+          hookTimeout: 10 * MINUTE,
         },
       },
       {

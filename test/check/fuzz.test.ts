@@ -1,6 +1,6 @@
 /**
  * Mutated documents of every kind: always findings or none, never anything else. DRAFTPLAN_FUZZ=10000 runs as many of each
- * kind as are promised; a few hundred are run every time.
+ * kind as are promised; a hundred and twenty are run every time, and more with the long tests.
  */
 import { beforeAll, describe, expect, test } from "vitest";
 import { compareWithBaseline, type Side, sidesOf } from "../../src/check/baseline.js";
@@ -17,15 +17,16 @@ import type { Plan, Segment } from "../../src/schema/plan.js";
 import { planDocument } from "../../src/solve/index.js";
 import { makeCalibration, makeProfile } from "../support/documents.js";
 import { comparison } from "../support/example-documents.js";
+import { trials } from "../support/long.js";
 import { digest, fake, promptsOf } from "../verify/support.js";
 import { mutated } from "./mutations.js";
 import { codesOf } from "./support.js";
 
-const CASES = Number(process.env.DRAFTPLAN_FUZZ ?? 600);
+const CASES = Number(process.env.DRAFTPLAN_FUZZ ?? trials(120, 1500));
 const MIB = 1 << 20;
 const MAX_GROWTH_BYTES = 200 * MIB;
 /** a case takes milliseconds, and ten thousand with solving some minutes */
-const TIMEOUT_MS = 30_000 + 60 * CASES;
+const TIMEOUT_MS = 300_000 + 60 * CASES;
 
 const NAMES = ["plan.yaml", "profile.yaml", "calibration.yaml", "verification.yaml", "comparison.yaml"] as const;
 type Name = (typeof NAMES)[number];

@@ -35,7 +35,7 @@ beforeAll(async () => {
     file("c.yaml"),
   ]);
   expect([profile.code, calibration.code], profile.stderr + calibration.stderr).toEqual([0, 0]);
-}, 120_000);
+});
 
 test("both documents have int4, with its numerics", () => {
   const int4 = "MatMulNBits, 4 bits, symmetric, block 32, accuracy_level 4";
@@ -85,7 +85,7 @@ test("a plan with int4 blocks is evaluated, and verified to be lossless", async 
   const verified = await draftplan(["verify", plan, "--model", "embedded", ...options]);
   expect(verified.code, verified.stderr).toBe(0);
   expect(JSON.parse(verified.stdout)).toMatchObject({ lossless: true });
-}, 60_000);
+});
 
 test.each([["profile"], ["calibrate"]])("%s refuses a choice that does not exist", async (verb) => {
   const { code, stderr } = await draftplan([verb, "embedded", "--choices", "int8,int3"]);

@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import type { Comparison } from "../../src/schema/comparison.js";
 import { parseDocument } from "../../src/schema/document.js";
 import { draftplan } from "../support/cli.js";
+import { LONG } from "../support/long.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
 const committed = (name: string) => fileURLToPath(new URL(`../../profiles/union-10m.${name}.yaml`, import.meta.url));
@@ -53,14 +54,28 @@ describe("draftplan compare", () => {
     expect(printed.contexts[0].prompts).toHaveLength(2);
   });
 
-  test("makes profile and calibration where none is given, and writes them beside the comparison", async () => {
-    const output = join(folder, "made", "c.yaml");
-    const options = ["--methods", "int8", "--choices", "int8", "--max-tokens", "6", "--pairs", "1", "--context", "40"];
-    const { code } = await compare(...options, "-o", output); // a busy machine may warn of its own noise
-    expect(code).toBe(0);
-    expect(readdirSync(join(folder, "made")).sort()).toEqual(["c.calibration.yaml", "c.profile.yaml", "c.yaml"]);
-    expect((await draftplan(["check", join(folder, "made")])).stdout).toContain("passed");
-  });
+  test.runIf(LONG)(
+    "makes profile and calibration where none is given, and writes them beside the comparison",
+    async () => {
+      const output = join(folder, "made", "c.yaml");
+      const options = [
+        "--methods",
+        "int8",
+        "--choices",
+        "int8",
+        "--max-tokens",
+        "6",
+        "--pairs",
+        "1",
+        "--context",
+        "40",
+      ];
+      const { code } = await compare(...options, "-o", output); // a busy machine may warn of its own noise
+      expect(code).toBe(0);
+      expect(readdirSync(join(folder, "made")).sort()).toEqual(["c.calibration.yaml", "c.profile.yaml", "c.yaml"]);
+      expect((await draftplan(["check", join(folder, "made")])).stdout).toContain("passed");
+    },
+  );
 
   test.each<[string, string[], number, RegExp]>([
     ["a method that does not exist", ["--methods", "best"], 2, /'best' is not a method/],

@@ -8,6 +8,7 @@ import type { Plan } from "../../src/schema/plan.js";
 import type { Profile } from "../../src/schema/profile.js";
 import type { Verification } from "../../src/schema/verification.js";
 import { draftplan } from "../support/cli.js";
+import { LONG } from "../support/long.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
 const folder = temporaryFolder();
@@ -28,7 +29,7 @@ beforeAll(async () => {
   ]);
   expect(code, stderr).toBe(0);
   said = stdout;
-}, 60_000);
+});
 
 test("the plan is marked as a whole and in every segment beyond the profile, on screen too", () => {
   const plan = parse(readFileSync(file("far.yaml"), "utf8")) as Plan;
@@ -124,7 +125,7 @@ describe("beyond a profile that ends early", () => {
     expect(readFileSync(file("c.html"), "utf8")).toMatch(/extrapolated/i);
   });
 
-  test("a comparison whose prompts were profiled is not marked, whatever was allowed", async () => {
+  test.runIf(LONG)("a comparison whose prompts were profiled is not marked, whatever was allowed", async () => {
     const args = ["compare", "embedded", ...inputs, "--methods", "int8", "--context", "32", "--extrapolate"];
     const { code, stdout } = await draftplan([...args, "--max-tokens", "6", "--pairs", "1", "--json", "-o", "-"]);
     expect(code).toBe(0);

@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { readDocument } from "../../src/schema/document.js";
 import { CLI, draftplan } from "../support/cli.js";
+import { LONG } from "../support/long.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
 const LONG = ["generate", "embedded", "--prompt", "Fellow citizens", "--max-tokens", "2000", "--threads", "1"];
@@ -32,7 +33,7 @@ describe.skipIf(process.platform === "win32")("a signal (Windows has none)", () 
     expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
   });
 
-  test("SIGINT in the middle of run leaves whole documents only, and none that came later", async () => {
+  test.runIf(LONG)("SIGINT in the middle of run leaves whole documents only, and none that came later", async () => {
     const folder = temporaryFolder();
     const { code, stdout, stderr } = await draftplan(["run", "--out", folder, "--threads", "1"], {
       during(child) {

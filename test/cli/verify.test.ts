@@ -39,7 +39,7 @@ const interruptWhen = (path: string) => (child: ChildProcess) => {
 describe.skipIf(process.platform === "win32")("SIGINT (Windows has none)", () => {
   test("leaves a journal, and the same command goes on from it to a whole document", async () => {
     const { folder, args, output } = project();
-    const long = [...args, "--max-tokens", "160", "-o", output];
+    const long = [...args, "--max-tokens", "64", "-o", output];
     const journal = `${output}.partial.jsonl`;
     const stopped = await draftplan(long, { during: interruptWhen(journal) });
     expect(stopped.code).toBe(130);
@@ -57,9 +57,9 @@ describe.skipIf(process.platform === "win32")("SIGINT (Windows has none)", () =>
     expect(stderr).toContain(`going on after ${done} of 5 prompts`);
     expect(readdirSync(folder).sort()).toEqual(["prompts.jsonl", "v.yaml"]);
     const { document } = readDocumentOf("draftplan/verification", output);
-    expect(document).toMatchObject({ resumed: 1, lossless: true, tokens: 800, tokenizer_sha256: null });
+    expect(document).toMatchObject({ resumed: 1, lossless: true, tokens: 320, tokenizer_sha256: null });
     for (const { reference_ids, pairs } of document.prompts)
-      expect({ ids: reference_ids?.length, pairs: pairs?.length }).toEqual({ ids: 160, pairs: 2 });
+      expect({ ids: reference_ids?.length, pairs: pairs?.length }).toEqual({ ids: 64, pairs: 2 });
   });
 
   test("leaves nothing where the document was to be printed", async () => {

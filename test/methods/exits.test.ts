@@ -33,7 +33,7 @@ beforeAll(async () => {
     }
     acceptance.push(own);
   }
-}, 60_000);
+});
 afterAll(() => model.close());
 
 /** Layers that a proposed draft keeps. */

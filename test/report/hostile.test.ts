@@ -8,6 +8,7 @@ import { Plan } from "../../src/schema/plan.js";
 import { Profile } from "../../src/schema/profile.js";
 import { Verification } from "../../src/schema/verification.js";
 import { calibration, plan, profile, verification } from "../support/example-documents.js";
+import { trials } from "../support/long.js";
 import { attribute, loaded, named, pageText, parsePage, render, textOf, within } from "./support.js";
 
 const ELEMENTS = new Set(
@@ -235,7 +236,7 @@ describe("a page of hostile documents", () => {
         expect(pageText(page)).not.toMatch(/\bNaN|Infinity|undefined|\[object/);
         expect(text).not.toMatch(/\p{Bidi_Control}|\p{Surrogate}|\p{Noncharacter_Code_Point}/u);
       }),
-      { seed: 1, numRuns: 400 },
+      { seed: 1, numRuns: trials(100, 1000) },
     );
   });
 
@@ -251,7 +252,7 @@ describe("a page of hostile documents", () => {
         const [, row] = table === undefined ? [] : within(table, "tr");
         expect(within(row, "th").map(textOf)).toEqual([visible(prompt.slice(0, 200))]);
       }),
-      { seed: 2, numRuns: 200 },
+      { seed: 2, numRuns: trials(60, 500) },
     );
   });
 

@@ -186,5 +186,5 @@ describe("on the embedded model", () => {
     } finally {
       model.close();
     }
-  }, 60_000);
+  });
 });

@@ -11,6 +11,7 @@ import {
 } from "../../src/solve/index.js";
 import { highsLeastLoss, highsRelaxation, type Limit } from "../oracle/highs-knapsack.js";
 import { expectFailure } from "../support/failure.js";
+import { trials } from "../support/long.js";
 import { seeds } from "./instances.js";
 import { limitedBlocks, limitedInstance } from "./limited-instances.js";
 
@@ -36,7 +37,7 @@ function bounded({ groups, limits }: { groups: LimitedGroup[]; limits: SumLimits
 }
 
 describe("under limits on sums", () => {
-  const small = seeds(200).map((seed) => ({ seed, ...limitedInstance(seed, 1_000) }));
+  const small = seeds(trials(60, 200)).map((seed) => ({ seed, ...limitedInstance(seed, 1_000) }));
 
   test.each(small)("bound and relaxation are HiGHS's: seed $seed, $kind, $limits", ({ seed, groups, limits }) => {
     if (groups.length === 0) return;
@@ -51,7 +52,7 @@ describe("under limits on sums", () => {
     }
   });
 
-  const modelled = seeds(40).map((seed) => ({ seed, count: [12, 24, 40, 61][seed % 4] }));
+  const modelled = seeds(trials(12, 60)).map((seed) => ({ seed, count: [12, 24, 40, 61][seed % 4] }));
 
   test.each(modelled)("the optimum is HiGHS's, and so is its bound: seed $seed, $count blocks", ({ seed, count }) => {
     const { groups, limits, budgetUs } = limitedBlocks(seed, count);

@@ -1,10 +1,19 @@
-/** Runs the built command line as a user does. `npm test` builds it first. */
+/**
+ * Runs the built command line as a user does. `npm test` builds it first.
+ *
+ * A process takes some 0.5 s to start and to load its modules, and hundreds of tests run a command line. So by itself
+ * `draftplan` calls the build's `main` in the test's own process, as `dist/cli.js` does; a process of its own is started
+ * where the test is about processes (`process: true`), changes the environment, or looks at the running child.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 export const CLI = process.env.DRAFTPLAN_CLI ?? fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 if (!existsSync(CLI)) throw new Error(`${CLI} is missing; run: npm run build`);
+/** Another build, such as an installed package, is run as it is. */
+const ALWAYS_PROCESS = process.env.DRAFTPLAN_CLI !== undefined;
 
 export interface Finished {
   code: number | null;
@@ -13,14 +22,28 @@ export interface Finished {
   stderr: string;
 }
 
-interface SpawnOptions {
+interface RunOptions {
   cwd?: string;
+  /** implies a process of its own */
   env?: Record<string, string>;
-  /** called with the running process */
+  /** called with the running process; implies one */
   during?: (child: ChildProcess) => void;
+  process?: boolean;
 }
 
-export function draftplan(args: readonly string[], options: SpawnOptions = {}): Promise<Finished> {
+/** Two test files run at a time: one thread each, where no committed document says otherwise. */
+const ON_ONE_THREAD = ["generate", "evaluate", "calibrate"];
+
+export function draftplan(given: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  const { env, during } = options;
+  const threads = ON_ONE_THREAD.includes(given[0]) && !given.some((each) => each.startsWith("--threads"));
+  const args = threads ? [...given, "--threads", "1"] : given;
+  return ALWAYS_PROCESS || options.process || env !== undefined || during !== undefined
+    ? inProcessOfItsOwn(args, options)
+    : here(args, options.cwd);
+}
+
+function inProcessOfItsOwn(args: readonly string[], options: RunOptions): Promise<Finished> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [CLI, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
@@ -37,4 +60,49 @@ export function draftplan(args: readonly string[], options: SpawnOptions = {}): 
     });
     options.during?.(child);
   });
+}
+
+/** Folder and streams belong to the whole process, so command lines take turns. */
+let turn: Promise<unknown> = Promise.resolve();
+
+function here(args: readonly string[], cwd = process.cwd()): Promise<Finished> {
+  const run = turn.then(async () => {
+    const { main } = (await import(/* @vite-ignore */ pathToFileURL(join(dirname(CLI), "cli/main.js")).href)) as {
+      main(argv: readonly string[]): Promise<number>;
+    };
+    const before = process.cwd();
+    const streams = [capture(process.stdout), capture(process.stderr)];
+    process.chdir(cwd);
+    try {
+      const code = await main(args);
+      const [stdout, stderr] = streams.map(({ text }) => text());
+      return { code, signal: null, stdout, stderr };
+    } finally {
+      process.chdir(before);
+      for (const stream of streams) stream.restore();
+    }
+  });
+  turn = run.catch(() => {});
+  return run;
+}
+
+function capture(stream: NodeJS.WriteStream) {
+  const { write } = stream;
+  const listeners = stream.listeners("error");
+  const chunks: Buffer[] = [];
+  stream.write = ((chunk: string | Uint8Array, ...rest: unknown[]) => {
+    chunks.push(Buffer.from(chunk));
+    const done = rest.find((each) => typeof each === "function");
+    if (done !== undefined) process.nextTick(done as () => void);
+    return true;
+  }) as typeof write;
+  return {
+    text: () => Buffer.concat(chunks).toString(),
+    restore() {
+      stream.write = write;
+      // a process has one command line, so `main` leaves its listeners
+      for (const each of stream.listeners("error"))
+        if (!listeners.includes(each)) stream.removeListener("error", each as () => void);
+    },
+  };
 }

@@ -128,12 +128,10 @@ describe("is refused with CHAT_TEMPLATE_INVALID, and only when a chat is rendere
   test("a template that would run for years", async () => {
     const loop = "{% for i in range(60000) %}";
     const tokenizer = await openTemplate(`${loop.repeat(4)}{% endfor %}{% endfor %}{% endfor %}{% endfor %}`);
-    const started = performance.now();
     expect(() => tokenizer.renderChat(CHAT)).toThrow(
       expect.objectContaining({ code: "CHAT_TEMPLATE_INVALID", what: expect.stringMatching(/timed out/) }),
     );
-    expect(performance.now() - started).toBeLessThan(20_000);
     // and the tokenizer still works
     expect(tokenizer.encode("ab")).toEqual([3]);
-  }, 30_000);
+  });
 });

@@ -152,14 +152,8 @@ describe("parts of tokenizer.json", () => {
   });
 });
 
-test("opens and encodes fast enough not to be noticed", async () => {
-  const started = performance.now();
+test("a text of 100 kB is encoded whole, in time that grows with its length and not with its square", async () => {
   const tokenizer = await openTokenizer("embedded");
-  const openMs = performance.now() - started;
-  const text = "The Congress of the United States, 1862: naïve café — 日本語 😀\n".repeat(1600); // 100 kB
-  tokenizer.encode(text);
-  const encodeMs = performance.now() - started - openMs;
-  // measured 60 ms and 200 ms on two shared cores; the bounds allow for a busy machine
-  expect(openMs).toBeLessThan(2000);
-  expect(encodeMs).toBeLessThan(4000);
+  const text = "The Congress of the United States, 1862: naïve café — 日本語 😀\n".repeat(1600);
+  expect(tokenizer.decode(tokenizer.encode(text))).toBe(text); // a square would take minutes, and the test's time limit ends it
 });

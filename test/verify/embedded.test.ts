@@ -48,7 +48,7 @@ beforeAll(async () => {
   };
   writeDocument(planPath, plan);
   writeFileSync(promptPath, '{"prompt": "The Congress of the United States"}\n{"ids": [0, 2819, 506, 268]}\n');
-}, 120_000);
+});
 
 afterAll(() => {
   loaded.close();
@@ -106,7 +106,7 @@ describe("verify on the embedded model", () => {
     expect(text).toContain("the target's own, all 120 tokens");
     for (const line of text.split("\n"))
       expect([...line].length).toBeLessThanOrEqual(80 + (line.includes(folder) ? folder.length : 0));
-  }, 60_000);
+  });
 
   test("prints the document, or exactly one JSON value", async () => {
     const yaml = recorded(false);
@@ -118,7 +118,7 @@ describe("verify on the embedded model", () => {
     expect(JSON.parse(json.out[0])).toEqual(
       parseDocument(readFileSync(join(folder, "json.yaml"), "utf8"), "json.yaml"),
     );
-  }, 60_000);
+  });
 
   test("fails below the speedup asked for, which the table says", async () => {
     const context = recorded(false);
@@ -130,7 +130,7 @@ describe("verify on the embedded model", () => {
       ),
     ).toBe(false);
     expect(context.out.join("\n")).toContain("below the 100 asked for");
-  }, 60_000);
+  });
 
   test("refuses a plan for another model before it loads this one", async () => {
     const other = join(folder, "other.yaml");

@@ -1,0 +1,1 @@
+import "./extrapolate.test.js";

@@ -1,0 +1,1 @@
+import "./reproducible.test.js";

@@ -1,0 +1,1 @@
+import "./limited-bound.test.js";
