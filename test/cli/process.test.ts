@@ -9,14 +9,14 @@ import { CLI, draftplan } from "../support/cli.js";
 import { LONG } from "../support/long.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
-const LONG = ["generate", "embedded", "--prompt", "Fellow citizens", "--max-tokens", "2000", "--threads", "1"];
+const GENERATE = ["generate", "embedded", "--prompt", "Fellow citizens", "--max-tokens", "2000", "--threads", "1"];
 
 describe.skipIf(process.platform === "win32")("a signal (Windows has none)", () => {
   test.each([
     ["SIGINT", 130],
     ["SIGTERM", 143],
   ] as const)("%s while text streams: the line is ended, exit code %i", async (signal, expected) => {
-    const { code, stdout, stderr } = await draftplan(LONG, {
+    const { code, stdout, stderr } = await draftplan(GENERATE, {
       during: (child) => child.stdout?.once("data", () => child.kill(signal)),
     });
     expect({ code, stderr }).toEqual({ code: expected, stderr: "interrupted\n" });
@@ -27,7 +27,7 @@ describe.skipIf(process.platform === "win32")("a signal (Windows has none)", () 
     const cache = process.env.DRAFTPLAN_CACHE_DIR ?? "";
     await draftplan(["generate", "embedded", "--prompt", "x", "--max-tokens", "1"]); // so that nothing is converted below
     expect(existsSync(cache)).toBe(true);
-    const { code, stdout } = await draftplan([...LONG, "--json"], {
+    const { code, stdout } = await draftplan([...GENERATE, "--json"], {
       during: (child) => setTimeout(() => child.kill("SIGINT"), 4000),
     });
     expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
@@ -54,7 +54,7 @@ describe.skipIf(process.platform === "win32")("a signal (Windows has none)", () 
 
   test("SIGINT while weights are converted leaves nothing half converted", async () => {
     const cache = temporaryFolder();
-    const { code } = await draftplan(LONG, {
+    const { code } = await draftplan(GENERATE, {
       env: { DRAFTPLAN_CACHE_DIR: cache },
       during(child) {
         const timer = setInterval(() => {
@@ -72,7 +72,7 @@ describe.skipIf(process.platform === "win32")("a signal (Windows has none)", () 
 
 describe("a pipe that is closed early", () => {
   test("ends a long generation quietly", async () => {
-    const { code, stderr } = await draftplan(LONG, {
+    const { code, stderr } = await draftplan(GENERATE, {
       during: (child) => child.stdout?.once("data", () => child.stdout?.destroy()),
     });
     expect({ code, stderr }).toEqual({ code: 141, stderr: "" });
