@@ -60,11 +60,8 @@ export function addCompare(program: Command, run: RunVerb): void {
         "draftplan compare model.gguf --methods knapsack,int8 --time 300",
       ),
     )
-    .action(
-      async (model: string, options: SharedOptions & import("../pipeline/compare/options.js").CompareCommandOptions) =>
-        run(options, async (context) =>
-          (await import("../commands/compare.js")).compareCommand(model, options, context),
-        ),
+    .action(async (model: string, options: SharedOptions & import("../commands/compare.js").CompareCommandOptions) =>
+      run(options, async (context) => (await import("../commands/compare.js")).compareCommand(model, options, context)),
     );
 }
 
@@ -94,8 +91,7 @@ export function addCheck(program: Command, run: RunVerb): void {
         "draftplan check plans/plan.yaml --baseline old.yaml --measure --model model.gguf",
       )}\n\nWithout --measure no model is run. docs/findings.md explains every finding.`,
     )
-    .action(
-      async (paths: string[], options: SharedOptions & import("../commands/check-options.js").CheckCommandOptions) =>
-        run(options, async (context) => (await import("../commands/check.js")).checkCommand(paths, options, context)),
+    .action(async (paths: string[], options: SharedOptions & import("../commands/check.js").CheckCommandOptions) =>
+      run(options, async (context) => (await import("../commands/check.js")).checkCommand(paths, options, context)),
     );
 }

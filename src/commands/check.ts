@@ -1,19 +1,21 @@
 /** draftplan check: do committed plans still hold? By documents alone, against a baseline, measured side by side. */
-import { compareWithBaseline, type Side, sidesOf } from "../check/baseline.js";
-import { checkDocuments } from "../check/check.js";
-import type { Checked } from "../check/documents.js";
-import type { Finding } from "../check/findings.js";
-import { type ModelFacts, tokenizerOf } from "../check/model.js";
-import { ownFindings } from "../check/own.js";
-import type { CheckResult } from "../check/result.js";
 import { DraftplanError } from "../core/errors.js";
-import { outputCheck } from "../output/check/index.js";
-import { type ReadSet, readBaseline, readForCheck } from "../pipeline/check/read.js";
-import { type CheckCommandOptions, DEFAULT_SECONDS, requireMeaning, tolerancePercent } from "./check-options.js";
+import { type CheckOutputOptions, outputCheck } from "../output/check/index.js";
+import { verdictOf } from "../output/check/text.js";
+import { checkPaths } from "../pipeline/check/check-paths.js";
 import type { CommandContext } from "./context.js";
 
-/** The baseline, or why there is none to compare with. */
-type Baseline = { side: Side } | { findings: readonly Finding[] };
+export interface CheckCommandOptions extends CheckOutputOptions {
+  baseline?: string | undefined;
+  measure?: boolean | undefined;
+  model?: string | undefined;
+  /** `5%` */
+  tolerance?: string | undefined;
+  /** seconds for --measure */
+  time?: number | undefined;
+  /** of --measure */
+  prompts?: string | undefined;
+}
 
 /** @returns false where something is an error, or could not be told and --fail-inconclusive was given */
 export async function checkCommand(
@@ -22,70 +24,39 @@ export async function checkCommand(
   context: CommandContext,
 ): Promise<boolean> {
   requireMeaning(options);
-  const tolerance = tolerancePercent(options.tolerance);
-  const set = readForCheck(paths);
-  const baseline = options.baseline === undefined ? null : openBaseline(options.baseline);
-  const facts = options.model === undefined ? null : await factsOf(options.model, set.documents);
-  const parts: Partial<CheckResult>[] = [{ findings: set.faults }, { findings: await checkSet(set, facts) }];
-  if (baseline !== null && "findings" in baseline) parts.push({ findings: [...baseline.findings] });
-  else {
-    const candidates = sidesOf(set.given, set.open);
-    const compared = baseline === null ? null : compareWithBaseline(candidates, baseline.side, tolerance / 100);
-    if (compared !== null) parts.push(compared);
-    if (options.measure === true && options.model !== undefined && facts !== null) {
-      const { measureAll } = await import("../pipeline/check/candidates.js");
-      const { model, prompts, time: seconds = DEFAULT_SECONDS } = options;
-      const measuring = { model, prompts, seconds, tolerancePercent: tolerance };
-      const measured = await measureAll(candidates, baseline?.side ?? null, facts, measuring, context);
-      parts.push(...measured);
-      // plans that predict nothing can be compared by running them
-      if (compared !== null && measured.length > 0)
-        compared.findings = compared.findings.filter(({ code }) => code !== "NOTHING_COMPARED");
-    }
-  }
-  const result = joined(set.files, parts);
+  const { baseline, model, measure, prompts, time: seconds = DEFAULT_SECONDS } = options;
+  const request = {
+    ...{ baseline, model, tolerancePercent: tolerancePercent(options.tolerance) },
+    measure: measure === true ? { prompts, seconds } : undefined,
+  };
+  const result = await checkPaths(paths, request, context);
   await outputCheck(result, options, context);
-  const failed = result.regressed || result.findings.some(({ severity }) => severity === "error");
-  return !failed && !(result.inconclusive && options.failInconclusive === true);
+  return verdictOf(result, options.failInconclusive) !== "failed";
 }
 
-/** The solver is loaded when it is needed: options are refused without it. */
-async function checkSet({ documents, open }: ReadSet, model: ModelFacts | null): Promise<Finding[]> {
-  const { solver } = await import("../pipeline/check/solver.js");
-  return checkDocuments({ documents, open, solver, model });
-}
+const DEFAULT_TOLERANCE = "5%";
+const DEFAULT_SECONDS = 120;
 
-async function factsOf(source: string, documents: readonly Checked[]): Promise<ModelFacts> {
-  const { modelFacts } = await import("../pipeline/check/model.js");
-  const withTokenizer = documents.some((checked) => tokenizerOf(checked) !== undefined);
-  return modelFacts(source, withTokenizer);
-}
-
-/** @throws FILE_NOT_FOUND, FILE_UNREADABLE; DOCUMENT_KIND for a document that has no speed */
-function openBaseline(path: string): Baseline {
-  const { opened, open } = readBaseline(path);
-  if (opened.state === "faulty") return opened;
-  if (opened.state === "missing") throw new Error(`${path} was read and is missing`);
-  const { checked } = opened;
-  const [side] = sidesOf([checked], open);
-  if (side !== undefined) return { side };
-  const { kind } = checked.document;
-  if (kind === "draftplan/plan") return { findings: ownFindings(checked) };
+/** `5%` -> 5. @throws OPTION_INVALID */
+function tolerancePercent(text: string = DEFAULT_TOLERANCE): number {
+  const percent = /^\d{1,3}(\.\d{1,6})?%$/.test(text) ? Number(text.slice(0, -1)) : Number.NaN;
+  if (percent < 100) return percent;
   throw new DraftplanError({
-    code: "DOCUMENT_KIND",
-    at: `--baseline ${path}`,
-    what: `this is a ${kind}, which has no speed to compare with`,
-    remedy: "Give a plan or a verification.",
+    code: "OPTION_INVALID",
+    at: `--tolerance ${text}`,
+    what: "a tolerance is a percentage from 0% to below 100%",
+    remedy: "Write it with its sign: --tolerance 5%",
   });
 }
 
-function joined(files: string[], parts: readonly Partial<CheckResult>[]): CheckResult {
-  return {
-    files,
-    findings: parts.flatMap((part) => part.findings ?? []),
-    regressed: parts.some((part) => part.regressed === true),
-    inconclusive: parts.some((part) => part.inconclusive === true),
-    compared: parts.flatMap((part) => part.compared ?? []),
-    decided: parts.flatMap((part) => part.decided ?? []),
-  };
+/** @throws USAGE where a flag has no meaning without another */
+function requireMeaning({ measure, model, time, prompts }: CheckCommandOptions): void {
+  if (measure === true && model === undefined)
+    throw usage("--measure", "there is no model to measure on", "Add --model MODEL.");
+  if (measure === true) return;
+  const idle = time !== undefined ? "--time" : prompts !== undefined ? "--prompts" : null;
+  if (idle !== null)
+    throw usage(idle, "it says how to measure, and nothing is measured", "Add --measure --model MODEL.");
 }
+
+const usage = (at: string, what: string, remedy: string) => new DraftplanError({ code: "USAGE", at, what, remedy });

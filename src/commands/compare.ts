@@ -1,206 +1,21 @@
 /** draftplan compare: plans of all methods on one model, measured side by side on text none of them was chosen on. */
-
-import { basename } from "node:path";
-import type { Checkpoint } from "../model/spec.js";
 import { comparisonTable } from "../output/comparison-table.js";
-import { frontierAt } from "../pipeline/compare/frontier.js";
-import { type CompareInputs, comparedContexts, openInputs, requireFit, roomFor } from "../pipeline/compare/inputs.js";
-import { mergeMeasured, type SolvedMethod } from "../pipeline/compare/methods.js";
-import { type CompareCommandOptions, type CompareRequest, compareRequest } from "../pipeline/compare/options.js";
-import { Predictor } from "../pipeline/compare/predict.js";
-import { heldBackPrompts, type PromptsAt, promptsByContext } from "../pipeline/compare/prompts.js";
-import { contextsAlong, runPlans } from "../pipeline/compare/run.js";
-import { defaultPath, inputRef } from "../pipeline/paths.js";
-import { readPrompts } from "../pipeline/text/prompts.js";
-import { requireInVocabulary } from "../pipeline/text/token-ids.js";
-import { rounded, softwareVersions } from "../pipeline/verify/document.js";
-import { withModel } from "../pipeline/with-model.js";
-import { describeDevice, systemClock } from "../runtime/device.js";
-import type { LoadedModel } from "../runtime/load.js";
-import type { Calibration } from "../schema/calibration.js";
-import { kernelsFor } from "../schema/choice.js";
-import type { InputRef } from "../schema/common.js";
-import type { Comparison } from "../schema/comparison.js";
-import { stringifyDocument, writeDocument } from "../schema/document.js";
-import { openTokenizer } from "../tokenizer/open.js";
-import type { Tokenizer } from "../tokenizer/types.js";
-import { promptsDigest, type VerifyPrompt } from "../verify/index.js";
+import { deliverDocument } from "../output/deliver.js";
+import { compareMethods } from "../pipeline/compare/compare-methods.js";
+import type { CompareOptions } from "../pipeline/compare/options.js";
 import type { CommandContext } from "./context.js";
+
+export interface CompareCommandOptions extends CompareOptions {
+  output?: string | undefined;
+}
 
 /** @returns false where a run's output was not the target's own */
 export async function compareCommand(
   model: string,
-  options: CompareCommandOptions,
+  { output: wanted, ...options }: CompareCommandOptions,
   context: CommandContext,
 ): Promise<boolean> {
-  const request = compareRequest(options);
-  const tokenizer = await openTokenizer(model);
-  const given = request.promptsFile === null ? null : await readPrompts(request.promptsFile, async () => tokenizer);
-  const { comparison, output } = await withModel(
-    model,
-    { ...context, kernels: kernelsFor(request.choices) },
-    (checkpoint) => prepare(checkpoint, request, given),
-    (loaded, { contexts }) => compare({ loaded, request, contexts, given, tokenizer }, options.output, context),
-  );
-  if (context.json) context.print(JSON.stringify(comparison));
-  else if (output === "-") context.write(stringifyDocument(comparison));
-  else context.print(`${comparisonTable(comparison)}\n\nComparison: ${output}`);
+  const { comparison, output } = await compareMethods(model, options, wanted, context);
+  deliverDocument(comparison, output, context, () => `${comparisonTable(comparison)}\n\nComparison: ${output}`);
   return comparison.lossless;
-}
-
-function prepare(checkpoint: Checkpoint, request: CompareRequest, given: readonly VerifyPrompt[] | null) {
-  const { spec } = checkpoint;
-  for (const { ids, name } of given ?? [])
-    requireInVocabulary(ids, spec.vocabSize, `${request.promptsFile}: '${name}'`);
-  const contexts = comparedContexts(request, spec);
-  const reached = [...contexts, ...(given ?? []).map(({ ids }) => ids.length)];
-  requireFit(request, checkpoint, reached);
-  const calibrated = request.calibration?.document.contexts.map(({ at_context }) => at_context) ?? [];
-  return { contexts, capacity: roomFor([...reached, ...calibrated], request.maxTokens) };
-}
-
-interface Comparing {
-  loaded: LoadedModel;
-  request: CompareRequest;
-  contexts: readonly number[];
-  /** prompts of the user's file; null: they are made of text */
-  given: readonly VerifyPrompt[] | null;
-  tokenizer: Tokenizer;
-}
-
-async function compare(comparing: Comparing, wanted: string | undefined, context: CommandContext) {
-  const { loaded, request, contexts, given, tokenizer } = comparing;
-  const output = wanted ?? defaultPath("comparison", loaded.spec.name);
-  const inputs = await openInputs(
-    loaded,
-    request,
-    [...contexts, ...(given ?? []).map(({ ids }) => ids.length)],
-    context,
-  );
-  const prompts =
-    given === null
-      ? heldBackPrompts(request.text, tokenizer, contexts, inputs.text)
-      : promptsByContext(given, contexts);
-  const solved = await solveAll(comparing, inputs, context);
-  const calibration = mergeMeasured(
-    inputs.calibration,
-    solved.map((one) => one.calibration),
-  );
-  const refs = writeInputs(request, inputs, calibration, output, loaded.spec.name);
-  const comparison = await measure(comparing, { inputs, calibration, refs, prompts, solved }, context);
-  if (output !== "-") writeDocument(output, comparison);
-  return { comparison, output };
-}
-
-interface TimedMethod extends SolvedMethod {
-  method: string;
-  choices: Comparison["methods"][number]["choices"];
-  seconds: number;
-}
-
-/** Every method by itself, from the same calibration: what one had measured is no help to another. */
-async function solveAll({ loaded, request }: Comparing, inputs: CompareInputs, context: CommandContext) {
-  const { progress } = context;
-  const { profile, calibration, text } = inputs;
-  const solved: TimedMethod[] = [];
-  for (const [done, method] of request.methods.entries()) {
-    await progress.tick({ stage: `solve: ${method.name}`, done, total: request.methods.length });
-    const start = systemClock.nowUs();
-    const choices = method.choices(request.choices);
-    const measuring = { model: loaded, profile, variants: [choices], text, progress };
-    const one = await method.solve({ measuring, calibration, choices, refineSeconds: request.refineSeconds });
-    const seconds = (systemClock.nowUs() - start) / 1e6;
-    solved.push({ ...one, method: method.name, choices: [...choices], seconds });
-  }
-  return solved;
-}
-
-type Refs = Comparison["inputs"];
-
-/** What was made on the way is written beside the comparison; what was given stays as it is. */
-function writeInputs(
-  request: CompareRequest,
-  inputs: CompareInputs,
-  calibration: Calibration,
-  output: string,
-  name: string,
-): Refs {
-  const base = (output === "-" ? defaultPath("comparison", name) : output).replace(/\.ya?ml$/i, "");
-  const made = (kind: string, document: Calibration | CompareInputs["profile"]): InputRef => {
-    const path = `${base}.${kind}.yaml`;
-    return inputRef({ path, sha256: writeDocument(path, document) }, output);
-  };
-  const asGiven =
-    request.calibration !== null && calibration.measured.length === request.calibration.document.measured.length;
-  return {
-    profile: request.profile === null ? made("profile", inputs.profile) : inputRef(request.profile, output),
-    calibration:
-      asGiven && request.calibration !== null
-        ? inputRef(request.calibration, output)
-        : made("calibration", calibration),
-  };
-}
-
-interface Made {
-  inputs: CompareInputs;
-  /** with what all methods had measured */
-  calibration: Calibration;
-  refs: Refs;
-  prompts: readonly PromptsAt[];
-  solved: readonly TimedMethod[];
-}
-
-async function measure(
-  { loaded, request, tokenizer }: Comparing,
-  made: Made,
-  context: CommandContext,
-): Promise<Comparison> {
-  const { maxTokens, pairs, timeLimitSeconds, text, promptsFile, choices } = request;
-  const { provider, threads, ortLibrary, progress } = context;
-  const { inputs, calibration, refs, prompts, solved } = made;
-  const baseline = solved.some(({ method }) => method === "knapsack") ? "knapsack" : solved[0].method;
-  const plans = solved.map((one) => ({ ...one, predictor: new Predictor(inputs.profile, one.calibration) }));
-  const ran = await runPlans({
-    ...{
-      engine: loaded.engine,
-      clock: systemClock,
-      plans,
-      baseline,
-      prompts,
-      maxTokens,
-      pairs,
-      timeLimitSeconds,
-      progress,
-    },
-  });
-  const own = solved.find(({ method }) => method === "knapsack")?.calibration ?? calibration;
-  const source = promptsFile === null ? `${text.source}, the part not chosen on` : basename(promptsFile);
-  return rounded<Comparison>({
-    kind: "draftplan/comparison",
-    version: 1,
-    model: loaded.ref,
-    device: describeDevice(provider, threads, ortLibrary),
-    inputs: refs,
-    ...(inputs.extrapolated === undefined ? {} : { extrapolated: inputs.extrapolated }),
-    text: { source: text.source, sha256: text.sha256 },
-    prompts: { source: source.slice(0, 400), sha256: promptsDigest(prompts.flatMap((at) => at.prompts)) },
-    tokenizer_sha256: tokenizer.sha256,
-    versions: softwareVersions(),
-    created: new Date().toISOString(),
-    choices: [...choices],
-    baseline,
-    methods: solved.map(({ method, choices: own, seconds }) => ({ method, choices: own, solve_seconds: seconds })),
-    ...{ max_tokens: maxTokens, pairs, time_limit_seconds: timeLimitSeconds },
-    lossless: ran.every(({ rows }) => rows.every(({ lossless }) => lossless)),
-    contexts: ran.map((at) => {
-      const { frontier, ...costs } = frontierAt(
-        inputs.profile,
-        own,
-        choices,
-        contextsAlong(at.context_tokens, maxTokens),
-      );
-      const { context_tokens, ...rest } = at;
-      return { context_tokens, ...costs, ...rest, frontier };
-    }),
-  });
 }

@@ -4,7 +4,7 @@ import type { Verification } from "../schema/verification.js";
 import { extrapolatedLine } from "./format.js";
 
 /** Lines for a terminal. */
-export function summaryOf(verification: Verification): string[] {
+export function verificationSummary(verification: Verification): string[] {
   return [
     ...heading(verification),
     "",

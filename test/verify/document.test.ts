@@ -1,6 +1,6 @@
 /** From a verified plan to the document: where it names its inputs, what it decides, how it is written. */
 import { describe, expect, test } from "vitest";
-import { summaryOf } from "../../src/output/verification-summary.js";
+import { verificationSummary } from "../../src/output/verification-summary.js";
 import { buildVerification, type VerificationRequest } from "../../src/pipeline/verify/document.js";
 import { parseDocument, stringifyDocument } from "../../src/schema/document.js";
 import type { Verification } from "../../src/schema/verification.js";
@@ -98,7 +98,7 @@ describe("the table", () => {
     const thresholds = { minSpeedup: 9, minAcceptance: 0.99, maxPredictionErrorPercent: 5 };
     const document = await build({ thresholds, planRef: { path: "plan.yaml", sha256: digest } });
     expect(document.decided?.failed).toEqual(["min_speedup", "min_acceptance", "max_prediction_error_percent"]);
-    const lines = summaryOf(document);
+    const lines = verificationSummary(document);
     const failed = lines.join("\n").match(/FAILED.*/g) ?? [];
     expect(failed).toEqual([
       expect.stringMatching(/--min-speedup: [\d.]+ is below the 9 asked for/),

@@ -14,17 +14,14 @@ import type { CheckResult, ComparedFigure } from "../../check/result.js";
 import { DraftplanError } from "../../core/errors.js";
 import type { DraftPolicy } from "../../decode/loop.js";
 import { planPolicy, requireSameModel } from "../../decode/policy.js";
-import type { Checkpoint } from "../../model/spec.js";
 import { systemClock } from "../../runtime/device.js";
 import type { LoadedModel } from "../../runtime/load.js";
 import type { Loaded } from "../../schema/document.js";
 import type { Plan } from "../../schema/plan.js";
-import { openTokenizer } from "../../tokenizer/open.js";
 import { type SideBySide, sideBySide, type VerifyPrompt } from "../../verify/index.js";
 import { planKernels } from "../choices.js";
 import type { PipelineContext } from "../context.js";
-import { bundledPrompts, fittingPrompts, readPrompts } from "../text/prompts.js";
-import { requireInVocabulary } from "../text/token-ids.js";
+import { fitPrompts, openPrompts } from "../text/model-prompts.js";
 import { DEFAULT_MAX_TOKENS } from "../verify/document.js";
 import { withModel } from "../with-model.js";
 
@@ -50,32 +47,22 @@ const SEED = 1;
  *   where no prompt is answered by more than one token
  */
 export async function measureCheck(request: MeasureRequest, context: PipelineContext): Promise<MeasuredCheck> {
-  const open = () => openTokenizer(request.model);
-  const prompts = request.prompts === undefined ? await bundledPrompts(open) : await readPrompts(request.prompts, open);
+  const { candidate, baseline, maxTokens = DEFAULT_MAX_TOKENS } = request;
+  const prompts = await openPrompts(request.model, request.prompts);
   return withModel(
     request.model,
-    { ...context, kernels: planKernels([request.candidate.document, request.baseline?.document ?? null]) },
-    (checkpoint) => prepare(checkpoint, request, prompts, context),
+    { ...context, kernels: planKernels([candidate.document, baseline?.document ?? null]) },
+    (checkpoint) => {
+      for (const plan of [candidate, baseline])
+        if (plan !== null) requireSameModel(plan.document, checkpoint, plan.path);
+      return fitPrompts(prompts, checkpoint.spec, maxTokens, context.progress);
+    },
     async (model, prepared) => {
       const measured = await measure(request, prepared, model, context);
       if (measured.slots.length === 0) throw nothingToTime();
       return judgeMeasured(request, measured);
     },
   );
-}
-
-function prepare(
-  checkpoint: Checkpoint,
-  { candidate, baseline, prompts: file, maxTokens = DEFAULT_MAX_TOKENS }: MeasureRequest,
-  prompts: readonly VerifyPrompt[],
-  { progress }: PipelineContext,
-) {
-  const { spec } = checkpoint;
-  for (const plan of [candidate, baseline]) if (plan !== null) requireSameModel(plan.document, checkpoint, plan.path);
-  if (file !== undefined)
-    for (const { ids, name } of prompts) requireInVocabulary(ids, spec.vocabSize, `${file}: '${name}'`);
-  const kept = file === undefined ? fittingPrompts(prompts, spec.contextLimit, maxTokens, progress) : [...prompts];
-  return { prompts: kept, maxTokens, capacity: Math.max(...kept.map(({ ids }) => ids.length)) + maxTokens };
 }
 
 function measure(

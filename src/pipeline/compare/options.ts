@@ -10,7 +10,7 @@ import { requireSameText } from "../text/measuring-text.js";
 import { DEFAULT_MAX_TOKENS } from "../verify/document.js";
 import { type ComparedMethod, comparedMethods } from "./methods.js";
 
-export interface CompareCommandOptions {
+export interface CompareOptions {
   profile?: string | undefined;
   calibration?: string | undefined;
   methods?: string[] | undefined;
@@ -26,7 +26,6 @@ export interface CompareCommandOptions {
   time?: number | undefined;
   /** seconds for improving the knapsack's draft by exchanges */
   refine?: number | undefined;
-  output?: string | undefined;
 }
 
 export interface CompareRequest {
@@ -50,7 +49,7 @@ const DEFAULT_PAIRS = 2;
 const DEFAULT_REFINE_SECONDS = 20;
 
 /** @throws OPTION_INVALID, DIGEST_MISMATCH, and what reading documents and text throws */
-export function compareRequest(options: CompareCommandOptions): CompareRequest {
+export function compareRequest(options: CompareOptions): CompareRequest {
   const choices = parseChoices(options.choices);
   const methods = comparedMethods(options.methods, choices);
   const profile = options.profile === undefined ? null : readDocumentOf("draftplan/profile", options.profile);

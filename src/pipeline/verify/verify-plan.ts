@@ -1,0 +1,74 @@
+/** A plan verified on a model: from files to a document, gone on with where an earlier run was interrupted. */
+import { requireSameModel } from "../../decode/policy.js";
+import { describeDevice } from "../../runtime/device.js";
+import type { Loaded } from "../../schema/document.js";
+import { writeDocument } from "../../schema/document.js";
+import type { Plan } from "../../schema/plan.js";
+import type { Verification } from "../../schema/verification.js";
+import type { Thresholds } from "../../verify/index.js";
+import { planKernels } from "../choices.js";
+import type { PipelineContext } from "../context.js";
+import { inputRef } from "../paths.js";
+import { warnOfTemperature } from "../plan-temperature.js";
+import { fitPrompts, openPrompts } from "../text/model-prompts.js";
+import { withModel } from "../with-model.js";
+import { buildVerification, DEFAULT_MAX_TOKENS, DEFAULT_PAIRS } from "./document.js";
+import { FileJournal, journalHeader, journalPath } from "./journal.js";
+
+export interface VerifyRequest {
+  /** a model's folder or file, or `embedded` */
+  model: string;
+  /** a file of JSON lines; undefined: the bundled prompts */
+  prompts?: string | undefined;
+  /** where the document is written, a journal beside it while it is measured; null: nothing is written */
+  output: string | null;
+  thresholds: Thresholds;
+  maxTokens?: number | undefined;
+  pairs?: number | undefined;
+  /** also decode with int8 alone, for comparison */
+  alternatives?: boolean | undefined;
+}
+
+/** @throws DOCUMENT_MISMATCH for a plan of another model, what reading prompts and loading the model throw, FILE_UNWRITABLE */
+export async function verifyPlanOn(
+  plan: Loaded<Plan>,
+  request: VerifyRequest,
+  context: PipelineContext,
+): Promise<Verification> {
+  const { output, thresholds, alternatives = false, maxTokens = DEFAULT_MAX_TOKENS, pairs = DEFAULT_PAIRS } = request;
+  const { provider, threads, ortLibrary, progress } = context;
+  const prompts = await openPrompts(request.model, request.prompts);
+  let journal: FileJournal | undefined;
+  try {
+    const verification = await withModel(
+      request.model,
+      { ...context, kernels: planKernels([plan.document], alternatives ? ["int8"] : []) },
+      (checkpoint) => {
+        requireSameModel(plan.document, checkpoint, plan.path);
+        warnOfTemperature(plan, progress);
+        return fitPrompts(prompts, checkpoint.spec, maxTokens, progress);
+      },
+      (loaded, { prompts: kept }) => {
+        const asked = {
+          ...{ loaded, plan: plan.document, planRef: inputRef(plan, output ?? "-"), planPath: plan.path },
+          ...{ prompts: kept, tokenizerSha256: prompts.tokenizerSha256, alternatives, maxTokens, pairs, thresholds },
+          device: describeDevice(provider, threads, ortLibrary),
+        };
+        if (output === null) return buildVerification(asked, progress);
+        journal = new FileJournal(journalPath(output), journalHeader(asked), kept, progress);
+        if (journal.finished.size > 0)
+          context.note(
+            `going on after ${journal.finished.size} of ${kept.length} prompts, which an interrupted run finished (${journal.path}; delete it to begin anew)`,
+          );
+        return buildVerification({ ...asked, journal }, progress);
+      },
+    );
+    if (output !== null) writeDocument(output, verification);
+    journal?.discard();
+    return verification;
+  } catch (error) {
+    const kept = journal?.kept() ?? null;
+    if (kept !== null) context.note(kept);
+    throw error;
+  }
+}
