@@ -5,6 +5,7 @@ import { DraftplanError } from "../core/errors.js";
 import type { Checkpoint } from "../model/spec.js";
 import { formatPercent } from "../output/format.js";
 import { planKernels } from "../pipeline/choices.js";
+import { policyOf } from "../pipeline/plan-policy.js";
 import { readTokenIds, requireInVocabulary, type TokenIds } from "../pipeline/text/token-ids.js";
 import { withModel } from "../pipeline/with-model.js";
 import { type ChoiceSet, expandDraft } from "../schema/choice.js";
@@ -12,7 +13,6 @@ import { type Loaded, readDocumentOf } from "../schema/document.js";
 import type { Plan } from "../schema/plan.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import type { CommandContext } from "./context.js";
-import { policyOf } from "./generate.js";
 
 export interface EvaluateOptions {
   skip?: string[];

@@ -1,8 +1,11 @@
+/** What a generation gave and how: a line for people, one value for programs. */
+
 import type { AdaptiveSummary, ArmUse } from "../decode/adaptive/policy.js";
+import type { Generation } from "../pipeline/generate/generate.js";
 import { compactDraft, type Draft, describeChoices } from "../schema/choice.js";
 import { formatPercent } from "./format.js";
 
-export interface Adapted {
+interface Adapted {
   /** times that another draft or length was taken, other than where the plan itself changes */
   switches: number;
   /** how often the arms were weighed again */
@@ -25,7 +28,7 @@ export interface Adapted {
 
 const rounded = (x: number): number => Number(x.toPrecision(4));
 
-export const adaptedJson = ({ switches, replans, replanUs, difficulty, arms }: AdaptiveSummary): Adapted => ({
+const adaptedJson = ({ switches, replans, replanUs, difficulty, arms }: AdaptiveSummary): Adapted => ({
   switches,
   replans,
   replan_us: rounded(replanUs),
@@ -55,3 +58,45 @@ const describeUse = ({ arm, tokens }: ArmUse): string =>
   arm === null
     ? `plain steps (${tokens})`
     : `drafts of ${arm.draftTokens} with ${describeChoices(arm.draft.choices)} (${tokens})`;
+
+/** The contract's keys: each always there, null where it has no meaning. */
+export interface Generated {
+  ids: number[];
+  text: string | null;
+  prompt_tokens: number;
+  tokens_per_second: number | null;
+  rounds: number | null;
+  drafted: number | null;
+  accepted: number | null;
+  /** null where the plan was not adapted */
+  adapted: Adapted | null;
+}
+
+export function generationJson(generation: Generation): Generated {
+  const { ids, text, promptTokens, tokensPerSecond, rounds, drafted, accepted, adapted } = generation;
+  return {
+    ids,
+    text,
+    prompt_tokens: promptTokens,
+    tokens_per_second: tokensPerSecond,
+    rounds,
+    drafted,
+    accepted,
+    adapted: adapted === null ? null : adaptedJson(adapted),
+  };
+}
+
+/** `12 prompt tokens, 40 new, 21.3 tokens/s, …` */
+export function statisticsLine({
+  ids,
+  prompt_tokens,
+  tokens_per_second,
+  rounds,
+  drafted,
+  accepted,
+}: Generated): string {
+  const speed = tokens_per_second === null ? "" : `, ${tokens_per_second.toFixed(1)} tokens/s`;
+  const share = drafted === null || accepted === null || drafted === 0 ? "" : ` (${formatPercent(accepted / drafted)})`;
+  const plan = drafted === null ? "" : `, ${rounds} rounds: ${accepted} of ${drafted} drafted tokens accepted${share}`;
+  return `${prompt_tokens} prompt tokens, ${ids.length} new${speed}${plan}`;
+}

@@ -9,7 +9,7 @@ import type { Thresholds } from "../../verify/index.js";
 import { planKernels } from "../choices.js";
 import type { PipelineContext } from "../context.js";
 import { inputRef } from "../paths.js";
-import { warnOfTemperature } from "../plan-temperature.js";
+import { warnOfTemperature } from "../plan-policy.js";
 import { fitPrompts, openPrompts } from "../text/model-prompts.js";
 import { withModel } from "../with-model.js";
 import { buildVerification, DEFAULT_MAX_TOKENS, DEFAULT_PAIRS } from "./document.js";

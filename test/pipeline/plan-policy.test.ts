@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { warnOfTemperature } from "../../src/pipeline/plan-temperature.js";
+import { warnOfTemperature } from "../../src/pipeline/plan-policy.js";
 import { planDocument } from "../../src/solve/index.js";
 import { makeCalibration, makeProfile } from "../support/documents.js";
 
