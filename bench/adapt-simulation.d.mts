@@ -1,9 +1,11 @@
 import type { AdaptiveDraft, AdaptiveLatency } from "../src/decode/adaptive/adaptation.js";
+import type { Drafter } from "../src/decode/drafters/drafter.js";
 import type { DraftPolicy, Round } from "../src/decode/loop.js";
 import type { Clock } from "../src/runtime/engine.js";
 import type { ChoiceSet } from "../src/schema/choice.js";
 
 export interface MadeDraft extends AdaptiveDraft {
+  choices: ChoiceSet;
   us: number;
   hazard: number;
 }
@@ -26,7 +28,7 @@ export function simulate(options: {
   policy: DraftPolicy;
   clock: SimulatedClock;
   text: MadeText;
-  draftOf: (choices: ChoiceSet) => MadeDraft;
+  draftOf: (drafter: Drafter) => MadeDraft;
   latency: AdaptiveLatency;
   tokens: number;
   prompt?: number;

@@ -52,7 +52,7 @@ export function tickingClock(lookUs) {
 
 /**
  * Runs a policy over a text; as decode() does, but for the model.
- * @param draftOf     choices -> {key, hazards} of the draft the policy asked for
+ * @param draftOf     drafter -> {key, hazards} of the draft the policy asked for
  * @param latency     true latencies, as Adaptation's
  * @param noise       standard deviation of a pass's ln(time)
  * @returns µs of all rounds, and the rounds
@@ -65,11 +65,11 @@ export function simulate({ policy, clock, text, draftOf, latency, tokens, prompt
     const from = clock.peekUs();
     const plan = policy(context);
     const count = plan === null ? 0 : Math.min(plan.draftTokens, tokens - emitted - 1);
-    const draft = count === 0 ? null : draftOf(plan.choices);
+    const draft = count === 0 ? null : draftOf(plan.drafter);
     let accepted = 0;
     while (accepted < count && text(draft.key, draft.hazards[accepted], emitted + accepted)) accepted++;
     const noisy = (us, kind) => us * Math.exp(noise * gaussian(seed, emitted, kind));
-    if (count > 0) clock.advance(noisy(count * latency.draftUs(plan.choices, context), 1));
+    if (count > 0) clock.advance(noisy(plan.drafter.costUs(latency, context, count), 1));
     const between = clock.peekUs();
     clock.advance(noisy(plan === null ? latency.stepUs(context) : latency.verifyUs(context, count), 2));
     const verified = clock.peekUs();
@@ -85,7 +85,12 @@ export function simulate({ policy, clock, text, draftOf, latency, tokens, prompt
 
 /** A device and drafts like those of SmolLM2-135M on two cores with AVX-512: steps in µs, hazards of all positions. */
 export function madeProblem() {
-  const draft = (key, us, hazard, spread) => ({ key, us, choices: { blocks: [key], head: "target" }, hazard, spread });
+  // a drafter of which only the price matters
+  const draft = (key, us, hazard, spread) => {
+    const choices = { blocks: [key], head: "target" };
+    const costUs = (prices, n, d) => d * prices.draftUs(choices, n);
+    return { key, us, choices, drafter: { key, draft: () => ({ tokens: [], parents: [] }), costUs }, hazard, spread };
+  };
   const drafts = [
     draft("int4", 5600, 0.13, 0.25),
     draft("mixed", 7200, 0.045, 0.3),

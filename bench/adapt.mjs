@@ -56,14 +56,15 @@ function simulated(seeds) {
   const { drafts, latency } = madeProblem();
   const planned = { draft: drafts.find(({ key }) => key === "mixed"), draftTokens: 7 };
   const arms = drafts.flatMap((draft) => [2, 3, 5, 7, 9, 12].map((draftTokens) => ({ draft, draftTokens })));
-  const draftOf = (choices) => drafts.find((draft) => draft.choices === choices);
-  const policyOf = (arm) => () => arm && { choices: arm.draft.choices, draftTokens: arm.draftTokens };
+  const draftOf = (drafter) => drafts.find((draft) => draft.drafter === drafter);
+  const policyOf = (arm) => () => arm && { drafter: arm.draft.drafter, draftTokens: arm.draftTokens };
   const cell = (tokens, factor, { clusters, error }, hindsight) =>
     Array.from({ length: seeds }, (_, i) => {
       const seed = i + 1;
       const text = makeText({ seed, factor, clusters });
       const off = drafts.map((_, k) => Math.exp(error * gaussian(seed, k + 11)));
-      const draftUs = (choices, n) => latency.draftUs(choices, n) * off[drafts.indexOf(draftOf(choices))];
+      const draftUs = (choices, n) =>
+        latency.draftUs(choices, n) * off[drafts.findIndex((draft) => draft.choices === choices)];
       const shared = { text, draftOf, latency: { ...latency, draftUs }, tokens, seed };
       const timeOf = (arm) => simulate({ ...shared, policy: policyOf(arm), clock: tickingClock(0) }).us;
       const clock = tickingClock(REPLAN_LOOK_US);

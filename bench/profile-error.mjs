@@ -27,7 +27,9 @@ const { profileModel } = await import(library("profile/profile.js"));
 const { draftPass } = await import(library("profile/sweep/design.js"));
 const { seededRandom } = await import(library("stats/random.js"));
 const { resolveGrid, parseAxis } = await import(library("profile/grid.js"));
-const { draftTokens, verifyDraft } = await import(library("decode/loop.js"));
+const { verify } = await import(library("decode/loop.js"));
+const { chain } = await import(library("decode/drafters/drafter.js"));
+const { draftChain } = await import(library("decode/drafters/self.js"));
 const { targetChoices, uniformChoices } = await import(library("schema/choice.js"));
 const { openLatency } = await import(library("solve/latency.js"));
 
@@ -63,9 +65,9 @@ async function realRound() {
   for (let counted = 0; counted < 2; counted += 1) {
     await new Promise((next) => setImmediate(next));
     const start = systemClock.nowUs();
-    const drafted = draftTokens(engine, n, 3, masks[mask], d);
+    const drafted = draftChain(engine, n, 3, masks[mask], d);
     const middle = systemClock.nowUs();
-    verifyDraft(engine, n, 3, drafted, targetChoices(spec.layers));
+    verify({ engine, context: n, pending: 3 }, chain(drafted), targetChoices(spec.layers));
     const end = systemClock.nowUs();
     if (counted === 1) rounds.push({ mask, n, d, draftUs: middle - start, verifyUs: end - middle });
   }

@@ -5,6 +5,17 @@
 export { type Evaluation, evaluateDraft } from "./calibrate/evaluate.js";
 export { DraftplanError, ERROR_CODES, type ErrorCode, type ErrorDetail, EXIT } from "./core/errors.js";
 export { type Progress, silentProgress } from "./core/progress.js";
+export type { Accept, Accepted } from "./decode/accept/accept.js";
+export { greedy } from "./decode/accept/greedy.js";
+export {
+  chain,
+  type Drafter,
+  type DraftRequest,
+  type DraftState,
+  type PassPrices,
+  type Proposal,
+} from "./decode/drafters/drafter.js";
+export { drafterOf, selfChoices, selfDrafter } from "./decode/drafters/self.js";
 export { type Decoded, type DecodeOptions, type DraftPolicy, decode, type Round } from "./decode/loop.js";
 export { planPolicy, requireSameModel } from "./decode/policy.js";
 export { type AcceptanceStatistics, acceptanceCurve, acceptanceOf } from "./decode/statistics.js";

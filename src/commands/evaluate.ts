@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { evaluateDraft } from "../calibrate/evaluate.js";
 import { DraftplanError } from "../core/errors.js";
+import { drafterOf, selfChoices } from "../decode/drafters/self.js";
 import type { Checkpoint } from "../model/spec.js";
 import { formatPercent } from "../output/format.js";
 import { planKernels } from "../pipeline/choices.js";
@@ -82,7 +83,10 @@ function draftOf(
 ): (contextTokens: number) => ChoiceSet | null {
   if (plan !== null) {
     const policy = policyOf(plan, checkpoint, context);
-    return (contextTokens) => policy(contextTokens)?.choices ?? null;
+    return (contextTokens) => {
+      const request = policy(contextTokens);
+      return request === null ? null : selfChoices(drafterOf(request));
+    };
   }
   const choices = expandDraft(
     { default: "target", head: "target", skip, choices: {} },

@@ -1,7 +1,9 @@
 /** A plan as the decoder sees it. */
 import { DraftplanError } from "../core/errors.js";
-import { expandDraft } from "../schema/choice.js";
 import type { Plan } from "../schema/plan.js";
+import type { DraftRequest } from "./drafters/drafter.js";
+import { DRAFTERS } from "./drafters/index.js";
+import { drafterOf } from "./drafters/self.js";
 import type { DraftPolicy } from "./loop.js";
 
 /**
@@ -17,24 +19,28 @@ export function planPolicy(
 ): DraftPolicy {
   if (plan.model.layers !== layers)
     throw otherModel(at, `a model of ${plan.model.layers} layers, and this one has ${layers}`);
-  const segments = plan.segments.map((segment, i) => ({
-    to: segment.context_tokens.to,
-    draft:
-      segment.draft === undefined || segment.draft_tokens === undefined
-        ? null
-        : {
-            choices: expandDraft(segment.draft, layers, `${at}: segments[${i}].draft`),
-            draftTokens: segment.draft_tokens,
-          },
-  }));
+  const segments = plan.segments.map(({ context_tokens, draft, draft_tokens }, i): Planned => {
+    const { to } = context_tokens;
+    if (draft === undefined || draft_tokens === undefined) return { to, request: null };
+    const drafter = DRAFTERS.self({ draft, layers, at: `${at}: segments[${i}].draft` });
+    return { to, request: { drafter, draftTokens: draft_tokens } };
+  });
+  const drafters = segments.flatMap(({ request }) => (request === null ? [] : [drafterOf(request)]));
   let warned = false;
-  return (contextTokens) => {
+  const policy = (contextTokens: number) => {
     const segment = segments.find(({ to }) => contextTokens < to);
-    if (segment !== undefined) return segment.draft;
+    if (segment !== undefined) return segment.request;
     if (!warned) onPast(segments[segments.length - 1].to);
     warned = true;
     return null;
   };
+  return Object.assign(policy, { drafters: [...new Set(drafters)] });
+}
+
+interface Planned {
+  /** end of the segment, exclusive */
+  to: number;
+  request: DraftRequest | null;
 }
 
 /** @throws DOCUMENT_MISMATCH where architecture or weights differ from what the document was made with */

@@ -1,6 +1,8 @@
 /** What a generation gave and how: a line for people, one value for programs. */
 
 import type { AdaptiveSummary, ArmUse } from "../decode/adaptive/policy.js";
+import type { Drafter } from "../decode/drafters/drafter.js";
+import { selfChoices } from "../decode/drafters/self.js";
 import type { Generation } from "../pipeline/generate/generate.js";
 import { compactDraft, type Draft, describeChoices } from "../schema/choice.js";
 import { formatPercent } from "./format.js";
@@ -35,12 +37,17 @@ const adaptedJson = ({ switches, replans, replanUs, difficulty, arms }: Adaptive
   rejections_factor: rounded(difficulty),
   arms: arms.map(({ arm, planned, rounds, tokens }) => ({
     planned,
-    draft: arm === null ? null : compactDraft(arm.draft.choices),
+    draft: compacted(arm),
     draft_tokens: arm?.draftTokens ?? 0,
     rounds,
     tokens,
   })),
 });
+
+function compacted(arm: ArmUse["arm"]): Draft | null {
+  const choices = arm === null ? null : selfChoices(arm.draft.drafter);
+  return choices === null ? null : compactDraft(choices);
+}
 
 /** `adapted: stayed with the plan; …` or what was taken instead. */
 export function adaptedLine({ switches, replanUs, difficulty, arms }: AdaptiveSummary, decodeUs: number): string {
@@ -57,7 +64,12 @@ export function adaptedLine({ switches, replanUs, difficulty, arms }: AdaptiveSu
 const describeUse = ({ arm, tokens }: ArmUse): string =>
   arm === null
     ? `plain steps (${tokens})`
-    : `drafts of ${arm.draftTokens} with ${describeChoices(arm.draft.choices)} (${tokens})`;
+    : `drafts of ${arm.draftTokens} with ${described(arm.draft.drafter)} (${tokens})`;
+
+function described(drafter: Drafter): string {
+  const choices = selfChoices(drafter);
+  return choices === null ? drafter.key : describeChoices(choices);
+}
 
 /** The contract's keys: each always there, null where it has no meaning. */
 export interface Generated {

@@ -9,7 +9,8 @@ import {
 import { acceptedOf, draftPass, firstChange, startingAt } from "../../src/calibrate/draft-pass.js";
 import { measureByDrafting, measureDrafts, steadiedCurve } from "../../src/calibrate/whole-drafts.js";
 import { silentProgress } from "../../src/core/progress.js";
-import { decode, draftTokens, prefill } from "../../src/decode/loop.js";
+import { draftChain } from "../../src/decode/drafters/self.js";
+import { decode, prefill } from "../../src/decode/loop.js";
 import { systemClock } from "../../src/runtime/device.js";
 import type { Engine } from "../../src/runtime/engine.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
@@ -77,7 +78,7 @@ describe("one pass over a round stands for its draft steps (embedded model)", ()
       // real drafting follows its own tokens; along the accepted prefix and at the first miss the two must agree
       const before = [...continuation.prompt, ...continuation.ids.slice(0, span.from)];
       await prefill(engine, before, targetChoices(LAYERS));
-      const drafted = draftTokens(engine, before.length, continuation.ids[span.from], choices, span.count);
+      const drafted = draftChain(engine, before.length, continuation.ids[span.from], choices, span.count);
       const hits = drafted.map((id, k) => id === continuation.ids[span.from + k + 1]);
       expect(acceptedOf(seen[i])).toBe(acceptedOf(hits));
     }

@@ -1,4 +1,5 @@
 import { expect, test, vi } from "vitest";
+import { drafterOf, selfChoices } from "../../src/decode/drafters/self.js";
 import { planPolicy, requireSameModel } from "../../src/decode/policy.js";
 import { acceptanceCurve, acceptanceOf } from "../../src/decode/statistics.js";
 import type { Plan } from "../../src/schema/plan.js";
@@ -26,11 +27,15 @@ const plan = (): Plan => ({
 
 test("each context drafts as its segment says; ranges are half-open", () => {
   const policy = planPolicy(plan(), 3, "plan.yaml");
+  const choicesAt = (contextTokens: number) => {
+    const request = policy(contextTokens);
+    return request === null ? null : selfChoices(drafterOf(request));
+  };
   expect(policy(0)?.draftTokens).toBe(2);
-  expect(policy(99)?.choices.blocks).toEqual(["target", "target", "skip", "target", "target", "target"]);
+  expect(choicesAt(99)?.blocks).toEqual(["target", "target", "skip", "target", "target", "target"]);
   expect(policy(100)).toBeNull();
   expect(policy(199)).toBeNull();
-  expect(policy(200)?.choices).toEqual({ head: "int8", blocks: new Array(6).fill("int8") });
+  expect(choicesAt(200)).toEqual({ head: "int8", blocks: new Array(6).fill("int8") });
 });
 
 test("past the last segment nothing is drafted, and that is said once", () => {

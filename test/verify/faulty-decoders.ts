@@ -2,6 +2,8 @@
  * A decoder written apart from `src/decode`, with one fault at a time. Without a fault it is right, so that what a
  * test sees is the fault and not the rewriting.
  */
+import type { DraftRequest } from "../../src/decode/drafters/drafter.js";
+import { drafterOf, selfChoices } from "../../src/decode/drafters/self.js";
 import type { decode } from "../../src/decode/loop.js";
 import { argmax, type Engine } from "../../src/runtime/engine.js";
 import { type ChoiceSet, targetChoices } from "../../src/schema/choice.js";
@@ -32,7 +34,13 @@ export const faultyDecode =
       const { logits } = engine.run({ position, input, choices, logitRows: rows });
       return Array.from({ length: rows }, (_, row) => argmax(logits, row, engine.spec.vocabSize));
     };
-    const ids = firstToken(next, fault, [...prompt], options.policy?.(prompt.length)?.choices ?? target, target);
+    const ids = firstToken(
+      next,
+      fault,
+      [...prompt],
+      choicesOf(options.policy?.(prompt.length) ?? null) ?? target,
+      target,
+    );
     let context = prompt.length;
     const wanted =
       fault === "cut short" ? options.maxTokens - 3 : fault === "runs on" ? options.maxTokens + 2 : options.maxTokens;
@@ -42,10 +50,10 @@ export const faultyDecode =
       const count = plan === null ? 0 : Math.min(plan.draftTokens, wanted - ids.length - 1);
       const drafted: number[] = [];
       for (let i = 0; i < count; i++)
-        drafted.push(next(context + i, [drafted[i - 1] ?? pending], plan?.choices ?? target)[0]);
+        drafted.push(next(context + i, [drafted[i - 1] ?? pending], choicesOf(plan) ?? target)[0]);
       const emitted = check(next, fault, context, pending, drafted, target);
       ids.push(...emitted);
-      if (fault === "stale cache") redraft(engine, context, [pending, ...emitted], plan?.choices ?? target);
+      if (fault === "stale cache") redraft(engine, context, [pending, ...emitted], choicesOf(plan) ?? target);
       const rejected = emitted.length <= drafted.length;
       context += fault === "wrong rollback" ? drafted.length + 1 : emitted.length;
       if (fault === "rollback one token too far" && rejected) context -= 1;
@@ -63,6 +71,9 @@ export const faultyDecode =
     };
     return { ids, rounds: [round], promptUs: 1, decodeUs: 2 };
   };
+
+const choicesOf = (request: DraftRequest | null): ChoiceSet | null =>
+  request === null ? null : selfChoices(drafterOf(request));
 
 type Next = (position: number, input: number[], choices: ChoiceSet, rows?: number) => number[];
 

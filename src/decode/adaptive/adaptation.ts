@@ -9,14 +9,14 @@
  *
  * Pure: no clock, no chance. Rounds in, an arm out. All times are µs.
  */
-import type { ChoiceSet } from "../../schema/choice.js";
+import type { Drafter, PassPrices } from "../drafters/drafter.js";
 import type { Round } from "../loop.js";
 import { Belief, type Curve, expectation, priorWeights, roundsPerToken } from "./belief.js";
 import { LatencyCorrection } from "./latency-correction.js";
 
-/** A draft that may be run, with its acceptance on the calibration text. */
+/** A drafter that may be run, with its acceptance on the calibration text; its key is the drafter's. */
 export interface AdaptiveDraft extends Curve {
-  choices: ChoiceSet;
+  drafter: Drafter;
 }
 
 /** Which of a range's drafts, at which length; null where an arm is asked for: a plain step. */
@@ -34,9 +34,8 @@ export interface AdaptiveRange {
   planned: Arm | null;
 }
 
-/** Expected latencies, at any context of any range. */
-export interface AdaptiveLatency {
-  draftUs(choices: ChoiceSet, contextTokens: number): number;
+/** Expected latencies, at any context of any range; drafters are priced by them. */
+export interface AdaptiveLatency extends PassPrices {
   verifyUs(contextTokens: number, draftTokens: number): number;
   /** a plain step, the loop's own time included */
   stepUs(contextTokens: number): number;
@@ -61,7 +60,8 @@ const CONTEXT_STEP = 32;
 interface Costs {
   /** good up to this context */
   until: number;
-  draftUs: readonly number[];
+  /** [drafts][d - 1] of a whole draft */
+  draftUs: readonly number[][];
   /** [d] */
   verifyUs: readonly number[];
   stepUs: number;
@@ -84,6 +84,11 @@ export class Adaptation {
     private readonly latency: AdaptiveLatency,
   ) {
     this.allTables = ranges.map(({ drafts }) => drafts.map(({ hazards }) => roundsPerToken(hazards)));
+  }
+
+  /** All that may be asked to draft. */
+  get drafters(): readonly Drafter[] {
+    return this.ranges.flatMap(({ drafts }) => drafts.map(({ drafter }) => drafter));
   }
 
   private get tables(): readonly Float64Array[][] {
@@ -121,8 +126,8 @@ export class Adaptation {
       if (this.covers(context)) this.correction.observePlain(round.totalUs, this.latency.stepUs(context));
       return;
     }
-    const { choices, key } = arm.draft;
-    this.correction.observeDraft(key, round.draftUs, nodes * this.latency.draftUs(choices, context));
+    const { drafter, key } = arm.draft;
+    this.correction.observeDraft(key, round.draftUs, drafter.costUs(this.latency, context, nodes));
     this.correction.observeVerify(round.verifyUs, this.latency.verifyUs(context, nodes));
   }
 
@@ -180,7 +185,7 @@ export class Adaptation {
     if (arm === null) return costs.stepUs * costs.plainHandicap * this.correction.plainFactor;
     const draft = this.ranges[this.index].drafts.indexOf(arm.draft);
     const d = arm.draftTokens;
-    const draftUs = d * costs.draftUs[draft] * this.correction.draftFactor(arm.draft.key);
+    const draftUs = costs.draftUs[draft][d - 1] * this.correction.draftFactor(arm.draft.key);
     const roundUs = draftUs + costs.verifyUs[d] * this.correction.verifyFactor + this.latency.roundUs;
     return roundUs * expectation(weights[draft], this.tables[draft][d - 1]) * costs.handicaps[draft][d - 1];
   }
@@ -189,9 +194,10 @@ export class Adaptation {
     let best: Arm | null = null;
     let bestUs = this.timeUs(null, costs, weights);
     this.ranges[this.index].drafts.forEach((draft, k) => {
-      const draftUs = costs.draftUs[k] * this.correction.draftFactor(draft.key);
+      const factor = this.correction.draftFactor(draft.key);
       this.tables[k].forEach((table, i) => {
-        const roundUs = (i + 1) * draftUs + costs.verifyUs[i + 1] * this.correction.verifyFactor + this.latency.roundUs;
+        const draftUs = costs.draftUs[k][i] * factor;
+        const roundUs = draftUs + costs.verifyUs[i + 1] * this.correction.verifyFactor + this.latency.roundUs;
         const us = roundUs * expectation(weights[k], table) * costs.handicaps[k][i];
         if (us >= bestUs) return;
         bestUs = us;
@@ -205,14 +211,14 @@ export class Adaptation {
     if (this.costs !== null && contextTokens < this.costs.until) return this.costs;
     const { drafts, planned } = this.ranges[this.index];
     const longest = drafts.reduce((most, { hazards }) => Math.max(most, hazards.length), 0);
-    const draftUs = drafts.map(({ choices }) => this.latency.draftUs(choices, contextTokens));
+    const draftUs = drafts.map(({ drafter, hazards }) =>
+      hazards.map((_, i) => drafter.costUs(this.latency, contextTokens, i + 1)),
+    );
     const verifyUs = Array.from({ length: longest + 1 }, (_, d) => this.latency.verifyUs(contextTokens, d));
     const stepUs = this.latency.stepUs(contextTokens);
     const prior = drafts.map(({ spread }) => priorWeights(spread));
     const priorUs = this.tables.map((tables, k) =>
-      tables.map(
-        (table, i) => ((i + 1) * draftUs[k] + verifyUs[i + 1] + this.latency.roundUs) * expectation(prior[k], table),
-      ),
+      tables.map((table, i) => (draftUs[k][i] + verifyUs[i + 1] + this.latency.roundUs) * expectation(prior[k], table)),
     );
     const plannedUs = planned === null ? stepUs : priorUs[drafts.indexOf(planned.draft)][planned.draftTokens - 1];
     const handicap = (us: number) => Math.min(1 + TRUST, Math.max(1, plannedUs / us));

@@ -82,9 +82,10 @@ export function adaptivePolicy(adaptation: Adaptation, clock: Clock, planned: Dr
       running = choose(contextTokens);
       ranUs = clock.nowUs() - started;
       replanUs += ranUs;
-      return running === null ? null : { choices: running.draft.choices, draftTokens: running.draftTokens };
+      return running === null ? null : { drafter: running.draft.drafter, draftTokens: running.draftTokens };
     },
     {
+      drafters: [...new Set([...adaptation.drafters, ...(planned.drafters ?? [])])],
       observe: (round: Round) => {
         if (!adaptation.covers(round.context)) return;
         const arm = running;

@@ -1,5 +1,6 @@
 /** What a draft is predicted to reach at a context, from a profile and what it accepted on the text it was chosen on. */
 import { mean } from "simple-statistics";
+import { drafterOf, selfChoices } from "../../decode/drafters/self.js";
 import type { DraftPolicy } from "../../decode/loop.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { type ChoiceSet, choiceKey, expandDraft } from "../../schema/choice.js";
@@ -44,8 +45,10 @@ export class Predictor {
   along(contexts: readonly number[], policy: DraftPolicy): PredictedSpeed | null {
     const all: PredictedSpeed[] = [];
     for (const n of contexts) {
-      const draft = policy(n);
-      const one = draft === null ? this.plain(n) : this.drafting(n, draft.choices, draft.draftTokens);
+      const request = policy(n);
+      const choices = request === null ? null : selfChoices(drafterOf(request));
+      if (request !== null && choices === null) return null;
+      const one = request === null || choices === null ? this.plain(n) : this.drafting(n, choices, request.draftTokens);
       if (one === null) return null;
       all.push(one);
     }

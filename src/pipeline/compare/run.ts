@@ -2,10 +2,12 @@
 
 import { DraftplanError } from "../../core/errors.js";
 import type { Progress } from "../../core/progress.js";
+import type { DraftRequest } from "../../decode/drafters/drafter.js";
+import { drafterOf, selfChoices } from "../../decode/drafters/self.js";
 import type { DraftPolicy, decode } from "../../decode/loop.js";
 import { planPolicy } from "../../decode/policy.js";
 import type { Clock, Engine } from "../../runtime/engine.js";
-import { type ChoiceSet, choiceKey, compactDraft } from "../../schema/choice.js";
+import { compactDraft } from "../../schema/choice.js";
 import type { ComparedContext, ComparedRow } from "../../schema/comparison.js";
 import type { Plan } from "../../schema/plan.js";
 import { manySideBySide, type PolicyFigures, type PromptTurns, policyFigures } from "../../verify/index.js";
@@ -108,7 +110,7 @@ function draftsBetween(policy: DraftPolicy, from: number, to: number): { at: num
   const found: { at: number; key: string }[] = [];
   for (let n = from; n < to; n++) {
     const draft = policy(n);
-    const key = draft === null ? "none" : `${draft.draftTokens}|${choiceKey(draft.choices)}`;
+    const key = draft === null ? "none" : `${draft.draftTokens}|${drafterOf(draft).key}`;
     if (found.at(-1)?.key !== key) found.push({ at: n, key });
   }
   return found;
@@ -159,10 +161,10 @@ function rowOf(
   };
 }
 
-const draftKeys = ({ choices, draftTokens }: { choices: ChoiceSet; draftTokens: number }) => ({
-  draft: compactDraft(choices),
-  draft_tokens: draftTokens,
-});
+function draftKeys(request: DraftRequest) {
+  const choices = selfChoices(drafterOf(request));
+  return { ...(choices === null ? {} : { draft: compactDraft(choices) }), draft_tokens: request.draftTokens };
+}
 
 const predictedRecord = ({ acceptance, draftUs, tokensPerSecond, speedup }: PredictedSpeed) => ({
   acceptance,

@@ -6,6 +6,7 @@ import {
   type AdaptiveRange,
   rehearse,
 } from "../../decode/adaptive/adaptation.js";
+import { selfChoices, selfDrafter } from "../../decode/drafters/self.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { CHOICES, type Choice, type ChoiceSet, choiceKey, expandDraft } from "../../schema/choice.js";
 import type { Plan, Segment } from "../../schema/plan.js";
@@ -69,7 +70,7 @@ function latencyOf(problem: Problem, ranges: readonly AdaptiveRange[]): Adaptive
   const { latency, maxDraft } = problem;
   const contexts = plannedContexts(problem);
   const line = (at: (n: number) => number) => lineThrough(contexts, contexts.map(at));
-  const sets = new Set(ranges.flatMap(({ drafts }) => drafts.map(({ choices }) => choices)));
+  const sets = new Set(ranges.flatMap(({ drafts }) => drafts.flatMap(({ drafter }) => selfChoices(drafter) ?? [])));
   const drafts = new Map([...sets].map((set) => [set, line((n) => latency.draftUs(set, n))]));
   const verify = Array.from({ length: maxDraft + 1 }, (_, d) => line((n) => latency.verifyUs(n, d)));
   return {
@@ -168,7 +169,8 @@ function adaptiveDraft({ set, curve, tokens }: Evidence, longest: number): Adapt
     const own = i + 1 < curve.length ? -Math.log(Math.max(0.001, stepOf(curve, i + 1))) : hazard;
     return (own + hazard) / 2;
   });
-  return { key: choiceKey(set), choices: set, hazards, spread: Math.sqrt(OWN_SPREAD ** 2 + 1 / (rejections + 2)) };
+  const drafter = selfDrafter(set);
+  return { key: drafter.key, drafter, hazards, spread: Math.sqrt(OWN_SPREAD ** 2 + 1 / (rejections + 2)) };
 }
 
 /** Drafts that no other beats in both time and acceptance, and the plan's own. */
@@ -180,7 +182,7 @@ function worthRunning(
 ): AdaptiveDraft[] {
   const loss = ({ hazards }: AdaptiveDraft) => hazards.reduce((sum, h) => sum + h, 0);
   const byTime = drafts
-    .map((draft) => ({ draft, us: problem.latency.draftUs(draft.choices, contextTokens), loss: loss(draft) }))
+    .map((draft) => ({ draft, us: draft.drafter.costUs(problem.latency, contextTokens, 1), loss: loss(draft) }))
     .sort((a, b) => a.us - b.us || a.loss - b.loss);
   let least = Number.POSITIVE_INFINITY;
   const kept: AdaptiveDraft[] = [];

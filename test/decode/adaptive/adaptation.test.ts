@@ -19,7 +19,7 @@ const everywhere = (arm: Arm | null): AdaptiveRange[] => [{ to: 1e9, drafts, pla
 /** A round that takes as long as it should. */
 function round(context: number, arm: Arm | null, accepted: number): Round {
   const drafted = arm?.draftTokens ?? 0;
-  const draftUs = arm === null ? 0 : drafted * latency.draftUs(arm.draft.choices, context);
+  const draftUs = arm === null ? 0 : arm.draft.drafter.costUs(latency, context, drafted);
   const verifyUs = arm === null ? latency.stepUs(context) : latency.verifyUs(context, drafted);
   const counts = { context, nodes: drafted, drafted, accepted, emitted: accepted + 1 };
   return { ...counts, draftUs, verifyUs, totalUs: draftUs + verifyUs + (arm === null ? 0 : latency.roundUs) };

@@ -4,6 +4,7 @@ import { type MadeDraft, madeProblem, tickingClock } from "../../../bench/adapt-
 import { Adaptation, type AdaptiveRange, type Arm } from "../../../src/decode/adaptive/adaptation.js";
 import { Belief } from "../../../src/decode/adaptive/belief.js";
 import { adaptivePolicy } from "../../../src/decode/adaptive/policy.js";
+import { selfDrafter } from "../../../src/decode/drafters/self.js";
 import { type DraftPolicy, decode, type Round } from "../../../src/decode/loop.js";
 import { uniformChoices } from "../../../src/schema/choice.js";
 import { FakeClock } from "../../support/fake-engine.js";
@@ -75,7 +76,8 @@ test("a weighing that was interrupted for ten seconds does not end weighing", ()
 
 test("what an output's end cut off is no evidence: the belief is that of the positions before it", async () => {
   const choices = uniformChoices(3, "int8");
-  const draft = { key: "int8", choices, hazards: new Array(8).fill(0.1), spread: 0.3 };
+  const drafter = selfDrafter(choices);
+  const draft = { key: drafter.key, drafter, hazards: new Array(8).fill(0.1), spread: 0.3 };
   const arm: Arm = { draft, draftTokens: 8 };
   const times = { draftUs: () => 60, verifyUs: () => 200, stepUs: () => 205, roundUs: 2 };
   let cut = 0;

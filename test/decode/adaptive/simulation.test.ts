@@ -3,6 +3,8 @@ import { describe, expect, test } from "vitest";
 import { type MadeDraft, madeProblem, makeText, simulate, tickingClock } from "../../../bench/adapt-simulation.mjs";
 import { Adaptation, type AdaptiveRange, type Arm, rehearse } from "../../../src/decode/adaptive/adaptation.js";
 import { adaptivePolicy } from "../../../src/decode/adaptive/policy.js";
+import type { Drafter } from "../../../src/decode/drafters/drafter.js";
+import { selfDrafter } from "../../../src/decode/drafters/self.js";
 import { type DraftPolicy, decode } from "../../../src/decode/loop.js";
 import { type ChoiceSet, uniformChoices } from "../../../src/schema/choice.js";
 import { fakeNextToken, naiveGreedy } from "../../oracle/naive-greedy.js";
@@ -11,9 +13,9 @@ import { fakeEngine } from "../../support/fake-model.js";
 const { drafts, latency } = madeProblem();
 const named = (key: string): MadeDraft => drafts.find((draft) => draft.key === key) as MadeDraft;
 const planned: Arm = { draft: named("mixed"), draftTokens: 7 };
-const draftOf = (choices: ChoiceSet) => drafts.find((draft) => draft.choices === choices) as MadeDraft;
+const draftOf = (drafter: Drafter) => drafts.find((draft) => draft.drafter === drafter) as MadeDraft;
 const fixed = (arm: Arm | null): DraftPolicy => {
-  const plan = arm === null ? null : { choices: arm.draft.choices, draftTokens: arm.draftTokens };
+  const plan = arm === null ? null : { drafter: arm.draft.drafter, draftTokens: arm.draftTokens };
   return () => plan;
 };
 const everywhere = (arm: Arm | null): AdaptiveRange[] => [{ to: 1e9, drafts, planned: arm }];
@@ -97,7 +99,7 @@ describe("a text that is hard at first and then hardly ever rejects", () => {
 test("a draft that takes longer than profiled is left for another", () => {
   const slow = {
     ...latency,
-    draftUs: (c: ChoiceSet, n: number) => (c === planned.draft.choices ? 1.6 : 1) * latency.draftUs(c, n),
+    draftUs: (c: ChoiceSet, n: number) => (c === named("mixed").choices ? 1.6 : 1) * latency.draftUs(c, n),
   };
   const clock = tickingClock(20);
   const adaptive = adaptivePolicy(new Adaptation(everywhere(planned), latency), clock, fixed(null));
@@ -126,13 +128,13 @@ test("whatever is adapted, the tokens are those of naive greedy decoding", async
   const layers = 3;
   const made = (key: "int8" | "skip", hazard: number) => ({
     key,
-    choices: uniformChoices(layers, key),
+    drafter: selfDrafter(uniformChoices(layers, key)),
     hazards: new Array(8).fill(hazard),
     spread: 0.3,
   });
   const mine = [made("int8", 0.02), made("skip", 0.1)];
   const times = {
-    draftUs: (c: ChoiceSet) => (c === mine[0].choices ? 60 : 20),
+    draftUs: ({ head }: ChoiceSet) => (head === "int8" ? 60 : 20),
     verifyUs: (_n: number, d: number) => 200 + 5 * d,
     stepUs: () => 205,
     roundUs: 2,

@@ -1,0 +1,75 @@
+/**
+ * The seam between decoding and what drafts: a drafter proposes tokens, the target's pass judges them, so a drafter decides
+ * about speed alone. Each has a file of its own here and a line in index.ts; CONTRIBUTING.md shows how to add one.
+ */
+import type { Progress } from "../../core/progress.js";
+import type { Engine } from "../../runtime/engine.js";
+import type { ChoiceSet } from "../../schema/choice.js";
+
+/** What a drafter is shown of a generation. */
+export interface DraftState {
+  /** the target's; its cache holds keys and values of the first `context` tokens, and may be written behind them */
+  readonly engine: Engine;
+  /** [context + 1] the prompt and all that was emitted since; the last token is `pending` */
+  readonly text: readonly number[];
+  /** tokens in the target's cache */
+  readonly context: number;
+  /** the last token emitted: not in the cache yet, and what a draft goes on from */
+  readonly pending: number;
+  /**
+   * [hiddenSize] the target's last residual state where it chose `pending`, before the final norm. Null where no round came
+   * before this one. A view, valid until the engine's next pass
+   */
+  readonly hidden: Float32Array | null;
+}
+
+/** Drafted tokens as a tree that grows from the pending token; a chain is a tree. No tokens: nothing is proposed. */
+export interface Proposal {
+  /** [nodes] */
+  readonly tokens: readonly number[];
+  /** [nodes] the node that each follows, an earlier one; null: the pending token */
+  readonly parents: readonly (number | null)[];
+  /** [nodes][vocabSize] what each token was drawn from; left out where a drafter does not sample */
+  readonly distributions?: readonly Float32Array[];
+}
+
+export const NOTHING: Proposal = { tokens: [], parents: [] };
+
+/** Tokens one behind the other. */
+export const chain = (tokens: readonly number[]): Proposal => ({
+  tokens,
+  parents: tokens.map((_, i) => (i === 0 ? null : i - 1)),
+});
+
+/** Latencies of passes, by which a drafter is priced. */
+export interface PassPrices {
+  /** µs of a pass of one token through these blocks of the target */
+  draftUs(choices: ChoiceSet, contextTokens: number): number;
+}
+
+export interface Drafter {
+  /** equal for drafters that propose the same: what is learnt about one holds for the other */
+  readonly key: string;
+  /**
+   * Proposes what may follow `state.pending`, up to `draftTokens` tokens one behind the other. Fewer, or none, is a fair
+   * answer: where nothing is proposed the round is a plain step.
+   */
+  draft(state: DraftState, draftTokens: number): Proposal;
+  /** Expected µs of draft(), a profile's passes given. */
+  costUs(prices: PassPrices, contextTokens: number, draftTokens: number): number;
+  /**
+   * A generation begins: the prompt, for a cache or an index of the drafter's own. Called once before anything is asked
+   * of it; what it takes counts as the prompt's time where the policy names the drafter beforehand.
+   */
+  begin?(text: readonly number[], progress: Progress): void | Promise<void>;
+  /** Tokens were added to the text, the drafter's own or others: what it drafted beyond them was rejected. */
+  extend?(tokens: readonly number[]): void;
+  /** Releases what it holds; called by whoever opened it, not by the decoder. */
+  close?(): void;
+}
+
+/** Who drafts a round, and at most how many tokens one behind the other. `choices` alone: the model's own blocks do. */
+export type DraftRequest = { readonly draftTokens: number } & (
+  | { readonly drafter: Drafter }
+  | { readonly choices: ChoiceSet }
+);

@@ -1,0 +1,21 @@
+/** Every way to draft, by its word in plans and on the command line. A new one is a file beside these and a line here. */
+import { type Draft, expandDraft } from "../../schema/choice.js";
+import type { Drafter } from "./drafter.js";
+import { noDrafter } from "./none.js";
+import { selfDrafter } from "./self.js";
+
+/** What a segment of a plan says of its drafter. */
+export interface DrafterSource {
+  /** blocks, where the model drafts for itself */
+  draft: Draft;
+  layers: number;
+  /** for errors */
+  at: string;
+}
+
+export const DRAFTERS = {
+  none: () => noDrafter,
+  self: ({ draft, layers, at }) => selfDrafter(expandDraft(draft, layers, at)),
+} satisfies Record<string, (source: DrafterSource) => Drafter>;
+
+export type DrafterKind = keyof typeof DRAFTERS;
