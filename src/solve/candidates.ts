@@ -3,9 +3,9 @@
  * surrogate likes best, and points around it, since the surrogate is only a surrogate.
  */
 import { blockName, type ChoiceSet, choiceKey, uniformChoices } from "../schema/choice.js";
-import { bestLength } from "./best-length.js";
 import { constrainedFrontier, satisfies } from "./constraints.js";
 import { improveByExchanges } from "./exchanges.js";
+import { bestLength } from "./gain.js";
 import type { Group } from "./group.js";
 import { curveFromRate } from "./objective.js";
 import {

@@ -2,7 +2,7 @@
 import { standardDeviation } from "simple-statistics";
 import type { ChoiceSet } from "../schema/choice.js";
 import type { LatencyModel } from "./latency.js";
-import { curveFromRate, expectedTokens, tokensPerSecond } from "./objective.js";
+import { bestDraftLength, curveFromRate, expectedTokens, tokensPerSecond } from "./objective.js";
 import type { Problem } from "./problem.js";
 import { acceptanceRate } from "./surrogate.js";
 
@@ -29,6 +29,23 @@ export const speedOf = (latency: LatencyModel, n: number, set: ChoiceSet, curve:
     verifyUs: latency.verifyUs(n, curve.length - 1),
     roundUs: latency.roundUs,
   });
+
+/** Best draft length and its tokens per second, for a curve of any length. */
+export function bestLength(
+  { latency }: Problem,
+  n: number,
+  set: ChoiceSet,
+  curve: (d: number) => readonly number[],
+  maxDraft: number,
+) {
+  return bestDraftLength({
+    draftUs: latency.draftUs(set, n),
+    verifyUs: (d) => latency.verifyUs(n, d),
+    roundUs: latency.roundUs,
+    curve,
+    maxDraft,
+  });
+}
 
 const speedupOf = (latency: LatencyModel, n: number, { set, curve }: Gaining): number =>
   (speedOf(latency, n, set, curve) * latency.stepUs(n)) / 1e6;

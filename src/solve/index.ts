@@ -1,6 +1,13 @@
 export { type Candidate, measuredSpeed, proposals, rankedCandidates, rankedFrontier } from "./candidates.js";
 export type { Unconfirmed } from "./confirm.js";
 export { constrainedFrontier, draftBytes, type Limits, satisfies } from "./constraints.js";
+export {
+  type AcceptedExchange,
+  isFaster,
+  pairedStandardError,
+  type Shown,
+  searchExchanges,
+} from "./exchange-search.js";
 export { type Exchange, exchanges, improveByExchanges } from "./exchanges.js";
 export { type BlockReason, type ExplainedDraft, type Explanation, explainDraft, type Turn } from "./explain.js";
 export { extendProfile, extrapolatedRange } from "./extrapolate.js";
@@ -26,7 +33,6 @@ export {
   speedup,
   tokensPerSecond,
 } from "./objective.js";
-export { isFasterBeyondNoise, type PairedDraft, pairedStandardError } from "./paired.js";
 export { planDocument, segmentsBy } from "./plan.js";
 export {
   type ContextData,

@@ -5,6 +5,7 @@ import { hitsPerOverlap, lossProbes, lossRecord, Tally } from "../../src/calibra
 import { overlap, sparseSoftmax } from "../../src/calibrate/overlap.js";
 import { makePrompts, spreadWindows } from "../../src/calibrate/windows.js";
 import { DEFAULT_KERNELS } from "../../src/schema/choice.js";
+import { seededRandom } from "../../src/stats/random.js";
 
 function randomLogits(seed: number, count: number): Float32Array {
   const random = xoroshiro128plus(seed);
@@ -57,11 +58,35 @@ describe("tallies", () => {
     expect(t.hitRate).toBe(0.75);
   });
 
-  test("one factor turns overlap losses into hit losses; perfect and ruinous drafts say nothing about it", () => {
-    const useful = tally(90, 100, 0.95);
-    const factor = Math.log(0.9) / Math.log(0.95);
-    expect(hitsPerOverlap([useful, tally(100, 100, 0.999), tally(5, 100, 0.02)])).toBeCloseTo(factor, 10);
+  test("one factor turns overlap losses into hit losses: of all probes but ruinous ones, those without a miss too", () => {
+    const factor = -Math.log(0.9) / (-Math.log(0.95) - Math.log(0.999));
+    expect(hitsPerOverlap([tally(90, 100, 0.95), tally(100, 100, 0.999), tally(5, 100, 0.02)])).toBeCloseTo(factor, 10);
     expect(hitsPerOverlap([tally(100, 100, 1)])).toBe(1);
+  });
+
+  test.each([
+    { positions: 64, rate: 0.99 },
+    { positions: 192, rate: 0.995 },
+    { positions: 512, rate: 0.99 },
+  ])("the factor is the true one on average: $positions positions, hit rate $rate", ({ positions, rate }) => {
+    const truth = 1.5;
+    const overlap = rate ** (1 / truth);
+    const [repeats, probes] = [400, 60];
+    const random = seededRandom(positions);
+    const factors = Array.from({ length: repeats }, () =>
+      hitsPerOverlap(
+        Array.from({ length: probes }, () => {
+          let hits = 0;
+          for (let i = 0; i < positions; i++) if (random.float() < rate) hits++;
+          return tally(hits, positions, overlap);
+        }),
+      ),
+    );
+    const mean = factors.reduce((total, x) => total + x, 0) / repeats;
+    const deviation = Math.sqrt(factors.reduce((total, x) => total + (x - mean) ** 2, 0) / (repeats - 1));
+    // −ln of a share of n trials is too large by (1 − p) / (2 n p) on average, to first order
+    const convexity = (1 - rate) / (2 * positions * rate) / -Math.log(rate);
+    expect(Math.abs(mean / truth - 1)).toBeLessThan(1.5 * convexity + (4 * deviation) / truth / Math.sqrt(repeats));
   });
 });
 

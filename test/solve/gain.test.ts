@@ -1,13 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { targetChoices, uniformChoices } from "../../src/schema/choice.js";
 import { acceptedLengthError, gainIsAboveNoise, speedOf } from "../../src/solve/gain.js";
-import {
-  curveFromRate,
-  isFasterBeyondNoise,
-  openProblem,
-  type Problem,
-  pairedStandardError,
-} from "../../src/solve/index.js";
+import { curveFromRate, isFaster, openProblem, type Problem, pairedStandardError } from "../../src/solve/index.js";
 import { LAYERS, makeCalibration, makeProfile } from "../support/documents.js";
 import { draw } from "./instances.js";
 
@@ -79,6 +73,36 @@ describe("whether to speculate", () => {
     expect(gainIsAboveNoise(problem, N, option(1.05, 60))).toBe(false);
   });
 
+  test("the gain must exceed 1.28 standard errors, the one-sided 90 %: of latencies, and of acceptance", () => {
+    // of four draws at -1, -½, ½ and 1 times a share, the standard deviation is √(5/8) of it
+    const deviation = Math.sqrt(5 / 8);
+    const normal90 = 1.2815515655446004;
+    const gain = 1.06;
+    const errorAt = (standardErrors: number) => (1 - 1 / gain) / standardErrors;
+    const decidedAt = (standardErrors: number) =>
+      gainIsAboveNoise(noisy(errorAt(standardErrors) / deviation), N, option(gain, null));
+    expect([0.9, 1.25, normal90 - 0.01, normal90 + 0.01, 1.32, 1.6].map(decidedAt)).toEqual([
+      false,
+      false,
+      false,
+      true,
+      true,
+      true,
+    ]);
+    // by acceptance alone: as many positions as make its error so many standard errors of the gain
+    const sure = noisy(1e-9);
+    const byPositions = (standardErrors: number) => {
+      let [few, many] = [1, 1e9];
+      while (many - few > 1) {
+        const tokens = Math.floor((few + many) / 2);
+        if (acceptedLengthError(option(gain, tokens)) > errorAt(standardErrors)) few = tokens;
+        else many = tokens;
+      }
+      return gainIsAboveNoise(sure, N, option(gain, many));
+    };
+    expect([0.9, 1.25, 1.32, 1.6].map(byPositions)).toEqual([false, false, true, true]);
+  });
+
   test("a profile with resamples decides by them: a small gain counts where it is sure, a large one not where it is not", () => {
     expect(gainIsAboveNoise(noisy(0.002), N, option(1.015, 1e9))).toBe(true);
     expect(gainIsAboveNoise(noisy(0.1), N, option(1.05, 1e9))).toBe(false);
@@ -104,15 +128,15 @@ describe("two drafts over the same positions", () => {
 
   test("a draft that is cheaper and misses nothing more is faster; the same draft is not faster than itself", () => {
     const [slow, fast] = [draft(target, hits([3, 50], 400)), draft(set, hits([3, 50], 400))];
-    expect(isFasterBeyondNoise(problem, N, fast, slow)).toBe(true);
-    expect(isFasterBeyondNoise(problem, N, slow, fast)).toBe(false);
-    expect(isFasterBeyondNoise(problem, N, fast, fast)).toBe(false);
+    expect(isFaster(problem, N, fast, slow, 0.05)).toBe(true);
+    expect(isFaster(problem, N, slow, fast, 0.05)).toBe(false);
+    expect(isFaster(problem, N, fast, fast, 0.05)).toBe(false);
   });
 
   test("one miss fewer is noise, a hundred are not", () => {
     const some = Array.from({ length: 120 }, (_, i) => 3 * i);
     const before = draft(set, hits(some, 400));
-    expect(isFasterBeyondNoise(problem, N, draft(set, hits(some.slice(1), 400)), before)).toBe(false);
-    expect(isFasterBeyondNoise(problem, N, draft(set, hits(some.slice(100), 400)), before)).toBe(true);
+    expect(isFaster(problem, N, draft(set, hits(some.slice(1), 400)), before, 0.05)).toBe(false);
+    expect(isFaster(problem, N, draft(set, hits(some.slice(100), 400)), before, 0.05)).toBe(true);
   });
 });
