@@ -3,6 +3,8 @@
  * kernel of the number of blocks in which two sets differ. Values are brought to mean 0 and variance 1.
  */
 import { cumulativeStdNormalProbability, mean, standardDeviation } from "simple-statistics";
+import { cholesky, solveCholesky } from "../stats/linear.js";
+import { sum } from "../stats/numbers.js";
 
 export interface Sample {
   x: readonly boolean[];
@@ -30,50 +32,28 @@ function kernel(a: readonly boolean[], b: readonly boolean[]): number {
   return Math.exp(-distance(a, b) / (2 * length));
 }
 
-/** Lower Cholesky factor, row by row. */
-function factor(matrix: readonly (readonly number[])[]): number[][] {
-  const lower: number[][] = [];
-  for (const [i, row] of matrix.entries()) {
-    lower.push([]);
-    for (let j = 0; j <= i; j++) {
-      let sum = row[j];
-      for (let k = 0; k < j; k++) sum -= lower[i][k] * lower[j][k];
-      lower[i].push(i === j ? Math.sqrt(Math.max(sum, 1e-12)) : sum / lower[j][j]);
-    }
-  }
-  return lower;
-}
-
-/** x of L x = b */
-function forward(lower: readonly (readonly number[])[], right: readonly number[]): number[] {
-  const x: number[] = [];
-  for (const [i, row] of lower.entries()) {
-    let sum = right[i];
-    for (let k = 0; k < i; k++) sum -= row[k] * x[k];
-    x.push(sum / row[i]);
-  }
-  return x;
-}
-
 /** @param samples one at least */
 export function gaussianProcess(samples: readonly Sample[]): GaussianProcess {
   const values = samples.map(({ y }) => y);
   const centre = mean(values);
   const scale = standardDeviation(values) || 1;
-  const matrix = samples.map((a, i) => samples.map((b, j) => kernel(a.x, b.x) + (i === j ? NOISE : 0)));
-  const lower = factor(matrix);
-  const whitened = forward(
-    lower,
-    values.map((y) => (y - centre) / scale),
+  const size = samples.length;
+  const matrix = Float64Array.from({ length: size * size }, (_, at) => {
+    const [i, j] = [Math.floor(at / size), at % size];
+    return kernel(samples[i].x, samples[j].x) + (i === j ? NOISE : 0);
+  });
+  const factor = cholesky(matrix, size);
+  const given = solveCholesky(
+    factor,
+    size,
+    Float64Array.from(values, (y) => (y - centre) / scale),
   );
   return {
     at(x) {
-      const across = forward(
-        lower,
-        samples.map((sample) => kernel(sample.x, x)),
-      );
-      const expected = across.reduce((sum, value, i) => sum + value * whitened[i], 0);
-      const variance = Math.max(1e-12, 1 - across.reduce((sum, value) => sum + value * value, 0));
+      const across = Float64Array.from(samples, (sample) => kernel(sample.x, x));
+      const explained = solveCholesky(factor, size, across);
+      const expected = sum(across.map((value, i) => value * given[i]));
+      const variance = Math.max(1e-12, 1 - sum(across.map((value, i) => value * explained[i])));
       return { mean: centre + scale * expected, deviation: scale * Math.sqrt(variance) };
     },
   };

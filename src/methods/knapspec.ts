@@ -10,7 +10,7 @@
 
 import type { ChoiceSet } from "../schema/choice.js";
 import { clamp, sum } from "../stats/numbers.js";
-import { type Carrier, openCarrier, runBlocks, similarity } from "./carried.js";
+import { runBlocks, similarity, type TracedText, traceText } from "./hidden-states.js";
 import type { MethodContext, MethodRequest, Proposal, Propose } from "./types.js";
 
 /** Steps that the cost of all blocks is rounded to: the states of one row of the program. */
@@ -26,12 +26,12 @@ interface State {
 }
 
 /** The best states of every budget after all blocks. @param usOf cost of each block */
-export async function carriedKnapsack(
-  carrier: Carrier,
+export async function bestByBudget(
+  traced: TracedText,
   usOf: readonly number[],
   tick: () => Promise<void>,
 ): Promise<State[]> {
-  const { engine, hidden } = carrier;
+  const { engine, hidden } = traced;
   const size = engine.spec.hiddenSize;
   const unit = sum(usOf) / BUDGETS;
   let states: State[] = [{ kept: [], us: 0, hidden: hidden[0], similarity: 1 }];
@@ -45,7 +45,7 @@ export async function carriedKnapsack(
     };
     for (const state of states) {
       await tick();
-      const run = runBlocks(carrier, state.hidden, [block]);
+      const run = runBlocks(traced, state.hidden, [block]);
       const like = (states: Float32Array) => similarity(states, hidden[block + 1], size);
       offer({ kept: [...state.kept, true], us: state.us + us, hidden: run, similarity: like(run) });
       if (!fixed) offer({ ...state, kept: [...state.kept, false], similarity: like(state.hidden) });
@@ -57,11 +57,11 @@ export async function carriedKnapsack(
 
 async function proposeAt(request: MethodRequest, context: MethodContext): Promise<Proposal[]> {
   const { engine, latency, progress, speed } = request;
-  const carrier = await openCarrier(engine, context.continuations, progress);
-  if (carrier === null) return [];
+  const traced = await traceText(engine, context.continuations, progress);
+  if (traced === null) return [];
   const n = context.atContext;
   const usOf = Array.from({ length: 2 * engine.spec.layers }, (_, b) => latency.blockUs(b, "target", n, 1));
-  const states = await carriedKnapsack(carrier, usOf, () => progress.tick());
+  const states = await bestByBudget(traced, usOf, () => progress.tick());
   return states
     .map(({ kept, similarity: alpha }) => {
       const set: ChoiceSet = { blocks: kept.map((keep) => (keep ? "target" : "skip")), head: "target" };

@@ -1,12 +1,14 @@
 /** The methods beside the knapsack, on toy models whose best answer can be found by trying everything. */
 import { describe, expect, test } from "vitest";
-import type { Carrier } from "../../src/methods/carried.js";
-import { similarity } from "../../src/methods/carried.js";
-import { carriedLayers, evenlySkipped, layerSet, skipCounts } from "../../src/methods/clasp.js";
-import { exitAfter } from "../../src/methods/exits.js";
+import { bestByLayersSkipped } from "../../src/methods/clasp.js";
+import { exitAfter } from "../../src/methods/early-exit.js";
 import { expectedImprovement, gaussianProcess } from "../../src/methods/gaussian-process.js";
-import { carriedKnapsack } from "../../src/methods/knapspec.js";
+import type { TracedText } from "../../src/methods/hidden-states.js";
+import { similarity } from "../../src/methods/hidden-states.js";
+import { bestByBudget } from "../../src/methods/knapspec.js";
+import { layerSet, skipCounts } from "../../src/methods/layers.js";
 import { search } from "../../src/methods/swift.js";
+import { evenlySkipped } from "../../src/methods/uniform.js";
 import type { Engine } from "../../src/runtime/engine.js";
 import { uniform } from "../support/numbers.js";
 
@@ -18,7 +20,7 @@ const silent = async () => {};
  * A model whose block b adds weight[b] in a direction of its own. What a draft leaves out is then orthogonal to what it keeps,
  * so its similarity to the full model is |kept| / |all|, and the carried programs are exact.
  */
-function toy(weights: readonly number[]): Carrier {
+function toy(weights: readonly number[]): TracedText {
   const size = BLOCKS + 1;
   const add = (from: Float32Array, blocks: readonly number[]) => {
     const out = from.slice();
@@ -56,7 +58,7 @@ describe("hidden states carried through a knapsack", () => {
     "KnapSpec's keeps the best blocks of every count, first and last layer among them: seed %i",
     async (seed) => {
       const weights = drawn(seed);
-      const states = await carriedKnapsack(toy(weights), new Array<number>(BLOCKS).fill(10), silent);
+      const states = await bestByBudget(toy(weights), new Array<number>(BLOCKS).fill(10), silent);
       const worth = (kept: readonly boolean[]) => kept.reduce((sum, keep, b) => sum + (keep ? weights[b] ** 2 : 0), 0);
       const ends = [0, 1, BLOCKS - 2, BLOCKS - 1];
       const allowed = subsets(BLOCKS).filter((kept) => ends.every((b) => kept[b]));
@@ -70,7 +72,7 @@ describe("hidden states carried through a knapsack", () => {
 
   test.each([1, 2, 3])("CLaSp's skips the best layers of every number: seed %i", async (seed) => {
     const weights = drawn(seed);
-    const best = await carriedLayers(toy(weights), 3, silent);
+    const best = await bestByLayersSkipped(toy(weights), 3, silent);
     const lost = (skipped: readonly boolean[]) =>
       skipped.reduce((sum, skip, l) => sum + (skip ? weights[2 * l] ** 2 + weights[2 * l + 1] ** 2 : 0), 0);
     expect(best).toHaveLength(4);

@@ -9,7 +9,7 @@ import { MAX_LOGIT_ROWS } from "../runtime/limits.js";
 import { type Choice, uniformChoices } from "../schema/choice.js";
 
 /** The full model's states along a piece of text, whose beginning is in the cache. */
-export interface Carrier {
+export interface TracedText {
   engine: Engine;
   /** of the first state */
   position: number;
@@ -19,11 +19,11 @@ export interface Carrier {
 }
 
 /** The first continuation of a context, up to one pass of it. @returns null where there is no text */
-export async function openCarrier(
+export async function traceText(
   engine: Engine,
   [first]: readonly Continuation[],
   progress: Progress,
-): Promise<Carrier | null> {
+): Promise<TracedText | null> {
   if (first === undefined) return null;
   const text = { ...first, ids: first.ids.slice(0, MAX_LOGIT_ROWS + 1) };
   await fillCache(engine, text, progress);
@@ -37,7 +37,7 @@ export async function openCarrier(
  * @param hidden [positions, hiddenSize]
  */
 export function runBlocks(
-  { engine, position }: Carrier,
+  { engine, position }: TracedText,
   hidden: Float32Array,
   blocks: readonly number[],
 ): Float32Array {

@@ -9,7 +9,7 @@ import { type Continuation, fillCache, traceTarget } from "../calibrate/continua
 import { argmax, type Engine } from "../runtime/engine.js";
 import { MAX_LOGIT_ROWS } from "../runtime/limits.js";
 import { uniformChoices } from "../schema/choice.js";
-import { layerSet } from "./clasp.js";
+import { layerSet } from "./layers.js";
 import type { MethodRequest, Proposal, Propose } from "./types.js";
 
 /** Exits proposed at a context: the estimate is of single tokens, and its best may not be the best in drafting. */

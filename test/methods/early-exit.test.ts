@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Continuation, continuePrompts } from "../../src/calibrate/continuation.js";
 import { evaluateDraft } from "../../src/calibrate/evaluate.js";
 import { silentProgress } from "../../src/core/progress.js";
-import { del, earlyExit, exitAcceptance, exitAfter } from "../../src/methods/exits.js";
+import { del, earlyExit, exitAcceptance, exitAfter } from "../../src/methods/early-exit.js";
 import type { MethodRequest } from "../../src/methods/types.js";
 import { systemClock } from "../../src/runtime/device.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
