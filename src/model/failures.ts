@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { DraftplanError } from "../core/errors.js";
+import { ARCHITECTURES, architecturesInWords } from "./architectures/registry.js";
 
 const DOWNLOAD_AGAIN = "download the file again and compare its SHA-256 with the publisher's";
 
@@ -21,8 +22,17 @@ export function configInvalid(file: string, key: string, what: string, remedy?: 
 
 /** Well-formed, but the model computes something draftplan does not. */
 export function unsupportedMaths(file: string, key: string, what: string): DraftplanError {
-  const remedy = "use a llama, mistral, qwen2 or qwen3 model without this feature";
+  const remedy = `use a ${architecturesInWords()} model without this feature`;
   return new DraftplanError({ code: "ARCHITECTURE_UNSUPPORTED", at: `${file}: ${key}`, what, remedy });
+}
+
+export function architectureUnsupported(file: string, name: string): DraftplanError {
+  return new DraftplanError({
+    code: "ARCHITECTURE_UNSUPPORTED",
+    at: file,
+    what: `architecture ${JSON.stringify(name.slice(0, 100))} is not supported`,
+    remedy: `use a causal language model of one of these architectures: ${ARCHITECTURES.join(", ")}`,
+  });
 }
 
 /** The first three issues of a failed zod parse, as one sentence; further ones rarely help. */

@@ -4,11 +4,13 @@ import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DraftplanError } from "../core/errors.js";
+import { architectureOf } from "./architectures/registry.js";
 import { makeCheckpoint } from "./checkpoint.js";
 import { errnoOf, messageOf, notFound, unreadable } from "./formats/byte-file.js";
 import { openGgufCheckpoint } from "./formats/gguf.js";
 import { readHfConfig } from "./formats/hf-config.js";
 import { openSafetensors } from "./formats/safetensors.js";
+import { canonicalTensors } from "./formats/tensor-names.js";
 import type { Checkpoint, ModelSpec } from "./spec.js";
 
 export const EMBEDDED = "embedded";
@@ -27,8 +29,9 @@ export async function openCheckpoint(source: string): Promise<Checkpoint> {
 /** A folder as `save_pretrained` writes it. */
 async function openHfDirectory(directory: string, source: string): Promise<Checkpoint> {
   const spec = readHfConfig(join(directory, "config.json"));
-  const { files, tensors } = openSafetensors(directory);
+  const { files, tensors: stored } = openSafetensors(directory);
   try {
+    const tensors = canonicalTensors(stored, architectureOf(spec.architecture).tensorNames);
     return await makeCheckpoint({ source, format: "safetensors", spec, tensors, files });
   } catch (cause) {
     for (const file of files) file.close();

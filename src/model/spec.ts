@@ -3,8 +3,10 @@
  * Latencies depend on this alone; the weights' values do not matter to them.
  */
 
-export const ARCHITECTURES = ["llama", "mistral", "qwen2", "qwen3"] as const;
-export type Architecture = (typeof ARCHITECTURES)[number];
+import type { Biases } from "./architectures/architecture.js";
+import type { Architecture } from "./architectures/registry.js";
+
+export { ARCHITECTURES, type Architecture } from "./architectures/registry.js";
 
 /** Llama-3 frequency scaling (Hugging Face `rope_type: llama3`). */
 export interface Llama3RopeScaling {
@@ -16,7 +18,7 @@ export interface Llama3RopeScaling {
   originalContext: number;
 }
 
-export interface ModelSpec {
+export interface ModelSpec extends Biases {
   name: string;
   architecture: Architecture;
   layers: number;
@@ -32,12 +34,6 @@ export interface ModelSpec {
   rope: { theta: number; scaling: Llama3RopeScaling | null };
   /** the head uses the embedding table */
   tiedEmbeddings: boolean;
-  /** bias on the q, k and v projections (qwen2; llama with attention_bias) */
-  qkvBias: boolean;
-  /** bias on the attention's output projection (llama with attention_bias) */
-  outputBias: boolean;
-  /** bias on the MLP's three projections (llama with mlp_bias) */
-  mlpBias: boolean;
   /** RMS norm over each head of q and k before the rotation (qwen3) */
   qkNorm: boolean;
   /** tokens a query sees, itself included; null: all of them */

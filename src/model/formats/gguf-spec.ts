@@ -2,13 +2,13 @@
 
 import { basename } from "node:path";
 import { z } from "zod";
-import { configInvalid, describeIssues, unsupportedMaths } from "../failures.js";
+import type { ArchitectureDefinition, GgufFacts } from "../architectures/architecture.js";
+import { type Architecture, findArchitecture } from "../architectures/registry.js";
+import { architectureUnsupported, configInvalid, describeIssues, unsupportedMaths } from "../failures.js";
 import { assertConsistent, defaultHeadDim, LIMITS } from "../limits.js";
-import type { Architecture, ModelSpec } from "../spec.js";
-import { ARCHITECTURES } from "../spec.js";
+import type { ModelSpec } from "../spec.js";
 import type { GgufFile } from "./gguf-file.js";
 import { isGgufArray } from "./gguf-reader.js";
-import { architectureUnsupported } from "./hf-config.js";
 import { ropeScalingFromFactors } from "./rope-factors.js";
 import { readTensor } from "./tensors.js";
 
@@ -53,7 +53,7 @@ const NEUTRAL: Record<string, number | string | boolean> = {
 
 export function ggufSpec(file: GgufFile): ModelSpec {
   const path = file.file.path;
-  const architecture = architectureOf(file);
+  const { name: architecture, qkNorm, gguf } = ggufArchitecture(file);
   assertNeutral(file, architecture);
   const keys = readKeys(file, architecture);
   const heads = keys["attention.head_count"];
@@ -78,8 +78,8 @@ export function ggufSpec(file: GgufFile): ModelSpec {
     qkvBias: has("blk.0.attn_q.bias"),
     outputBias: has("blk.0.attn_output.bias"),
     mlpBias: has("blk.0.ffn_gate.bias"),
-    qkNorm: architecture === "qwen3",
-    slidingWindow: windowOf(keys, architecture, path),
+    qkNorm,
+    slidingWindow: windowOf(keys, architecture, gguf.windowInEveryLayer, path),
     bosTokenId: tokenId(file, "bos_token_id") ?? null,
     eosTokenIds: endTokens(file),
   };
@@ -88,10 +88,15 @@ export function ggufSpec(file: GgufFile): ModelSpec {
 }
 
 /** llama.cpp itself ignores the key in these architectures; only in mistral models, stored as llama, is it meant. */
-function windowOf(keys: z.infer<typeof Keys>, architecture: Architecture, path: string): number | null {
+function windowOf(
+  keys: z.infer<typeof Keys>,
+  architecture: Architecture,
+  inEveryLayer: boolean,
+  path: string,
+): number | null {
   const window = keys["attention.sliding_window"] ?? 0;
   if (window === 0 || window >= keys.context_length) return null;
-  if (architecture === "llama" || architecture === "mistral") return window;
+  if (inEveryLayer) return window;
   throw unsupportedMaths(
     path,
     `metadata ${architecture}.attention.sliding_window`,
@@ -99,7 +104,8 @@ function windowOf(keys: z.infer<typeof Keys>, architecture: Architecture, path: 
   );
 }
 
-function architectureOf(file: GgufFile): Architecture {
+/** An architecture that GGUF files are read of. @throws ARCHITECTURE_UNSUPPORTED, CONFIG_INVALID */
+export function ggufArchitecture(file: GgufFile): ArchitectureDefinition<Architecture> & { gguf: GgufFacts } {
   const name = file.string("general.architecture");
   if (name === undefined)
     throw configInvalid(
@@ -107,9 +113,9 @@ function architectureOf(file: GgufFile): Architecture {
       "metadata general.architecture",
       "missing; this GGUF file does not hold a language model",
     );
-  const found = ARCHITECTURES.find((a) => a === name);
-  if (!found) throw architectureUnsupported(file.file.path, name);
-  return found;
+  const found = findArchitecture((known) => known.name === name);
+  if (!found?.gguf) throw architectureUnsupported(file.file.path, name);
+  return { ...found, gguf: found.gguf };
 }
 
 function assertNeutral(file: GgufFile, architecture: Architecture): void {

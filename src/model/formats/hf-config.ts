@@ -7,32 +7,12 @@
 import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { DraftplanError } from "../../core/errors.js";
-import { configInvalid, unsupportedMaths } from "../failures.js";
+import type { ArchitectureDefinition } from "../architectures/architecture.js";
+import { type Architecture, findArchitecture } from "../architectures/registry.js";
+import { architectureUnsupported, configInvalid, unsupportedMaths } from "../failures.js";
 import { assertConsistent, defaultHeadDim, LIMITS, uniformWindow } from "../limits.js";
-import type { Architecture, Llama3RopeScaling, ModelSpec } from "../spec.js";
-import { ARCHITECTURES } from "../spec.js";
+import type { Llama3RopeScaling, ModelSpec } from "../spec.js";
 import { readJsonFile } from "./json-file.js";
-
-const CLASS_OF: Record<Architecture, string> = {
-  llama: "LlamaForCausalLM",
-  mistral: "MistralForCausalLM",
-  qwen2: "Qwen2ForCausalLM",
-  qwen3: "Qwen3ForCausalLM",
-};
-
-/** transformers' values for keys a config leaves out; null: derived from other keys */
-const CLASS_DEFAULTS: Record<
-  Architecture,
-  { kvHeads: number | null; headDim: number | null; contextLimit: number; slidingWindow: number | null }
-> = {
-  llama: { kvHeads: null, headDim: null, contextLimit: 2048, slidingWindow: null },
-  mistral: { kvHeads: 8, headDim: null, contextLimit: 131072, slidingWindow: 4096 },
-  qwen2: { kvHeads: 32, headDim: null, contextLimit: 32768, slidingWindow: 4096 },
-  qwen3: { kvHeads: 32, headDim: 128, contextLimit: 32768, slidingWindow: 4096 },
-};
-const DEFAULT_RMS_EPS = 1e-6;
-const DEFAULT_THETA = 10000;
-const DEFAULT_MAX_WINDOW_LAYERS = 28;
 
 const EosIds = z.union([LIMITS.tokenId, z.array(LIMITS.tokenId).max(256)]);
 const BosId = z.union([LIMITS.tokenId, z.array(LIMITS.tokenId).max(1)]);
@@ -87,28 +67,27 @@ const GenerationConfig = z.looseObject({ eos_token_id: EosIds.nullish() });
 export function readHfConfig(path: string): ModelSpec {
   // First, so that an unsupported architecture is refused by name and not for a key it does not have.
   const identity = readJsonFile(path, Identity);
-  const architecture = architectureOf(identity.model_type ?? undefined, identity.architectures?.[0], path);
+  const definition = architectureOf(identity.model_type ?? undefined, identity.architectures?.[0], path);
   if (identity.quantization_config != null)
     throw unsupportedMaths(path, "quantization_config", "the weights were quantised by another tool");
   const config = readJsonFile(path, Config);
   if ((config.hidden_act ?? "silu") !== "silu")
     throw unsupportedMaths(path, "hidden_act", `is ${JSON.stringify(config.hidden_act)}; only "silu" works`);
-  const spec = toSpec(config, architecture, path);
+  const spec = toSpec(config, definition, path);
   assertConsistent(spec, path);
   return spec;
 }
 
-function toSpec(config: Config, architecture: Architecture, path: string): ModelSpec {
-  const defaults = CLASS_DEFAULTS[architecture];
+function toSpec(config: Config, definition: ArchitectureDefinition<Architecture>, path: string): ModelSpec {
+  const { defaults } = definition;
   const heads = config.num_attention_heads;
   const contextLimit = config.max_position_embeddings ?? defaults.contextLimit;
   // `null` always meant "as many as heads"; a missing key means the class's own number.
   const kvHeads =
     config.num_key_value_heads === undefined ? (defaults.kvHeads ?? heads) : (config.num_key_value_heads ?? heads);
-  const attentionBias = config.attention_bias === true && (architecture === "llama" || architecture === "qwen3");
   return {
     name: basename(dirname(resolve(path))),
-    architecture,
+    architecture: definition.name,
     layers: config.num_hidden_layers,
     hiddenSize: config.hidden_size,
     intermediateSize: config.intermediate_size,
@@ -117,14 +96,12 @@ function toSpec(config: Config, architecture: Architecture, path: string): Model
     headDim: config.head_dim ?? defaults.headDim ?? defaultHeadDim(config.hidden_size, heads, path),
     vocabSize: config.vocab_size,
     contextLimit,
-    rmsEps: config.rms_norm_eps ?? DEFAULT_RMS_EPS,
-    rope: ropeOf(config, contextLimit, path),
+    rmsEps: config.rms_norm_eps ?? defaults.rmsEps,
+    rope: ropeOf(config, defaults.theta, contextLimit, path),
     tiedEmbeddings: config.tie_word_embeddings ?? false,
-    qkvBias: architecture === "qwen2" || attentionBias,
-    outputBias: attentionBias,
-    mlpBias: config.mlp_bias === true && architecture === "llama",
-    qkNorm: architecture === "qwen3",
-    slidingWindow: slidingWindowOf(config, architecture, path),
+    ...definition.biases(config),
+    qkNorm: definition.qkNorm,
+    slidingWindow: slidingWindowOf(config, definition, path),
     bosTokenId: Array.isArray(config.bos_token_id) ? (config.bos_token_id[0] ?? null) : (config.bos_token_id ?? null),
     eosTokenIds: [...new Set([...idsOf(config.eos_token_id), ...generationEosIds(path)])],
   };
@@ -143,34 +120,31 @@ function generationEosIds(configPath: string): number[] {
   }
 }
 
-function architectureOf(modelType: string | undefined, className: string | undefined, path: string): Architecture {
-  const found = ARCHITECTURES.find((a) => (modelType === undefined ? CLASS_OF[a] === className : a === modelType));
+function architectureOf(
+  modelType: string | undefined,
+  className: string | undefined,
+  path: string,
+): ArchitectureDefinition<Architecture> {
   if (modelType === undefined && className === undefined)
     throw configInvalid(path, "model_type", "missing; this is not the config.json of a transformers model");
-  if (found && (className === undefined || className === CLASS_OF[found])) return found;
+  const found = findArchitecture((known) =>
+    modelType === undefined ? known.className === className : known.name === modelType,
+  );
+  if (found && (className === undefined || className === found.className)) return found;
   throw architectureUnsupported(
     path,
     found ? `${className} (model_type ${modelType})` : (modelType ?? className ?? ""),
   );
 }
 
-export function architectureUnsupported(file: string, name: string): DraftplanError {
-  return new DraftplanError({
-    code: "ARCHITECTURE_UNSUPPORTED",
-    at: file,
-    what: `architecture ${JSON.stringify(name.slice(0, 100))} is not supported`,
-    remedy: `use a causal language model of one of these architectures: ${ARCHITECTURES.join(", ")}`,
-  });
-}
-
 /** transformers 5 writes `rope_parameters` with the base in it; 4 writes `rope_theta` and `rope_scaling`. */
-function ropeOf(config: Config, contextLimit: number, path: string): ModelSpec["rope"] {
+function ropeOf(config: Config, defaultTheta: number, contextLimit: number, path: string): ModelSpec["rope"] {
   const given = config.rope_scaling ?? config.rope_parameters;
   const key = config.rope_scaling ? "rope_scaling" : "rope_parameters";
   const partial = given?.partial_rotary_factor ?? config.partial_rotary_factor ?? 1;
   if (partial !== 1)
     throw unsupportedMaths(path, "partial_rotary_factor", `is ${partial}; only whole heads are rotated here`);
-  const theta = given?.rope_theta ?? config.rope_theta ?? DEFAULT_THETA;
+  const theta = given?.rope_theta ?? config.rope_theta ?? defaultTheta;
   if (!given) return { theta, scaling: null };
   if (given.full_attention !== undefined || given.sliding_attention !== undefined)
     throw unsupportedMaths(path, key, "position encoding differs between layers");
@@ -203,25 +177,12 @@ function llama3Scaling(
   };
 }
 
-/** mistral: all layers when set. qwen: only with use_sliding_window, in the layers named or above max_window_layers. */
-function slidingWindowOf(config: Config, architecture: Architecture, path: string): number | null {
-  if (architecture === "llama") return null;
-  const window =
-    config.sliding_window === undefined ? CLASS_DEFAULTS[architecture].slidingWindow : config.sliding_window;
-  if (architecture === "mistral") return window;
-  const active = config.use_sliding_window === true ? window : null;
-  const firstWindowed = config.max_window_layers ?? DEFAULT_MAX_WINDOW_LAYERS;
-  const types =
-    config.layer_types ??
-    Array.from({ length: config.num_hidden_layers }, (_, i) =>
-      i >= firstWindowed ? "sliding_attention" : "full_attention",
-    );
-  if (types.length !== config.num_hidden_layers)
-    throw configInvalid(path, "layer_types", `has ${types.length} entries for ${config.num_hidden_layers} layers`);
-  const windows = types.map((type) => {
-    if (type === "full_attention") return null;
-    if (type === "sliding_attention") return active;
-    throw unsupportedMaths(path, "layer_types", `${JSON.stringify(type.slice(0, 100))} is not supported`);
-  });
-  return uniformWindow(path, "layer_types", windows);
+/** One window for all layers is what a ModelSpec can say. */
+function slidingWindowOf(config: Config, definition: ArchitectureDefinition, path: string): number | null {
+  const { sliding_window = definition.defaults.slidingWindow } = config;
+  const refusal = {
+    invalid: (key: string, what: string) => configInvalid(path, key, what),
+    unsupported: (key: string, what: string) => unsupportedMaths(path, key, what),
+  };
+  return uniformWindow(path, "layer_types", definition.windows(config, sliding_window, refusal));
 }

@@ -1,0 +1,48 @@
+import type { ArchitectureDefinition, ConfigKeys } from "./architecture.js";
+
+/** The same window in every layer. */
+export const everyLayer = ({ num_hidden_layers }: ConfigKeys, window: number | null): (number | null)[] =>
+  new Array<number | null>(num_hidden_layers).fill(window);
+
+/** transformers: `LlamaConfig`. llama.cpp stores mistral models as llama, and then a window is meant. */
+export const llama: ArchitectureDefinition<"llama"> = {
+  name: "llama",
+  className: "LlamaForCausalLM",
+  defaults: {
+    kvHeads: null,
+    headDim: null,
+    contextLimit: 2048,
+    slidingWindow: null,
+    rmsEps: 1e-6,
+    theta: 10000,
+  },
+  qkNorm: false,
+  biases: ({ attention_bias, mlp_bias }) => ({
+    qkvBias: attention_bias === true,
+    outputBias: attention_bias === true,
+    mlpBias: mlp_bias === true,
+  }),
+  windows: (config) => everyLayer(config, null),
+  tensorNames: null,
+  gguf: {
+    names: {
+      model: { token_embd: "model.embed_tokens", output_norm: "model.norm", output: "lm_head" },
+      layers: "blk.",
+      layer: {
+        attn_norm: "input_layernorm",
+        attn_q: "self_attn.q_proj",
+        attn_k: "self_attn.k_proj",
+        attn_v: "self_attn.v_proj",
+        attn_output: "self_attn.o_proj",
+        attn_q_norm: "self_attn.q_norm",
+        attn_k_norm: "self_attn.k_norm",
+        ffn_norm: "post_attention_layernorm",
+        ffn_gate: "mlp.gate_proj",
+        ffn_up: "mlp.up_proj",
+        ffn_down: "mlp.down_proj",
+      },
+    },
+    interleavedRotary: true,
+    windowInEveryLayer: true,
+  },
+};
