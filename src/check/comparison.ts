@@ -1,5 +1,6 @@
 /** Do a comparison's figures follow from each other? From the document alone. */
 import { median } from "simple-statistics";
+import { limitsOf } from "../schema/common.js";
 import type { ComparedContext, ComparedRow, Comparison } from "../schema/comparison.js";
 import { sum } from "../stats/numbers.js";
 import { draftFindings } from "./blocks.js";
@@ -108,9 +109,11 @@ function speedFindings(row: ComparedRow, { at, plain, baseline }: Beside, place:
   const { measured, predicted, prediction_error_percent: error } = row;
   const found: Finding[] = [];
   for (const key of ["tokens_per_second", "speedup", "baseline_speed_ratio"] as const) {
-    const { low, median: middle, high } = measured[key];
-    if (low > middle || middle > high)
-      found.push(wrong(`${place}.measured.${key}`, `${middle} does not lie in its own interval, ${low} to ${high}`));
+    const limits = limitsOf(measured[key]);
+    const middle = measured[key].median;
+    if (limits === null || (limits.low <= middle && middle <= limits.high)) continue;
+    const message = `${middle} does not lie in its own interval, ${limits.low} to ${limits.high}`;
+    found.push(wrong(`${place}.measured.${key}`, message));
   }
   const figures: { where: string; said: number; given: number | null; scale?: number }[] = [
     { where: "measured.tokens_per_second.median", said: measured.tokens_per_second.median, given: speedOf(row, at) },

@@ -149,9 +149,10 @@ function observe({ speedup, acceptance }: Verification, quantity: Quantity): Obs
   switch (quantity) {
     case "speedup": {
       if (speedup.median <= 0) return null; // a document may say so; nothing measured does
-      const width = Math.log(speedup.high / speedup.low);
+      const limits = limitsOf(speedup);
+      const width = limits === null ? Number.NaN : Math.log(limits.high / limits.low);
       const known = Number.isFinite(width) && width > 0;
-      return { value: Math.log(speedup.median), noise: known ? width / (2 * NORMAL_95) : 0 };
+      return { value: Math.log(speedup.median), noise: known ? width / (2 * NORMAL_95) : limits === null ? null : 0 };
     }
     case "acceptance":
       return acceptance === null ? null : { value: acceptance, noise: 0 };

@@ -1,6 +1,8 @@
 /** Do a verification's figures follow from each other? From the document alone; no plan is needed. */
 import { median } from "simple-statistics";
+import { limitsOf } from "../schema/common.js";
 import type { Verification } from "../schema/verification.js";
+import { ratioInterval } from "../stats/interval.js";
 import { sum } from "../stats/numbers.js";
 import { agrees, liesWithin, show } from "./figures.js";
 import { type Finding, finding } from "./findings.js";
@@ -27,14 +29,14 @@ function spanOf(values: readonly (number | null)[]): { low: number; high: number
 }
 
 /**
- * The whole is the time of all prompts over the time of all prompts, so it lies between the slowest and the fastest prompt,
- * and so does every resampling of prompts.
+ * The whole is the time of all prompts over the time of all prompts, so it lies between the slowest and the fastest prompt.
  */
 function speedFindings({ speedup, tokens_per_second: speed, prompts }: Verification, wrong: Wrong): Finding[] {
-  const { low, median: middle, high } = speedup;
+  const middle = speedup.median;
+  const limits = limitsOf(speedup);
   const found: Finding[] = [];
-  if (!(low <= middle && middle <= high))
-    found.push(wrong("speedup", `${middle} does not lie in its own interval, ${low} to ${high}`));
+  if (limits !== null && !(limits.low <= middle && middle <= limits.high))
+    found.push(wrong("speedup", `${middle} does not lie in its own interval, ${limits.low} to ${limits.high}`));
   if (!agrees(speed.plan / speed.target, middle)) {
     const message = `${middle}, and tokens_per_second gives ${show(speed.plan / speed.target)}`;
     found.push(wrong("speedup.median", message));
@@ -42,13 +44,9 @@ function speedFindings({ speedup, tokens_per_second: speed, prompts }: Verificat
   const timed = prompts.map((prompt) => prompt.speedup).filter((value) => value !== null);
   const span = spanOf(timed);
   if (span === null) return [...found, wrong("speedup", "no prompt has one, so there is none as a whole")];
-  const keys = timed.length === 1 ? (["median"] as const) : (["low", "median", "high"] as const);
-  for (const key of keys) {
-    if (liesWithin(speedup[key], span.low, span.high)) continue;
-    const message = `${speedup[key]}, and the prompts' own lie between ${span.low} and ${span.high}`;
-    found.push(wrong(`speedup.${key}`, message));
-  }
-  return found;
+  if (liesWithin(middle, span.low, span.high)) return found;
+  const message = `${middle}, and the prompts' own lie between ${span.low} and ${span.high}`;
+  return [...found, wrong("speedup.median", message)];
 }
 
 interface Timing {
@@ -65,8 +63,8 @@ function timingOf(pairs: NonNullable<Verification["prompts"][number]["pairs"]>):
   return { tokens: pairs[0].tokens, plainUs: median(plain), ratio: median(ratios) };
 }
 
-/** Speedups and tokens per second again, from the times they were made of. */
-function pairFindings({ prompts, speedup, tokens_per_second: speed }: Verification, wrong: Wrong): Finding[] {
+/** Speedups, their interval and tokens per second again, from the times they were made of. */
+function pairFindings({ prompts, speedup, interval, tokens_per_second: speed }: Verification, wrong: Wrong): Finding[] {
   const found: Finding[] = [];
   const timings: Timing[] = [];
   for (const [i, { pairs, speedup: said }] of prompts.entries()) {
@@ -91,7 +89,23 @@ function pairFindings({ prompts, speedup, tokens_per_second: speed }: Verificati
   ];
   for (const { where, said, given } of figures)
     if (!agrees(said, given)) found.push(wrong(where, `${said}, and the prompts' pairs give ${show(given)}`));
-  return found;
+  return interval === undefined ? found : [...found, ...limitFindings(speedup, timings, wrong)];
+}
+
+/** The interval again: what `--min-speedup` was decided by cannot be written wider or narrower than its times make it. */
+function limitFindings(speedup: Verification["speedup"], timings: readonly Timing[], wrong: Wrong): Finding[] {
+  const { limits } = ratioInterval(
+    timings.map(({ tokens, plainUs, ratio }) => ({
+      numerator: tokens * plainUs,
+      denominator: (tokens * plainUs) / ratio,
+    })),
+  );
+  return (["low", "high"] as const).flatMap((key) => {
+    const [said, given] = [speedup[key], limits?.[key] ?? null];
+    if (said === null || given === null ? said === given : agrees(said, given)) return [];
+    const message = `${said}, and the prompts' pairs give ${given === null ? "no interval" : show(given)}`;
+    return [wrong(`speedup.${key}`, message)];
+  });
 }
 
 /** The speedup of a context range, from the two speeds beside it. */
@@ -194,12 +208,13 @@ function yielded({ accepted_length: said, prompts, max_tokens }: Verification, a
 
 /** What `verify` was asked to hold: decided again, and reported where it did not hold. */
 function requirementFindings(file: string, verification: Verification, wrong: Wrong): Finding[] {
-  const { decided, lossless, speedup, acceptance, prediction_error_percent: error } = verification;
+  const { decided, lossless, speedup, interval, acceptance, prediction_error_percent: error } = verification;
   if (decided === undefined) return [];
+  const surely = interval === undefined ? speedup.median : speedup.low;
   const { min_speedup, min_acceptance, max_prediction_error_percent: maxError } = decided;
   const held = {
     lossless,
-    min_speedup: min_speedup === undefined || speedup.median >= min_speedup,
+    min_speedup: min_speedup === undefined || (surely !== null && surely >= min_speedup),
     min_acceptance: min_acceptance === undefined || (acceptance !== null && acceptance >= min_acceptance),
     max_prediction_error_percent: maxError === undefined || (error !== null && Math.abs(error) <= maxError),
   };

@@ -1,4 +1,5 @@
 /** Two verifications by what they measured. Their runs were not made side by side, so only whole intervals decide. */
+import { limitsOf } from "../schema/common.js";
 import type { Verification } from "../schema/verification.js";
 import type { Checked } from "./documents.js";
 import { changePercent, show, showChange } from "./figures.js";
@@ -30,8 +31,15 @@ export function compareVerified(
       regressed: false,
     };
   }
-  const limit = (1 - tolerance) * old.speedup.low;
-  const regressed = now.speedup.high < limit;
+  const [nowLimits, oldLimits] = [limitsOf(now.speedup), limitsOf(old.speedup)];
+  if (nowLimits === null || oldLimits === null) {
+    const which = nowLimits === null ? file : baseline.file;
+    const message = `${which} timed fewer than 4 prompts and has no interval: its speedup is not compared`;
+    findings.push(finding("NOT_COMPARED", file, "speedup", message));
+    return { findings, compared, decided: [], regressed: false };
+  }
+  const limit = (1 - tolerance) * oldLimits.low;
+  const regressed = nowLimits.high < limit;
   const change = showChange(now.speedup.median / old.speedup.median - 1);
   const figures = `measured speedup ${showInterval(now)} against ${showInterval(old)} (${change})`;
   const bound = `the baseline's lowest less ${show(100 * tolerance)} %, ${show(limit)}`;
@@ -43,14 +51,16 @@ export function compareVerified(
   return { findings, compared, decided: [`${file}: ${figures}; ${verdict}`], regressed };
 }
 
-const showInterval = ({ speedup: { median, low, high } }: Verification): string =>
-  `${show(median)} (${show(low)} to ${show(high)})`;
+function showInterval({ speedup }: Verification): string {
+  const limits = limitsOf(speedup);
+  return limits === null ? show(speedup.median) : `${show(speedup.median)} (${show(limits.low)} to ${show(limits.high)})`;
+}
 
 function rows(file: string, now: Verification, old: Verification, sameDevice: boolean): ComparedFigure[] {
   const plain = (value: number | null): ComparedValue | null => (value === null ? null : { value, interval: null });
   const speedup = ({ speedup: { median, low, high } }: Verification): ComparedValue => ({
     value: median,
-    interval: [low, high],
+    interval: low === null || high === null ? null : [low, high],
   });
   const row = (
     name: string,

@@ -6,7 +6,7 @@ import { verificationSummary } from "../output/verification-summary.js";
 import { verifyPlanOn } from "../pipeline/verify/verify-plan.js";
 import { readDocumentOf } from "../schema/document.js";
 import type { Verification } from "../schema/verification.js";
-import type { Thresholds } from "../verify/index.js";
+import { requirePrompts, type Thresholds } from "../verify/index.js";
 import type { CommandContext } from "./context.js";
 
 export interface VerifyCommandOptions {
@@ -37,7 +37,12 @@ export async function verifyCommand(
   printDocument(verification, output, context, () =>
     [...verificationSummary(verification), `\nWritten to ${output}`].join("\n"),
   );
-  return passes(verification);
+  if (passes(verification)) return true;
+  // where speed alone is in doubt, and for want of prompts, that is no verdict on the plan
+  const { failed } = verification.decided ?? { failed: [] };
+  if (verification.speedup.low === null && failed.length > 0 && failed.every((name) => name === "min_speedup"))
+    requirePrompts(verification.prompts.filter(({ speedup }) => speedup !== null).length, options.minSpeedup);
+  return false;
 }
 
 const passes = ({ lossless, decided }: Verification): boolean =>

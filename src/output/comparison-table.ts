@@ -1,7 +1,7 @@
 /** A comparison as a table for a terminal of 80 columns: a row a method, contexts below each other. */
 import Table from "cli-table3";
 import { describeChoices, expandDraft } from "../schema/choice.js";
-import type { Interval } from "../schema/common.js";
+import { type Interval, limitsOf } from "../schema/common.js";
 import type { ComparedContext, ComparedRow, Comparison } from "../schema/comparison.js";
 import { extrapolatedLine, formatPercent } from "./format.js";
 
@@ -57,5 +57,8 @@ const lines = (...texts: (string | undefined)[]): string => texts.filter((text) 
 const shareOf = (share: number | null | undefined): string | undefined =>
   share === null || share === undefined ? undefined : formatPercent(share);
 
-const spread = ({ median, low, high }: Interval, digits: number): string =>
-  `${median.toFixed(digits)}\n${low.toFixed(digits)}–${high.toFixed(digits)}`;
+function spread(interval: Interval, digits: number): string {
+  const limits = limitsOf(interval);
+  const around = limits === null ? undefined : `${limits.low.toFixed(digits)}–${limits.high.toFixed(digits)}`;
+  return lines(interval.median.toFixed(digits), around);
+}

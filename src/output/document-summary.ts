@@ -8,7 +8,7 @@ import type { AnyDocument } from "../schema/document.js";
 import type { Plan, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import type { Verification } from "../schema/verification.js";
-import { extrapolatedLine, formatPercent } from "./format.js";
+import { extrapolatedLine, formatPercent, limitsText } from "./format.js";
 import { originLines } from "./profile-tables.js";
 
 export function summariseDocument(document: AnyDocument): string[] {
@@ -107,7 +107,7 @@ function verificationLines(verification: Verification): string[] {
   const error = prediction_error_percent === null ? "" : `, off by ${prediction_error_percent.toFixed(1)} %`;
   return [
     `${lossless ? "lossless" : "NOT lossless"}: ${tokens} tokens on ${verification.prompts.length} prompts, ${ties} ties`,
-    `speedup ${speedup.median.toFixed(2)} (${speedup.low.toFixed(2)} to ${speedup.high.toFixed(2)}), ${predicted}${error}`,
+    `speedup ${speedup.median.toFixed(2)} (${limitsText(speedup)}), ${predicted}${error}`,
     ...extrapolatedLine(verification),
     acceptance === null
       ? "nothing was drafted"

@@ -1,5 +1,5 @@
 /** Numbers as people read them. */
-import type { Extrapolated } from "../schema/common.js";
+import { type Extrapolated, type Interval, limitsOf, NO_INTERVAL } from "../schema/common.js";
 
 export function formatBytes(bytes: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -13,6 +13,12 @@ export function formatCount(count: number): string {
   if (count >= 1e9) return `${(count / 1e9).toFixed(2)} billion`;
   if (count >= 1e6) return `${(count / 1e6).toFixed(1)} million`;
   return String(count);
+}
+
+/** `1.11 to 1.25`, or why there is none */
+export function limitsText(interval: Pick<Interval, "low" | "high">): string {
+  const limits = limitsOf(interval);
+  return limits === null ? NO_INTERVAL : `${limits.low.toFixed(2)} to ${limits.high.toFixed(2)}`;
 }
 
 export const formatPercent = (share: number): string => `${(100 * share).toFixed(1)} %`;

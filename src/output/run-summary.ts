@@ -3,6 +3,7 @@ import Table from "cli-table3";
 import type { RunPaths, RunResult } from "../pipeline/run.js";
 import type { Plan } from "../schema/plan.js";
 import type { Verification } from "../schema/verification.js";
+import { limitsText } from "./format.js";
 import { describeSegment } from "./plan-table.js";
 
 export function runSummary(result: RunResult, paths: RunPaths, modelPath: string): string {
@@ -52,7 +53,7 @@ function comparison(mixed: Verification, skip: Verification): string {
       name,
       v.tokens_per_second.plan.toFixed(1),
       times(v.speedup.median),
-      v.acceptance === null ? "" : `${v.speedup.low.toFixed(2)} to ${v.speedup.high.toFixed(2)}`,
+      v.acceptance === null ? "" : limitsText(v.speedup),
       v.predicted_speedup === null ? "" : times(v.predicted_speedup),
       output(v),
     ]);
@@ -62,7 +63,7 @@ function comparison(mixed: Verification, skip: Verification): string {
       other.name,
       other.tokens_per_second.toFixed(1),
       times(other.speedup.median),
-      `${other.speedup.low.toFixed(2)} to ${other.speedup.high.toFixed(2)}`,
+      limitsText(other.speedup),
       "",
       `not lossless:\n${(100 * other.agreement).toFixed(1)} % of tokens agree`,
     ]);

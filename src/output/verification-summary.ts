@@ -1,7 +1,7 @@
 /** A verification as a person reads it, in 80 columns. */
 import Table from "cli-table3";
 import type { Verification } from "../schema/verification.js";
-import { extrapolatedLine } from "./format.js";
+import { extrapolatedLine, limitsText } from "./format.js";
 
 /** Lines for a terminal. */
 export function verificationSummary(verification: Verification): string[] {
@@ -58,7 +58,7 @@ function failureLine(requirement: Decision["failed"][number], verification: Veri
     case "lossless":
       return "lossless: the output is not the target's own";
     case "min_speedup":
-      return `--min-speedup: ${times(speedup.median)} is below the ${decided?.min_speedup} asked for`;
+      return `--min-speedup: ${speedup.low === null ? "fewer than 4 prompts were timed, so there is no interval whose lower end could reach" : `the interval's lower end, ${times(speedup.low)}, is below`} the ${decided?.min_speedup} asked for`;
     case "min_acceptance":
       return `--min-acceptance: ${acceptance === null ? "nothing was drafted" : `${acceptance.toFixed(3)} is below the ${decided?.min_acceptance} asked for`}`;
     case "max_prediction_error_percent":
@@ -143,7 +143,9 @@ function promptVerdict({ ties, first_mismatch }: Verification["prompts"][number]
 }
 
 const interval = ({ median, low, high }: Verification["speedup"]): string =>
-  low === high ? `${times(median)} times` : `${times(median)} times (95 % interval ${times(low)} to ${times(high)})`;
+  low === high && low !== null
+    ? `${times(median)} times`
+    : `${times(median)} times (${low === null ? "" : "95 % interval "}${limitsText({ low, high })})`;
 const times = (ratio: number): string => ratio.toFixed(2);
 const share = (rate: number): string => `${(100 * rate).toFixed(1)} %`;
 const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? "" : "s"}`;

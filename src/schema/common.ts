@@ -65,8 +65,18 @@ export const AcceptanceCurve = z
   .refine((curve) => curve[0] === 1, "a_0 must be 1")
   .refine((curve) => curve.every((a, i) => i === 0 || a <= curve[i - 1]), "an acceptance curve never rises");
 
-export const Interval = z.strictObject({ median: z.number(), low: z.number(), high: z.number() });
+const Limit = z.number().nullable().describe("null where fewer than four prompts were timed: no interval holds then");
+export const Interval = z
+  .strictObject({ median: z.number(), low: Limit, high: Limit })
+  .refine(({ low, high }) => (low === null) === (high === null), "low and high are both null, or neither is");
 export type Interval = z.infer<typeof Interval>;
+
+/** What stands where an interval would. */
+export const NO_INTERVAL = "none: fewer than 4 prompts";
+
+/** Both limits; null where there is no interval. */
+export const limitsOf = ({ low, high }: Pick<Interval, "low" | "high">): { low: number; high: number } | null =>
+  low === null || high === null ? null : { low, high };
 
 /** Costs at contexts that were not profiled: the profile's curves drawn on beyond its last context (solve/extrapolate.ts). */
 export const Extrapolated = z

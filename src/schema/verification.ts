@@ -117,6 +117,12 @@ export const Verification = z.strictObject({
   acceptance_curve: AcceptanceCurve.nullable(),
   accepted_length: z.number().min(1).nullable(),
   speedup: Interval,
+  interval: z
+    .literal("student")
+    .optional()
+    .describe(
+      "Student's t over prompts on the logarithm, whose lower end decides min_speedup; absent: a percentile bootstrap, beside which the median decided",
+    ),
   predicted_speedup: z.number().positive().nullable(),
   prediction_error_percent: z.number().nullable(),
   tokens_per_second: z.strictObject({ target: z.number().positive(), plan: z.number().positive() }),

@@ -34,10 +34,9 @@ export function figuresOf(
   segments: Segments,
   prompts: readonly PromptRuns[],
   alternatives: readonly AlternativeModel[],
-  seed: number,
 ): Figures {
   const timings = timingsOf(prompts, ({ plan }) => plan);
-  const speedup = speedupInterval(timings, seed);
+  const speedup = speedupInterval(timings);
   const predicted = predictedSpeedup(segments, prompts);
   const rounds = prompts.flatMap(({ plan }) => plan[0].rounds);
   const { acceptance, curve, acceptedLength } = acceptanceOf(rounds);
@@ -50,6 +49,7 @@ export function figuresOf(
     acceptance_curve: curve,
     accepted_length: acceptedLength,
     speedup,
+    interval: "student",
     predicted_speedup: predicted,
     prediction_error_percent: predicted === null ? null : 100 * (predicted / speedup.median - 1),
     tokens_per_second: { target: (1e6 * tokens) / plainUs, plan: (1e6 * tokens) / otherUs },
@@ -58,7 +58,7 @@ export function figuresOf(
     by_position: byPosition(rounds),
     by_context: byContext(segments, prompts),
     prompts: prompts.map((prompt) => promptRecord(segments, prompt)),
-    alternatives: alternatives.map(({ name }, i) => alternativeRecord(name, prompts, i, seed)),
+    alternatives: alternatives.map(({ name }, i) => alternativeRecord(name, prompts, i)),
   };
 }
 
@@ -125,7 +125,6 @@ function alternativeRecord(
   name: string,
   prompts: readonly PromptRuns[],
   index: number,
-  seed: number,
 ): Figures["alternatives"][number] {
   const timings = timingsOf(prompts, ({ alternatives }) => alternatives[index].runs);
   const { tokens, otherUs } = totalTimes(timings);
@@ -134,7 +133,7 @@ function alternativeRecord(
   return {
     name,
     tokens_per_second: (1e6 * tokens) / otherUs,
-    speedup: speedupInterval(timings, seed),
+    speedup: speedupInterval(timings),
     agreement: sum(({ agreeing }) => agreeing) / sum(({ positions }) => positions),
     agreeing_prefix: sum(({ prefix }) => prefix) / prompts.length,
   };

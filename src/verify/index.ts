@@ -1,4 +1,4 @@
-export { type Decision, decide, type Requirement, type Thresholds } from "./decide.js";
+export { type Decision, decide, type Requirement, requirePrompts, type Thresholds } from "./decide.js";
 export { commonPrefix, judge, type Tie, type Verdict } from "./judge.js";
 export { type ManyContext, type ManyOptions, manySideBySide, type PromptTurns } from "./many.js";
 export { type FigureOptions, type PolicyFigures, policyFigures } from "./many-figures.js";

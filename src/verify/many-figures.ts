@@ -25,26 +25,21 @@ export interface FigureOptions {
   plain: number;
   /** index of the policy that the others are held against */
   baseline: number;
-  /** of the bootstrap */
-  seed: number;
 }
 
 /** @param prompts at least one @returns [policies] */
 export function policyFigures(
   prompts: readonly PromptTurns[],
-  { plain, baseline, seed }: FigureOptions,
+  { plain, baseline }: FigureOptions,
 ): PolicyFigures[] {
   return prompts[0].runs.map((_, policy) => {
     const rounds: Round[] = prompts.flatMap(({ runs }) => runs[policy][0].rounds);
     const usPerToken = prompts.map(({ runs }) => runs[policy].flatMap((run) => tokenUs(run) ?? []));
     return {
       acceptance: acceptanceOf(rounds).acceptance,
-      tokensPerSecond: rateInterval(
-        prompts.map(({ runs }) => runs[policy]),
-        seed,
-      ),
-      speedup: pairedInterval(prompts, plain, policy, seed),
-      baselineRatio: pairedInterval(prompts, policy, baseline, seed),
+      tokensPerSecond: rateInterval(prompts.map(({ runs }) => runs[policy])),
+      speedup: pairedInterval(prompts, plain, policy),
+      baselineRatio: pairedInterval(prompts, policy, baseline),
       lossless: prompts.every(({ verdicts }) => verdicts[policy].firstMismatch === null),
       ties: prompts.reduce((sum, { verdicts }) => sum + verdicts[policy].ties.length, 0),
       usPerToken,
@@ -53,7 +48,7 @@ export function policyFigures(
 }
 
 /** How much faster `other` is than `one`, in pairs; a policy is as fast as itself. */
-function pairedInterval(prompts: readonly PromptTurns[], one: number, other: number, seed: number): Interval {
+function pairedInterval(prompts: readonly PromptTurns[], one: number, other: number): Interval {
   const timings = prompts.flatMap(({ runs }) => promptTiming(runs[one], runs[other]) ?? []);
-  return speedupInterval(timings, seed);
+  return speedupInterval(timings);
 }

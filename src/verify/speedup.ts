@@ -13,10 +13,10 @@
  *
  * Where two outputs differ (a tie) their texts part, so times a token are compared; for equal lengths it is the same.
  */
-import { median, quantileSorted } from "simple-statistics";
+import { median } from "simple-statistics";
 import type { Decoded } from "../decode/loop.js";
 import type { Interval } from "../schema/common.js";
-import { bootstrap } from "../stats/bootstrap.js";
+import { ratioInterval, type Unit } from "../stats/interval.js";
 
 export interface PromptTiming {
   /** n_p */
@@ -25,11 +25,7 @@ export interface PromptTiming {
   plainUs: number;
   /** r_p */
   ratio: number;
-  /** [pairs] r_pk */
-  ratios: number[];
 }
-
-const REPLICATES = 10_000;
 
 /** µs a token, the first left out; null where there is no other. */
 export function tokenUs({ ids, decodeUs }: Decoded): number | null {
@@ -51,7 +47,7 @@ export function promptTiming(plain: readonly Decoded[], other: readonly Decoded[
     plainUs.push(u);
     ratios.push(u / v);
   }
-  return { tokens: other[0].ids.length - 1, plainUs: median(plainUs), ratio: median(ratios), ratios };
+  return { tokens: other[0].ids.length - 1, plainUs: median(plainUs), ratio: median(ratios) };
 }
 
 /** µs that plain decoding and the other way take for all prompts. */
@@ -65,49 +61,30 @@ export function totalTimes(timings: readonly PromptTiming[]): { tokens: number; 
   return total;
 }
 
-const overall = (timings: readonly PromptTiming[]): number => {
-  const { plainUs, otherUs } = totalTimes(timings);
-  return plainUs / otherUs;
-};
-
-/**
- * The speedup with its 95 % interval: percentile bootstrap over prompts, each taken whole (Davison and Hinkley 1997,
- * §3.8: resampling within clusters as well would count the noise of the pairs twice). Runs of one prompt are not
- * independent of each other, prompts are. With a single prompt only its pairs can be resampled: the interval then
- * says nothing about other prompts.
- */
-export function speedupInterval(timings: readonly PromptTiming[], seed: number): Interval {
-  const estimate = overall(timings);
-  const draws =
-    timings.length === 1
-      ? bootstrap(timings[0].ratios, median, { replicates: REPLICATES, seed })
-      : bootstrap(timings, overall, { replicates: REPLICATES, seed });
-  return around(estimate, draws);
-}
-
-/** The estimate itself belongs to its interval, whatever a lopsided sample makes of the percentiles. */
-const around = (estimate: number, draws: number[]): Interval => ({
-  median: estimate,
-  low: Math.min(estimate, quantileSorted(draws, 0.025)),
-  high: Math.max(estimate, quantileSorted(draws, 0.975)),
-});
+/** The speedup with its 95 % interval over prompts; without one where fewer than four were timed (stats/interval.ts). */
+export const speedupInterval = (timings: readonly PromptTiming[]): Interval =>
+  interval(
+    timings.map(({ tokens, plainUs, ratio }) => ({
+      numerator: tokens * plainUs,
+      denominator: (tokens * plainUs) / ratio,
+    })),
+  );
 
 /**
  * Tokens per second with its 95 % interval over prompts: all tokens over all time, each prompt with the median of its runs.
  * @param prompts [prompts][runs], each with a token that was timed
  */
-export function rateInterval(prompts: readonly (readonly Decoded[])[], seed: number): Interval {
-  const timings = prompts.flatMap((runs) => {
+export function rateInterval(prompts: readonly (readonly Decoded[])[]): Interval {
+  const units = prompts.flatMap((runs) => {
     const us = runs.flatMap((run) => tokenUs(run) ?? []);
-    return us.length === 0 ? [] : [{ tokens: runs[0].ids.length - 1, us, middle: median(us) }];
+    if (us.length === 0) return [];
+    const tokens = runs[0].ids.length - 1;
+    return [{ numerator: tokens, denominator: (tokens * median(us)) / 1e6 }];
   });
-  const rate = (units: typeof timings) =>
-    (1e6 * units.reduce((sum, { tokens }) => sum + tokens, 0)) /
-    units.reduce((sum, { tokens, middle }) => sum + tokens * middle, 0);
-  const estimate = rate(timings);
-  const draws =
-    timings.length === 1
-      ? bootstrap(timings[0].us, (us) => 1e6 / median(us), { replicates: REPLICATES, seed })
-      : bootstrap(timings, rate, { replicates: REPLICATES, seed });
-  return around(estimate, draws);
+  return interval(units);
+}
+
+function interval(units: readonly Unit[]): Interval {
+  const { ratio, limits } = ratioInterval(units);
+  return { median: ratio, low: limits?.low ?? null, high: limits?.high ?? null };
 }

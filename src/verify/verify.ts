@@ -6,6 +6,7 @@ import { planPolicy } from "../decode/policy.js";
 import { requireRoom } from "../decode/room.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { Plan } from "../schema/plan.js";
+import { LEAST_UNITS } from "../stats/interval.js";
 import { segmentsUpTo } from "./contexts.js";
 import { type Figures, figuresOf, idsDigest } from "./figures.js";
 import {
@@ -31,8 +32,6 @@ export interface VerifyOptions {
   endTokens?: readonly number[];
   /** interleaved runs of each prompt */
   pairs: number;
-  /** of the bootstrap */
-  seed: number;
   /** cheaper models to decode with alone, for comparison */
   alternatives?: readonly AlternativeModel[];
   /** references of earlier verifications on this engine, and the place for those of this one */
@@ -74,7 +73,6 @@ export async function verifyPlan(options: VerifyOptions): Promise<VerifyResult> 
     prompts,
     maxTokens,
     pairs,
-    seed,
     alternatives = [],
     journal,
     progress = silentProgress,
@@ -96,9 +94,16 @@ export async function verifyPlan(options: VerifyOptions): Promise<VerifyResult> 
   await progress.tick({ stage: "verify", done: 0, total });
   const runs = await measureAll(measuring, prompts, journal);
   await progress.tick({ stage: "verify", done: total, total });
-  const figures = figuresOf(segmentsUpTo(plan, engine.capacity), runs, alternatives, seed);
+  const figures = figuresOf(segmentsUpTo(plan, engine.capacity), runs, alternatives);
+  if (figures.speedup.low === null) progress.warn("FEW_PROMPTS", fewPrompts(figures.prompts));
   const made = { pairs, max_tokens: maxTokens, prompts_sha256: promptsDigest(prompts) };
   return { ...figures, ...made, resumed: journal?.resumed ?? 0 };
+}
+
+/** Why there is no interval, and what to do. */
+function fewPrompts(prompts: Figures["prompts"]): string {
+  const timed = prompts.filter(({ speedup }) => speedup !== null).length;
+  return `${timed} of ${prompts.length} prompts could be timed, and an interval takes ${LEAST_UNITS}: speedups stand without one; give more prompts with --prompts FILE`;
 }
 
 /** Prompts that an interrupted run finished keep what it measured. @returns [prompts] */

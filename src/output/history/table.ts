@@ -9,6 +9,7 @@ import {
   type TrendChange,
 } from "../../check/history.js";
 import { counted, visible } from "../../core/text.js";
+import { type Interval, limitsOf } from "../../schema/common.js";
 
 export function trendLines(trend: Trend): string[] {
   const { model, device, plan, dated, undated } = trend;
@@ -62,10 +63,15 @@ function cells({ changes, dated }: Trend, entry: HistoryEntry, library: string |
     plan.sha256.slice(0, 8),
     visible(library === null ? device.runtime : device.runtime.slice(library.length + 1)),
     tokens_per_second.plan.toFixed(1),
-    lossless ? `${times(speedup.median)} (${times(speedup.low)}-${times(speedup.high)})` : "NOT lossless",
+    lossless ? speedupText(speedup) : "NOT lossless",
     acceptance === null ? "-" : `${(100 * acceptance).toFixed(1)} %`,
     error === null ? "-" : `${signed(error)} %`,
   ];
+}
+
+function speedupText(speedup: Interval): string {
+  const limits = limitsOf(speedup);
+  return limits === null ? times(speedup.median) : `${times(speedup.median)} (${times(limits.low)}-${times(limits.high)})`;
 }
 
 /** What is marked and how sure it is, or why nothing can be marked yet. */

@@ -11,6 +11,7 @@ import { compactDraft } from "../../schema/choice.js";
 import type { ComparedContext, ComparedRow } from "../../schema/comparison.js";
 import type { Plan } from "../../schema/plan.js";
 import { manySideBySide, type PolicyFigures, type PromptTurns, policyFigures } from "../../verify/index.js";
+import { LEAST_UNITS } from "../../stats/interval.js";
 import type { PredictedSpeed, Predictor } from "./predict.js";
 import type { PromptsAt } from "./prompts.js";
 
@@ -35,8 +36,6 @@ export interface RunRequest {
   progress: Progress;
   decode?: typeof decode;
 }
-
-const SEED = 1;
 
 /** One context with its rows; what the frontier adds is the caller's. */
 export type RanContext = Pick<ComparedContext, "context_tokens" | "prompts" | "rows">;
@@ -67,6 +66,12 @@ export async function runPlans(request: RunRequest): Promise<RanContext[]> {
   });
   const all = ran.flatMap((turns, i) => (turns.length === 0 ? [] : [contextOf(request, prompts[i], arms[i], turns)]));
   warnOfMissing(request, ran);
+  const few = all.filter(({ prompts }) => prompts.length < LEAST_UNITS);
+  if (few.length > 0)
+    progress.warn(
+      "FEW_PROMPTS",
+      `at context ${few.map(({ context_tokens }) => context_tokens).join(", ")} fewer than ${LEAST_UNITS} prompts were timed, so figures stand without an interval; give more prompts, or more time with --time`,
+    );
   if (all.length > 0) return all;
   throw new DraftplanError({
     code: "TEXT_TOO_SHORT",
@@ -119,7 +124,7 @@ function draftsBetween(policy: DraftPolicy, from: number, to: number): { at: num
 function contextOf(request: RunRequest, at: PromptsAt, arms: Arms, turns: readonly PromptTurns[]): RanContext {
   const { plans, baseline } = request;
   const armOf = (name: string) => arms.of[plans.findIndex(({ method }) => method === name)];
-  const figures = policyFigures(turns, { plain: armOf("none"), baseline: armOf(baseline), seed: SEED });
+  const figures = policyFigures(turns, { plain: armOf("none"), baseline: armOf(baseline) });
   return {
     context_tokens: at.contextTokens,
     prompts: turns.map(({ prompt, reference }) => ({

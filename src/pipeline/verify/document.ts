@@ -24,7 +24,6 @@ import {
 
 export const DEFAULT_MAX_TOKENS = 64;
 export const DEFAULT_PAIRS = 2;
-const SEED = 1;
 const SIGNIFICANT_DIGITS = 6;
 
 export interface VerificationRequest {
@@ -46,7 +45,6 @@ export interface VerificationRequest {
   /** shared by verifications on the same engine: the target then decodes each prompt once */
   references?: ReferenceCache;
   journal?: Journal;
-  seed?: number;
   clock?: Clock;
   created?: Date;
 }
@@ -105,7 +103,6 @@ function verifyOptions(request: VerificationRequest) {
     ...{ engine, clock, plan, prompts },
     maxTokens: request.maxTokens ?? DEFAULT_MAX_TOKENS,
     pairs: request.pairs ?? DEFAULT_PAIRS,
-    seed: request.seed ?? SEED,
     alternatives: request.alternatives ? [int8] : [],
     ...(references === undefined ? {} : { references }),
     ...(journal === undefined ? {} : { journal }),

@@ -5,7 +5,7 @@ import type { Loaded } from "../../schema/document.js";
 import { writeDocument } from "../../schema/document.js";
 import type { Plan } from "../../schema/plan.js";
 import type { Verification } from "../../schema/verification.js";
-import type { Thresholds } from "../../verify/index.js";
+import { requirePrompts, type Thresholds } from "../../verify/index.js";
 import { planKernels } from "../choices.js";
 import type { PipelineContext } from "../context.js";
 import { inputRef } from "../paths.js";
@@ -29,7 +29,7 @@ export interface VerifyRequest {
   alternatives?: boolean | undefined;
 }
 
-/** @throws DOCUMENT_MISMATCH for a plan of another model, what reading prompts and loading the model throw, FILE_UNWRITABLE */
+/** @throws DOCUMENT_MISMATCH for a plan of another model, what reading prompts and loading the model throw, FILE_UNWRITABLE, OPTION_INVALID for a least speedup and fewer than four prompts */
 export async function verifyPlanOn(
   plan: Loaded<Plan>,
   request: VerifyRequest,
@@ -46,7 +46,9 @@ export async function verifyPlanOn(
       (checkpoint) => {
         requireSameModel(plan.document, checkpoint, plan.path);
         warnOfTemperature(plan, progress);
-        return fitPrompts(prompts, checkpoint.spec, maxTokens, progress);
+        const fitting = fitPrompts(prompts, checkpoint.spec, maxTokens, progress);
+        requirePrompts(fitting.prompts.length, thresholds.minSpeedup);
+        return fitting;
       },
       (loaded, { prompts: kept }) => {
         const asked = {

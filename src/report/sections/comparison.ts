@@ -1,5 +1,6 @@
 /** A comparison: what every method's plan reached at every context, beside what had been predicted. */
 import { type ChoiceSet, describeChoices, expandDraft } from "../../schema/choice.js";
+import { type Interval, limitsOf, NO_INTERVAL } from "../../schema/common.js";
 import type { ComparedContext, ComparedRow, Comparison } from "../../schema/comparison.js";
 import { figure, figures, numeric, prose, type TableSpec, table } from "../charts/figure.js";
 import { type Row, type RowMark, rowsChart } from "../charts/rows.js";
@@ -87,7 +88,7 @@ function speedFigure({ context_tokens, rows }: ComparedContext): Html {
 
 function speedRow({ method, measured, predicted }: ComparedRow): Row {
   const { median, low, high } = measured.tokens_per_second;
-  const marks: RowMark[] = [{ at: median, low, high, style: MEASURED, title: `measured ${significant(median)}` }];
+  const marks: RowMark[] = [{ at: median, ...limitsOf({ low, high }), style: MEASURED, title: `measured ${significant(median)}` }];
   if (predicted !== null) {
     const speed = predicted.tokens_per_second;
     marks.push({ at: speed, style: PREDICTED, title: `predicted ${significant(speed)}` });
@@ -101,12 +102,17 @@ function plainReference(rows: readonly ComparedRow[]): { reference?: number } {
   return plain === undefined ? {} : { reference: plain.measured.tokens_per_second.median };
 }
 
+function speedLimits(speed: Interval): string {
+  const limits = limitsOf(speed);
+  return limits === null ? NO_INTERVAL : `${significant(limits.low)} to ${significant(limits.high)}`;
+}
+
 const speedData = (rows: readonly ComparedRow[]): Omit<TableSpec, "caption"> => ({
   columns: [prose("Method"), numeric("Measured, tokens/s"), numeric("95 % interval"), numeric("Predicted, tokens/s")],
   rows: rows.map(({ method, measured: { tokens_per_second: speed }, predicted }): Part[] => [
     method,
     significant(speed.median),
-    `${significant(speed.low)} to ${significant(speed.high)}`,
+    speedLimits(speed),
     orNone(predicted?.tokens_per_second, significant),
   ]),
 });

@@ -1,7 +1,7 @@
 /** What several sections say in the same way. */
 import type { Choice, ChoiceSet } from "../../schema/choice.js";
 import { blockName, CHOICES, KERNEL_NAMES } from "../../schema/choice.js";
-import type { Device, Extrapolated, Interval, ModelRef } from "../../schema/common.js";
+import { type Device, type Extrapolated, type Interval, limitsOf, type ModelRef, NO_INTERVAL } from "../../schema/common.js";
 import type { SeriesStyle } from "../charts/series.js";
 import { counted, factor, range, shortDigest, whole } from "../format.js";
 import { foreign, type Html, html, type Part } from "../html.js";
@@ -20,7 +20,10 @@ export const modelText = ({ name, layers }: ModelRef): Html => html`${foreign(na
 export const deviceText = (device: Device): string =>
   `${device.processor}, ${device.provider}, ${counted(device.threads, "thread")}, ${device.runtime}, ${device.platform}`;
 
-export const intervalText = ({ low, high }: Interval): string => `${factor(low)} to ${factor(high)}`;
+export function intervalText(interval: Interval): string {
+  const limits = limitsOf(interval);
+  return limits === null ? NO_INTERVAL : `${factor(limits.low)} to ${factor(limits.high)}`;
+}
 
 export const digestText = (sha256: string): Html => html`<code>${shortDigest(sha256)}</code>`;
 

@@ -1,5 +1,5 @@
 /** Verifications of one model on one device over time: speedup and acceptance, with the changes that were found. */
-import type { Interval } from "../../schema/common.js";
+import { type Interval, limitsOf } from "../../schema/common.js";
 import type { Verification } from "../../schema/verification.js";
 import { figure, figures, numeric, text } from "../charts/figure.js";
 import { type LinePoint, lineChart, type Series } from "../charts/line.js";
@@ -64,8 +64,7 @@ function speedupFigure(trend: FollowedTrend, verifications: readonly Shown<"draf
   const runs = trend.dated.map(({ verification }) => verification);
   const measured = seriesOf(runs, "measured", MEASURED, ({ speedup: { median, low, high } }) => ({
     y: median,
-    low,
-    high,
+    ...limitsOf({ low, high }),
   }));
   const predicted = seriesOf(runs, "predicted", PREDICTED, ({ predicted_speedup }) =>
     predicted_speedup === null ? null : { y: predicted_speedup },
@@ -145,7 +144,7 @@ function acceptanceFigure(trend: FollowedTrend): Html {
   });
 }
 
-type Figure = { y: number } & Partial<Pick<Interval, "low" | "high">>;
+type Figure = { y: number; low?: number; high?: number };
 
 /** By the verification's place, and not its time: a week without one would take most of the chart. */
 function seriesOf(

@@ -1,4 +1,5 @@
 /** What matters first: how much faster, with what certainty, as predicted or not, and whether the output is the target's. */
+import { limitsOf } from "../../schema/common.js";
 import type { Verification } from "../../schema/verification.js";
 import { figure, figures, numeric, prose, table, text } from "../charts/figure.js";
 import { type Row, type RowMark, rowsChart } from "../charts/rows.js";
@@ -121,7 +122,7 @@ function speedupsFigure(verifications: readonly ShownVerification[]): Html {
 
 function speedupRow({ document: { speedup, predicted_speedup: predicted }, path }: ShownVerification): Row {
   const { median, low, high } = speedup;
-  const marks: RowMark[] = [{ at: median, low, high, style: MEASURED, title: `${path}: ${factor(median)}` }];
+  const marks: RowMark[] = [{ at: median, ...limitsOf({ low, high }), style: MEASURED, title: `${path}: ${factor(median)}` }];
   if (predicted !== null)
     marks.push({ at: predicted, style: PREDICTED, title: `${path}: predicted ${factor(predicted)}` });
   return { name: fileName(path), value: factor(median), marks };

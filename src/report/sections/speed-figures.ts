@@ -1,4 +1,5 @@
 /** Pictures of a verification: how much sooner the output came, and what had been predicted. */
+import { limitsOf } from "../../schema/common.js";
 import type { Verification } from "../../schema/verification.js";
 import { figure, numeric, prose, type TableSpec, text } from "../charts/figure.js";
 import { type Row, type RowMark, rowsChart } from "../charts/rows.js";
@@ -49,7 +50,7 @@ export function speedupFigure(document: Verification): Html {
 
 function speedupRows({ speedup, predicted_speedup, alternatives }: Verification): Row[] {
   const { median, low, high } = speedup;
-  const measured: RowMark = { at: median, low, high, style: MEASURED, title: `measured ${factor(median)}` };
+  const measured: RowMark = { at: median, ...limitsOf({ low, high }), style: MEASURED, title: `measured ${factor(median)}` };
   return [
     { name: "the plan, all prompts", value: factor(median), marks: [measured, ...predictedMark(predicted_speedup)] },
     ...alternatives.map(({ name, speedup: { median, low, high } }): Row => {
@@ -57,7 +58,7 @@ function speedupRows({ speedup, predicted_speedup, alternatives }: Verification)
       return {
         name: `${name}: not the target’s output`,
         value,
-        marks: [{ at: median, low, high, style: CHEAPER, title: value }],
+        marks: [{ at: median, ...limitsOf({ low, high }), style: CHEAPER, title: value }],
       };
     }),
   ];
