@@ -6,9 +6,10 @@
  * in them), all verifications are one series. Where plan, runtime or prompts change together with a figure, the change
  * says so.
  */
-import type { Device, ModelRef } from "../schema/common.js";
+import { type Device, limitsOf, type ModelRef } from "../schema/common.js";
 import type { Verification } from "../schema/verification.js";
 import { findChanges, LEAST_OBSERVATIONS, MOST_OBSERVATIONS, type Observation } from "../stats/change-points.js";
+import { studentQuantile } from "../stats/student.js";
 
 export { FALSE_ALARM_RATE, LEAST_OBSERVATIONS, MOST_OBSERVATIONS } from "../stats/change-points.js";
 
@@ -55,7 +56,7 @@ export interface Trend {
 }
 
 const SEED = 1;
-/** Half the width of a 95 % interval, in standard deviations. */
+/** Half the width of a 95 % interval, in standard deviations, where it was found by a bootstrap. */
 const NORMAL_95 = 1.96;
 /**
  * A difference below 1 % of speedup, or 0.5 points of acceptance, is not marked. Noise below 0.1 % is not measured by any
@@ -134,25 +135,34 @@ interface QuantitySeries {
 /** A verification whose output was wrong measured something else; one that drafted nothing has no acceptance. */
 function seriesOf(dated: readonly HistoryEntry[], quantity: Quantity): QuantitySeries {
   const places: number[] = [];
-  const observations: Observation[] = [];
+  const found: { value: number; noise: number | null }[] = [];
   dated.forEach(({ verification }, place) => {
     const observation = verification.lossless ? observe(verification, quantity) : null;
     if (observation === null) return;
     places.push(place);
-    observations.push(observation);
+    found.push(observation);
   });
+  // of too few prompts to have an interval: no surer than the least sure of the others
+  const most = Math.max(0, ...found.map(({ noise }) => noise ?? 0));
+  const observations = found.map(({ value, noise }) => ({ value, noise: noise ?? most }));
   return { quantity, places: places.slice(-MOST_OBSERVATIONS), observations: observations.slice(-MOST_OBSERVATIONS) };
 }
 
 /** Speedup by its logarithm: half as fast is as far from 1 as twice as fast, and noise is relative. */
-function observe({ speedup, acceptance }: Verification, quantity: Quantity): Observation | null {
+function observe(
+  { speedup, interval, acceptance, prompts }: Verification,
+  quantity: Quantity,
+): { value: number; noise: number | null } | null {
   switch (quantity) {
     case "speedup": {
       if (speedup.median <= 0) return null; // a document may say so; nothing measured does
       const limits = limitsOf(speedup);
-      const width = limits === null ? Number.NaN : Math.log(limits.high / limits.low);
+      if (limits === null) return { value: Math.log(speedup.median), noise: null };
+      const width = Math.log(limits.high / limits.low);
       const known = Number.isFinite(width) && width > 0;
-      return { value: Math.log(speedup.median), noise: known ? width / (2 * NORMAL_95) : limits === null ? null : 0 };
+      const timed = prompts.filter((prompt) => prompt.speedup !== null).length;
+      const half = interval === undefined || timed < 2 ? NORMAL_95 : studentQuantile(0.975, timed - 1);
+      return { value: Math.log(speedup.median), noise: known ? width / (2 * half) : 0 };
     }
     case "acceptance":
       return acceptance === null ? null : { value: acceptance, noise: 0 };

@@ -53,7 +53,9 @@ export function compareVerified(
 
 function showInterval({ speedup }: Verification): string {
   const limits = limitsOf(speedup);
-  return limits === null ? show(speedup.median) : `${show(speedup.median)} (${show(limits.low)} to ${show(limits.high)})`;
+  return limits === null
+    ? show(speedup.median)
+    : `${show(speedup.median)} (${show(limits.low)} to ${show(limits.high)})`;
 }
 
 function rows(file: string, now: Verification, old: Verification, sameDevice: boolean): ComparedFigure[] {

@@ -12,7 +12,11 @@ export function addVerify(program: Command, run: RunVerb): void {
     .argument("<plan>", "the plan")
     .requiredOption("--model <model>", MODEL)
     .option("--prompts <file>", "prompts to run it on (default: a few that travel with draftplan)")
-    .option("--min-speedup <x>", "fail below this speedup", numberFrom(0))
+    .option(
+      "--min-speedup <x>",
+      "fail where the speedup's 95 % interval begins below this; takes 4 prompts",
+      numberFrom(0),
+    )
     .option("--min-acceptance <rate>", "fail below this acceptance rate, 0 to 1", numberFrom(0))
     .option("--max-prediction-error <percent>", "fail where the prediction is off by more", percent)
     .option("--alternatives", "also decode with int8 alone, for comparison")

@@ -28,10 +28,7 @@ export interface FigureOptions {
 }
 
 /** @param prompts at least one @returns [policies] */
-export function policyFigures(
-  prompts: readonly PromptTurns[],
-  { plain, baseline }: FigureOptions,
-): PolicyFigures[] {
+export function policyFigures(prompts: readonly PromptTurns[], { plain, baseline }: FigureOptions): PolicyFigures[] {
   return prompts[0].runs.map((_, policy) => {
     const rounds: Round[] = prompts.flatMap(({ runs }) => runs[policy][0].rounds);
     const usPerToken = prompts.map(({ runs }) => runs[policy].flatMap((run) => tokenUs(run) ?? []));

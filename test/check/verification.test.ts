@@ -100,7 +100,7 @@ describe("what verify writes has no finding", () => {
   });
 
   test("requirements that it holds", async () => {
-    expect(check(await verify(0, { thresholds: { minSpeedup: 1, minAcceptance: 0.5 } }))).toEqual([]);
+    expect(check(await verify(0, { thresholds: { minSpeedup: 0.1, minAcceptance: 0.5 } }))).toEqual([]);
   });
 
   test("a tie, from which the output goes its own way", () => {
@@ -252,8 +252,17 @@ describe("an output that is not the target's own", () => {
 
 describe("figures that do not follow from each other", () => {
   const cases: [string, (v: Verification) => void, string][] = [
-    ["a better speedup than the pairs give", (v) => (v.speedup.median = v.speedup.high), "speedup.median"],
-    ["an interval beyond every prompt", (v) => (v.speedup.high = 9), "speedup.high"],
+    ["a better speedup than the pairs give", (v) => (v.speedup.median = v.speedup.high ?? 0), "speedup.median"],
+    ["a narrower interval", (v) => (v.speedup.low = (v.speedup.low ?? 0) * 1.01), "speedup.low"],
+    ["no interval where there is one", (v) => Object.assign(v.speedup, { low: null, high: null }), "speedup.low"],
+    [
+      "an interval beyond every prompt, found by a bootstrap",
+      (v) => {
+        delete v.interval;
+        v.speedup = { ...v.speedup, low: v.speedup.median, high: 9 };
+      },
+      "speedup.high",
+    ],
     ["an interval that its median is not in", (v) => (v.speedup.low = v.speedup.median * 1.01), "speedup"],
     ["a faster plan", (v) => (v.tokens_per_second.plan *= 1.1), "speedup.median"],
     [

@@ -80,7 +80,9 @@ describe("what was asked for", () => {
     const asked = ["--min-speedup", "50", "--min-acceptance", "0", "--max-prediction-error", "0%"];
     const table = await draftplan([...short, ...asked]);
     expect(table.code).toBe(1);
-    expect(table.stdout).toMatch(/FAILED +--min-speedup: [\d.]+ is below the 50 asked for/);
+    expect(table.stdout).toMatch(
+      /FAILED +--min-speedup: the interval's lower end, [\d.]+, is below the 50\s+asked for/,
+    );
     expect(table.stdout).toMatch(/FAILED +--max-prediction-error: [\d.]+ % is above the 0 % asked for/);
     expect(table.stdout).not.toContain("FAILED      --min-acceptance");
     const json = await draftplan([...short, ...asked, "--json"]);
@@ -103,6 +105,30 @@ describe("what was asked for", () => {
     expect(code).toBe(0);
     expect(stdout).toContain("not lossless");
     expect(readDocumentOf("draftplan/verification", output).document.alternatives).toHaveLength(1);
+  });
+
+  test("needs an interval, and fewer than four prompts have none", async () => {
+    const { args, folder, output } = project();
+    const few = join(folder, "few.jsonl");
+    writeFileSync(
+      few,
+      PROMPTS.slice(0, 3)
+        .map((ids) => `${JSON.stringify({ ids })}\n`)
+        .join(""),
+    );
+    const run = (...more: string[]) =>
+      draftplan([...args, "--prompts", few, "--max-tokens", "8", "--pairs", "1", "-o", output, ...more]);
+    const { code, stderr } = await run("--min-speedup", "1");
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringMatching(/OPTION_INVALID[\s\S]*--min-speedup[\s\S]*takes 4/),
+    });
+    expect(existsSync(output)).toBe(false);
+    const without = await run();
+    expect(without).toMatchObject({ code: 0, stderr: expect.stringContaining("warning [FEW_PROMPTS]") });
+    expect(without.stdout).toMatch(/speedup +[\d.]+ times \(none: fewer than 4 prompts\)/);
+    const { document } = readDocumentOf("draftplan/verification", output);
+    expect(document.speedup).toMatchObject({ low: null, high: null });
   });
 
   test.each([

@@ -3,7 +3,7 @@ import { decide, type Thresholds } from "../../src/verify/index.js";
 
 const good = {
   lossless: true,
-  speedup: { median: 1.4, low: 1.3, high: 1.5 },
+  speedup: { median: 1.4, low: 1.3 as number | null, high: 1.5 as number | null },
   acceptance: 0.9 as number | null,
   prediction_error_percent: -8 as number | null,
 };
@@ -11,8 +11,8 @@ const good = {
 describe("what was asked for", () => {
   test("is recorded, and only that", () => {
     expect(decide(good, {})).toEqual({ failed: [] });
-    expect(decide(good, { minSpeedup: 1.4, minAcceptance: 0.9, maxPredictionErrorPercent: 8 })).toEqual({
-      min_speedup: 1.4,
+    expect(decide(good, { minSpeedup: 1.3, minAcceptance: 0.9, maxPredictionErrorPercent: 8 })).toEqual({
+      min_speedup: 1.3,
       min_acceptance: 0.9,
       max_prediction_error_percent: 8,
       failed: [],
@@ -21,7 +21,18 @@ describe("what was asked for", () => {
 
   const cases: { name: string; changes: Partial<typeof good>; asked: Thresholds; failed: string[] }[] = [
     { name: "output", changes: { lossless: false }, asked: {}, failed: ["lossless"] },
-    { name: "speedup", changes: {}, asked: { minSpeedup: 1.41 }, failed: ["min_speedup"] },
+    {
+      name: "a speedup whose interval begins below",
+      changes: {},
+      asked: { minSpeedup: 1.31 },
+      failed: ["min_speedup"],
+    },
+    {
+      name: "a speedup without an interval",
+      changes: { speedup: { median: 1.4, low: null, high: null } },
+      asked: { minSpeedup: 0.1 },
+      failed: ["min_speedup"],
+    },
     { name: "acceptance", changes: {}, asked: { minAcceptance: 0.91 }, failed: ["min_acceptance"] },
     {
       name: "a prediction too low",

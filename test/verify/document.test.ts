@@ -87,7 +87,7 @@ describe("the text", () => {
     const finished = new Map(runs.map((run, i) => [i, { ...run, reference: long, output: long }] as const));
     const journal = { finished, resumed: 1, record: () => {} };
     const document = await build({ prompts: promptsOf(9, 30, 40), journal }, (code) => warnings.push(code));
-    expect(warnings).toEqual(["TOKEN_IDS_LEFT_OUT"]);
+    expect(warnings).toEqual(["FEW_PROMPTS", "TOKEN_IDS_LEFT_OUT"]);
     expect(document.prompts[0]).not.toHaveProperty("reference_ids");
     expect(document).toMatchObject({ tokens: 300_000, reference_sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
   });
@@ -96,12 +96,12 @@ describe("the text", () => {
 describe("the table", () => {
   test("names each requirement that failed, and stays within 80 columns", async () => {
     const thresholds = { minSpeedup: 9, minAcceptance: 0.99, maxPredictionErrorPercent: 5 };
-    const document = await build({ thresholds, planRef: { path: "plan.yaml", sha256: digest } });
+    const document = await build({ thresholds, prompts: promptsOf(9, 30, 40, 60) });
     expect(document.decided?.failed).toEqual(["min_speedup", "min_acceptance", "max_prediction_error_percent"]);
     const lines = verificationSummary(document);
     const failed = lines.join("\n").match(/FAILED.*/g) ?? [];
     expect(failed).toEqual([
-      expect.stringMatching(/--min-speedup: [\d.]+ is below the 9 asked for/),
+      expect.stringMatching(/--min-speedup: the interval's lower end, [\d.]+, is below the 9 asked for/),
       expect.stringMatching(/--min-acceptance: 0\.\d{3} is below the 0.99 asked for/),
       expect.stringMatching(/--max-prediction-error: nothing was predicted/),
     ]);

@@ -6,7 +6,7 @@ import { type ReferenceCache, verifyPlan } from "../../src/verify/index.js";
 import { fakeNextToken, naiveGreedy } from "../oracle/naive-greedy.js";
 import { type Fake, fake, plain, plan, predicted, promptsOf, spec, speculating } from "./support.js";
 
-const settings = { planPath: "plan.yaml", maxTokens: 41, pairs: 3, seed: 1 };
+const settings = { planPath: "plan.yaml", maxTokens: 41, pairs: 3 };
 const drafting = plan(speculating(0, 512, 4));
 const prompts = promptsOf(9, 30);
 const naive = prompts.map(({ ids }) => naiveGreedy((text) => fakeNextToken(text, spec.vocabSize), ids, 41));

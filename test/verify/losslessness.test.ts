@@ -10,7 +10,7 @@ import { expectFailure } from "../support/failure.js";
 import { FAULTS, faultyDecode } from "./faulty-decoders.js";
 import { type Fake, fake, plain, plan, promptsOf, spec, speculating } from "./support.js";
 
-const settings = { planPath: "plan.yaml", maxTokens: 40, pairs: 1, seed: 1 };
+const settings = { planPath: "plan.yaml", maxTokens: 40, pairs: 1 };
 
 describe("a planted fault", () => {
   const verify = (decoder: typeof decode, missRate: number) => {

@@ -65,7 +65,7 @@ describe.each(subjects)("on $name", ({ open, skip, prompts }) => {
   const verify = (decoder: typeof decode) =>
     verifyPlan({
       ...{ engine: model.engine, clock: systemClock, plan, planPath: "plan.yaml", prompts, decode: decoder },
-      ...{ maxTokens: TOKENS, endTokens: [], pairs: 1, seed: 1 },
+      ...{ maxTokens: TOKENS, endTokens: [], pairs: 1 },
     });
 
   test("without a fault the output is the target's own, though drafts are rejected", async () => {

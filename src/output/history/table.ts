@@ -71,7 +71,9 @@ function cells({ changes, dated }: Trend, entry: HistoryEntry, library: string |
 
 function speedupText(speedup: Interval): string {
   const limits = limitsOf(speedup);
-  return limits === null ? times(speedup.median) : `${times(speedup.median)} (${times(limits.low)}-${times(limits.high)})`;
+  return limits === null
+    ? times(speedup.median)
+    : `${times(speedup.median)} (${times(limits.low)}-${times(limits.high)})`;
 }
 
 /** What is marked and how sure it is, or why nothing can be marked yet. */

@@ -10,8 +10,8 @@ import type { Clock, Engine } from "../../runtime/engine.js";
 import { compactDraft } from "../../schema/choice.js";
 import type { ComparedContext, ComparedRow } from "../../schema/comparison.js";
 import type { Plan } from "../../schema/plan.js";
-import { manySideBySide, type PolicyFigures, type PromptTurns, policyFigures } from "../../verify/index.js";
 import { LEAST_UNITS } from "../../stats/interval.js";
+import { manySideBySide, type PolicyFigures, type PromptTurns, policyFigures } from "../../verify/index.js";
 import type { PredictedSpeed, Predictor } from "./predict.js";
 import type { PromptsAt } from "./prompts.js";
 

@@ -88,7 +88,9 @@ function speedFigure({ context_tokens, rows }: ComparedContext): Html {
 
 function speedRow({ method, measured, predicted }: ComparedRow): Row {
   const { median, low, high } = measured.tokens_per_second;
-  const marks: RowMark[] = [{ at: median, ...limitsOf({ low, high }), style: MEASURED, title: `measured ${significant(median)}` }];
+  const marks: RowMark[] = [
+    { at: median, ...limitsOf({ low, high }), style: MEASURED, title: `measured ${significant(median)}` },
+  ];
   if (predicted !== null) {
     const speed = predicted.tokens_per_second;
     marks.push({ at: speed, style: PREDICTED, title: `predicted ${significant(speed)}` });

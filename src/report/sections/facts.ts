@@ -1,7 +1,14 @@
 /** What several sections say in the same way. */
 import type { Choice, ChoiceSet } from "../../schema/choice.js";
 import { blockName, CHOICES, KERNEL_NAMES } from "../../schema/choice.js";
-import { type Device, type Extrapolated, type Interval, limitsOf, type ModelRef, NO_INTERVAL } from "../../schema/common.js";
+import {
+  type Device,
+  type Extrapolated,
+  type Interval,
+  limitsOf,
+  type ModelRef,
+  NO_INTERVAL,
+} from "../../schema/common.js";
 import type { SeriesStyle } from "../charts/series.js";
 import { counted, factor, range, shortDigest, whole } from "../format.js";
 import { foreign, type Html, html, type Part } from "../html.js";

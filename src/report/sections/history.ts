@@ -1,5 +1,5 @@
 /** Verifications of one model on one device over time: speedup and acceptance, with the changes that were found. */
-import { type Interval, limitsOf } from "../../schema/common.js";
+import { limitsOf } from "../../schema/common.js";
 import type { Verification } from "../../schema/verification.js";
 import { figure, figures, numeric, text } from "../charts/figure.js";
 import { type LinePoint, lineChart, type Series } from "../charts/line.js";

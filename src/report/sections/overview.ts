@@ -122,7 +122,9 @@ function speedupsFigure(verifications: readonly ShownVerification[]): Html {
 
 function speedupRow({ document: { speedup, predicted_speedup: predicted }, path }: ShownVerification): Row {
   const { median, low, high } = speedup;
-  const marks: RowMark[] = [{ at: median, ...limitsOf({ low, high }), style: MEASURED, title: `${path}: ${factor(median)}` }];
+  const marks: RowMark[] = [
+    { at: median, ...limitsOf({ low, high }), style: MEASURED, title: `${path}: ${factor(median)}` },
+  ];
   if (predicted !== null)
     marks.push({ at: predicted, style: PREDICTED, title: `${path}: predicted ${factor(predicted)}` });
   return { name: fileName(path), value: factor(median), marks };

@@ -50,7 +50,12 @@ export function speedupFigure(document: Verification): Html {
 
 function speedupRows({ speedup, predicted_speedup, alternatives }: Verification): Row[] {
   const { median, low, high } = speedup;
-  const measured: RowMark = { at: median, ...limitsOf({ low, high }), style: MEASURED, title: `measured ${factor(median)}` };
+  const measured: RowMark = {
+    at: median,
+    ...limitsOf({ low, high }),
+    style: MEASURED,
+    title: `measured ${factor(median)}`,
+  };
   return [
     { name: "the plan, all prompts", value: factor(median), marks: [measured, ...predictedMark(predicted_speedup)] },
     ...alternatives.map(({ name, speedup: { median, low, high } }): Row => {
