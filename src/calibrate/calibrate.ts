@@ -3,14 +3,14 @@ import type { Progress } from "../core/progress.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { Calibration } from "../schema/calibration.js";
 import { type ModelRef, numericsOf } from "../schema/common.js";
-import { type Continuation, continuePrompts } from "./continuation.js";
+import { type Continuation, ContinuedPrompts } from "./continuation.js";
 import { hitsPerOverlap, lossRecord, measureLosses, type Tally } from "./losses.js";
 import { SAMPLING_SEED, type Sampling } from "./sampling.js";
 
 /** Tokens of the rounds that losses and curves are measured in: the longest draft a plan may have. */
 export const ROUND_TOKENS = 16;
 
-/** Token ids of the prompts at one context: one part to choose plans, another to report them. */
+/** Token ids of the prompts at one context: one part to choose plans, another to report them. As many as there may be need of. */
 export interface ContextPrompts {
   atContext: number;
   choose: number[][];
@@ -27,6 +27,8 @@ export interface CalibrationInput {
   /** prompts that were asked for; absent: as many as usual */
   promptsPerContext?: number;
   continuationTokens: number;
+  /** positions that losses are measured on at a context, if the prompts have so many; absent: all that they have */
+  positions?: number;
   /** acceptance for sampling at this temperature; absent: for greedy decoding */
   temperature?: number;
   progress: Progress;
@@ -34,8 +36,17 @@ export interface CalibrationInput {
 
 export interface CalibrationResult {
   calibration: Calibration;
-  /** the `choose` part's continuations by context, for measuring whole drafts without making them again */
-  continuations: Map<number, Continuation[]>;
+  /** the `choose` part by context, as far as it was continued: for measuring whole drafts on it, and on more */
+  texts: Map<number, ContinuedPrompts>;
+}
+
+/** The continuations that make up so many positions, each made when it is asked for. */
+async function* madeFor(text: ContinuedPrompts, positions: number, progress: Progress): AsyncGenerator<Continuation> {
+  while (text.positions < positions) {
+    const made = await text.next(progress);
+    if (made === null) return;
+    yield made;
+  }
 }
 
 /** How the target continues prompts for a calibration; null: greedily. */
@@ -48,16 +59,18 @@ const hitsFactor = (temperature: number | undefined, tallies: readonly Tally[]):
 
 export async function calibrate(input: CalibrationInput): Promise<CalibrationResult> {
   const { engine, clock, progress, prompts } = input;
-  const continuations = new Map<number, Continuation[]>();
+  const texts = new Map<number, ContinuedPrompts>();
   const contexts: Calibration["contexts"] = [];
   for (const { atContext, choose } of prompts) {
     const sampling = samplingAt(input.temperature);
-    const made = await continuePrompts(engine, clock, choose, input.continuationTokens, progress, sampling);
-    continuations.set(atContext, made);
+    const text = new ContinuedPrompts(engine, clock, choose, input.continuationTokens, sampling);
+    texts.set(atContext, text);
+    const made = madeFor(text, input.positions ?? Number.POSITIVE_INFINITY, progress);
     const { probes, tallies } = await measureLosses(engine, made, ROUND_TOKENS, progress);
     contexts.push(lossRecord(atContext, engine.spec.layers, probes, tallies, hitsFactor(input.temperature, tallies)));
   }
-  const count = (part: "choose" | "report") => prompts.reduce((sum, p) => sum + p[part].length, 0);
+  const used = [...texts.values()].reduce((sum, { made }) => sum + made.length, 0);
+  const report = prompts.reduce((sum, p) => sum + p.report.length, 0);
   const calibration: Calibration = {
     kind: "draftplan/calibration",
     version: 1,
@@ -65,7 +78,7 @@ export async function calibrate(input: CalibrationInput): Promise<CalibrationRes
     kernels: numericsOf(engine.kernels, engine.numerics),
     text: {
       ...input.text,
-      prompts: { choose: count("choose"), report: count("report") },
+      prompts: { choose: used, report },
       ...(input.promptsPerContext === undefined ? {} : { prompts_per_context: input.promptsPerContext }),
       continuation_tokens: input.continuationTokens,
       ...(input.temperature === undefined ? {} : { temperature: input.temperature }),
@@ -74,5 +87,5 @@ export async function calibrate(input: CalibrationInput): Promise<CalibrationRes
     contexts,
     measured: [],
   };
-  return { calibration, continuations };
+  return { calibration, texts };
 }

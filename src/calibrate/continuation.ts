@@ -41,34 +41,64 @@ export async function continuePrompts(
   progress: Progress,
   sampling: Sampling | null = null,
 ): Promise<Continuation[]> {
-  if (sampling !== null) return sampledContinuations(engine, prompts, tokens, sampling, progress);
-  const kernel = quantisedKernels(engine.kernels)[0];
-  const draft =
-    kernel === undefined ? null : { choices: uniformChoices(engine.spec.layers, kernel), draftTokens: SOONER };
-  const policy: DraftPolicy = () => draft;
-  const continuations: Continuation[] = [];
-  for (const prompt of prompts) {
-    const options = { maxTokens: tokens + 1, endTokens: engine.spec.eosTokenIds, policy, clock, progress };
-    const { ids } = await decode(engine, prompt, options);
-    if (ids.length > 1) continuations.push({ prompt, ids });
-  }
-  return continuations;
+  const text = new ContinuedPrompts(engine, clock, prompts, tokens, sampling);
+  while ((await text.next(progress)) !== null);
+  return text.made;
 }
 
-/** Each prompt with a seed of its own, so that one prompt's text does not depend on those before it. */
-async function sampledContinuations(
-  engine: Engine,
-  prompts: readonly (readonly number[])[],
-  tokens: number,
-  { temperature, seed }: Sampling,
-  progress: Progress,
-): Promise<Continuation[]> {
-  const continuations: Continuation[] = [];
-  for (const [index, prompt] of prompts.entries()) {
-    const ids = await sampledContinuation(engine, prompt, tokens + 1, { temperature, seed: seed + index }, progress);
-    if (ids.length > 1) continuations.push({ prompt, ids, temperature });
+/** Prompts that the target continues one after another, as many as are asked for. */
+export class ContinuedPrompts {
+  /** those that had anything to predict */
+  readonly made: Continuation[] = [];
+  private index = 0;
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly clock: Clock,
+    private readonly prompts: readonly (readonly number[])[],
+    /** wanted after each prompt's first; fewer where the target ends its answer */
+    private readonly tokens: number,
+    private readonly sampling: Sampling | null,
+  ) {}
+
+  /** tokens to predict, of all that is made */
+  get positions(): number {
+    return this.made.reduce((sum, { ids }) => sum + ids.length - 1, 0);
   }
-  return continuations;
+
+  /** The next prompt's continuation, whose states the cache then holds; null where there is no further prompt. */
+  async next(progress: Progress): Promise<Continuation | null> {
+    while (this.index < this.prompts.length) {
+      const made = await this.continueOne(this.index++, progress);
+      if (made.ids.length < 2) continue;
+      this.made.push(made);
+      return made;
+    }
+    return null;
+  }
+
+  /** Goes on until there is so much to predict, or no further prompt. */
+  async until(positions: number, progress: Progress): Promise<Continuation[]> {
+    while (this.positions < positions && (await this.next(progress)) !== null);
+    return [...this.made];
+  }
+
+  private async continueOne(index: number, progress: Progress): Promise<Continuation> {
+    const { engine, clock, tokens, sampling } = this;
+    const prompt = this.prompts[index];
+    if (sampling !== null) {
+      // a seed of its own, so that one prompt's text does not depend on those before it
+      const { temperature, seed } = sampling;
+      const own = { temperature, seed: seed + index };
+      return { prompt, ids: await sampledContinuation(engine, prompt, tokens + 1, own, progress), temperature };
+    }
+    const kernel = quantisedKernels(engine.kernels)[0];
+    const draft =
+      kernel === undefined ? null : { choices: uniformChoices(engine.spec.layers, kernel), draftTokens: SOONER };
+    const policy: DraftPolicy = () => draft;
+    const options = { maxTokens: tokens + 1, endTokens: engine.spec.eosTokenIds, policy, clock, progress };
+    return { prompt, ids: (await decode(engine, prompt, options)).ids };
+  }
 }
 
 /** The rounds of a continuation from its last to its first, each of `size` tokens but perhaps the last of the text. */

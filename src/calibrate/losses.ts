@@ -17,7 +17,7 @@ import {
   quantisedKernels,
   targetChoices,
 } from "../schema/choice.js";
-import { type Continuation, fillCache, spansBackwards, traceTarget } from "./continuation.js";
+import { type Continuation, spansBackwards, traceTarget } from "./continuation.js";
 import { draftPass } from "./draft-pass.js";
 
 /** A draft that differs from the target in `members` only. */
@@ -111,19 +111,23 @@ export function hitsPerOverlap(tallies: readonly Tally[]): number {
   return overlapLoss > 0 && hitLoss > 0 ? hitLoss / overlapLoss : 1;
 }
 
-/** Measures every probe over the continuations of one context. */
+/**
+ * Measures every probe over the continuations of one context.
+ * @param continuations may be made one by one: the cache holds the states of each when it comes, as after making it
+ */
 export async function measureLosses(
   engine: Engine,
-  continuations: readonly Continuation[],
+  continuations: AsyncIterable<Continuation>,
   roundTokens: number,
   progress: Progress,
 ): Promise<{ probes: LossProbe[]; tallies: Tally[] }> {
   const probes = lossProbes(engine.spec.layers, engine.kernels);
   const tallies = probes.map(() => new Tally());
-  for (const [index, continuation] of continuations.entries()) {
-    await fillCache(engine, continuation, progress);
+  let index = 0;
+  for await (const continuation of continuations) {
     const trace = await traceTarget(engine, continuation, progress);
     const open = probes.filter((_, i) => index < MIN_PROMPTS || tallies[i].loss.loss < RUINOUS);
+    index++;
     const spans = spansBackwards(continuation, roundTokens);
     for (const span of spans) {
       for (const probe of open) {
@@ -132,7 +136,7 @@ export async function measureLosses(
         await progress.tick();
       }
     }
-    await progress.tick({ stage: "calibrate", done: index + 1, total: continuations.length });
+    await progress.tick({ stage: "calibrate" });
   }
   return { probes, tallies };
 }

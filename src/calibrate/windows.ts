@@ -10,7 +10,21 @@ const REQUESTS = [
   "Rewrite this in modern English.",
 ];
 
+/** Digits of i in base 2 behind the point, the last first: 0, 1/2, 1/4, 3/4, 1/8, … (van der Corput). */
+function spread(i: number): number {
+  let [value, digit] = [0, 0.5];
+  for (let left = i; left > 0; left >>= 1) {
+    if (left & 1) value += digit;
+    digit /= 2;
+  }
+  return value;
+}
+
+/** Places that are looked at before a text is held to have no further window. */
+const PLACES = 4;
+
 /**
+ * Windows all over a text. However many are asked for, the first ones stay the same, so a sample can be enlarged.
  * @param tokens ids of a text
  * @param length tokens of each window
  * @param count  windows; they overlap where the text is short
@@ -19,8 +33,10 @@ const REQUESTS = [
 export function spreadWindows(tokens: readonly number[], length: number, count: number): number[][] {
   const room = tokens.length - length;
   if (room < 0) return [];
-  const starts = Array.from({ length: count }, (_, i) => Math.round((room * i) / Math.max(1, count - 1)));
-  return [...new Set(starts)].map((start) => tokens.slice(start, start + length));
+  const starts = new Set<number>();
+  for (let i = 0; i < PLACES * count && starts.size < Math.min(count, room + 1); i++)
+    starts.add(Math.round(room * spread(i)));
+  return [...starts].map((start) => tokens.slice(start, start + length));
 }
 
 export interface TextCodec {
@@ -32,20 +48,34 @@ export interface TextCodec {
 }
 
 /**
- * Prompts of about `context` tokens: every second one a request about a passage, where the model can chat.
+ * Prompts of about `context` tokens, from one text after another, so that every kind of text has as many; about every
+ * second one is a request about a passage, where the model can chat.
+ * @param texts one of each kind; one that does not fill a window is passed by
  */
-export function makePrompts(text: string, codec: TextCodec, context: number, count: number): number[][] {
+export function makePrompts(texts: readonly string[], codec: TextCodec, context: number, count: number): number[][] {
   const prefix = leadingIds(codec);
-  const tokens = codec.encode(text).slice(prefix.length);
-  const windows = spreadWindows(tokens, Math.max(1, context - prefix.length), count);
-  return windows.map((window, i) => {
-    const chat = codec.chat;
-    if (chat === null || i % 2 === 0) return [...prefix, ...window];
-    const request = `\n\n${REQUESTS[(i >> 1) % REQUESTS.length]}`;
-    const frame = chat(request).length;
-    if (frame + 16 > context) return [...prefix, ...window];
-    return chat(codec.decode(window.slice(0, context - frame)).trim() + request);
-  });
+  const length = Math.max(1, context - prefix.length);
+  const byText = texts
+    .map((text) => spreadWindows(codec.encode(text).slice(prefix.length), length, count))
+    .filter((windows) => windows.length > 0);
+  const prompts: number[][] = [];
+  const most = Math.max(0, ...byText.map((windows) => windows.length));
+  for (let turn = 0; turn < most; turn++)
+    for (const [kind, windows] of byText.entries()) {
+      if (prompts.length >= count || windows[turn] === undefined) continue;
+      const asked = (turn + kind) % 2 === 1 ? requestAbout(windows[turn], codec, context, prompts.length >> 1) : null;
+      prompts.push(asked ?? [...prefix, ...windows[turn]]);
+    }
+  return prompts;
+}
+
+/** A user's message about a passage; null where the model cannot chat or the context has no room for it. */
+function requestAbout(window: readonly number[], codec: TextCodec, context: number, number: number): number[] | null {
+  if (codec.chat === null) return null;
+  const request = `\n\n${REQUESTS[number % REQUESTS.length]}`;
+  const frame = codec.chat(request).length;
+  if (frame + 16 > context) return null;
+  return codec.chat(codec.decode(window.slice(0, context - frame)).trim() + request);
 }
 
 /** What the tokenizer puts in front of every text (a BOS token, or nothing). */

@@ -1,5 +1,4 @@
 /** draftplan evaluate: how often a draft's next token is the target's, on a given text. */
-import { readFileSync } from "node:fs";
 import { evaluateDraft } from "../calibrate/evaluate.js";
 import { DraftplanError } from "../core/errors.js";
 import { drafterOf, selfChoices } from "../decode/drafters/self.js";
@@ -7,6 +6,7 @@ import type { Checkpoint } from "../model/spec.js";
 import { formatPercent } from "../output/format.js";
 import { planKernels } from "../pipeline/choices.js";
 import { policyOf } from "../pipeline/plan-policy.js";
+import { readCalibrationText } from "../pipeline/text/calibration-text.js";
 import { readTokenIds, requireInVocabulary, type TokenIds } from "../pipeline/text/token-ids.js";
 import { withModel } from "../pipeline/with-model.js";
 import { type ChoiceSet, expandDraft } from "../schema/choice.js";
@@ -21,8 +21,6 @@ export interface EvaluateOptions {
   ids?: string;
 }
 
-/** from src/commands and dist/commands alike */
-const BUNDLED_TEXT = new URL("../../assets/calibration/report.txt", import.meta.url);
 const BUNDLED_TOKENS = 288;
 const BUNDLED_FIRST = 32;
 
@@ -99,7 +97,7 @@ function draftOf(
 async function bundledIds(model: string): Promise<TokenIds> {
   const tokenizer = await openTokenizer(model);
   const ids = tokenizer
-    .encode(readFileSync(BUNDLED_TEXT, "utf8").slice(0, 20 * BUNDLED_TOKENS))
+    .encode(readCalibrationText(undefined).report[0].slice(0, 20 * BUNDLED_TOKENS))
     .slice(0, BUNDLED_TOKENS);
   return { ids, first: BUNDLED_FIRST };
 }

@@ -77,7 +77,7 @@ export async function calibrateLoaded(
     text: { source: text.source, sha256: text.sha256, tokenizer_sha256: tokenizer.sha256 },
     prompts,
     continuationTokens: SAMPLE.continuationTokens,
-    ...(promptsPerContext === undefined ? {} : { promptsPerContext }),
+    ...(promptsPerContext === undefined ? { positions: SAMPLE.positions(model.spec) } : { promptsPerContext }),
     ...(temperature === undefined ? {} : { temperature }),
     progress,
   });

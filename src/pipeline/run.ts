@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../profile/grid.js";
-import { describeDevice } from "../runtime/device.js";
+import { describeDevice, systemClock } from "../runtime/device.js";
 import { type LoadedModel, loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
 import type { Choice } from "../schema/choice.js";
@@ -16,9 +16,11 @@ import type { ReferenceCache } from "../verify/index.js";
 import { calibrateLoaded } from "./calibrate.js";
 import type { PipelineContext } from "./context.js";
 import { measureCandidates } from "./measuring/candidates.js";
+import { TARGET_ERROR } from "./measuring/measuring.js";
 import { defaultPath, inputRef } from "./paths.js";
 import { makeProfile } from "./profile/make.js";
 import { defaultContexts, isSmall, readCalibrationText, SAMPLE } from "./text/calibration-text.js";
+import { measuringText } from "./text/measuring-text.js";
 import { bundledPrompts, fittingPrompts } from "./text/prompts.js";
 import { buildVerification, DEFAULT_MAX_TOKENS } from "./verify/document.js";
 
@@ -51,6 +53,9 @@ const VARIANTS: readonly {
   { plan: "plan", verification: "verification", choices: ["int8", "skip"] },
 ];
 
+/** Runs of each prompt with and without the plan: intervals are over prompts, so more of them tell more than more pairs. */
+const PAIRS = 1;
+
 /** A plan of `run` covers contexts from 64 tokens to this, or to nearly all that the model was made for. */
 const LONGEST_CONTEXT = 2048;
 /** tokens behind the longest context: a pass, and what is generated after it */
@@ -59,6 +64,9 @@ const SHORTEST_CONTEXT = 64;
 
 /** What the sweep may take: a small model's passes are quick, and its whole run is to end within a minute. */
 const PROFILE_SECONDS = { small: 8, large: 30 };
+
+/** From the beginning of calibrating, until what plans are chosen from is no longer made surer, and what confirms them. */
+const MEASURING_SECONDS = { small: { choose: 20, report: 27 }, large: { choose: 120, report: 150 } };
 
 function runPaths(out: string | undefined, modelName: string): RunPaths {
   const place = (kind: "profile" | "calibration" | "plan" | "verification", suffix = "") =>
@@ -142,15 +150,19 @@ async function calibrateAndMeasure(
   context: PipelineContext,
 ): Promise<Calibration> {
   const text = readCalibrationText(undefined);
-  const { calibration, continuations, prompts } = await calibrateLoaded(
-    model,
-    text,
-    defaultContexts(model.spec),
-    context,
-  );
-  const variants = VARIANTS.map(({ choices }) => choices);
-  const measured = { continuations, prompts, continuationTokens: SAMPLE.continuationTokens };
-  return measureCandidates({ model, profile, variants, text: measured, progress: context.progress }, calibration);
+  const startUs = systemClock.nowUs();
+  const { calibration, texts, prompts } = await calibrateLoaded(model, text, defaultContexts(model.spec), context);
+  const { choose, report } = MEASURING_SECONDS[isSmall(model.spec) ? "small" : "large"];
+  const precision = {
+    ...{ error: TARGET_ERROR, positions: SAMPLE.positions(model.spec), clock: systemClock },
+    ...{ chooseUntilUs: startUs + 1e6 * choose, reportUntilUs: startUs + 1e6 * report },
+  };
+  const measuring = {
+    ...{ model, profile, precision, progress: context.progress },
+    variants: VARIANTS.map(({ choices }) => choices),
+    text: measuringText(texts, prompts, SAMPLE.continuationTokens),
+  };
+  return measureCandidates(measuring, calibration);
 }
 
 async function verifyLoaded(
@@ -174,6 +186,7 @@ async function verifyLoaded(
     device: describeDevice(provider, threads, ortLibrary),
     alternatives,
     references,
+    pairs: PAIRS,
   };
   return buildVerification(request, progress);
 }

@@ -123,8 +123,13 @@ describe("loss probes", () => {
 describe("windows", () => {
   const text = Array.from({ length: 100 }, (_, i) => i);
 
-  test("are spread evenly from the beginning to the end", () => {
-    expect(spreadWindows(text, 10, 4).map((w) => w[0])).toEqual([0, 30, 60, 90]);
+  test("are all over the text; more of them are the same ones and others between", () => {
+    const starts = (count: number) => spreadWindows(text, 10, count).map((window) => window[0]);
+    expect(starts(4)).toEqual([0, 45, 23, 68]);
+    for (let count = 1; count < 20; count++) expect(starts(20).slice(0, count)).toEqual(starts(count));
+    const sorted = starts(16).sort((a, b) => a - b);
+    const gaps = sorted.slice(1).map((start, i) => start - sorted[i]);
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(6);
     expect(spreadWindows(text, 100, 5)).toEqual([text]);
     expect(spreadWindows(text, 101, 1)).toEqual([]);
   });
@@ -135,13 +140,32 @@ describe("windows", () => {
       decode: (ids: readonly number[]) => String.fromCharCode(...ids),
       chat: (content: string) => [1, ...[...content].map((c) => c.charCodeAt(0)), 2],
     };
-    const prompts = makePrompts("x".repeat(400), codec, 100, 4);
+    const prompts = makePrompts(["x".repeat(400)], codec, 100, 4);
     expect(prompts).toHaveLength(4);
     expect(prompts[0]).toHaveLength(100);
     expect(prompts[0][0]).toBe(7);
     expect(prompts[1][0]).toBe(1);
     expect(prompts[1].at(-1)).toBe(2);
     expect(prompts[1].length).toBeLessThanOrEqual(101);
-    expect(makePrompts("x".repeat(400), { ...codec, chat: null }, 100, 2).every(([first]) => first === 7)).toBe(true);
+    expect(makePrompts(["x".repeat(400)], { ...codec, chat: null }, 100, 2).every(([first]) => first === 7)).toBe(true);
+  });
+
+  test("come from every kind of text by turns, of each kind as chat and as text to go on with; a kind too short is passed by", () => {
+    const plain = {
+      encode: (s: string) => [...s].map((c) => c.charCodeAt(0)),
+      decode: (ids: readonly number[]) => String.fromCharCode(...ids),
+      chat: null,
+    };
+    const kinds = ["a", "b", "c"].map((letter) => letter.repeat(60));
+    const letters = (prompts: number[][]) => prompts.map(([first]) => String.fromCharCode(first)).join("");
+    expect(letters(makePrompts([...kinds, "short"], plain, 20, 7))).toBe("abcabca");
+    expect(makePrompts(["short"], plain, 20, 7)).toEqual([]);
+    const chatting = { ...plain, chat: (content: string) => [0, ...plain.encode(content)] };
+    const chats = makePrompts(kinds, chatting, 80, 12).map(() => false);
+    expect(chats).toEqual([]); // 60 letters do not fill 80
+    const long = kinds.map((kind) => kind.repeat(4));
+    const asChat = makePrompts(long, chatting, 120, 12).map(([first]) => first === 0);
+    for (let kind = 0; kind < 3; kind++)
+      expect(new Set(asChat.filter((_, i) => i % 3 === kind)), `kind ${kind}`).toEqual(new Set([true, false]));
   });
 });

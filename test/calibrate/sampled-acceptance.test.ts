@@ -199,10 +199,10 @@ describe("a calibration at a temperature", () => {
   };
 
   test("records it, takes losses from overlaps as they are, and is valid", async () => {
-    const { calibration, continuations } = await make(0.7);
+    const { calibration, texts } = await make(0.7);
     expect(calibration.text.temperature).toBe(0.7);
     expect(calibration.contexts[0].hits_per_overlap).toBe(1);
-    expect(continuations.get(1)?.every(({ temperature }) => temperature === 0.7)).toBe(true);
+    expect(texts.get(1)?.made.every(({ temperature }) => temperature === 0.7)).toBe(true);
     expect(parseDocument(stringifyDocument(calibration), "c.yaml")).toEqual(calibration);
   });
 

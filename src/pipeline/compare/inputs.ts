@@ -14,7 +14,7 @@ import type { PipelineContext } from "../context.js";
 import type { MeasuringText } from "../measuring/measuring.js";
 import { makeProfile } from "../profile/make.js";
 import { defaultContexts, isSmall, SAMPLE } from "../text/calibration-text.js";
-import { continueAgain } from "../text/measuring-text.js";
+import { continueAgain, measuringText } from "../text/measuring-text.js";
 import type { CompareRequest } from "./options.js";
 
 export interface CompareInputs {
@@ -92,13 +92,9 @@ export async function openInputs(
     return { profile, extrapolated, calibration, text };
   }
   const made = await calibrateLoaded(model, request.text, contexts, context);
-  const { calibration, continuations, prompts } = made;
-  return {
-    profile,
-    extrapolated,
-    calibration,
-    text: { continuations, prompts, continuationTokens: SAMPLE.continuationTokens },
-  };
+  const { calibration, texts, prompts } = made;
+  const text = measuringText(texts, prompts, SAMPLE.continuationTokens);
+  return { profile, extrapolated, calibration, text };
 }
 
 function profileFor(

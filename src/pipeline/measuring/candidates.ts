@@ -1,12 +1,13 @@
 /** The frontier's best drafts measured on the model: what `solve --model` and `run` add to a calibration. */
-import { ROUND_TOKENS, samplingAt } from "../../calibrate/calibrate.js";
-import { continuePrompts } from "../../calibrate/continuation.js";
-import { type MeasuredCurve, measureByDrafting, measureDrafts } from "../../calibrate/whole-drafts.js";
+import { samplingAt } from "../../calibrate/calibrate.js";
+import { ContinuedPrompts } from "../../calibrate/continuation.js";
+import { DraftEvidence, type MeasuredCurve, measureByDrafting, measureDrafts } from "../../calibrate/whole-drafts.js";
 import { systemClock } from "../../runtime/device.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { type Choice, type ChoiceSet, choiceKey, compactDraft } from "../../schema/choice.js";
 import { openProblem, proposals, unconfirmedDrafts } from "../../solve/index.js";
-import { choosing, type Measuring } from "./measuring.js";
+import { ChoosingEvidence } from "./evidence.js";
+import type { Measuring } from "./measuring.js";
 import { refine } from "./refine.js";
 
 type DraftChoice = Exclude<Choice, "target">;
@@ -38,18 +39,23 @@ export async function measureChoosing(
   calibration: Calibration,
   refineSeconds = 0,
 ): Promise<Calibration> {
-  let grown = await measureFrontier(measuring, calibration, true);
+  const evidence = new ChoosingEvidence(measuring);
+  let grown = await measureFrontier(measuring, evidence, calibration, true);
   if (refineSeconds > 0) {
     const refined = await refine(measuring, grown, { clock: systemClock, seconds: refineSeconds });
     // what one context accepted is measured at the others too, or it could not be planned across them
-    grown = refined === grown ? grown : await measureFrontier(measuring, refined, false);
+    grown = refined === grown ? grown : await measureFrontier(measuring, evidence, refined, false);
   }
-  return grown;
+  return measuring.precision === undefined ? grown : evidence.sharpen(grown, measuring.precision);
 }
 
 /** @param first whether points around the best are wanted too */
-async function measureFrontier(measuring: Measuring, calibration: Calibration, first: boolean): Promise<Calibration> {
-  const { model, profile, variants, constraints, extrapolateTo, text, progress } = measuring;
+async function measureFrontier(
+  { profile, variants, constraints, extrapolateTo }: Measuring,
+  evidence: ChoosingEvidence,
+  calibration: Calibration,
+  first: boolean,
+): Promise<Calibration> {
   let grown = calibration;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const problems = variants.map((choices) =>
@@ -61,10 +67,7 @@ async function measureFrontier(measuring: Measuring, calibration: Calibration, f
       const wanted = problems.flatMap((problem) => proposals(problem, problem.contexts[index], first && round === 0));
       const sets = [...new Map(wanted.map((set) => [choiceKey(set), set])).values()];
       if (sets.length === 0) continue;
-      const curves = await measureDrafts(model.engine, text.continuations.get(at) ?? [], sets, ROUND_TOKENS, progress);
-      sets.forEach((set, i) => {
-        found.push(choosing(at, set, curves[i]));
-      });
+      found.push(...(await evidence.measure(at, sets)));
     }
     if (found.length === 0) break;
     grown = { ...grown, measured: [...grown.measured, ...found] };
@@ -102,15 +105,28 @@ export async function measureReport(
 
 /** By real drafting; where acceptance is for sampling, as an expectation over text that the target sampled. */
 async function reportCurve(
-  { model, text, progress }: Measuring,
+  { model, text, precision, progress }: Measuring,
   temperature: number | undefined,
   prompts: readonly (readonly number[])[],
   draft: { choices: ChoiceSet; draftTokens: number },
 ): Promise<MeasuredCurve> {
   const tokens = text.continuationTokens;
   const sampling = samplingAt(temperature);
-  if (sampling === null) return measureByDrafting(model.engine, systemClock, prompts, draft, tokens, progress);
-  const sampled = await continuePrompts(model.engine, systemClock, prompts, tokens, progress, sampling);
-  const [curve] = await measureDrafts(model.engine, sampled, [draft.choices], draft.draftTokens, progress);
-  return curve;
+  const isEnough = (known: { tokens: number; error: () => number | null }): boolean => {
+    if (precision === undefined || known.tokens < precision.positions) return false;
+    return (known.error() ?? 1) <= precision.error || precision.clock.nowUs() >= precision.reportUntilUs;
+  };
+  if (sampling === null)
+    return measureByDrafting(model.engine, systemClock, prompts, draft, tokens, progress, isEnough);
+  const { choices, draftTokens } = draft;
+  const continued = new ContinuedPrompts(model.engine, systemClock, prompts, tokens, sampling);
+  const evidence = new DraftEvidence();
+  for (;;) {
+    const made = await continued.next(progress);
+    if (made === null) break;
+    const [found] = await measureDrafts(model.engine, [made], [choices], draftTokens, progress, true);
+    evidence.take(found.evidence);
+    if (isEnough({ tokens: evidence.positions.length, error: () => evidence.error(draftTokens) })) break;
+  }
+  return evidence.curve(draftTokens);
 }

@@ -3,6 +3,7 @@ import type { ContextPrompts } from "../../calibrate/calibrate.js";
 import type { Continuation } from "../../calibrate/continuation.js";
 import type { MeasuredCurve } from "../../calibrate/whole-drafts.js";
 import type { Progress } from "../../core/progress.js";
+import type { Clock } from "../../runtime/engine.js";
 import type { LoadedModel } from "../../runtime/load.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { type Choice, type ChoiceSet, compactDraft } from "../../schema/choice.js";
@@ -15,6 +16,8 @@ type DraftChoice = Exclude<Choice, "target">;
 /** Text already continued by the target, and prompts for the report, at each calibrated context. */
 export interface MeasuringText {
   continuations: ReadonlyMap<number, Continuation[]>;
+  /** one more at a context, whose states the cache then holds; null where the text has no more; absent: it never has */
+  more?: (at: number, progress: Progress) => Promise<Continuation | null>;
   prompts: readonly ContextPrompts[];
   continuationTokens: number;
 }
@@ -33,8 +36,25 @@ export interface Measuring {
   /** context that costs are drawn on to, beyond the profile */
   extrapolateTo?: number | undefined;
   text: MeasuringText;
+  /** how surely the drafts that plans rest on are to be known; absent: as what is there says */
+  precision?: Precision;
   progress: Progress;
 }
+
+/** Whole drafts are measured on more and more prompts until this holds, or the time is up. */
+export interface Precision {
+  /** standard error of a draft's tokens a round, as a share of them: with costs given, that of its predicted speedup */
+  error: number;
+  /** positions that every confirmed draft rests on, even where the time is up before */
+  positions: number;
+  clock: Clock;
+  /** by the clock: measuring what is chosen from ends at the first, confirming it at the second */
+  chooseUntilUs: number;
+  reportUntilUs: number;
+}
+
+/** Below this, what is not known of acceptance no longer matters beside what is not known of time. */
+export const TARGET_ERROR = 0.015;
 
 /** The record of a draft measured on the text that plans are chosen on. */
 export const choosing = (

@@ -10,14 +10,16 @@ import { sha256 } from "../../schema/document.js";
 import type { Tokenizer } from "../../tokenizer/types.js";
 
 export interface CalibrationText {
-  choose: string;
-  report: string;
+  /** one of each kind of text: of the bundled kinds, or of the files given */
+  choose: readonly string[];
+  report: readonly string[];
   source: string;
   sha256: string;
 }
 
-const BUNDLED = ["choose", "report"].map((part) =>
-  fileURLToPath(new URL(`../../../assets/calibration/${part}.txt`, import.meta.url)),
+/** assets/calibration/README.md says what they are */
+const BUNDLED = ["prose", "code", "chat", "table", "list", "language"].map((kind) =>
+  fileURLToPath(new URL(`../../../assets/calibration/${kind}.txt`, import.meta.url)),
 );
 
 /** far more text than any calibration uses */
@@ -25,23 +27,29 @@ const MAX_BYTES = 64 << 20;
 const readText = (file: string): string =>
   readUserFile(file, MAX_BYTES, "Check the path given to --text.").toString("utf8");
 
-/** Without files the bundled text; of each file given, the first half is for choosing and the second for reporting. */
+/** Each file, or without files each kind of the bundled text, in its two parts: for choosing, and for reporting. */
 export function readCalibrationText(files: readonly string[] | undefined): CalibrationText {
-  if (files === undefined || files.length === 0) {
-    const [choose, report] = BUNDLED.map(readText);
-    return { choose, report, source: "bundled", sha256: sha256(choose + report) };
-  }
-  const texts = files.map(readText);
-  const halves = texts.map(inHalves);
+  const isBundled = files === undefined || files.length === 0;
+  const texts = (isBundled ? BUNDLED : files).map(readText);
+  const parts = texts.map(inParts);
+  const source = isBundled ? "bundled" : files.map((file) => basename(file)).join(", ");
   return {
-    choose: halves.map(([first]) => first).join("\n\n"),
-    report: halves.map(([, second]) => second).join("\n\n"),
-    source: files
-      .map((file) => basename(file))
-      .join(", ")
-      .slice(0, 400),
+    choose: parts.map(([first]) => first),
+    report: parts.map(([, second]) => second),
+    source: source.slice(0, 400),
     sha256: sha256(texts.join("\0")),
   };
+}
+
+/**
+ * A file of several documents, apart by form feeds, by turns: no document is in both parts, and both have some from all over
+ * the file. One document is cut in halves.
+ */
+export function inParts(text: string): [string, string] {
+  const documents = text.split(/\f\n?/).filter((document) => document.trim() !== "");
+  if (documents.length < 2) return inHalves(text);
+  const every = (first: number) => documents.filter((_, i) => i % 2 === first).join("\n\n");
+  return [every(0), every(1)];
 }
 
 /** Cut at the first space after the middle; a text without spaces, such as Chinese, between two characters. */
@@ -56,18 +64,18 @@ export function inHalves(text: string): [string, string] {
 
 /** parameters */
 const SMALL_MODEL = 40e6;
-/** From this context on, filling the cache costs more than what is measured in it. */
-const LONG_CONTEXT = 512;
 
 export function isSmall(spec: ModelSpec): boolean {
   const layer = spec.hiddenSize * (4 * spec.hiddenSize + 3 * spec.intermediateSize);
   return spec.vocabSize * spec.hiddenSize + spec.layers * layer < SMALL_MODEL;
 }
 
-/** How much is measured where nothing else is asked for. The same for every model and machine: a document should not depend on how busy it was. */
+/** How much is measured where nothing else is asked for. */
 export const SAMPLE = {
-  /** prompts in each part, choose and report, at a context */
-  promptsAt: (context: number): number => (context >= LONG_CONTEXT ? 2 : 4),
+  /** at a context: losses of single choices, and every whole draft that is looked at */
+  positions: (spec: ModelSpec): number => (isSmall(spec) ? 512 : 256),
+  /** of each part at a context, that whole drafts may be measured on */
+  mostPrompts: 48,
   continuationTokens: 64,
 } as const;
 
@@ -100,7 +108,7 @@ export function contextPrompts(
   perContext?: number,
 ): ContextPrompts[] {
   return contexts.map((atContext) => {
-    const count = perContext ?? SAMPLE.promptsAt(atContext);
+    const count = perContext ?? SAMPLE.mostPrompts;
     const choose = makePrompts(text.choose, codec, atContext, count);
     const chosenOn = new Set(choose.map(String));
     const report = makePrompts(text.report, codec, atContext, count).filter((prompt) => !chosenOn.has(String(prompt)));

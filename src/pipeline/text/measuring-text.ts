@@ -1,6 +1,6 @@
 /** The text of a calibration, continued by the target again: what drafts are measured on once the calibration is made. */
-import { samplingAt } from "../../calibrate/calibrate.js";
-import { type Continuation, continuePrompts } from "../../calibrate/continuation.js";
+import { type ContextPrompts, samplingAt } from "../../calibrate/calibrate.js";
+import { ContinuedPrompts } from "../../calibrate/continuation.js";
 import { DraftplanError } from "../../core/errors.js";
 import type { Progress } from "../../core/progress.js";
 import { systemClock } from "../../runtime/device.js";
@@ -9,7 +9,7 @@ import type { Calibration } from "../../schema/calibration.js";
 import type { Loaded } from "../../schema/document.js";
 import { openTokenizer } from "../../tokenizer/open.js";
 import type { MeasuringText } from "../measuring/measuring.js";
-import { type CalibrationText, contextPrompts, textCodec } from "./calibration-text.js";
+import { type CalibrationText, contextPrompts, SAMPLE, textCodec } from "./calibration-text.js";
 
 /** @throws DIGEST_MISMATCH where the calibration was made on other text */
 export function requireSameText(calibration: Loaded<Calibration>, text: CalibrationText): void {
@@ -36,13 +36,28 @@ export async function continueAgain(
     contexts.map(({ at_context }) => at_context),
     made.prompts_per_context,
   );
-  const continuationTokens = made.continuation_tokens;
   const sampling = samplingAt(made.temperature);
-  const continuations = new Map<number, Continuation[]>();
-  for (const { atContext, choose } of prompts)
-    continuations.set(
-      atContext,
-      await continuePrompts(model.engine, systemClock, choose, continuationTokens, progress, sampling),
-    );
-  return { continuations, prompts, continuationTokens };
+  const texts = new Map<number, ContinuedPrompts>();
+  const positions =
+    made.prompts_per_context === undefined ? SAMPLE.positions(model.engine.spec) : Number.POSITIVE_INFINITY;
+  for (const { atContext, choose } of prompts) {
+    const continued = new ContinuedPrompts(model.engine, systemClock, choose, made.continuation_tokens, sampling);
+    await continued.until(positions, progress);
+    texts.set(atContext, continued);
+  }
+  return measuringText(texts, prompts, made.continuation_tokens);
+}
+
+/** What was continued for a calibration, to measure whole drafts on, and more of it as it is needed. */
+export function measuringText(
+  texts: ReadonlyMap<number, ContinuedPrompts>,
+  prompts: readonly ContextPrompts[],
+  continuationTokens: number,
+): MeasuringText {
+  return {
+    continuations: new Map([...texts].map(([at, { made }]) => [at, [...made]])),
+    more: async (at, progress) => (await texts.get(at)?.next(progress)) ?? null,
+    prompts,
+    continuationTokens,
+  };
 }

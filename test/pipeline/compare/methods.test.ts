@@ -119,7 +119,7 @@ describe("prompts that plans are run on", () => {
     const nothing = { continuations: new Map(), prompts: [], continuationTokens: 64 };
     const found = heldBackPrompts(text, tokenizer, [64, 200], nothing);
     expect(found.map(({ contextTokens }) => contextTokens)).toEqual([64, 200]);
-    const report = tokenizer.encode(text.report).join(" ");
+    const report = text.report.map((kind) => tokenizer.encode(kind).join(" ")).join(" / ");
     for (const { contextTokens, prompts } of found) {
       expect(prompts.length).toBeGreaterThan(3);
       expect(new Set(prompts.map(({ ids }) => ids.join())).size).toBe(prompts.length);
@@ -145,7 +145,7 @@ describe("prompts that plans are run on", () => {
 
   test("of a text that is too short are refused", async () => {
     const tokenizer = await openTokenizer("embedded");
-    const text = { ...readCalibrationText(undefined), report: "short" };
+    const text = { ...readCalibrationText(undefined), report: ["short"] };
     const nothing = { continuations: new Map(), prompts: [], continuationTokens: 64 };
     await expectFailure(() => heldBackPrompts(text, tokenizer, [64], nothing), "TEXT_TOO_SHORT", "64");
   });
