@@ -93,8 +93,12 @@ export function addCalibrate(program: Command, run: RunVerb): void {
     )
     .option(
       "--prompts-per-context <count>",
-      "prompts of each part of the text at each context: more make acceptance surer (default: 4, from 512 tokens on 2)",
+      "prompts of each part of the text at each context (default: as many as make 512 positions, 256 of a larger model)",
       integerFrom(1, 1000),
+    )
+    .option(
+      "--budget <time>",
+      "for all measuring: 60s, 2m, 90; whole drafts are measured until they are known within 1.5 % or it ends (default: 2m)",
     )
     .option(TO_FILE, "where to write the calibration; - prints it (default: into profiles/)")
     .addHelpText(

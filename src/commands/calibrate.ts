@@ -1,5 +1,5 @@
 /** draftplan calibrate: losses of single choices, on text the target itself would write. */
-import { calibrationTable } from "../output/calibration-table.js";
+import { calibrationTable, surenessLines } from "../output/calibration-table.js";
 import { deliverDocument } from "../output/deliver.js";
 import { calibrateModel } from "../pipeline/calibrate.js";
 import { measuredKernels } from "../pipeline/choices.js";
@@ -17,6 +17,8 @@ export interface CalibrateOptions {
   choices?: string[];
   /** prompts of each part of the text, at each context */
   promptsPerContext?: number;
+  /** `60s`, `2m`, `90`: for all measuring */
+  budget?: string;
 }
 
 export async function calibrateCommand(
@@ -25,7 +27,9 @@ export async function calibrateCommand(
   context: CommandContext,
 ): Promise<void> {
   const request = { kernels: measuredKernels(choices), text: readCalibrationText(text), ...options };
-  const calibration = await calibrateModel(path, request, context);
+  const { calibration, sureness } = await calibrateModel(path, request, context);
   const output = wanted ?? defaultPath("calibration", calibration.model.name);
-  deliverDocument(calibration, output, context, () => `${calibrationTable(calibration)}\n\nCalibration: ${output}`);
+  deliverDocument(calibration, output, context, () =>
+    [calibrationTable(calibration), "", ...surenessLines(sureness), "", `Calibration: ${output}`].join("\n"),
+  );
 }

@@ -8,7 +8,7 @@ import { type DraftChoice, parseChoices } from "../pipeline/choices.js";
 import { type ConstraintOptions, toConstraints } from "../pipeline/constraints.js";
 import { extrapolationOf } from "../pipeline/extrapolation.js";
 import { measureCandidates, measureReport } from "../pipeline/measuring/candidates.js";
-import { describePairs, type Measuring } from "../pipeline/measuring/measuring.js";
+import { describePairs, type Measuring, precisionFor } from "../pipeline/measuring/measuring.js";
 import { measureProposals } from "../pipeline/measuring/proposals.js";
 import { defaultPath, inputRef } from "../pipeline/paths.js";
 import { readCalibrationText } from "../pipeline/text/calibration-text.js";
@@ -110,6 +110,7 @@ async function measureInto(
       constraints,
       extrapolateTo,
       text: await continueAgain(model, document, text, context.progress),
+      precision: precisionFor(model.spec),
       progress: context.progress,
     };
     const { method: _, ...bare } = document;

@@ -1,13 +1,24 @@
 /** A calibration of a model, on text that the target itself would write. */
-import { type CalibrationResult, calibrate } from "../calibrate/calibrate.js";
+import {
+  type CalibrationResult,
+  type ContextPrompts,
+  calibrate,
+  ROUND_TOKENS,
+  samplingAt,
+} from "../calibrate/calibrate.js";
+import { ContinuedPrompts } from "../calibrate/continuation.js";
+import { DraftEvidence, measureDrafts } from "../calibrate/whole-drafts.js";
 import { DraftplanError } from "../core/errors.js";
+import type { Progress } from "../core/progress.js";
+import { parseBudget } from "../profile/budget.js";
 import { parseAxis } from "../profile/grid.js";
 import { systemClock } from "../runtime/device.js";
 import { type LoadedModel, loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
-import type { Kernel } from "../schema/choice.js";
+import { type Kernel, quantisedKernels, uniformChoices } from "../schema/choice.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import type { PipelineContext } from "./context.js";
+import { choosing, TARGET_ERROR } from "./measuring/measuring.js";
 import { type CalibrationText, contextPrompts, defaultContexts, SAMPLE, textCodec } from "./text/calibration-text.js";
 
 export interface CalibrationOptions {
@@ -23,21 +34,35 @@ export interface CalibrationRequest extends CalibrationOptions {
   kernels: readonly Kernel[];
   /** `200,1000`; undefined: what the model's size allows */
   context?: string;
+  /** for all measuring: `60s`, `2m`, `90`; losses are measured whatever it is, whole drafts until it ends */
+  budget?: string;
 }
+
+/** Without `--budget`. A small model's drafts are known well enough long before. */
+const DEFAULT_BUDGET_SECONDS = 120;
 
 /**
  * @param path a model's folder or file, or `embedded`
+ * @returns the document, and how well its whole drafts are known
  * @throws OPTION_INVALID, CONTEXT_LIMIT, TEXT_TOO_SHORT, what loading a model throws
  */
 export async function calibrateModel(
   path: string,
-  { text, kernels, context: asked, ...options }: CalibrationRequest,
+  { text, kernels, context: asked, budget, ...options }: CalibrationRequest,
   context: PipelineContext,
-): Promise<Calibration> {
+): Promise<{ calibration: Calibration; sureness: Sureness[] }> {
+  const seconds = budget === undefined ? DEFAULT_BUDGET_SECONDS : parseBudget(budget);
   const model = await loadModel(path, { ...context, kernels }, context.progress);
   try {
     const contexts = calibrationContexts(asked, model);
-    return (await calibrateLoaded(model, text, contexts, context, options)).calibration;
+    const startUs = systemClock.nowUs();
+    const { calibration, prompts } = await calibrateLoaded(model, text, contexts, context, options);
+    const untilUs = startUs + 1e6 * seconds;
+    const { measured, sureness } = await measureUniform(model, prompts, options, {
+      untilUs,
+      progress: context.progress,
+    });
+    return { calibration: { ...calibration, measured }, sureness };
   } finally {
     model.close();
   }
@@ -82,4 +107,57 @@ export async function calibrateLoaded(
     progress,
   });
   return { ...result, prompts };
+}
+
+/** How well a whole draft's acceptance is known at a context. */
+export interface Sureness {
+  contextTokens: number;
+  kernel: Kernel;
+  /** standard error of the tokens of a round, as a share of them; null: too few prompts to say */
+  error: number | null;
+  positions: number;
+}
+
+/** Drafted tokens of the rounds whose error is looked at, while no profile says how long a draft should be. */
+const USUAL_LENGTH = 4;
+
+/**
+ * The whole drafts that need no profile to be thought of, everything in one kernel, on the text kept back: prompt after prompt,
+ * until the tokens of their rounds are known well enough or the time is up.
+ */
+async function measureUniform(
+  model: LoadedModel,
+  prompts: readonly ContextPrompts[],
+  { temperature, promptsPerContext }: CalibrationOptions,
+  { untilUs, progress }: { untilUs: number; progress: Progress },
+): Promise<{ measured: Calibration["measured"]; sureness: Sureness[] }> {
+  const { engine, spec } = model;
+  const kernels = quantisedKernels(engine.kernels);
+  const sets = kernels.map((kernel) => uniformChoices(spec.layers, kernel));
+  const measured: Calibration["measured"] = [];
+  const sureness: Sureness[] = [];
+  const positions = promptsPerContext === undefined ? SAMPLE.positions(spec) : Number.POSITIVE_INFINITY;
+  for (const [i, { atContext, report }] of prompts.entries()) {
+    const text = new ContinuedPrompts(engine, systemClock, report, SAMPLE.continuationTokens, samplingAt(temperature));
+    const found = sets.map(() => new DraftEvidence());
+    const error = () => Math.max(...found.map((evidence) => evidence.error(USUAL_LENGTH) ?? 1));
+    // contexts share the time that is left
+    const nowUs = systemClock.nowUs();
+    const until = nowUs + (untilUs - nowUs) / (prompts.length - i);
+    while (text.positions < positions || (error() > TARGET_ERROR && systemClock.nowUs() < until)) {
+      const made = await text.next(progress);
+      if (made === null) break;
+      const more = await measureDrafts(engine, [made], sets, ROUND_TOKENS, progress, true);
+      found.forEach((evidence, k) => {
+        evidence.take(more[k].evidence);
+      });
+    }
+    found.forEach((evidence, k) => {
+      if (evidence.positions.length === 0) return;
+      measured.push({ ...choosing(atContext, sets[k], evidence.curve(ROUND_TOKENS)), part: "report" });
+      const known = { error: evidence.error(USUAL_LENGTH), positions: evidence.positions.length };
+      sureness.push({ contextTokens: atContext, kernel: kernels[k], ...known });
+    });
+  }
+  return { measured, sureness };
 }

@@ -16,7 +16,7 @@ import type { ReferenceCache } from "../verify/index.js";
 import { calibrateLoaded } from "./calibrate.js";
 import type { PipelineContext } from "./context.js";
 import { measureCandidates } from "./measuring/candidates.js";
-import { TARGET_ERROR } from "./measuring/measuring.js";
+import { precisionFor } from "./measuring/measuring.js";
 import { defaultPath, inputRef } from "./paths.js";
 import { makeProfile } from "./profile/make.js";
 import { defaultContexts, isSmall, readCalibrationText, SAMPLE } from "./text/calibration-text.js";
@@ -64,9 +64,6 @@ const SHORTEST_CONTEXT = 64;
 
 /** What the sweep may take: a small model's passes are quick, and its whole run is to end within a minute. */
 const PROFILE_SECONDS = { small: 8, large: 30 };
-
-/** From the beginning of calibrating, until what plans are chosen from is no longer made surer, and what confirms them. */
-const MEASURING_SECONDS = { small: { choose: 20, report: 27 }, large: { choose: 120, report: 150 } };
 
 function runPaths(out: string | undefined, modelName: string): RunPaths {
   const place = (kind: "profile" | "calibration" | "plan" | "verification", suffix = "") =>
@@ -152,13 +149,8 @@ async function calibrateAndMeasure(
   const text = readCalibrationText(undefined);
   const startUs = systemClock.nowUs();
   const { calibration, texts, prompts } = await calibrateLoaded(model, text, defaultContexts(model.spec), context);
-  const { choose, report } = MEASURING_SECONDS[isSmall(model.spec) ? "small" : "large"];
-  const precision = {
-    ...{ error: TARGET_ERROR, positions: SAMPLE.positions(model.spec), clock: systemClock },
-    ...{ chooseUntilUs: startUs + 1e6 * choose, reportUntilUs: startUs + 1e6 * report },
-  };
   const measuring = {
-    ...{ model, profile, precision, progress: context.progress },
+    ...{ model, profile, precision: precisionFor(model.spec, startUs), progress: context.progress },
     variants: VARIANTS.map(({ choices }) => choices),
     text: measuringText(texts, prompts, SAMPLE.continuationTokens),
   };

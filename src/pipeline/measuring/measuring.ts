@@ -3,6 +3,8 @@ import type { ContextPrompts } from "../../calibrate/calibrate.js";
 import type { Continuation } from "../../calibrate/continuation.js";
 import type { MeasuredCurve } from "../../calibrate/whole-drafts.js";
 import type { Progress } from "../../core/progress.js";
+import type { ModelSpec } from "../../model/spec.js";
+import { systemClock } from "../../runtime/device.js";
 import type { Clock } from "../../runtime/engine.js";
 import type { LoadedModel } from "../../runtime/load.js";
 import type { Calibration } from "../../schema/calibration.js";
@@ -10,6 +12,7 @@ import { type Choice, type ChoiceSet, compactDraft } from "../../schema/choice.j
 import type { Constraints } from "../../schema/constraints.js";
 import type { Profile } from "../../schema/profile.js";
 import { fitSurrogate, type Problem } from "../../solve/index.js";
+import { isSmall, SAMPLE } from "../text/calibration-text.js";
 
 type DraftChoice = Exclude<Choice, "target">;
 
@@ -55,6 +58,18 @@ export interface Precision {
 
 /** Below this, what is not known of acceptance no longer matters beside what is not known of time. */
 export const TARGET_ERROR = 0.015;
+
+/** Seconds from the beginning of measuring, until what plans are chosen from is no longer made surer, and what confirms them. */
+const MEASURING_SECONDS = { small: { choose: 20, report: 27 }, large: { choose: 120, report: 150 } };
+
+/** @param startUs by the system clock; default: now */
+export function precisionFor(spec: ModelSpec, startUs = systemClock.nowUs()): Precision {
+  const { choose, report } = MEASURING_SECONDS[isSmall(spec) ? "small" : "large"];
+  return {
+    ...{ error: TARGET_ERROR, positions: SAMPLE.positions(spec), clock: systemClock },
+    ...{ chooseUntilUs: startUs + 1e6 * choose, reportUntilUs: startUs + 1e6 * report },
+  };
+}
 
 /** The record of a draft measured on the text that plans are chosen on. */
 export const choosing = (
