@@ -61,7 +61,10 @@ export function makePrompts(texts: readonly string[], codec: TextCodec, context:
   const prompts: number[][] = [];
   const most = Math.max(0, ...byText.map((windows) => windows.length));
   for (let turn = 0; turn < most; turn++)
-    for (const [kind, windows] of byText.entries()) {
+    for (let i = 0; i < byText.length; i++) {
+      // each turn begins with another kind, so that whoever takes every second prompt has all kinds too
+      const kind = (i + turn) % byText.length;
+      const windows = byText[kind];
       if (prompts.length >= count || windows[turn] === undefined) continue;
       const asked = (turn + kind) % 2 === 1 ? requestAbout(windows[turn], codec, context, prompts.length >> 1) : null;
       prompts.push(asked ?? [...prefix, ...windows[turn]]);

@@ -115,7 +115,7 @@ function batchAt(problem: Problem, n: number, incumbent: ChoiceSet): ChoiceSet[]
 }
 
 /** The profiled context nearest in ratio to a calibrated one, of those it stands for. */
-function nearestContext(problem: Problem, at: number): number | null {
+export function nearestContext(problem: Problem, at: number): number | null {
   const served = problem.gridContexts.filter((n) => contextFor(problem, n).losses.at_context === at);
   const distance = (n: number) => Math.abs(Math.log(Math.max(1, n) / Math.max(1, at)));
   return served.length === 0 ? null : served.reduce((a, b) => (distance(b) < distance(a) ? b : a));

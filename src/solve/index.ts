@@ -4,6 +4,7 @@ export { constrainedFrontier, draftBytes, type Limits, satisfies } from "./const
 export {
   type AcceptedExchange,
   isFaster,
+  nearestContext,
   pairedStandardError,
   type Shown,
   searchExchanges,

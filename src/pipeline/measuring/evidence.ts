@@ -9,9 +9,9 @@ import { type DraftEvidence, measureDrafts } from "../../calibrate/whole-drafts.
 import type { Calibration } from "../../schema/calibration.js";
 import { type ChoiceSet, choiceKey, expandDraft } from "../../schema/choice.js";
 import {
-  type ContextData,
   contextFor,
   measuredSpeed,
+  nearestContext,
   openProblem,
   type Problem,
   unconfirmedDrafts,
@@ -154,16 +154,6 @@ function contenders(problems: readonly Problem[], at: number, plans: readonly Ch
   });
   return [...new Map([...plans, ...fastest].map((set) => [choiceKey(set), set])).values()];
 }
-
-/** The profiled context nearest in ratio to a calibrated one, of those it stands for. */
-export function nearestContext(problem: Problem, at: number): number | null {
-  const own = problem.gridContexts.filter((n) => contextAt(problem, n) === at);
-  const distance = (n: number) => Math.abs(Math.log(Math.max(1, n) / Math.max(1, at)));
-  return own.length === 0 ? null : own.reduce((a, b) => (distance(b) < distance(a) ? b : a));
-}
-
-const contextAt = (problem: Problem, n: number): ContextData["losses"]["at_context"] =>
-  contextFor(problem, n).losses.at_context;
 
 /** The calibration with these records in the place of those of the same draft, context and part. */
 export function replaced(calibration: Calibration, records: Calibration["measured"]): Calibration {

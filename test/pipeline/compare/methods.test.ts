@@ -42,7 +42,18 @@ describe("what a method is solved from", () => {
   async function request(measured: MeasuredDraft[]) {
     const { engine, clock } = fakeEngine({ layers: LAYERS });
     const progress = { tick: async () => {}, warn: () => {} };
-    const continuations = new Map([[128, await continuePrompts(engine, clock, [prompt(128, 1)], 32, progress)]]);
+    const continuations = new Map([
+      [
+        128,
+        await continuePrompts(
+          engine,
+          clock,
+          [1, 2, 3].map((seed) => prompt(128, seed)),
+          64,
+          progress,
+        ),
+      ],
+    ]);
     const text = { continuations, prompts: [], continuationTokens: 32 };
     const measuring = { model: { engine }, profile: makeProfile(), variants: [], text, progress };
     return { measuring, calibration: makeCalibration([128], measured), refineSeconds: 0 };
