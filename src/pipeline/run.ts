@@ -175,7 +175,7 @@ async function verifyLoaded(
     planRef: inputRef(planFile, output),
     prompts,
     tokenizerSha256: tokenizer.sha256,
-    device: describeDevice(provider, threads, ortLibrary),
+    device: describeDevice(provider, threads, ortLibrary, model.engine.numerics.targetPrecision),
     alternatives,
     references,
     pairs: PAIRS,

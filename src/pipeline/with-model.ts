@@ -14,8 +14,9 @@ export async function withModel<Prepared extends { capacity: number }, Result>(
   prepare: (checkpoint: Checkpoint) => Prepared,
   use: (model: LoadedModel, prepared: Prepared) => Promise<Result>,
 ): Promise<Result> {
-  const { provider, threads, ortLibrary, progress, kernels } = context;
-  const { model, prepared } = await loadPrepared(path, { provider, threads, ortLibrary, kernels }, progress, prepare);
+  const { provider, threads, ortLibrary, targetPrecision, progress, kernels } = context;
+  const options = { provider, threads, ortLibrary, targetPrecision, kernels };
+  const { model, prepared } = await loadPrepared(path, options, progress, prepare);
   try {
     return await use(model, prepared);
   } finally {

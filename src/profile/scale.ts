@@ -8,7 +8,7 @@
  * Scaling magnifies a wrong split. A slice of 2 of 32 layers whose fixed part is taken for 20 ms too long makes the whole
  * 300 ms too short, and at q > 1 single parts are known badly (few passes, only the target's). Two things guard against
  * that. The fixed part is that of q = 1, where passes of nothing else fix it. And the slice has about the same share of the
- * head's rows as of the layers (model/synthetic-slice.ts), so that what is taken from the one and given to the other grows
+ * head's rows as of the layers (model/synthetic/slice.ts), so that what is taken from the one and given to the other grows
  * by the same factor.
  */
 

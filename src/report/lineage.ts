@@ -60,11 +60,6 @@ export const planOf = (
   { plans }: Documents,
 ): Shown<"draftplan/plan"> | undefined => plans.find(({ sha256 }) => sha256 === document.plan.sha256);
 
-export const profileOf = (
-  { document }: Shown<"draftplan/plan">,
-  { profiles }: Documents,
-): Shown<"draftplan/profile"> | undefined => profiles.find(({ sha256 }) => sha256 === document.inputs?.profile.sha256);
-
 /** Plans that were made from a profile. */
 export const plansFrom = ({ sha256 }: Shown<"draftplan/profile">, { plans }: Documents): Shown<"draftplan/plan">[] =>
   plans.filter(({ document }) => document.inputs?.profile.sha256 === sha256);

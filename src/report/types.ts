@@ -86,6 +86,3 @@ export interface Section {
   body: Html;
   entries: readonly { id: string; title: string }[];
 }
-
-/** One document's part of the page, below a heading of the third level. */
-export type DocumentBody = Html;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { inverseFrequencies, ropeTables } from "../../src/model/graph/rope.js";
+import { inverseFrequencies, ropeTables } from "../../src/model/rope.js";
 import type { Llama3RopeScaling } from "../../src/model/spec.js";
 import { angularSpeed } from "../oracle/transformer.js";
 import { tinySpec } from "../support/tiny-checkpoint.js";

@@ -6,10 +6,10 @@ import type { ArchitectureDefinition, GgufFacts } from "../architectures/archite
 import { type Architecture, findArchitecture } from "../architectures/registry.js";
 import { architectureUnsupported, configInvalid, describeIssues, unsupportedMaths } from "../failures.js";
 import { assertConsistent, defaultHeadDim, LIMITS } from "../limits.js";
+import { ropeScalingFromFactors } from "../rope.js";
 import type { ModelSpec } from "../spec.js";
 import type { GgufFile } from "./gguf-file.js";
 import { isGgufArray } from "./gguf-reader.js";
-import { ropeScalingFromFactors } from "./rope-factors.js";
 import { readTensor } from "./tensors.js";
 
 /** llama.cpp's defaults for what a file leaves out */

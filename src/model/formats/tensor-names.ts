@@ -26,7 +26,7 @@ export function canonicalTensors(
 }
 
 /** `blk.3.attn_q.weight` -> `model.layers.3.self_attn.q_proj.weight` */
-export function canonicalName(name: string, names: TensorNames): string {
+function canonicalName(name: string, names: TensorNames): string {
   const [, whole, kind] = /^(.+)\.(weight|bias)$/.exec(name) ?? [];
   if (whole === undefined) return name;
   if (Object.hasOwn(names.model, whole)) return `${names.model[whole]}.${kind}`;

@@ -8,10 +8,10 @@ import { CPU_NUMERICS, type Numerics } from "../../schema/numerics.js";
 import { storedFloats } from "../kernels/floats.js";
 import type { WeightPart } from "../kernels/kernel.js";
 import { kernelFor, targetKernel } from "../kernels/registry.js";
+import { ropeTables } from "../rope.js";
 import type { ModelSpec, WeightSource } from "../spec.js";
 import { fillHeads, storedHeadDim } from "./heads.js";
 import { type MatrixShape, matrixShapes } from "./matrices.js";
-import { ropeTables } from "./rope.js";
 
 /** Name of a matrix in the graph, e.g. `3.attn.qkv` at `int8` -> `3.attn.qkv.int8`. */
 export const kernelName = (matrix: string, kernel: Kernel): string => `${matrix}.${kernel}`;

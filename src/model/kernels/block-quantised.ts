@@ -11,7 +11,7 @@ import {
 } from "./kernel.js";
 import { quantiseRows } from "./quantise.js";
 
-export const QUANT_BLOCK = 32;
+const QUANT_BLOCK = 32;
 
 const blocksOf = (inner: number): number => Math.ceil(inner / QUANT_BLOCK);
 

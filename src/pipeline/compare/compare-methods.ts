@@ -178,7 +178,7 @@ async function measure(
     kind: "draftplan/comparison",
     version: 1,
     model: loaded.ref,
-    device: describeDevice(provider, threads, ortLibrary),
+    device: describeDevice(provider, threads, ortLibrary, loaded.engine.numerics.targetPrecision),
     inputs: refs,
     ...(inputs.extrapolated === undefined ? {} : { extrapolated: inputs.extrapolated }),
     text: { source: text.source, sha256: text.sha256 },

@@ -54,7 +54,7 @@ export async function makeProfile(
   const startUs = systemClock.nowUs();
   const bytesPerSecond = readBandwidth({ provider, threads, ortLibrary });
   const measured = await profileModel({ engine, clock: systemClock, ...grid, progress, startUs, ...options });
-  const device = describeDevice(provider, threads, ortLibrary);
+  const device = describeDevice(provider, threads, ortLibrary, engine.numerics.targetPrecision);
   const kernels = numericsOf(engine.kernels, engine.numerics);
   const { contextLimit: context_limit_tokens } = engine.spec;
   const weight_bytes = weightBytes(engine.spec, engine.kernels, engine.numerics);

@@ -63,14 +63,17 @@ export async function profileSynthetic<Prepared extends { capacity: number }>(
     provider,
     threads,
     ortLibrary,
+    targetPrecision,
     progress,
     kernels = DEFAULT_KERNELS,
-  }: Pick<PipelineContext, "provider" | "threads" | "ortLibrary" | "progress"> & { kernels?: readonly Kernel[] },
+  }: Pick<PipelineContext, "provider" | "threads" | "ortLibrary" | "targetPrecision" | "progress"> & {
+    kernels?: readonly Kernel[];
+  },
 ): Promise<Profile> {
   const whole = readConfig(path);
   const prepared = prepare(whole);
   const capacity = Math.min(whole.contextLimit, prepared.capacity);
-  const dialect = dialectFor(provider);
+  const dialect = dialectFor(provider, targetPrecision);
   const slice = chooseSlice(
     whole,
     { ...room, cacheBytes: room.cacheBytes ?? ASSUMED_CACHE_BYTES, capacity, kernels, numerics: dialect },
@@ -89,7 +92,14 @@ export async function profileSynthetic<Prepared extends { capacity: number }>(
   };
   const weights = syntheticWeights(slice.spec);
   const measured = await withWeightFiles(weights, slice.weightBytes, { progress, kernels, dialect }, async (file) => {
-    const engine = openOrtEngine(file, slice.spec, { provider, threads, ortLibrary, capacity, kernels });
+    const engine = openOrtEngine(file, slice.spec, {
+      provider,
+      threads,
+      ortLibrary,
+      targetPrecision,
+      capacity,
+      kernels,
+    });
     try {
       return await measure(engine, ref, prepared);
     } finally {

@@ -54,7 +54,7 @@ export async function verifyPlanOn(
         const asked = {
           ...{ loaded, plan: plan.document, planRef: inputRef(plan, output ?? "-"), planPath: plan.path },
           ...{ prompts: kept, tokenizerSha256: prompts.tokenizerSha256, alternatives, maxTokens, pairs, thresholds },
-          device: describeDevice(provider, threads, ortLibrary),
+          device: describeDevice(provider, threads, ortLibrary, loaded.engine.numerics.targetPrecision),
         };
         if (output === null) return buildVerification(asked, progress);
         journal = new FileJournal(journalPath(output), journalHeader(asked), kept, progress);

@@ -1,0 +1,93 @@
+/** Rotary positions (RoFormer, arXiv:2104.09864): the tables of the graph, and scalings as files keep them. */
+
+import { storedHeadDim } from "./graph/heads.js";
+import type { Llama3RopeScaling, ModelSpec } from "./spec.js";
+
+/** Angle per token of each pair of dimensions, with Llama 3's scaling where the model asks for it. */
+export function inverseFrequencies(spec: ModelSpec): Float64Array {
+  const half = spec.headDim / 2;
+  const { theta, scaling } = spec.rope;
+  const frequencies = new Float64Array(half);
+  for (let i = 0; i < half; i++) {
+    const frequency = theta ** (-i / half);
+    frequencies[i] = scaling === null ? frequency : scaleLlama3(frequency, scaling);
+  }
+  return frequencies;
+}
+
+/** Long wavelengths are stretched by `factor`, short ones kept, those between blended (Llama 3.1's model card). */
+function scaleLlama3(frequency: number, scaling: NonNullable<ModelSpec["rope"]["scaling"]>): number {
+  const { factor, lowFreqFactor, highFreqFactor, originalContext } = scaling;
+  const turns = (originalContext * frequency) / (2 * Math.PI); // over the original context
+  if (turns < lowFreqFactor) return frequency / factor;
+  if (turns > highFreqFactor) return frequency;
+  const smooth = (turns - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
+  return ((1 - smooth) * frequency) / factor + smooth * frequency;
+}
+
+/** Tables [contextLimit, storedHeadDim / 2] for GroupQueryAttention. */
+export function ropeTables(spec: ModelSpec): { cos: Float32Array; sin: Float32Array } {
+  const frequencies = inverseFrequencies(spec);
+  const stored = storedHeadDim(spec) / 2;
+  const cos = new Float32Array(spec.contextLimit * stored); // 0 for dimensions that hold 0
+  const sin = new Float32Array(spec.contextLimit * stored);
+  for (let position = 0; position < spec.contextLimit; position++) {
+    for (let i = 0; i < frequencies.length; i++) {
+      // transformers computes the angle in fp32; so do we, since far positions differ otherwise
+      const angle = Math.fround(position * Math.fround(frequencies[i]));
+      cos[position * stored + i] = Math.cos(angle);
+      sin[position * stored + i] = Math.sin(angle);
+    }
+  }
+  return { cos, sin };
+}
+
+/** Llama 3.1 to 3.3 all use these; only `factor` differs (8 or 32). */
+const LOW_FREQ_FACTOR = 1;
+const HIGH_FREQ_FACTOR = 4;
+const ORIGINAL_CONTEXT = 8192;
+/** The converter computes in fp32 with powers and divisions; wrong factors are off by far more. */
+const TOLERANCE = 1e-4;
+
+/**
+ * GGUF keeps Llama-3 frequency scaling as the divisors themselves, one per pair of a head's numbers.
+ * @param factors [headDim / 2] the file's `rope_freqs.weight`
+ * @returns the scaling that yields them, null where they scale nothing, undefined where no llama3 scaling fits
+ */
+export function ropeScalingFromFactors(
+  factors: Float32Array,
+  theta: number,
+  headDim: number,
+  originalContext = ORIGINAL_CONTEXT,
+): Llama3RopeScaling | null | undefined {
+  if (factors.length !== headDim / 2) return undefined;
+  if (factors.every((f) => f === 1)) return null;
+  // The slowest frequency has the longest wave and takes the whole factor, or none does.
+  const factor = factors[factors.length - 1];
+  const scaling: Llama3RopeScaling = {
+    type: "llama3",
+    factor,
+    lowFreqFactor: LOW_FREQ_FACTOR,
+    highFreqFactor: HIGH_FREQ_FACTOR,
+    originalContext,
+  };
+  const fits =
+    factor >= 1 && llama3Factors(scaling, theta, headDim).every((f, i) => Math.abs(f - factors[i]) <= TOLERANCE * f);
+  return fits ? scaling : undefined;
+}
+
+/**
+ * What each rotary frequency is divided by.
+ * @returns [headDim / 2] (transformers `_compute_llama3_parameters`; llama.cpp's converter writes the same)
+ */
+export function llama3Factors(scaling: Llama3RopeScaling, theta: number, headDim: number): number[] {
+  const { factor, lowFreqFactor, highFreqFactor, originalContext } = scaling;
+  return Array.from({ length: headDim / 2 }, (_, i) => {
+    const waveLength = 2 * Math.PI * theta ** ((2 * i) / headDim);
+    const turns = originalContext / waveLength;
+    if (turns > highFreqFactor) return 1;
+    if (turns < lowFreqFactor) return factor;
+    const smooth = (turns - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
+    return 1 / ((1 - smooth) / factor + smooth);
+  });
+}
