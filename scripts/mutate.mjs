@@ -1,12 +1,13 @@
 // Mutation testing: does a test fail when the code is changed?
 //
-//   node scripts/mutate.mjs [FILE|FOLDER...] [--sample N] [--seed S] [--workers 2] [--cap SECONDS] [--time MINUTES]
-//                           [-o out/mutation.json] [--list] [--only file:line]
+//   node scripts/mutate.mjs [FILE|FOLDER...] [--sample N] [--seed S] [--workers 2] [--near FILES] [--cap SECONDS]
+//                           [--time MINUTES] [-o out/mutation.json] [--list] [--only file:line]
 //
 // Without paths: src/solve, src/decode, src/stats and src/verify. Every mutant is one small change of one place: an
 // operator, a number, a condition, a call left out. For each, the test files that import the changed file, directly or
-// not, are run one after another, nearest first, until one fails: the mutant is killed. Where none fails it survived: the
-// tests do not say what that place is for, or the change makes no difference.
+// not, are run one after another, nearest first, until one fails: the mutant is killed. At most --near of them are run
+// (12), and none that would take it past --cap seconds (60). Where none fails the mutant survived: the tests do not say
+// what that place is for, or the change makes no difference.
 //
 // Mutants live in memory (a plugin gives Vitest the changed source), so the working tree stays as it is. Results are
 // written after every mutant, and the same command goes on where it stopped; a file that changed is asked again.
@@ -232,6 +233,7 @@ async function serve() {
     include: ["test/**/*.test.ts"],
     globalSetup: "test/support/own-cache.ts",
     testTimeout: 60_000,
+    server: { deps: { external: [/\/dist\/.*\.js$/] } },
     hookTimeout: 60_000,
   };
   const vitest = await createVitest("test", { ...options, ...tests }, { plugins: [plugin], logLevel: "silent" });
@@ -368,7 +370,12 @@ async function main() {
         seed: { type: "string", default: "1" },
         workers: { type: "string", default: "2" },
       },
-      ...{ cap: { type: "string", default: "60" }, time: { type: "string", default: "1e9" }, only: { type: "string" } },
+      ...{
+        cap: { type: "string", default: "60" },
+        near: { type: "string", default: "12" },
+        time: { type: "string", default: "1e9" },
+        only: { type: "string" },
+      },
       ...{ output: { type: "string", short: "o", default: "out/mutation.json" }, list: { type: "boolean" } },
     },
   });
@@ -389,7 +396,12 @@ async function main() {
   const results = new Map(known.map((result) => [result.id, result]));
   const left = sample.filter(({ id }) => !results.has(id));
   const tests = testsByFile();
-  const order = new Map([...new Set(left.map(({ file }) => file))].map((file) => [file, nearestFirst(file, tests)]));
+  const order = new Map(
+    [...new Set(left.map(({ file }) => file))].map((file) => [
+      file,
+      nearestFirst(file, tests).slice(0, Number(values.near)),
+    ]),
+  );
   const needed = new Set([...order.values()].flat());
   const children = Array.from({ length: Number(values.workers) }, () => new Child());
   const end = Date.now() + 60_000 * Number(values.time);

@@ -22,7 +22,7 @@ import { digest, fake, promptsOf } from "../verify/support.js";
 import { mutated } from "./mutations.js";
 import { codesOf } from "./support.js";
 
-const CASES = Number(process.env.DRAFTPLAN_FUZZ ?? trials(120, 1500));
+const CASES = Number(process.env.DRAFTPLAN_FUZZ ?? trials(120, 1000));
 const MIB = 1 << 20;
 const MAX_GROWTH_BYTES = 200 * MIB;
 /** a case takes milliseconds, and ten thousand with solving some minutes */
@@ -55,7 +55,14 @@ beforeAll(async () => {
       plan,
       planRef: { path: "plan.yaml", sha256: sha256(stringifyDocument(plan)) },
     },
-    ...{ prompts: promptsOf(9, 70), device: profile.device, alternatives: true, maxTokens: 20, pairs: 2, clock },
+    ...{
+      prompts: promptsOf(9, 70, 20, 33),
+      device: profile.device,
+      alternatives: true,
+      maxTokens: 20,
+      pairs: 2,
+      clock,
+    },
   });
   const compared = { ...comparison(), model, inputs };
   const documents = { plan, profile, calibration, verification, comparison: compared };
