@@ -6,7 +6,7 @@ import { blockName, type ChoiceSet, choiceKey, uniformChoices } from "../schema/
 import { constrainedFrontier, satisfies } from "./constraints.js";
 import { improveByExchanges } from "./exchanges.js";
 import { bestLength } from "./gain.js";
-import type { Group } from "./group.js";
+import type { Group } from "./knapsack/group.js";
 import { curveFromRate } from "./objective.js";
 import {
   type ContextData,

@@ -12,9 +12,9 @@ import {
 import type { Constraints } from "../schema/constraints.js";
 import type { Profile } from "../schema/profile.js";
 import type { WeightBytes } from "../schema/weight-bytes.js";
-import type { Group } from "./group.js";
-import { type LimitedGroup, limitedFrontier, type SumLimits } from "./limited-frontier.js";
-import { type ParetoPoint, paretoFrontier } from "./multiple-choice.js";
+import type { Group } from "./knapsack/group.js";
+import { type LimitedGroup, limitedFrontier, type SumLimits } from "./knapsack/limited-frontier.js";
+import { type ParetoPoint, paretoFrontier } from "./knapsack/multiple-choice.js";
 
 export const BYTES_PER_MIB = 2 ** 20;
 

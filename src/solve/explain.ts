@@ -5,8 +5,8 @@
 import { type ChoiceSet, choiceKey, targetChoices } from "../schema/choice.js";
 import { constrainedFrontier, hasLimits } from "./constraints.js";
 import { speedOf } from "./gain.js";
+import type { ParetoPoint } from "./knapsack/multiple-choice.js";
 import { lossErrors, type Margin, marginOf } from "./margins.js";
-import type { ParetoPoint } from "./multiple-choice.js";
 import { optionsAt } from "./options.js";
 import { contextFor, groupsAt, openProblem, type Problem, type SolveInput } from "./problem.js";
 import { expectedRate, fitCorrection } from "./surrogate.js";

@@ -12,18 +12,18 @@ export {
 export { type Exchange, exchanges, improveByExchanges } from "./exchanges.js";
 export { type BlockReason, type ExplainedDraft, type Explanation, explainDraft, type Turn } from "./explain.js";
 export { extendProfile, extrapolatedRange } from "./extrapolate.js";
-export type { Choice, Group } from "./group.js";
-export { type LatencyAt, type LatencyModel, openLatency } from "./latency.js";
-export { limitedLowerBound, limitedRelaxation } from "./limited-bound.js";
-export { type LimitedChoice, type LimitedGroup, limitedFrontier, type SumLimits } from "./limited-frontier.js";
-export { checkedLowerBound, closedFormBound, lpGapPercent, lpSolverBound } from "./lp-bound.js";
+export type { Choice, Group } from "./knapsack/group.js";
+export { limitedLowerBound, limitedRelaxation } from "./knapsack/limited-bound.js";
+export { type LimitedChoice, type LimitedGroup, limitedFrontier, type SumLimits } from "./knapsack/limited-frontier.js";
+export { checkedLowerBound, closedFormBound, lpGapPercent, lpSolverBound } from "./knapsack/lp-bound.js";
 export {
   type MultipleChoiceSolution,
   type ParetoPoint,
   paretoFrontier,
   type SolveOptions,
   solveMultipleChoice,
-} from "./multiple-choice.js";
+} from "./knapsack/multiple-choice.js";
+export { type LatencyAt, type LatencyModel, openLatency } from "./latency.js";
 export {
   bestDraftLength,
   curveFromRate,

@@ -4,8 +4,8 @@
  */
 import type { CalibrationContext } from "../schema/calibration.js";
 import { blockKind, blockLayer, type Choice, type QuantisedKernel } from "../schema/choice.js";
-import type { Group } from "./group.js";
-import { leastLoss } from "./multiple-choice.js";
+import type { Group } from "./knapsack/group.js";
+import { leastLoss } from "./knapsack/multiple-choice.js";
 
 export interface Margin {
   /** what the block does in that other draft */

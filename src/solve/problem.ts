@@ -20,7 +20,7 @@ import { MAX_DRAFT_TOKENS } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import { type Limits, resolveConstraints, satisfies } from "./constraints.js";
 import { contextsBeyond, extendProfile, extrapolatedRange } from "./extrapolate.js";
-import type { Group } from "./group.js";
+import type { Group } from "./knapsack/group.js";
 import { type LatencyModel, openLatency } from "./latency.js";
 import { resampledLatencies } from "./resample.js";
 

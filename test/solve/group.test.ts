@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { nonDominated } from "../../src/solve/group.js";
+import { nonDominated } from "../../src/solve/knapsack/group.js";
 
 const item = (costUs: number, loss: number) => ({ id: "", costUs, loss });
 

@@ -1,7 +1,7 @@
 /** The frontier within limits on sums, against trying every combination. */
 import { describe, expect, test } from "vitest";
 import { type LimitedGroup, limitedFrontier, paretoFrontier } from "../../src/solve/index.js";
-import { PrefixMinimum } from "../../src/solve/prefix-minimum.js";
+import { PrefixMinimum } from "../../src/solve/knapsack/prefix-minimum.js";
 import { nonDominated, withinSums } from "../oracle/brute-force-limits.js";
 import { draw, recompute, seeds, smallInstance } from "./instances.js";
 import { type LimitedInstance, limitedInstance } from "./limited-instances.js";

@@ -1,5 +1,5 @@
 import lpSolver from "javascript-lp-solver";
-import { DraftplanError } from "../core/errors.js";
+import { DraftplanError } from "../../core/errors.js";
 import { type Candidate, type Group, nonDominated, reorderingError } from "./group.js";
 import { hullSteps } from "./hull.js";
 

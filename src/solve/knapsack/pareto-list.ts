@@ -8,7 +8,7 @@
  * Sums are built left to right in group order, so a state's cost *is* the sum a reader of the result would compute,
  * to the last bit; dominance is exact for such sums because rounded addition is monotone (see `nonDominated`).
  */
-import { DraftplanError } from "../core/errors.js";
+import { DraftplanError } from "../../core/errors.js";
 import type { Candidate } from "./group.js";
 
 /** States by rising cost and strictly falling loss; arrays are longer than `size`. */

@@ -1,4 +1,4 @@
-import { DraftplanError } from "../core/errors.js";
+import { DraftplanError } from "../../core/errors.js";
 
 /** One way to run a block: what it costs in the draft and what it loses in acceptance. */
 export interface Choice {

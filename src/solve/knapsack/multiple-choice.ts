@@ -6,7 +6,7 @@
  * affordable is affordable; all rounding together stays below 0.1 % of a reference cost. With B that reference share,
  * the loss found for a budget is never more than the least loss for (budget − B). Results then carry `resolutionUs`.
  */
-import { DraftplanError } from "../core/errors.js";
+import { DraftplanError } from "../../core/errors.js";
 import { boundPruner, greedyLoss } from "./bound-pruner.js";
 import { denseLists } from "./dense-list.js";
 import {
