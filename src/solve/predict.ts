@@ -8,8 +8,7 @@ import { reportedAt } from "./confirm.js";
 import { constrainedGroups, constrainedIds, limitedGroups, sumLimits } from "./constraints.js";
 import { speedOf } from "./gain.js";
 import { limitedLowerBound } from "./knapsack/limited-bound.js";
-import { lpGapPercent } from "./knapsack/lp-bound.js";
-import { solveMultipleChoice } from "./knapsack/multiple-choice.js";
+import { checkedLowerBound, lpGapPercent } from "./knapsack/lp-bound.js";
 import { expectedTokens } from "./objective.js";
 import type { Option } from "./options.js";
 import { contextFor, groupsAt, type Problem, surrogateLoss } from "./problem.js";
@@ -107,13 +106,14 @@ function lpGap(problem: Problem, n: number, set: ChoiceSet): number {
   const allowed = constrainedGroups(limits, groupsAt(problem, n));
   const groups = limitedGroups(limits, allowed);
   const ids = constrainedIds(limits, set);
-  const own = groups.map(({ choices }, g) => choices.find(({ id }) => id === ids[g]) ?? notOffered(n, ids[g]));
-  const costUs = own.reduce((sum, choice) => sum + choice.costUs, 0);
+  const chosen = groups.map(({ choices }, g) => choices.find(({ id }) => id === ids[g]) ?? notOffered(n, ids[g]));
+  const costUs = chosen.reduce((sum, choice) => sum + choice.costUs, 0);
+  const loss = chosen.reduce((sum, choice) => sum + choice.loss, 0);
   const sums = sumLimits(limits);
   const bound =
     sums.skipped === null && sums.bytes === null
-      ? solveMultipleChoice(allowed, costUs).lowerBound
-      : limitedLowerBound(groups, costUs, sums, own);
+      ? checkedLowerBound(allowed, costUs, loss)
+      : limitedLowerBound(groups, costUs, sums, chosen);
   return Math.max(0, lpGapPercent(surrogateLoss(contextFor(problem, n).losses, set), bound));
 }
 

@@ -1,6 +1,6 @@
 import { type Candidate, reorderingError } from "./group.js";
 import { type HullStep, hullSteps } from "./hull.js";
-import type { Pruner, StateList } from "./pareto-list.js";
+import type { Pruner, StateList } from "./states.js";
 
 /**
  * Lower hull of what the groups still to come can reach.

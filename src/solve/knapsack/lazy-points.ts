@@ -10,7 +10,7 @@
  * two apart is a property descriptor, and console.log, which does not call getters.
  */
 import type { ParetoPoint } from "./group.js";
-import type { Traced } from "./pareto-list.js";
+import type { Traced } from "./states.js";
 
 /** Points traced back together: neighbours share most of their way, so a reader who goes in order pays for few passes. */
 const TRACED_TOGETHER = 64;
@@ -49,7 +49,7 @@ const CHOSEN: PropertyDescriptor & ThisType<LazyPoint> = {
   },
 };
 
-/** Every point of the last list. Its sums are those of its choices, to the last bit (pareto-list.ts). */
+/** Every point of the last list. Its sums are those of its choices, to the last bit (states.ts). */
 export function lazyPoints(ids: readonly (readonly string[])[], { list, trace }: Traced): ParetoPoint[] {
   const read = readerOf(ids, list.size, trace);
   const hidden: PropertyDescriptor = { enumerable: false, value: undefined };

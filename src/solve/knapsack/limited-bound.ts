@@ -3,9 +3,9 @@
  *
  *     minimise Σ loss(g, c) x(g, c)   with   Σ_c x(g, c) = 1,   Σ a_r(g, c) x(g, c) ≤ limit_r,   x ≥ 0
  *
- * one row r for the budget and one for each limit (blocks skipped, bytes). javascript-lp-solver solves it twice. Once as it
- * is, written as what may be gained over a draft that keeps the limits: then all rows are ≤, the origin is feasible, and
- * phase 1 never runs. And once its dual, of which only the multipliers μ ≥ 0 of the rows are taken: whatever they are,
+ * one row r for the budget and one for each limit (blocks skipped, bytes). javascript-lp-solver solves its dual, which has
+ * the same optimum and whose origin is feasible, so phase 1 never runs. Of the answer the multipliers μ ≥ 0 of the rows are
+ * taken: whatever they are,
  *
  *     Σ_g min_c (loss(g, c) + Σ_r μ_r a_r(g, c)) − Σ_r μ_r limit_r
  *
@@ -39,50 +39,24 @@ export function limitedLowerBound(
 ): number {
   const loss = own.reduce((sum, choice) => sum + choice.loss, 0);
   const rows = rowsOf(groups, budgetUs, limits);
-  const multipliers = dualMultipliers(groups, rows);
+  const dual = solveDual(groups, rows);
+  const multipliers = dual?.multipliers ?? rows.map(() => 0);
   const slack = reorderingError(groups.length, Math.max(...rows.map(({ limit }) => limit), 0));
   const looser = rows.map((row) => ({ ...row, limit: row.limit + slack }));
   const closed = closedFormBound(asGroups(groups), budgetUs + slack);
   requireNotBelow(loss, Math.max(closed, certificate(groups, looser, multipliers)), budgetUs, groups.length);
   const certified = Math.max(closed, certificate(groups, rows, multipliers));
-  const lp = limitedRelaxation(groups, budgetUs, limits, own);
-  // Where the two disagree the solver was off in one of them; the certificate holds all the same.
-  const agreed = lp !== null && !differsBelow(lp, certified) && !differsBelow(certified, lp);
-  return Math.min(agreed ? Math.min(lp, certified) : certified, loss);
+  // Where the solver's own optimum is another than its multipliers prove, it was off; the certificate holds all the same.
+  const agreed = dual !== null && !differsBelow(dual.optimum, certified) && !differsBelow(certified, dual.optimum);
+  return Math.min(agreed ? Math.min(dual.optimum, certified) : certified, loss);
 }
 
-/** The optimum as javascript-lp-solver finds it, from a draft that keeps the limits; null where it finds none. */
-export function limitedRelaxation(
+/** The relaxation's optimum as javascript-lp-solver finds it, by its dual; null where it finds none (no draft keeps the limits). */
+export const limitedRelaxation = (
   groups: readonly LimitedGroup[],
   budgetUs: number,
   limits: SumLimits,
-  own: readonly LimitedChoice[],
-): number | null {
-  const rows = rowsOf(groups, budgetUs, limits);
-  const loss = own.reduce((sum, choice) => sum + choice.loss, 0);
-  const gain = Math.max(...groups.map(({ choices }, g) => own[g].loss - Math.min(...choices.map((c) => c.loss))), 0);
-  if (gain === 0) return loss;
-  const constraints: Record<string, { max: number }> = {};
-  for (const { name, limit, of, unit } of rows) {
-    const used = own.reduce((sum, choice) => sum + of(choice), 0);
-    constraints[name] = { max: Math.max(0, (limit - used) / unit) };
-  }
-  const variables: Record<string, Record<string, number>> = {};
-  groups.forEach(({ choices }, g) => {
-    constraints[`one${g}`] = { max: 1 };
-    choices.forEach((choice, c) => {
-      if (choice === own[g]) return;
-      const coefficients = rows.map(({ name, of, unit }) => [name, (of(choice) - of(own[g])) / unit] as const);
-      variables[`${g}.${c}`] = {
-        gain: (own[g].loss - choice.loss) / gain,
-        [`one${g}`]: 1,
-        ...Object.fromEntries(coefficients),
-      };
-    });
-  });
-  const solved = solveRelaxation(constraints, variables);
-  return solved === null ? null : Math.max(0, loss - gain * solved.optimum);
-}
+): number | null => solveDual(groups, rowsOf(groups, budgetUs, limits))?.optimum ?? null;
 
 /** The bound that multipliers prove, formed in closed form. */
 function certificate(groups: readonly LimitedGroup[], rows: readonly Row[], multipliers: readonly number[]): number {
@@ -92,25 +66,36 @@ function certificate(groups: readonly LimitedGroup[], rows: readonly Row[], mult
   return rows.reduce((sum, { limit, unit }, r) => sum - (multipliers[r] * limit) / unit, least);
 }
 
-/** [rows] of the dual: u(g) ≤ loss(g, c) + Σ μ_r a_r(g, c), which u = μ = 0 keeps, since no loss is below 0. */
-function dualMultipliers(groups: readonly LimitedGroup[], rows: readonly Row[]): number[] {
+/**
+ * The dual: maximise Σ u(g) − Σ μ_r limit_r with u(g) ≤ loss(g, c) + Σ μ_r a_r(g, c), which u = μ = 0 keeps, since no loss is
+ * below 0.
+ * @returns its optimum, and the multipliers [rows]
+ */
+function solveDual(
+  groups: readonly LimitedGroup[],
+  rows: readonly Row[],
+): { optimum: number; multipliers: number[] } | null {
   const most = Math.max(0, ...groups.flatMap(({ choices }) => choices.map(({ loss }) => loss)));
-  if (most === 0) return rows.map(() => 0);
+  if (most === 0) return { optimum: 0, multipliers: rows.map(() => 0) };
   const constraints: Record<string, { max: number }> = {};
   const variables: Record<string, Record<string, number>> = {};
   for (const { name, limit, unit } of rows) variables[name] = { gain: -limit / unit };
   groups.forEach(({ choices }, g) => {
-    const own: Record<string, number> = { gain: 1 };
-    variables[`u${g}`] = own;
+    const ofGroup: Record<string, number> = { gain: 1 };
+    variables[`u${g}`] = ofGroup;
     choices.forEach((choice, c) => {
       const row = `${g}.${c}`;
       constraints[row] = { max: choice.loss / most };
-      own[row] = 1;
+      ofGroup[row] = 1;
       for (const { name, of, unit } of rows) variables[name][row] = -of(choice) / unit;
     });
   });
   const solved = solveRelaxation(constraints, variables);
-  return rows.map(({ name }) => Math.max(0, most * (solved?.values[name] ?? 0)));
+  if (solved === null) return null;
+  return {
+    optimum: most * solved.optimum,
+    multipliers: rows.map(({ name }) => Math.max(0, most * (solved.values[name] ?? 0))),
+  };
 }
 
 /** The budget, and the limits there are. Limits of nothing are left as they are: 0 is a limit. */

@@ -1,16 +1,13 @@
 /**
  * The frontier of (cost, loss) among choices that keep limits: at most so many blocks skipped, at most so many bytes.
  *
- * The same dynamic programming by dominance as pareto-list.ts with two more coordinates (the knapsack with several
- * constraints: Kellerer, Pferschy and Pisinger 2004, Knapsack Problems, ch. 9 and 11). A state is dominated by one that
- * costs, loses, skips and holds no more than it. States are visited by rising cost and loss, so whether there is one is a
- * prefix minimum over a grid of (skipped, bytes). Bytes are counted in their greatest common divisor: the blocks of a
- * model have few sizes, so the grid is small. What is left of a limit that the groups to come cannot exhaust makes no
- * difference, and states that differ in nothing else are one.
+ * The dynamic programming of states.ts with two more coordinates. Bytes are counted in their greatest common divisor: the
+ * blocks of a model have few sizes, so the grid is small. What is left of a limit that the groups to come cannot exhaust
+ * makes no difference, and states that differ in nothing else are one.
  */
 import { type Choice, validateGroups } from "./group.js";
-import { type Grid, type Item, searchWays, type Ways } from "./limited-states.js";
 import type { ParetoPoint } from "./multiple-choice.js";
+import { type Grid, type Item, searchStates, type Traced } from "./states.js";
 
 export interface LimitedChoice extends Choice {
   /** blocks that it skips */
@@ -51,10 +48,9 @@ export function limitedFrontier(
   validateGroups(groups.map(({ id, choices }) => ({ id, choices: [...choices] })));
   const counting = countingOf(groups, limits);
   const search = (resolutionUs: number | null, mostStates: number) =>
-    searchWays(
+    searchStates(
       groups.map((group) => itemsOf(group, counting, resolutionUs)),
-      counting.grid,
-      mostStates,
+      { maxStates: mostStates, grid: counting.grid },
     );
   const exact = search(null, maxStates);
   if (exact !== undefined) return frontierOf(groups, exact);
@@ -62,8 +58,8 @@ export function limitedFrontier(
   for (let coarser = 1; ; coarser *= 2) {
     const resolutionUs = (coarser * ROUNDING_SHARE * dearestUs) / groups.length;
     // the lists may grow as well, so this ends whatever the grid
-    const ways = search(resolutionUs, coarser * maxStates);
-    if (ways !== undefined) return frontierOf(groups, ways).map((point) => ({ ...point, resolutionUs }));
+    const traced = search(resolutionUs, coarser * maxStates);
+    if (traced !== undefined) return frontierOf(groups, traced).map((point) => ({ ...point, resolutionUs }));
   }
 }
 
@@ -105,7 +101,7 @@ function itemsOf(
 ): Item[] {
   const leastUs = Math.min(...choices.map(({ costUs }) => costUs));
   return choices.map(({ costUs, loss, skipped, bytes }) => ({
-    cost: roundedUp(costUs, leastUs, resolutionUs),
+    costUs: roundedUp(costUs, leastUs, resolutionUs),
     loss,
     skipped: countsSkipped ? skipped : 0,
     units: unitBytes === null ? 0 : Math.ceil(bytes / unitBytes),
@@ -118,13 +114,13 @@ function roundedUp(costUs: number, leastUs: number, resolutionUs: number | null)
 }
 
 /** The points that nothing dominates once limits no longer matter, with their true sums. */
-function frontierOf(groups: readonly LimitedGroup[], ways: Ways): ParetoPoint[] {
+function frontierOf(groups: readonly LimitedGroup[], { list, trace }: Traced): ParetoPoint[] {
   const points: ParetoPoint[] = [];
   let least = Number.POSITIVE_INFINITY;
-  for (let state = 0; state < ways.size; state++) {
-    if (ways.losses[state] >= least) continue;
-    least = ways.losses[state];
-    points.push(pointOf(groups, ways.trace(state)));
+  for (let state = 0; state < list.size; state++) {
+    if (list.losses[state] >= least) continue;
+    least = list.losses[state];
+    points.push(pointOf(groups, trace(state, 1)));
   }
   points.sort((a, b) => a.costUs - b.costUs || a.loss - b.loss); // rounded costs need not be in order
   least = Number.POSITIVE_INFINITY;
@@ -135,7 +131,7 @@ function frontierOf(groups: readonly LimitedGroup[], ways: Ways): ParetoPoint[] 
   });
 }
 
-function pointOf(groups: readonly LimitedGroup[], picks: readonly number[]): ParetoPoint {
+function pointOf(groups: readonly LimitedGroup[], picks: Uint16Array): ParetoPoint {
   const chosen = groups.map(({ choices }, g) => choices[picks[g]]);
   return {
     chosen: chosen.map(({ id }) => id),

@@ -8,7 +8,6 @@
  */
 import { DraftplanError } from "../../core/errors.js";
 import { boundPruner, greedyLoss } from "./bound-pruner.js";
-import { denseLists } from "./dense-list.js";
 import {
   type Candidate,
   type Group,
@@ -19,7 +18,7 @@ import {
 } from "./group.js";
 import { lazyPoints } from "./lazy-points.js";
 import { checkedLowerBound } from "./lp-bound.js";
-import { buildLists, type Pruner, type Traced } from "./pareto-list.js";
+import { searchStates, type Traced } from "./states.js";
 
 export type { Choice, Group, ParetoPoint } from "./group.js";
 
@@ -43,8 +42,6 @@ const MAX_FRONTIER_IDS = 2 ** 26;
 const TRACED_TOGETHER = 512;
 /** all rounding together, as a share of the reference cost */
 const ROUNDING_SHARE = 1e-3;
-
-const NOTHING_PRUNED: Pruner = { costLimit: () => Number.MAX_VALUE, prune: () => undefined };
 
 /**
  * The least loss with cost ≤ budget; of equal losses the cheapest.
@@ -81,14 +78,13 @@ export function leastLoss(groups: readonly Group[], budgetUs: number, options: S
 export function paretoFrontier(groups: readonly Group[], options: SolveOptions = {}): ParetoPoint[] {
   validateGroups(groups);
   const candidates = groups.map((group) => nonDominated(group.choices));
-  const exact =
-    denseLists(candidates) ??
-    buildLists(candidates, NOTHING_PRUNED, stateLimit(candidates, options.maxStates ?? FRONTIER_STATES));
+  const maxStates = stateLimit(candidates, options.maxStates ?? FRONTIER_STATES);
+  const exact = searchStates(candidates, { maxStates });
   if (exact !== undefined) return exactPoints(groups, candidates, exact);
   const dearest = candidates.reduce((sum, list) => sum + list[list.length - 1].costUs, 0);
   const resolutionUs = resolutionFor(candidates, dearest);
   const rounded = inUnits(candidates, resolutionUs);
-  const lists = mustExist(buildLists(rounded, NOTHING_PRUNED, Number.POSITIVE_INFINITY));
+  const lists = mustExist(searchStates(rounded, { maxStates: Number.POSITIVE_INFINITY }));
   return withoutDominated(roundedPoints(groups, rounded, lists).map((point) => ({ ...point, resolutionUs })));
 }
 
@@ -101,7 +97,7 @@ function solveExactly(
   options: SolveOptions,
 ): ParetoPoint | undefined {
   const maxStates = stateLimit(candidates, options.maxStates ?? BUDGET_STATES);
-  const lists = buildLists(candidates, boundPruner(candidates, budgetUs), maxStates);
+  const lists = searchStates(candidates, { maxStates, pruner: boundPruner(candidates, budgetUs) });
   return lists && bestPoint(groups, candidates, lists);
 }
 
@@ -118,7 +114,9 @@ function solveRounded(groups: readonly Group[], candidates: Candidates, budgetUs
   const rounded = inUnits(candidates, resolutionUs);
   const spareUs = referenceUs - leastUs - reorderingError(groups.length, mostUs);
   const budgetUnits = Math.max(0, Math.floor(spareUs / resolutionUs));
-  const lists = mustExist(buildLists(rounded, boundPruner(rounded, budgetUnits), Number.POSITIVE_INFINITY));
+  const lists = mustExist(
+    searchStates(rounded, { maxStates: Number.POSITIVE_INFINITY, pruner: boundPruner(rounded, budgetUnits) }),
+  );
   return { ...bestPoint(groups, rounded, lists), resolutionUs };
 }
 
