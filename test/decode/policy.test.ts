@@ -45,6 +45,12 @@ test("past the last segment nothing is drafted, and that is said once", () => {
   expect(onPast.mock.calls).toEqual([[300]]);
 });
 
+test("its drafters are named beforehand, each once", () => {
+  const policy = planPolicy(plan(), 3, "plan.yaml");
+  const used = [0, 250].flatMap((n) => policy(n) ?? []).map(drafterOf);
+  expect(policy.drafters).toEqual(used);
+});
+
 test("a segment's draft is one object, so that an engine can tell that nothing changed", () => {
   const policy = planPolicy(plan(), 3, "plan.yaml");
   expect(policy(3)).toBe(policy(70));

@@ -7,7 +7,7 @@ export const greedy: Accept = {
     const path: number[] = [];
     for (let at: number | null = null; ; ) {
       const next = argmax(logits, at === null ? 0 : at + 1, vocabSize);
-      const child = tokens.findIndex((token, node) => token === next && parents[node] === at && node > (at ?? -1));
+      const child = tokens.findIndex((token, node) => token === next && parents[node] === at);
       if (child === -1) return { path, next };
       path.push(child);
       at = child;

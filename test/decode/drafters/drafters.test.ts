@@ -198,6 +198,23 @@ describe("a drafter with a state of its own", () => {
   });
 });
 
+test("what a drafter does after a round is in that round's time", async () => {
+  const { engine, clock } = fakeEngine({ vocab: VOCAB });
+  const drafter: Drafter = { key: "busy", draft: () => NOTHING, extend: () => clock.advance(7), costUs: () => 0 };
+  const policy = () => ({ drafter, draftTokens: 2 });
+  const { rounds } = await decode(engine, [1, 2], { maxTokens: 6, endTokens: [], clock, policy });
+  for (const { draftUs, verifyUs, totalUs } of rounds) expect(totalUs - draftUs - verifyUs).toBeCloseTo(7, 6);
+});
+
+test("the model's own blocks are priced by their steps, and are one drafter for one object of choices", () => {
+  const choices = uniformChoices(LAYERS, "int8");
+  const drafter = selfDrafter(choices);
+  expect(drafter.costUs({ draftUs: (asked, n) => (asked === choices ? n : 0) }, 40, 3)).toBe(120);
+  expect(selfDrafter(choices)).toBe(drafter);
+  expect(selfDrafter(uniformChoices(LAYERS, "int8")).key).toBe(drafter.key);
+  expect(selfDrafter(uniformChoices(LAYERS, "skip")).key).not.toBe(drafter.key);
+});
+
 test("a drafter sees the target's last hidden state where the pending token was chosen", async () => {
   const seen: (number | null)[] = [];
   const { engine, clock } = fakeEngine({ vocab: VOCAB });
