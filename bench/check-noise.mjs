@@ -27,10 +27,9 @@ const { loadModel } = await import(library("runtime/load.js"));
 const { systemClock, describeDevice } = await import(library("runtime/device.js"));
 const { readDocumentOf } = await import(library("schema/document.js"));
 const { planPolicy } = await import(library("decode/policy.js"));
-const { sideBySide } = await import(library("verify/index.js"));
+const { compareSlots, decideSlower, isPrecise, isTimeToLook, sideBySide } = await import(library("verify/index.js"));
 const { bundledPrompts } = await import(library("pipeline/text/prompts.js"));
 const { openTokenizer } = await import(library("tokenizer/open.js"));
-const { compareSlots, decide, isPrecise, isTimeToLook } = await import(library("check/decide.js"));
 const { seededRandom } = await import(library("stats/random.js"));
 
 const threads = availableParallelism();
@@ -65,8 +64,8 @@ function simulate(factor) {
   }));
   for (let count = 1; ; count += 1) {
     if (!isTimeToLook(count, prompts.length) && count !== longest) continue;
-    const comparison = compareSlots(taken.slice(0, count), random.index(2 ** 31));
-    if (isPrecise(comparison) || count === longest) return { ...decide(comparison, tolerance), slots: count };
+    const comparison = compareSlots(taken.slice(0, count));
+    if (isPrecise(comparison) || count === longest) return { ...decideSlower(comparison, tolerance), slots: count };
   }
 }
 

@@ -64,6 +64,8 @@ export const FINDING_CODES = {
   PREDICTED_INCONSISTENT: "error",
   /** predicted figures do not follow from the inputs */
   PREDICTED_DIFFERS: "error",
+  /** a segment drafts where it predicts that drafting loses */
+  PREDICTED_LOSS: "error",
 
   /** the plan has changed since it was verified */
   VERIFICATION_STALE: "error",

@@ -1,7 +1,7 @@
 /** Do a segment's predicted figures follow from each other? From its parts alone; no input is needed. */
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
 import { sum } from "../stats/numbers.js";
-import { agrees, show } from "./figures.js";
+import { agrees, ROUNDING, show } from "./figures.js";
 import { type Finding, finding } from "./findings.js";
 
 /**
@@ -41,6 +41,7 @@ function segmentFindings(file: string, segment: Segment, where: string): Finding
   if (predicted === undefined || d === undefined) return [];
   const wrong = (key: string, message: string) => finding("PREDICTED_INCONSISTENT", file, `${where}.${key}`, message);
   const at = predicted.at_context;
+  const lossy = lossFindings(file, predicted, where);
   // the last profiled context ends the last range, and belongs to it
   const found =
     at < range.from || at > range.to
@@ -52,13 +53,30 @@ function segmentFindings(file: string, segment: Segment, where: string): Finding
   const length = predicted.acceptance_curve.length;
   if (length !== d + 1) {
     const message = `${length} values, and ${d} drafted tokens have ${d + 1}: a_0 to a_${d}`;
-    return [...found, wrong("acceptance_curve", message)];
+    return [...lossy, ...found, wrong("acceptance_curve", message)];
   }
   const expected = derived(predicted, d);
   const keys = Object.keys(SAYS) as (keyof typeof SAYS)[];
   const differing = keys.filter((key) => !agrees(predicted[key], expected[key]));
   return [
+    ...lossy,
     ...found,
     ...differing.map((key) => wrong(key, `${predicted[key]}, and ${SAYS[key]} ${show(expected[key])}`)),
   ];
+}
+
+/** Where drafting is predicted to be slower than plain decoding: at the context of the prediction, and along the segment. */
+function lossFindings(file: string, { at_context, speedup, along = [] }: Predicted, where: string): Finding[] {
+  const places = [
+    { key: "speedup", context: at_context, speedup },
+    ...along.map((point, i) => ({
+      key: `along[${i}].speedup`,
+      context: point.context_tokens,
+      speedup: point.speedup,
+    })),
+  ];
+  const worst = places.reduce((a, b) => (b.speedup < a.speedup ? b : a));
+  if (worst.speedup >= 1 - ROUNDING) return [];
+  const message = `it drafts, and at ${worst.context} tokens of context predicts ${show(worst.speedup)} times plain decoding, which is faster`;
+  return [finding("PREDICTED_LOSS", file, `${where}.${worst.key}`, message)];
 }

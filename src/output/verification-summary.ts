@@ -60,7 +60,7 @@ function failureLine(requirement: Decision["failed"][number], verification: Veri
     case "min_speedup":
       return speedup.low === null
         ? "--min-speedup: there is no interval, as fewer than 4 prompts were timed"
-        : `--min-speedup: the interval's lower end, ${times(speedup.low)}, is below the ${decided?.min_speedup} asked for`;
+        : `--min-speedup: the lower end, ${times(speedup.low)}, is below the ${decided?.min_speedup} asked for`;
     case "min_acceptance":
       return `--min-acceptance: ${acceptance === null ? "nothing was drafted" : `${acceptance.toFixed(3)} is below the ${decided?.min_acceptance} asked for`}`;
     case "max_prediction_error_percent":

@@ -5,4 +5,13 @@ export { type FigureOptions, type PolicyFigures, policyFigures } from "./many-fi
 export type { AlternativeModel, PromptRuns, VerifyPrompt } from "./measure.js";
 export type { ReferenceCache } from "./reference.js";
 export { type SideBySide, type SideBySideOptions, type SideBySideSlot, sideBySide } from "./side-by-side.js";
+export {
+  compareSlots,
+  decideSlower,
+  isPrecise,
+  isTimeToLook,
+  LEAST_SLOTS,
+  type Slowdown,
+  type SlowdownDecision,
+} from "./slower.js";
 export { type Journal, promptsDigest, type VerifyOptions, type VerifyResult, verifyPlan } from "./verify.js";

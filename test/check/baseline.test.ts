@@ -168,9 +168,22 @@ describe("predictions", () => {
 
   test("drafts without predictions cannot be compared, and passing in silence would be wrong", () => {
     const bare = planOf(old.segments.map(({ predicted: _predicted, ...segment }) => segment));
-    const { findings, regressed } = compare(bare, old);
+    const longer = { ...bare, segments: bare.segments.map((segment) => ({ ...segment, draft_tokens: 9 })) };
+    const { findings, regressed } = compare(longer, old);
     expect(regressed).toBe(false);
-    expect(findings).toMatchObject([{ code: "NOTHING_COMPARED", severity: "error", file: "old.yaml" }]);
+    expect(findings.find(({ code }) => code === "NOTHING_COMPARED")).toMatchObject({
+      severity: "error",
+      file: "old.yaml",
+    });
+  });
+
+  test("without predictions, and the same in what they do: nothing is slower", () => {
+    const bare = planOf(old.segments.map(({ predicted: _predicted, ...segment }) => segment));
+    for (const other of [bare, structuredClone(bare)]) {
+      const { findings, regressed, decided } = compare(bare, other);
+      expect({ codes: codesOf(findings), regressed }).toEqual({ codes: [], regressed: false });
+      expect(decided).toEqual([expect.stringMatching(/does the same as .* at every context/)]);
+    }
   });
 
   test("another model is not compared; other weights of the same architecture are", () => {

@@ -479,6 +479,29 @@ describe("predicted figures", () => {
     expect(codesOf(found)).toEqual(["PREDICTED_DIFFERS"]);
   });
 
+  test("a loss: by its own figures plain decoding is faster", () => {
+    const lossy = change((predicted) => {
+      predicted.acceptance_curve = predicted.acceptance_curve.map((_, i) => (i === 0 ? 1 : 0.01));
+    }, true);
+    expect(placesOf(lossy)).toContain(`PREDICTED_LOSS ${PLAN}: ${where("speedup")}`);
+    expect(lossy.find(({ code }) => code === "PREDICTED_LOSS")?.severity).toBe("error");
+    // at a context further on alone, and not for rounding
+    for (const [speedup, found] of [
+      [0.97, true],
+      [0.99995, false],
+    ] as const) {
+      const along = change((predicted) => {
+        const { at_context, tokens_per_second } = predicted;
+        predicted.speedup = 1.2;
+        predicted.along = [at_context, at_context + 1].map((context_tokens, i) => ({
+          ...{ context_tokens, tokens_per_second },
+          speedup: i === 0 ? 1.1 : speedup,
+        }));
+      });
+      expect(placesOf(along).includes(`PREDICTED_LOSS ${PLAN}: ${where("along[1].speedup")}`)).toBe(found);
+    }
+  });
+
   test("a curve of another length than the draft", () => {
     const found = change((predicted) => {
       predicted.acceptance_curve.pop();

@@ -1,14 +1,4 @@
 /** draftplan check --measure: candidate and baseline by turns on this machine, until it is clear which is slower. */
-import {
-  type Comparison,
-  compareSlots,
-  type Decision,
-  decide,
-  isPrecise,
-  isTimeToLook,
-  LEAST_SLOTS,
-  type Slot,
-} from "../../check/decide.js";
 import { type Finding, finding } from "../../check/findings.js";
 import type { CheckResult, ComparedFigure } from "../../check/result.js";
 import { DraftplanError } from "../../core/errors.js";
@@ -18,7 +8,17 @@ import { systemClock } from "../../runtime/device.js";
 import type { LoadedModel } from "../../runtime/load.js";
 import type { Loaded } from "../../schema/document.js";
 import type { Plan } from "../../schema/plan.js";
-import { type SideBySide, sideBySide, type VerifyPrompt } from "../../verify/index.js";
+import {
+  compareSlots,
+  decideSlower,
+  isPrecise,
+  isTimeToLook,
+  type SideBySide,
+  type SideBySideSlot,
+  type Slowdown,
+  sideBySide,
+  type VerifyPrompt,
+} from "../../verify/index.js";
 import { planKernels } from "../choices.js";
 import type { PipelineContext } from "../context.js";
 import { fitPrompts, openPrompts } from "../text/model-prompts.js";
@@ -39,8 +39,6 @@ export interface MeasureRequest {
 }
 
 export type MeasuredCheck = Pick<CheckResult, "findings" | "regressed" | "inconclusive" | "compared" | "decided">;
-
-const SEED = 1;
 
 /**
  * @throws DOCUMENT_MISMATCH where a plan was made for another model, CONTEXT_LIMIT, TOKEN_IDS_INVALID, TEXT_TOO_SHORT
@@ -79,8 +77,7 @@ function measure(
     baseline: policy(baseline),
     candidate: policy(candidate),
     enough: (slots, elapsedUs) =>
-      elapsedUs >= 1e6 * seconds ||
-      (isTimeToLook(slots.length, prompts.length) && isPrecise(compareSlots(slots, SEED))),
+      elapsedUs >= 1e6 * seconds || (isTimeToLook(slots.length, prompts.length) && isPrecise(compareSlots(slots))),
   });
 }
 
@@ -90,11 +87,8 @@ function judgeMeasured(request: MeasureRequest, { slots, mismatches }: SideBySid
     const file = (plan === "candidate" ? candidate : (baseline ?? candidate)).path;
     return finding("NOT_LOSSLESS", file, "", `token ${token} after '${prompt}' is not the target's own`);
   });
-  const comparison = slots.length < 2 ? null : compareSlots(slots, SEED);
-  const decision: Decision =
-    comparison === null
-      ? { verdict: "inconclusive", because: `time ended after ${slots.length} of at least ${LEAST_SLOTS} slots` }
-      : decide(comparison, tolerancePercent);
+  const comparison = compareSlots(slots);
+  const decision = decideSlower(comparison, tolerancePercent);
   const against = baseline === null ? "plain decoding" : baseline.path;
   if (decision.verdict === "regressed")
     findings.push(finding("SLOWER_MEASURED", candidate.path, "", `against ${against}: ${decision.because}`));
@@ -109,11 +103,11 @@ function judgeMeasured(request: MeasureRequest, { slots, mismatches }: SideBySid
   };
 }
 
-const detail = ({ slots, noisePercent }: Comparison): string =>
+const detail = ({ slots, noisePercent }: Slowdown): string =>
   `${4 * slots} runs side by side, this machine differs from itself by up to ${noisePercent.toFixed(1)} %`;
 
-function comparedTime(file: string, slots: readonly Slot[], { slowdownPercent }: Comparison): ComparedFigure {
-  const meanMs = (of: (slot: Slot) => readonly [number, number]) =>
+function comparedTime(file: string, slots: readonly SideBySideSlot[], { slowdownPercent }: Slowdown): ComparedFigure {
+  const meanMs = (of: (slot: SideBySideSlot) => readonly [number, number]) =>
     slots.reduce((sum, slot) => sum + of(slot)[0] + of(slot)[1], 0) / (2000 * slots.length);
   return {
     file,
