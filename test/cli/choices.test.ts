@@ -31,6 +31,10 @@ beforeAll(async () => {
     "int8,int4,skip",
     "--context",
     "64",
+    "--prompts-per-context",
+    "2",
+    "--budget",
+    "10s",
     "-o",
     file("c.yaml"),
   ]);

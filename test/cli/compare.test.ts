@@ -5,14 +5,16 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import type { Comparison } from "../../src/schema/comparison.js";
 import { parseDocument } from "../../src/schema/document.js";
+import { copyOnBundledText } from "../support/bundled-calibration.js";
 import { draftplan } from "../support/cli.js";
 import { LONG } from "../support/long.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
 const committed = (name: string) => fileURLToPath(new URL(`../../profiles/union-10m.${name}.yaml`, import.meta.url));
-const DOCUMENTS = ["--profile", committed("profile"), "--calibration", committed("calibration")];
 const QUICK = ["--max-tokens", "6", "--pairs", "1", "--context", "32,64", "--refine", "0"];
 const folder = temporaryFolder();
+copyOnBundledText(committed("calibration"), join(folder, "union-10m.calibration.yaml"));
+const DOCUMENTS = ["--profile", committed("profile"), "--calibration", join(folder, "union-10m.calibration.yaml")];
 const compare = (...args: string[]) => draftplan(["compare", "embedded", ...args], { cwd: folder });
 
 describe("draftplan compare", () => {

@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { Calibration } from "../../src/schema/calibration.js";
 import { parseDocument, stringifyDocument } from "../../src/schema/document.js";
 import type { Plan } from "../../src/schema/plan.js";
+import { copyOnBundledText } from "../support/bundled-calibration.js";
 import { draftplan } from "../support/cli.js";
 import { LONG } from "../support/long.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
@@ -15,6 +16,7 @@ let folder: string;
 beforeEach(() => {
   folder = temporaryFolder();
   cpSync(join(ROOT, "profiles"), join(folder, "profiles"), { recursive: true });
+  copyOnBundledText(join(ROOT, INPUTS[3]), join(folder, INPUTS[3]));
 });
 
 const INPUTS = ["--profile", "profiles/union-10m.profile.yaml", "--calibration", "profiles/union-10m.calibration.yaml"];

@@ -3,6 +3,7 @@ import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { copyOnBundledText } from "../support/bundled-calibration.js";
 import { draftplan } from "../support/cli.js";
 import { LONG } from "../support/long.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
@@ -17,6 +18,8 @@ const ELSEWHERE = [
 async function written(env: Record<string, string>, args: readonly string[], files: readonly string[]) {
   const folder = temporaryFolder();
   cpSync(join(ROOT, "profiles"), join(folder, "profiles"), { recursive: true });
+  const calibration = "profiles/union-10m.calibration.yaml";
+  copyOnBundledText(join(ROOT, calibration), join(folder, calibration));
   const inputs = [
     "--profile",
     "profiles/union-10m.profile.yaml",

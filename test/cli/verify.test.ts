@@ -159,7 +159,7 @@ test("a verification on text and a calibration name the same tokenizer", async (
   writeFileSync(join(folder, "prompts.jsonl"), '{"prompt": "Fellow citizens"}\n');
   await draftplan([...args, "--max-tokens", "4", "--pairs", "1", "-o", output]);
   const calibration = join(folder, "c.yaml");
-  await draftplan(["calibrate", "embedded", "--context", "16", "-o", calibration]);
+  await draftplan(["calibrate", "embedded", "--context", "16", "--prompts-per-context", "1", "-o", calibration]);
   const { tokenizer_sha256 } = readDocumentOf("draftplan/verification", output).document;
   expect(tokenizer_sha256).toMatch(/^[0-9a-f]{64}$/);
   expect(readDocumentOf("draftplan/calibration", calibration).document.text.tokenizer_sha256).toBe(tokenizer_sha256);
