@@ -16,6 +16,7 @@ export function figureFindings(file: string, verification: Verification): Findin
     ...pairFindings(verification, wrong),
     ...rangeFindings(verification, wrong),
     ...predictionFindings(verification, wrong),
+    ...machineFindings(verification, wrong),
     ...acceptanceFindings(verification, wrong),
     ...positionFindings(verification, wrong),
     ...requirementFindings(file, verification, wrong),
@@ -129,6 +130,23 @@ function rangeFindings({ by_context }: Verification, wrong: Wrong): Finding[] {
     const given = target === null ? "none, as the target has none" : show(measured / target);
     return [wrong(`by_context[${i}].speedup`, `${speedup}, and the speeds beside it give ${given}`)];
   });
+}
+
+/** The machine's change as a whole lies between those of the ranges. */
+function machineFindings({ machine_change_percent: said, by_context }: Verification, wrong: Wrong): Finding[] {
+  if (said === undefined) return [];
+  const span = spanOf(
+    by_context.map(({ target_tokens_per_second: measured, predicted_target_tokens_per_second: predicted }) =>
+      measured === null || predicted === null || predicted === undefined ? null : measured / predicted,
+    ),
+  );
+  const holds = said === null || span === null ? said === span : liesWithin(1 + said / 100, span.low, span.high);
+  if (holds) return [];
+  const ranges =
+    span === null
+      ? "no range has one"
+      : `the ranges' lie between ${show(100 * (span.low - 1))} and ${show(100 * (span.high - 1))}`;
+  return [wrong("machine_change_percent", `${said}, and ${ranges}`)];
 }
 
 function predictionFindings(verification: Verification, wrong: Wrong): Finding[] {

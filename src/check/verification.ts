@@ -107,6 +107,14 @@ function rangePredicted(segment: Segment | undefined, key: keyof Speed): Range |
   return key === "speedup" && !segment?.speculate ? { low: 1, high: 1 } : null;
 }
 
+/** Tokens per second of plain decoding that a segment's predictions imply. */
+function plainPredicted(segment: Segment | undefined): Range | null {
+  if (segment?.predicted === undefined) return null;
+  const { along, ...at } = segment.predicted;
+  const rates = (along ?? [at]).map(({ tokens_per_second, speedup }) => tokens_per_second / speedup);
+  return { low: Math.min(...rates), high: Math.max(...rates) };
+}
+
 const isWithin = (said: number | null, range: Range | null): boolean =>
   said === null || range === null ? said === range : liesWithin(said, range.low, range.high);
 
@@ -129,6 +137,12 @@ function contextFindings(file: string, { by_context }: Verification, plan: Plan)
       const range = rangePredicted(segment, key);
       if (said !== undefined && !isWithin(said, range))
         found.push(wrong(`predicted_${key}`, `${said}, and the plan predicts ${showRange(range)}`));
+    }
+    const plain = record.predicted_target_tokens_per_second;
+    const plainRange = plainPredicted(segment);
+    if (plain !== undefined && !isWithin(plain, plainRange)) {
+      const message = `${plain}, and by the plan plain decoding does ${showRange(plainRange)}`;
+      found.push(wrong("predicted_target_tokens_per_second", message));
     }
     const most = segment?.draft_tokens === undefined ? null : segment.draft_tokens + 1;
     const length = record.accepted_length;

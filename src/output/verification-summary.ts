@@ -39,6 +39,11 @@ function verdictRows(verification: Verification): string[][] {
     rows.push(["predicted", `${times(predicted_speedup)} times, ${off}`]);
     for (const line of extrapolatedLine(verification)) rows.push(["", line]);
   }
+  const change = verification.machine_change_percent;
+  if (change !== undefined && change !== null) {
+    const off = `${Math.abs(change).toFixed(1)} % ${change < 0 ? "slower" : "faster"}`;
+    rows.push(["machine", `plain decoding is ${off} than when it was profiled`]);
+  }
   const { acceptance, accepted_length } = verification;
   const drafting = acceptance === null || accepted_length === null;
   rows.push([

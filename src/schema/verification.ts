@@ -57,6 +57,12 @@ const ContextRecord = z.strictObject({
   predicted_tokens_per_second: z.number().nonnegative().nullable(),
   speedup: z.number().positive().nullable().optional().describe("measured_ over target_tokens_per_second"),
   predicted_speedup: z.number().positive().nullable().optional().describe("1 where nothing is to be drafted"),
+  predicted_target_tokens_per_second: z
+    .number()
+    .positive()
+    .nullable()
+    .optional()
+    .describe("of plain decoding, by the plan's profile; where target_ is another, the machine has changed"),
   extrapolated: z.literal(true).optional().describe("what is predicted lies beyond the profile"),
 });
 
@@ -125,6 +131,11 @@ export const Verification = z.strictObject({
     ),
   predicted_speedup: z.number().positive().nullable(),
   prediction_error_percent: z.number().nullable(),
+  machine_change_percent: z
+    .number()
+    .nullable()
+    .optional()
+    .describe("100 · (plain decoding measured / as the plan's profile has it - 1); null where nothing was predicted"),
   tokens_per_second: z.strictObject({ target: z.number().positive(), plan: z.number().positive() }),
   pairs: z.int().positive().describe("interleaved pairs of runs for each prompt"),
   max_tokens: z.int().min(2).describe("tokens asked for after each prompt"),

@@ -3,6 +3,7 @@ import type { Decoded, Round } from "../decode/loop.js";
 import { acceptanceOf } from "../decode/statistics.js";
 import { type Plan, predictedAt, type Segment, type Speed } from "../schema/plan.js";
 import type { Verification } from "../schema/verification.js";
+import { sum } from "../stats/numbers.js";
 import type { PromptRuns } from "./measure.js";
 import { promptTiming } from "./speedup.js";
 
@@ -40,6 +41,36 @@ function predictedOver({ predicted }: Segment, rounds: readonly Round[], key: ke
   return tokens / perToken;
 }
 
+/** Plain decoding at the contexts of these rounds, as the plan has it: its tokens per second without its speedup. */
+function predictedPlain({ predicted }: Segment, rounds: readonly Round[]): number | null {
+  if (predicted === undefined || rounds.length === 0) return null;
+  const seconds = rounds.map(({ emitted, context }) => {
+    const { tokens_per_second, speedup } = predictedAt(predicted, context);
+    return (emitted * speedup) / tokens_per_second;
+  });
+  return sum(rounds.map(({ emitted }) => emitted)) / sum(seconds);
+}
+
+/**
+ * How much faster the machine was than when it was profiled: plain decoding measured against plain decoding predicted, over
+ * the ranges where both are known, each by the tokens that the plan emitted there. What a prediction of tokens per second is
+ * off by beyond that is the plan's own error, and so is all that a predicted speedup is off by.
+ */
+export function machineChangePercent(segments: Segments, prompts: readonly PromptRuns[]): number | null {
+  const first = roundsOf(prompts.map(({ plan }) => plan[0]));
+  const plain = roundsOf(prompts.flatMap((prompt) => prompt.plain));
+  let [predictedSeconds, measuredSeconds] = [0, 0];
+  for (const segment of segments) {
+    const rounds = within(segment, first);
+    const [predicted, measured] = [predictedPlain(segment, rounds), rate(within(segment, plain))];
+    if (predicted === null || measured === null) continue;
+    const tokens = sum(rounds.map(({ emitted }) => emitted));
+    predictedSeconds += tokens / predicted;
+    measuredSeconds += tokens / measured;
+  }
+  return measuredSeconds === 0 ? null : 100 * (predictedSeconds / measuredSeconds - 1);
+}
+
 /** Rounds and acceptance of each prompt's first run; times of all runs. A round belongs to the segment it began in. */
 export function byContext(segments: Segments, prompts: readonly PromptRuns[]): ContextRecord[] {
   const first = roundsOf(prompts.map(({ plan }) => plan[0]));
@@ -62,6 +93,7 @@ export function byContext(segments: Segments, prompts: readonly PromptRuns[]): C
       speedup: target === null ? null : measured / target,
       ...(segment.extrapolated === true ? { extrapolated: true as const } : {}),
       predicted_speedup: segment.speculate ? predictedOver(segment, rounds, "speedup") : 1,
+      predicted_target_tokens_per_second: predictedPlain(segment, rounds),
     };
   });
 }

@@ -4,7 +4,7 @@ import { DraftplanError } from "../core/errors.js";
 import type { Round } from "../decode/loop.js";
 import { acceptanceOf } from "../decode/statistics.js";
 import type { Verification } from "../schema/verification.js";
-import { byContext, predictedSpeedup, type segmentsUpTo } from "./contexts.js";
+import { byContext, machineChangePercent, predictedSpeedup, type segmentsUpTo } from "./contexts.js";
 import type { AlternativeModel, PromptRuns } from "./measure.js";
 import { type PromptTiming, promptTiming, speedupInterval, totalTimes } from "./speedup.js";
 
@@ -52,6 +52,7 @@ export function figuresOf(
     interval: "student",
     predicted_speedup: predicted,
     prediction_error_percent: predicted === null ? null : 100 * (predicted / speedup.median - 1),
+    machine_change_percent: machineChangePercent(segments, prompts),
     tokens_per_second: { target: (1e6 * tokens) / plainUs, plan: (1e6 * tokens) / otherUs },
     reference_sha256: idsDigest(prompts.map(({ reference }) => reference)),
     output_sha256: idsDigest(prompts.map(({ output }) => output)),

@@ -53,6 +53,25 @@ describe("with exact times", () => {
     expect((await verify(5.5e6 / ROUND_US)).prediction_error_percent).toBeCloseTo(10, 9);
   });
 
+  test("a machine that was a quarter slower when it was profiled is told from an error of the plan", async () => {
+    const slower = predicted({ step: 1.25 * STEP_US, tokensPerSecond: 5e6 / (1.25 * ROUND_US) });
+    const result = await verifyPlan({
+      ...settings,
+      ...fake(0),
+      plan: plan(speculating(0, 512, 4, slower)),
+      prompts: promptsOf(9, 30),
+    });
+    expect(result.machine_change_percent).toBeCloseTo(25, 9);
+    expect(result.prediction_error_percent).toBeCloseTo(0, 9);
+    expect(result.by_context[0].predicted_target_tokens_per_second).toBeCloseTo(1e6 / (1.25 * STEP_US), 9);
+    // and the other way round: the machine is as it was, and the plan promised a tenth too much
+    const better = predicted({ step: STEP_US, tokensPerSecond: 5.5e6 / ROUND_US });
+    const settled = { ...settings, plan: plan(speculating(0, 512, 4, better)), prompts: promptsOf(9, 30) };
+    const other = await verifyPlan({ ...settled, ...fake(0) });
+    expect(other.machine_change_percent).toBeCloseTo(0, 9);
+    expect(other.prediction_error_percent).toBeCloseTo(10, 9);
+  });
+
   test("a draft that always misses is slower by what drafting costs", async () => {
     const result = await verifyPlan({
       ...settings,

@@ -160,7 +160,8 @@ export function contextFigure({ by_context }: Verification): Html {
   const drawn = by_context.slice(0, MAX_ROWS);
   return figure({
     title: "Predicted against measured, by context range",
-    caption: "Tokens per second of rounds that began in the range.",
+    caption:
+      "Tokens per second of rounds that began in the range. Where plain decoding is not as profiled, the machine has changed; what the speedup is off by is the plan’s own error.",
     legend: marksMean(
       by_context.some(({ predicted_tokens_per_second }) => predicted_tokens_per_second !== null),
       { name: "plain decoding", style: PLAIN, drawn: "marks" },
@@ -171,12 +172,20 @@ export function contextFigure({ by_context }: Verification): Html {
       alternative: drawn.map(contextInWords).join(" "),
     }),
     data: {
-      columns: [text("Context, tokens"), ...["Plain", "Plan", "Predicted"].map((what) => numeric(`${what}, tokens/s`))],
+      columns: [
+        text("Context, tokens"),
+        ...["Plain", "Plain, as profiled", "Plan", "Predicted"].map((what) => numeric(`${what}, tokens/s`)),
+        numeric("Speedup"),
+        numeric("Predicted"),
+      ],
       rows: by_context.map((record): Part[] => [
         range(record.context_tokens),
         orNone(record.target_tokens_per_second, significant),
+        orNone(record.predicted_target_tokens_per_second, significant),
         significant(record.measured_tokens_per_second),
         orNone(record.predicted_tokens_per_second, significant),
+        orNone(record.speedup, factor),
+        orNone(record.predicted_speedup, factor),
       ]),
     },
   });

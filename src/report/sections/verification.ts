@@ -42,6 +42,9 @@ const factsOf = (document: Verification, plan: Shown<"draftplan/plan"> | undefin
       "Tokens per second",
       `${significant(document.tokens_per_second.target)} plain, ${significant(document.tokens_per_second.plan)} with the plan`,
     ],
+    typeof document.machine_change_percent === "number"
+      ? ["Machine", machineText(document.machine_change_percent)]
+      : null,
     ["Acceptance", document.acceptance === null ? "nothing was drafted" : percent(document.acceptance)],
     ["Accepted length", orNone(document.accepted_length, (length) => `${fixed(length, 2)} tokens a round`)],
     [
@@ -54,6 +57,10 @@ const factsOf = (document: Verification, plan: Shown<"draftplan/plan"> | undefin
     ["Device", deviceText(document.device)],
     ["Measured", runText(document)],
   );
+
+/** What a prediction of tokens per second is off by for a reason that is none of the plan's. */
+const machineText = (percent: number): string =>
+  `plain decoding is ${fixed(Math.abs(percent), 1)} % ${percent < 0 ? "slower" : "faster"} than when it was profiled`;
 
 function speedParts(document: Verification, plan: Shown<"draftplan/plan"> | undefined): Html {
   return html`${figures(
