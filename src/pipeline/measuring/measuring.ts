@@ -60,7 +60,7 @@ export interface Precision {
 export const TARGET_ERROR = 0.015;
 
 /** Seconds from the beginning of measuring, until what plans are chosen from is no longer made surer, and what confirms them. */
-const MEASURING_SECONDS = { small: { choose: 20, report: 27 }, large: { choose: 120, report: 150 } };
+const MEASURING_SECONDS = { small: { choose: 20, report: 27 }, large: { choose: 105, report: 135 } };
 
 /** @param startUs by the system clock; default: now */
 export function precisionFor(spec: ModelSpec, startUs = systemClock.nowUs()): Precision {
