@@ -9,7 +9,9 @@
  * by large deviations. EM was tried and needs hundreds of rounds where there is hardly any noise. Errors are relative, as
  * disturbances of a pass grow with its length; outliers are bounded by Huber's weights.
  */
-import { cholesky, inverseDiagonal, solveCholesky } from "./linear.js";
+import { inverseDiagonal } from "./linear.js";
+import { solveNonNegative } from "./non-negative.js";
+import { sum } from "./numbers.js";
 
 export interface Row {
   /** coefficients that add up to y; one may stand more than once */
@@ -64,7 +66,7 @@ const middle = (values: number[]): number => {
 };
 
 export const rowSum = ({ columns, factors }: Omit<Row, "y">, coefficients: ArrayLike<number>): number =>
-  columns.reduce((sum, column, i) => sum + (factors?.[i] ?? 1) * coefficients[column], 0);
+  columns.reduce((total, column, i) => total + (factors?.[i] ?? 1) * coefficients[column], 0);
 
 /** Where the fixed point stands: coefficients and variances, and the weights that follow from them. */
 interface Standing {
@@ -76,17 +78,17 @@ interface Standing {
 
 /** Coefficients, deviations last. */
 export function fitMixedModel(model: MixedModel): Float64Array {
-  const dropped = new Set<number>();
   const scale = middle(model.rows.map((row) => row.y)) || 1;
-  let progress = beginning(model, scale);
-  for (;;) {
-    progress = fitOnce(model, scale, dropped, progress); // from where the last one ended: few rounds are left to do
-    const { coefficients } = progress.state;
-    // non-negative least squares, the short way: what would be negative is zero, and the rest is fitted without it
-    const negative = Array.from({ length: model.fixed }, (_, i) => i).filter((i) => coefficients[i] < 0);
-    if (negative.length === 0) return coefficients.map((c) => c * scale);
-    dropped.add(negative.reduce((worst, i) => (coefficients[i] < coefficients[worst] ? i : worst)));
+  let { state, fitted, huber } = beginning(model, scale);
+  for (let round = 0, change = 1; round < ROUNDS && change > settled(state.variance); round++) {
+    const weights = fitted.map((y, i) => huber[i] / Math.max(y, SHORTEST_SHARE) ** 2);
+    state = improve(model, scale, weights, state);
+    const before = fitted;
+    fitted = model.rows.map((row) => rowSum(row, state.coefficients));
+    change = fitted.reduce((most, y, i) => Math.max(most, Math.abs(y - before[i])), 0);
+    huber = huberWeights(model.rows.map((row, i) => (row.y / scale - fitted[i]) / Math.max(fitted[i], SHORTEST_SHARE)));
   }
+  return state.coefficients.map((c) => c * scale);
 }
 
 function beginning(model: MixedModel, scale: number): Standing {
@@ -103,19 +105,6 @@ function beginning(model: MixedModel, scale: number): Standing {
   };
 }
 
-function fitOnce(model: MixedModel, scale: number, dropped: ReadonlySet<number>, start: Standing): Standing {
-  let { state, fitted, huber } = start;
-  for (let round = 0, change = 1; round < ROUNDS && change > settled(state.variance); round++) {
-    const weights = fitted.map((y, i) => huber[i] / Math.max(y, SHORTEST_SHARE) ** 2);
-    state = improve(model, scale, weights, state, dropped);
-    const before = fitted;
-    fitted = model.rows.map((row) => rowSum(row, state.coefficients));
-    change = fitted.reduce((most, y, i) => Math.max(most, Math.abs(y - before[i])), 0);
-    huber = huberWeights(model.rows.map((row, i) => (row.y / scale - fitted[i]) / Math.max(fitted[i], SHORTEST_SHARE)));
-  }
-  return { state, fitted, huber };
-}
-
 const settled = (variance: number): number => Math.max(SETTLED.exact, SETTLED.noise * Math.sqrt(variance));
 
 function huberWeights(errors: number[]): number[] {
@@ -124,26 +113,21 @@ function huberWeights(errors: number[]): number[] {
 }
 
 /** One step of the fixed point: coefficients given the variances, then the variances given them. */
-function improve(
-  model: MixedModel,
-  scale: number,
-  weights: number[],
-  state: State,
-  dropped: ReadonlySet<number>,
-): State {
+function improve(model: MixedModel, scale: number, weights: number[], state: State): State {
   const { fixed, groups } = model;
   const size = fixed + groups.length;
   const { matrix, right } = normalEquations(model, scale, weights, size);
-  const least = LEAST_PENALTY * weights.reduce((sum, w) => sum + w, 0);
-  const penalty = (column: number) => {
-    if (column >= fixed) return Math.max(least, state.variance / state.priors[groups[column - fixed]]);
-    return dropped.has(column) ? 1e12 * least : 1e-3 * least; // the small one: a part that no pass contains is zero
-  };
+  const least = LEAST_PENALTY * sum(weights);
+  const penalty = (column: number) =>
+    column < fixed
+      ? 1e-3 * least // a part that no pass contains is zero
+      : Math.max(least, state.variance / state.priors[groups[column - fixed]]);
   for (let i = 0; i < size; i++) matrix[i * size + i] += penalty(i) + RIDGE * matrix[i * size + i];
-  const factor = cholesky(matrix, size);
-  const coefficients = solveCholesky(factor, size, right);
-  dropped.forEach((column) => (coefficients[column] = 0));
-  const uncertainty = inverseDiagonal(factor, size); // times the error variance: that of each coefficient
+  const { solution: coefficients, free, factor } = solveNonNegative(matrix, right, fixed);
+  const uncertainty = new Float64Array(size); // times the error variance: that of each coefficient
+  inverseDiagonal(factor, free.length).forEach((value, i) => {
+    uncertainty[free[i]] = value;
+  });
 
   let squares = 0;
   let mass = 0;
@@ -159,11 +143,11 @@ function improve(
     members[group] += 1;
     determined[group] += Math.max(0, 1 - penalty(fixed + i) * uncertainty[fixed + i]);
   });
-  const freedom = Math.max(1, mass - (fixed - dropped.size) - determined.reduce((sum, d) => sum + d, 0));
+  const freedom = Math.max(1, mass - (free.length - groups.length) - sum(determined));
   return {
     coefficients,
     variance: Math.max(squares / freedom, 1e-16),
-    priors: spread.map((sum, group) => Math.max(sum / (determined[group] + members[group] / 2), 1e-12)),
+    priors: spread.map((squared, group) => Math.max(squared / (determined[group] + members[group] / 2), 1e-12)),
   };
 }
 
@@ -200,7 +184,7 @@ function normalEquations(model: MixedModel, scale: number, weights: number[], si
     }
   };
   model.rows.forEach((row, i) => add(row, weights[i]));
-  const total = weights.reduce((sum, w) => sum + w, 0);
+  const total = sum(weights);
   for (const row of model.constraints ?? []) add(row, CONSTRAINT_WEIGHT * total);
   return { matrix, right };
 }

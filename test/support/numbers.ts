@@ -35,3 +35,7 @@ function roundHalfEven(x: number): number {
   if (rest !== 0.5) return Math.round(x);
   return low % 2 === 0 ? low : low + 1;
 }
+
+/** A standard normal number (Box and Muller). */
+export const normal = (next: () => number): number =>
+  Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
