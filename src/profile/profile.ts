@@ -48,7 +48,7 @@ export interface ProfileOptions extends Grid {
 /** What the stage knows of a profile; model, device and kernels are its caller's. */
 export type Measured = Pick<
   Profile,
-  "grid" | "points" | "query_line" | "errors" | "loop" | "attention_line" | "shapes"
+  "grid" | "points" | "layer_error" | "query_line" | "errors" | "loop" | "attention_line" | "shapes"
 > & {
   sampling: NonNullable<Profile["sampling"]>;
 };

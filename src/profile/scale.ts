@@ -26,9 +26,9 @@ export function scaleProfile(profile: Profile, scaled: Scaled): Profile {
     const step = profile.points.find((p) => p.context_tokens === point.context_tokens && p.query_tokens === 1);
     return scalePoint(withFixedPart(point, step?.fixed_us ?? point.fixed_us), scaled);
   });
-  const line = profile.query_line;
+  const { query_line: line, layer_error: _, ...unscaled } = profile; // every layer is the mean: none is known by itself
   return {
-    ...profile,
+    ...unscaled,
     model: { ...profile.model, layers: scaled.layers },
     points,
     ...(line === undefined ? {} : { query_line: scaleLine(line, profile.points, points) }),

@@ -9,6 +9,8 @@ import { WeightBytes } from "./weight-bytes.js";
 /** µs per layer [L], for each kernel that was measured */
 const PerLayer = z.partialRecord(KernelName, z.array(Us));
 
+const ByLayer = z.partialRecord(KernelName, z.array(z.number().nonnegative()).max(10_000));
+
 const Factors = z.array(z.number().nonnegative()).min(1).max(1000);
 const FactorsByKernel = z.partialRecord(KernelName, Factors);
 
@@ -27,7 +29,7 @@ const Resampled = z.strictObject({
 /** One number for each third of the sweep; a difference of two passes may be below 0. */
 const ByThird = z.array(z.number()).max(16);
 
-/** What a block costs by the passes of this point alone, beside the curve through all contexts (profile/raw.ts). */
+/** What a block costs by the passes of this point alone, beside the curve through all contexts (profile/fit/raw-points.ts). */
 const Raw = z.strictObject({
   attn: z.partialRecord(KernelName, ByThird).describe("µs of one block, all layers alike"),
   mlp: z.partialRecord(KernelName, ByThird),
@@ -109,7 +111,7 @@ const Synthetic = z.strictObject({
   seed: z.int(),
 });
 
-/** A slice was measured, and its costs stand for the whole model (profile/slice.ts). */
+/** A slice was measured, and its costs stand for the whole model (profile/scale.ts). */
 const Scaled = z
   .strictObject({
     layers_measured: z
@@ -186,6 +188,10 @@ const ProfileShape = z.strictObject({
       .refine((queries) => queries[0] === 1 && isRising(queries), "the query lengths must rise from 1"),
   }),
   points: z.array(ProfilePoint).min(1).max(MAX_POINTS),
+  layer_error: z
+    .strictObject({ attn: ByLayer, mlp: ByLayer })
+    .optional()
+    .describe("standard error of one layer's cost beside the mean of its kind at q = 1, in share of that mean"),
   query_line: QueryLine.optional(),
   loop: z.strictObject({
     round_us: Us.describe("t_round: what the decoding loop adds to a draft-and-verify round"),
@@ -269,5 +275,13 @@ export const Profile = ProfileShape.superRefine((profile, context) => {
       path: ["query_line"],
     });
   for (const place of open) context.addIssue({ code: "custom", message: `no point for ${place}`, path: ["points"] });
+  for (const kind of ["attn", "mlp"] as const)
+    for (const [kernel, shares] of Object.entries(profile.layer_error?.[kind] ?? {}))
+      if (shares.length !== model.layers)
+        context.addIssue({
+          code: "custom",
+          message: `the model has ${model.layers} layers`,
+          path: ["layer_error", kind, kernel],
+        });
 });
 export type Profile = z.infer<typeof Profile>;

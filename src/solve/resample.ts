@@ -5,9 +5,10 @@
  */
 
 import { mean, quantileSorted } from "simple-statistics";
-import type { Kernel } from "../schema/choice.js";
+import { BLOCK_KINDS, type BlockKind, KERNEL_NAMES, type Kernel } from "../schema/choice.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
 import { sum } from "../stats/numbers.js";
+import { seededRandom } from "../stats/random.js";
 import { extendProfile } from "./extrapolate.js";
 import { type LatencyModel, openLatency } from "./latency.js";
 
@@ -17,24 +18,56 @@ import { type LatencyModel, openLatency } from "./latency.js";
  */
 export function resampledLatencies(profile: Profile, toContext?: number, file = "profile"): LatencyModel[] {
   const draws = profile.points[0]?.resampled?.whole_target.length ?? 0;
-  return Array.from({ length: draws }, (_, draw) =>
-    openLatency(
-      extendProfile({ ...profile, points: profile.points.map((point) => drawnPoint(point, draw)) }, toContext),
-      file,
-    ),
-  );
+  return Array.from({ length: draws }, (_, draw) => {
+    const layers = drawnLayers(profile.layer_error, draw);
+    const points = profile.points.map((point) => drawnPoint(point, draw, layers));
+    return openLatency(extendProfile({ ...profile, points }, toContext), file);
+  });
 }
+
+/** Any: it makes the draws the same whenever a profile is read. */
+const LAYER_SEED = 1;
 
 type PerKernel<T> = Partial<Record<Kernel, T>>;
 
+/** By kind and kernel, [L] what a draw makes of each layer beside the mean of its kind. */
+type LayerFactors = Record<BlockKind, PerKernel<number[]>>;
+
+/**
+ * How far single layers are off is not part of the draws of rounds: it is known as a standard error, from which each draw
+ * has normal numbers, the same ones at every context. Their mean is taken out, since the kind as a whole is drawn already.
+ */
+function drawnLayers(errors: Profile["layer_error"], draw: number): LayerFactors {
+  const [attn, mlp] = BLOCK_KINDS.map((kind, k) =>
+    Object.fromEntries(
+      KERNEL_NAMES.flatMap((kernel, j) => {
+        const shares = errors?.[kind][kernel];
+        if (shares === undefined) return [];
+        const random = seededRandom(LAYER_SEED, draw, k, j);
+        const off = shares.map((share) => share * random.normal());
+        const average = sum(off) / off.length;
+        return [[kernel, off.map((share) => Math.max(0, 1 + share - average))]];
+      }),
+    ),
+  );
+  return { attn, mlp };
+}
+
 /** A point as one draw has it. The parts of the target keep to the drawn whole, as those of the sample do. */
-function drawnPoint(point: ProfilePoint, draw: number): ProfilePoint {
+function drawnPoint(point: ProfilePoint, draw: number, layers: LayerFactors): ProfilePoint {
   const { resampled } = point;
   if (resampled === undefined) return point;
   const at = (factors: readonly number[] | undefined): number => factors?.[draw] ?? 1;
-  const each = (parts: PerKernel<number[]>, factors: PerKernel<number[]> | undefined): PerKernel<number[]> =>
+  const each = (
+    parts: PerKernel<number[]>,
+    factors: PerKernel<number[]> | undefined,
+    byLayer: PerKernel<number[]>,
+  ): PerKernel<number[]> =>
     Object.fromEntries(
-      Object.entries(parts).map(([kernel, us]) => [kernel, us.map((x) => x * at(factors?.[kernel as Kernel]))]),
+      Object.entries(parts).map(([kernel, us]) => [
+        kernel,
+        us.map((x, layer) => x * at(factors?.[kernel as Kernel]) * (byLayer[kernel as Kernel]?.[layer] ?? 1)),
+      ]),
     );
   const drawn: ProfilePoint = {
     ...point,
@@ -42,8 +75,8 @@ function drawnPoint(point: ProfilePoint, draw: number): ProfilePoint {
     head_us: Object.fromEntries(
       Object.entries(point.head_us).map(([kernel, us]) => [kernel, us * at(resampled.head?.[kernel as Kernel])]),
     ),
-    attn_us: each(point.attn_us, resampled.attn),
-    mlp_us: each(point.mlp_us, resampled.mlp),
+    attn_us: each(point.attn_us, resampled.attn, layers.attn),
+    mlp_us: each(point.mlp_us, resampled.mlp, layers.mlp),
   };
   return keptToWhole(drawn, targetUs(point) * at(resampled.whole_target));
 }

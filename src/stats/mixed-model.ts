@@ -9,8 +9,8 @@
  * by large deviations. EM was tried and needs hundreds of rounds where there is hardly any noise. Errors are relative, as
  * disturbances of a pass grow with its length; outliers are bounded by Huber's weights.
  */
-import { inverseDiagonal } from "./linear.js";
-import { solveNonNegative } from "./non-negative.js";
+import { inverseDiagonal, solveCholesky } from "./linear.js";
+import { type NonNegative, solveNonNegative } from "./non-negative.js";
 import { sum } from "./numbers.js";
 
 export interface Row {
@@ -38,7 +38,7 @@ const SETTLED = { exact: 1e-4, noise: 0.02 };
  * Relative errors and deviations to begin with: deviations nearly free. Held back at first, a member that truly differs
  * looked like an outlier, and stayed one.
  */
-const START = { error: 0.01, deviation: 0.5 };
+const START = { error: 0.01, deviation: 0.5, deviationScale: 0.2 };
 /** Huber's constant: 95 % efficient where the noise is normal after all */
 const HUBER = 1.345;
 /** of a constraint, as a multiple of everything measured */
@@ -76,8 +76,14 @@ interface Standing {
   huber: number[];
 }
 
-/** Coefficients, deviations last. */
-export function fitMixedModel(model: MixedModel): Float64Array {
+export interface MixedFit {
+  /** deviations last */
+  coefficients: Float64Array;
+  /** [deviations] standard error of each beside the mean of its group, which the free coefficients know; prior included */
+  deviationErrors: Float64Array;
+}
+
+export function fitMixedModel(model: MixedModel): MixedFit {
   const scale = middle(model.rows.map((row) => row.y)) || 1;
   let { state, fitted, huber } = beginning(model, scale);
   for (let round = 0, change = 1; round < ROUNDS && change > settled(state.variance); round++) {
@@ -88,17 +94,70 @@ export function fitMixedModel(model: MixedModel): Float64Array {
     change = fitted.reduce((most, y, i) => Math.max(most, Math.abs(y - before[i])), 0);
     huber = huberWeights(model.rows.map((row, i) => (row.y / scale - fitted[i]) / Math.max(fitted[i], SHORTEST_SHARE)));
   }
-  return state.coefficients.map((c) => c * scale);
+  const weights = fitted.map((y, i) => huber[i] / Math.max(y, SHORTEST_SHARE) ** 2);
+  state = { ...state, priors: likelyPriors(model, scale, weights, state) };
+  const last = normalSystem(model, scale, weights, state);
+  return {
+    coefficients: last.solution.map((c) => c * scale),
+    deviationErrors: deviationErrors(model, last, state.variance).map((error) => error * scale),
+  };
+}
+
+/** Of a row that one coefficient makes up, roughly, in units of y / scale. */
+const usualShare = ({ rows }: MixedModel): number => 1 / middle(rows.map(({ columns }) => columns.length));
+
+/** Steps of the integral over τ. */
+const TAU_STEPS = 60;
+
+/**
+ * τ² of each group as its mean given what the rows say of the members, with a half-normal prior on τ (Gelman 2006). The
+ * fixed point gives the likeliest τ, which is often 0 where noise is as large as the deviations: estimates then were
+ * drawn all the way to the pool, and called certain.
+ */
+function likelyPriors(model: MixedModel, scale: number, weights: number[], state: State): number[] {
+  const { fixed, groups } = model;
+  if (groups.length === 0) return state.priors;
+  const wide = (START.deviation * usualShare(model)) ** 2;
+  const nearlyFree = normalSystem(model, scale, weights, { ...state, priors: state.priors.map(() => wide) });
+  const errors = deviationErrors(model, nearlyFree, state.variance);
+  return state.priors.map((_, group) => {
+    const members = groups.flatMap((g, i) => (g === group ? [i] : []));
+    const average = sum(members.map((i) => nearlyFree.solution[fixed + i])) / members.length;
+    const seen = members.flatMap((i) => {
+      const square = Math.max(errors[i] ** 2, 1e-14);
+      const precision = 1 / square - 1 / wide; // of the rows alone, the wide prior taken off
+      if (precision < 1e-3 / wide) return [];
+      return [{ value: (nearlyFree.solution[fixed + i] - average) / square / precision, variance: 1 / precision }];
+    });
+    return meanTauSquared(seen, START.deviationScale * usualShare(model));
+  });
+}
+
+/** @param scale standard deviation of the half-normal prior on τ */
+function meanTauSquared(seen: readonly { value: number; variance: number }[], scale: number): number {
+  const spread = Math.sqrt(sum(seen.map(({ value }) => value ** 2)) / Math.max(1, seen.length));
+  const most = Math.max(3 * scale, 3 * spread);
+  const taus = Array.from({ length: TAU_STEPS }, (_, i) => most * ((i + 0.5) / TAU_STEPS) ** 2);
+  const logs = taus.map((tau) =>
+    seen.reduce(
+      (total, { value, variance }) =>
+        total - 0.5 * (Math.log(variance + tau ** 2) + value ** 2 / (variance + tau ** 2)),
+      // steps are narrow where τ is small
+      Math.log(Math.sqrt(tau / most)) - 0.5 * (tau / scale) ** 2,
+    ),
+  );
+  const highest = Math.max(...logs);
+  const masses = logs.map((log) => Math.exp(log - highest));
+  return Math.max(sum(masses.map((mass, i) => mass * taus[i] ** 2)) / sum(masses), 1e-12);
 }
 
 function beginning(model: MixedModel, scale: number): Standing {
   const groups = Math.max(0, ...model.groups.map((g) => g + 1));
-  const share = 1 / middle(model.rows.map((row) => row.columns.length)); // of a row that one coefficient makes up, roughly
   return {
     state: {
       coefficients: new Float64Array(model.fixed + model.groups.length),
       variance: START.error ** 2,
-      priors: new Array<number>(groups).fill((START.deviation * share) ** 2),
+      priors: new Array<number>(groups).fill((START.deviation * usualShare(model)) ** 2),
     },
     fitted: model.rows.map((row) => row.y / scale),
     huber: model.rows.map(() => 1),
@@ -112,8 +171,12 @@ function huberWeights(errors: number[]): number[] {
   return errors.map((error) => Math.min(1, bound / Math.max(Math.abs(error), EXACT)));
 }
 
-/** One step of the fixed point: coefficients given the variances, then the variances given them. */
-function improve(model: MixedModel, scale: number, weights: number[], state: State): State {
+interface Solved extends NonNegative {
+  penalty: (column: number) => number;
+}
+
+/** Coefficients given the variances and weights. */
+function normalSystem(model: MixedModel, scale: number, weights: number[], state: State): Solved {
   const { fixed, groups } = model;
   const size = fixed + groups.length;
   const { matrix, right } = normalEquations(model, scale, weights, size);
@@ -123,8 +186,33 @@ function improve(model: MixedModel, scale: number, weights: number[], state: Sta
       ? 1e-3 * least // a part that no pass contains is zero
       : Math.max(least, state.variance / state.priors[groups[column - fixed]]);
   for (let i = 0; i < size; i++) matrix[i * size + i] += penalty(i) + RIDGE * matrix[i * size + i];
-  const { solution: coefficients, free, factor } = solveNonNegative(matrix, right, fixed);
-  const uncertainty = new Float64Array(size); // times the error variance: that of each coefficient
+  return { ...solveNonNegative(matrix, right, fixed), penalty };
+}
+
+/**
+ * What is known of a deviation given all rows is normal, with the error variance times the inverse of the penalised
+ * matrix (Robinson 1991, "That BLUP is a good thing"). A deviation and the free part of its group may trade a constant,
+ * which is no error of their sum: so a deviation is taken beside the mean of its group.
+ */
+function deviationErrors({ fixed, groups }: MixedModel, { free, factor }: Solved, variance: number): Float64Array {
+  const place = new Map(free.map((column, i) => [column, i]));
+  const members = new Map<number, number[]>();
+  groups.forEach((group, i) => members.set(group, [...(members.get(group) ?? []), fixed + i]));
+  return Float64Array.from(groups, (group, i) => {
+    const contrast = new Float64Array(free.length);
+    const all = members.get(group) as number[];
+    for (const column of all) contrast[place.get(column) as number] -= 1 / all.length;
+    contrast[place.get(fixed + i) as number] += 1;
+    const solved = solveCholesky(factor, free.length, contrast);
+    return Math.sqrt(Math.max(0, variance * sum(solved.map((x, k) => x * contrast[k]))));
+  });
+}
+
+/** One step of the fixed point: coefficients given the variances, then the variances given them. */
+function improve(model: MixedModel, scale: number, weights: number[], state: State): State {
+  const { fixed, groups } = model;
+  const { solution: coefficients, free, factor, penalty } = normalSystem(model, scale, weights, state);
+  const uncertainty = new Float64Array(coefficients.length); // times the error variance: that of each coefficient
   inverseDiagonal(factor, free.length).forEach((value, i) => {
     uncertainty[free[i]] = value;
   });

@@ -14,6 +14,8 @@ export interface Random {
   float(): number;
   /** uniform among 0 to count - 1 */
   index(count: number): number;
+  /** standard normal */
+  normal(): number;
   /** 32 random bits, as a signed integer */
   bits(): number;
   /** a copy in random order */
@@ -35,6 +37,9 @@ export function seededRandom(seed: number, ...stream: readonly number[]): Random
   return {
     float: () => uniformFloat64(generator),
     index,
+    // Box and Muller 1958; 1 - u is never 0
+    normal: () =>
+      Math.sqrt(-2 * Math.log(1 - uniformFloat64(generator))) * Math.cos(2 * Math.PI * uniformFloat64(generator)),
     bits: () => generator.next(),
     shuffle: (items) => {
       const out = [...items];

@@ -4,7 +4,7 @@
  */
 import { profileModel } from "../../src/profile/profile.js";
 import { type Choice, type ChoiceSet, uniformChoices } from "../../src/schema/choice.js";
-import { openLatency, type LatencyModel } from "../../src/solve/latency.js";
+import { type LatencyModel, openLatency } from "../../src/solve/latency.js";
 import { drawnInterval, resampledLatencies } from "../../src/solve/resample.js";
 import { fakePassUs } from "../support/fake-engine.js";
 import { normal, uniform } from "../support/numbers.js";
@@ -67,7 +67,14 @@ const predicted = (latency: LatencyModel, set: ChoiceSet, n: number): number =>
 export async function sweepOnce(machine: Machine, rounds: number, seed: number) {
   const times = plantedTimes(LAYERS, 0.15, 1000 + seed);
   const world = planted(LAYERS, { ...times, disturbance: disturbance(machine, seed) });
-  const measured = await profileModel({ ...world, ...GRID, seed, minRounds: rounds, maxRounds: rounds, budgetSeconds: 1e6 });
+  const measured = await profileModel({
+    ...world,
+    ...GRID,
+    seed,
+    minRounds: rounds,
+    maxRounds: rounds,
+    budgetSeconds: 1e6,
+  });
   const profile = asDocument(measured, LAYERS);
   const draws = resampledLatencies(profile);
   const latency = openLatency(profile);
@@ -80,7 +87,13 @@ export async function sweepOnce(machine: Machine, rounds: number, seed: number) 
       const truth = speedupOf(exact(n, 1, set), exact(n, DRAFT_TOKENS + 1, target), exact(n, 1, target));
       const { low, high } = drawnInterval(draws.map((one) => predicted(one, set, n)));
       const estimate = predicted(latency, set, n);
-      return { name, n, covers: low <= truth && truth <= high, width: (high - low) / truth, error: estimate / truth - 1 };
+      return {
+        name,
+        n,
+        covers: low <= truth && truth <= high,
+        width: (high - low) / truth,
+        error: estimate / truth - 1,
+      };
     }),
   );
 }

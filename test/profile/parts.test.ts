@@ -10,6 +10,7 @@ import { type Observation, targetPass } from "../../src/profile/sweep/pass.js";
 import { uniformChoices } from "../../src/schema/choice.js";
 import { Profile } from "../../src/schema/profile.js";
 import { seededRandom } from "../../src/stats/random.js";
+import { normal, uniform } from "../support/numbers.js";
 import { asDocument, planted, plantedTimes } from "./support.js";
 
 const LAYERS = 3;
@@ -114,6 +115,33 @@ describe("slow-downs of the whole machine", () => {
     const kept = steady(seen);
     expect(new Set(kept.map(({ visit }) => visit))).toEqual(new Set([0, 1, 2, 3]));
     for (const { passes, query, us } of kept) expect(us).toBeCloseTo(passes === 4 ? 40 : query === 1 ? 100 : 200, 9);
+  });
+});
+
+describe("a pass of the target is not divided by its own time", () => {
+  const noise = 0.04;
+  const deviation = (logs: readonly number[]) => Math.sqrt(logs.reduce((sum, x) => sum + x * x, 0) / logs.length);
+
+  // divided by the median of itself and others it would be left with 0, 0.71 and 0.82 of its noise
+  test.each([
+    { name: "alone in its visit it keeps its noise", queries: [1], times: 1 },
+    { name: "beside one other it has the noise of both", queries: [1, 5], times: Math.SQRT2 },
+    { name: "beside two others it has that of their middle too", queries: [1, 2, 5], times: Math.sqrt(1.5) },
+  ])("$name", ({ queries, times }) => {
+    const next = uniform(17);
+    const seen = Array.from({ length: 400 }, (_, visit) =>
+      queries.map(
+        (query): Observation => ({
+          ...targetPass(LAYERS),
+          ...{ context: 64, query, us: 100 * query * Math.exp(noise * normal(next)), passes: 1, visit, round: 0 },
+        }),
+      ),
+    ).flat();
+    for (const query of queries) {
+      const logs = steady(seen).flatMap((o) => (o.query === query ? [Math.log(o.us / (100 * query))] : []));
+      // 400 of them: a standard error of 3.5 %; three such, and what the usual times themselves are off by
+      expect(Math.abs(deviation(logs) / (times * noise) - 1)).toBeLessThan(0.12);
+    }
   });
 });
 

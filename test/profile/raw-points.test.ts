@@ -35,7 +35,7 @@ const observe = (
   ).flat();
 
 const rawPoints = (observations: Observation[], layers: number, rounds: number) =>
-  rawOf({ seen: observations, steadied: observations }, layers, rounds);
+  rawOf({ seen: observations, steadied: observations.map((o) => ({ ...o, slowness: 1 })) }, layers, rounds);
 
 describe("at q > 1", () => {
   const corners = partialCorners(LAYERS);

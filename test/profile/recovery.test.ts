@@ -1,6 +1,6 @@
 /**
  * What a sweep recovers of a planted surface with steps, noise, drift and outliers, part by part. On the fake clock, so
- * every bound is exact for these seeds. A part is judged by its cost over all layers: plans add those up.
+ * that the same seeds give the same errors. A part is judged by its cost over all layers: plans add those up.
  */
 import { beforeAll, describe, expect, test } from "vitest";
 import { profileModel } from "../../src/profile/profile.js";
@@ -81,20 +81,27 @@ const bounds = (part: string, half: number, all: number) => ({ part, half, all }
 describe("in a surface with steps, through noise of 4 %, drift of 10 % and one pass in 33 four times too long", () => {
   test.each([
     bounds("whole, q = 1", 1, 2.5),
-    bounds("fixed, q = 1", 1, 2.5),
+    // The fixed part is known from passes of nothing else: one visit in 7 of 96, each the mean of a burst (4 % / √8) over the
+    // median of four target passes (2.5 %): 3 %, so 1.25 · 3 % / √14 = 1 %. Of 8 sweeps half lie within 0.7 ± 0.27 %.
+    bounds("fixed, q = 1", 1.3, 3),
     bounds("head target, q = 1", 1, 2.5),
     bounds("head int8, q = 1", 1.5, 6),
     bounds("head int4, q = 1", 2, 4),
     bounds("attn target, q = 1", 4, 12),
     bounds("attn int8, q = 1", 5, 14),
-    bounds("attn int4, q = 1", 5, 16),
+    // corners know attention and MLP together; told apart they are by 192 bursts of random choices, in which the number of
+    // int4 attention blocks has a deviation of 1.4 of 6 (uniform mixtures of four): 3 % · (6 / 1.4) / √192 = 0.9 % of a
+    // pass. Half of the points within 0.67 times that, give or take a third (8 sweeps), all within 3.5 times
+    bounds("attn int4, q = 1, of a pass", 0.85, 3.2),
     bounds("mlp target, q = 1", 1, 3),
     bounds("mlp int8, q = 1", 4, 6),
     bounds("mlp int4, q = 1", 4, 8),
     bounds("whole, q > 1", 1.5, 5),
     bounds("head target, q > 1", 2, 6),
     bounds("attn target, q > 1", 6.5, 25),
-    bounds("mlp target, q > 1", 2, 4),
+    // some ten passes of one kind alone at each q: 1.25 · 4 % · √(1/10 + 1/48) = 1.7 % of a pass, 3.5 times that at most,
+    // where the MLP is taken to rise with n though it does not
+    bounds("mlp target, q > 1, of a pass", 1.2, 6),
     // small beside what it is told from: known in share of a pass alone, and only the sum is used there
     bounds("fixed, q > 1, of a pass", 0.5, 2.5),
   ])("$part is recovered: half of the points within $half %, all within $all %", ({ part, half, all }) => {

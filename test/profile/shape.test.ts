@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { fitLine, passUs, straight, wholeTargets } from "../../src/profile/fit/line-fit.js";
-import { chooseShape } from "../../src/profile/fit/shape.js";
+import { ShapeSearch } from "../../src/profile/fit/shape.js";
 import { cornerPasses, draftPass } from "../../src/profile/sweep/design.js";
 import { type Observation, type SweepPass, targetPass } from "../../src/profile/sweep/pass.js";
 import { blockKind, DEFAULT_KERNELS, type Kernel } from "../../src/schema/choice.js";
@@ -44,7 +44,7 @@ function observe(costs: Costs, noise: number, seed: number): Observation[] {
 }
 
 const shapeOf = (costs: Costs, noise: number, seed = 1) =>
-  chooseShape(observe(costs, noise, seed), LAYERS, CONTEXTS, silent);
+  new ShapeSearch(observe(costs, noise, seed), LAYERS, CONTEXTS, silent).choose();
 
 const bent: Costs = { ...level, attn: (kernel, n) => level.attn(kernel, Math.max(n, 512)) };
 
@@ -73,9 +73,9 @@ describe("the shape of the costs over n", () => {
   test("one context and one round leave nothing to choose", async () => {
     const observations = observe(level, 0, 1);
     const single = observations.filter(({ context }) => context === 64);
-    expect(await chooseShape(single, LAYERS, [64], silent)).toEqual({ ...straight([64]) });
+    expect(await new ShapeSearch(single, LAYERS, [64], silent).choose()).toEqual({ ...straight([64]) });
     const first = observations.filter(({ round }) => round === 0);
-    expect(await chooseShape(first, LAYERS, CONTEXTS, silent)).toEqual(straight(CONTEXTS));
+    expect(await new ShapeSearch(first, LAYERS, CONTEXTS, silent).choose()).toEqual(straight(CONTEXTS));
   });
 });
 
@@ -88,7 +88,7 @@ describe("a fit of all contexts", () => {
       const whole = observe(level, 0.3, 4).flatMap(({ round, context, us, visit }) =>
         round < rounds ? [{ ...targetPass(layers), context, query: 5, us: us * layers, passes: 1, round, visit }] : [],
       );
-      const shape = await chooseShape(whole, layers, CONTEXTS, silent);
+      const shape = await new ShapeSearch(whole, layers, CONTEXTS, silent).choose();
       const costsAt = fitLine(whole, layers, shape, { wholeTargetUs: wholeTargets(whole) });
       for (const [n, us] of wholeTargets(whole))
         expect(Math.abs(passUs(costsAt(n), targetPass(layers)) / us - 1)).toBeLessThan(0.5);

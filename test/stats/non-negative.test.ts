@@ -107,7 +107,7 @@ describe("non-negative least squares", () => {
         factors: Array.from({ length: parts }, () => 1 + (next() - 0.5)),
         y: 100 + 6 * (next() - 0.5),
       }));
-      const cost = fitMixedModel({ rows, fixed: parts, groups: [] });
+      const cost = fitMixedModel({ rows, fixed: parts, groups: [] }).coefficients;
       // the same weights, then every subset
       const fitted = rows.map(({ factors = [] }) => factors.reduce((s, f, i) => s + f * cost[i], 0));
       const errors = rows.map(({ y }, i) => (y - fitted[i]) / fitted[i]);

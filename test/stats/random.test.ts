@@ -150,6 +150,20 @@ describe("a generator", () => {
     expect(items).toEqual([0, 1, 2, 3]);
   });
 
+  test("draws normal numbers: moments of 40,000 within what chance allows once in a million", () => {
+    const random = seededRandom(13);
+    const values = Array.from({ length: 40_000 }, () => random.normal());
+    const moment = (power: number) => values.reduce((total, x) => total + x ** power, 0) / values.length;
+    // the variance of xᵖ is E x²ᵖ - (E xᵖ)²: 1, 2, 15, 96
+    for (const [power, expected, variance] of [
+      [1, 0, 1],
+      [2, 1, 2],
+      [3, 0, 15],
+      [4, 3, 96],
+    ])
+      expect(Math.abs(moment(power) - expected)).toBeLessThan(Z * Math.sqrt(variance / values.length));
+  });
+
   test("refuses a seed that is no integer", () => {
     expect(() => seededRandom(0.5)).toThrow(RangeError);
     expect(() => seededRandom(Number.NaN)).toThrow(RangeError);

@@ -26,26 +26,47 @@ function gather<K, V = number>(
   return found;
 }
 
-/** How much slower than usual the whole target ran in each visit: 1 is the median of its own cells. */
-export function slowness(observations: readonly Observation[]): Map<number, number> {
+/** By visit, the whole target's passes with how much slower than usual each was: 1 is the median of its own cell. */
+function targetShares(observations: readonly Observation[]): Map<number, { pass: Observation; share: number }[]> {
   const whole = observations.filter(isTarget);
   const usual = new Map([...gather(whole, cell, ({ us }) => us)].map(([key, times]) => [key, median(times)]));
-  const shares = gather(
+  return gather(
     whole,
     ({ visit }) => visit,
-    (o) => o.us / (usual.get(cell(o)) ?? o.us),
+    (pass) => ({ pass, share: pass.us / (usual.get(cell(pass)) ?? pass.us) }),
   );
-  return new Map([...shares].map(([visit, values]) => [visit, median(values)]));
 }
 
-/** The observations as a machine at its usual speed would have given them, without those of disturbed visits. */
-export function steady(observations: readonly Observation[]): Observation[] {
-  const slow = slowness(observations);
+const middleShare = (shares: readonly { share: number }[]): number => median(shares.map(({ share }) => share));
+
+/** How much slower than usual the whole target ran in each visit. */
+export const slowness = (observations: readonly Observation[]): Map<number, number> =>
+  new Map([...targetShares(observations)].map(([visit, shares]) => [visit, middleShare(shares)]));
+
+export interface Steadied extends Observation {
+  /** what its time was divided by */
+  slowness: number;
+}
+
+/**
+ * The observations as a machine at its usual speed would have given them, without those of disturbed visits.
+ *
+ * A pass of the target is divided by what the others of its visit show, never by its own time: with one or two of them in a
+ * visit it would come out as exactly the usual time, and what is left of the fit would be smaller than the noise.
+ */
+export function steady<O extends Observation>(observations: readonly O[]): (O & Steadied)[] {
+  const byVisit = targetShares(observations);
+  const slow = new Map([...byVisit].map(([visit, shares]) => [visit, middleShare(shares)]));
   return observations.flatMap((o) => {
-    const factor = slow.get(o.visit) ?? 1;
-    return factor > DISTURBED ? [] : [{ ...o, us: o.us / factor }];
+    if ((slow.get(o.visit) ?? 1) > DISTURBED) return [];
+    const others = isTarget(o) ? (byVisit.get(o.visit) ?? []).filter(({ pass }) => !isSamePass(pass, o)) : null;
+    const factor = others === null ? (slow.get(o.visit) ?? 1) : others.length === 0 ? 1 : middleShare(others);
+    return [{ ...o, us: o.us / factor, slowness: factor }];
   });
 }
+
+/** The same measurement, though a bootstrap may have drawn it twice. */
+const isSamePass = (a: Observation, b: Observation): boolean => a.query === b.query && a.us === b.us;
 
 /** Share of the visits that were too slow to be used, in percent. */
 export function leftOutPercent(observations: readonly Observation[]): number {
@@ -62,9 +83,12 @@ export function driftPerRound(observations: readonly Observation[]): number {
   const cells = gather(observations.filter(isTarget), cell, (o) => [o.round, Math.log(o.us)] as const);
   const slopes: number[] = [];
   for (const values of cells.values()) {
-    const rounds = [...gatherPairs(values)].map(([round, logs]) => [round, median(logs)] as const);
-    for (const [i, [from, a]] of rounds.entries())
-      for (const [to, b] of rounds.slice(i + 1)) if (to !== from) slopes.push((b - a) / (to - from));
+    const rounds = [...gatherPairs(values)].map(([round, logs]) => ({ round, log: median(logs), count: logs.length }));
+    for (const [i, a] of rounds.entries())
+      for (const b of rounds.slice(i + 1)) {
+        const slope = (b.log - a.log) / (b.round - a.round);
+        for (let pair = 0; pair < a.count * b.count; pair++) slopes.push(slope); // a round that was drawn twice counts twice
+      }
   }
   return slopes.length === 0 ? 0 : median(slopes);
 }
@@ -83,7 +107,7 @@ export const driftPercent = (observations: readonly Observation[]): number =>
   100 * Math.expm1(driftPerRound(observations) * lastRound(observations));
 
 /** The observations as they would have been in the middle of the sweep. */
-export function withoutDrift(observations: readonly Observation[]): Observation[] {
+export function withoutDrift<O extends Observation>(observations: readonly O[]): O[] {
   const slope = driftPerRound(observations);
   const middle = lastRound(observations) / 2;
   return observations.map((o) => ({ ...o, us: o.us * Math.exp(slope * (middle - o.round)) }));

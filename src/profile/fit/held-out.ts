@@ -16,18 +16,20 @@ type ErrorSummary = NonNullable<NonNullable<Profile["errors"]>["held_out"]>;
 /** random choices: neither the target nor a corner of the design, which the fit cannot do without */
 const isRandom = ({ choices }: Observation): boolean => new Set(choices.blocks).size > 1;
 
-/** Every tenth draft of random choices at each context; what is left is for the fit. */
-export function holdOut(observations: readonly Observation[]): { kept: Observation[]; heldOut: Observation[] } {
+/** A pass that is for the fit, or to judge it by: the same in every draw of a bootstrap. */
+export interface Assigned extends Observation {
+  heldOut: boolean;
+}
+
+/** Every tenth draft of random choices at each context is held out. */
+export function holdOut(observations: readonly Observation[]): Assigned[] {
   const seen = new Map<number, number>();
-  const kept: Observation[] = [];
-  const heldOut: Observation[] = [];
-  for (const o of observations) {
+  return observations.map((o) => {
     const count = seen.get(o.context) ?? 0;
     const candidate = o.query === 1 && isRandom(o);
     if (candidate) seen.set(o.context, count + 1);
-    (candidate && count % HELD_OUT_EVERY === HELD_OUT_EVERY - 1 ? heldOut : kept).push(o);
-  }
-  return { kept, heldOut };
+    return { ...o, heldOut: candidate && count % HELD_OUT_EVERY === HELD_OUT_EVERY - 1 };
+  });
 }
 
 /** 100 · (predicted / measured − 1) of each observation */

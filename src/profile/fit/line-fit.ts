@@ -120,17 +120,30 @@ export interface LineFit {
   pooled?: boolean;
 }
 
-/**
- * Parts of the passes at one q.
- * @param observations of one q
- * @returns costs at any context
- */
-export function fitLine(
+/** How sure the deviations of single layers are. */
+export type LayerErrors = Record<BlockKind, Partial<Record<Kernel, number[]>>>;
+
+export interface FittedLine {
+  /** costs at any context */
+  at: (contextTokens: number) => PointCosts;
+  /** [layers] standard error of a layer's cost beside the mean of its kind, in share of that mean; none if pooled */
+  layerErrors: LayerErrors;
+}
+
+/** Parts of the passes at one q, as costs at any context. @param observations of one q */
+export const fitLine = (
+  observations: readonly Observation[],
+  layers: number,
+  shape: Shape,
+  options: LineFit,
+): FittedLine["at"] => fitLineWithErrors(observations, layers, shape, options).at;
+
+export function fitLineWithErrors(
   observations: readonly Observation[],
   layers: number,
   shape: Shape,
   { wholeTargetUs, pooled = false }: LineFit,
-): (contextTokens: number) => PointCosts {
+): FittedLine {
   const kernels = KERNEL_NAMES.filter((kernel) =>
     observations.some(({ choices }) => choices.head === kernel || choices.blocks.includes(kernel)),
   );
@@ -138,8 +151,9 @@ export function fitLine(
   const columns = new Columns(kernels, layers, shape, growth);
   const rows: Row[] = observations.map((o) => ({ ...columns.of(o, o.context), y: o.us }));
   const constraints: Row[] = [...wholeTargetUs].map(([n, y]) => ({ ...columns.of(targetPass(layers), n), y }));
-  const cost = fitMixedModel({ rows, fixed: columns.pooled, groups: columns.groups, constraints });
-  return (n) => ({
+  const model = { rows, fixed: columns.pooled, groups: columns.groups, constraints };
+  const { coefficients: cost, deviationErrors } = fitMixedModel(model);
+  const at = (n: number): PointCosts => ({
     fixedUs: cost[0],
     headUs: Object.fromEntries(kernels.map((kernel) => [kernel, cost[columns.head(kernel)]])),
     perLayer: Object.fromEntries(
@@ -149,6 +163,24 @@ export function fitLine(
       ]),
     ) as PointCosts["perLayer"],
   });
+  return {
+    at,
+    layerErrors: pooled ? { attn: {}, mlp: {} } : toLayerErrors(columns, deviationErrors, at(shape.attnKnots[0])),
+  };
+}
+
+/** Deviations are in µs at the first context, and grow with n as their kind does: so a share holds at every context. */
+function toLayerErrors({ kernels, layers }: Columns, errors: Float64Array, { perLayer }: PointCosts): LayerErrors {
+  const [attn, mlp] = BLOCK_KINDS.map((kind, k) =>
+    Object.fromEntries(
+      kernels.map((kernel, j) => {
+        const first = (k * kernels.length + j) * layers;
+        const average = mean(perLayer[kind][kernel] ?? [0]);
+        return [kernel, Array.from(errors.subarray(first, first + layers), (us) => (average > 0 ? us / average : 0))];
+      }),
+    ),
+  );
+  return { attn, mlp };
 }
 
 /** A layer that takes a tenth longer than the others takes a tenth longer at every context: deviations grow as their kind. */

@@ -12,6 +12,7 @@ import { BLOCK_KINDS, type BlockKind, blockKind, KERNEL_NAMES } from "../../sche
 import type { ProfilePoint } from "../../schema/profile.js";
 import { hundredths } from "../../stats/numbers.js";
 import { isTarget, type Observation, type SweepPass } from "../sweep/pass.js";
+import type { Steadied } from "./drift.js";
 import { fitLine, type PointCosts, straight, targetTimes } from "./line-fit.js";
 
 export type RawPoints = NonNullable<ProfilePoint["raw"]>;
@@ -21,7 +22,7 @@ const THIRDS = 3;
 const LEAST_ROUNDS = 4;
 
 /** Consecutive rounds, as equal in number as can be: what a slow spell disturbs is then in one of them. */
-export function thirdsOf(observations: readonly Observation[], rounds: number): Observation[][] {
+export function thirdsOf<O extends Observation>(observations: readonly O[], rounds: number): O[][] {
   const count = Math.max(1, Math.min(THIRDS, Math.floor(rounds / LEAST_ROUNDS)));
   return Array.from({ length: count }, (_, third) =>
     observations.filter(({ round }) => Math.floor((round * count) / rounds) === third),
@@ -33,12 +34,12 @@ export interface Place {
   /** drift taken out */
   seen: readonly Observation[];
   /** slow-downs of whole visits too, by the whole target's passes: its own are hardly a measurement any more */
-  steadied: readonly Observation[];
+  steadied: readonly Steadied[];
 }
 
 /** @param rounds of the whole sweep */
 export function rawPoints({ seen, steadied }: Place, layers: number, rounds: number): RawPoints {
-  const thirds = (observations: readonly Observation[]) =>
+  const thirds = <O extends Observation>(observations: readonly O[]) =>
     thirdsOf(observations, rounds).filter((third) => third.some(isTarget));
   const isStep = steadied.every(({ query }) => query === 1);
   const parts = isStep ? steps(thirds(steadied), layers) : verifications(thirds(steadied), layers);
@@ -65,7 +66,7 @@ function alone(observations: readonly Observation[], layers: number): PointCosts
   return fitLine(observations, layers, straight([context]), { wholeTargetUs, pooled: true })(context);
 }
 
-function verifications(thirds: readonly Observation[][], layers: number): Pick<RawPoints, BlockKind> {
+function verifications(thirds: readonly Steadied[][], layers: number): Pick<RawPoints, BlockKind> {
   const [attn, mlp] = BLOCK_KINDS.map((kind) => {
     const found = thirds.flatMap((third) => {
       const without = differences(third, kind);
@@ -77,12 +78,13 @@ function verifications(thirds: readonly Observation[][], layers: number): Pick<R
 }
 
 /** What the whole target takes more than passes that leave out all blocks of this kind and nothing else, visit by visit. */
-function differences(observations: readonly Observation[], kind: BlockKind): number[] {
+function differences(observations: readonly Steadied[], kind: BlockKind): number[] {
   return observations
     .filter((o) => lacksOnly(o, kind))
-    .flatMap(({ visit, us }) => {
-      const whole = targetTimes(observations.filter((o) => o.visit === visit));
-      return whole.length === 0 ? [] : [median(whole) - us];
+    .flatMap(({ visit, us, slowness }) => {
+      const whole = observations.filter((o) => o.visit === visit && isTarget(o));
+      // both divided by the same: a pass of the target is no measure of its own slow-down
+      return whole.length === 0 ? [] : [median(whole.map((o) => o.us * o.slowness)) / slowness - us];
     });
 }
 

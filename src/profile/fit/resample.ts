@@ -3,15 +3,20 @@
  * slows neighbouring passes alike; and one draw of rounds serves the whole grid, so that parts that were measured too high
  * together stay together.
  *
- * The deviations of single layers are held: at a point they are as uncertain as they are small. What is drawn is the pooled
- * cost of each part, and the whole target. A draw is kept as factors on the point's own values.
+ * What is drawn is the pooled cost of each part, and the whole target: drift, slow-downs and the shape of the curves are
+ * found anew in each draw. A draw is kept as factors on the point's own values. The deviations of single layers are held:
+ * they are drawn towards their kind's mean, and no bootstrap shows by how much too far. How sure they are comes from the fit
+ * itself (`layer_error`); without it the interval of drafts that mix choices covered the truth in half of the cases.
  */
 import { median } from "simple-statistics";
 import { BLOCK_KINDS, KERNEL_NAMES, type Kernel } from "../../schema/choice.js";
 import type { ProfilePoint } from "../../schema/profile.js";
 import type { Random } from "../../stats/random.js";
-import { isTarget, type Observation } from "../sweep/pass.js";
-import { fitLine, type PointCosts, passUs, pooledCosts, type Shape } from "./line-fit.js";
+import type { Observation } from "../sweep/pass.js";
+import { type Steadied, steady, withoutDrift } from "./drift.js";
+import type { Assigned } from "./held-out.js";
+import { fitLine, type PointCosts, passUs, pooledCosts, targetTimes } from "./line-fit.js";
+import type { ShapeSearch } from "./shape.js";
 
 export type Resampled = NonNullable<ProfilePoint["resampled"]>;
 
@@ -29,24 +34,31 @@ export function drawRounds(rounds: number, random: Random, count = DRAWS): numbe
   return draws;
 }
 
-const repeat = (observations: readonly Observation[], counts: readonly number[]): Observation[] =>
-  observations.flatMap((o) => new Array<Observation>(counts[o.round] ?? 0).fill(o));
+const repeat = <O extends Observation>(observations: readonly O[], counts: readonly number[]): O[] =>
+  observations.flatMap((o) => new Array<O>(counts[o.round] ?? 0).fill(o));
 
-/** One place of the grid as the resampling needs it. */
-export interface ResampleCell {
-  context: number;
-  /** passes as measured */
-  seen: readonly Observation[];
-  /** passes as the fit used them */
-  used: readonly Observation[];
+/** Passes brought to one level, as the fit takes them. */
+export interface Levelled {
+  /** [rounds] how often each was drawn */
+  counts: readonly number[];
+  /** drift taken out */
+  level: readonly Assigned[];
+  /** slow-downs of whole visits too */
+  steadied: readonly (Assigned & Steadied)[];
+}
+
+/** A draw goes the whole way of the sample: its own drift, its own usual times and slow-downs. */
+export function levelled(observations: readonly Assigned[], counts: readonly number[]): Levelled {
+  const level = withoutDrift(repeat(observations, counts));
+  return { counts, level, steadied: steady(level) };
 }
 
 /** [draws + 1] µs of the whole target; a draw without a single pass of it is the sample's own */
-function wholeTargets({ seen }: ResampleCell, draws: readonly number[][]): number[] {
-  const times = (counts: readonly number[]) => repeat(seen.filter(isTarget), counts).map(({ us }) => us);
+function wholeTargets(draws: readonly Levelled[], context: number, query: number): number[] {
+  const times = ({ level }: Levelled) => targetTimes(level.filter((o) => o.context === context && o.query === query));
   const own = median(times(draws[0]));
-  return draws.map((counts) => {
-    const drawn = times(counts);
+  return draws.map((draw) => {
+    const drawn = times(draw);
     return drawn.length === 0 ? own : median(drawn);
   });
 }
@@ -58,47 +70,56 @@ const factors = (values: readonly (number | undefined)[]): number[] =>
   values.slice(1).map((value) => factor(value, values[0]));
 
 /** At q > 1 only the whole target is ever asked for. */
-export const resampleVerification = (cell: ResampleCell, draws: readonly number[][]): Resampled => ({
-  whole_target: factors(wholeTargets(cell, draws)),
+export const resampleVerification = (draws: readonly Levelled[], context: number, query: number): Resampled => ({
+  whole_target: factors(wholeTargets(draws, context, query)),
 });
 
-/** All contexts of one q, and the fit that is drawn again. */
+/** All contexts of q = 1, and the fit that is drawn again. */
 export interface ResampleLine {
-  /** [contexts] */
-  cells: readonly ResampleCell[];
+  contexts: readonly number[];
   /** [contexts] the fitted costs, whose deviations of single layers are taken off before */
   costs: readonly PointCosts[];
-  shape: Shape;
+  shapes: ShapeSearch;
   layers: number;
-  draws: readonly number[][];
+  /** [draws + 1] the first is the sample */
+  draws: readonly Levelled[];
   /** called between fits */
   tick: () => Promise<void>;
 }
 
-/** The parts of a step at every context, each draw fitted as the sample was, layers pooled. */
-export async function resampleSteps({ cells, costs, shape, layers, draws, tick }: ResampleLine): Promise<Resampled[]> {
-  const whole = cells.map((cell) => wholeTargets(cell, draws));
-  const even = cells.flatMap(({ used }, i) => withoutDeviations(used, costs[i]));
+/** The parts of a step at every context, each draw fitted as the sample was, its shape chosen by itself, layers pooled. */
+export async function resampleSteps(line: ResampleLine): Promise<Resampled[]> {
+  const { contexts, costs, shapes, layers, draws, tick } = line;
+  const whole = contexts.map((context) => wholeTargets(draws, context, 1));
+  const evenOf = ({ steadied }: Levelled) =>
+    contexts.flatMap((context, i) =>
+      withoutDeviations(
+        steadied.filter((o) => o.query === 1 && o.context === context && !o.heldOut),
+        costs[i],
+      ),
+    );
+  const sample = evenOf(draws[0]);
   const fitted: PointCosts[][] = [];
-  for (const [draw, counts] of draws.entries()) {
+  for (const [draw, drawn] of draws.entries()) {
     await tick();
-    const wholeTargetUs = new Map(cells.map(({ context }, i) => [context, whole[i][draw]]));
-    const drawn = repeat(even, counts);
-    const costsAt = fitLine(drawn.length === 0 ? even : drawn, layers, shape, { wholeTargetUs, pooled: true });
-    fitted.push(cells.map(({ context }) => costsAt(context)));
+    const wholeTargetUs = new Map(contexts.map((context, i) => [context, whole[i][draw]]));
+    const even = draw === 0 ? sample : evenOf(drawn);
+    const shape = await shapes.choose(drawn.counts);
+    const costsAt = fitLine(even.length === 0 ? sample : even, layers, shape, { wholeTargetUs, pooled: true });
+    fitted.push(contexts.map((context) => costsAt(context)));
   }
-  return cells.map((_, i) => {
-    const line = fitted.map((points) => points[i]);
+  return contexts.map((_, i) => {
+    const points = fitted.map((at) => at[i]);
     const byKernel = (of: (point: PointCosts, kernel: Kernel) => number | undefined) =>
       Object.fromEntries(
-        KERNEL_NAMES.filter((kernel) => of(line[0], kernel) !== undefined).map((kernel) => [
+        KERNEL_NAMES.filter((kernel) => of(points[0], kernel) !== undefined).map((kernel) => [
           kernel,
-          factors(line.map((point) => of(point, kernel))),
+          factors(points.map((point) => of(point, kernel))),
         ]),
       );
     const [attn, mlp] = BLOCK_KINDS.map((kind) => byKernel((point, kernel) => point.perLayer[kind][kernel]?.[0]));
     return {
-      fixed: factors(line.map(({ fixedUs }) => fixedUs)),
+      fixed: factors(points.map(({ fixedUs }) => fixedUs)),
       head: byKernel(({ headUs }, kernel) => headUs[kernel]),
       attn,
       mlp,

@@ -24,23 +24,6 @@ function extensions(shape: Shape, contexts: readonly number[], kernels: number):
   return found;
 }
 
-/** [rounds] mean relative error of each round's passes, predicted from the other folds'; NaN where a round has none */
-function errorsByRound(folds: readonly Fold[], layers: number, shape: Shape): number[] {
-  return folds.flatMap(({ kept, rounds }) => {
-    const costsAt = fitLine(kept, layers, shape, { wholeTargetUs: wholeTargets(kept), pooled: true });
-    const known = new Map<number, PointCosts>();
-    return rounds.map((passes) =>
-      mean(
-        passes.map((o) => {
-          const costs = known.get(o.context) ?? costsAt(o.context);
-          known.set(o.context, costs);
-          return Math.abs(Math.log(Math.max(passUs(costs, o), 1e-3) / o.us));
-        }),
-      ),
-    );
-  });
-}
-
 interface Fold {
   kept: Observation[];
   /** the passes left out, by round */
@@ -59,38 +42,80 @@ function foldsOf(observations: readonly Observation[]): Fold[] {
   });
 }
 
-/** Whether errors fell, and by more than chance. */
-function gain(before: readonly number[], after: readonly number[]): number {
-  const differences = before.map((error, i) => error - after[i]);
+/** Whether errors fell, and by more than chance. @param counts how often each of them counts */
+function gain(before: readonly number[], after: readonly number[], counts: readonly number[]): number {
+  const differences = before.flatMap((error, i) => new Array<number>(counts[i]).fill(error - after[i]));
+  if (differences.length === 0) return 0;
   const error = differences.length < 2 ? 0 : sampleStandardDeviation(differences) / Math.sqrt(differences.length);
   const average = mean(differences);
   return average > Math.max(LEAST_GAIN, SURE * error) ? average : 0;
 }
 
 /**
- * @param observations of one q, at the contexts given
- * @param tick called between fits
+ * The search for a shape, which can be repeated as other draws of the same rounds would have ended it: the errors of a
+ * shape are known by round, so nothing is fitted again but shapes that no draw before came by.
  */
-export async function chooseShape(
-  observations: readonly Observation[],
-  layers: number,
-  contexts: readonly number[],
-  tick: () => Promise<void>,
-): Promise<Shape> {
-  let shape = straight(contexts);
-  const folds = foldsOf(observations);
-  if (folds.length < 2) return shape; // nothing can be left out
-  const kernels = new Set(observations.flatMap(({ choices }) => choices.blocks).filter((choice) => choice !== "skip"));
-  let errors = errorsByRound(folds, layers, shape);
-  for (;;) {
-    let best: { shape: Shape; errors: number[]; gain: number } | undefined;
-    for (const extended of extensions(shape, contexts, kernels.size)) {
-      await tick();
-      const tried = errorsByRound(folds, layers, extended);
-      const gained = gain(errors, tried);
-      if (gained > (best?.gain ?? 0)) best = { shape: extended, errors: tried, gain: gained };
+export class ShapeSearch {
+  private readonly folds: Fold[];
+  private readonly kernels: number;
+  private readonly known = new Map<string, number[]>();
+
+  /**
+   * @param observations of one q, at the contexts given
+   * @param tick called between fits
+   */
+  constructor(
+    observations: readonly Observation[],
+    private readonly layers: number,
+    private readonly contexts: readonly number[],
+    private readonly tick: () => Promise<void>,
+  ) {
+    this.folds = foldsOf(observations);
+    const blocks = observations.flatMap(({ choices }) => choices.blocks);
+    this.kernels = new Set(blocks.filter((choice) => choice !== "skip")).size;
+  }
+
+  /** @param timesDrawn by round; default: each once */
+  async choose(timesDrawn?: readonly number[]): Promise<Shape> {
+    let shape = straight(this.contexts);
+    if (this.folds.length < 2) return shape; // nothing can be left out
+    const counts = this.folds.flatMap(({ rounds }) => rounds.map(([{ round }]) => timesDrawn?.[round] ?? 1));
+    let errors = await this.errorsOf(shape);
+    for (;;) {
+      let best: { shape: Shape; errors: number[]; gain: number } | undefined;
+      for (const extended of extensions(shape, this.contexts, this.kernels)) {
+        const tried = await this.errorsOf(extended);
+        const gained = gain(errors, tried, counts);
+        if (gained > (best?.gain ?? 0)) best = { shape: extended, errors: tried, gain: gained };
+      }
+      if (best === undefined) return shape;
+      ({ shape, errors } = best);
     }
-    if (best === undefined) return shape;
-    ({ shape, errors } = best);
+  }
+
+  /** [rounds] mean relative error of each round's passes, predicted from the other folds' */
+  private async errorsOf(shape: Shape): Promise<number[]> {
+    const key = JSON.stringify(shape);
+    let errors = this.known.get(key);
+    if (errors === undefined) {
+      await this.tick();
+      errors = this.folds.flatMap((fold) => this.foldErrors(fold, shape));
+      this.known.set(key, errors);
+    }
+    return errors;
+  }
+
+  private foldErrors({ kept, rounds }: Fold, shape: Shape): number[] {
+    const costsAt = fitLine(kept, this.layers, shape, { wholeTargetUs: wholeTargets(kept), pooled: true });
+    const known = new Map<number, PointCosts>();
+    return rounds.map((passes) =>
+      mean(
+        passes.map((o) => {
+          const costs = known.get(o.context) ?? costsAt(o.context);
+          known.set(o.context, costs);
+          return Math.abs(Math.log(Math.max(passUs(costs, o), 1e-3) / o.us));
+        }),
+      ),
+    );
   }
 }

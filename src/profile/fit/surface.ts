@@ -2,30 +2,31 @@
 import { median } from "simple-statistics";
 import type { Progress } from "../../core/progress.js";
 import type { ProfilePoint } from "../../schema/profile.js";
-import { hundredths } from "../../stats/numbers.js";
+import { hundredths, significant } from "../../stats/numbers.js";
 import type { Axes } from "../grid.js";
 import type { Observation } from "../sweep/pass.js";
 import type { Sweep } from "../sweep/sweep.js";
 import { attentionLines } from "./attention-line.js";
-import { steady, withoutDrift } from "./drift.js";
 import { heldOutErrors, holdOut, leftOutContextErrors, summariseErrors } from "./held-out.js";
-import { fitLine, type PointCosts, residualPercent, type Shape, targetTimes } from "./line-fit.js";
+import {
+  fitLineWithErrors,
+  type LayerErrors,
+  type PointCosts,
+  residualPercent,
+  type Shape,
+  targetTimes,
+} from "./line-fit.js";
 import { type RawPoints, rawPoints } from "./raw-points.js";
-import { type Resampled, type ResampleLine, resampleSteps, resampleVerification } from "./resample.js";
-import { chooseShape } from "./shape.js";
+import { type Levelled, levelled, type Resampled, resampleSteps, resampleVerification } from "./resample.js";
+import { ShapeSearch } from "./shape.js";
 
 /** What the surface is made of. */
 interface Measured {
   axes: Axes;
   layers: number;
   rounds: number;
-  /** drift taken out */
-  level: Observation[];
-  /** slow-downs of whole visits too */
-  steadied: Observation[];
-  /** what of it the fit uses */
-  kept: Observation[];
-  draws: readonly number[][];
+  /** [draws + 1] the first is the sample itself */
+  draws: Levelled[];
 }
 
 /** All contexts of one q. */
@@ -34,20 +35,22 @@ interface QueryFit {
   /** [contexts] */
   costs: PointCosts[];
   shape: Shape;
+  layerErrors: LayerErrors;
 }
 
-/** Fits the grid, all contexts of a q together. */
+/**
+ * Fits the grid, all contexts of a q together.
+ * @param draws [draws + 1][rounds] how often each round counts; the first: each once
+ */
 export async function surface(
   axes: Axes,
   { observations, rounds }: Sweep,
   layers: number,
-  draws: readonly number[][],
+  draws: readonly (readonly number[])[],
   progress: Progress,
 ) {
-  const level = withoutDrift(observations);
-  const steadied = steady(level);
-  const { kept, heldOut } = holdOut(steadied);
-  const measured = { axes, layers, rounds, level, steadied, kept, draws };
+  const assigned = holdOut(observations);
+  const measured = { axes, layers, rounds, draws: draws.map((counts) => levelled(assigned, counts)) };
   const { contexts, queries } = axes;
   const fits: QueryFit[] = [];
   for (const query of queries) {
@@ -59,12 +62,18 @@ export async function surface(
   const points = fits.flatMap((fit) => fit.points);
   points.sort((a, b) => a.context_tokens - b.context_tokens || a.query_tokens - b.query_tokens);
   const byContext = new Map(contexts.map((context, i) => [context, steps.costs[i]]));
-  const drafts = steadied.filter(({ query }) => query === 1);
+  const drafts = measured.draws[0].steadied.filter(({ query }) => query === 1);
   return {
     grid: { context_tokens: [...contexts], query_tokens: [...queries] },
     points,
+    ...(draws.length === 1 ? {} : { layer_error: toLayerError(steps.layerErrors) }),
     errors: {
-      held_out: summariseErrors(heldOutErrors(heldOut, byContext)),
+      held_out: summariseErrors(
+        heldOutErrors(
+          drafts.filter(({ heldOut }) => heldOut),
+          byContext,
+        ),
+      ),
       left_out_context: summariseErrors(leftOutContextErrors(drafts, contexts, layers, steps.shape)),
     },
     attention_line: attentionLines(contexts, steps.costs),
@@ -77,23 +86,35 @@ async function fitQuery(query: number, measured: Measured, tick: () => Promise<v
   const { contexts } = measured.axes;
   const cells = contexts.map((context) => cellOf(context, query, measured));
   const used = cells.flatMap((cell) => cell.used);
-  const shape = await chooseShape(used, layers, contexts, tick);
+  const shapes = new ShapeSearch(used, layers, contexts, tick);
+  const shape = await shapes.choose();
   const wholeTargetUs = new Map(cells.map((cell) => [cell.context, cell.wholeTargetUs]));
-  const costs = contexts.map(fitLine(used, layers, shape, { wholeTargetUs }));
-  const resampled = draws.length === 1 ? [] : await resample(query, { cells, costs, shape, layers, draws, tick });
-  return { points: cells.map((cell, i) => toPoint(cell, costs[i], resampled[i])), costs, shape };
+  const { at, layerErrors } = fitLineWithErrors(used, layers, shape, { wholeTargetUs });
+  const costs = contexts.map(at);
+  const resampled =
+    draws.length === 1
+      ? []
+      : query > 1
+        ? contexts.map((context) => resampleVerification(draws, context, query))
+        : await resampleSteps({ contexts, costs, shapes, layers, draws, tick });
+  return { points: cells.map((cell, i) => toPoint(cell, costs[i], resampled[i])), costs, shape, layerErrors };
 }
 
-function cellOf(context: number, query: number, { layers, rounds, level, steadied, kept }: Measured): Cell {
+function cellOf(context: number, query: number, { layers, rounds, draws: [sample] }: Measured): Cell {
   const here = (o: Observation) => o.context === context && o.query === query;
-  const seen = level.filter(here);
-  const raw = rawPoints({ seen, steadied: steadied.filter(here) }, layers, rounds);
-  return { context, query, seen, used: kept.filter(here), wholeTargetUs: median(targetTimes(seen)), raw };
+  const seen = sample.level.filter(here);
+  const steadied = sample.steadied.filter(here);
+  const used = steadied.filter(({ heldOut }) => !heldOut);
+  const raw = rawPoints({ seen, steadied }, layers, rounds);
+  return { context, query, seen, used, wholeTargetUs: median(targetTimes(seen)), raw };
 }
 
-async function resample(query: number, line: ResampleLine): Promise<Resampled[]> {
-  return query === 1 ? resampleSteps(line) : line.cells.map((cell) => resampleVerification(cell, line.draws));
-}
+/** Two digits of a standard error tell all it knows. */
+const toLayerError = ({ attn, mlp }: LayerErrors) => {
+  const shares = (byKernel: LayerErrors["attn"]) =>
+    record(byKernel, (layers: number[]) => layers.map((share) => significant(share, 2)));
+  return { attn: shares(attn), mlp: shares(mlp) };
+};
 
 const toShape = (query: number, { attnKnots, attnByKernel, mlpRises }: Shape) => ({
   query_tokens: query,
