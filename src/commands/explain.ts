@@ -6,7 +6,7 @@ import { readInputs } from "../pipeline/plan-inputs.js";
 import { CHOICES, compactDraft, type Draft, expandDraft } from "../schema/choice.js";
 import { type Loaded, readDocumentOf } from "../schema/document.js";
 import type { Plan, Segment } from "../schema/plan.js";
-import { type BlockReason, type Explanation, explainDraft, type OwnDraft, type WhatIf } from "../solve/index.js";
+import { type BlockReason, type Explanation, explainDraft, type PlannedDraft, type WhatIf } from "../solve/index.js";
 import type { CommandContext } from "./context.js";
 
 export interface ExplainOptions {
@@ -64,7 +64,7 @@ function placeOf({ document: { segments }, path }: Loaded<Plan>, at: number | un
   });
 }
 
-const draftOf = ({ draft, draft_tokens: draftTokens }: Segment, plan: Loaded<Plan>): OwnDraft | null =>
+const draftOf = ({ draft, draft_tokens: draftTokens }: Segment, plan: Loaded<Plan>): PlannedDraft | null =>
   draft === undefined || draftTokens === undefined
     ? null
     : { set: expandDraft(draft, plan.document.model.layers, plan.path), draftTokens };
@@ -96,7 +96,7 @@ function toJson(
   };
 }
 
-const compact = ({ set }: OwnDraft): Draft => compactDraft(set);
+const compact = ({ set }: PlannedDraft): Draft => compactDraft(set);
 
 const turnJson = (to: BlockReason["ifQuicker"]) =>
   to === null ? null : { draft_us: to.draftUs, choice: to.choice, acceptance: to.acceptance };

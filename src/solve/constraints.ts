@@ -110,13 +110,13 @@ export function satisfies({ wholeLayers, kept, maxSkip, memory }: Limits, set: C
  * @param groups one for each block, in block order, and the head's last
  */
 export function constrainedGroups({ wholeLayers, kept }: Limits, groups: readonly Group[]): Group[] {
-  const own = groups.map((group, index) =>
+  const offered = groups.map((group, index) =>
     kept.has(index) ? { ...group, choices: group.choices.filter(({ id }) => id !== "skip") } : group,
   );
-  if (!wholeLayers) return own;
-  const layers = own.slice(0, -1).flatMap((attn, index) => {
+  if (!wholeLayers) return offered;
+  const layers = offered.slice(0, -1).flatMap((attn, index) => {
     if (index % 2 === 1) return [];
-    const mlp = own[index + 1];
+    const mlp = offered[index + 1];
     const choices = attn.choices.map((choice, c) => ({
       id: choice.id,
       costUs: choice.costUs + mlp.choices[c].costUs,
@@ -124,7 +124,7 @@ export function constrainedGroups({ wholeLayers, kept }: Limits, groups: readonl
     }));
     return [{ id: `${index / 2}`, choices }];
   });
-  return [...layers, ...own.slice(-1)];
+  return [...layers, ...offered.slice(-1)];
 }
 
 /** A draft's choice in each of the constrained groups. */
@@ -138,12 +138,12 @@ export const constrainedIds = ({ wholeLayers }: Limits, { blocks, head }: Choice
  * @param groups as for constrainedGroups
  */
 export function constrainedFrontier(limits: Limits, groups: readonly Group[]): ParetoPoint[] {
-  const own = constrainedGroups(limits, groups);
+  const allowed = constrainedGroups(limits, groups);
   const { wholeLayers, maxSkip, memory } = limits;
   const points =
     maxSkip === null && memory === null
-      ? paretoFrontier(own)
-      : limitedFrontier(limitedGroups(limits, own), sumLimits(limits));
+      ? paretoFrontier(allowed)
+      : limitedFrontier(limitedGroups(limits, allowed), sumLimits(limits));
   if (!wholeLayers) return points;
   return points.map((point) => ({
     ...point,

@@ -33,8 +33,8 @@ export function neighbours({ choices: offered, limits }: Problem, set: ChoiceSet
     ...set,
     blocks: set.blocks.map((_, i) => moved[Math.floor(i / size)]),
   });
-  units.forEach((own, i) => {
-    for (const choice of choices) if (choice !== own) found.push(withUnits(units.with(i, choice)));
+  units.forEach((now, i) => {
+    for (const choice of choices) if (choice !== now) found.push(withUnits(units.with(i, choice)));
   });
   for (let i = 0; i < units.length; i++) {
     for (let j = i + 1; j < units.length; j++) {

@@ -15,7 +15,7 @@ import {
   commonEvidence,
   countsBy,
   type Evidence,
-  type OwnDraft,
+  type PlannedDraft,
   solvedAt,
   speedupBy,
   type WhatIf,
@@ -23,7 +23,7 @@ import {
 } from "./what-if.js";
 
 /** Another choice, the draft step at which the knapsack makes it, and what that draft is expected to have accepted. */
-export interface Turn {
+export interface OtherChoice {
   draftUs: number;
   choice: string;
   acceptance: number;
@@ -41,9 +41,9 @@ export interface BlockReason {
   loss: number;
   lossStandardError: number;
   /** the nearest quicker draft on the frontier that has another choice; null: none has */
-  ifQuicker: Turn | null;
+  ifQuicker: OtherChoice | null;
   /** the nearest slower one */
-  ifSlower: Turn | null;
+  ifSlower: OtherChoice | null;
   /** against the best draft as quick that has another choice; null: none is, or constraints tie blocks together */
   margin: Margin | null;
   /** share of the profile's draws under which the best measured draft has this choice; null: no draws, or none measured */
@@ -51,7 +51,7 @@ export interface BlockReason {
 }
 
 /** A plan's draft at one context. */
-export interface ExplainedDraft extends OwnDraft {
+export interface ExplainedDraft extends PlannedDraft {
   draftUs: number;
   /** accepted tokens per token drafted up to and including the first rejection */
   acceptance: number;
@@ -76,33 +76,33 @@ export interface Explanation {
    * The best measured draft at this very context (the surrogate's, where none is measured), by what it was chosen by. A plan
    * may have another: one draft serves a whole range. null: none but the target itself is known
    */
-  best: (OwnDraft & { speedup: number }) | null;
+  best: (PlannedDraft & { speedup: number }) | null;
   attentionSlower: WhatIf;
   /** null past the last profiled context, or the last that the plan's costs are drawn on to */
   twiceTheContext: WhatIf | null;
 }
 
 /**
- * @param own the plan's draft and length there; null: it decodes plainly
+ * @param planned the plan's draft and length there; null: it decodes plainly
  * @throws what openProblem throws; CONTEXT_OUT_OF_RANGE where the context was not profiled
  */
-export function explainDraft(input: SolveInput, contextTokens: number, own: OwnDraft | null): Explanation {
+export function explainDraft(input: SolveInput, contextTokens: number, planned: PlannedDraft | null): Explanation {
   const problem = openProblem(input);
   const slower = openProblem({ ...input, profile: withSlowerAttention(input.profile) });
   const twice = 2 * contextTokens;
-  const before = { problem, n: contextTokens, draft: own };
+  const before = { problem, n: contextTokens, draft: planned };
   return {
     contextTokens,
     extrapolated: contextTokens > problem.gridContexts[problem.gridContexts.length - 1],
     targetStepUs: problem.latency.stepUs(contextTokens),
-    draft: own && explained(problem, contextTokens, own),
+    draft: planned && explained(problem, contextTokens, planned),
     best: bestAt(problem, contextTokens),
     attentionSlower: solvedAt(slower, contextTokens, before),
     twiceTheContext: twice > problem.latency.contextTokens.to ? null : solvedAt(problem, twice, before),
   };
 }
 
-function explained(problem: Problem, n: number, draft: OwnDraft): ExplainedDraft {
+function explained(problem: Problem, n: number, draft: PlannedDraft): ExplainedDraft {
   const evidence = commonEvidence([{ problem, n, draft }]) ?? "surrogate";
   return {
     ...draft,
@@ -126,14 +126,14 @@ function bestAt(problem: Problem, n: number): Explanation["best"] {
 
 function blockReasons(problem: Problem, n: number, set: ChoiceSet): BlockReason[] {
   const groups = groupsAt(problem, n);
-  const own = [...set.blocks, set.head];
+  const ids = [...set.blocks, set.head];
   const context = contextFor(problem, n);
   const correction = fitCorrection(context);
   const errorOf = lossErrors(context.losses, problem.layers);
   const frontier = constrainedFrontier(problem.limits, groups);
   const chosen = groups.map(({ id, choices }, i) => {
-    const choice = choices.find((candidate) => candidate.id === own[i]);
-    if (choice === undefined) throw new Error(`${id} has no choice ${own[i]}`);
+    const choice = choices.find((candidate) => candidate.id === ids[i]);
+    if (choice === undefined) throw new Error(`${id} has no choice ${ids[i]}`);
     return choice;
   });
   const costUs = chosen.reduce((sum, choice) => sum + choice.costUs, 0);
@@ -142,32 +142,32 @@ function blockReasons(problem: Problem, n: number, set: ChoiceSet): BlockReason[
   const rateOf = (loss: number) => expectedRate(correction, loss);
   return groups.map(({ id, choices }, i) => ({
     block: id,
-    choice: own[i],
+    choice: ids[i],
     costUs: chosen[i].costUs,
     targetUs: choices.find((choice) => choice.id === "target")?.costUs ?? chosen[i].costUs,
     loss: chosen[i].loss,
-    lossStandardError: errorOf(i, own[i]),
-    ...turns(frontier, i, own[i], { costUs, besidesUs, rateOf }),
-    margin: hasLimits(problem.limits) ? null : marginOf(groups, own, i, errorOf),
+    lossStandardError: errorOf(i, ids[i]),
+    ...otherChoices(frontier, i, ids[i], { costUs, besidesUs, rateOf }),
+    margin: hasLimits(problem.limits) ? null : marginOf(groups, ids, i, errorOf),
     sure: sure?.[i] ?? null,
   }));
 }
 
 /** Along the frontier, by rising cost: where, nearest to the draft's own cost, the group has another choice. */
-export function turns(
+export function otherChoices(
   frontier: readonly ParetoPoint[],
   group: number,
   choice: string,
   { costUs, besidesUs, rateOf }: { costUs: number; besidesUs: number; rateOf: (loss: number) => number },
 ): Pick<BlockReason, "ifQuicker" | "ifSlower"> {
   const other = (point: ParetoPoint) => point.chosen[group] !== choice;
-  const toTurn = (point: ParetoPoint | undefined): Turn | null =>
+  const toOther = (point: ParetoPoint | undefined): OtherChoice | null =>
     point === undefined
       ? null
       : { draftUs: point.costUs + besidesUs, choice: point.chosen[group], acceptance: rateOf(point.loss) };
   return {
-    ifQuicker: toTurn(frontier.findLast((point) => point.costUs < costUs && other(point))),
-    ifSlower: toTurn(frontier.find((point) => point.costUs > costUs && other(point))),
+    ifQuicker: toOther(frontier.findLast((point) => point.costUs < costUs && other(point))),
+    ifSlower: toOther(frontier.find((point) => point.costUs > costUs && other(point))),
   };
 }
 

@@ -10,7 +10,7 @@ export {
   searchExchanges,
 } from "./exchange-search.js";
 export { type Exchange, exchanges, improveByExchanges } from "./exchanges.js";
-export { type BlockReason, type ExplainedDraft, type Explanation, explainDraft, type Turn } from "./explain.js";
+export { type BlockReason, type ExplainedDraft, type Explanation, explainDraft, type OtherChoice } from "./explain.js";
 export { extendProfile, extrapolatedRange } from "./extrapolate.js";
 export type { Choice, Group } from "./knapsack/group.js";
 export { limitedLowerBound, limitedRelaxation } from "./knapsack/limited-bound.js";
@@ -57,4 +57,4 @@ export {
   type Surrogate,
 } from "./surrogate.js";
 export { constraintWarnings, refutedText, refutedWarnings, type SolveWarning } from "./warnings.js";
-export { type Evidence, type OwnDraft, SLOWER_ATTENTION, type WhatIf } from "./what-if.js";
+export { type Evidence, type PlannedDraft, SLOWER_ATTENTION, type WhatIf } from "./what-if.js";

@@ -29,26 +29,26 @@ export function lossErrors(context: CalibrationContext, layers: number): (group:
 }
 
 /**
- * @param own   choice ids in group order
+ * @param ids   choice ids in group order
  * @param group whose choice is ruled out
  * @returns null where no other draft is as quick
  */
 export function marginOf(
   groups: readonly Group[],
-  own: readonly string[],
+  ids: readonly string[],
   group: number,
   errorOf: (group: number, choice: string) => number,
 ): Margin | null {
   const others = groups.map(({ id, choices }, g) => ({
     id,
-    choices: g === group ? choices.filter((choice) => choice.id !== own[g]) : choices,
+    choices: g === group ? choices.filter((choice) => choice.id !== ids[g]) : choices,
   }));
-  const chosen = groups.map(({ choices }, g) => choices.filter(({ id }) => id === own[g])[0]);
+  const chosen = groups.map(({ choices }, g) => choices.filter(({ id }) => id === ids[g])[0]);
   const budgetUs = chosen.reduce((sum, { costUs }) => sum + costUs, 0);
   const leastUs = others.reduce((sum, { choices }) => sum + Math.min(...choices.map(({ costUs }) => costUs)), 0);
   if (others[group].choices.length === 0 || leastUs > budgetUs) return null;
   const other = leastLoss(others, budgetUs);
-  const squares = own.map((choice, g) =>
+  const squares = ids.map((choice, g) =>
     choice === other.chosen[g] ? 0 : errorOf(g, choice) ** 2 + errorOf(g, other.chosen[g]) ** 2,
   );
   return {

@@ -3,7 +3,7 @@
 import { DraftplanError } from "../core/errors.js";
 import type { ChoiceSet } from "../schema/choice.js";
 import type { Predicted } from "../schema/plan.js";
-import { significant } from "../stats/numbers.js";
+import { hundredths, significant } from "../stats/numbers.js";
 import { reportedAt } from "./confirm.js";
 import { constrainedGroups, constrainedIds, limitedGroups, sumLimits } from "./constraints.js";
 import { speedOf } from "./gain.js";
@@ -93,7 +93,7 @@ function uncertainty(
   );
   return {
     speedup_interval: { low: digits(low), high: digits(high) },
-    regret_percent: { mean: hundredth(regret.mean), p95: hundredth(regret.p95) },
+    regret_percent: { mean: hundredths(regret.mean), p95: hundredths(regret.p95) },
   };
 }
 
@@ -126,7 +126,5 @@ function notOffered(n: number, id: string | undefined): never {
   });
 }
 
-const hundredth = (percent: number): number => Math.round(100 * percent) / 100;
-
-/** Six significant digits: what a measurement is good for, and short to read. */
-export const digits = (x: number): number => significant(x, 6);
+/** What a measurement is good for, and short to read. */
+const digits = (x: number): number => significant(x, 6);

@@ -4,6 +4,7 @@
  * curvature are monotone, so they leave the knapsack's frontier as it is and move only the choice along it; pairs do not.
  */
 import type { ChoiceSet } from "../schema/choice.js";
+import { clamp } from "../stats/numbers.js";
 import { fitPairs, type PairTerm, pairLoss } from "./interactions.js";
 import type { ContextData, MeasuredSet } from "./problem.js";
 import { surrogateLoss } from "./problem.js";
@@ -51,7 +52,7 @@ export function fitCorrection(context: ContextData, pairs: readonly PairTerm[] =
   const determinant = saa * sgg - sag * sag;
   const a = (ba * sgg - bg * sag) / determinant;
   const gamma = (saa * bg - sag * ba) / determinant;
-  return { a, gamma: Math.min(2, Math.max(0.5, gamma)) };
+  return { a, gamma: clamp(gamma, 0.5, 2) };
 }
 
 /** Factor and curvature, then pairs for what they leave, then factor and curvature again. */

@@ -9,7 +9,7 @@ import { planSegments } from "./segments.js";
 import { acceptanceRate, expectedRate, fitCorrection } from "./surrogate.js";
 
 /** A draft and its length. */
-export interface OwnDraft {
+export interface PlannedDraft {
   set: ChoiceSet;
   draftTokens: number;
 }
@@ -39,7 +39,7 @@ const EVIDENCE = ["report", "choose", "surrogate"] as const;
 export type Evidence = (typeof EVIDENCE)[number];
 
 /** The acceptance curve [d + 1] of a draft at a context by one kind of evidence; null where it was not measured so. */
-function curveBy(evidence: Evidence, problem: Problem, n: number, { set, draftTokens }: OwnDraft) {
+function curveBy(evidence: Evidence, problem: Problem, n: number, { set, draftTokens }: PlannedDraft) {
   const context = contextFor(problem, n);
   if (evidence === "surrogate") {
     const rate = expectedRate(fitCorrection(context), surrogateLoss(context.losses, set));
@@ -48,13 +48,13 @@ function curveBy(evidence: Evidence, problem: Problem, n: number, { set, draftTo
   return measuredBy(evidence, context, { set, draftTokens })?.curve.slice(0, draftTokens + 1) ?? null;
 }
 
-function measuredBy(evidence: Evidence, { measured }: ContextData, { set, draftTokens }: OwnDraft) {
+function measuredBy(evidence: Evidence, { measured }: ContextData, { set, draftTokens }: PlannedDraft) {
   const key = choiceKey(set);
   return measured.find((m) => m.part === evidence && m.key === key && m.curve.length > draftTokens);
 }
 
 /** Positions behind a draft's curve, and the rounds that came to its last token; null where they are not known. */
-export function countsBy(evidence: Evidence, problem: Problem, n: number, draft: OwnDraft) {
+export function countsBy(evidence: Evidence, problem: Problem, n: number, draft: PlannedDraft) {
   const found = measuredBy(evidence, contextFor(problem, n), draft);
   return { positions: found?.tokens ?? null, rounds: found?.reached?.[draft.draftTokens - 1] ?? null };
 }
@@ -63,7 +63,7 @@ export function countsBy(evidence: Evidence, problem: Problem, n: number, draft:
 interface Case {
   problem: Problem;
   n: number;
-  draft: OwnDraft | null;
+  draft: PlannedDraft | null;
 }
 
 const isKnown = (evidence: Evidence, { problem, n, draft }: Case): boolean =>
@@ -75,7 +75,7 @@ export function commonEvidence(cases: readonly Case[]): Evidence | null {
   return EVIDENCE.find((evidence) => cases.every((one) => isKnown(evidence, one))) ?? "surrogate";
 }
 
-export function acceptanceBy(evidence: Evidence, problem: Problem, n: number, draft: OwnDraft): number {
+export function acceptanceBy(evidence: Evidence, problem: Problem, n: number, draft: PlannedDraft): number {
   return acceptanceRate(curveBy(evidence, problem, n, draft) ?? [1]);
 }
 
@@ -87,9 +87,9 @@ export function speedupBy(evidence: Evidence | null, { problem, n, draft }: Case
 
 /** What the plan for a problem does at a context, compared with the plan's own draft as it is and where it is. */
 export function solvedAt(problem: Problem, n: number, before: Case): WhatIf {
-  const own = before.draft;
+  const planned = before.draft;
   const now = draftOf(problem, segmentAt(planSegments(problem), n));
-  const kept = { problem, n, draft: own };
+  const kept = { problem, n, draft: planned };
   const after = { problem, n, draft: now };
   const evidence = commonEvidence([before, kept, after]);
   return {
@@ -97,7 +97,7 @@ export function solvedAt(problem: Problem, n: number, before: Case): WhatIf {
     extrapolated: n > problem.gridContexts[problem.gridContexts.length - 1],
     speculate: now !== null,
     draftTokens: now?.draftTokens ?? null,
-    changed: now === null || own === null ? [] : changedChoices(own.set, now.set),
+    changed: now === null || planned === null ? [] : changedChoices(planned.set, now.set),
     speedupBefore: speedupBy(evidence, before),
     ownSpeedup: speedupBy(evidence, kept),
     speedup: speedupBy(evidence, after),
@@ -108,7 +108,7 @@ export function solvedAt(problem: Problem, n: number, before: Case): WhatIf {
 const segmentAt = (segments: readonly Segment[], n: number): Segment =>
   segments.find(({ context_tokens: { to } }) => n < to) ?? segments[segments.length - 1];
 
-const draftOf = ({ layers }: Problem, { draft, draft_tokens }: Segment): OwnDraft | null =>
+const draftOf = ({ layers }: Problem, { draft, draft_tokens }: Segment): PlannedDraft | null =>
   draft === undefined || draft_tokens === undefined
     ? null
     : { set: expandDraft(draft, layers, "plan"), draftTokens: draft_tokens };

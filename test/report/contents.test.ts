@@ -202,6 +202,8 @@ describe("a plan", () => {
       "–none",
       "0.020 %",
       "not recorded",
+      "–none",
+      "–none",
     ]);
     expect(rows[2].slice(0, 4)).toEqual(["1,024–4,096", "–none", "plain decoding", "–none"]);
   });

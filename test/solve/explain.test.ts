@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { MeasuredDraft } from "../../src/schema/calibration.js";
 import { type ChoiceSet, compactDraft, uniformChoices } from "../../src/schema/choice.js";
-import { turns } from "../../src/solve/explain.js";
+import { otherChoices } from "../../src/solve/explain.js";
 import { explainDraft, type Group, paretoFrontier, type SolveInput } from "../../src/solve/index.js";
 import { marginOf } from "../../src/solve/margins.js";
 import {
@@ -55,7 +55,7 @@ describe("the draft step at which a block's choice turns", () => {
     const own = rising[rising.length >> 1];
     const besidesUs = 7;
     groups.forEach((_, g) => {
-      const found = turns(paretoFrontier(groups), g, own.chosen[g], {
+      const found = otherChoices(paretoFrontier(groups), g, own.chosen[g], {
         costUs: own.costUs,
         besidesUs,
         rateOf: (loss) => Math.exp(-loss),

@@ -62,15 +62,17 @@ function summary({ contextTokens, targetStepUs }: Explanation, draft: ExplainedD
   return [
     `At ${contextTokens} tokens of context: ${draft.draftTokens} tokens drafted a round, with ${describeChoices(draft.set)}.`,
     `A draft step takes ${ms(draft.draftUs)}, a plain step ${ms(targetStepUs)}.`,
-    `${formatPercent(draft.acceptance)} of drafted tokens are accepted (${EVIDENCE[draft.evidence]}${counts(draft)}).`,
+    `${formatPercent(draft.acceptance)} of drafted tokens are accepted (${EVIDENCE[draft.evidence]}).`,
     `Decoding is predicted to be ${times(draft.speedup)}.`,
+    ...counts(draft),
   ];
 }
 
-/** `, 512 positions, 38 rounds to the last token` */
-function counts({ positions, rounds }: ExplainedDraft): string {
-  if (positions === null) return "";
-  return `, ${positions} positions${rounds === null ? "" : `, ${rounds} rounds to the last token`}`;
+/** What the acceptance was measured on; nothing where it was not. */
+function counts({ positions, rounds }: ExplainedDraft): string[] {
+  if (positions === null) return [];
+  const reaching = rounds === null ? "" : `; ${rounds} rounds came to the last drafted token`;
+  return [`The acceptance was measured at ${positions} positions${reaching}.`];
 }
 
 /** What the plan says text kept back refused here. */

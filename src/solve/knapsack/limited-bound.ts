@@ -28,16 +28,16 @@ interface Row {
 
 /**
  * The lower bound that is reported with a draft under limits on sums, and the proof that the draft keeps it.
- * @param own [groups] the draft's choices
+ * @param chosen [groups] the draft's choices
  * @throws LP_BOUND_VIOLATED where the draft loses less than the certificate or the closed form allows (a bug)
  */
 export function limitedLowerBound(
   groups: readonly LimitedGroup[],
   budgetUs: number,
   limits: SumLimits,
-  own: readonly LimitedChoice[],
+  chosen: readonly LimitedChoice[],
 ): number {
-  const loss = own.reduce((sum, choice) => sum + choice.loss, 0);
+  const loss = chosen.reduce((sum, choice) => sum + choice.loss, 0);
   const rows = rowsOf(groups, budgetUs, limits);
   const dual = solveDual(groups, rows);
   const multipliers = dual?.multipliers ?? rows.map(() => 0);
