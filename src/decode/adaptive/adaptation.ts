@@ -123,7 +123,7 @@ export class Adaptation {
     this.belief.observe(arm?.draft ?? null, round);
     const { context, nodes } = round;
     if (arm === null || nodes === 0) {
-      if (this.covers(context)) this.correction.observePlain(round.totalUs, this.latency.stepUs(context));
+      this.correction.observePlain(round.totalUs, this.latency.stepUs(context));
       return;
     }
     const { drafter, key } = arm.draft;

@@ -143,6 +143,37 @@ test("latencies are read anew as the context grows, within a range and with no r
   expect(adaptation.decide(450)).toBeNull();
 });
 
+test("a new range is decided by the latencies of its own drafts", () => {
+  const ranges: AdaptiveRange[] = [
+    { to: 100, drafts: [named("mixed")], planned },
+    { to: 1000, drafts: [named("six skipped")], planned: null },
+  ];
+  const adaptation = new Adaptation(ranges, latency);
+  expect(adaptation.decide(90)).toEqual(planned);
+  expect(adaptation.decide(105)).toBeNull();
+});
+
+test("a draft is no longer in the next range than is known of it there", () => {
+  const int8 = named("int8");
+  const ranges: AdaptiveRange[] = [
+    { to: 100, drafts: [int8], planned: null },
+    { to: 1000, drafts: [{ ...int8, hazards: int8.hazards.slice(0, 2) }], planned: null },
+  ];
+  const adaptation = new Adaptation(ranges, latency);
+  expect(adaptation.decide(10)?.draftTokens).toBeGreaterThan(2);
+  expect(adaptation.armAt(150)).toMatchObject({ draft: { key: "int8" }, draftTokens: 2 });
+});
+
+test("plain steps that take longer than profiled are left for a draft", () => {
+  const adaptation = new Adaptation([{ to: 1e9, drafts: [named("six skipped")], planned: null }], latency);
+  expect(adaptation.decide(10)).toBeNull();
+  for (let i = 0; i < 60; i++) {
+    const step = round(10, null, 0);
+    adaptation.observe({ ...step, totalUs: 1.4 * step.totalUs }, null);
+  }
+  expect(adaptation.decide(10)).toMatchObject({ draft: { key: "six skipped" } });
+});
+
 test("one interrupted pass does not drive the plan's draft away", () => {
   const adaptation = new Adaptation(everywhere(planned), latency);
   adaptation.armAt(10);

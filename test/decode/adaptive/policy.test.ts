@@ -4,7 +4,7 @@ import { type MadeDraft, madeProblem, tickingClock } from "../../../bench/adapt-
 import { Adaptation, type AdaptiveRange, type Arm } from "../../../src/decode/adaptive/adaptation.js";
 import { Belief } from "../../../src/decode/adaptive/belief.js";
 import { adaptivePolicy } from "../../../src/decode/adaptive/policy.js";
-import { selfDrafter } from "../../../src/decode/drafters/self.js";
+import { drafterOf, selfDrafter } from "../../../src/decode/drafters/self.js";
 import { type DraftPolicy, decode, type Round } from "../../../src/decode/loop.js";
 import { uniformChoices } from "../../../src/schema/choice.js";
 import { FakeClock } from "../../support/fake-engine.js";
@@ -66,12 +66,41 @@ test("a weighing that was interrupted for ten seconds does not end weighing", ()
     return decide(context);
   });
   const { policy, summary } = adaptivePolicy(adaptation, clock, plain);
+  const asked: string[] = [];
   for (let i = 0; i < 60; i++) {
-    policy(10 + i);
+    const request = policy(10 + i);
+    asked.push(request === null ? "plain" : `${drafterOf(request).key} ${request.draftTokens}`);
     policy.observe?.(round(10 + i, 6));
   }
   expect(weighed).toBeGreaterThan(20);
-  expect(summary().replans).toBe(weighed);
+  const changes = asked.filter((arm, i) => i > 0 && arm !== asked[i - 1]).length;
+  expect(summary()).toMatchObject({ replans: weighed, switches: changes });
+});
+
+test("what the policy itself takes stands in the round, and says nothing about its passes", () => {
+  const adaptation = new Adaptation(everywhere, latency);
+  const observe = vi.spyOn(adaptation, "observe");
+  const { policy } = adaptivePolicy(adaptation, tickingClock(1000), plain);
+  for (let i = 0; i < 2; i++) {
+    policy(10);
+    policy.observe?.(round(10, 6));
+  }
+  // one look at the clock lies between the two that the first call is timed by
+  expect(observe.mock.calls[0][0]).toMatchObject({ draftUs: 49_000, verifyUs: 25_000, totalUs: 74_000 });
+});
+
+test("an arm that is the plan's own in one range and not in another is counted apart", () => {
+  const ranges: AdaptiveRange[] = [
+    { to: 100, drafts, planned },
+    { to: 1000, drafts, planned: null },
+  ];
+  const { policy, summary } = adaptivePolicy(new Adaptation(ranges, latency), tickingClock(20), plain);
+  for (let i = 0; i < 150; i++) {
+    const request = policy(i);
+    const d = request?.draftTokens ?? 0;
+    policy.observe?.({ ...round(i, 0), nodes: d, drafted: d, ...(d === 0 ? { draftUs: 0, totalUs: 21_050 } : {}) });
+  }
+  expect(summary().arms.flatMap(({ arm, planned }) => (arm === null ? [planned] : []))).toEqual([false, true]);
 });
 
 test("what an output's end cut off is no evidence: the belief is that of the positions before it", async () => {
