@@ -61,7 +61,7 @@ const { writeDocument } = await library("schema/document.js");
 const { groupsAt, openProblem, paretoFrontier } = await library("solve/index.js");
 const { toChoiceSet } = await library("solve/problem.js");
 const { openTokenizer } = await library("tokenizer/open.js");
-const { manySideBySide } = await library("verify/index.js");
+const { comparePolicies } = await library("verify/index.js");
 
 const model = positionals[0] ?? "embedded";
 const maxTokens = Number(values["max-tokens"]);
@@ -293,7 +293,7 @@ async function measure(loaded, prompts, { plans }) {
         // the order turns from one prompt and pass to the next, so that drift cancels
         const first = (pass * most + i) % policies.length;
         const order = [...policies.slice(first), ...policies.slice(0, first)];
-        const [[turns]] = await manySideBySide({
+        const [[turns]] = await comparePolicies({
           ...{ engine: loaded.engine, clock: systemClock, maxTokens, endTokens: loaded.spec.eosTokenIds },
           contexts: [{ prompts: [own[i]], policies: order }],
           ...{ pairs: 1, limitUs: null },

@@ -3,9 +3,9 @@ import type { ModelRef } from "../schema/common.js";
 import type { Plan } from "../schema/plan.js";
 import type { Verification } from "../schema/verification.js";
 import { describeChange, whereOf } from "./changes.js";
+import { consistencyFindings, hasKnownBlocks } from "./consistency.js";
 import { type Checked, isOfKind, type OpenInput, sameness } from "./documents.js";
 import { type Finding, finding } from "./findings.js";
-import { hasKnownBlocks, ownFindings } from "./own.js";
 import { comparePredictions, rangesOf } from "./predicted-speed.js";
 import type { Comparison } from "./result.js";
 import { compareVerified } from "./verified-speed.js";
@@ -19,7 +19,7 @@ export interface Side {
 
 /** Verifications with their plans, and the plans that none of them is about. */
 export function sidesOf(given: readonly Checked[], open: OpenInput): Side[] {
-  const usable = (plan: Checked<Plan>) => hasKnownBlocks(ownFindings(plan));
+  const usable = (plan: Checked<Plan>) => hasKnownBlocks(consistencyFindings(plan));
   const verified = given.flatMap((checked) => {
     if (!isOfKind(checked, "draftplan/verification")) return [];
     const named = open(checked.document.plan.path, checked.file);

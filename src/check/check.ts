@@ -1,9 +1,9 @@
 /** Depth (a) of a check: documents by themselves, against what they were made from, and against a model. */
 import { comparisonInputFindings } from "./comparison-inputs.js";
+import { consistencyFindings, hasKnownBlocks } from "./consistency.js";
 import { type Checked, isOfKind, type OpenInput } from "./documents.js";
 import type { Finding } from "./findings.js";
 import { givenModelFindings, type ModelFacts } from "./model.js";
-import { hasKnownBlocks, ownFindings } from "./own.js";
 import { planInputFindings } from "./plan.js";
 import { remembering, type Solver } from "./solver.js";
 import { verificationPlanFindings } from "./verification.js";
@@ -18,19 +18,19 @@ export interface CheckRequest {
 }
 
 export function checkDocuments({ documents, open, solver, model }: CheckRequest): Finding[] {
-  const own = new Map<Checked, Finding[]>();
-  const ownOf = (checked: Checked): Finding[] => {
-    let found = own.get(checked);
+  const known = new Map<Checked, Finding[]>();
+  const consistencyOf = (checked: Checked): Finding[] => {
+    let found = known.get(checked);
     if (found === undefined) {
-      found = ownFindings(checked);
-      own.set(checked, found);
+      found = consistencyFindings(checked);
+      known.set(checked, found);
     }
     return found;
   };
-  const isSound = (checked: Checked) => ownOf(checked).every(({ severity }) => severity !== "error");
+  const isSound = (checked: Checked) => consistencyOf(checked).every(({ severity }) => severity !== "error");
   const context = { open, solver: remembering(solver), isSound };
   return documents.flatMap((checked) => {
-    const found = [...ownOf(checked)];
+    const found = [...consistencyOf(checked)];
     if (isOfKind(checked, "draftplan/plan") && hasKnownBlocks(found))
       found.push(...planInputFindings(checked, context));
     if (isOfKind(checked, "draftplan/comparison")) found.push(...comparisonInputFindings(checked, open));

@@ -7,7 +7,7 @@ import type { Profile } from "../schema/profile.js";
 import { type Checked, isOfKind, type Opened, type OpenInput, sameness } from "./documents.js";
 import { type Finding, finding } from "./findings.js";
 import { modelFindings } from "./model.js";
-import { solvedFindings } from "./solved.js";
+import { solvedFindings } from "./solved-again.js";
 import type { RememberingSolver } from "./solver.js";
 
 type Role = "profile" | "calibration";

@@ -1,8 +1,12 @@
-export { type Decision, decide, type Requirement, requirePrompts, type Thresholds } from "./decide.js";
+export {
+  type ComparePoliciesOptions,
+  comparePolicies,
+  type PoliciesAtContext,
+  type PromptPolicyRuns,
+} from "./compare-policies.js";
 export { commonPrefix, judge, type Tie, type Verdict } from "./judge.js";
-export { type ManyContext, type ManyOptions, manySideBySide, type PromptTurns } from "./many.js";
-export { type FigureOptions, type PolicyFigures, policyFigures } from "./many-figures.js";
 export type { AlternativeModel, PromptRuns, VerifyPrompt } from "./measure.js";
+export { type FigureOptions, type PolicyFigures, policyFigures } from "./policy-figures.js";
 export type { ReferenceCache } from "./reference.js";
 export { type SideBySide, type SideBySideOptions, type SideBySideSlot, sideBySide } from "./side-by-side.js";
 export {
@@ -14,4 +18,5 @@ export {
   type Slowdown,
   type SlowdownDecision,
 } from "./slower.js";
+export { type Decision, decide, type Requirement, requirePrompts, type Thresholds } from "./thresholds.js";
 export { type Journal, promptsDigest, type VerifyOptions, type VerifyResult, verifyPlan } from "./verify.js";

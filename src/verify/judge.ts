@@ -4,7 +4,7 @@ import type { Engine } from "../runtime/engine.js";
 import { argmax } from "../runtime/engine.js";
 import { targetChoices } from "../schema/choice.js";
 import { TIE_MARGINS } from "../schema/verification.js";
-import { notNumbers, type OutputLimits, teacherForced } from "./walk.js";
+import { notNumbers, type OutputLimits, teacherForced } from "./target-passes.js";
 
 /** A token that is not the maximum but within the tie margin of it (schema/verification.ts). */
 export interface Tie {

@@ -6,7 +6,7 @@ import { argmax } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
 import { commonPrefix, isWorse, judge, type Verdict } from "./judge.js";
 import { type ReferenceCache, referenceOutput } from "./reference.js";
-import { type OutputLimits, teacherForced } from "./walk.js";
+import { type OutputLimits, teacherForced } from "./target-passes.js";
 
 export interface VerifyPrompt {
   /** for people: its beginning */

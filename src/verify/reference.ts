@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { Progress } from "../core/progress.js";
 import type { Engine } from "../runtime/engine.js";
 import { targetChoices } from "../schema/choice.js";
-import { greedyOutput, type OutputLimits } from "./walk.js";
+import { greedyOutput, type OutputLimits } from "./target-passes.js";
 
 /**
  * References of several verifications on one engine: two plans are judged by the same ones. By engine, so that no

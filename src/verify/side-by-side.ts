@@ -3,10 +3,10 @@ import { type Progress, silentProgress } from "../core/progress.js";
 import { type Decoded, type DraftPolicy, decode } from "../decode/loop.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import { targetChoices } from "../schema/choice.js";
+import { interleaveRuns, rotated } from "./interleave.js";
 import { judge } from "./judge.js";
 import type { VerifyPrompt } from "./measure.js";
-import { rotated, takeTurns } from "./turns.js";
-import { greedyOutput, type OutputLimits } from "./walk.js";
+import { greedyOutput, type OutputLimits } from "./target-passes.js";
 
 /** One prompt decoded A B A B, or B A B A by turns. */
 export interface SideBySideSlot {
@@ -78,7 +78,7 @@ async function judgePrompt(options: SideBySideOptions, prompt: VerifyPrompt) {
 async function timeSlot(options: SideBySideOptions, index: number, reversed: boolean): Promise<SideBySideSlot> {
   const { progress = silentProgress, baseline, candidate } = options;
   const order = rotated(2, reversed ? 1 : 0);
-  const runs = await takeTurns(
+  const runs = await interleaveRuns(
     { ...options, progress },
     options.prompts[index].ids,
     [baseline, candidate],

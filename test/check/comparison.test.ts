@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { checkDocuments } from "../../src/check/check.js";
+import { consistencyFindings } from "../../src/check/consistency.js";
 import { type Opened, toChecked } from "../../src/check/documents.js";
 import type { ModelFacts } from "../../src/check/model.js";
-import { ownFindings } from "../../src/check/own.js";
 import { solver } from "../../src/pipeline/check/solver.js";
 import type { Comparison } from "../../src/schema/comparison.js";
 import { type AnyDocument, parseDocument, sha256, stringifyDocument } from "../../src/schema/document.js";
@@ -10,7 +10,7 @@ import { calibration, comparison, profile } from "../support/example-documents.j
 
 const checked = (document: AnyDocument, file: string) => toChecked(file, document, sha256(stringifyDocument(document)));
 const findings = (document: Comparison) =>
-  ownFindings(checked(document, "c.yaml")).map(({ code, where }) => `${code} ${where}`);
+  consistencyFindings(checked(document, "c.yaml")).map(({ code, where }) => `${code} ${where}`);
 
 /** What an edited document is found to be; it must still be a valid one. */
 function edited(change: (document: Comparison) => void): string[] {

@@ -6,8 +6,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { compareWithBaseline, type Side, sidesOf } from "../../src/check/baseline.js";
 import { checkDocuments } from "../../src/check/check.js";
 import { type Opened, toChecked } from "../../src/check/documents.js";
-import { faultFindings } from "../../src/check/faults.js";
 import { FINDING_CODES, type Finding } from "../../src/check/findings.js";
+import { invalidDocumentFindings } from "../../src/check/invalid-document.js";
 import type { Solver } from "../../src/check/solver.js";
 import { DraftplanError } from "../../src/core/errors.js";
 import { solver } from "../../src/pipeline/check/solver.js";
@@ -93,7 +93,7 @@ function openText(file: string, text: string): Opened {
     return { state: "read", checked: toChecked(file, parseDocument(text, file), sha256(text)) };
   } catch (error) {
     if (!(error instanceof DraftplanError)) throw error;
-    return { state: "faulty", file, findings: faultFindings(file, error) };
+    return { state: "faulty", file, findings: invalidDocumentFindings(file, error) };
   }
 }
 

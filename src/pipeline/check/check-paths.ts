@@ -1,10 +1,10 @@
 /** All that `check` looks at: documents, a baseline beside them, and both run side by side. */
 import { compareWithBaseline, type Side, sidesOf } from "../../check/baseline.js";
 import { checkDocuments } from "../../check/check.js";
+import { consistencyFindings } from "../../check/consistency.js";
 import type { Checked } from "../../check/documents.js";
 import type { Finding } from "../../check/findings.js";
 import { type ModelFacts, tokenizerOf } from "../../check/model.js";
-import { ownFindings } from "../../check/own.js";
 import type { CheckResult } from "../../check/result.js";
 import { DraftplanError } from "../../core/errors.js";
 import type { PipelineContext } from "../context.js";
@@ -76,7 +76,7 @@ function openBaseline(path: string): Baseline {
   const [side] = sidesOf([checked], open);
   if (side !== undefined) return { side };
   const { kind } = checked.document;
-  if (kind === "draftplan/plan") return { findings: ownFindings(checked) };
+  if (kind === "draftplan/plan") return { findings: consistencyFindings(checked) };
   throw new DraftplanError({
     code: "DOCUMENT_KIND",
     at: `--baseline ${path}`,

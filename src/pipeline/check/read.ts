@@ -2,8 +2,8 @@
 import { type Dirent, readdirSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { type Checked, type Opened, type OpenInput, toChecked } from "../../check/documents.js";
-import { faultFindings } from "../../check/faults.js";
 import { type Finding, finding } from "../../check/findings.js";
+import { invalidDocumentFindings } from "../../check/invalid-document.js";
 import { DraftplanError } from "../../core/errors.js";
 import { readUserFile } from "../../core/user-file.js";
 import { type AnyDocument, MAX_DOCUMENT_BYTES, parseDocument, sha256 } from "../../schema/document.js";
@@ -128,7 +128,7 @@ function readOne(file: string, origin: Origin): Opened | null {
     const failure = error instanceof DraftplanError ? error : unreadable(file, messageOf(error));
     if (origin === "given" && (failure.code === "FILE_NOT_FOUND" || failure.code === "FILE_UNREADABLE")) throw failure;
     if (origin === "folder" && failure.code === "DOCUMENT_KIND" && !/^'draftplan\//.test(failure.what)) return null;
-    return { state: "faulty", file, findings: faultFindings(file, failure) };
+    return { state: "faulty", file, findings: invalidDocumentFindings(file, failure) };
   }
 }
 

@@ -11,7 +11,7 @@ import { compactDraft } from "../../schema/choice.js";
 import type { ComparedContext, ComparedRow } from "../../schema/comparison.js";
 import type { Plan } from "../../schema/plan.js";
 import { LEAST_UNITS } from "../../stats/interval.js";
-import { manySideBySide, type PolicyFigures, type PromptTurns, policyFigures } from "../../verify/index.js";
+import { comparePolicies, type PolicyFigures, type PromptPolicyRuns, policyFigures } from "../../verify/index.js";
 import type { PredictedSpeed, Predictor } from "./predict.js";
 import type { PromptsAt } from "./prompts.js";
 
@@ -57,7 +57,7 @@ export function middleOf(contextTokens: number, maxTokens: number): number {
 export async function runPlans(request: RunRequest): Promise<RanContext[]> {
   const { engine, clock, prompts, maxTokens, pairs, timeLimitSeconds, progress } = request;
   const arms = prompts.map((at) => armsAt(request, at));
-  const ran = await manySideBySide({
+  const ran = await comparePolicies({
     ...{ engine, clock, maxTokens, pairs, progress },
     endTokens: engine.spec.eosTokenIds,
     limitUs: timeLimitSeconds === null ? null : 1e6 * timeLimitSeconds,
@@ -121,7 +121,7 @@ function draftsBetween(policy: DraftPolicy, from: number, to: number): { at: num
   return found;
 }
 
-function contextOf(request: RunRequest, at: PromptsAt, arms: Arms, turns: readonly PromptTurns[]): RanContext {
+function contextOf(request: RunRequest, at: PromptsAt, arms: Arms, turns: readonly PromptPolicyRuns[]): RanContext {
   const { plans, baseline } = request;
   const armOf = (name: string) => arms.of[plans.findIndex(({ method }) => method === name)];
   const figures = policyFigures(turns, { plain: armOf("none"), baseline: armOf(baseline) });
@@ -181,7 +181,7 @@ const predictedRecord = ({ acceptance, draftUs, tokensPerSecond, speedup }: Pred
 /** Fewer runs than asked for make wider intervals, and a context without any is not in the table. */
 function warnOfMissing(
   { prompts, pairs, timeLimitSeconds, progress }: RunRequest,
-  ran: readonly PromptTurns[][],
+  ran: readonly PromptPolicyRuns[][],
 ): void {
   if (timeLimitSeconds === null) return;
   const wanted = pairs * prompts.reduce((sum, at) => sum + at.prompts.length, 0);

@@ -3,9 +3,9 @@ import type { Progress } from "../core/progress.js";
 import { type Decoded, type DraftPolicy, decode, prefill } from "../decode/loop.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import { targetChoices } from "../schema/choice.js";
-import type { OutputLimits } from "./walk.js";
+import type { OutputLimits } from "./target-passes.js";
 
-export interface TurnsOptions extends OutputLimits {
+export interface InterleaveOptions extends OutputLimits {
   engine: Engine;
   clock: Clock;
   progress: Progress;
@@ -19,8 +19,8 @@ export interface TurnsOptions extends OutputLimits {
  * @param warmUp   tokens that each policy decodes first, which nobody sees; 0: none
  * @returns [policies][turns]
  */
-export async function takeTurns(
-  options: TurnsOptions,
+export async function interleaveRuns(
+  options: InterleaveOptions,
   prompt: readonly number[],
   policies: readonly DraftPolicy[],
   orders: readonly (readonly number[])[],

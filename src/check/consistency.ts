@@ -5,11 +5,11 @@ import { calibrationBlockFindings, draftFindings } from "./blocks.js";
 import { comparisonFindings } from "./comparison.js";
 import type { Checked } from "./documents.js";
 import { type Finding, finding } from "./findings.js";
-import { predictedFindings } from "./predicted.js";
+import { predictedFindings } from "./predicted-figures.js";
 import { figureFindings } from "./verification-figures.js";
 import { tokenFindings } from "./verification-tokens.js";
 
-export function ownFindings({ file, document }: Checked): Finding[] {
+export function consistencyFindings({ file, document }: Checked): Finding[] {
   const { layers } = document.model;
   switch (document.kind) {
     case "draftplan/plan":

@@ -20,7 +20,7 @@ export interface OutputLimits {
 type NextToken = (logits: Float32Array, index: number) => number | null;
 
 /** Writes the prompt over whatever the cache holds, from its first cell on, then goes on token by token. */
-async function walk(
+async function runPasses(
   engine: Engine,
   prompt: readonly number[],
   choices: ChoiceSet,
@@ -56,7 +56,7 @@ export async function greedyOutput(
     ids.push(token);
     return limits.endTokens.includes(token) || ids.length >= limits.maxTokens ? null : token;
   };
-  await walk(engine, prompt, choices, next, progress);
+  await runPasses(engine, prompt, choices, next, progress);
   return ids;
 }
 
@@ -71,7 +71,7 @@ export async function teacherForced(
 ): Promise<void> {
   if (ids.length === 0) return;
   const next: NextToken = (logits, index) => (visit(logits, index) && index + 1 < ids.length ? ids[index] : null);
-  await walk(engine, prompt, choices, next, progress);
+  await runPasses(engine, prompt, choices, next, progress);
 }
 
 export const notNumbers = (index: number) =>

@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 import { type DraftPolicy, decode } from "../../src/decode/loop.js";
 import { uniformChoices } from "../../src/schema/choice.js";
 import type { Interval } from "../../src/schema/common.js";
-import { type ManyOptions, manySideBySide, policyFigures } from "../../src/verify/index.js";
-import { rotated } from "../../src/verify/turns.js";
+import { type ComparePoliciesOptions, comparePolicies, policyFigures } from "../../src/verify/index.js";
+import { rotated } from "../../src/verify/interleave.js";
 import { fakeEngine } from "../support/fake-model.js";
 import { uniform } from "../support/numbers.js";
 
@@ -22,7 +22,7 @@ const prompt = (length: number, first = 1) => ({
 const SHORT = [prompt(3), prompt(4, 9)];
 const LONG = [prompt(40), prompt(41, 5)];
 
-function options(changes: Partial<ManyOptions> = {}): ManyOptions {
+function options(changes: Partial<ComparePoliciesOptions> = {}): ComparePoliciesOptions {
   const { engine, clock } = fakeEngine({ layers: LAYERS });
   const contexts = [SHORT, LONG].map((prompts) => ({ prompts, policies: POLICIES }));
   return { ...{ engine, clock, contexts, maxTokens: 20, endTokens: [], pairs: 3, limitUs: null }, ...changes };
@@ -31,7 +31,7 @@ function options(changes: Partial<ManyOptions> = {}): ManyOptions {
 /** Policies by letter and prompts by length, as they were decoded; lower case: not for the full number of tokens. */
 function recorder(maxTokens = 20) {
   const order: string[] = [];
-  const record: NonNullable<ManyOptions["decode"]> = async (engine, ids, decodeOptions) => {
+  const record: NonNullable<ComparePoliciesOptions["decode"]> = async (engine, ids, decodeOptions) => {
     const name = NAMES.get(decodeOptions.policy as DraftPolicy) ?? "?";
     order.push(`${decodeOptions.maxTokens < maxTokens ? name.toLowerCase() : name}${ids.length}`);
     return decode(engine, ids, decodeOptions);
@@ -42,7 +42,7 @@ function recorder(maxTokens = 20) {
 describe("many plans by turns", () => {
   test("run A B C, B C A, C A B on one prompt after another, contexts by turns, each context warmed up once", async () => {
     const { order, record } = recorder();
-    await manySideBySide(options({ decode: record }));
+    await comparePolicies(options({ decode: record }));
     const turns = (length: number, from: number) =>
       [0, 1, 2].flatMap((turn) => [0, 1, 2].map((i) => `${"ABC"[(from + turn + i) % 3]}${length}`)).join(" ");
     expect(order.join(" ")).toBe(
@@ -52,14 +52,14 @@ describe("many plans by turns", () => {
 
   test("read a prompt once for all their turns, beside the target's own output of it", async () => {
     const { engine, clock } = fakeEngine({ layers: LAYERS });
-    await manySideBySide(options({ engine, clock }));
+    await comparePolicies(options({ engine, clock }));
     for (const { ids } of [...SHORT, ...LONG])
       expect(engine.passes.filter(({ position, q }) => position === 0 && q === ids.length)).toHaveLength(2);
   });
 
   test("are timed exactly: a policy by turns takes what it takes alone", async () => {
     const { engine, clock } = fakeEngine({ layers: LAYERS });
-    const found = await manySideBySide(options({ engine, clock }));
+    const found = await comparePolicies(options({ engine, clock }));
     for (const {
       prompt: { ids },
       runs,
@@ -79,7 +79,7 @@ describe("many plans by turns", () => {
     const { order, record } = recorder();
     const { engine, clock } = fakeEngine({ layers: LAYERS });
     let turns = 0;
-    const found = await manySideBySide(
+    const found = await comparePolicies(
       options({ engine, clock, decode: record, pairs: 50, limitUs: 400_000, onTurns: () => turns++ }),
     );
     const timed = order.filter((name) => name === name.toUpperCase());
@@ -100,12 +100,12 @@ describe("many plans by turns", () => {
 
   test("judge every run: one wrong token in one run of one plan is that plan's, and no other's", async () => {
     let runs = 0;
-    const wrong: NonNullable<ManyOptions["decode"]> = async (engine, ids, decodeOptions) => {
+    const wrong: NonNullable<ComparePoliciesOptions["decode"]> = async (engine, ids, decodeOptions) => {
       const decoded = await decode(engine, ids, decodeOptions);
       const isThird = decodeOptions.policy === POLICIES[2] && ids.length === 41 && ++runs === 2;
       return isThird ? { ...decoded, ids: decoded.ids.map((id, i) => (i === 6 ? (id + 1) % 50 : id)) } : decoded;
     };
-    const found = await manySideBySide(options({ decode: wrong }));
+    const found = await comparePolicies(options({ decode: wrong }));
     expect(
       found.map((turns) => turns.map(({ verdicts }) => verdicts.map(({ firstMismatch }) => firstMismatch))),
     ).toEqual([
@@ -124,7 +124,7 @@ describe("many plans by turns", () => {
 
   test("leave out prompts answered by a single token", async () => {
     const every = Array.from({ length: 50 }, (_, id) => id); // whatever comes first ends the output
-    expect(await manySideBySide(options({ endTokens: every }))).toEqual([[], []]);
+    expect(await comparePolicies(options({ endTokens: every }))).toEqual([[], []]);
   });
 
   test("each come as often before any other as after it", () => {

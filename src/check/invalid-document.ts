@@ -13,7 +13,7 @@ const SAME_CODE: Partial<Record<ErrorCode, FindingCode>> = {
 const REPEATED_BLOCK = /the key '((?:head|\d+\.(?:attn|mlp)))' stands twice/;
 
 /** @param error what reading or parsing the file failed with */
-export function faultFindings(file: string, error: DraftplanError): Finding[] {
+export function invalidDocumentFindings(file: string, error: DraftplanError): Finding[] {
   if (error instanceof InvalidDocument) {
     return error.faults.map((fault) =>
       finding(codeOf(fault, error.kind), file, fault.where, `${lineOf(fault)}${fault.what}`),

@@ -1,30 +1,30 @@
 /** Any number of plans by turns on the same prompts, at several contexts: what `compare` is made of. */
 import { type Progress, silentProgress } from "../core/progress.js";
 import type { Decoded, DraftPolicy } from "../decode/loop.js";
+import { type InterleaveOptions, interleaveRuns, rotated } from "./interleave.js";
 import { isWorse, judge, type Verdict } from "./judge.js";
 import type { VerifyPrompt } from "./measure.js";
 import { type ReferenceCache, referenceOutput } from "./reference.js";
-import { rotated, type TurnsOptions, takeTurns } from "./turns.js";
 
 /** Prompts of about one length, and the policies to run on each of them. */
-export interface ManyContext {
+export interface PoliciesAtContext {
   prompts: readonly VerifyPrompt[];
   policies: readonly DraftPolicy[];
 }
 
-export interface ManyOptions extends Omit<TurnsOptions, "progress"> {
-  contexts: readonly ManyContext[];
+export interface ComparePoliciesOptions extends Omit<InterleaveOptions, "progress"> {
+  contexts: readonly PoliciesAtContext[];
   /** runs of every policy on every prompt */
   pairs: number;
   /** ends measuring once a prompt is finished after so long; null: never */
   limitUs: number | null;
   progress?: Progress;
   /** told of every prompt after its turns */
-  onTurns?: (context: number, turns: PromptTurns) => void;
+  onTurns?: (context: number, turns: PromptPolicyRuns) => void;
 }
 
 /** One prompt, and all that was run on it. */
-export interface PromptTurns {
+export interface PromptPolicyRuns {
   prompt: VerifyPrompt;
   /** the target's own greedy output, decoded before anything else */
   reference: readonly number[];
@@ -41,10 +41,10 @@ const WARM_UP_TOKENS = 8;
  * it is limited, a visit is one turn, and prompts are met again as long as there is time.
  * @returns [contexts] the prompts that were visited; one whose output is a single token has no step to time and is left out
  */
-export async function manySideBySide(options: ManyOptions): Promise<PromptTurns[][]> {
+export async function comparePolicies(options: ComparePoliciesOptions): Promise<PromptPolicyRuns[][]> {
   const { clock, contexts, pairs, limitUs, progress = silentProgress } = options;
   const start = clock.nowUs();
-  const found = contexts.map(() => new Map<number, PromptTurns>());
+  const found = contexts.map(() => new Map<number, PromptPolicyRuns>());
   const visits = visitsOf(contexts, limitUs === null ? 1 : pairs);
   const perPass = contexts.reduce((sum, { prompts }) => sum + prompts.length, 0);
   const warm = new Set<number>();
@@ -61,7 +61,7 @@ export async function manySideBySide(options: ManyOptions): Promise<PromptTurns[
     const first = done * turns + Math.floor(done / perPass);
     const orders = Array.from({ length: turns }, (_, turn) => rotated(policies.length, first + turn));
     const warmUp = warm.has(context) ? 0 : WARM_UP_TOKENS;
-    const runs = await takeTurns({ ...options, progress }, prompt.ids, policies, orders, warmUp);
+    const runs = await interleaveRuns({ ...options, progress }, prompt.ids, policies, orders, warmUp);
     warm.add(context);
     const verdicts = await judgeRuns({ ...options, progress }, prompt.ids, runs, reference);
     const visited = { prompt, reference, runs, verdicts };
@@ -73,7 +73,7 @@ export async function manySideBySide(options: ManyOptions): Promise<PromptTurns[
 }
 
 /** Each prompt `passes` times; contexts take turns. */
-function visitsOf(contexts: readonly ManyContext[], passes: number): { context: number; prompt: number }[] {
+function visitsOf(contexts: readonly PoliciesAtContext[], passes: number): { context: number; prompt: number }[] {
   const most = Math.max(0, ...contexts.map(({ prompts }) => prompts.length));
   const once = Array.from({ length: most }, (_, prompt) =>
     contexts.flatMap(({ prompts }, context) => (prompt < prompts.length ? [{ context, prompt }] : [])),
@@ -83,7 +83,7 @@ function visitsOf(contexts: readonly ManyContext[], passes: number): { context: 
 
 /** @returns [policies] the worst verdict of each; runs of equal output share one */
 async function judgeRuns(
-  options: Pick<ManyOptions, "engine" | "maxTokens" | "endTokens"> & { progress: Progress },
+  options: Pick<ComparePoliciesOptions, "engine" | "maxTokens" | "endTokens"> & { progress: Progress },
   prompt: readonly number[],
   runs: readonly (readonly Decoded[])[],
   reference: readonly number[],
@@ -106,7 +106,7 @@ async function judgeRuns(
 
 const worse = (a: Verdict, b: Verdict): Verdict => (isWorse(b, a) ? b : a);
 
-const joined = (a: PromptTurns, b: PromptTurns): PromptTurns => ({
+const joined = (a: PromptPolicyRuns, b: PromptPolicyRuns): PromptPolicyRuns => ({
   ...a,
   runs: a.runs.map((turns, i) => [...turns, ...b.runs[i]]),
   verdicts: a.verdicts.map((verdict, i) => worse(verdict, b.verdicts[i])),

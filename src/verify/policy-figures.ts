@@ -2,7 +2,7 @@
 import type { Round } from "../decode/loop.js";
 import { acceptanceOf } from "../decode/statistics.js";
 import type { Interval } from "../schema/common.js";
-import type { PromptTurns } from "./many.js";
+import type { PromptPolicyRuns } from "./compare-policies.js";
 import { promptTiming, rateInterval, speedupInterval, tokenUs } from "./speedup.js";
 
 /** What one policy reached at one context. */
@@ -28,7 +28,10 @@ export interface FigureOptions {
 }
 
 /** @param prompts at least one @returns [policies] */
-export function policyFigures(prompts: readonly PromptTurns[], { plain, baseline }: FigureOptions): PolicyFigures[] {
+export function policyFigures(
+  prompts: readonly PromptPolicyRuns[],
+  { plain, baseline }: FigureOptions,
+): PolicyFigures[] {
   return prompts[0].runs.map((_, policy) => {
     const rounds: Round[] = prompts.flatMap(({ runs }) => runs[policy][0].rounds);
     const usPerToken = prompts.map(({ runs }) => runs[policy].flatMap((run) => tokenUs(run) ?? []));
@@ -45,7 +48,7 @@ export function policyFigures(prompts: readonly PromptTurns[], { plain, baseline
 }
 
 /** How much faster `other` is than `one`, in pairs; a policy is as fast as itself. */
-function pairedInterval(prompts: readonly PromptTurns[], one: number, other: number): Interval {
+function pairedInterval(prompts: readonly PromptPolicyRuns[], one: number, other: number): Interval {
   const timings = prompts.flatMap(({ runs }) => promptTiming(runs[one], runs[other]) ?? []);
   return speedupInterval(timings);
 }
