@@ -54,7 +54,7 @@ export function parseAxis(option: string, text: string): Axis {
   return { kind: "list", values };
 }
 
-export const axisEnd = (axis: Axis): number => (axis.kind === "range" ? axis.to : axis.values[axis.values.length - 1]);
+const axisEnd = (axis: Axis): number => (axis.kind === "range" ? axis.to : axis.values[axis.values.length - 1]);
 
 /** Both ends, and between them what `next` gives as long as it stays clear of the last point by `gap`. */
 function rising(from: number, to: number, next: (value: number) => number, gap: number): number[] {
@@ -78,7 +78,7 @@ function queryPoints(axis: Axis): number[] {
 }
 
 /** @throws OPTION_INVALID where q does not begin at 1 or is more than a pass can verify */
-export function resolveQueries(axis: Axis): number[] {
+function resolveQueries(axis: Axis): number[] {
   const queries = queryPoints(axis);
   const text = axis.kind === "range" ? `${axis.from}..${axis.to}` : axis.values.join(",");
   if (queries[0] !== 1) {

@@ -79,7 +79,7 @@ export function leftOutPercent(observations: readonly Observation[]): number {
  * the whole target being the reference in every visit. A cell is compared with itself alone, so it does not matter that
  * some are visited more often late in the sweep, and a spell of contention shorter than a third of it changes little.
  */
-export function driftPerRound(observations: readonly Observation[]): number {
+function driftPerRound(observations: readonly Observation[]): number {
   const cells = gather(observations.filter(isTarget), cell, (o) => [o.round, Math.log(o.us)] as const);
   const slopes: number[] = [];
   for (const values of cells.values()) {

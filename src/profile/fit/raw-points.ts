@@ -22,7 +22,7 @@ const THIRDS = 3;
 const LEAST_ROUNDS = 4;
 
 /** Consecutive rounds, as equal in number as can be: what a slow spell disturbs is then in one of them. */
-export function thirdsOf<O extends Observation>(observations: readonly O[], rounds: number): O[][] {
+function thirdsOf<O extends Observation>(observations: readonly O[], rounds: number): O[][] {
   const count = Math.max(1, Math.min(THIRDS, Math.floor(rounds / LEAST_ROUNDS)));
   return Array.from({ length: count }, (_, third) =>
     observations.filter(({ round }) => Math.floor((round * count) / rounds) === third),
