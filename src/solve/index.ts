@@ -1,16 +1,14 @@
-export { type Candidate, measuredSpeed, proposals, rankedCandidates, rankedFrontier } from "./candidates.js";
-export type { Unconfirmed } from "./confirm.js";
+export { measuredSpeed, proposals, rankedCandidates, rankedFrontier } from "./candidates.js";
 export { constrainedFrontier, draftBytes, type Limits, satisfies } from "./constraints.js";
 export {
-  type AcceptedExchange,
   isFaster,
   nearestContext,
   pairedStandardError,
   type Shown,
   searchExchanges,
 } from "./exchange-search.js";
-export { type Exchange, exchanges, improveByExchanges } from "./exchanges.js";
-export { type BlockReason, type ExplainedDraft, type Explanation, explainDraft, type OtherChoice } from "./explain.js";
+export { exchanges, improveByExchanges } from "./exchanges.js";
+export { type BlockReason, type ExplainedDraft, type Explanation, explainDraft } from "./explain.js";
 export { extendProfile, extrapolatedRange } from "./extrapolate.js";
 export type { Choice, Group } from "./knapsack/group.js";
 export { limitedLowerBound, limitedRelaxation } from "./knapsack/limited-bound.js";
@@ -20,15 +18,12 @@ export {
   type MultipleChoiceSolution,
   type ParetoPoint,
   paretoFrontier,
-  type SolveOptions,
   solveMultipleChoice,
 } from "./knapsack/multiple-choice.js";
-export { type LatencyAt, type LatencyModel, openLatency } from "./latency.js";
+export { type LatencyModel, openLatency } from "./latency.js";
 export {
   bestDraftLength,
   curveFromRate,
-  type DraftLength,
-  type DraftLengthProblem,
   expectedTokens,
   type Round,
   speedup,
@@ -49,7 +44,6 @@ export {
 export { planSegments, unconfirmedDrafts } from "./segments.js";
 export {
   acceptanceRate,
-  type Correction,
   expectedRate,
   expectedRateOf,
   fitCorrection,
