@@ -11,8 +11,6 @@ import type { Verification } from "../schema/verification.js";
 import { findChanges, LEAST_OBSERVATIONS, MOST_OBSERVATIONS, type Observation } from "../stats/change-points.js";
 import { studentQuantile } from "../stats/student.js";
 
-export { FALSE_ALARM_RATE, LEAST_OBSERVATIONS, MOST_OBSERVATIONS } from "../stats/change-points.js";
-
 export interface HistoryEntry {
   file: string;
   sha256: string;

@@ -5,6 +5,7 @@ import { calibrateModel } from "../pipeline/calibrate.js";
 import { measuredKernels } from "../pipeline/choices.js";
 import { defaultPath } from "../pipeline/paths.js";
 import { readCalibrationText } from "../pipeline/text/calibration-text.js";
+import { parseBudget } from "./budget.js";
 import type { CommandContext } from "./context.js";
 
 export interface CalibrateOptions {
@@ -23,10 +24,15 @@ export interface CalibrateOptions {
 
 export async function calibrateCommand(
   path: string,
-  { text, output: wanted, choices, ...options }: CalibrateOptions,
+  { text, output: wanted, choices, budget, ...options }: CalibrateOptions,
   context: CommandContext,
 ): Promise<void> {
-  const request = { kernels: measuredKernels(choices), text: readCalibrationText(text), ...options };
+  const request = {
+    kernels: measuredKernels(choices),
+    text: readCalibrationText(text),
+    ...(budget === undefined ? {} : { budgetSeconds: parseBudget(budget) }),
+    ...options,
+  };
   const { calibration, sureness } = await calibrateModel(path, request, context);
   const output = wanted ?? defaultPath("calibration", calibration.model.name);
   deliverDocument(calibration, output, context, () =>

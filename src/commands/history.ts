@@ -1,128 +1,13 @@
 /** draftplan history: verifications over time, for each model, device and plan, with the changes among them. */
-import { statSync } from "node:fs";
-import { type HistoryEntry, planName, type Trend, trendsOf } from "../check/history.js";
-import { DraftplanError } from "../core/errors.js";
-import { visible } from "../core/text.js";
-import { historyJson, type LeftOut } from "../output/history/json.js";
-import { trendLines } from "../output/history/table.js";
-import { yamlFilesBelow } from "../pipeline/check/read.js";
-import { type AnyDocument, type Loaded, readDocument } from "../schema/document.js";
+import { historyJson } from "../output/history/json.js";
+import { historyLines } from "../output/history/table.js";
+import { type HistoryFilter, historyOf } from "../pipeline/history.js";
 import type { CommandContext } from "./context.js";
 
-export interface HistoryOptions {
-  /** part of a model's name */
-  modelName?: string | undefined;
-  /** part of a processor's name */
-  device?: string | undefined;
-  /** part of the name of a plan's file */
-  plan?: string | undefined;
-}
+export type HistoryOptions = HistoryFilter;
 
 export async function historyCommand(folder: string, options: HistoryOptions, context: CommandContext): Promise<void> {
-  const { entries, leftOut } = await readHistory(folder, context);
-  const trends = trendsOf(selected(entries, options, folder));
-  for (const { undated } of trends)
-    for (const { file } of undated)
-      context.progress.warn("HISTORY_UNDATED", `${visible(file)} does not say when it was made (created)`);
+  const { trends, leftOut } = await historyOf(folder, options, context);
   if (context.json) context.print(JSON.stringify(historyJson(trends, leftOut)));
-  else for (const line of linesOf(trends, folder)) context.print(line);
-}
-
-function linesOf(trends: readonly Trend[], folder: string): string[] {
-  if (trends.length === 0) {
-    return [
-      `No verification lies below ${visible(folder)}. Make one with:`,
-      "  draftplan verify PLAN --model MODEL -o FILE",
-    ];
-  }
-  const lines = trends.flatMap((trend, i) => [...(i === 0 ? [] : [""]), ...trendLines(trend)]);
-  const several = ["", `${trends.length} trends; choose among them with --model-name, --device or --plan NAME`];
-  return trends.length === 1 ? lines : [...lines, ...several];
-}
-
-async function readHistory(folder: string, context: CommandContext) {
-  requireFolder(folder);
-  const entries: HistoryEntry[] = [];
-  const leftOut: LeftOut[] = [];
-  const { files, unreadable } = yamlFilesBelow(folder);
-  const leaveOut = (one: LeftOut) => {
-    leftOut.push(one);
-    context.progress.warn("HISTORY_LEFT_OUT", visible(`${one.file} is left out: ${one.what}`));
-  };
-  for (const { file, code, message } of unreadable) leaveOut({ file, code, what: message });
-  const seen = new Map<string, string>();
-  for (const file of files) {
-    await context.progress.tick();
-    const read = readOne(file);
-    if (read === null) continue;
-    if ("code" in read) leaveOut(read);
-    else if (seen.has(read.sha256))
-      leaveOut({ file, code: "HISTORY_REPEATED", what: `it is the same as ${seen.get(read.sha256)}` });
-    else {
-      seen.set(read.sha256, file);
-      entries.push(read);
-    }
-  }
-  return { entries, leftOut };
-}
-
-/** null: YAML of others, or a document of another kind */
-function readOne(file: string): HistoryEntry | LeftOut | null {
-  let loaded: Loaded<AnyDocument>;
-  try {
-    // a pipe would never end
-    if (!statSync(file).isFile()) return { file, code: "FILE_UNREADABLE", what: "it is no regular file" };
-    loaded = readDocument(file);
-  } catch (error) {
-    if (!(error instanceof DraftplanError)) return { file, code: "FILE_UNREADABLE", what: String(error) };
-    const { code, what } = error;
-    return code === "DOCUMENT_KIND" && !/^'draftplan\//.test(what) ? null : { file, code, what };
-  }
-  const { document, sha256 } = loaded;
-  return document.kind === "draftplan/verification" ? { file, sha256, verification: document } : null;
-}
-
-function requireFolder(folder: string): void {
-  const isFolder = statSync(folder, { throwIfNoEntry: false })?.isDirectory();
-  if (isFolder === true) return;
-  throw new DraftplanError({
-    code: isFolder === undefined ? "FILE_NOT_FOUND" : "FILE_UNREADABLE",
-    at: folder,
-    what: isFolder === undefined ? "there is no such folder" : "it is a file, and a folder of verifications is needed",
-    remedy: "Give the folder that verifications are kept in, such as: draftplan history plans",
-  });
-}
-
-/** @throws OPTION_INVALID where a filter leaves nothing of what there is */
-function selected(entries: readonly HistoryEntry[], options: HistoryOptions, folder: string): HistoryEntry[] {
-  const filters: Filter[] = [
-    ["--model-name", options.modelName, ({ verification }) => verification.model.name],
-    ["--device", options.device, ({ verification }) => verification.device.processor],
-    ["--plan", options.plan, planName],
-  ];
-  return filters.reduce<HistoryEntry[]>(
-    (left, [flag, part, nameOf]) => {
-      if (part === undefined || left.length === 0) return left;
-      const matching = left.filter((entry) => nameOf(entry).toLowerCase().includes(part.toLowerCase()));
-      if (matching.length === 0) throw noneOf(`${flag} ${part}`, folder, left.map(nameOf));
-      return matching;
-    },
-    [...entries],
-  );
-}
-
-type Filter = [flag: string, part: string | undefined, nameOf: (entry: HistoryEntry) => string];
-
-/** Enough to choose from, in a message. */
-const MOST_NAMED = 10;
-
-function noneOf(at: string, folder: string, there: readonly string[]): DraftplanError {
-  const distinct = [...new Set(there)];
-  const more = distinct.length > MOST_NAMED ? ` and ${distinct.length - MOST_NAMED} more` : "";
-  return new DraftplanError({
-    code: "OPTION_INVALID",
-    at,
-    what: `no verification below ${folder} has this in its name`,
-    remedy: visible(`There are: ${distinct.slice(0, MOST_NAMED).join(", ")}${more}.`),
-  });
+  else for (const line of historyLines(trends, folder)) context.print(line);
 }

@@ -4,7 +4,7 @@ import { profileTables, stopLine } from "../output/profile-tables.js";
 import { measuredKernels } from "../pipeline/choices.js";
 import { defaultPath } from "../pipeline/paths.js";
 import { profileModelAt } from "../pipeline/profile/profile-model.js";
-import { parseBudget, parsePrecision } from "../profile/budget.js";
+import { parseBudget, parsePrecision } from "./budget.js";
 import type { CommandContext } from "./context.js";
 
 export interface ProfileOptions {

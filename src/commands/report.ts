@@ -1,11 +1,9 @@
 /** draftplan report: any documents as one HTML page. */
-import { isAbsolute, relative, resolve } from "node:path";
-import { trendsOf } from "../check/history.js";
+import { resolve } from "node:path";
 import { DraftplanError } from "../core/errors.js";
-import { renderReport } from "../report/index.js";
-import { checkBlocks } from "../schema/blocks.js";
-import { type AnyDocument, type Loaded, readDocument, writeText } from "../schema/document.js";
-import { extendProfile, openLatency } from "../solve/index.js";
+import { STDOUT } from "../output/deliver.js";
+import { reportOn } from "../pipeline/report.js";
+import { writeText } from "../schema/document.js";
 import type { CommandContext } from "./context.js";
 
 export interface ReportOptions {
@@ -17,50 +15,17 @@ export async function reportCommand(
   paths: readonly string[],
   { output }: ReportOptions,
   context: CommandContext,
-  created = new Date(),
 ): Promise<void> {
   refuseOutput(output, paths, context.json);
-  const documents = distinct(paths.map(read), context);
-  const html = renderReport({
-    documents: documents.map((loaded) => ({ ...loaded, path: shownPath(loaded.path) })),
-    created: created.toISOString(),
-    openCosts: (profile, toContext) => openLatency(extendProfile(profile, toContext)),
-    followTrends: trendsOf,
-  });
-  if (output === "-") {
-    context.write(html);
-    return;
-  }
+  const { html, documents } = reportOn(paths, new Date(), context);
+  if (output === STDOUT) return context.write(html);
   writeText(output, html);
-  if (context.json) context.print(JSON.stringify({ written: output, documents: documents.length }));
+  if (context.json) context.print(JSON.stringify({ written: output, documents }));
   else context.print(`Written to ${output}`);
 }
 
-function read(path: string): Loaded<AnyDocument> {
-  const loaded = readDocument(path);
-  checkBlocks(loaded.document, path);
-  return loaded;
-}
-
-/** The same bytes given twice, under one path or two, are one document. */
-function distinct(loaded: readonly Loaded<AnyDocument>[], context: CommandContext): Loaded<AnyDocument>[] {
-  const byDigest = new Map<string, Loaded<AnyDocument>>();
-  for (const one of loaded) {
-    const first = byDigest.get(one.sha256);
-    if (first === undefined) byDigest.set(one.sha256, one);
-    else context.note(`${one.path} is the same document as ${first.path}, and is shown once`);
-  }
-  return [...byDigest.values()];
-}
-
-/** Relative to the current folder, or the name alone: a page is passed on, and folders of this machine are nobody's business. */
-function shownPath(path: string): string {
-  const inside = relative(".", resolve(path)).replaceAll("\\", "/");
-  return inside.startsWith("../") || isAbsolute(inside) ? (inside.split("/").at(-1) ?? inside) : inside;
-}
-
 function refuseOutput(output: string, paths: readonly string[], json: boolean): void {
-  if (output === "-" && json) {
+  if (output === STDOUT && json) {
     throw new DraftplanError({
       code: "USAGE",
       at: "draftplan report",
@@ -68,7 +33,7 @@ function refuseOutput(output: string, paths: readonly string[], json: boolean): 
       remedy: "Write the page to a file, -o report.html, or leave --json out.",
     });
   }
-  if (output !== "-" && paths.some((path) => resolve(path) === resolve(output))) {
+  if (output !== STDOUT && paths.some((path) => resolve(path) === resolve(output))) {
     throw new DraftplanError({
       code: "OPTION_INVALID",
       at: `-o ${output}`,

@@ -3,10 +3,10 @@ import { basename } from "node:path";
 import { DraftplanError } from "../core/errors.js";
 import { printDocument, STDOUT } from "../output/deliver.js";
 import { verificationSummary } from "../output/verification-summary.js";
-import { verifyPlanOn } from "../pipeline/verify/verify-plan.js";
+import { requireVerdict, verifyPlanOn } from "../pipeline/verify/verify-plan.js";
 import { readDocumentOf } from "../schema/document.js";
 import type { Verification } from "../schema/verification.js";
-import { requirePrompts, type Thresholds } from "../verify/index.js";
+import type { Thresholds } from "../verify/index.js";
 import type { CommandContext } from "./context.js";
 
 export interface VerifyCommandOptions {
@@ -38,10 +38,7 @@ export async function verifyCommand(
     [...verificationSummary(verification), `\nWritten to ${output}`].join("\n"),
   );
   if (passes(verification)) return true;
-  // where speed alone is in doubt, and for want of prompts, that is no verdict on the plan
-  const { failed } = verification.decided ?? { failed: [] };
-  if (verification.speedup.low === null && failed.length > 0 && failed.every((name) => name === "min_speedup"))
-    requirePrompts(verification.prompts.filter(({ speedup }) => speedup !== null).length, options.minSpeedup);
+  requireVerdict(verification, thresholds);
   return false;
 }
 

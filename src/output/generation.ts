@@ -1,9 +1,6 @@
 /** What a generation gave and how: a line for people, one value for programs. */
 
-import type { AdaptiveSummary, ArmUse } from "../decode/adaptive/policy.js";
-import type { Drafter } from "../decode/drafters/drafter.js";
-import { selfChoices } from "../decode/drafters/self.js";
-import type { Generation } from "../pipeline/generate/generate.js";
+import type { AdaptedSummary, AdaptedUse, Generation } from "../pipeline/generate/generate.js";
 import { compactDraft, type Draft, describeChoices } from "../schema/choice.js";
 import { formatPercent } from "./format.js";
 
@@ -30,27 +27,22 @@ interface Adapted {
 
 const rounded = (x: number): number => Number(x.toPrecision(4));
 
-const adaptedJson = ({ switches, replans, replanUs, difficulty, arms }: AdaptiveSummary): Adapted => ({
+const adaptedJson = ({ switches, replans, replanUs, difficulty, arms }: AdaptedSummary): Adapted => ({
   switches,
   replans,
   replan_us: rounded(replanUs),
   rejections_factor: rounded(difficulty),
-  arms: arms.map(({ arm, planned, rounds, tokens }) => ({
+  arms: arms.map(({ choices, draftTokens, planned, rounds, tokens }) => ({
     planned,
-    draft: compacted(arm),
-    draft_tokens: arm?.draftTokens ?? 0,
+    draft: choices === null ? null : compactDraft(choices),
+    draft_tokens: draftTokens,
     rounds,
     tokens,
   })),
 });
 
-function compacted(arm: ArmUse["arm"]): Draft | null {
-  const choices = arm === null ? null : selfChoices(arm.draft.drafter);
-  return choices === null ? null : compactDraft(choices);
-}
-
 /** `adapted: stayed with the plan; …` or what was taken instead. */
-export function adaptedLine({ switches, replanUs, difficulty, arms }: AdaptiveSummary, decodeUs: number): string {
+export function adaptedLine({ switches, replanUs, difficulty, arms }: AdaptedSummary, decodeUs: number): string {
   const share = decodeUs === 0 ? 0 : replanUs / decodeUs;
   const text = `rejections ${difficulty.toFixed(1)} times the calibration's`;
   const others = arms.filter(({ planned }) => !planned).sort((a, b) => b.tokens - a.tokens);
@@ -61,15 +53,10 @@ export function adaptedLine({ switches, replanUs, difficulty, arms }: AdaptiveSu
   return `adapted: ${did}; ${text}; ${formatPercent(share)} of the time for re-planning`;
 }
 
-const describeUse = ({ arm, tokens }: ArmUse): string =>
-  arm === null
+const describeUse = ({ drafter, choices, draftTokens, tokens }: AdaptedUse): string =>
+  drafter === null
     ? `plain steps (${tokens})`
-    : `drafts of ${arm.draftTokens} with ${described(arm.draft.drafter)} (${tokens})`;
-
-function described(drafter: Drafter): string {
-  const choices = selfChoices(drafter);
-  return choices === null ? drafter.key : describeChoices(choices);
-}
+    : `drafts of ${draftTokens} with ${choices === null ? drafter : describeChoices(choices)} (${tokens})`;
 
 /** The contract's keys: each always there, null where it has no meaning. */
 export interface Generated {

@@ -1,6 +1,7 @@
 /** A plan on a terminal: a line for each segment, or a table with what is predicted. */
 
 import Table from "cli-table3";
+import type { Solved } from "../pipeline/solve.js";
 import { describeChoices, expandDraft } from "../schema/choice.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
 import { extrapolatedLine } from "./format.js";
@@ -22,7 +23,7 @@ function speedupWithInterval({ speedup, speedup_interval: interval }: Predicted)
   return interval === undefined ? estimate : `${estimate}\n${interval.low.toFixed(2)} to\n${interval.high.toFixed(2)}`;
 }
 
-export function planTable(plan: Plan): string {
+function planTable(plan: Plan): string {
   const table = new Table({
     head: ["context", "d", "draft", "accepted", "draft / verify / step", "tokens/s", "speedup"],
     colWidths: [13, 4, 20, 10, 15, 10, 9],
@@ -48,3 +49,18 @@ export function planTable(plan: Plan): string {
   }
   return [table.toString(), ...extrapolatedLine(plan).map((line) => `* ${line}`)].join("\n");
 }
+
+/** What `solve` ends with: the plan, where it lies, and what was measured for it. */
+export function solveSummary({ plan, output, measured, pairs }: Solved): string {
+  return [
+    planTable(plan),
+    "",
+    `Plan: ${output}`,
+    ...(measured === null ? [] : [`Calibration with what was measured: ${measured.path}`]),
+    ...(pairs === null ? [] : [pairsLine(pairs)]),
+  ].join("\n");
+}
+
+/** `Pairs of blocks with a term in the surrogate: 0 at 128, 2 at 1024 tokens` */
+const pairsLine = (pairs: NonNullable<Solved["pairs"]>): string =>
+  `Pairs of blocks with a term in the surrogate: ${pairs.map(({ atContext, count }) => `${count} at ${atContext}`).join(", ")} tokens`;

@@ -10,7 +10,6 @@ import { ContinuedPrompts } from "../calibrate/continuation.js";
 import { DraftEvidence, measureDrafts } from "../calibrate/whole-drafts.js";
 import { DraftplanError } from "../core/errors.js";
 import type { Progress } from "../core/progress.js";
-import { parseBudget } from "../profile/budget.js";
 import { parseAxis } from "../profile/grid.js";
 import { systemClock } from "../runtime/device.js";
 import { type LoadedModel, loadModel } from "../runtime/load.js";
@@ -34,8 +33,8 @@ export interface CalibrationRequest extends CalibrationOptions {
   kernels: readonly Kernel[];
   /** `200,1000`; undefined: what the model's size allows */
   context?: string;
-  /** for all measuring: `60s`, `2m`, `90`; losses are measured whatever it is, whole drafts until it ends */
-  budget?: string;
+  /** for all measuring: losses are measured whatever it is, whole drafts until it ends */
+  budgetSeconds?: number;
 }
 
 /** Without `--budget`. A small model's drafts are known well enough long before. */
@@ -48,16 +47,15 @@ const DEFAULT_BUDGET_SECONDS = 120;
  */
 export async function calibrateModel(
   path: string,
-  { text, kernels, context: asked, budget, ...options }: CalibrationRequest,
+  { text, kernels, context: asked, budgetSeconds = DEFAULT_BUDGET_SECONDS, ...options }: CalibrationRequest,
   context: PipelineContext,
 ): Promise<{ calibration: Calibration; sureness: Sureness[] }> {
-  const seconds = budget === undefined ? DEFAULT_BUDGET_SECONDS : parseBudget(budget);
   const model = await loadModel(path, { ...context, kernels }, context.progress);
   try {
     const contexts = calibrationContexts(asked, model);
     const startUs = systemClock.nowUs();
     const { calibration, prompts } = await calibrateLoaded(model, text, contexts, context, options);
-    const untilUs = startUs + 1e6 * seconds;
+    const untilUs = startUs + 1e6 * budgetSeconds;
     const { measured, sureness } = await measureUniform(model, prompts, options, {
       untilUs,
       progress: context.progress,

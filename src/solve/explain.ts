@@ -16,6 +16,7 @@ import {
   countsBy,
   type Evidence,
   type PlannedDraft,
+  SLOWER_ATTENTION,
   solvedAt,
   speedupBy,
   type WhatIf,
@@ -78,6 +79,8 @@ export interface Explanation {
    */
   best: (PlannedDraft & { speedup: number }) | null;
   attentionSlower: WhatIf;
+  /** times as long as measured that attention takes in it */
+  attentionFactor: number;
   /** null past the last profiled context, or the last that the plan's costs are drawn on to */
   twiceTheContext: WhatIf | null;
 }
@@ -98,6 +101,7 @@ export function explainDraft(input: SolveInput, contextTokens: number, planned: 
     draft: planned && explained(problem, contextTokens, planned),
     best: bestAt(problem, contextTokens),
     attentionSlower: solvedAt(slower, contextTokens, before),
+    attentionFactor: SLOWER_ATTENTION,
     twiceTheContext: twice > problem.latency.contextTokens.to ? null : solvedAt(problem, twice, before),
   };
 }

@@ -50,5 +50,5 @@ export {
   fitSurrogate,
   type Surrogate,
 } from "./surrogate.js";
-export { constraintWarnings, refutedText, refutedWarnings, type SolveWarning } from "./warnings.js";
-export { type Evidence, type PlannedDraft, SLOWER_ATTENTION, type WhatIf } from "./what-if.js";
+export { constraintWarnings, refutedWarnings, type SolveWarning } from "./warnings.js";
+export type { Evidence, PlannedDraft, WhatIf } from "./what-if.js";

@@ -1,6 +1,8 @@
 /** What a user should hear of a plan: constraints that leave little to solve, and drafts that text kept back refused. */
-import { type Choice, describeChoices, expandDraft } from "../schema/choice.js";
-import type { Refuted, Segment } from "../schema/plan.js";
+
+import type { Choice } from "../schema/choice.js";
+import type { Segment } from "../schema/plan.js";
+import { refutedText } from "../schema/plan-text.js";
 import type { WeightBytes } from "../schema/weight-bytes.js";
 import { BYTES_PER_MIB, isQuantised } from "./constraints.js";
 import type { Problem } from "./problem.js";
@@ -84,18 +86,3 @@ export const refutedWarnings = (segments: readonly Segment[], layers: number): S
     const said = refutedText(segment, layers);
     return said === null ? [] : [{ code: "DRAFT_REFUTED" as const, message: said }];
   });
-
-/** `context 0 to 256: text kept back predicts 0.87 times plain decoding for …`; null where nothing was refused. */
-export function refutedText({ context_tokens, refuted, draft, draft_tokens }: Segment, layers: number): string | null {
-  if (refuted === undefined) return null;
-  const { from, to } = context_tokens;
-  const instead =
-    draft === undefined
-      ? "plain decoding instead; drafts without a measurement on that text cannot follow (measure them: --model MODEL)"
-      : `instead ${draft_tokens} tokens with ${describeChoices(expandDraft(draft, layers, "plan"))}`;
-  const refusals = refuted.map((one) => refusal(one, layers)).join(" and ");
-  return `context ${from} to ${to}: text kept back predicts a loss for ${refusals}; ${instead}`;
-}
-
-const refusal = ({ draft, draft_tokens, at_context, speedup }: Refuted, layers: number): string =>
-  `${draft_tokens} tokens with ${describeChoices(expandDraft(draft, layers, "plan"))} (${speedup.toFixed(2)} times plain decoding at ${at_context})`;

@@ -6,7 +6,7 @@ import { processProbes } from "../../src/cli/probe-process.js";
 import type { CommandContext } from "../../src/commands/context.js";
 import { doctorCommand } from "../../src/commands/doctor.js";
 import { silentProgress } from "../../src/core/progress.js";
-import { doctorWarnings } from "../../src/output/doctor/warnings.js";
+import { doctorWarnings } from "../../src/pipeline/doctor/warnings.js";
 import type { Bandwidth } from "../../src/runtime/bandwidth.js";
 import type { HostFacts } from "../../src/runtime/host.js";
 import type { Probes } from "../../src/runtime/probe.js";

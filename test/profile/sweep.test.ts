@@ -1,7 +1,7 @@
 /** Where a sweep spends its time, when it stops, what it keeps, and what it says of the machine; all on a fake clock. */
 import { describe, expect, test } from "vitest";
+import { parseBudget, parsePrecision } from "../../src/commands/budget.js";
 import { silentProgress } from "../../src/core/progress.js";
-import { parseBudget, parsePrecision } from "../../src/profile/budget.js";
 import { driftPercent, withoutDrift } from "../../src/profile/fit/drift.js";
 import { profileModel } from "../../src/profile/profile.js";
 import { type Observation, targetPass } from "../../src/profile/sweep/pass.js";

@@ -1,8 +1,8 @@
-/** The report of `draftplan doctor`, for people and as JSON. */
+/** The report of `draftplan doctor` on a terminal. */
 import { floorUs } from "../../core/floor.js";
+import type { DoctorReport, ProviderReport } from "../../pipeline/doctor/report.js";
 import type { Cache, HostFacts } from "../../runtime/host.js";
 import { formatBytes } from "../format.js";
-import type { DoctorReport, ProviderReport } from "./report.js";
 
 const UNKNOWN = "not known here";
 const LABEL_COLUMNS = 12;
@@ -98,38 +98,4 @@ function wrap(text: string, width: number): string[] {
     } else line += isEmpty ? word : ` ${word}`;
   }
   return [...lines, line];
-}
-
-export function doctorJson(report: DoctorReport): unknown {
-  const { library, host, bandwidth } = report;
-  const { cores, memory } = host;
-  return {
-    can_run: report.failure === null,
-    library: { version: library.version, source: report.librarySource, refusal: library.refusal },
-    provider: report.provider,
-    providers: report.providers.map(({ name, ortName, refusal }) => ({
-      ...{ name, ort_name: ortName, runs: refusal === null, refusal },
-    })),
-    platform: report.platform,
-    processor: host.processor,
-    simd: host.simd,
-    cores: { allowed: cores.allowed, logical: cores.logical, physical: cores.physical, quota: cores.quota },
-    caches: host.caches,
-    clock_governors: host.governors,
-    load: { one_minute: host.loadOneMinute, busy_cores: report.busyCores },
-    memory: { total_bytes: memory.totalBytes, available_bytes: memory.availableBytes, limit_bytes: memory.limitBytes },
-    threads: report.threads,
-    bandwidth:
-      bandwidth === null
-        ? null
-        : {
-            bytes_per_second: bandwidth.bytesPerSecond,
-            median_bytes_per_second: bandwidth.medianBytesPerSecond,
-            bytes: bandwidth.bytes,
-            passes: bandwidth.passes,
-            threads: bandwidth.threads,
-          },
-    cache: report.cache,
-    warnings: report.warnings,
-  };
 }

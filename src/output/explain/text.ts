@@ -3,14 +3,8 @@ import Table from "cli-table3";
 import { describeChoices } from "../../schema/choice.js";
 import { describeConstraints } from "../../schema/constraints.js";
 import type { Plan } from "../../schema/plan.js";
-import {
-  type BlockReason,
-  type ExplainedDraft,
-  type Explanation,
-  refutedText,
-  SLOWER_ATTENTION,
-  type WhatIf,
-} from "../../solve/index.js";
+import { refutedText } from "../../schema/plan-text.js";
+import type { BlockReason, ExplainedDraft, Explanation, WhatIf } from "../../solve/index.js";
 import { formatPercent } from "../format.js";
 
 /** Blocks shown without --all, unless more differ from the commonest choice. */
@@ -168,8 +162,14 @@ const short = (loss: number): string => (loss === 0 ? "0" : loss < 1e-5 ? "<1e-5
 const standardErrors = ({ margin }: BlockReason): string =>
   margin === null || margin.standardError === 0 ? "?" : (margin.loss / margin.standardError).toFixed(1);
 
-function conditions({ attentionSlower, twiceTheContext, contextTokens, draft }: Explanation): string[] {
-  const slower = `With attention ${((SLOWER_ATTENTION - 1) * 100).toFixed(0)} % slower`;
+function conditions({
+  attentionSlower,
+  attentionFactor,
+  twiceTheContext,
+  contextTokens,
+  draft,
+}: Explanation): string[] {
+  const slower = `With attention ${((attentionFactor - 1) * 100).toFixed(0)} % slower`;
   const twice = `At ${2 * contextTokens} tokens of context`;
   return [
     `${slower}: ${outcome(attentionSlower, draft)}`,

@@ -1,18 +1,8 @@
 /** The value that `draftplan history --json` prints. */
-import {
-  FALSE_ALARM_RATE,
-  type HistoryEntry,
-  LEAST_OBSERVATIONS,
-  type Trend,
-  type TrendChange,
-} from "../../check/history.js";
 
-/** A file that is no part of any trend, and why. */
-export interface LeftOut {
-  file: string;
-  code: string;
-  what: string;
-}
+import type { HistoryEntry, Trend, TrendChange } from "../../check/history.js";
+import type { LeftOut } from "../../pipeline/history.js";
+import { FALSE_ALARM_RATE, LEAST_OBSERVATIONS } from "../../stats/change-points.js";
 
 export const historyJson = (trends: readonly Trend[], leftOut: readonly LeftOut[]) => ({
   trends: trends.map((trend) => ({

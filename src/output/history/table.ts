@@ -1,17 +1,12 @@
 /** A trend as a person reads it, in 80 columns. */
+
 import Table from "cli-table3";
-import {
-  FALSE_ALARM_RATE,
-  type HistoryEntry,
-  LEAST_OBSERVATIONS,
-  MOST_OBSERVATIONS,
-  type Trend,
-  type TrendChange,
-} from "../../check/history.js";
+import type { HistoryEntry, Trend, TrendChange } from "../../check/history.js";
 import { counted, visible } from "../../core/text.js";
 import { type Interval, limitsOf } from "../../schema/common.js";
+import { FALSE_ALARM_RATE, LEAST_OBSERVATIONS, MOST_OBSERVATIONS } from "../../stats/change-points.js";
 
-export function trendLines(trend: Trend): string[] {
+function trendLines(trend: Trend): string[] {
   const { model, device, plan, dated, undated } = trend;
   const weights =
     model.weights_sha256 === null ? "weights not recorded" : `weights ${model.weights_sha256.slice(0, 8)}`;
@@ -124,3 +119,15 @@ const NO_LINES = {
   ...Object.fromEntries([...LINE_PARTS, ...MIDDLE_PARTS].map((name) => [name, ""])),
   middle: " ",
 };
+
+export function historyLines(trends: readonly Trend[], folder: string): string[] {
+  if (trends.length === 0) {
+    return [
+      `No verification lies below ${visible(folder)}. Make one with:`,
+      "  draftplan verify PLAN --model MODEL -o FILE",
+    ];
+  }
+  const lines = trends.flatMap((trend, i) => [...(i === 0 ? [] : [""]), ...trendLines(trend)]);
+  const several = ["", `${trends.length} trends; choose among them with --model-name, --device or --plan NAME`];
+  return trends.length === 1 ? lines : [...lines, ...several];
+}

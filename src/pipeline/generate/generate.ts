@@ -2,11 +2,13 @@
 import { DraftplanError } from "../../core/errors.js";
 import type { AdaptiveSummary } from "../../decode/adaptive/policy.js";
 import { type AdaptivePolicy, adaptivePolicy } from "../../decode/adaptive/policy.js";
+import { selfChoices } from "../../decode/drafters/self.js";
 import { type Decoded, type DraftPolicy, decode } from "../../decode/loop.js";
 import { acceptanceOf } from "../../decode/statistics.js";
 import type { Checkpoint } from "../../model/spec.js";
 import { systemClock } from "../../runtime/device.js";
 import type { Engine } from "../../runtime/engine.js";
+import type { ChoiceSet } from "../../schema/choice.js";
 import type { Loaded } from "../../schema/document.js";
 import type { Plan } from "../../schema/plan.js";
 import { openTokenizer } from "../../tokenizer/open.js";
@@ -45,6 +47,24 @@ export interface TextSink {
   end(text: string): void;
 }
 
+/** What was run of one draft and length. */
+export interface AdaptedUse {
+  /** null: plain steps */
+  drafter: string | null;
+  /** of a draft of the model's own blocks; null for any other */
+  choices: ChoiceSet | null;
+  draftTokens: number;
+  /** the plan's own choice there */
+  planned: boolean;
+  rounds: number;
+  tokens: number;
+}
+
+export interface AdaptedSummary extends Omit<AdaptiveSummary, "arms"> {
+  /** in the order of their first use */
+  arms: AdaptedUse[];
+}
+
 export interface Generation {
   ids: number[];
   /** null where the prompt was given as ids: no text is read or written then */
@@ -59,7 +79,7 @@ export interface Generation {
   drafted: number | null;
   accepted: number | null;
   /** null where the plan was not adapted */
-  adapted: AdaptiveSummary | null;
+  adapted: AdaptedSummary | null;
 }
 
 const DEFAULT_MAX_TOKENS = 256;
@@ -179,8 +199,21 @@ async function generate(
     // also when interrupted: the shell's prompt belongs on a line of its own
     if (stream !== null) sink?.end(stream.end());
   }
-  return { ...summarise(decoded, prompt, policy !== null), adapted: adaptive?.summary() ?? null };
+  return {
+    ...summarise(decoded, prompt, policy !== null),
+    adapted: adaptive === null ? null : adaptedOf(adaptive.summary()),
+  };
 }
+
+const adaptedOf = ({ arms, ...summary }: AdaptiveSummary): AdaptedSummary => ({
+  ...summary,
+  arms: arms.map(({ arm, ...use }) => ({
+    drafter: arm?.draft.drafter.key ?? null,
+    choices: arm === null ? null : selfChoices(arm.draft.drafter),
+    draftTokens: arm?.draftTokens ?? 0,
+    ...use,
+  })),
+});
 
 function summarise(decoded: Decoded, prompt: Prompt, planned: boolean): Omit<Generation, "adapted"> {
   const { ids, rounds, decodeUs } = decoded;

@@ -11,7 +11,6 @@ import type { Calibration } from "../../schema/calibration.js";
 import { type Choice, type ChoiceSet, compactDraft } from "../../schema/choice.js";
 import type { Constraints } from "../../schema/constraints.js";
 import type { Profile } from "../../schema/profile.js";
-import { fitSurrogate, type Problem } from "../../solve/index.js";
 import { isSmall, SAMPLE } from "../text/calibration-text.js";
 
 type DraftChoice = Exclude<Choice, "target">;
@@ -84,9 +83,3 @@ export const choosing = (
   curve,
   reached,
 });
-
-/** `Pairs of blocks with a term in the surrogate: 0 at 128, 2 at 1024 tokens` */
-export function describePairs({ contexts }: Pick<Problem, "contexts">): string {
-  const counts = contexts.map((context) => `${fitSurrogate(context).pairs.length} at ${context.losses.at_context}`);
-  return `Pairs of blocks with a term in the surrogate: ${counts.join(", ")} tokens`;
-}

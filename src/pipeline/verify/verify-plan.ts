@@ -74,3 +74,13 @@ export async function verifyPlanOn(
     throw error;
   }
 }
+
+/**
+ * Where speed alone is in doubt, and for want of prompts, that is no verdict on the plan.
+ * @throws OPTION_INVALID
+ */
+export function requireVerdict({ decided, speedup, prompts }: Verification, { minSpeedup }: Thresholds): void {
+  const failed = decided?.failed ?? [];
+  if (speedup.low === null && failed.length > 0 && failed.every((name) => name === "min_speedup"))
+    requirePrompts(prompts.filter((prompt) => prompt.speedup !== null).length, minSpeedup);
+}

@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import { expect, test } from "vitest";
-import { differenceText, planDifference } from "../../src/commands/plan-diff.js";
+import { differenceText } from "../../src/output/plan-difference.js";
+import { planDifference } from "../../src/pipeline/plan-difference.js";
 import { blockName, compactDraft, type Draft, expandDraft, uniformChoices } from "../../src/schema/choice.js";
 import { readDocumentOf } from "../../src/schema/document.js";
 import type { Plan, Predicted } from "../../src/schema/plan.js";

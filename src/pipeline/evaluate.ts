@@ -1,0 +1,93 @@
+/** How often a draft's next token is the target's, on a given text. */
+import { type Evaluation, evaluateDraft } from "../calibrate/evaluate.js";
+import { DraftplanError } from "../core/errors.js";
+import { drafterOf, selfChoices } from "../decode/drafters/self.js";
+import type { Checkpoint } from "../model/spec.js";
+import { type ChoiceSet, expandDraft } from "../schema/choice.js";
+import type { Loaded } from "../schema/document.js";
+import type { Plan } from "../schema/plan.js";
+import { openTokenizer } from "../tokenizer/open.js";
+import { planKernels } from "./choices.js";
+import type { PipelineContext } from "./context.js";
+import { policyOf } from "./plan-policy.js";
+import { readCalibrationText } from "./text/calibration-text.js";
+import { readTokenIds, requireInVocabulary, type TokenIds } from "./text/token-ids.js";
+import { withModel } from "./with-model.js";
+
+export interface EvaluateRequest {
+  /** what drafts: a plan's drafts, each at its contexts, or the model without these blocks */
+  draft: { plan: Loaded<Plan> } | { skip: readonly string[] };
+  /** a file of token ids; undefined: a bundled text */
+  ids?: string | undefined;
+}
+
+export interface EvaluatedDraft extends Evaluation {
+  /** the text it was evaluated on */
+  source: string;
+  /** positions before it are context only */
+  first: number;
+}
+
+const BUNDLED_TOKENS = 288;
+const BUNDLED_FIRST = 32;
+
+/** @throws TOKEN_IDS_INVALID, CONTEXT_LIMIT, DOCUMENT_MISMATCH, what loading the model throws */
+export async function evaluateOn(
+  model: string,
+  { draft, ids: file }: EvaluateRequest,
+  context: PipelineContext,
+): Promise<EvaluatedDraft> {
+  const source = file ?? "bundled text";
+  const { ids, first } = file === undefined ? await bundledIds(model) : readTokenIds(file, { withFirst: true });
+  const prepare = (checkpoint: Checkpoint) => {
+    requireInVocabulary(ids, checkpoint.spec.vocabSize, source);
+    requireContext(ids.length, checkpoint, source);
+    return { capacity: ids.length, choicesAt: choicesOf(checkpoint, draft, context) };
+  };
+  const evaluation = await withModel(
+    model,
+    { ...context, kernels: planKernels(["plan" in draft ? draft.plan.document : null]) },
+    prepare,
+    ({ engine }, { choicesAt }) => evaluateDraft(engine, ids, first, choicesAt, context.progress),
+  );
+  return { ...evaluation, source, first };
+}
+
+/** What drafts at each context; the target itself where a plan does not speculate. */
+function choicesOf(
+  checkpoint: Checkpoint,
+  draft: EvaluateRequest["draft"],
+  context: PipelineContext,
+): (contextTokens: number) => ChoiceSet | null {
+  if ("plan" in draft) {
+    const policy = policyOf(draft.plan, checkpoint, context);
+    return (contextTokens) => {
+      const request = policy(contextTokens);
+      return request === null ? null : selfChoices(drafterOf(request));
+    };
+  }
+  const choices = expandDraft(
+    { default: "target", head: "target", skip: [...draft.skip], choices: {} },
+    checkpoint.spec.layers,
+    "--skip",
+  );
+  return () => choices;
+}
+
+async function bundledIds(model: string): Promise<TokenIds> {
+  const tokenizer = await openTokenizer(model);
+  const ids = tokenizer
+    .encode(readCalibrationText(undefined).report[0].slice(0, 20 * BUNDLED_TOKENS))
+    .slice(0, BUNDLED_TOKENS);
+  return { ids, first: BUNDLED_FIRST };
+}
+
+function requireContext(tokens: number, { spec }: Checkpoint, at: string): void {
+  if (tokens <= spec.contextLimit) return;
+  throw new DraftplanError({
+    code: "CONTEXT_LIMIT",
+    at,
+    what: `${tokens} tokens; ${spec.name} has a context of ${spec.contextLimit}`,
+    remedy: "Give fewer token ids.",
+  });
+}

@@ -1,0 +1,117 @@
+/** What a model is, from its files: nothing is converted or loaded. */
+
+import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { basename } from "node:path";
+import { architectureSha256 } from "../model/digest.js";
+import { expectedTensors } from "../model/formats/tensors.js";
+import { EMBEDDED, openCheckpoint, openConfigOnly } from "../model/open.js";
+import type { Checkpoint, ModelSpec } from "../model/spec.js";
+
+/**
+ * @returns null where the path is not a model's: it may be a document's
+ * @throws what opening a checkpoint or a config.json throws
+ */
+export async function modelFactsAt(path: string): Promise<ModelFacts | null> {
+  if (basename(path) === "config.json") return configFacts(path);
+  if (!isModel(path)) return null;
+  const checkpoint = await openCheckpoint(path);
+  checkpoint.close();
+  return checkpointFacts(checkpoint);
+}
+
+/** Folders, and files that begin as a model's do or are named like one; everything else is read as a document. */
+function isModel(path: string): boolean {
+  if (path === EMBEDDED || /\.(gguf|safetensors)$/i.test(path)) return true;
+  try {
+    return statSync(path).isDirectory() || beginsWith(path, "GGUF");
+  } catch {
+    return false; // reading it as a document says what is wrong
+  }
+}
+
+function beginsWith(path: string, magic: string): boolean {
+  const bytes = Buffer.alloc(magic.length);
+  if (!statSync(path).isFile()) return false;
+  const descriptor = openSync(path, "r");
+  try {
+    readSync(descriptor, bytes, 0, bytes.length, 0);
+  } finally {
+    closeSync(descriptor);
+  }
+  return bytes.toString("latin1") === magic;
+}
+
+/** JSON keys; null where a config.json alone cannot know */
+export interface ModelFacts {
+  name: string;
+  layers: number;
+  architecture_sha256: string;
+  weights_sha256: string | null;
+  architecture: string;
+  format: string | null;
+  parameters: number;
+  stored_types: Record<string, number> | null;
+  context_limit: number;
+  hidden_size: number;
+  intermediate_size: number;
+  heads: number;
+  kv_heads: number;
+  head_dim: number;
+  vocab_size: number;
+  tied_embeddings: boolean;
+  sliding_window: number | null;
+  rope: ModelSpec["rope"];
+  bos_token_id: number | null;
+  eos_token_ids: number[];
+  cache_bytes_per_token: number;
+}
+
+const BYTES_PER_VALUE = 4; // the cache is fp32
+
+function specFacts(spec: ModelSpec) {
+  let parameters = 0;
+  for (const shape of expectedTensors(spec).values()) parameters += shape.reduce((product, n) => product * n, 1);
+  return {
+    architecture: spec.architecture,
+    parameters,
+    context_limit: spec.contextLimit,
+    hidden_size: spec.hiddenSize,
+    intermediate_size: spec.intermediateSize,
+    heads: spec.heads,
+    kv_heads: spec.kvHeads,
+    head_dim: spec.headDim,
+    vocab_size: spec.vocabSize,
+    tied_embeddings: spec.tiedEmbeddings,
+    sliding_window: spec.slidingWindow,
+    rope: spec.rope,
+    bos_token_id: spec.bosTokenId,
+    eos_token_ids: spec.eosTokenIds,
+    cache_bytes_per_token: 2 * spec.layers * spec.kvHeads * spec.headDim * BYTES_PER_VALUE,
+  };
+}
+
+function checkpointFacts(checkpoint: Checkpoint): ModelFacts {
+  const { spec } = checkpoint;
+  return {
+    name: spec.name,
+    layers: spec.layers,
+    architecture_sha256: checkpoint.architectureSha256,
+    weights_sha256: checkpoint.weightsSha256,
+    format: checkpoint.format,
+    stored_types: checkpoint.storedTypes,
+    ...specFacts(spec),
+  };
+}
+
+function configFacts(path: string): ModelFacts {
+  const spec = openConfigOnly(path);
+  return {
+    name: spec.name,
+    layers: spec.layers,
+    architecture_sha256: architectureSha256(spec),
+    weights_sha256: null,
+    format: null,
+    stored_types: null,
+    ...specFacts(spec),
+  };
+}

@@ -1,0 +1,153 @@
+/** A plan from a profile and a calibration; with a model, the best candidates are measured on it first. */
+
+import { requireSameModel } from "../decode/policy.js";
+import type { MethodName } from "../methods/names.js";
+import { loadModel } from "../runtime/load.js";
+import type { Calibration } from "../schema/calibration.js";
+import { kernelsFor } from "../schema/choice.js";
+import type { Constraints } from "../schema/constraints.js";
+import type { Loaded } from "../schema/document.js";
+import { writeDocument } from "../schema/document.js";
+import type { Plan } from "../schema/plan.js";
+import type { Profile } from "../schema/profile.js";
+import type { Problem } from "../solve/index.js";
+import { constraintWarnings, fitSurrogate, openProblem, planDocument, refutedWarnings } from "../solve/index.js";
+import type { DraftChoice } from "./choices.js";
+import type { PipelineContext } from "./context.js";
+import { extrapolationOf } from "./extrapolation.js";
+import { measureCandidates, measureReport } from "./measuring/candidates.js";
+import type { Measuring } from "./measuring/measuring.js";
+import { precisionFor } from "./measuring/measuring.js";
+import { measureProposals } from "./measuring/proposals.js";
+import { defaultPath, inputRef } from "./paths.js";
+import { readCalibrationText } from "./text/calibration-text.js";
+import { continueAgain, requireSameText } from "./text/measuring-text.js";
+
+export interface SolveRequest {
+  profile: Loaded<Profile>;
+  calibration: Loaded<Calibration>;
+  /** what a draft may do with a block besides running it */
+  choices: readonly DraftChoice[];
+  method: SolveMethod;
+  constraints?: Constraints | undefined;
+  /** context to plan to, beyond the profile; true: the model's own limit */
+  extrapolate?: number | true | undefined;
+  /** the model that the best candidates are measured on; undefined: the calibration is all there is */
+  measure?: {
+    model: string;
+    /** files of text; undefined: the bundled one */
+    text?: readonly string[] | undefined;
+    /** for exchanges; 0: none */
+    refineSeconds?: number | undefined;
+  };
+  /** where the plan will lie: its inputs are named from there; undefined: the default place */
+  output?: string | undefined;
+}
+
+export interface Solved {
+  plan: Plan;
+  output: string;
+  /** the calibration with what was measured now; null: nothing was */
+  measured: Loaded<Calibration> | null;
+  /** with a knapsack on measured drafts: pairs of blocks that have a term of their own in the surrogate, by context */
+  pairs: { atContext: number; count: number }[] | null;
+}
+
+/**
+ * @throws DOCUMENT_MISMATCH, DIGEST_MISMATCH, OPTION_INVALID, CONTEXT_LIMIT, what loading and measuring throw
+ */
+export async function solvePlan(request: SolveRequest, context: PipelineContext): Promise<Solved> {
+  const { profile, choices, method, constraints, measure } = request;
+  const { progress } = context;
+  const extrapolateTo = extrapolationOf(request.extrapolate, profile, progress);
+  const given = { profile: profile.document, choices, constraints, extrapolateTo };
+  let { calibration } = request;
+  let problem = openProblem({ ...given, calibration: calibration.document }); // refuse before anything long begins
+  for (const { code, message } of constraintWarnings(problem)) progress.warn(code, message);
+  const isMeasured = measure !== undefined && method !== "none";
+  if (isMeasured) {
+    calibration = await measureInto(measure, { ...given, method }, calibration, context);
+    problem = openProblem({ ...given, calibration: calibration.document });
+  }
+  const missing = method === "none" ? null : notMeasured(problem, calibration.document, method);
+  if (missing !== null) progress.warn("NOT_MEASURED", missing);
+  const output = request.output ?? defaultPath("plan", calibration.document.model.name);
+  const inputs = { profile: inputRef(profile, output), calibration: inputRef(calibration, output) };
+  const plan = planDocument({ ...given, calibration: calibration.document }, inputs, method);
+  for (const { code, message } of refutedWarnings(plan.segments, plan.model.layers)) progress.warn(code, message);
+  return {
+    ...{ plan, output },
+    measured: isMeasured ? calibration : null,
+    pairs: isMeasured && method === "knapsack" ? pairsOf(problem) : null,
+  };
+}
+
+const pairsOf = ({ contexts }: Problem): NonNullable<Solved["pairs"]> =>
+  contexts.map((context) => ({ atContext: context.losses.at_context, count: fitSurrogate(context).pairs.length }));
+
+/** What to say where no measured draft may be planned with; null where there is one. */
+function notMeasured(
+  { contexts }: Problem,
+  calibration: Calibration,
+  method: Exclude<SolveMethod, "none">,
+): string | null {
+  const isChosenOn = ({ part }: { part: "choose" | "report" }): boolean => part === "choose";
+  if (contexts.some(({ measured }) => measured.some(isChosenOn))) return null;
+  const none = calibration.measured.some(isChosenOn)
+    ? "no measured draft keeps to these choices and constraints"
+    : "no draft of this calibration was measured";
+  return method === "knapsack"
+    ? `${none}: predictions rest on the surrogate alone; add --model MODEL`
+    : `${none}, so there is nothing of ${method} to plan with: the plan is plain decoding; add --model MODEL, or relax what drafts must keep to`;
+}
+
+type Solving = Pick<Measuring, "profile" | "constraints" | "extrapolateTo"> & {
+  method: Exclude<SolveMethod, "none">;
+  choices: readonly DraftChoice[];
+};
+
+async function measureInto(
+  measure: NonNullable<SolveRequest["measure"]>,
+  { method, profile, choices, constraints, extrapolateTo }: Solving,
+  calibration: Loaded<Calibration>,
+  context: PipelineContext,
+): Promise<Loaded<Calibration>> {
+  const text = readCalibrationText(measure.text);
+  const { document } = calibration;
+  requireSameText(calibration, text);
+  const kernels = kernelsFor(choices);
+  const model = await loadModel(measure.model, { ...context, kernels }, context.progress);
+  try {
+    requireSameModel(
+      document,
+      { spec: model.spec, architectureSha256: model.ref.architecture_sha256, weightsSha256: model.ref.weights_sha256 },
+      calibration.path,
+    );
+    const measuring = {
+      model,
+      profile,
+      variants: [choices],
+      constraints,
+      extrapolateTo,
+      text: await continueAgain(model, document, text, context.progress),
+      precision: precisionFor(model.spec),
+      progress: context.progress,
+    };
+    const { method: _, ...bare } = document;
+    const grown =
+      method === "knapsack"
+        ? await measureCandidates(
+            measuring,
+            document.method === undefined ? document : { ...bare, measured: [] },
+            measure.refineSeconds,
+          )
+        : await measureReport(measuring, await measureProposals(method, measuring, document), ["skip"]);
+    const suffix = method === "knapsack" ? "measured" : method;
+    const path = calibration.path.replace(/(\.measured)?\.ya?ml$|$/, `.${suffix}.yaml`);
+    return { document: grown, path, sha256: writeDocument(path, grown) };
+  } finally {
+    model.close();
+  }
+}
+
+export type SolveMethod = "knapsack" | "none" | MethodName;
