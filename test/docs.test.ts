@@ -107,3 +107,20 @@ test.each(PAGES)("every relative link of %s leads somewhere", (page) => {
   });
   expect(broken).toEqual([]);
 });
+
+describe("the source tree in the README", () => {
+  const [, tree] = /## Source tree\n\n```text\n([\s\S]*?)```/.exec(read("README.md")) as RegExpExecArray;
+  const named = [...tree.matchAll(/^(\S+?)\/?\s/gm)].map(([, path]) => path);
+
+  test("names what there is", () => {
+    expect(named.length).toBeGreaterThan(20);
+    for (const path of named) expect(existsSync(join(ROOT, path)), path).toBe(true);
+  });
+
+  test("names every folder of src", () => {
+    const folders = readdirSync(join(ROOT, "src"), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    expect(named.filter((path) => /^src\/[^.]+$/.test(path)).sort()).toEqual(
+      folders.map(({ name }) => `src/${name}`).sort(),
+    );
+  });
+});

@@ -56,7 +56,7 @@ const UNSEEN_MISSES = 0.5;
  * @param curve  [d+1]
  * @param tokens positions behind it
  */
-export const withUnseenMiss = (curve: readonly number[], tokens: number): number[] =>
+const withUnseenMiss = (curve: readonly number[], tokens: number): number[] =>
   curve.map((a, i) => Number((a * (tokens / (tokens + UNSEEN_MISSES)) ** i).toPrecision(6)));
 
 /** What one draft showed along some texts, from which its curve follows at any number of texts. */
@@ -152,7 +152,7 @@ export async function measureDrafts(
 }
 
 /** What real drafting of one draft showed, prompt after prompt. */
-export class DraftedRounds {
+class DraftedRounds {
   /** [prompts] speculative rounds */
   private readonly byPrompt: Trial[][] = [];
   private positions = 0;

@@ -3,7 +3,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import type { InputRef } from "../schema/common.js";
 
 /** A model's name as part of a file's name. */
-export const slug = (name: string): string =>
+const slug = (name: string): string =>
   name
     .toLowerCase()
     .replace(/[^a-z0-9.]+/g, "-")

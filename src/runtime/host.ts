@@ -77,7 +77,7 @@ export const filesBelow = (root: string): HostFiles => ({
   },
 });
 
-export const systemFiles: HostFiles = filesBelow("/");
+const systemFiles: HostFiles = filesBelow("/");
 
 export function hostFacts(files: HostFiles = systemFiles): HostFacts {
   const cpuinfo = files.text("/proc/cpuinfo") ?? "";

@@ -85,7 +85,7 @@ function onLossScale(context: ContextData, { a, gamma }: Correction, { set, curv
 /** Pairs may not take more than nearly all of what the blocks lose by themselves. */
 const LEAST_SHARE = 0.05;
 
-export function lossWithPairs(context: ContextData, pairs: readonly PairTerm[], set: ChoiceSet): number {
+function lossWithPairs(context: ContextData, pairs: readonly PairTerm[], set: ChoiceSet): number {
   const additive = surrogateLoss(context.losses, set);
   return Math.max(LEAST_SHARE * additive, additive + pairLoss(pairs, set));
 }

@@ -25,7 +25,7 @@ export interface Slowdown {
 }
 
 /** Pairs are added until the limits are this close to the estimate. */
-export const PRECISE_PERCENT = 2;
+const PRECISE_PERCENT = 2;
 /** A machine's mood within a few seconds is no measure of it. */
 export const LEAST_SLOTS = 12;
 

@@ -17,5 +17,3 @@ export const DRAFTERS = {
   none: () => noDrafter,
   self: ({ draft, layers, at }) => selfDrafter(expandDraft(draft, layers, at)),
 } satisfies Record<string, (source: DrafterSource) => Drafter>;
-
-export type DrafterKind = keyof typeof DRAFTERS;

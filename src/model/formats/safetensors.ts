@@ -56,8 +56,8 @@ export interface SafetensorsFiles {
   tensors: Map<string, StoredTensor>;
 }
 
-export const SINGLE_FILE = "model.safetensors";
-export const INDEX_FILE = "model.safetensors.index.json";
+const SINGLE_FILE = "model.safetensors";
+const INDEX_FILE = "model.safetensors.index.json";
 
 /** Opens `model.safetensors`, or the shards its index names. The caller closes the files. */
 export function openSafetensors(directory: string): SafetensorsFiles {

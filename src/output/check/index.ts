@@ -50,7 +50,7 @@ async function writeFiles(result: CheckResult, options: CheckOutputOptions, gith
 }
 
 /** The value that `--json` prints. Strings stand as they are in the documents. */
-export function checkJson(result: CheckResult, failInconclusive = false) {
+function checkJson(result: CheckResult, failInconclusive = false) {
   const { regressed, inconclusive, findings, files, compared, decided } = result;
   return {
     verdict: verdictOf(result, failInconclusive),

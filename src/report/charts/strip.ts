@@ -6,7 +6,7 @@ import { CHOICES, type Choice, type ChoiceSet, KERNELS } from "../../schema/choi
 import { type Html, html } from "../html.js";
 
 /** A kernel's sign is its width in bits, so that a further kernel needs no entry here. */
-export function choiceSign(choice: Choice): string {
+function choiceSign(choice: Choice): string {
   if (choice === "skip") return "×";
   const { bits } = KERNELS[choice];
   return bits === null ? "T" : String(bits);

@@ -63,7 +63,7 @@ const Z95 = 1.96;
 const intervalOf = ({ low, high }: { low: number; high: number }): string => `${percent(low)} to ${percent(high)}`;
 
 /** Wilson's interval of a share: within 0 and 1 even where all or none succeeded. */
-export function wilson(successes: number, trials: number): { low: number; high: number } {
+function wilson(successes: number, trials: number): { low: number; high: number } {
   const share = successes / trials;
   const scale = 1 + Z95 ** 2 / trials;
   const middle = (share + Z95 ** 2 / (2 * trials)) / scale;

@@ -55,7 +55,7 @@ export interface Pruner {
   prune(list: StateList, done: number): void;
 }
 
-export const NOTHING_PRUNED: Pruner = { costLimit: () => Number.MAX_VALUE, prune: () => undefined };
+const NOTHING_PRUNED: Pruner = { costLimit: () => Number.MAX_VALUE, prune: () => undefined };
 
 /** The last list, and the way to each of its states. */
 export interface Traced {
