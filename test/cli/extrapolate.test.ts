@@ -7,6 +7,7 @@ import type { Comparison } from "../../src/schema/comparison.js";
 import type { Plan } from "../../src/schema/plan.js";
 import type { Profile } from "../../src/schema/profile.js";
 import type { Verification } from "../../src/schema/verification.js";
+import { copyOnBundledText } from "../support/bundled-calibration.js";
 import { draftplan } from "../support/cli.js";
 import { LONG } from "../support/long.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
@@ -75,8 +76,11 @@ describe("beyond a profile that ends early", () => {
   const SHORT = 256;
   const BEYOND = 320;
   const inputs = ["--profile", file("short.profile.yaml"), ...INPUTS.slice(2)];
+  // what is measured on has to be on the text that is bundled today
+  const measured = ["--profile", file("short.profile.yaml"), "--calibration", file("today.calibration.yaml")];
   const ids = (length: number) => Array.from({ length }, (_, i) => 300 + (i % 50));
   beforeAll(() => {
+    copyOnBundledText(INPUTS[3], file("today.calibration.yaml"));
     const whole = parse(readFileSync(INPUTS[1], "utf8")) as Profile;
     const points = whole.points.filter(({ context_tokens: n }) => n <= SHORT);
     const grid = { ...whole.grid, context_tokens: [...new Set(points.map(({ context_tokens: n }) => n))] };
@@ -110,7 +114,7 @@ describe("beyond a profile that ends early", () => {
 
   test("a comparison refuses such prompts, and with --extrapolate marks itself", async () => {
     const output = file("c.yaml");
-    const args = ["compare", "embedded", ...inputs, "--methods", "int8", "--context", `${BEYOND}`];
+    const args = ["compare", "embedded", ...measured, "--methods", "int8", "--context", `${BEYOND}`];
     const quick = [...args, "--max-tokens", "6", "--pairs", "1", "--refine", "0", "-o", output];
     const refused = await draftplan(quick);
     expect({ code: refused.code, stdout: refused.stdout }).toEqual({ code: 3, stdout: "" });
@@ -126,7 +130,7 @@ describe("beyond a profile that ends early", () => {
   });
 
   test.runIf(LONG)("a comparison whose prompts were profiled is not marked, whatever was allowed", async () => {
-    const args = ["compare", "embedded", ...inputs, "--methods", "int8", "--context", "32", "--extrapolate"];
+    const args = ["compare", "embedded", ...measured, "--methods", "int8", "--context", "32", "--extrapolate"];
     const { code, stdout } = await draftplan([...args, "--max-tokens", "6", "--pairs", "1", "--json", "-o", "-"]);
     expect(code).toBe(0);
     expect((JSON.parse(stdout) as Comparison).extrapolated).toBeUndefined();

@@ -37,7 +37,8 @@ const ON_ONE_THREAD = ["generate", "evaluate", "calibrate"];
 export function draftplan(given: readonly string[], options: RunOptions = {}): Promise<Finished> {
   const { env, during } = options;
   const threads = ON_ONE_THREAD.includes(given[0]) && !given.some((each) => each.startsWith("--threads"));
-  const args = threads ? [...given, "--threads", "1"] : given;
+  // behind the verb: what comes last may be a flag that lacks its value
+  const args = threads ? [given[0], "--threads", "1", ...given.slice(1)] : given;
   return ALWAYS_PROCESS || options.process || env !== undefined || during !== undefined
     ? inProcessOfItsOwn(args, options)
     : here(args, options.cwd);

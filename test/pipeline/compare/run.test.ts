@@ -42,6 +42,8 @@ const ids = (length: number, first: number) => Array.from({ length }, (_, i) => 
 const PROMPTS = [
   { name: "one", ids: ids(100, 1) },
   { name: "two", ids: ids(98, 2) },
+  { name: "three", ids: ids(99, 3) },
+  { name: "four", ids: ids(100, 5) }, // an interval takes four
 ];
 
 function request(changes: Partial<RunRequest> = {}): RunRequest {
@@ -122,7 +124,7 @@ describe("a comparison's rows", () => {
       return decode(one, prompt, options);
     };
     const [{ rows }] = await runPlans(request({ engine, clock, decode: recording }));
-    expect(counted).toHaveLength(3 * 2 * 2); // three ways of four plans, two prompts, two pairs
+    expect(counted).toHaveLength(3 * 4 * 2); // three ways of four plans, four prompts, two pairs
     expect(rows.map(({ same_draft_as }) => same_draft_as)).toEqual([undefined, "knapsack", undefined, undefined]);
     expect(rows[1].us_per_token).toEqual(rows[0].us_per_token);
     expect(rows[1].measured.baseline_speed_ratio).toEqual({ median: 1, low: 1, high: 1 });
@@ -164,7 +166,7 @@ describe("a comparison's rows", () => {
     const warnings: string[] = [];
     const progress = { tick: async () => {}, warn: (code: string) => warnings.push(code) };
     await runPlans(request({ timeLimitSeconds: 0.1, pairs: 50, progress }));
-    expect(warnings).toEqual(["COMPARISON_CUT_SHORT"]);
+    expect(warnings).toEqual(["COMPARISON_CUT_SHORT", "FEW_PROMPTS"]); // what was timed has no interval
     await expectFailure(
       () => runPlans(request({ timeLimitSeconds: 0, progress })),
       "TEXT_TOO_SHORT",
