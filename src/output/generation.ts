@@ -2,6 +2,7 @@
 
 import type { AdaptedSummary, AdaptedUse, Generation } from "../pipeline/generate/generate.js";
 import { compactDraft, type Draft, describeChoices } from "../schema/choice.js";
+import { significant } from "../stats/numbers.js";
 import { formatPercent } from "./format.js";
 
 interface Adapted {
@@ -25,13 +26,11 @@ interface Adapted {
   }[];
 }
 
-const rounded = (x: number): number => Number(x.toPrecision(4));
-
 const adaptedJson = ({ switches, replans, replanUs, difficulty, arms }: AdaptedSummary): Adapted => ({
   switches,
   replans,
-  replan_us: rounded(replanUs),
-  rejections_factor: rounded(difficulty),
+  replan_us: significant(replanUs, 4),
+  rejections_factor: significant(difficulty, 4),
   arms: arms.map(({ choices, draftTokens, planned, rounds, tokens }) => ({
     planned,
     draft: choices === null ? null : compactDraft(choices),

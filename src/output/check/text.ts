@@ -3,6 +3,7 @@
 import type { Finding, Severity } from "../../check/findings.js";
 import type { CheckResult } from "../../check/result.js";
 import { counted } from "../../core/text.js";
+import { significant } from "../../stats/numbers.js";
 
 export interface FileFindings {
   file: string;
@@ -69,5 +70,4 @@ export const changeText = (percent: number | null): string =>
   percent === null ? "-" : `${percent > 0 ? "+" : ""}${percent.toFixed(1)} %`;
 
 /** Three significant digits tell all that timing can; whole numbers stay whole. */
-const digits = (value: number): string =>
-  Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
+const digits = (value: number): string => (Math.abs(value) >= 100 ? value.toFixed(0) : String(significant(value, 3)));
