@@ -47,6 +47,7 @@ export const ERROR_CODES = {
   CONTEXT_LIMIT: EXIT.input,
 
   BUDGET_INFEASIBLE: EXIT.input,
+  TREE_INVALID: EXIT.input,
   GROUP_INVALID: EXIT.input,
   LP_BOUND_VIOLATED: EXIT.failedCheck,
 

@@ -1,0 +1,109 @@
+/**
+ * The draft tree of most tokens per time, for a measured cost of a round at every number of nodes.
+ *
+ * A node is one drafted token, named by the ranks along its path from the root: [0, 2] is the third best guess for the
+ * second token after the best guess for the first. With a_{i,r} the chance that the child of rank r at depth i is right
+ * given that its parent is, a node is on the accepted path with the product of the a along its own path, and since at
+ * most one child of a node is right,
+ *
+ *     tokens(tree) = 1 + Σ_nodes Π_path a        (Cai et al. 2024, arXiv:2401.10774, section 2.3.3)
+ *     TPT(tree)    = tokens(tree) / roundUs[nodes]
+ *
+ * For a given number of nodes the best tree is made of the nodes of greatest product: a child's product is never above
+ * its parent's, so those always form a tree, and nothing else sums to more. Taking nodes in that order therefore gives
+ * the best tree of every size at once, and the best of these is the answer.
+ */
+import { DraftplanError } from "../../core/errors.js";
+
+export interface DraftTree {
+  /** [nodes] ranks along each node's path, parents before children, by falling chance; empty: drafting does not pay */
+  paths: number[][];
+  /** expected tokens of a round, the target's own counted */
+  tokensPerRound: number;
+  tokensPerSecond: number;
+}
+
+/** Sums of chances may exceed 1 by what was lost in rounding them. */
+const ROUNDING = 1e-6;
+
+/**
+ * @param acceptance [depth][rank] a: the chance that the child of that rank is right given that its parent is; depth and
+ *                   rank count from 0, and the chances of one depth sum to at most 1
+ * @param roundUs    [most nodes + 1] µs of a whole round (draft, verification, loop) with k nodes; `roundUs[0]` is a plain
+ *                   step. Its length bounds the tree
+ * @returns the tree of most tokens per second; of trees as fast the smallest
+ * @throws TREE_INVALID where a chance is no chance, the chances of a depth exceed 1, or a round takes no time
+ */
+export function bestTree(acceptance: readonly (readonly number[])[], roundUs: readonly number[]): DraftTree {
+  requireChances(acceptance);
+  requireTimes(roundUs);
+  const paths = likeliestNodes(acceptance, roundUs.length - 1);
+  let tokens = 1;
+  let best = { nodes: 0, tokens, perSecond: 1e6 / roundUs[0] };
+  paths.forEach(({ chance }, i) => {
+    tokens += chance;
+    const perSecond = (1e6 * tokens) / roundUs[i + 1];
+    if (perSecond > best.perSecond) best = { nodes: i + 1, tokens, perSecond };
+  });
+  return {
+    paths: paths.slice(0, best.nodes).map(({ ranks }) => ranks),
+    tokensPerRound: best.tokens,
+    tokensPerSecond: best.perSecond,
+  };
+}
+
+interface Node {
+  ranks: number[];
+  /** that the node is on the accepted path */
+  chance: number;
+}
+
+/** The `count` nodes of greatest chance, by falling chance, each after its parent. Nodes without a chance are left out. */
+function likeliestNodes(acceptance: readonly (readonly number[])[], count: number): Node[] {
+  // [depth] ranks by falling chance: where ranks come ordered, as from a head's top k, this is 0, 1, 2, …
+  const order = acceptance.map((chances) => chances.map((_, rank) => rank).sort((a, b) => chances[b] - chances[a]));
+  const taken: Node[] = [];
+  const open: (Node & { parent: Node; next: number })[] = [];
+  // Of a node's children only the best one not yet taken is open: the others cannot come before it.
+  const offer = (parent: Node, next: number) => {
+    const rank = order[parent.ranks.length]?.[next];
+    if (rank === undefined) return;
+    const chance = parent.chance * acceptance[parent.ranks.length][rank];
+    if (chance > 0) open.push({ ranks: [...parent.ranks, rank], chance, parent, next });
+  };
+  offer({ ranks: [], chance: 1 }, 0);
+  while (taken.length < count && open.length > 0) {
+    // at most two open nodes for each taken one: a search through them all is fast enough, and ties stay in order
+    const first = open.reduce((most, node, i) => (node.chance > open[most].chance ? i : most), 0);
+    const [{ ranks, chance, parent, next }] = open.splice(first, 1);
+    const node = { ranks, chance };
+    taken.push(node);
+    offer(node, 0);
+    offer(parent, next + 1);
+  }
+  return taken;
+}
+
+function requireChances(acceptance: readonly (readonly number[])[]): void {
+  acceptance.forEach((chances, depth) => {
+    const wrong = chances.findIndex((a) => !(a >= 0 && a <= 1));
+    if (wrong !== -1) throw invalid(`acceptance[${depth}][${wrong}]`, `${chances[wrong]} is not a chance`);
+    const sum = chances.reduce((total, a) => total + a, 0);
+    if (sum > 1 + ROUNDING)
+      throw invalid(`acceptance[${depth}]`, `its chances sum to ${sum}, and one child at most is right`);
+  });
+}
+
+function requireTimes(roundUs: readonly number[]): void {
+  if (roundUs.length === 0) throw invalid("roundUs", "it is empty, and its first entry is a plain step");
+  const wrong = roundUs.findIndex((us) => !(us > 0 && us < Number.POSITIVE_INFINITY));
+  if (wrong !== -1) throw invalid(`roundUs[${wrong}]`, `${roundUs[wrong]} µs is not a duration`);
+}
+
+const invalid = (at: string, what: string) =>
+  new DraftplanError({
+    code: "TREE_INVALID",
+    at: `bestTree: ${at}`,
+    what,
+    remedy: "Give acceptance[depth][rank] between 0 and 1, and roundUs[k] above 0 for 0 to N nodes.",
+  });
