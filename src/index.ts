@@ -68,6 +68,7 @@ export {
   paretoFrontier,
   solveMultipleChoice,
 } from "./solve/index.js";
+export { bestTree, type DraftTree } from "./solve/trees/best-tree.js";
 export { openTokenizer } from "./tokenizer/open.js";
 export { createTextStream } from "./tokenizer/stream.js";
 export type { ChatMessage, TextStream, Tokenizer } from "./tokenizer/types.js";
