@@ -22,7 +22,7 @@ import { digest, fake, promptsOf } from "../verify/support.js";
 import { mutated } from "./mutations.js";
 import { codesOf } from "./support.js";
 
-const CASES = Number(process.env.DRAFTPLAN_FUZZ ?? trials(120, 1000));
+const CASES = Number(process.env.DRAFTPLAN_FUZZ ?? trials(60, 1000));
 const MIB = 1 << 20;
 const MAX_GROWTH_BYTES = 200 * MIB;
 /** a case takes milliseconds, and ten thousand with solving some minutes */

@@ -7,6 +7,7 @@ import { parseDocument, stringifyDocument } from "../../src/schema/document.js";
 import type { Plan } from "../../src/schema/plan.js";
 import { PLAN, PROFILE, speculating, VERIFICATION } from "../check/support.js";
 import { draftplan } from "../support/cli.js";
+import { LONG } from "../support/long.js";
 import { temporaryFolder, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -220,7 +221,9 @@ describe("--measure", () => {
       );
     asByHand("before.yaml");
     asByHand("after.yaml");
-    const flags = ["--baseline", "before.yaml", "--measure", "--model", "embedded", "--time", "2", "--json"];
+    writeFileSync(join(folder, "one.jsonl"), '{"ids": [0, 506]}\n');
+    const length = LONG ? ["--time", "2"] : ["--time", "1", "--prompts", "one.jsonl"];
+    const flags = ["--baseline", "before.yaml", "--measure", "--model", "embedded", ...length, "--json"];
     const { code, stdout } = await run("after.yaml", ...flags);
     const result = JSON.parse(stdout) as CheckJson;
     // whether two runs of one plan differ is the machine's affair; that the exit code follows from it is not

@@ -18,7 +18,8 @@ const DOCUMENTS = ["--profile", committed("profile"), "--calibration", join(fold
 const compare = (...args: string[]) => draftplan(["compare", "embedded", ...args], { cwd: folder });
 
 describe("draftplan compare", () => {
-  test("prints a table, and writes a document that inspect, check and report take", async () => {
+  // two methods at two contexts; the test below writes a document of one
+  test.runIf(LONG)("prints a table, and writes a document that inspect, check and report take", async () => {
     const output = join(folder, "one", "c.yaml");
     const { code, stdout, stderr } = await compare(...DOCUMENTS, ...QUICK, "--methods", "int8,uniform", "-o", output);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -51,6 +52,11 @@ describe("draftplan compare", () => {
     expect(code).toBe(0);
     const printed = JSON.parse(stdout);
     expect(printed).toEqual(parseDocument(readFileSync(output, "utf8"), output));
+    expect((await draftplan(["check", output])).stdout).toContain("passed");
+    expect((await draftplan(["inspect", output])).stdout).toContain("a valid draftplan/comparison");
+    const page = join(folder, "two.html");
+    expect((await draftplan(["report", output, "-o", page])).code).toBe(0);
+    expect(printed.methods.map(({ method }: { method: string }) => method)).toEqual(["int8", "none"]);
     expect(printed.prompts.source).toBe("prompts.jsonl");
     expect(printed.contexts).toHaveLength(1);
     expect(printed.contexts[0].prompts).toHaveLength(2);

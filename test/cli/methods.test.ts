@@ -30,18 +30,30 @@ describe("solve --method", () => {
     expect(plan("none.yaml")).toMatchObject({ method: "none", segments: [{ speculate: false }] });
   });
 
-  test("a method's drafts are measured, its plan follows from them alone, and a check derives it again", async () => {
-    const model = ["--model", "embedded", "--method", "early-exit"];
-    expect((await solve(...INPUTS, ...model, "-o", "exit.yaml")).code).toBe(0);
-    const calibration = "profiles/union-10m.calibration.early-exit.yaml";
-    const measured = parseDocument(readFileSync(join(folder, calibration), "utf8"), calibration);
-    expect(measured).toMatchObject({ kind: "draftplan/calibration", method: "early-exit" });
-    const again = ["--profile", INPUTS[1], "--calibration", calibration, "--method", "early-exit", "-o", "again.yaml"];
-    expect((await solve(...again)).code).toBe(0);
-    expect(readFileSync(join(folder, "again.yaml"))).toEqual(readFileSync(join(folder, "exit.yaml")));
-    const check = await draftplan(["check", "exit.yaml", "--json"], { cwd: folder });
-    expect({ code: check.code, findings: JSON.parse(check.stdout).findings }).toEqual({ code: 0, findings: [] });
-  });
+  test.runIf(LONG)(
+    "a method's drafts are measured, its plan follows from them alone, and a check derives it again",
+    async () => {
+      const model = ["--model", "embedded", "--method", "early-exit"];
+      expect((await solve(...INPUTS, ...model, "-o", "exit.yaml")).code).toBe(0);
+      const calibration = "profiles/union-10m.calibration.early-exit.yaml";
+      const measured = parseDocument(readFileSync(join(folder, calibration), "utf8"), calibration);
+      expect(measured).toMatchObject({ kind: "draftplan/calibration", method: "early-exit" });
+      const again = [
+        "--profile",
+        INPUTS[1],
+        "--calibration",
+        calibration,
+        "--method",
+        "early-exit",
+        "-o",
+        "again.yaml",
+      ];
+      expect((await solve(...again)).code).toBe(0);
+      expect(readFileSync(join(folder, "again.yaml"))).toEqual(readFileSync(join(folder, "exit.yaml")));
+      const check = await draftplan(["check", "exit.yaml", "--json"], { cwd: folder });
+      expect({ code: check.code, findings: JSON.parse(check.stdout).findings }).toEqual({ code: 0, findings: [] });
+    },
+  );
 
   test.runIf(LONG)("knapspec keeps the first and the last layer, and what it may not skip is left out", async () => {
     const model = ["--model", "embedded", "--method", "knapspec"];

@@ -7,6 +7,7 @@ import { swift } from "../../src/methods/swift.js";
 import { systemClock } from "../../src/runtime/device.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
 import type { ChoiceSet } from "../../src/schema/choice.js";
+import { LONG } from "../support/long.js";
 
 const PROMPT = [0, 53, 219, 718, 1021, 77, 300, 12];
 /** of the search; tokens of a round when a set is tried */
@@ -47,5 +48,6 @@ test("a trial's acceptance does not depend on the trials before it", async () =>
     seed: 1,
   });
   expect(tried.length).toBeGreaterThan(20);
-  for (const { set, alpha } of tried) expect(alpha).toBeCloseTo(await alone(set), 9);
+  for (const { set, alpha } of tried.filter((_, i) => LONG || i % 4 === 3))
+    expect(alpha).toBeCloseTo(await alone(set), 9);
 });

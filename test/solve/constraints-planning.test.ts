@@ -25,6 +25,7 @@ import {
 import { toChoiceSet } from "../../src/solve/problem.js";
 import { highsRelaxation } from "../oracle/highs-knapsack.js";
 import { LAYERS, makeCalibration, makeProfile } from "../support/documents.js";
+import { trials } from "../support/long.js";
 import { draw, seeds } from "./instances.js";
 import { AT, DEPTH, synthetic } from "./synthetic.js";
 
@@ -179,7 +180,7 @@ const PAIRS = [
 ];
 
 describe.each(SETS)("under %j", (constraints) => {
-  const worlds = seeds(4).map((seed) => {
+  const worlds = seeds(trials(1, 4)).map((seed) => {
     const world = synthetic(seed, 0.8);
     const profile = withBytes(world.profile);
     const random = draw(seed);

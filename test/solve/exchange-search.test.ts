@@ -5,6 +5,7 @@ import type { MeasuredDraft } from "../../src/schema/calibration.js";
 import { type ChoiceSet, compactDraft, uniformChoices } from "../../src/schema/choice.js";
 import { bestDraftLength, curveFromRate, openProblem, type Problem, searchExchanges } from "../../src/solve/index.js";
 import { seededRandom } from "../../src/stats/random.js";
+import { LONG } from "../support/long.js";
 import { AT, DEPTH, synthetic } from "./synthetic.js";
 
 const START: ChoiceSet = uniformChoices(DEPTH, "int8");
@@ -120,7 +121,7 @@ function binomialBound(trials: number, chance: number): number {
 
 describe("a whole search", () => {
   test("accepts anything in at most 5 % of searches where no exchange helps", async () => {
-    const searches = 100;
+    const searches = LONG ? 100 : 40;
     const world = optimistic(1);
     let [accepting, found, trials] = [0, 0, 0];
     for (let seed = 0; seed < searches; seed++) {

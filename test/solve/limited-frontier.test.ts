@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { type LimitedGroup, limitedFrontier, paretoFrontier } from "../../src/solve/index.js";
 import { PrefixMinimum } from "../../src/solve/knapsack/prefix-minimum.js";
 import { nonDominated, withinSums } from "../oracle/brute-force-limits.js";
+import { trials } from "../support/long.js";
 import { draw, recompute, seeds, smallInstance } from "./instances.js";
 import { type LimitedInstance, limitedInstance } from "./limited-instances.js";
 
@@ -29,7 +30,7 @@ function expectReal({ groups, limits }: LimitedInstance, points: ReturnType<type
 }
 
 describe("the frontier within limits", () => {
-  const instances = seeds(400).map((seed) => ({ seed, ...limitedInstance(seed, 2_000) }));
+  const instances = seeds(trials(100, 400)).map((seed) => ({ seed, ...limitedInstance(seed, 2_000) }));
 
   test.each(instances)("holds every non-dominated point and no other: seed $seed, $kind, $limits", (instance) => {
     const { groups, limits } = instance;
@@ -46,10 +47,10 @@ describe("the frontier within limits", () => {
       return within.length === withinSums(groups, null, null).length ? "nothing is lost" : "something is lost";
     });
     for (const kind of ["nothing fits", "nothing is lost", "something is lost"])
-      expect(kinds.filter((each) => each === kind).length).toBeGreaterThan(40);
+      expect(kinds.filter((each) => each === kind).length).toBeGreaterThan(trials(10, 40));
   });
 
-  test.each(seeds(60).map((seed) => ({ seed, ...smallInstance(seed, 5_000) })))(
+  test.each(seeds(trials(20, 60)).map((seed) => ({ seed, ...smallInstance(seed, 5_000) })))(
     "without limits, or with such as all choices keep, is the frontier: seed $seed, $kind",
     ({ seed, groups }) => {
       const random = draw(seed);
@@ -115,7 +116,7 @@ describe("the frontier within limits", () => {
 });
 
 describe("a frontier within limits that is too long to be exact", () => {
-  const instances = seeds(300).map((seed) => ({ seed, ...limitedInstance(seed, 2_000) }));
+  const instances = seeds(trials(75, 300)).map((seed) => ({ seed, ...limitedInstance(seed, 2_000) }));
   const rounded = (maxStates: number) =>
     instances.map((instance) => ({
       instance,
@@ -140,7 +141,7 @@ describe("a frontier within limits that is too long to be exact", () => {
       for (const { costUs, loss } of exact)
         expect(points.some((point) => point.loss <= loss && point.costUs <= costUs + farUs)).toBe(true);
     }
-    expect(withResolution).toBeGreaterThan(50);
+    expect(withResolution).toBeGreaterThan(trials(12, 50));
   });
 });
 

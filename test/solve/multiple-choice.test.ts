@@ -3,6 +3,7 @@ import { closedFormBound, type Group, paretoFrontier, solveMultipleChoice } from
 import { leastLoss } from "../oracle/brute-force-knapsack.js";
 import { highsLeastLoss } from "../oracle/highs-knapsack.js";
 import { expectFailure, failureOf } from "../support/failure.js";
+import { trials } from "../support/long.js";
 import { blocks, draw, recompute, seeds, smallInstance } from "./instances.js";
 
 const group = (id: string, ...pairs: [costUs: number, loss: number][]): Group => ({
@@ -11,7 +12,7 @@ const group = (id: string, ...pairs: [costUs: number, loss: number][]): Group =>
 });
 
 describe("the least loss within a budget", () => {
-  const drawn = seeds(500).map((seed) => {
+  const drawn = seeds(trials(200, 500)).map((seed) => {
     // Every tenth has 14 groups, of two choices: more combinations would take too long to try.
     const instance =
       seed % 10 === 0 ? smallInstance(seed, 20_000, { groups: 14, choices: 2 }) : smallInstance(seed, 20_000);
@@ -30,14 +31,16 @@ describe("the least loss within a budget", () => {
     expect(solved.resolutionUs).toBeUndefined();
   });
 
-  test("the 500 instances hold every case they are meant to hold", () => {
-    expect(drawn.filter(({ best }) => best === null).length).toBeGreaterThan(20);
-    expect(drawn.filter(({ best, budgetUs }) => best?.costUs === budgetUs).length).toBeGreaterThan(50);
-    expect(drawn.filter(({ groups }) => groups.length === 14).length).toBeGreaterThan(40);
-    expect(drawn.filter(({ groups }) => groups.some((each) => each.choices.length === 4)).length).toBeGreaterThan(300);
+  test("the instances hold every case they are meant to hold", () => {
+    expect(drawn.filter(({ best }) => best === null).length).toBeGreaterThan(trials(8, 20));
+    expect(drawn.filter(({ best, budgetUs }) => best?.costUs === budgetUs).length).toBeGreaterThan(trials(20, 50));
+    expect(drawn.filter(({ groups }) => groups.length === 14).length).toBeGreaterThan(trials(16, 40));
+    expect(drawn.filter(({ groups }) => groups.some((each) => each.choices.length === 4)).length).toBeGreaterThan(
+      trials(120, 300),
+    );
   });
 
-  const modelled = seeds(200).map((seed) => {
+  const modelled = seeds(trials(40, 200)).map((seed) => {
     const random = draw(1000 + seed);
     const count = [20, 40, 80, 160][seed % 4];
     const choices = random.int(2, 4);
@@ -51,8 +54,10 @@ describe("the least loss within a budget", () => {
     };
   });
 
-  test("the 200 instances reach 160 blocks of four choices", () => {
-    expect(modelled.filter(({ count, choices }) => count === 160 && choices === 4).length).toBeGreaterThan(10);
+  test("the instances reach 160 blocks of four choices", () => {
+    expect(modelled.filter(({ count, choices }) => count === 160 && choices === 4).length).toBeGreaterThan(
+      trials(2, 10),
+    );
   });
 
   test.each(modelled)("equals HiGHS: seed $seed, $count blocks of $choices choices", ({ groups, budgetUs }) => {

@@ -8,11 +8,14 @@ import { targetChoices } from "../../src/schema/choice.js";
 import type { Plan } from "../../src/schema/plan.js";
 import { type VerifyPrompt, verifyPlan } from "../../src/verify/index.js";
 import { naiveGreedy } from "../oracle/naive-greedy.js";
+import { LONG } from "../support/long.js";
 import { handPlan, skipping } from "../support/plans.js";
 import { temporaryFolder, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
 import { FAULTS, faultyDecode } from "./faulty-decoders.js";
 
 const TOKENS = 40;
+/** Faults of a decoder are the same on every model; the embedded one, which is slower, is spared most of them. */
+const SAMPLE: readonly (typeof FAULTS)[number][] = ["accept-all", "stale cache", "wrong rollback"];
 const CPU = { provider: "cpu", threads: 1, capacity: 256 };
 
 interface Subject {
@@ -21,6 +24,7 @@ interface Subject {
   /** left out by the draft: so much that it is often rejected */
   skip: string[];
   prompts: VerifyPrompt[];
+  faults: readonly (typeof FAULTS)[number][];
 }
 
 const tiny = (architecture: "llama" | "qwen3", seed: number) => ({
@@ -34,6 +38,7 @@ const tiny = (architecture: "llama" | "qwen3", seed: number) => ({
     { name: "short", ids: [5, 9, 23, 40, 7] },
     { name: "longer", ids: Array.from({ length: 30 }, (_, i) => (i * 13 + 3) % 64) },
   ],
+  faults: FAULTS,
 });
 
 const subjects: Subject[] = [
@@ -44,10 +49,11 @@ const subjects: Subject[] = [
     open: () => loadModel("embedded", CPU),
     skip: ["3.attn", "3.mlp", "4.mlp", "5.attn", "5.mlp", "6.mlp", "7.attn", "7.mlp", "8.attn", "9.attn"],
     prompts: [{ name: "ids", ids: [0, 2819, 506, 268] }],
+    faults: LONG ? FAULTS : SAMPLE,
   },
 ];
 
-describe.each(subjects)("on $name", ({ open, skip, prompts }) => {
+describe.each(subjects)("on $name", ({ open, skip, prompts, faults }) => {
   let model: LoadedModel;
   let plan: Plan;
   /** [prompts] the target's output by whole passes from position 0, without a cache */
@@ -79,7 +85,7 @@ describe.each(subjects)("on $name", ({ open, skip, prompts }) => {
     expect(accepted).toBeLessThan(0.9 * tried);
   });
 
-  test.each(FAULTS)("%s is caught, and the reference stays the target's own", async (fault) => {
+  test.each(faults)("%s is caught, and the reference stays the target's own", async (fault) => {
     const result = await verify(faultyDecode(fault));
     expect(result.lossless).toBe(false);
     expect(result.prompts.some(({ first_mismatch }) => first_mismatch !== null)).toBe(true);

@@ -1,0 +1,1 @@
+import "./swift-cache.test.js";

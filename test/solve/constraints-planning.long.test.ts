@@ -1,0 +1,1 @@
+import "./constraints-planning.test.js";

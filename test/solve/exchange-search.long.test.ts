@@ -1,0 +1,1 @@
+import "./exchange-search.test.js";

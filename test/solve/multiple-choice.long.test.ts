@@ -1,0 +1,1 @@
+import "./multiple-choice.test.js";
