@@ -21,6 +21,8 @@ beforeAll(async () => {
     "64,128",
     "--query",
     "1,5",
+    "--budget",
+    "2s",
     "-o",
     file("p.yaml"),
   ]);
@@ -34,7 +36,7 @@ beforeAll(async () => {
     "--prompts-per-context",
     "2",
     "--budget",
-    "10s",
+    "1s",
     "-o",
     file("c.yaml"),
   ]);

@@ -112,7 +112,7 @@ describe("beyond a profile that ends early", () => {
     expect(readFileSync(file("v.html"), "utf8")).toMatch(/extrapolated/i);
   });
 
-  test("a comparison refuses such prompts, and with --extrapolate marks itself", async () => {
+  test.runIf(LONG)("a comparison refuses such prompts, and with --extrapolate marks itself", async () => {
     const output = file("c.yaml");
     const args = ["compare", "embedded", ...measured, "--methods", "int8", "--context", `${BEYOND}`];
     const quick = [...args, "--max-tokens", "6", "--pairs", "1", "--refine", "0", "-o", output];
