@@ -6,7 +6,9 @@
  * draft. So for every length k the text is worked through in rounds of k, each from where the one before it ended, which
  * gives the tokens of a round E_k; and a_k = E_k − E_{k−1}, so that 1 + Σ_{i≤k} a_i is E_k for every k.
  */
+
 import { isotonic } from "../stats/isotonic.js";
+import { significant } from "../stats/numbers.js";
 
 /** Rounds of one length along one text. */
 export interface RoundCount {
@@ -35,7 +37,7 @@ export function curveOfRounds(texts: readonly (readonly boolean[])[], d: number,
   }
   // lengths are measured on different rounds: a later rise may come out above an earlier one by chance
   const falling = isotonic(rises.map((rise) => -rise)).map((value) => Math.min(1, Math.max(0, -value)));
-  return [1, ...falling.map((a) => Number(a.toPrecision(6)))];
+  return [1, ...falling.map((a) => significant(a, 6))];
 }
 
 /** @returns [d] rounds that came to position i: of rounds of i tokens, those whose last one was looked at */

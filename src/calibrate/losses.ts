@@ -4,6 +4,7 @@
  * Top-1 hits alone are too coarse for cheap choices: an int8 block of SmolLM2-135M loses about 3e-4, the standard error
  * of 1,000 hits is 5e-4. So each loss is −ln of the mean overlap, scaled to hits by one factor for all.
  */
+
 import type { Progress } from "../core/progress.js";
 import type { Engine } from "../runtime/engine.js";
 import type { CalibrationContext } from "../schema/calibration.js";
@@ -17,6 +18,7 @@ import {
   quantisedKernels,
   targetChoices,
 } from "../schema/choice.js";
+import { significant } from "../stats/numbers.js";
 import { type Continuation, spansBackwards, traceTarget } from "./continuation.js";
 import { draftPass } from "./draft-pass.js";
 
@@ -141,7 +143,7 @@ export async function measureLosses(
   return { probes, tallies };
 }
 
-const rounded = (x: number): number => Number(x.toPrecision(5));
+const rounded = (x: number): number => significant(x, 5);
 
 /** Tallies -> the document's context record. */
 export function lossRecord(

@@ -15,7 +15,7 @@
 import type { Engine } from "../runtime/engine.js";
 import { MAX_LOGIT_ROWS } from "../runtime/limits.js";
 import { type ChoiceSet, targetChoices } from "../schema/choice.js";
-import { sum } from "../stats/numbers.js";
+import { significant, sum } from "../stats/numbers.js";
 import type { Continuation, RoundSpan } from "./continuation.js";
 import { overlap, probabilityOf, type SparseDistribution, sparseSoftmax } from "./overlap.js";
 import { atTemperature } from "./sampling.js";
@@ -87,7 +87,7 @@ export function sampledCurve(rounds: readonly SampledRound[], d: number, pooledR
   for (let i = 0; i < d; i++) {
     const weight = tried[i] + pooledRounds;
     const rate = weight === 0 ? 0 : (kept[i] + pooledRounds * pooled) / weight;
-    curve.push(Number((curve[i] * Math.min(1, rate)).toPrecision(6)));
+    curve.push(significant(curve[i] * Math.min(1, rate), 6));
   }
   return curve;
 }

@@ -1,9 +1,11 @@
 /** The acceptance of whole drafts: quickly, to choose among them, and by real drafting, to report the one chosen. */
+
 import type { Progress } from "../core/progress.js";
 import { decode, type Round } from "../decode/loop.js";
 import { acceptanceOf } from "../decode/statistics.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
+import { significant } from "../stats/numbers.js";
 import { acceptedLengthError, countRounds, curveOfRounds, roundsReaching } from "./acceptance-curve.js";
 import { type Continuation, fillCache, spansBackwards } from "./continuation.js";
 import { draftPass } from "./draft-pass.js";
@@ -41,7 +43,7 @@ export function steadiedCurve(trials: readonly Trial[], d: number): number[] {
     const reached = trials.filter((trial) => trial.drafted >= i && trial.accepted >= i - 1);
     const kept = reached.filter((trial) => trial.accepted >= i).length;
     const rate = (kept + POOLED_ROUNDS * pooled) / (reached.length + POOLED_ROUNDS);
-    curve.push(Number((curve[i - 1] * rate).toPrecision(6)));
+    curve.push(significant(curve[i - 1] * rate, 6));
   }
   return curve;
 }
@@ -57,7 +59,7 @@ const UNSEEN_MISSES = 0.5;
  * @param tokens positions behind it
  */
 const withUnseenMiss = (curve: readonly number[], tokens: number): number[] =>
-  curve.map((a, i) => Number((a * (tokens / (tokens + UNSEEN_MISSES)) ** i).toPrecision(6)));
+  curve.map((a, i) => significant(a * (tokens / (tokens + UNSEEN_MISSES)) ** i, 6));
 
 /** What one draft showed along some texts, from which its curve follows at any number of texts. */
 export class DraftEvidence {

@@ -8,8 +8,10 @@
  * Between two knots an option's speedup is T · step(n) / D(n), T a constant and the others lines, so whether it lies below 1
  * changes at most once there, and an option that gains at all knots gains everywhere between them.
  */
+
 import { type ChoiceSet, choiceKey, compactDraft } from "../schema/choice.js";
 import type { Refuted } from "../schema/plan.js";
+import { significant } from "../stats/numbers.js";
 import { gainIsAboveNoise, speedOf } from "./gain.js";
 import type { Option } from "./options.js";
 import { type ContextData, contextFor, middle, type Problem } from "./problem.js";
@@ -203,7 +205,7 @@ function worst(planning: Planning, stretch: Stretch, option: Option): Refuted {
     draft: compactDraft(option.set),
     draft_tokens: option.draftTokens,
     at_context,
-    speedup: Number(speedup.toPrecision(6)),
+    speedup: significant(speedup, 6),
   };
 }
 

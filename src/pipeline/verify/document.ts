@@ -1,4 +1,5 @@
 /** From a loaded model, a plan and prompts to a verification document. `run` and `verify` share it. */
+
 import { posix } from "node:path";
 import { type Progress, silentProgress } from "../../core/progress.js";
 import { draftplanVersion } from "../../core/version.js";
@@ -12,6 +13,7 @@ import { MAX_VALUES } from "../../schema/document.js";
 import { DEFAULT_PRECISION } from "../../schema/numerics.js";
 import type { Plan } from "../../schema/plan.js";
 import { TIE_MARGINS, type Verification } from "../../schema/verification.js";
+import { significant } from "../../stats/numbers.js";
 import {
   type AlternativeModel,
   decide,
@@ -152,6 +154,6 @@ function warnOtherDevice(planned: Device | undefined, device: Device, path: stri
 /** Every fraction in six significant digits, as documents have them. */
 export function rounded<T>(value: T): T {
   const round = (_key: string, inner: unknown) =>
-    typeof inner === "number" && !Number.isInteger(inner) ? Number(inner.toPrecision(SIGNIFICANT_DIGITS)) : inner;
+    typeof inner === "number" && !Number.isInteger(inner) ? significant(inner, SIGNIFICANT_DIGITS) : inner;
   return JSON.parse(JSON.stringify(value, round)) as T;
 }
