@@ -64,6 +64,14 @@ export interface Drafter {
   begin?(text: readonly number[], progress: Progress): void | Promise<void>;
   /** Tokens were added to the text, the drafter's own or others: what it drafted beyond them was rejected. */
   extend?(tokens: readonly number[]): void;
+  /**
+   * The target's states of tokens that came to stand in its cache, for a drafter with a cache of its own over them
+   * (Hydra's prefix layer): told behind `begin` for the prompt, then before every draft for what was added since, without
+   * a gap. The states of drafted tokens that were rejected are never among them.
+   * @param position of the first
+   * @param hidden   [rows, hiddenSize] before the final norm; a view, valid during the call
+   */
+  states?(position: number, hidden: Float32Array): void;
   /** Releases what it holds; called by whoever opened it, not by the decoder. */
   close?(): void;
 }

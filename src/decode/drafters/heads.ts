@@ -1,0 +1,157 @@
+/**
+ * Heads on the target's last hidden state draft a tree: Medusa (Cai et al. 2024, arXiv:2401.10774), whose heads each guess
+ * one token further ahead without knowing the ones between, and Hydra (Ankner et al. 2024, arXiv:2402.05109), whose heads
+ * are told the path so far.
+ *
+ * A tree is given by ranks: [0, 2] is the third best guess for the second token behind the best guess for the first, so
+ * its shape is the same in every round and only its tokens change.
+ */
+import { DraftplanError } from "../../core/errors.js";
+import { MAX_LOGIT_ROWS } from "../../runtime/limits.js";
+import type { Drafter, DraftState } from "./drafter.js";
+import { NOTHING } from "./drafter.js";
+
+/** Heads that run (runtime/heads-engine.ts); tests have others. */
+export interface Heads {
+  readonly kind: "medusa" | "hydra";
+  /** how many there are: the depth of the deepest tree */
+  readonly heads: number;
+  /** likeliest tokens that a guess lists */
+  readonly ranks: number;
+  /** of the file of their weights, hex */
+  readonly sha256: string;
+  /**
+   * What head `depth` (from 0) says of the token behind each path.
+   * @param hidden [rows, hiddenSize] the target's residual states where it chose the pending token, before its final norm
+   * @param path   [rows, depth + 1] the pending token and those drafted behind it; Medusa's heads do not look at it
+   * @returns [rows, ranks] token ids, the likeliest first; a view, valid until the next guess
+   */
+  guess(hidden: Float32Array, depth: number, path: ArrayLike<number>): Int32Array;
+  /**
+   * All heads in one pass, where none asks for another's guess: Medusa's.
+   * @param hidden [rows, hiddenSize] as above
+   * @returns [rows, heads, ranks], valid until the next guess
+   */
+  guessAll?(hidden: Float32Array): Int32Array;
+  /**
+   * Heads that look at the states of the whole text (Hydra's prefix layer): tokens came to stand in the target's cache.
+   * What was told from `position` on before is forgotten. `guess` then goes on from the last of them.
+   * @param position of the first of them, at most the number told so far
+   * @param hidden   [rows, hiddenSize] the target's residual states, before the final norm
+   */
+  states?(position: number, hidden: Float32Array): void;
+  /** Releases what they hold; twice is harmless. */
+  close(): void;
+}
+
+/** A tree of ranks, made ready for one greatest depth and number of nodes. */
+interface Shape {
+  /** [nodes] index of the parent, null: the pending token */
+  parents: (number | null)[];
+  /** [nodes] ranks along the path */
+  paths: (readonly number[])[];
+  /** [depths] nodes that have children there, by the depth of the children; null: the pending token */
+  expanded: (number | null)[][];
+  depth: number;
+}
+
+/**
+ * @param tree ranks along each node's path, parents before children; the first k of them are what is drafted where no more
+ *             than k nodes fit, so the likeliest come first
+ * @throws TREE_INVALID where a node has no parent before it, appears twice, or asks for what the heads do not give
+ */
+export function headsDrafter(heads: Heads, tree: readonly (readonly number[])[]): Drafter {
+  requireTree(heads, tree);
+  const shapes = new Map<string, Shape>();
+  const shapeFor = (depth: number, nodes: number): Shape => {
+    const key = `${depth} ${nodes}`;
+    const made = shapes.get(key) ?? shapeOf(tree.filter((path) => path.length <= depth).slice(0, nodes));
+    shapes.set(key, made);
+    return made;
+  };
+  const { states } = heads;
+  return {
+    key: `heads ${heads.sha256} ${tree.map((path) => path.join(".")).join(" ")}`,
+    draft(state, draftTokens) {
+      const shape = shapeFor(draftTokens, mostNodes(state));
+      if (state.hidden === null || shape.paths.length === 0) return NOTHING;
+      const tokens = heads.guessAll
+        ? independent(heads, heads.guessAll(state.hidden), shape)
+        : sequential(heads, state.hidden, state.pending, shape);
+      return { tokens, parents: shape.parents };
+    },
+    costUs: () => 0,
+    ...(states === undefined ? {} : { states: states.bind(heads) }),
+    close: () => heads.close(),
+  };
+}
+
+/** Nodes that a verification takes beside the pending token, by the cache's room and by the rows of logits it may have. */
+const mostNodes = ({ engine, context }: DraftState): number =>
+  Math.max(0, Math.min(MAX_LOGIT_ROWS - 1, engine.capacity - context - 1));
+
+/** @param paths parents before children */
+function shapeOf(paths: (readonly number[])[]): Shape {
+  const indexOf = new Map(paths.map((path, i) => [path.join(), i]));
+  const parents = paths.map((path) => (path.length === 1 ? null : (indexOf.get(path.slice(0, -1).join()) as number)));
+  const depth = paths.reduce((most, path) => Math.max(most, path.length), 0);
+  const expanded = Array.from({ length: depth }, (_, at) => [
+    ...new Set(parents.filter((_, node) => paths[node].length === at + 1)),
+  ]);
+  return { parents, paths, expanded, depth };
+}
+
+/** @param guesses [1, heads, ranks] */
+function independent({ ranks }: Heads, guesses: Int32Array, { paths }: Shape): number[] {
+  return paths.map((path) => guesses[(path.length - 1) * ranks + path[path.length - 1]]);
+}
+
+/** One guess a depth, over the paths that go on there. */
+function sequential(heads: Heads, hidden: Float32Array, pending: number, shape: Shape): number[] {
+  const { parents, paths, expanded, depth } = shape;
+  const tokens = new Array<number>(paths.length);
+  for (let at = 0; at < depth; at++) {
+    const rows = expanded[at];
+    const trail = new Int32Array(rows.length * (at + 1));
+    rows.forEach((node, row) => {
+      for (let up = node, i = at; up !== null; up = parents[up], i--) trail[row * (at + 1) + i] = tokens[up];
+      trail[row * (at + 1)] = pending;
+    });
+    const guesses = heads.guess(repeated(hidden, rows.length), at, trail); // [rows, ranks]
+    paths.forEach((path, node) => {
+      if (path.length !== at + 1) return;
+      tokens[node] = guesses[rows.indexOf(parents[node]) * heads.ranks + path[at]];
+    });
+  }
+  return tokens;
+}
+
+/** [rows, length] of one row */
+function repeated(row: Float32Array, rows: number): Float32Array {
+  if (rows === 1) return row;
+  const all = new Float32Array(rows * row.length);
+  for (let i = 0; i < rows; i++) all.set(row, i * row.length);
+  return all;
+}
+
+function requireTree({ heads, ranks }: Heads, tree: readonly (readonly number[])[]): void {
+  const known = new Set<string>();
+  tree.forEach((path, node) => {
+    const parent = path.slice(0, -1);
+    if (path.length === 0) throw invalid(node, "it has no ranks");
+    if (path.length > heads) throw invalid(node, `it is ${path.length} tokens deep, and there are ${heads} heads`);
+    const wrong = path.find((rank) => !Number.isInteger(rank) || rank < 0 || rank >= ranks);
+    if (wrong !== undefined) throw invalid(node, `rank ${wrong} is not among the ${ranks} that the heads list`);
+    if (parent.length > 0 && !known.has(parent.join())) throw invalid(node, `[${parent}] is not before [${path}]`);
+    if (known.has(path.join())) throw invalid(node, `[${path}] is there twice`);
+    known.add(path.join());
+  });
+}
+
+const invalid = (node: number, what: string) =>
+  new DraftplanError({
+    code: "TREE_INVALID",
+    at: `tree[${node}]`,
+    what,
+    remedy: "Give the ranks along each node's path, every parent before its children and each node once.",
+  });
