@@ -9,11 +9,12 @@
  *     tokens(tree) = 1 + Σ_nodes Π_path a        (Cai et al. 2024, arXiv:2401.10774, section 2.3.3)
  *     TPT(tree)    = tokens(tree) / roundUs[nodes]
  *
- * For a given number of nodes the best tree is made of the nodes of greatest product: a child's product is never above
- * its parent's, so those always form a tree, and nothing else sums to more. Taking nodes in that order therefore gives
- * the best tree of every size at once, and the best of these is the answer.
+ * For a given number of nodes the best tree is made of the nodes of greatest product (likeliest-nodes.ts), and the best of
+ * the trees of every size is the answer. Where the ranks along whole paths were counted, no product is needed: see
+ * rank-paths.ts.
  */
 import { DraftplanError } from "../../core/errors.js";
+import { likeliestNodes, type TreeNode } from "./likeliest-nodes.js";
 
 export interface DraftTree {
   /** [nodes] ranks along each node's path, parents before children, by falling chance; empty: drafting does not pay */
@@ -37,7 +38,7 @@ const ROUNDING = 1e-6;
 export function bestTree(acceptance: readonly (readonly number[])[], roundUs: readonly number[]): DraftTree {
   requireChances(acceptance);
   requireTimes(roundUs);
-  const paths = likeliestNodes(acceptance, roundUs.length - 1);
+  const paths = likeliestByRank(acceptance, roundUs.length - 1);
   let tokens = 1;
   let best = { nodes: 0, tokens, perSecond: 1e6 / roundUs[0] };
   paths.forEach(({ chance }, i) => {
@@ -46,42 +47,21 @@ export function bestTree(acceptance: readonly (readonly number[])[], roundUs: re
     if (perSecond > best.perSecond) best = { nodes: i + 1, tokens, perSecond };
   });
   return {
-    paths: paths.slice(0, best.nodes).map(({ ranks }) => ranks),
+    paths: paths.slice(0, best.nodes).map(({ ranks }) => [...ranks]),
     tokensPerRound: best.tokens,
     tokensPerSecond: best.perSecond,
   };
 }
 
-interface Node {
-  ranks: number[];
-  /** that the node is on the accepted path */
-  chance: number;
-}
-
-/** The `count` nodes of greatest chance, by falling chance, each after its parent. Nodes without a chance are left out. */
-function likeliestNodes(acceptance: readonly (readonly number[])[], count: number): Node[] {
+/** The nodes of greatest product, by falling product. */
+function likeliestByRank(acceptance: readonly (readonly number[])[], count: number): TreeNode[] {
   // [depth] ranks by falling chance: where ranks come ordered, as from a head's top k, this is 0, 1, 2, …
   const order = acceptance.map((chances) => chances.map((_, rank) => rank).sort((a, b) => chances[b] - chances[a]));
-  const taken: Node[] = [];
-  const open: (Node & { parent: Node; next: number })[] = [];
-  // Of a node's children only the best one not yet taken is open: the others cannot come before it.
-  const offer = (parent: Node, next: number) => {
-    const rank = order[parent.ranks.length]?.[next];
-    if (rank === undefined) return;
-    const chance = parent.chance * acceptance[parent.ranks.length][rank];
-    if (chance > 0) open.push({ ranks: [...parent.ranks, rank], chance, parent, next });
-  };
-  offer({ ranks: [], chance: 1 }, 0);
-  while (taken.length < count && open.length > 0) {
-    // at most two open nodes for each taken one: a search through them all is fast enough, and ties stay in order
-    const first = open.reduce((most, node, i) => (node.chance > open[most].chance ? i : most), 0);
-    const [{ ranks, chance, parent, next }] = open.splice(first, 1);
-    const node = { ranks, chance };
-    taken.push(node);
-    offer(node, 0);
-    offer(parent, next + 1);
-  }
-  return taken;
+  return likeliestNodes(({ ranks, chance }, next) => {
+    const depth = ranks.length;
+    const rank = order[depth]?.[next];
+    return rank === undefined ? undefined : { ranks: [...ranks, rank], chance: chance * acceptance[depth][rank] };
+  }, count);
 }
 
 function requireChances(acceptance: readonly (readonly number[])[]): void {
