@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { AcceptanceCurve, DraftSchema, KernelName, KernelNumerics, ModelRef, Sha256 } from "./common.js";
+import { HeadsCalibration } from "./heads-calibration.js";
 
 const Loss = z.strictObject({
   loss: z.number().nonnegative().describe("l_b: share of -ln(acceptance) that this choice costs"),
@@ -78,5 +79,11 @@ export const Calibration = z.strictObject({
   contexts: z.array(CalibrationContext).min(1).max(64).describe("by rising at_context"),
   method: z.string().max(40).optional().describe("who proposed the measured drafts, where that was not the knapsack"),
   measured: z.array(MeasuredDraft).max(10_000),
+  heads: z
+    .array(HeadsCalibration)
+    .min(1)
+    .max(16)
+    .optional()
+    .describe("accuracy of trained heads, by the ranks of the text"),
 });
 export type Calibration = z.infer<typeof Calibration>;

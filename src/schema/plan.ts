@@ -12,15 +12,16 @@ import {
   Us,
 } from "./common.js";
 import { Constraints } from "./constraints.js";
+import { DrafterRef, drafterFaults, MAX_DRAFT_TOKENS } from "./drafter.js";
 
-export const MAX_DRAFT_TOKENS = 16;
+export { MAX_DRAFT_TOKENS };
 
 export const Predicted = z.strictObject({
   at_context: z.int().min(0),
   acceptance: Rate.describe("accepted tokens per token drafted up to and including the first rejection"),
   acceptance_curve: AcceptanceCurve,
   accepted_length: z.number().min(1).describe("tokens a round yields, bonus counted"),
-  draft_us: Us,
+  draft_us: Us.describe("one draft step; of heads, all their passes of a round"),
   verify_us: Us,
   round_us: Us,
   target_step_us: Us.describe("one plain step of the target, loop included"),
@@ -62,20 +63,31 @@ export const Predicted = z.strictObject({
 export type Predicted = z.infer<typeof Predicted>;
 
 /** A draft that the text of choosing prefers and the text kept back predicts a loss for. */
-export const Refuted = z.strictObject({
-  draft: DraftSchema,
-  draft_tokens: z.int().min(1).max(MAX_DRAFT_TOKENS),
-  at_context: z.int().min(0).describe("where its predicted speedup is least"),
-  speedup: z.number().positive().describe("there, by the text kept back; below 1"),
-});
+export const Refuted = z
+  .strictObject({
+    drafter: DrafterRef.optional().describe("absent: the model's own blocks"),
+    draft: DraftSchema.optional().describe("of the model's own blocks, and of no other drafter"),
+    draft_tokens: z.int().min(1).max(MAX_DRAFT_TOKENS),
+    at_context: z.int().min(0).describe("where its predicted speedup is least"),
+    speedup: z.number().positive().describe("there, by the text kept back; below 1"),
+  })
+  .superRefine((refuted, context) => {
+    for (const { key, message } of drafterFaults(refuted)) context.addIssue({ code: "custom", message, path: [key] });
+  });
 export type Refuted = z.infer<typeof Refuted>;
 
 export const Segment = z
   .strictObject({
     context_tokens: ContextRange,
     speculate: z.boolean().describe("false where no draft beats plain decoding here"),
-    draft: DraftSchema.optional(),
-    draft_tokens: z.int().min(1).max(MAX_DRAFT_TOKENS).optional().describe("d per round, bonus token not counted"),
+    drafter: DrafterRef.optional().describe("who drafts; absent: the model's own blocks, as `draft` has them"),
+    draft: DraftSchema.optional().describe("of the model's own blocks, and of no other drafter"),
+    draft_tokens: z
+      .int()
+      .min(1)
+      .max(MAX_DRAFT_TOKENS)
+      .optional()
+      .describe("d per round, bonus token not counted; of a tree, its depth"),
     predicted: Predicted.optional(),
     extrapolated: z.literal(true).optional().describe("all of it lies beyond the last profiled context"),
     refuted: z
@@ -88,9 +100,10 @@ export const Segment = z
   .superRefine((segment, context) => {
     const issue = (message: string, key: string) => context.addIssue({ code: "custom", message, path: [key] });
     if (segment.speculate) {
-      if (segment.draft === undefined) issue("missing, though speculate is true", "draft");
+      for (const { key, message } of drafterFaults(segment)) issue(message, key);
       if (segment.draft_tokens === undefined) issue("missing, though speculate is true", "draft_tokens");
     } else {
+      if (segment.drafter !== undefined) issue("present, though speculate is false", "drafter");
       if (segment.draft !== undefined) issue("present, though speculate is false", "draft");
       if (segment.draft_tokens !== undefined) issue("present, though speculate is false", "draft_tokens");
       if (segment.predicted !== undefined) issue("present, though speculate is false", "predicted");

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { Device, KernelName, KernelNumerics, ModelRef, Sha256, Us } from "./common.js";
+import { HeadsProfile, TreePass, treePassFaults } from "./heads-profile.js";
 import { WeightBytes } from "./weight-bytes.js";
 
 /** µs per layer [L], for each kernel that was measured */
@@ -197,6 +198,13 @@ const ProfileShape = z.strictObject({
     round_us: Us.describe("t_round: what the decoding loop adds to a draft-and-verify round"),
     step_us: Us.describe("t_step: what it adds to a plain step"),
   }),
+  heads: z.array(HeadsProfile).min(1).max(16).optional().describe("passes of trained heads"),
+  tree_passes: z
+    .array(TreePass)
+    .min(1)
+    .max(4096)
+    .optional()
+    .describe("verifying a tree beside a chain of as many rows"),
   attention_line: z.array(AttentionLine),
   floor: Floor.optional().describe("how far parts of a step are from what memory allows"),
   weight_bytes: WeightBytes.optional().describe("of the matrices of one block and of the head, by kernel"),
@@ -274,6 +282,7 @@ export const Profile = ProfileShape.superRefine((profile, context) => {
       message: `it must go to q = ${longest}, as the grid does`,
       path: ["query_line"],
     });
+  for (const issue of treePassFaults(profile)) context.addIssue({ code: "custom", ...issue });
   for (const place of open) context.addIssue({ code: "custom", message: `no point for ${place}`, path: ["points"] });
   for (const kind of ["attn", "mlp"] as const)
     for (const [kernel, shares] of Object.entries(profile.layer_error?.[kind] ?? {}))
