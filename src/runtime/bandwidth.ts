@@ -7,6 +7,7 @@
  * the other side, transposed, or sums of its rows gave less.
  */
 import { encodeModel, FLOAT, value } from "../model/graph/onnx.js";
+import { openEnvironment } from "./bindings.js";
 import type { Clock } from "./engine.js";
 import type { OrtApi, Pointer } from "./ort-api.js";
 
@@ -96,7 +97,7 @@ function openProduct(api: OrtApi, { threads, bytes }: BandwidthRequest): { run()
     open.push(() => api.release(release, handle));
     return handle;
   };
-  const env = own("ReleaseEnv", api.create("CreateEnv", 4, "draftplan"));
+  const env = openEnvironment(api, own);
   const settings = own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
   api.check("SetIntraOpNumThreads", settings, threads);
   const session = own("ReleaseSession", api.create("CreateSessionFromArray", env, model, model.length, settings));

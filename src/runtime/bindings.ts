@@ -19,6 +19,19 @@ export class Handles {
   }
 }
 
+/** Only what ends the process is logged; errors come back as a status. */
+const LOG_FATAL = 4;
+
+/**
+ * An environment in which nothing is reported home (telemetry.ts).
+ * @throws RUNTIME_FAILED
+ */
+export function openEnvironment(api: OrtApi, own: Handles["own"]): Pointer {
+  const env = own("ReleaseEnv", api.create("CreateEnv", LOG_FATAL, "draftplan"));
+  api.check("DisableTelemetryEvents", env);
+  return env;
+}
+
 /** A buffer of JavaScript's that tensors of growing length look into. It never moves: it is above V8's on-heap size. */
 export class HostTensor<T extends Float32Array | BigInt64Array> {
   private readonly byLength = new Map<number, Pointer>();

@@ -20,6 +20,7 @@ import {
   type Placement,
   type Pointer,
 } from "./ort-functions.js";
+import { forbidTelemetry } from "./telemetry.js";
 
 export type { Pointer };
 export type NativeArgument =
@@ -175,8 +176,11 @@ function bindLibrary(libraryPath: string, at: string): OrtApi {
   return { ...ort, placement: recent ? readPlacement(koffi, table, ort, verify) : undefined };
 }
 
+const setenvOf = (koffi: Koffi) => koffi.load(null).func("int setenv(const char *, const char *, int)");
+
 /** Opens the library and finds the table of functions in it. */
 function openTable(koffi: Koffi, path: string, at: string): { table: Pointer; version: string } {
+  forbidTelemetry(process.platform === "win32" ? null : setenvOf(koffi));
   const library = koffi.load(path);
   keptOpen.push(library);
   let entry: () => unknown;

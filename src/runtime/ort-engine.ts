@@ -5,7 +5,7 @@ import type { GraphDialect } from "../model/graph/dialect.js";
 import type { ModelSpec } from "../model/spec.js";
 import { type ChoiceSet, DEFAULT_KERNELS, type Kernel, uniformChoices } from "../schema/choice.js";
 import type { Numerics } from "../schema/numerics.js";
-import { BoundInputs, ELEMENT, Handles, HostTensor } from "./bindings.js";
+import { BoundInputs, ELEMENT, Handles, HostTensor, openEnvironment } from "./bindings.js";
 import { type Engine, type Pass, type PassResult, type RuntimeOptions, requireKernels } from "./engine.js";
 import { KvCache } from "./kv-cache.js";
 import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "./limits.js";
@@ -43,7 +43,7 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
   const handles = new Handles(api);
   let recording: NodeRecording | undefined;
   try {
-    const env = handles.own("ReleaseEnv", api.create("CreateEnv", 4, "draftplan")); // 4: fatal only; errors come back as a status
+    const env = openEnvironment(api, handles.own.bind(handles));
     const settings = handles.own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
     api.check("SetIntraOpNumThreads", settings, options.threads);
     api.check("SetInterOpNumThreads", settings, 1);

@@ -12,6 +12,7 @@ export const FUNCTIONS = {
   GetErrorCode: [1, "int GetErrorCode(void *status)"],
   GetErrorMessage: [2, "const char *GetErrorMessage(void *status)"],
   CreateEnv: [3, "void *CreateEnv(int level, const char *logid, _Out_ void **env)"],
+  DisableTelemetryEvents: [6, "void *DisableTelemetryEvents(const void *env)"],
   CreateSession: [7, "void *CreateSession(void *env, const void *path, void *options, _Out_ void **session)"],
   CreateSessionFromArray: [
     8,

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { convertInto } from "../../src/model/convert.js";
 import { syntheticWeights } from "../../src/model/synthetic/weights.js";
+import { openEnvironment } from "../../src/runtime/bindings.js";
 import { describeDevice, describeProcessor, nvidiaModels, parseNvidiaModel } from "../../src/runtime/device.js";
 import { checkLibraryFile, libraryFormat } from "../../src/runtime/library-file.js";
 import { bundledLibraryPath, loadOrt, minorVersion, type Pointer } from "../../src/runtime/ort-api.js";
@@ -130,7 +131,7 @@ describe.skipIf(process.platform === "win32")("a second library in one process (
       open.unshift([release, handle]);
       return handle;
     };
-    const env = own("ReleaseEnv", api.create("CreateEnv", 4, "test"));
+    const env = openEnvironment(api, own);
     const settings = own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
     api.check("AddSessionConfigEntry", settings, "session.record_ep_graph_assignment_info", "1");
     const path = Buffer.from(`${modelPath}\0`);
