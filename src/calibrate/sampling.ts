@@ -46,7 +46,7 @@ export async function sampledContinuation(
   const random = seededRandom(seed);
   const draw = (logits: Float32Array) =>
     drawToken(sparseSoftmax(atTemperature(logits, temperature), 0, vocabSize), random.float());
-  const ids = [draw(await prefill(engine, prompt, target, progress))];
+  const ids = [draw((await prefill(engine, prompt, target, progress)).logits)];
   while (ids.length < tokens && !eosTokenIds.includes(ids[ids.length - 1])) {
     await progress.tick();
     const position = prompt.length + ids.length - 1;

@@ -2,9 +2,10 @@
  * Decoding, plain and speculative, over the target's KV cache (Leviathan et al. 2023, arXiv:2211.17192).
  *
  * State: the cache holds the target's keys and values of the first `context` tokens; `pending` is the last token
- * emitted, not yet in the cache. In a round a drafter (drafters/) proposes tokens behind `pending`, the target runs once
- * over `pending` and all of them, and what stands is decided from its logits (accept/). That pass overwrites what a draft
- * wrote into the cache, so rolling back is only a smaller `context`. A plain step is a round in which nothing is proposed.
+ * emitted, not yet in the cache. In a round a drafter (drafters/) proposes tokens behind `pending`, a chain or a tree, the
+ * target runs once over `pending` and all of them, and what stands is decided from its logits (accept/). That pass
+ * overwrites what a draft wrote into the cache, and of a tree the accepted path is moved together (verification.ts), so
+ * rolling back is only a smaller `context`. A plain step is a round in which nothing is proposed.
  */
 
 import { type Progress, silentProgress } from "../core/progress.js";
@@ -13,11 +14,13 @@ import { MAX_PASS_TOKENS } from "../runtime/limits.js";
 import { type ChoiceSet, targetChoices } from "../schema/choice.js";
 import type { Accept } from "./accept/accept.js";
 import { greedy } from "./accept/greedy.js";
-import { type Drafter, type DraftRequest, type DraftState, NOTHING, type Proposal } from "./drafters/drafter.js";
+import { type Drafter, type DraftRequest, NOTHING } from "./drafters/drafter.js";
 import { noDrafter } from "./drafters/none.js";
 import { drafterOf } from "./drafters/self.js";
 import { Output, type OutputLimits } from "./output.js";
+import { depthOf, propose } from "./proposal.js";
 import { requireRoom } from "./room.js";
+import { verify } from "./verification.js";
 
 /** Who drafts, and how much. It decides about speed alone: whatever it says, the tokens are the target's. */
 export interface DraftPolicy {
@@ -39,9 +42,9 @@ export interface Round {
   context: number;
   /** tokens the verification ran besides the pending one, those behind the output's end too: what the time went to */
   nodes: number;
-  /** positions drafted, none of them behind the output's end */
+  /** positions drafted, of a tree its depth; none of them behind the output's end */
   drafted: number;
-  /** of these, those that the target agreed with */
+  /** of these, those at which the target agreed: of a tree the length of the accepted path */
   accepted: number;
   /** tokens it emitted, end token included */
   emitted: number;
@@ -58,11 +61,21 @@ export interface DecodeOptions extends OutputLimits {
   accept?: Accept;
   /** what one plain step, and the verification, run: the target unless another model is being tried by itself */
   verifier?: ChoiceSet;
-  /** [vocabSize] logits after the prompt, whose keys and values the cache already holds: prefill is left out */
-  prefilled?: Float32Array;
+  /** the prompt, where the cache already holds its keys and values: prefill is left out */
+  prefilled?: Prefilled;
   clock: Clock;
   onTokens?: (ids: readonly number[]) => void;
   progress?: Progress;
+}
+
+/** What a prompt's passes leave besides the cache. */
+export interface Prefilled {
+  /** [vocabSize] behind its last token */
+  logits: Float32Array;
+  /** [hiddenSize] where they come from, before the final norm */
+  hidden: Float32Array;
+  /** [promptTokens, hiddenSize] of all its tokens: for drafters that ask for states, and needed by them */
+  states?: Float32Array | undefined;
 }
 
 export interface Decoded {
@@ -94,8 +107,9 @@ export async function decode(engine: Engine, prompt: readonly number[], options:
   };
 
   const start = clock.nowUs();
-  const logits = options.prefilled ?? (await prefill(engine, prompt, verifier, progress));
   for (const drafter of policy?.drafters ?? []) await begin(drafter);
+  const { logits, hidden } = await readPrompt(engine, prompt, verifier, [...drafters], options);
+  output.hidden = hidden;
   const promptUs = clock.nowUs() - start;
   if (!output.done) emit([accept.accept(logits, NOTHING, engine.spec.vocabSize).next]);
   while (!output.done) {
@@ -104,19 +118,22 @@ export async function decode(engine: Engine, prompt: readonly number[], options:
     const from = clock.nowUs();
     const request = policy?.(context) ?? null;
     const drafter = request === null ? noDrafter : drafterOf(request);
-    if (!drafters.has(drafter)) await begin(drafter);
+    if (!drafters.has(drafter)) await begin(requireNoStates(drafter));
     // the last token needs no draft: d + 1 tokens must still fit
-    const most = request === null ? 0 : Math.min(request.draftTokens, room - 1);
+    const most = request === null ? 0 : Math.min(request.draftTokens, room - 1, output.mostNodes);
     const proposal = propose(drafter, output, most);
     const between = clock.nowUs();
-    const { tokens, hidden } = verify(output, proposal, verifier, accept);
-    const verified = clock.nowUs();
+    const verified = verify(output, proposal, verifier, accept);
+    const after = clock.nowUs();
+    const { tokens } = verified;
     const emitted = emit(tokens);
-    output.hidden = hidden;
+    output.hidden = verified.hidden;
+    if (!output.done) for (const drafter of drafters) drafter.states?.(context, verified.states());
+    const depth = depthOf(proposal);
+    const drafted = output.done ? Math.min(depth, emitted) : depth;
     const nodes = proposal.tokens.length;
-    const drafted = output.done ? Math.min(nodes, emitted) : nodes;
     const counts = { context, nodes, drafted, accepted: Math.min(tokens.length - 1, emitted), emitted };
-    const times = { draftUs: between - from, verifyUs: verified - between, totalUs: clock.nowUs() - from };
+    const times = { draftUs: between - from, verifyUs: after - between, totalUs: clock.nowUs() - from };
     const round: Round = { ...counts, ...times };
     rounds.push(round);
     policy?.observe?.(round);
@@ -124,54 +141,49 @@ export async function decode(engine: Engine, prompt: readonly number[], options:
   return { ids: output.ids(), rounds, promptUs, decodeUs: rounds.reduce((sum, round) => sum + round.totalUs, 0) };
 }
 
+/** The prompt in the cache, and its states told to the drafters that ask for them. */
+async function readPrompt(
+  engine: Engine,
+  prompt: readonly number[],
+  verifier: ChoiceSet,
+  drafters: readonly Drafter[],
+  { prefilled, progress }: DecodeOptions,
+): Promise<Prefilled> {
+  const asking = drafters.filter(({ states }) => states !== undefined);
+  const tell = (position: number, states: Float32Array) => {
+    for (const drafter of asking) drafter.states?.(position, states);
+  };
+  if (prefilled === undefined) return prefill(engine, prompt, verifier, progress, tell);
+  if (asking.length === 0) return prefilled;
+  if (prefilled.states === undefined) throw new Error(`drafter ${asking[0].key} needs the states of the whole prompt`);
+  tell(0, prefilled.states);
+  return prefilled;
+}
+
+/** @throws Error for a drafter that had to see the prompt's states, and was not named before they were gone */
+function requireNoStates(drafter: Drafter): Drafter {
+  if (drafter.states === undefined) return drafter;
+  throw new Error(`drafter ${drafter.key} needs the states of the whole text: name it in the policy's drafters`);
+}
+
 /**
  * Fills the cache with a prompt, in passes of at most MAX_PASS_TOKENS.
- * @returns logits [vocabSize] after its last token (a copy)
+ * @param onStates shown the states of each pass: [tokens, hiddenSize] from a position on, a view
+ * @returns copies of what stands behind its last token
  */
 export async function prefill(
   engine: Engine,
   prompt: readonly number[],
   choices: ChoiceSet,
   progress: Progress = silentProgress,
-): Promise<Float32Array> {
+  onStates: (position: number, states: Float32Array) => void = () => {},
+): Promise<Prefilled> {
   for (let from = 0; ; from += MAX_PASS_TOKENS) {
     const input = prompt.slice(from, from + MAX_PASS_TOKENS);
     const last = from + MAX_PASS_TOKENS >= prompt.length;
-    const { logits } = engine.run({ position: from, input, choices, logitRows: last ? 1 : 0 });
-    if (last) return logits.slice();
+    const { logits, hidden } = engine.run({ position: from, input, choices, logitRows: last ? 1 : 0 });
+    onStates(from, hidden);
+    if (last) return { logits: logits.slice(), hidden: hidden.slice(hidden.length - engine.spec.hiddenSize) };
     await progress.tick();
   }
-}
-
-/** A drafter's proposal. @throws Error where it is longer than was asked for, or a tree: the verifier runs chains so far */
-function propose(drafter: Drafter, state: DraftState, draftTokens: number): Proposal {
-  if (draftTokens <= 0) return NOTHING;
-  const proposal = drafter.draft(state, draftTokens);
-  const { tokens, parents } = proposal;
-  if (tokens.length > draftTokens)
-    throw new Error(`drafter ${drafter.key} proposed ${tokens.length} tokens where ${draftTokens} were asked for`);
-  if (tokens.length !== parents.length || parents.some((parent, i) => parent !== (i === 0 ? null : i - 1)))
-    throw new Error(`drafter ${drafter.key} proposed a tree, and a verification runs chains only: use chain()`);
-  return proposal;
-}
-
-/**
- * Runs the target over the pending token and the drafted ones.
- * @returns the drafted tokens that stand and the target's own next one; hidden [hiddenSize] where it chose that (a view)
- */
-export function verify(
-  { engine, context, pending }: Pick<DraftState, "engine" | "context" | "pending">,
-  proposal: Proposal,
-  verifier: ChoiceSet,
-  accept: Accept = greedy,
-): { tokens: number[]; hidden: Float32Array } {
-  const { hiddenSize, vocabSize } = engine.spec;
-  const input = [pending, ...proposal.tokens];
-  const pass = engine.run({ position: context, input, choices: verifier, logitRows: input.length });
-  const { path, next } = accept.accept(pass.logits, proposal, vocabSize);
-  const row = path.length === 0 ? 0 : path[path.length - 1] + 1;
-  return {
-    tokens: [...path.map((node) => proposal.tokens[node]), next],
-    hidden: pass.hidden.subarray(row * hiddenSize, (row + 1) * hiddenSize),
-  };
 }

@@ -1,5 +1,6 @@
 /** The text of a generation as it grows, and where it ends. */
 import type { Engine } from "../runtime/engine.js";
+import { MAX_LOGIT_ROWS } from "../runtime/limits.js";
 import type { DraftState } from "./drafters/drafter.js";
 
 export interface OutputLimits {
@@ -29,6 +30,10 @@ export class Output implements DraftState {
 
   get pending(): number {
     return this.text[this.text.length - 1];
+  }
+
+  get mostNodes(): number {
+    return Math.min(MAX_LOGIT_ROWS, this.engine.capacity - this.context) - 1;
   }
 
   /** tokens that it may still grow by, were none of them an end token */

@@ -18,6 +18,8 @@ export interface Pass {
   choices: ChoiceSet;
   /** logits are computed for the last so many positions, 0 to q */
   logitRows: number;
+  /** [q] for each row the row it follows, an earlier one; -1: what the cache holds before `position`. Absent: a chain */
+  parents?: ArrayLike<number>;
 }
 
 export interface PassResult {
@@ -40,6 +42,8 @@ export interface Engine {
    * RUNTIME_FAILED where the runtime fails.
    */
   run(pass: Pass): PassResult;
+  /** After a tree pass at `position`: moves keys and values of these rows to position, position + 1, …; absent: no trees */
+  keepRows?(position: number, rows: ArrayLike<number>): void;
   /** Copies keys or values of one layer: [kvHeads, count, headDim] from `position`. For tests and diagnosis. */
   readCache(layer: number, part: "key" | "value", position: number, count: number): Float32Array;
   /**

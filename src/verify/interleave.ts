@@ -1,6 +1,6 @@
 /** Several ways of decoding by turns, A B C A B C, from one prompt that is read once. */
 import type { Progress } from "../core/progress.js";
-import { type Decoded, type DraftPolicy, decode, prefill } from "../decode/loop.js";
+import { type Decoded, type DraftPolicy, decode, type Prefilled, prefill } from "../decode/loop.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import { targetChoices } from "../schema/choice.js";
 import type { OutputLimits } from "./target-passes.js";
@@ -27,13 +27,26 @@ export async function interleaveRuns(
   warmUp = 0,
 ): Promise<Decoded[][]> {
   const { engine, clock, maxTokens, endTokens, progress } = options;
-  const prefilled = await prefill(engine, prompt, targetChoices(engine.spec.layers), progress);
+  const prefilled = await read(options, prompt, policies);
   const run = (policy: DraftPolicy, most: number) =>
     (options.decode ?? decode)(engine, prompt, { clock, maxTokens: most, endTokens, policy, prefilled, progress });
   if (warmUp > 0) for (const policy of policies) await run(policy, Math.min(warmUp, maxTokens));
   const runs: Decoded[][] = policies.map(() => []);
   for (const order of orders) for (const i of order) runs[i].push(await run(policies[i], maxTokens));
   return runs;
+}
+
+/** The prompt's passes, once for all policies; all its states too where any of their drafters asks for them. */
+async function read(
+  { engine, progress }: InterleaveOptions,
+  prompt: readonly number[],
+  policies: readonly DraftPolicy[],
+): Promise<Prefilled> {
+  const { hiddenSize, layers } = engine.spec;
+  const asked = policies.some(({ drafters = [] }) => drafters.some(({ states }) => states !== undefined));
+  const states = asked ? new Float32Array(prompt.length * hiddenSize) : undefined;
+  const keep = (position: number, of: Float32Array) => states?.set(of, position * hiddenSize);
+  return { ...(await prefill(engine, prompt, targetChoices(layers), progress, keep)), states };
 }
 
 /** 0 to count - 1, beginning at `first`: over `count` turns each comes as often before any other as after it, so drift cancels. */

@@ -1,5 +1,5 @@
 /** Fake engines of a shape and a miss rate. */
-import { FakeClock, FakeEngine, type FakeTimes } from "./fake-engine.js";
+import { FakeClock, FakeEngine, type FakeTimes, type TreeFault } from "./fake-engine.js";
 import { tinySpec } from "./tiny-checkpoint.js";
 
 export const EXACT_TIMES: FakeTimes = {
@@ -15,6 +15,7 @@ export interface FakeOptions {
   missRate?: number;
   capacity?: number;
   eosTokenIds?: number[];
+  treeFault?: TreeFault;
 }
 
 export function fakeEngine({
@@ -24,8 +25,11 @@ export function fakeEngine({
   missRate = 0.3,
   capacity = context,
   eosTokenIds = [],
+  treeFault,
 }: FakeOptions = {}): { engine: FakeEngine; clock: FakeClock } {
   const clock = new FakeClock();
   const spec = tinySpec({ layers, vocab, context, eosTokenIds });
-  return { clock, engine: new FakeEngine({ spec, clock, times: EXACT_TIMES, missRate: () => missRate, capacity }) };
+  const fault = treeFault === undefined ? {} : { treeFault };
+  const model = { spec, clock, times: EXACT_TIMES, missRate: () => missRate, capacity, ...fault };
+  return { clock, engine: new FakeEngine(model) };
 }

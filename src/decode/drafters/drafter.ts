@@ -17,10 +17,12 @@ export interface DraftState {
   /** the last token emitted: not in the cache yet, and what a draft goes on from */
   readonly pending: number;
   /**
-   * [hiddenSize] the target's last residual state where it chose `pending`, before the final norm. Null where no round came
-   * before this one. A view, valid until the engine's next pass
+   * [hiddenSize] the target's last residual state where it chose `pending`, before the final norm. A view, valid until the
+   * engine's next pass. Null where the target has not chosen yet, which no drafter is asked at
    */
   readonly hidden: Float32Array | null;
+  /** nodes that a proposal may have: rows that the cache has room for and that one verification gives logits for */
+  readonly mostNodes: number;
 }
 
 /** Drafted tokens as a tree that grows from the pending token; a chain is a tree. No tokens: nothing is proposed. */
@@ -51,8 +53,8 @@ export interface Drafter {
   /** equal for drafters that propose the same: what is learnt about one holds for the other */
   readonly key: string;
   /**
-   * Proposes what may follow `state.pending`, up to `draftTokens` tokens one behind the other. Fewer, or none, is a fair
-   * answer: where nothing is proposed the round is a plain step.
+   * Proposes what may follow `state.pending`, up to `draftTokens` tokens one behind the other (of a tree that is its depth)
+   * and `state.mostNodes` in all. Fewer, or none, is a fair answer: where nothing is proposed the round is a plain step.
    */
   draft(state: DraftState, draftTokens: number): Proposal;
   /** Expected µs of draft(), a profile's passes given. */

@@ -7,8 +7,7 @@
  * its shape is the same in every round and only its tokens change.
  */
 import { DraftplanError } from "../../core/errors.js";
-import { MAX_LOGIT_ROWS } from "../../runtime/limits.js";
-import type { Drafter, DraftState } from "./drafter.js";
+import type { Drafter } from "./drafter.js";
 import { NOTHING } from "./drafter.js";
 
 /** Heads that run (runtime/heads-engine.ts); tests have others. */
@@ -73,7 +72,7 @@ export function headsDrafter(heads: Heads, tree: readonly (readonly number[])[])
   return {
     key: `heads ${heads.sha256} ${tree.map((path) => path.join(".")).join(" ")}`,
     draft(state, draftTokens) {
-      const shape = shapeFor(draftTokens, mostNodes(state));
+      const shape = shapeFor(draftTokens, state.mostNodes);
       if (state.hidden === null || shape.paths.length === 0) return NOTHING;
       const tokens = heads.guessAll
         ? independent(heads, heads.guessAll(state.hidden), shape)
@@ -85,10 +84,6 @@ export function headsDrafter(heads: Heads, tree: readonly (readonly number[])[])
     close: () => heads.close(),
   };
 }
-
-/** Nodes that a verification takes beside the pending token, by the cache's room and by the rows of logits it may have. */
-const mostNodes = ({ engine, context }: DraftState): number =>
-  Math.max(0, Math.min(MAX_LOGIT_ROWS - 1, engine.capacity - context - 1));
 
 /** @param paths parents before children */
 function shapeOf(paths: (readonly number[])[]): Shape {

@@ -53,7 +53,8 @@ const STATE = 5;
 function stateWith(context = 10, capacity = 100): DraftState {
   const { engine } = fakeEngine({ vocab: 8, layers: 2, capacity });
   const text = new Array(context + 1).fill(PENDING);
-  return { engine, text, context, pending: PENDING, hidden: Float32Array.of(STATE, 0, 0) };
+  const mostNodes = Math.min(63, capacity - context - 1);
+  return { engine, text, context, pending: PENDING, hidden: Float32Array.of(STATE, 0, 0), mostNodes };
 }
 
 /** Trees in any order that has parents first, of at most so many nodes. */
