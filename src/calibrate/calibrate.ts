@@ -4,6 +4,7 @@ import type { Clock, Engine } from "../runtime/engine.js";
 import type { Calibration } from "../schema/calibration.js";
 import { type ModelRef, numericsOf } from "../schema/common.js";
 import { type Continuation, ContinuedPrompts } from "./continuation.js";
+import type { HeadsEvidence } from "./heads.js";
 import { hitsPerOverlap, lossRecord, measureLosses, type Tally } from "./losses.js";
 import { SAMPLING_SEED, type Sampling } from "./sampling.js";
 
@@ -31,6 +32,8 @@ export interface CalibrationInput {
   positions?: number;
   /** acceptance for sampling at this temperature; absent: for greedy decoding */
   temperature?: number;
+  /** takes what trained heads know of the same text; absent: there are none */
+  heads?: HeadsEvidence | undefined;
   progress: Progress;
 }
 
@@ -49,6 +52,18 @@ async function* madeFor(text: ContinuedPrompts, positions: number, progress: Pro
   }
 }
 
+/** The same continuations, each gone through with the heads before it is handed on: the cache holds its states then. */
+async function* withHeads(
+  made: AsyncIterable<Continuation>,
+  at: number,
+  { engine, heads, progress }: CalibrationInput,
+): AsyncGenerator<Continuation> {
+  for await (const continuation of made) {
+    await heads?.take(engine, at, "choose", continuation, progress);
+    yield continuation;
+  }
+}
+
 /** How the target continues prompts for a calibration; null: greedily. */
 export const samplingAt = (temperature: number | undefined): Sampling | null =>
   temperature === undefined ? null : { temperature, seed: SAMPLING_SEED };
@@ -61,15 +76,18 @@ export async function calibrate(input: CalibrationInput): Promise<CalibrationRes
   const { engine, clock, progress, prompts } = input;
   const texts = new Map<number, ContinuedPrompts>();
   const contexts: Calibration["contexts"] = [];
+  let used = 0;
   for (const { atContext, choose } of prompts) {
     const sampling = samplingAt(input.temperature);
     const text = new ContinuedPrompts(engine, clock, choose, input.continuationTokens, sampling);
     texts.set(atContext, text);
-    const made = madeFor(text, input.positions ?? Number.POSITIVE_INFINITY, progress);
+    const made = withHeads(madeFor(text, input.positions ?? Number.POSITIVE_INFINITY, progress), atContext, input);
     const { probes, tallies } = await measureLosses(engine, made, ROUND_TOKENS, progress);
-    contexts.push(lossRecord(atContext, engine.spec.layers, probes, tallies, hitsFactor(input.temperature, tallies)));
+    const losses = lossRecord(atContext, engine.spec.layers, probes, tallies, hitsFactor(input.temperature, tallies));
+    contexts.push(losses);
+    used += text.made.length;
+    await input.heads?.complete(engine, atContext, "choose", text, losses.positions, progress);
   }
-  const used = [...texts.values()].reduce((sum, { made }) => sum + made.length, 0);
   const report = prompts.reduce((sum, p) => sum + p.report.length, 0);
   const calibration: Calibration = {
     kind: "draftplan/calibration",

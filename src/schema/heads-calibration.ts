@@ -6,7 +6,7 @@ import { z } from "zod";
 import { HeadsKind, HeadsRef, MAX_DRAFT_TOKENS, MAX_HEAD_RANKS, RankPath } from "./drafter.js";
 
 /** Positions of one part that are kept: each is a number in the document. */
-const MAX_HEADS_POSITIONS = 8192;
+export const MAX_HEADS_POSITIONS = 8192;
 
 const HeadsContext = z
   .strictObject({
