@@ -16,10 +16,15 @@ export interface Pass {
   /** token ids [q], or hidden states [q, hiddenSize] in place of the embedding */
   input: ArrayLike<number> | { hidden: Float32Array };
   choices: ChoiceSet;
+  /**
+   * [q] for a tree: the row of this pass that each row follows, an earlier one; −1: what the cache holds before `position`.
+   * A row stands at `position` + its depth, and sees the cache before `position`, its ancestors and itself. Keys and values
+   * lie in the order of the rows, so a path has to be put together by `keepRows` before anything builds on it. Left out:
+   * every row follows the one before it.
+   */
+  parents?: ArrayLike<number> | undefined;
   /** logits are computed for the last so many positions, 0 to q */
   logitRows: number;
-  /** [q] for each row the row it follows, an earlier one; -1: what the cache holds before `position`. Absent: a chain */
-  parents?: ArrayLike<number>;
 }
 
 export interface PassResult {
@@ -38,11 +43,16 @@ export interface Engine {
   /** what they compute with, and the precision that `target` stands for */
   readonly numerics: Numerics;
   /**
-   * Runs one pass. Throws CONTEXT_LIMIT beyond the capacity, CHOICE_UNAVAILABLE for a kernel that was not loaded,
-   * RUNTIME_FAILED where the runtime fails.
+   * Runs one pass. Throws CONTEXT_LIMIT beyond the capacity, CHOICE_UNAVAILABLE for a kernel that was not loaded and for a
+   * tree where this engine runs none, RUNTIME_FAILED where the runtime fails.
    */
   run(pass: Pass): PassResult;
-  /** After a tree pass at `position`: moves keys and values of these rows to position, position + 1, …; absent: no trees */
+  /**
+   * After a pass over a tree at `position`: moves the keys and values of these rows to position, position + 1, …, in place.
+   * The cache is then as if the path had been run by itself; what lies behind it is free.
+   * What the pass gave stays valid. Left out: an engine that runs no trees.
+   * @param rows rows of that pass, ascending: a path that begins at a row without a parent
+   */
   keepRows?(position: number, rows: ArrayLike<number>): void;
   /** Copies keys or values of one layer: [kvHeads, count, headDim] from `position`. For tests and diagnosis. */
   readCache(layer: number, part: "key" | "value", position: number, count: number): Float32Array;
