@@ -7,19 +7,13 @@
  * node is only asked for where all before it were right.
  */
 import type { Progress } from "../core/progress.js";
-import type { Heads } from "../decode/drafters/heads.js";
+import type { Heads, LocatedHeads } from "../decode/drafters/heads.js";
 import type { Engine } from "../runtime/engine.js";
 import { MAX_PASS_TOKENS } from "../runtime/limits.js";
 import { targetChoices } from "../schema/choice.js";
 import type { HeadsCalibration, HeadsContext } from "../schema/heads-calibration.js";
 import { MAX_HEADS_POSITIONS } from "../schema/heads-calibration.js";
 import type { Continuation, ContinuedPrompts } from "./continuation.js";
-
-/** Heads, and where they lie: what the document says of them. */
-export interface MeasuredHeads {
-  heads: Heads;
-  path: string;
-}
 
 /** Rows of one pass of the heads: their logits are rows · heads · vocabulary numbers. */
 const BATCH_ROWS = 32;
@@ -145,7 +139,7 @@ export class HeadsEvidence {
   /** [heads] by context and part */
   private readonly found: Map<string, PartEvidence>[];
 
-  constructor(private readonly measured: readonly MeasuredHeads[]) {
+  constructor(private readonly measured: readonly LocatedHeads[]) {
     this.found = measured.map(() => new Map());
   }
 

@@ -7,11 +7,13 @@
 
 import { median } from "simple-statistics";
 import { type Progress, silentProgress } from "../core/progress.js";
+import type { LocatedHeads } from "../decode/drafters/heads.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { Profile } from "../schema/profile.js";
 import { isotonic } from "../stats/isotonic.js";
 import { hundredths } from "../stats/numbers.js";
 import { type Random, seededRandom } from "../stats/random.js";
+import { headsCosts } from "./fit/heads.js";
 import { drawRounds } from "./fit/resample.js";
 import { steadinessOf, warnOfUnrest } from "./fit/steadiness.js";
 import { surface } from "./fit/surface.js";
@@ -41,6 +43,8 @@ export interface ProfileOptions extends Grid {
   progress?: Progress;
   /** keeps raw samples, and has those of earlier sweeps */
   recorder?: Recorder | undefined;
+  /** trained heads, whose passes are timed, and trees beside chains; default: none */
+  heads?: readonly LocatedHeads[] | undefined;
   /** what was measured is kept when the progress is interrupted, if it suffices; left out: the interruption is thrown */
   onInterrupted?: ((reason: unknown) => void) | undefined;
 }
@@ -48,7 +52,16 @@ export interface ProfileOptions extends Grid {
 /** What the stage knows of a profile; model, device and kernels are its caller's. */
 export type Measured = Pick<
   Profile,
-  "grid" | "points" | "layer_error" | "query_line" | "errors" | "loop" | "attention_line" | "shapes"
+  | "grid"
+  | "points"
+  | "layer_error"
+  | "query_line"
+  | "errors"
+  | "loop"
+  | "heads"
+  | "tree_passes"
+  | "attention_line"
+  | "shapes"
 > & {
   sampling: NonNullable<Profile["sampling"]>;
 };
@@ -74,6 +87,7 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
   return {
     ...(await surface({ contexts, queries }, swept, layers, draws, fittingProgress(swept, progress))),
     ...(queryLine.length === 0 ? {} : { query_line: lineOf(contexts[0], queryLine, swept) }),
+    ...headsCosts(options.heads ?? [], swept.headsRounds, draws),
     loop: { round_us: hundredths(loop.roundUs), step_us: hundredths(loop.stepUs) },
     sampling: { rounds: swept.rounds, ...stopOf(swept, rule), seed, ...steadiness },
   };
@@ -88,10 +102,10 @@ async function fillAndDecode(options: ProfileOptions, random: Random): Promise<L
 }
 
 function runSweep(options: ProfileOptions, rule: StopRule, beginUs: number): Promise<Sweep> {
-  const { engine, clock, contexts, queries, queryLine, recorder, onInterrupted } = options;
+  const { engine, clock, contexts, queries, queryLine, recorder, heads, onInterrupted } = options;
   const { seed = DEFAULTS.seed, progress = silentProgress } = options;
   return sweep({
-    ...{ engine, clock, contexts, queries, queryLine, seed, progress, recorder, onInterrupted, ...rule },
+    ...{ engine, clock, contexts, queries, queryLine, seed, progress, recorder, heads, onInterrupted, ...rule },
     startUs: options.budgetSeconds === undefined ? clock.nowUs() : beginUs,
   });
 }

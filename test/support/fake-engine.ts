@@ -42,6 +42,8 @@ export interface FakeTimes {
   headUs(kernel: ChoiceSet["head"], rows: number): number;
   /** of a block that runs */
   blockUs(block: { layer: number; kind: "attn" | "mlp" }, choice: Kernel, n: number, q: number): number;
+  /** what a tree's pass takes beside a chain's of as many rows; default: the same */
+  treeFactor?(n: number, q: number): number;
   /** what a test plants on top of the sum: noise, drift, a burst */
   disturbance?(exactUs: number, pass: number): number;
 }
@@ -193,7 +195,8 @@ export class FakeEngine implements Engine {
   }
 
   private spend(pass: Pass, q: number): void {
-    const exactUs = fakePassUs(this.model, { position: pass.position, q, rows: pass.logitRows, choices: pass.choices });
+    const chainUs = fakePassUs(this.model, { position: pass.position, q, rows: pass.logitRows, choices: pass.choices });
+    const exactUs = chainUs * ((pass.parents && this.model.times.treeFactor?.(pass.position, q)) ?? 1);
     const us = this.model.times.disturbance?.(exactUs, this.passes.length) ?? exactUs;
     this.passes.push({ position: pass.position, q, choices: pass.choices, us, tree: pass.parents !== undefined });
     this.model.clock.advance(us);

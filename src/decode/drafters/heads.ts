@@ -43,6 +43,12 @@ export interface Heads {
   close(): void;
 }
 
+/** Heads, and the folder that they were read from: what documents say of them. */
+export interface LocatedHeads {
+  heads: Heads;
+  path: string;
+}
+
 /** A tree of ranks, made ready for one greatest depth and number of nodes. */
 interface Shape {
   /** [nodes] index of the parent, null: the pending token */

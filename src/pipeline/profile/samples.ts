@@ -7,6 +7,7 @@ import { z } from "zod";
 import { DraftplanError } from "../../core/errors.js";
 import { counted } from "../../core/text.js";
 import { readUserFile } from "../../core/user-file.js";
+import type { HeadsRound } from "../../profile/sweep/heads.js";
 import type { Observation, QueryLineRound } from "../../profile/sweep/pass.js";
 import { type Kept, nothingKept, type Recorder } from "../../profile/sweep/samples.js";
 import { ChoiceName, type Device, KernelName, type KernelNumerics, type ModelRef } from "../../schema/common.js";
@@ -23,6 +24,8 @@ export interface SamplesHeader {
   kernels: KernelNumerics;
   grid: { context_tokens: number[]; query_tokens: number[]; query_line: number[] };
   seed: number;
+  /** digests of trained heads that are measured too; absent: none are */
+  heads?: string[];
 }
 
 const Count = z.int().min(0);
@@ -37,12 +40,21 @@ const Sample = z.strictObject({
   head: KernelName,
   blocks: z.array(ChoiceName),
 });
+const Time = z.number().positive();
+const Heads = z.strictObject({
+  pairs: z.array(z.strictObject({ context: Count, query: z.int().positive(), chainUs: Time, treeUs: Time.nullable() })),
+  passes: z.array(
+    z.strictObject({ heads: Count, depth: Count.nullable(), rows: z.int().positive(), us: z.number().nonnegative() }),
+  ),
+});
 const RoundEnd = z.strictObject({
   ended_round: Count,
   /** µs that the sweep has taken up to here, earlier ones it went on from included */
   elapsed_us: z.number().nonnegative(),
   /** [q] µs of the whole target over 1, 2, 3, … tokens; null: not measured */
   query_line_us: z.array(z.number().positive()).nullable(),
+  /** rounds that trained heads drafted; absent: none did */
+  heads: Heads.optional(),
 });
 const Line = z.union([Sample, RoundEnd]);
 
@@ -92,8 +104,19 @@ export class FileSamples implements KeptRounds {
   }
 
   /** @throws FILE_UNWRITABLE */
-  record(round: number, observations: readonly Observation[], line: QueryLineRound | null, elapsedUs: number): void {
-    const end = { ended_round: round, elapsed_us: elapsedUs, query_line_us: line };
+  record(
+    round: number,
+    observations: readonly Observation[],
+    line: QueryLineRound | null,
+    elapsedUs: number,
+    heads: HeadsRound | null = null,
+  ): void {
+    const end = {
+      ended_round: round,
+      elapsed_us: elapsedUs,
+      query_line_us: line,
+      ...(heads === null ? {} : { heads }),
+    };
     const text = [...observations.map(toSample), end].map((one) => `${JSON.stringify(one)}\n`).join("");
     if (this.start === null) this.append(text);
     else writeText(this.path, this.start + text); // whole, without what a crash cut off
@@ -158,6 +181,7 @@ export class FileSamples implements KeptRounds {
       if ((data.query_line_us?.length ?? 0) !== wanted) throw this.broken(i + 2, "its query line is of another length");
       kept.observations.push(...open);
       if (data.query_line_us !== null) kept.queryLines.push(data.query_line_us);
+      kept.headsRounds.push(this.header.heads === undefined ? null : (data.heads ?? null));
       kept.rounds += 1;
       kept.elapsedUs = data.elapsed_us;
       open = [];

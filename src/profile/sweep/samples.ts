@@ -1,9 +1,12 @@
 /** What a sweep keeps after every round, so that a later one can go on from there. */
+import type { HeadsRound } from "./heads.js";
 import type { Observation, QueryLineRound } from "./pass.js";
 
 export interface Kept {
   observations: Observation[];
   queryLines: QueryLineRound[];
+  /** [rounds] null: no heads were measured in it */
+  headsRounds: (HeadsRound | null)[];
   /** whole rounds */
   rounds: number;
   /** that they took, fillings of the cache included */
@@ -15,9 +18,16 @@ export interface Recorder {
   readonly kept: Kept;
   /**
    * Called after every whole round, before the next begins.
-   * @param line null: no line of query lengths is measured
+   * @param line  null: no line of query lengths is measured
+   * @param heads null: no heads are
    */
-  record(round: number, observations: readonly Observation[], line: QueryLineRound | null, elapsedUs: number): void;
+  record(
+    round: number,
+    observations: readonly Observation[],
+    line: QueryLineRound | null,
+    elapsedUs: number,
+    heads: HeadsRound | null,
+  ): void;
 }
 
-export const nothingKept = (): Kept => ({ observations: [], queryLines: [], rounds: 0, elapsedUs: 0 });
+export const nothingKept = (): Kept => ({ observations: [], queryLines: [], headsRounds: [], rounds: 0, elapsedUs: 0 });

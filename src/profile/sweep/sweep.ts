@@ -1,9 +1,11 @@
 /** Rounds over the grid, until the stop rule or a signal ends them. What a visit measures is in visit.ts. */
 
 import { type Progress, silentProgress } from "../../core/progress.js";
+import type { LocatedHeads } from "../../decode/drafters/heads.js";
 import type { Clock, Engine } from "../../runtime/engine.js";
 import { seededRandom } from "../../stats/random.js";
 import type { Grid } from "../grid.js";
+import { type HeadsRound, visitHeads } from "./heads.js";
 import type { Observation, QueryLineRound } from "./pass.js";
 import { nothingKept, type Recorder } from "./samples.js";
 import { precisionReached, type StopReason, type StopRule, stopReason } from "./stop.js";
@@ -13,6 +15,8 @@ export interface Sweep {
   observations: Observation[];
   /** [rounds] */
   queryLines: QueryLineRound[];
+  /** [rounds] null: no heads were measured in it */
+  headsRounds: (HeadsRound | null)[];
   rounds: number;
   stoppedBy: StopReason;
   /** what counts towards the time limit */
@@ -27,6 +31,8 @@ export interface SweepOptions extends Grid, StopRule {
   /** when the time began to count; default: with the sweep */
   startUs?: number;
   recorder?: Recorder | undefined;
+  /** trained heads, whose passes and trees are timed too; default: none */
+  heads?: readonly LocatedHeads[] | undefined;
   /** keeps what was measured when the progress is interrupted, if it suffices; without it the interruption is thrown */
   onInterrupted?: ((reason: unknown) => void) | undefined;
 }
@@ -36,6 +42,7 @@ interface Standing {
   bench: Bench;
   observations: Observation[];
   queryLines: QueryLineRound[];
+  headsRounds: (HeadsRound | null)[];
   rounds: number;
   visits: number;
   /** when the time began to count, brought forward by what earlier sweeps took */
@@ -56,10 +63,10 @@ class SweepInterrupted extends Error {
 export async function sweep(options: SweepOptions): Promise<Sweep> {
   const standing = begin(options);
   const stoppedBy = await measureRounds(options, standing);
-  const { observations, queryLines, rounds, startUs } = standing;
+  const { observations, queryLines, headsRounds, rounds, startUs } = standing;
   const elapsedUs = options.clock.nowUs() - startUs;
   if (stoppedBy !== "interrupted") warnOfBudget(options, rounds, elapsedUs);
-  return { observations, queryLines, rounds, stoppedBy, elapsedUs };
+  return { observations, queryLines, headsRounds, rounds, stoppedBy, elapsedUs };
 }
 
 function begin({ engine, clock, queries, seed, recorder, startUs }: SweepOptions): Standing {
@@ -70,6 +77,7 @@ function begin({ engine, clock, queries, seed, recorder, startUs }: SweepOptions
     bench: { engine, clock, random, ids },
     observations: [...kept.observations],
     queryLines: [...kept.queryLines],
+    headsRounds: [...kept.headsRounds],
     rounds: kept.rounds,
     visits: kept.observations.reduce((last, { visit }) => Math.max(last, visit + 1), 0),
     startUs: (startUs ?? clock.nowUs()) - kept.elapsedUs,
@@ -102,25 +110,37 @@ interface Round {
   seen: Observation[];
   /** null: no line of query lengths is measured */
   line: QueryLineRound | null;
+  /** null: there are none */
+  heads: HeadsRound | null;
 }
 
 async function measureRound(options: SweepOptions, standing: Standing): Promise<Round> {
-  const { contexts, queries, queryLine } = options;
+  const { contexts, queries, queryLine, heads = [] } = options;
   const { bench, rounds: round } = standing;
   const tick = () => reportProgress(options, standing);
   const seen: Observation[] = [];
+  const drafted: HeadsRound = { pairs: [], passes: [] };
   for (const context of bench.random.shuffle(contexts)) {
     const visit = { context, lengths: bench.random.shuffle(queries.filter((q) => q > 1)) };
     seen.push(...(await visitContext(bench, visit, queries, { round, visit: standing.visits++ }, tick)));
+    if (heads.length === 0 || !isTreeContext(contexts, context)) continue;
+    const { pairs, passes } = await visitHeads(bench, heads, context, queries, round, tick);
+    drafted.pairs.push(...pairs);
+    drafted.passes.push(...passes);
   }
   const line = queryLine.length > 0 ? await visitQueryLine(bench, contexts[0], queryLine, tick) : null;
-  return { seen, line };
+  return { seen, line, heads: heads.length === 0 ? null : drafted };
 }
 
-function keep({ seen, line }: Round, { clock, recorder }: SweepOptions, standing: Standing): void {
+/** Trees are priced at both ends of the grid: what a mask costs beside the pass without grows steadily with n. */
+const isTreeContext = (contexts: readonly number[], context: number): boolean =>
+  context === contexts[0] || context === contexts[contexts.length - 1];
+
+function keep({ seen, line, heads }: Round, { clock, recorder }: SweepOptions, standing: Standing): void {
   standing.observations.push(...seen);
   if (line !== null) standing.queryLines.push(line);
-  recorder?.record(standing.rounds, seen, line, clock.nowUs() - standing.startUs);
+  standing.headsRounds.push(heads);
+  recorder?.record(standing.rounds, seen, line, clock.nowUs() - standing.startUs, heads);
   standing.rounds += 1;
 }
 

@@ -45,6 +45,7 @@ function expectRounds(samples: FileSamples, rounds: number): void {
     rounds,
     observations: numbers.flatMap(roundOf),
     queryLines: numbers.map((round) => [10, 20 + round]),
+    headsRounds: numbers.map(() => null),
     elapsedUs: 1000 * rounds,
   });
 }
@@ -56,6 +57,22 @@ describe("samples", () => {
     record(4);
     expectRounds(new FileSamples(path, HEADER), 4);
     expect(readFileSync(path, "utf8").split("\n")).toHaveLength(1 + 4 * 4 + 1);
+  });
+
+  test("of heads are read back by whoever measures the same heads, and passed over by others", () => {
+    const own = { ...HEADER, heads: ["1".repeat(64)] };
+    const round = {
+      pairs: [{ context: 64, query: 2, chainUs: 20.5, treeUs: 21 }],
+      passes: [{ heads: 0, depth: null, rows: 1, us: 3.5 }],
+    };
+    const samples = new FileSamples(path, own);
+    samples.record(0, roundOf(0), [10, 20], 1000, round);
+    samples.record(1, roundOf(1), [10, 21], 2000, round);
+    expect(new FileSamples(path, own).kept.headsRounds).toEqual([round, round]);
+    expectRounds(new FileSamples(path, HEADER), 2);
+    expect(() => new FileSamples(path, { ...own, heads: ["2".repeat(64)] })).toThrow(
+      expect.objectContaining({ code: "DOCUMENT_MISMATCH" }),
+    );
   });
 
   test("of no finished round leave no file", () => {
