@@ -6,7 +6,10 @@ export { type Evaluation, evaluateDraft } from "./calibrate/evaluate.js";
 export { DraftplanError, ERROR_CODES, type ErrorCode, type ErrorDetail, EXIT } from "./core/errors.js";
 export { type Progress, silentProgress } from "./core/progress.js";
 export type { Accept, Accepted } from "./decode/accept/accept.js";
+export type { Distribution } from "./decode/accept/distribution.js";
 export { greedy } from "./decode/accept/greedy.js";
+export { type SamplingOptions, sampling } from "./decode/accept/sampling.js";
+export { type TypicalOptions, typical } from "./decode/accept/typical.js";
 export {
   chain,
   type Drafter,
@@ -16,7 +19,14 @@ export {
   type Proposal,
 } from "./decode/drafters/drafter.js";
 export { drafterOf, selfChoices, selfDrafter } from "./decode/drafters/self.js";
-export { type Decoded, type DecodeOptions, type DraftPolicy, decode, type Round } from "./decode/loop.js";
+export {
+  type Decoded,
+  type DecodeOptions,
+  type DraftPolicy,
+  decode,
+  type Prefilled,
+  type Round,
+} from "./decode/loop.js";
 export { planPolicy, requireSameModel } from "./decode/policy.js";
 export { type AcceptanceStatistics, acceptanceCurve, acceptanceOf } from "./decode/statistics.js";
 export { cacheFolder, clearCache, listCache } from "./model/cache.js";
@@ -69,6 +79,7 @@ export {
   solveMultipleChoice,
 } from "./solve/index.js";
 export { bestTree, type DraftTree } from "./solve/trees/best-tree.js";
+export { type Random, seededRandom } from "./stats/random.js";
 export { openTokenizer } from "./tokenizer/open.js";
 export { createTextStream } from "./tokenizer/stream.js";
 export type { ChatMessage, TextStream, Tokenizer } from "./tokenizer/types.js";

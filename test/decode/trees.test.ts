@@ -301,6 +301,7 @@ test("hidden states told to a drafter are those of the text, in order and withou
 test("an accepted path that is none is refused: the cache would be of a text that nobody proposed", async () => {
   const { engine, clock } = fakeEngine({ vocab: VOCAB });
   const wrong = (path: number[]): Accept => ({
+    lossless: true,
     accept: (logits, proposal, vocabSize) =>
       proposal.tokens.length === 0 ? greedy.accept(logits, proposal, vocabSize) : { path, next: 0 },
   });

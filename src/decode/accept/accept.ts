@@ -13,6 +13,8 @@ export interface Accepted {
 }
 
 export interface Accept {
+  /** whether the output is what the target alone would give: its own tokens, or tokens of its own distribution */
+  readonly lossless: boolean;
   /**
    * @param logits   [nodes + 1, vocabSize] of the target: row 0 behind the pending token, row i + 1 behind node i
    * @param proposal without nodes in a plain step and right behind the prompt

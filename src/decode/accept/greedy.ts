@@ -3,6 +3,7 @@ import { argmax } from "../../runtime/engine.js";
 import type { Accept } from "./accept.js";
 
 export const greedy: Accept = {
+  lossless: true,
   accept(logits, { tokens, parents }, vocabSize) {
     const path: number[] = [];
     for (let at: number | null = null; ; ) {
