@@ -141,7 +141,9 @@ describe("a calibration with heads", () => {
   });
 
   test("says so where the heads know nothing: every position has the empty path", async () => {
-    const { evidence } = await stage(10, () => []);
+    const { evidence } = await stage(10, (all) =>
+      all.map((text) => ({ ...text, ranks: text.ranks.map((ranks) => ranks.map(() => null)) })),
+    );
     expect(evidence.records()[0].contexts[0].paths).toEqual([{ ranks: [], positions: 2 * (CONTINUED - HEADS) }]);
   });
 });

@@ -29,7 +29,7 @@ interface Shape {
 /** @param texts continued by this engine's target, whose passes of one token each say what state belongs to which position */
 export function plantedHeads(engine: Engine, texts: readonly PlantedText[], shape: Shape): Planted {
   const { kind, heads, ranks, prefix = false } = shape;
-  const { hiddenSize, layers } = engine.spec;
+  const { hiddenSize, layers, vocabSize } = engine.spec;
   const choices = targetChoices(layers);
   const at = new Map<number, { text: PlantedText; position: number }>();
   for (const text of texts) {
@@ -43,13 +43,16 @@ export function plantedHeads(engine: Engine, texts: readonly PlantedText[], shap
   let told = 0;
   /** what head `depth` lists at a state; ids of no text where it does not know it */
   const list = (state: number, depth: number, path: ArrayLike<number> | null): number[] => {
-    const guesses = Array.from({ length: ranks }, (_, rank) => -1 - rank);
     const known = at.get(state);
-    if (known === undefined) return guesses;
+    const next = known?.text.ids[known.position + 1 + depth];
+    // wrong guesses: the vocabulary's last tokens, but for the right one
+    const wrong = Array.from({ length: ranks + 1 }, (_, i) => vocabSize - 1 - i);
+    const guesses = wrong.filter((id) => id !== next).slice(0, ranks);
+    if (known === undefined || next === undefined) return guesses;
     const { text, position } = known;
     const isTextsOwn = path === null || Array.from(path).every((id, i) => id === text.ids[position + i]);
     const rank = text.ranks[position]?.[depth] ?? null;
-    if (isTextsOwn && rank !== null) guesses[rank] = text.ids[position + 1 + depth];
+    if (isTextsOwn && rank !== null) guesses[rank] = next;
     return guesses;
   };
   const rowsOf = (hidden: Float32Array) =>
