@@ -9,6 +9,7 @@ import type { Plan, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import type { Verification } from "../schema/verification.js";
 import { extrapolatedLine, formatPercent, limitsText } from "./format.js";
+import { headsAccuracyLines, headsCostLines } from "./heads-lines.js";
 import { originLines } from "./profile-tables.js";
 
 export function summariseDocument(document: AnyDocument): string[] {
@@ -69,6 +70,7 @@ function profileLines(profile: Profile): string[] {
       (line) =>
         `attention (${line.kernel}, q = 1): ${line.intercept_us.toFixed(1)} µs + ${(1000 * line.slope_us_per_token).toFixed(2)} ns a token, R² ${line.r_squared.toFixed(3)}`,
     ),
+    ...headsCostLines(profile),
     `the loop adds ${loop.round_us.toFixed(0)} µs a round, ${loop.step_us.toFixed(0)} µs a step`,
     ...(sampling === undefined
       ? []
@@ -79,11 +81,12 @@ function profileLines(profile: Profile): string[] {
   ];
 }
 
-function calibrationLines({ text, contexts, measured }: Calibration): string[] {
+function calibrationLines({ text, contexts, measured, heads }: Calibration): string[] {
   return [
     `text ${text.source}: ${text.prompts.choose} prompts to choose on, ${text.prompts.report} to report on, ${text.continuation_tokens} tokens each`,
     ...contexts.map((at) => `context ${at.at_context}: ${at.positions} positions for each loss`),
     `${measured.length} whole drafts measured`,
+    ...headsAccuracyLines(heads),
   ];
 }
 

@@ -5,6 +5,7 @@ import { counted } from "../core/text.js";
 import { KERNEL_NAMES, type Kernel } from "../schema/choice.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
 import { scaledText, timesFloorText } from "../schema/profile-text.js";
+import { headsCostLines } from "./heads-lines.js";
 
 const BARE = {
   ...{
@@ -169,6 +170,7 @@ export function profileTables(profile: Profile): string {
     ...(fits.length === 0 ? [] : [`attention as a straight line (KnapSpec), µs: ${fits.join("; ")}`]),
     ...floorLines(profile),
     ...errorLines(profile),
+    ...headsCostLines(profile),
     `the decoding loop adds ${micro(loop.round_us)} µs to a round, ${micro(loop.step_us)} µs to a plain step`,
     ...(sampling === undefined
       ? []
