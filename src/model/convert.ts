@@ -20,7 +20,7 @@ import { draftKernel } from "./kernels/registry.js";
 import type { Checkpoint, WeightSource } from "./spec.js";
 
 /** Raise it whenever the graph or the weight layout changes: older entries are then not read. */
-const LAYOUT = 2;
+const LAYOUT = 3;
 const PAGE = 4096;
 const WEIGHTS = "weights.bin";
 const MODEL = "model.onnx";
@@ -39,8 +39,8 @@ export interface ConvertedModel {
  * are older than the others.
  */
 function cacheKey(checkpoint: Checkpoint, kernels: readonly Kernel[], dialect: GraphDialect): string {
-  const { float, activations, product, opset, hostInputs } = dialect;
-  const graph = { float, activations, product, opset, hostInputs };
+  const { float, activations, product, opset, hostInputs, trees } = dialect;
+  const graph = { float, activations, product, opset, hostInputs, trees };
   const isCpu = (Object.keys(graph) as (keyof typeof graph)[]).every((key) => graph[key] === CPU_DIALECT[key]);
   const key = [
     LAYOUT,

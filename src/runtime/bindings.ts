@@ -32,15 +32,18 @@ export function openEnvironment(api: OrtApi, own: Handles["own"]): Pointer {
   return env;
 }
 
+/** A tensor over a buffer of JavaScript's, owned by the engine. */
+export type MakeTensor = (data: NodeJS.TypedArray, bytes: number, shape: BigInt64Array, type: number) => Pointer;
+
 /** A buffer of JavaScript's that tensors of growing length look into. It never moves: it is above V8's on-heap size. */
-export class HostTensor<T extends Float32Array | BigInt64Array> {
+export class HostTensor<T extends Float32Array | Uint16Array | BigInt64Array> {
   private readonly byLength = new Map<number, Pointer>();
 
   constructor(
     readonly data: T,
     private readonly elementType: number,
     private readonly shape: (length: number) => number[],
-    private readonly make: (data: T, bytes: number, shape: BigInt64Array, type: number) => Pointer,
+    private readonly make: MakeTensor,
   ) {}
 
   /** the tensor over the first `length` units of the buffer */
@@ -90,6 +93,11 @@ export class BoundInputs {
   /** Copies what changed. */
   refresh(changes: Changes): void {
     for (const [name, tensor] of this.copies[changes]) this.api.check("BindInput", this.binding, name, tensor);
+  }
+
+  /** Binds another tensor; one that is copied is read now. */
+  rebind(name: string, tensor: Pointer): void {
+    this.api.check("BindInput", this.binding, name, tensor);
   }
 
   isCopied(name: string): boolean {

@@ -87,6 +87,11 @@ export interface RuntimeOptions {
   nodeTimings?: { folder: string } | undefined;
   /** the precision that is served and reproduced: what `target` in a draft stands for; default: the provider's own */
   targetPrecision?: TargetPrecision | undefined;
+  /**
+   * whether passes over trees are to run where the provider has them at a price (cuda: an `If` more in every attention of
+   * every pass); the CPU always runs them, and where they do not run a tree is refused
+   */
+  trees?: boolean | undefined;
   /** what the converted model was written for; default: the provider's own. For tests: the CPU runs every dialect */
   dialect?: GraphDialect | undefined;
   /** run even though the provider lacks operators, with those on the CPU. For diagnosis alone (bench/provider-check.mjs) */

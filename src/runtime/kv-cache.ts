@@ -6,6 +6,7 @@ import { FLOAT_BYTES, type FloatType } from "../schema/numerics.js";
 import { type BoundInputs, ELEMENT, Handles } from "./bindings.js";
 import type { OrtApi, Pointer } from "./ort-api.js";
 import type { CacheMemory } from "./providers.js";
+import { rowsInPlace } from "./tree.js";
 
 export type CachePart = "key" | "value";
 
@@ -66,6 +67,22 @@ export class KvCache {
       tensor,
       view: new CACHE_ARRAYS[this.float](api.view(api.create("GetTensorMutableData", tensor), bytes)),
     };
+  }
+
+  /** Moves keys and values of rows behind `position` to position, position + 1, …; the rows ascend. */
+  keepRows(position: number, rows: ArrayLike<number>): void {
+    const width = storedHeadDim(this.spec);
+    const first = rowsInPlace(rows);
+    if (this.owner.memory.on === "device") throw new Error("rows in a device's memory cannot be moved from here");
+    for (const layer of this.tensors) {
+      for (const { view } of [layer.key, layer.value]) {
+        for (let head = 0; head < this.spec.kvHeads; head++) {
+          const start = head * this.capacity + position;
+          for (let i = first; i < rows.length; i++)
+            view?.copyWithin((start + i) * width, (start + rows[i]) * width, (start + rows[i] + 1) * width);
+        }
+      }
+    }
   }
 
   /** of keys or values of one layer */

@@ -5,7 +5,7 @@ import type { GraphDialect } from "../model/graph/dialect.js";
 import type { ModelSpec } from "../model/spec.js";
 import { type ChoiceSet, DEFAULT_KERNELS, type Kernel, uniformChoices } from "../schema/choice.js";
 import type { Numerics } from "../schema/numerics.js";
-import { BoundInputs, ELEMENT, Handles, HostTensor, openEnvironment } from "./bindings.js";
+import { BoundInputs, ELEMENT, Handles, HostTensor, type MakeTensor, openEnvironment } from "./bindings.js";
 import { type Engine, type Pass, type PassResult, type RuntimeOptions, requireKernels } from "./engine.js";
 import { KvCache } from "./kv-cache.js";
 import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "./limits.js";
@@ -21,25 +21,39 @@ import {
   libraryFacts,
   type Provider,
   refuseFallback,
+  runsTrees,
 } from "./providers.js";
+import { isChain, requireAscendingRows } from "./tree.js";
+import { type BorrowTensor, TreeInputs } from "./tree-inputs.js";
 
 /**
  * What a model is converted for that is to run with these options.
  * @throws OPTION_INVALID for a precision that the provider does not compute in
  */
-export const dialectOf = ({
-  dialect,
-  provider,
-  targetPrecision,
-}: Pick<RuntimeOptions, "dialect" | "provider" | "targetPrecision">): GraphDialect =>
-  dialect ?? dialectFor(provider, targetPrecision);
+export function dialectOf(
+  options: Pick<RuntimeOptions, "dialect" | "provider" | "targetPrecision" | "trees" | "ortLibrary">,
+): GraphDialect {
+  const dialect = options.dialect ?? dialectFor(options.provider, options.targetPrecision);
+  if (options.trees !== true || dialect.trees) return dialect;
+  const facts = libraryFacts(loadOrt(options.ortLibrary));
+  return { ...dialect, trees: runsTrees(chooseProvider(options.provider, facts), facts) };
+}
+
+const noTrees = (provider: string) =>
+  new DraftplanError({
+    code: "CHOICE_UNAVAILABLE",
+    at: "a pass over a tree",
+    what: `the model as it was loaded for ${provider} runs chains alone`,
+    remedy:
+      "Draft chains, or use --provider cpu; cuda runs trees from ONNX Runtime 1.31 on (as a library: loadModel with trees: true).",
+  });
 
 const NO_SHAPE = new BigInt64Array(0);
 
 export function openOrtEngine(modelPath: string, spec: ModelSpec, options: RuntimeOptions): Engine {
   const api = loadOrt(options.ortLibrary);
   const provider = chooseProvider(options.provider, libraryFacts(api));
-  const numerics = dialectOf(options);
+  const dialect = dialectOf(options);
   const handles = new Handles(api);
   let recording: NodeRecording | undefined;
   try {
@@ -57,12 +71,8 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
       handles.own("ReleaseSession", api.create("CreateSession", env, nativePath(modelPath), settings)),
     );
     if (options.allowFallback !== true) refuseFallback(api, session, provider);
-    const model = {
-      capacity: options.capacity,
-      kernels: options.kernels ?? DEFAULT_KERNELS,
-      numerics,
-    };
-    return new OrtEngine(api, handles, session, spec, provider, model, recording);
+    const { capacity, kernels = DEFAULT_KERNELS } = options;
+    return new OrtEngine(api, handles, session, spec, provider, { capacity, kernels, dialect }, recording);
   } catch (error) {
     handles.releaseAll();
     recording?.remove();
@@ -79,6 +89,7 @@ class OrtEngine implements Engine {
   private readonly flags: Uint8Array;
   private readonly useHiddenAt: number;
   private readonly cache: KvCache;
+  private readonly tree: TreeInputs | undefined;
   private readonly ids: HostTensor<BigInt64Array<ArrayBuffer>>;
   private readonly hiddenIn: HostTensor<Float32Array<ArrayBuffer>>;
   private readonly hiddenOut: HostTensor<Float32Array<ArrayBuffer>>;
@@ -97,19 +108,22 @@ class OrtEngine implements Engine {
     private readonly session: Pointer,
     readonly spec: ModelSpec,
     private readonly provider: Provider,
-    { capacity, kernels, numerics }: Pick<Engine, "capacity" | "kernels" | "numerics">,
+    { capacity, kernels, dialect }: Pick<Engine, "capacity" | "kernels"> & { dialect: GraphDialect },
     private readonly recording: NodeRecording | undefined,
   ) {
     this.capacity = capacity;
     this.kernels = kernels;
-    this.numerics = numerics;
+    this.numerics = dialect;
     // OrtDeviceAllocator 0 (no arena bookkeeping of ours), default memory
     const hostInfo = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
-    const make = (data: NodeJS.TypedArray, bytes: number, shape: BigInt64Array, type: number) =>
-      handles.own(
-        "ReleaseValue",
-        api.create("CreateTensorWithDataAsOrtValue", hostInfo, data, bytes, shape, shape.length, type),
-      );
+    const create: MakeTensor = (data, bytes, shape, type) =>
+      api.create("CreateTensorWithDataAsOrtValue", hostInfo, data, bytes, shape, shape.length, type);
+    const make: MakeTensor = (...place) => handles.own("ReleaseValue", create(...place));
+    const borrow: BorrowTensor = (data, bytes, shape, type, use) => {
+      const tensor = create(data, bytes, shape, type);
+      use(tensor);
+      api.release("ReleaseValue", tensor);
+    };
     const { hiddenSize, vocabSize } = spec;
     this.ids = new HostTensor(new BigInt64Array(MAX_PASS_TOKENS), ELEMENT.int64, (q) => [1, q], make);
     this.hiddenIn = new HostTensor(
@@ -144,8 +158,9 @@ class OrtEngine implements Engine {
     this.inputs.bind("logits_from", make(this.logitsFrom, 8, one, ELEMENT.int64), "every pass");
     this.inputs.bind("seqlens_k", make(length, 4, one, ELEMENT.int32), "every pass");
     this.inputs.bind("total_sequence_length", make(total, 4, one, ELEMENT.int32), "every pass");
+    this.tree = dialect.trees ? new TreeInputs(spec, capacity, dialect.float, this.inputs, make, borrow) : undefined;
     const owner = { api, session, binding: this.binding, inputs: this.inputs, handles, memory: provider.cache };
-    this.cache = new KvCache(owner, spec, capacity, numerics.float);
+    this.cache = new KvCache(owner, spec, capacity, dialect.float);
   }
 
   run(pass: Pass): PassResult {
@@ -161,7 +176,7 @@ class OrtEngine implements Engine {
     }
     this.setChoices(pass.choices, hidden !== undefined);
     this.lengths[0] = pass.position + q - 1;
-    this.lengths[16] = pass.position + q;
+    this.lengths[16] = this.setTree(pass, q);
     this.logitsFrom[0] = BigInt(q - pass.logitRows);
     this.inputs.refresh("every pass");
     this.bindShapes(q, pass.logitRows, hidden !== undefined);
@@ -221,6 +236,21 @@ class OrtEngine implements Engine {
       this.lastChoices = choices;
     }
     this.flags[this.useHiddenAt] = useHidden ? 1 : 0;
+  }
+
+  /** @returns the total length that the operator is to be told */
+  private setTree({ position, parents }: Pass, q: number): number {
+    this.tree?.clear();
+    if (parents !== undefined && parents.length !== q) throw new RangeError(`${parents.length} parents of ${q} rows`);
+    if (parents === undefined || isChain(parents)) return position + q;
+    if (this.tree === undefined) throw noTrees(this.provider.name);
+    return this.tree.set(position, parents);
+  }
+
+  keepRows(position: number, rows: ArrayLike<number>): void {
+    this.assertOpen();
+    requireAscendingRows(rows, this.capacity - position);
+    this.cache.keepRows(position, rows);
   }
 
   /** Binds what has another length now, and what is to be copied to a device: of ids and hidden states, the one in use. */

@@ -8,10 +8,17 @@
  * where it put every operator, and a model that would run partly on the CPU is refused.
  */
 import { DraftplanError } from "../core/errors.js";
-import { CPU_DIALECT, CUDA_DIALECT, type GraphDialect, WEBGPU_DIALECT } from "../model/graph/dialect.js";
+import {
+  CPU_DIALECT,
+  CUDA_DIALECT,
+  type GraphDialect,
+  UNKNOWN_DIALECT,
+  WEBGPU_DIALECT,
+} from "../model/graph/dialect.js";
 import { HOST_PREFIX } from "../model/graph/host-inputs.js";
 import { TARGET_PRECISIONS, type TargetPrecision, withTarget } from "../schema/numerics.js";
-import { type OrtApi, type Pointer, RECORD_ASSIGNMENTS } from "./ort-api.js";
+import { oneLineReason } from "./one-line-reason.js";
+import { minorVersion, type OrtApi, type Pointer, RECORD_ASSIGNMENTS } from "./ort-api.js";
 import type { FunctionName } from "./ort-functions.js";
 
 /** How a provider gets into the session options. */
@@ -52,6 +59,8 @@ export interface Provider {
    * again whenever they change; the library says which they are.
    */
   inputs: "in place" | "as placed";
+  /** the first minor version whose attention takes positions and a bias there; left out: as the dialect says */
+  treesSinceMinor?: number;
   /** what has to be there, as something to do */
   needs: string;
 }
@@ -99,6 +108,7 @@ const TABLE: readonly Provider[] = [
     dialect: CUDA_DIALECT,
     cache: { on: "device", memoryName: "Cuda" },
     inputs: "as placed",
+    treesSinceMinor: 31, // the attention's position_ids, and its attention_bias without the fused kernels
     needs:
       "Needs an NVIDIA GPU with its driver, CUDA and cuDNN where the loader finds them, and a GPU build of ONNX Runtime with libonnxruntime_providers_cuda beside it: --ort-library PATH.",
   },
@@ -139,7 +149,7 @@ const unlisted = (ortName: string): Provider => ({
   name: shortName(ortName),
   ortName,
   append: { how: "by name", as: ortName, options: {} },
-  dialect: CPU_DIALECT,
+  dialect: UNKNOWN_DIALECT,
   cache: { on: "host" },
   inputs: "as placed",
   needs: "draftplan knows nothing about this provider; see ONNX Runtime's own documentation of it.",
@@ -151,7 +161,7 @@ const unlisted = (ortName: string): Provider => ({
  * @throws OPTION_INVALID where the provider does not compute in the numbers of that precision
  */
 export function dialectFor(name: string, target?: TargetPrecision): GraphDialect {
-  const own = TABLE.find((entry) => entry.name === name)?.dialect ?? CPU_DIALECT;
+  const own = TABLE.find((entry) => entry.name === name)?.dialect ?? UNKNOWN_DIALECT;
   if (target === undefined || target === own.targetPrecision) return own;
   const dialect = withTarget(own, target);
   if (dialect.float === own.float) return dialect;
@@ -162,6 +172,11 @@ export function dialectFor(name: string, target?: TargetPrecision): GraphDialect
     what: `draftplan does not compute in ${target} on ${name}`,
     remedy: `Use another provider, or one of these precisions: ${possible.join(", ")}.`,
   });
+}
+
+/** Whether passes over trees run there, where they are asked for (RuntimeOptions). */
+export function runsTrees({ dialect, treesSinceMinor }: Provider, { version }: LibraryFacts): boolean {
+  return dialect.trees || (treesSinceMinor !== undefined && (minorVersion(version) ?? 0) >= treesSinceMinor);
 }
 
 /** All that the table or the library names, in the library's order of preference, then those it lacks. */
@@ -266,23 +281,3 @@ export function copiedInputs(api: Pick<OrtApi, "placement">, session: Pointer, p
   for (const [input, memory] of api.placement.inputMemory(session)) if (memory !== "Cpu") copied.add(input);
   return copied;
 }
-
-/**
- * What ONNX Runtime says of a failure, as a person can read it: without the source file it was found in, the C++
- * signature, and the folders of this machine.
- */
-export function oneLineReason(message: string): string {
-  const withoutSource = message
-    .replace(/^\s*\S+\.(?:cc|cpp|h):\d+ .*?(?=\[ONNXRuntimeError\]|Failed|$)/s, "")
-    .replace(/\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : /g, "");
-  const said = withoutSource.trim() === "" ? message : withoutSource;
-  return dropRepetition(
-    said
-      .replace(/(?:[A-Za-z]:)?(?:[\\/][^\\/\s:'"]+)*[\\/](?=[^\\/\s:'"]+\.(?:so|dll|dylib))/g, "")
-      .replace(/\s+/g, " ")
-      .trim(),
-  );
-}
-
-/** `a.so with error: a.so: cannot open` -> `a.so: cannot open` */
-const dropRepetition = (text: string): string => text.replace(/(\S+) with error: \1:/, "$1:");

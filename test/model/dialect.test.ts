@@ -24,14 +24,20 @@ const MODEL = { headDim: 16, seed: 3, attentionBias: true, tied: false };
 const spec = tinySpec(MODEL);
 
 describe("a converted model", () => {
-  test("of the CPU's dialect has the key it always had; every other dialect another", async () => {
+  test("of the CPU's dialect has a key of its layout and weights; every other dialect another", async () => {
     const checkpoint = await openCheckpoint(writeTinyCheckpoint(temporaryFolder(), MODEL));
     const { weightsSha256, architectureSha256 } = checkpoint;
     const key = (dialect?: GraphDialect) =>
       convertModel(checkpoint, silentProgress, DEFAULT_KERNELS, dialect).then((c) => basename(dirname(c.modelPath)));
-    const asBefore = JSON.stringify([2, DEFAULT_KERNELS.map((k) => KERNELS[k]), weightsSha256, architectureSha256]);
-    expect(await key()).toBe(createHash("sha256").update(asBefore).digest("hex").slice(0, 40));
-    const others = [CUDA_DIALECT, { ...CUDA_DIALECT, hostInputs: !CUDA_DIALECT.hostInputs }, WEBGPU_DIALECT];
+    const named = JSON.stringify([3, DEFAULT_KERNELS.map((k) => KERNELS[k]), weightsSha256, architectureSha256]);
+    expect(await key()).toBe(createHash("sha256").update(named).digest("hex").slice(0, 40));
+    const others = [
+      CUDA_DIALECT,
+      { ...CUDA_DIALECT, hostInputs: !CUDA_DIALECT.hostInputs },
+      { ...CUDA_DIALECT, trees: true },
+      { ...CPU_DIALECT, trees: false },
+      WEBGPU_DIALECT,
+    ];
     const keys = await Promise.all([undefined, CPU_DIALECT, ...others].map(key));
     expect(new Set(keys).size).toBe(1 + others.length);
     checkpoint.close();

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { DraftplanError } from "../../src/core/errors.js";
 import { BoundInputs } from "../../src/runtime/bindings.js";
+import { oneLineReason } from "../../src/runtime/one-line-reason.js";
 import type { OrtApi } from "../../src/runtime/ort-api.js";
 import {
   allProviders,
@@ -11,8 +12,8 @@ import {
   dialectFor,
   explained,
   type LibraryFacts,
-  oneLineReason,
   refuseFallback,
+  runsTrees,
 } from "../../src/runtime/providers.js";
 import { expectFailure, failureOf } from "../support/failure.js";
 
@@ -242,4 +243,18 @@ describe("the library's reasons, as ONNX Runtime 1.30 words them", () => {
   ])("%s", (message, expected) => {
     expect(oneLineReason(message)).toBe(expected);
   });
+});
+
+test.each([
+  ["cpu", "1.22.0", true],
+  ["cuda", "1.30.2", false],
+  ["cuda", "1.31.0", true],
+  ["cuda", "1.32.1", true],
+  ["cuda", "2.0.0-dev", false],
+  ["webgpu", "1.32.0", false],
+  ["tensorrt", "1.32.0", false],
+  ["qnn", "1.32.0", false],
+])("trees on %s of ONNX Runtime %s: %s", (name, version, expected) => {
+  const facts = { ...GPU, version };
+  expect(runsTrees(chooseProvider(name, facts), facts)).toBe(expected);
 });

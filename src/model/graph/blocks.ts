@@ -1,10 +1,10 @@
 /** What a block computes, at one kernel's numerics. */
 import type { Kernel } from "../../schema/choice.js";
 import type { ModelSpec } from "../spec.js";
-import { type Branch, elementOf } from "./branch.js";
+import { Branch, elementOf } from "./branch.js";
 import { storedHeadDim } from "./heads.js";
 import { matrixShapes } from "./matrices.js";
-import { type ValueInfo, value } from "./onnx.js";
+import { subgraph, type ValueInfo, value } from "./onnx.js";
 
 export const cacheDims = (spec: ModelSpec) => [1, spec.kvHeads, "capacity", storedHeadDim(spec)];
 
@@ -23,6 +23,53 @@ function headNorm(
   const split = branch.node("Reshape", [input, apart], `${output}.heads`);
   const normed = branch.rmsNorm(split, weight, `${output}.normed`, (spec.rmsEps * spec.headDim) / stored);
   return branch.node("Reshape", [normed, joined], output);
+}
+
+/** What a pass over a tree says of its rows, beside the flag that it is one. */
+export const TREE = { flag: "tree", positions: "tree_positions", bias: "tree_bias" } as const;
+
+/**
+ * Rows over the cache and over each other: `attended`, `key` and `value` of the branch.
+ *
+ * A chain's pass is the operator alone, without inputs for positions and bias: with them it would add zeros to every
+ * score, and on CUDA lose its fused kernels. So there is an `If` around the operator, in which nothing but its inputs
+ * differs: no weight lies in it (docs/method.md).
+ */
+function attend(branch: Branch, spec: ModelSpec, projections: readonly string[], layer: number): void {
+  const inputs = [
+    ...projections,
+    `past.${layer}.key`,
+    `past.${layer}.value`,
+    "seqlens_k",
+    "total_sequence_length",
+    "main/cos_cache",
+    "main/sin_cache",
+  ];
+  const outputs = ["attended", "key", "value"];
+  const attributes = {
+    num_heads: spec.heads,
+    kv_num_heads: spec.kvHeads,
+    do_rotary: 1,
+    scale: { float: 1 / Math.sqrt(spec.headDim) },
+  };
+  const window = { local_window_size: spec.slidingWindow ?? -1 };
+  if (!branch.context.dialect.trees) {
+    branch.contrib("GroupQueryAttention", inputs, outputs, { ...attributes, ...window });
+    return;
+  }
+  const element = elementOf(branch.context);
+  const [chain, tree] = ["chain", "tree"].map((name) => new Branch(branch.name(name), branch.context));
+  chain.contrib("GroupQueryAttention", inputs, outputs, { ...attributes, ...window });
+  // the window is in the bias: a row's place in the cache is not its position
+  tree.contrib("GroupQueryAttention", [...inputs, TREE.positions, TREE.bias], outputs, attributes);
+  const graphs = [tree, chain].map((of) =>
+    of.graph([
+      value(of.name("attended"), element, [1, "q", spec.heads * storedHeadDim(spec)]),
+      value(of.name("key"), element, cacheDims(spec)),
+      value(of.name("value"), element, cacheDims(spec)),
+    ]),
+  );
+  branch.node("If", [TREE.flag], outputs, [subgraph("then_branch", graphs[0]), subgraph("else_branch", graphs[1])]);
 }
 
 /**
@@ -50,26 +97,8 @@ export function attention(branch: Branch, spec: ModelSpec, layer: number, kernel
       branch.name("v"),
     ];
   }
-  branch.contrib(
-    "GroupQueryAttention",
-    [
-      ...projections,
-      `past.${layer}.key`,
-      `past.${layer}.value`,
-      "seqlens_k",
-      "total_sequence_length",
-      "main/cos_cache",
-      "main/sin_cache",
-    ],
-    ["attended", "key", "value"],
-    {
-      num_heads: spec.heads,
-      kv_num_heads: spec.kvHeads,
-      do_rotary: 1,
-      scale: { float: 1 / Math.sqrt(spec.headDim) },
-      local_window_size: spec.slidingWindow ?? -1,
-    },
-  );
+  const element = elementOf(branch.context);
+  attend(branch, spec, projections, layer);
   const projected = branch.linear(
     branch.name("attended"),
     { name: `${name}.out`, shape: shapes.out, bias: spec.outputBias },
@@ -77,7 +106,6 @@ export function attention(branch: Branch, spec: ModelSpec, layer: number, kernel
     "projected",
   );
   const out = branch.node("Add", [hidden, projected], "out");
-  const element = elementOf(branch.context);
   return [
     value(out, element, [1, "q", spec.hiddenSize]),
     value(branch.name("key"), element, cacheDims(spec)),

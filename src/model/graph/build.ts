@@ -16,7 +16,7 @@
  */
 import { BLOCK_KINDS, type BlockKind, type Kernel } from "../../schema/choice.js";
 import type { ModelSpec } from "../spec.js";
-import { attention, cacheDims, mlp } from "./blocks.js";
+import { attention, cacheDims, mlp, TREE } from "./blocks.js";
 import { Branch, type Context, elementOf, type WeightFile } from "./branch.js";
 import { choiceInputNames, innerFlags } from "./choice-inputs.js";
 import { CPU_DIALECT, type GraphDialect } from "./dialect.js";
@@ -129,6 +129,12 @@ function exit(main: Branch, context: Context, spec: ModelSpec, kernels: readonly
   }
 }
 
+const treeInputs = (context: Context): ValueInfo[] => [
+  value(TREE.flag, BOOL, []),
+  value(TREE.positions, INT64, [1, "tree_q"]),
+  value(TREE.bias, elementOf(context), [1, 1, "tree_q", "tree_total"]),
+];
+
 /** @param kernels those the graph holds, target first: what runs most often is decided by the outermost `If` */
 export function buildGraph(
   spec: ModelSpec,
@@ -138,7 +144,8 @@ export function buildGraph(
 ): Graph {
   const context = { ...weights, dialect };
   const main = new Branch("main", context);
-  if (dialect.hostInputs) keepOnHost(main, context, innerFlags(spec.layers, kernels));
+  if (dialect.hostInputs)
+    keepOnHost(main, context, [...innerFlags(spec.layers, kernels), ...(dialect.trees ? [TREE.flag] : [])]);
   for (const table of ["cos_cache", "sin_cache"]) main.weight(table);
   let hidden = entrance(main, context, spec);
   for (let layer = 0; layer < spec.layers; layer++) {
@@ -157,6 +164,7 @@ export function buildGraph(
     value("logits_from", INT64, [1]),
     value("seqlens_k", INT32, [1]),
     value("total_sequence_length", INT32, [1]),
+    ...(dialect.trees ? treeInputs(context) : []),
     ...choiceInputNames(spec.layers, kernels).map((name) => value(name, BOOL, [])),
     ...cache("past"),
   ];

@@ -22,9 +22,17 @@ export interface GraphDialect extends Numerics {
    * Without it a session on a GPU takes them to the device first, and every branch fetches them back and waits.
    */
   hostInputs: boolean;
+  /** Whether its passes may be over trees (blocks.ts): an `If` more in every attention. */
+  trees: boolean;
 }
 
-export const CPU_DIALECT: GraphDialect = { ...CPU_NUMERICS, product: "FusedMatMul", opset: 21, hostInputs: false };
+export const CPU_DIALECT: GraphDialect = {
+  ...CPU_NUMERICS,
+  product: "FusedMatMul",
+  opset: 21,
+  hostInputs: false,
+  trees: true,
+};
 
 /** CUDA's GroupQueryAttention takes fp16 and bf16 alone, its MatMulNBits leaves activations as they are. */
 export const CUDA_DIALECT: GraphDialect = {
@@ -32,7 +40,11 @@ export const CUDA_DIALECT: GraphDialect = {
   product: "FusedMatMul",
   opset: 19,
   hostInputs: true,
+  trees: false,
 };
+
+/** Of a provider that nothing is known of. */
+export const UNKNOWN_DIALECT: GraphDialect = { ...CPU_DIALECT, trees: false };
 
 /** WebGPU lacks FusedMatMul. fp32, because not every adapter has fp16 (the optional feature `shader-f16`). */
 export const WEBGPU_DIALECT: GraphDialect = {
@@ -42,4 +54,5 @@ export const WEBGPU_DIALECT: GraphDialect = {
   product: "Gemm",
   opset: 19,
   hostInputs: true,
+  trees: false,
 };

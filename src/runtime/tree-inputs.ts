@@ -1,0 +1,96 @@
+/** The inputs by which a pass is one over a tree: positions of its rows, and what each of them does not see. */
+import { TREE } from "../model/graph/blocks.js";
+import type { ModelSpec } from "../model/spec.js";
+import type { FloatType } from "../schema/numerics.js";
+import { type BoundInputs, ELEMENT, HostTensor, type MakeTensor } from "./bindings.js";
+import { MAX_TREE_ROWS } from "./limits.js";
+import type { Pointer } from "./ort-api.js";
+import { rowDepths } from "./tree.js";
+
+/** Added to a score: it is then no part of the softmax. Finite, so that no difference of two is not a number. */
+const HIDDEN = { fp32: -1e30, fp16: 0xfbff /* −65504 */ } as const;
+const BIAS_ARRAYS = { fp32: Float32Array, fp16: Uint16Array } as const;
+const BIAS_ELEMENT = { fp32: ELEMENT.float, fp16: ELEMENT.float16 } as const;
+
+type Bias = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
+
+/** A tensor that lasts until `use` returns; what was bound to it stays valid, as long as its data does. */
+export type BorrowTensor = (...place: [...Parameters<MakeTensor>, use: (tensor: Pointer) => void]) => void;
+
+/**
+ * Where every token of the cache is of this pass, the operator takes it for a prompt and counts positions from the first
+ * one of position_ids (ONNX Runtime 1.30, CPU). A total that is one too long prevents that; how much there really is it
+ * knows from seqlens_k.
+ */
+const toldTotal = (position: number, q: number): number => Math.max(position + q, q + 1);
+
+export class TreeInputs {
+  private readonly flag = new Uint8Array(new ArrayBuffer(128));
+  private readonly positions: HostTensor<BigInt64Array<ArrayBuffer>>;
+  /** [rows, total], from the first tree on: zeros, but for what the last tree hid */
+  private bias: Bias | undefined;
+  private hidden = { rows: 0, total: 0, from: 0 };
+
+  constructor(
+    private readonly spec: ModelSpec,
+    private readonly capacity: number,
+    private readonly float: FloatType,
+    private readonly inputs: BoundInputs,
+    make: MakeTensor,
+    private readonly borrow: BorrowTensor,
+  ) {
+    inputs.bind(TREE.flag, make(this.flag, 1, new BigInt64Array(0), ELEMENT.bool), "every pass");
+    this.positions = new HostTensor(new BigInt64Array(MAX_TREE_ROWS), ELEMENT.int64, (q) => [1, q], make);
+    // a chain's pass has them too, and does not look at them
+    inputs.rebind(TREE.positions, this.positions.of(1));
+    const nothing = new BigInt64Array(16);
+    inputs.rebind(TREE.bias, make(nothing, 4, BigInt64Array.of(1n, 1n, 1n, 1n), BIAS_ELEMENT[float]));
+  }
+
+  /** The next pass is over a chain. */
+  clear(): void {
+    this.flag[0] = 0;
+  }
+
+  /**
+   * The next pass is over this tree.
+   * @param parents [q] the row that each row follows; −1: none
+   * @returns the total length that the operator is to be told
+   * @throws RangeError where they are no tree, or one of too many rows
+   */
+  set(position: number, parents: ArrayLike<number>): number {
+    const q = parents.length;
+    const total = toldTotal(position, q);
+    const most = Math.min(MAX_TREE_ROWS, this.capacity - (total - q));
+    if (q > most) throw new RangeError(`a tree of ${q} rows at ${position}, and a pass takes ${most}`);
+    const depths = rowDepths(parents);
+    for (let row = 0; row < q; row++) this.positions.data[row] = BigInt(position + depths[row]);
+    this.inputs.rebind(TREE.positions, this.positions.of(q));
+    this.bias ??= new BIAS_ARRAYS[this.float](MAX_TREE_ROWS * this.capacity);
+    this.hide(this.bias, total, position, parents, depths);
+    // the operator takes a bias of exactly the total length, so no tensor of it serves twice
+    const shape = BigInt64Array.from([1, 1, q, total], BigInt);
+    const bytes = q * total * this.bias.BYTES_PER_ELEMENT;
+    this.borrow(this.bias, bytes, shape, BIAS_ELEMENT[this.float], (tensor) => this.inputs.rebind(TREE.bias, tensor));
+    this.flag[0] = 1;
+    return total;
+  }
+
+  /** A row sees the cache, its ancestors and itself, and of these what its window reaches. */
+  private hide(bias: Bias, total: number, position: number, parents: ArrayLike<number>, depths: Int32Array): void {
+    const before = this.hidden;
+    for (let row = 0; row < before.rows; row++)
+      bias.fill(0, row * before.total + before.from, (row + 1) * before.total);
+    const q = parents.length;
+    const window = this.spec.slidingWindow ?? Infinity;
+    for (let row = 0; row < q; row++) {
+      const start = row * total;
+      const first = Math.max(0, position + depths[row] - window + 1); // the first position that it sees
+      bias.fill(HIDDEN[this.float], start, start + Math.min(first, position));
+      bias.fill(HIDDEN[this.float], start + position, start + total);
+      for (let seen = row; seen !== -1 && position + depths[seen] >= first; seen = parents[seen])
+        bias[start + position + seen] = 0;
+    }
+    this.hidden = { rows: q, total, from: window === Infinity ? position : 0 };
+  }
+}

@@ -1,0 +1,94 @@
+/** Passes over trees, each row against the path that leads to it, run by itself. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { uniform } from "../support/numbers.js";
+import { type TinyModel, tinySpec } from "../support/tiny-checkpoint.js";
+import { greatestDifference, openSubject, type Subject, tokens } from "./support.js";
+
+const ARCHITECTURES: [string, TinyModel][] = [
+  ["llama", { seed: 1, headDim: 16, context: 640 }],
+  [
+    "mistral, window shorter than the text",
+    { seed: 7, headDim: 16, architecture: "mistral", slidingWindow: 6, context: 640 },
+  ],
+  ["qwen2", { seed: 8, headDim: 16, architecture: "qwen2", context: 640 }],
+  ["qwen3", { seed: 9, headDim: 16, architecture: "qwen3", context: 640 }],
+];
+const NODES = 64;
+
+/** A tree of `nodes` rows: row 0 begins it, every other follows any earlier one. */
+function randomTree(seed: number, nodes: number): number[] {
+  const random = uniform(seed);
+  return Array.from({ length: nodes }, (_, row) => (row === 0 ? -1 : Math.floor(random() * row)));
+}
+
+const pathTo = (parents: readonly number[], row: number): number[] =>
+  row === -1 ? [] : [...pathTo(parents, parents[row]), row];
+
+describe.each(ARCHITECTURES)("%s", (_name, model) => {
+  const spec = tinySpec(model);
+  let subject: Subject;
+  beforeAll(async () => {
+    subject = await openSubject(model, 600);
+  });
+  afterAll(() => subject.engine.close());
+
+  test.each([0, 1, 500])("a tree of 64 rows over a cache of %i tokens gives what each path gives alone", (context) => {
+    const { engine, target } = subject;
+    const text = tokens(40 + context, context);
+    for (let from = 0; from < context; from += 100)
+      engine.run({ position: from, input: text.slice(from, from + 100), choices: target, logitRows: 0 });
+    const parents = randomTree(context + 3, NODES);
+    const input = tokens(5 + context, NODES);
+    const tree = engine.run({ position: context, input, parents, choices: target, logitRows: NODES });
+    const logits = tree.logits.slice();
+    const hidden = tree.hidden.slice();
+    for (let row = 0; row < NODES; row++) {
+      const path = pathTo(parents, row);
+      const alone = engine.run({ position: context, input: path.map((i) => input[i]), choices: target, logitRows: 1 });
+      const { vocabSize, hiddenSize } = spec;
+      expect(greatestDifference(logits.subarray(row * vocabSize, (row + 1) * vocabSize), alone.logits)).toBeLessThan(
+        1e-5,
+      );
+      expect(
+        greatestDifference(hidden.subarray(row * hiddenSize, (row + 1) * hiddenSize), alone.hidden.slice(-hiddenSize)),
+      ).toBeLessThan(1e-5);
+    }
+  });
+});
+
+/** A random path of a tree from its first row down to a leaf. */
+function randomPath(seed: number, parents: readonly number[]): number[] {
+  const random = uniform(seed);
+  const path = [0];
+  for (;;) {
+    const last = path[path.length - 1];
+    const children = parents.flatMap((parent, row) => (parent === last ? [row] : []));
+    if (children.length === 0) return path;
+    path.push(children[Math.floor(random() * children.length)]);
+  }
+}
+
+describe.each(ARCHITECTURES)("the cache of %s", (_name, model) => {
+  test.each([0, 1, 41])("after a path of a tree over %i tokens was kept is a plain decoding's", async (context) => {
+    const { engine, target } = await openSubject(model, 128);
+    const text = tokens(7, context);
+    const parents = randomTree(context + 11, 40);
+    const path = randomPath(context + 12, parents);
+    const input = tokens(8, 40);
+    if (context > 0) engine.run({ position: 0, input: text, choices: target, logitRows: 0 });
+    engine.run({ position: context, input, parents, choices: target, logitRows: 0 });
+    engine.keepRows?.(context, path);
+    const whole = [...text, ...path.map((row) => input[row])];
+    const read = () =>
+      Array.from({ length: 2 }, (_, layer) =>
+        (["key", "value"] as const).map((part) => engine.readCache(layer, part, 0, whole.length)),
+      ).flat();
+    const kept = read();
+    const next = engine.run({ position: whole.length, input: [5], choices: target, logitRows: 1 }).logits.slice();
+    engine.run({ position: 0, input: whole, choices: target, logitRows: 0 });
+    read().forEach((part, i) => expect(greatestDifference(kept[i], part)).toBeLessThan(1e-5));
+    const plain = engine.run({ position: whole.length, input: [5], choices: target, logitRows: 1 });
+    expect(greatestDifference(next, plain.logits)).toBeLessThan(1e-5);
+    engine.close();
+  });
+});
