@@ -6,63 +6,22 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Accept } from "../../src/decode/accept/accept.js";
 import { greedy } from "../../src/decode/accept/greedy.js";
-import type { Drafter, DraftState, Proposal } from "../../src/decode/drafters/drafter.js";
+import type { Drafter, Proposal } from "../../src/decode/drafters/drafter.js";
 import { type DecodeOptions, decode } from "../../src/decode/loop.js";
 import { acceptanceOf } from "../../src/decode/statistics.js";
 import { MAX_LOGIT_ROWS } from "../../src/runtime/limits.js";
 import { uniformChoices } from "../../src/schema/choice.js";
-import { type Random, seededRandom } from "../../src/stats/random.js";
+import { seededRandom } from "../../src/stats/random.js";
 import { fakeNextToken, naiveGreedy } from "../oracle/naive-greedy.js";
 import type { TreeFault } from "../support/fake-engine.js";
 import { fakeEngine } from "../support/fake-model.js";
 import { trials } from "../support/long.js";
+import { type Grown, grow } from "../support/tree-drafter.js";
 
 const VOCAB = 40;
 const next = (text: readonly number[]) => fakeNextToken(text, VOCAB);
 const naive = (prompt: readonly number[], maxTokens: number, endTokens: readonly number[] = []) =>
   naiveGreedy(next, prompt, maxTokens, endTokens);
-
-interface Grown {
-  /** nodes at most */
-  nodes: number;
-  depth: number;
-  /** chance that a node hangs from the latest one, so that trees are deep or wide */
-  deep: number;
-  /** chance that a node is the target's own token, where its parent's path is right */
-  right: number;
-  /** chance of repeating a sibling's token */
-  twice: number;
-}
-
-/** A tree grown at random behind the pending token, as one of these shapes. */
-function grow({ text, mostNodes }: DraftState, draftTokens: number, shape: Grown, random: Random): Proposal {
-  const tokens: number[] = [];
-  const parents: (number | null)[] = [];
-  /** [nodes] the text down to each node, null where it is not the target's any more */
-  const paths: (number[] | null)[] = [];
-  const depths: number[] = [];
-  const most = Math.min(shape.nodes, mostNodes);
-  while (tokens.length < most) {
-    const at = random.float() < shape.deep ? tokens.length : random.index(tokens.length + 1);
-    const parent = at === 0 ? null : at - 1;
-    const depth = parent === null ? 1 : depths[parent] + 1;
-    if (depth > Math.min(draftTokens, shape.depth)) {
-      if (shape.deep === 1) break;
-      continue;
-    }
-    const path = parent === null ? [...text] : paths[parent];
-    const own = path === null ? random.index(VOCAB) : next(path);
-    const siblings = tokens.filter((_, node) => parents[node] === parent);
-    const repeat = siblings.length > 0 && random.float() < shape.twice;
-    const wrong = (own + 1 + random.index(VOCAB - 1)) % VOCAB;
-    const token = repeat ? siblings[random.index(siblings.length)] : random.float() < shape.right ? own : wrong;
-    tokens.push(token);
-    parents.push(parent);
-    depths.push(depth);
-    paths.push(path !== null && token === own ? [...path, token] : null);
-  }
-  return { tokens, parents };
-}
 
 function grower(shape: Grown, seed: number, seen: (proposal: Proposal) => void = () => {}): Drafter {
   const random = seededRandom(seed);
@@ -72,7 +31,7 @@ function grower(shape: Grown, seed: number, seen: (proposal: Proposal) => void =
       // nonsense in the cache behind the text, as a draft may leave it
       const input = [1, 2, 3].slice(0, state.mostNodes);
       state.engine.run({ position: state.context, input, choices: uniformChoices(3, "int8"), logitRows: 0 });
-      const proposal = grow(state, draftTokens, shape, random);
+      const proposal = grow(state, draftTokens, shape, next, random);
       seen(proposal);
       return proposal;
     },
@@ -277,7 +236,7 @@ test("hidden states told to a drafter are those of the text, in order and withou
     draft(state, draftTokens) {
       expect(told).toHaveLength(state.context);
       expect(told.at(-1)).toBe(state.hidden?.[0]);
-      return grow(state, draftTokens, shape, random);
+      return grow(state, draftTokens, shape, next, random);
     },
     costUs: () => 0,
   };

@@ -1,0 +1,1 @@
+import "./ort-trees.test.js";

@@ -1,0 +1,1 @@
+import "./tree-faults.test.js";
