@@ -1,0 +1,150 @@
+/**
+ * A converted model on disk: `model.onnx`, `weights.bin` and a manifest in one folder. In the cache it is written beside
+ * its place and renamed, so that a reader sees all of it or nothing.
+ */
+import { readFileSync, rmSync, statSync } from "node:fs";
+import { type FileHandle, mkdir, open, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DraftplanError } from "../core/errors.js";
+import { cacheFolder, partialFolder, removeAbandoned } from "./cache.js";
+import type { Place, WeightFile } from "./graph/branch.js";
+import { encodeModel, type Graph } from "./graph/onnx.js";
+import type { WeightPart } from "./kernels/kernel.js";
+
+const PAGE = 4096;
+const WEIGHTS = "weights.bin";
+const MODEL = "model.onnx";
+
+/** One write takes at most 2^31 - 1 bytes, and may take fewer than it was given. */
+const MAX_WRITE_BYTES = 1 << 30;
+
+export interface ConvertedModel {
+  modelPath: string;
+  /** bytes of all weights on disk */
+  weightBytes: number;
+}
+
+/** What is to be written. */
+export interface Conversion {
+  /** in the order they are written */
+  parts(): Iterable<WeightPart>;
+  /** told of every part that was written */
+  written(part: WeightPart): Promise<void>;
+  /** over the parts at the places they got */
+  graph(weights: WeightFile): Graph;
+  /** of the graph and the weights' layout */
+  version: string;
+  opset: number;
+}
+
+/**
+ * The entry of a key in the cache, made now if the cache does not hold it.
+ * @param key  40 hex digits: what it was made from
+ * @param make asked only then
+ * @throws FILE_UNWRITABLE where the cache folder cannot be written; what the conversion throws
+ */
+export async function cachedEntry(key: string, make: () => Conversion | Promise<Conversion>): Promise<ConvertedModel> {
+  const root = cacheFolder();
+  const folder = join(root, key);
+  const found = readEntry(folder);
+  if (found !== undefined) return found;
+
+  const draft = partialFolder(root);
+  try {
+    removeAbandoned(root);
+    // An entry that cannot be read is in the way. It goes now, not at the end: by then it may be another process's.
+    rmSync(folder, { recursive: true, force: true });
+    await mkdir(draft, { recursive: true });
+    const weightBytes = await writeEntry(draft, await make());
+    await rename(draft, folder).catch((error) => {
+      if (readEntry(folder) === undefined) throw error; // otherwise another process was faster, with the same result
+    });
+    return { modelPath: join(folder, MODEL), weightBytes };
+  } catch (cause) {
+    throw asWriteError(cause, root);
+  } finally {
+    await rm(draft, { recursive: true, force: true }).catch(() => {}); // must not hide what went wrong before it
+  }
+}
+
+/**
+ * Writes a converted model into a folder of the caller's, which is made if need be, and who removes it.
+ * @throws FILE_UNWRITABLE; what the conversion throws
+ */
+export async function entryInto(folder: string, conversion: Conversion): Promise<ConvertedModel> {
+  try {
+    await mkdir(folder, { recursive: true });
+    const weightBytes = await writeEntry(folder, conversion);
+    return { modelPath: join(folder, MODEL), weightBytes };
+  } catch (cause) {
+    throw asWriteError(cause, folder);
+  }
+}
+
+/** A finished entry, or undefined where there is none or a file of it was cut. */
+function readEntry(folder: string): ConvertedModel | undefined {
+  try {
+    const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as Record<string, unknown>;
+    const whole = [WEIGHTS, MODEL].every((file) => statSync(join(folder, file)).size === manifest[file]);
+    return whole ? { modelPath: join(folder, MODEL), weightBytes: manifest[WEIGHTS] as number } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** @returns bytes of the weight file */
+async function writeEntry(folder: string, conversion: Conversion): Promise<number> {
+  const handle = await open(join(folder, WEIGHTS), "wx");
+  let places: Map<string, Place>;
+  try {
+    places = await writeWeights(handle, conversion);
+    await handle.datasync(); // a crash must not leave an entry of the right size with other bytes
+  } finally {
+    await handle.close();
+  }
+  const graph = conversion.graph({ file: WEIGHTS, places });
+  const model = encodeModel(graph, conversion.version, conversion.opset);
+  await writeFile(join(folder, MODEL), model, { flush: true });
+  const weightBytes = statSync(join(folder, WEIGHTS)).size;
+  await writeFile(join(folder, "manifest.json"), JSON.stringify({ [WEIGHTS]: weightBytes, [MODEL]: model.length }));
+  return weightBytes;
+}
+
+async function writeWeights(handle: FileHandle, { parts, written }: Conversion): Promise<Map<string, Place>> {
+  const places = new Map<string, Place>();
+  let offset = 0;
+  for (const part of parts()) {
+    const bytes = part.bytes();
+    await writeAll(handle, bytes, offset);
+    places.set(part.name, { dims: part.dims, type: part.type, offset, length: bytes.length });
+    offset = Math.ceil((offset + bytes.length) / PAGE) * PAGE;
+    await written(part);
+  }
+  await handle.truncate(offset);
+  return places;
+}
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await handle.write(
+      bytes,
+      done,
+      Math.min(bytes.length - done, MAX_WRITE_BYTES),
+      position + done,
+    );
+    done += bytesWritten;
+  }
+}
+
+/** Reading a checkpoint fails with a DraftplanError: a bare system error comes from writing here. */
+function asWriteError(cause: unknown, root: string): unknown {
+  if (!(cause instanceof Error) || !("syscall" in cause)) return cause;
+  const code = "code" in cause ? String(cause.code) : cause.message;
+  return new DraftplanError({
+    code: "FILE_UNWRITABLE",
+    at: root,
+    what: `the converted model could not be written (${code})`,
+    remedy: "Free space there (draftplan cache --clear), or set DRAFTPLAN_CACHE_DIR to a folder with room.",
+    cause,
+  });
+}
