@@ -99,7 +99,7 @@ test("core and stats import nothing, kernels only those, schema only core and ke
 
 test("stages import schema, core, stats, and the interfaces of runtime, model and decode, never another stage", () => {
   const interfaces = [
-    ...["runtime/engine.ts", "runtime/limits.ts", "model/spec.ts"],
+    ...["runtime/engine.ts", "runtime/heads.ts", "runtime/limits.ts", "model/spec.ts"],
     // decoding itself, what is asked of it, and what it did
     ...["decode/loop.ts", "decode/policy.ts", "decode/room.ts", "decode/statistics.ts"],
     "decode/drafters/heads.ts", // what runs trained heads, to be measured

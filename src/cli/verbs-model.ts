@@ -23,8 +23,8 @@ export function addRun(program: Command, run: RunVerb): void {
 
 export function addInspect(program: Command, run: RunVerb): void {
   withOutputOptions(program.command("inspect"))
-    .description("what a model or a document is, and whether it is valid")
-    .argument("<model|document>", `${MODEL}, a config.json; or a document of draftplan's`)
+    .description("what a model, a folder of heads or a document is, and whether it is valid")
+    .argument("<model|heads|document>", `${MODEL}, a config.json; Medusa or Hydra heads; or a document of draftplan's`)
     .addHelpText("after", examples("draftplan inspect embedded", "draftplan inspect plans/plan.yaml --json"))
     .action(async (path: string, options: SharedOptions) =>
       run(options, async (context) => (await import("../commands/inspect.js")).inspectCommand(path, context)),

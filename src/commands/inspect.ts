@@ -1,13 +1,21 @@
-/** draftplan inspect: what a model or a document is, and whether it is valid. */
+/** draftplan inspect: what a model, a folder of heads or a document is, and whether it is valid. */
 import { DraftplanError } from "../core/errors.js";
 import { summariseDocument } from "../output/document-summary.js";
+import { headsLines } from "../output/heads-facts.js";
 import { modelLines } from "../output/model-facts.js";
+import { headsFactsAt } from "../pipeline/heads-facts.js";
 import { modelFactsAt } from "../pipeline/model-facts.js";
 import { checkBlocks } from "../schema/blocks.js";
 import { type AnyDocument, type Loaded, readDocument } from "../schema/document.js";
 import type { CommandContext } from "./context.js";
 
 export async function inspectCommand(path: string, context: CommandContext): Promise<void> {
+  const heads = await headsFactsAt(path);
+  if (heads !== null) {
+    if (context.json) context.print(JSON.stringify(heads));
+    else for (const line of headsLines(heads)) context.print(line);
+    return;
+  }
   const facts = await modelFactsAt(path);
   if (facts === null) inspectDocument(path, context);
   else if (context.json) context.print(JSON.stringify(facts));

@@ -78,7 +78,8 @@ function find(parts: CheckpointParts, name: string, shape: readonly number[]): S
   });
 }
 
-function countTypes(tensors: Iterable<StoredTensor>): Record<string, number> {
+/** The types that tensors are stored in, with counts, by name. */
+export function countTypes(tensors: Iterable<Pick<StoredTensor, "type">>): Record<string, number> {
   const counts = new Map<string, number>();
   for (const { type } of tensors) counts.set(type, (counts.get(type) ?? 0) + 1);
   return Object.fromEntries([...counts].sort(([a], [b]) => (a < b ? -1 : 1)));

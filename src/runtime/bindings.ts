@@ -36,7 +36,7 @@ export function openEnvironment(api: OrtApi, own: Handles["own"]): Pointer {
 export type MakeTensor = (data: NodeJS.TypedArray, bytes: number, shape: BigInt64Array, type: number) => Pointer;
 
 /** A buffer of JavaScript's that tensors of growing length look into. It never moves: it is above V8's on-heap size. */
-export class HostTensor<T extends Float32Array | Uint16Array | BigInt64Array> {
+export class HostTensor<T extends Float32Array | Uint16Array | BigInt64Array | Int32Array> {
   private readonly byLength = new Map<number, Pointer>();
 
   constructor(

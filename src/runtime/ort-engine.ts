@@ -5,24 +5,15 @@ import type { GraphDialect } from "../model/graph/dialect.js";
 import type { ModelSpec } from "../model/spec.js";
 import { type ChoiceSet, DEFAULT_KERNELS, type Kernel, uniformChoices } from "../schema/choice.js";
 import type { Numerics } from "../schema/numerics.js";
-import { BoundInputs, ELEMENT, Handles, HostTensor, type MakeTensor, openEnvironment } from "./bindings.js";
+import { BoundInputs, ELEMENT, Handles, HostTensor, type MakeTensor } from "./bindings.js";
 import { type Engine, type Pass, type PassResult, type RuntimeOptions, requireKernels } from "./engine.js";
 import { KvCache } from "./kv-cache.js";
 import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "./limits.js";
 import { type NodeRecording, recordNodes } from "./node-recording.js";
 import type { PassTimings } from "./node-timings.js";
-import { loadOrt, nativePath, type OrtApi, type Pointer } from "./ort-api.js";
-import {
-  appendProvider,
-  chooseProvider,
-  copiedInputs,
-  dialectFor,
-  explained,
-  libraryFacts,
-  type Provider,
-  refuseFallback,
-  runsTrees,
-} from "./providers.js";
+import { loadOrt, type OrtApi, type Pointer } from "./ort-api.js";
+import { chooseProvider, copiedInputs, dialectFor, libraryFacts, type Provider, runsTrees } from "./providers.js";
+import { openSession } from "./session.js";
 import { isChain, requireAscendingRows } from "./tree.js";
 import { type BorrowTensor, TreeInputs } from "./tree-inputs.js";
 
@@ -57,20 +48,9 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
   const handles = new Handles(api);
   let recording: NodeRecording | undefined;
   try {
-    const env = openEnvironment(api, handles.own.bind(handles));
-    const settings = handles.own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
-    api.check("SetIntraOpNumThreads", settings, options.threads);
-    api.check("SetInterOpNumThreads", settings, 1);
-    // The graph is written as it should run; the optimiser finds nothing and costs a third of the start.
-    api.check("SetSessionGraphOptimizationLevel", settings, 0);
-    appendProvider(api, settings, provider);
-    recording = options.nodeTimings && recordNodes(api, settings, options.nodeTimings.folder);
-    // On the main thread, though it blocks for a second: on worker threads every session's memory came from another
-    // malloc arena and stayed there (560 MB more with each of the first four SmolLM2 sessions).
-    const session = explained(provider, () =>
-      handles.own("ReleaseSession", api.create("CreateSession", env, nativePath(modelPath), settings)),
-    );
-    if (options.allowFallback !== true) refuseFallback(api, session, provider);
+    const session = openSession(api, handles, provider, modelPath, options, (settings) => {
+      recording = options.nodeTimings && recordNodes(api, settings, options.nodeTimings.folder);
+    });
     const { capacity, kernels = DEFAULT_KERNELS } = options;
     return new OrtEngine(api, handles, session, spec, provider, { capacity, kernels, dialect }, recording);
   } catch (error) {

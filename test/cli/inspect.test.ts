@@ -1,5 +1,6 @@
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { type AnyDocument, sha256, stringifyDocument } from "../../src/schema/document.js";
 import { draftplan } from "../support/cli.js";
@@ -49,6 +50,39 @@ describe("a model", () => {
     expect(pick(alone)).toEqual(pick(facts));
     expect(alone).toMatchObject({ weights_sha256: null, stored_types: null, format: null });
     expect(Object.keys(alone)).toEqual(Object.keys(facts));
+  });
+});
+
+describe("a folder of heads", () => {
+  const heads = (name: string) => fileURLToPath(new URL(`../fixtures/heads/${name}`, import.meta.url));
+
+  test("what it holds, for machines and for people", async () => {
+    const facts = await inspectJson(heads("hydra-prefix"));
+    expect(facts).toMatchObject({
+      kind: "hydra",
+      layout: "Hydra",
+      heads: 3,
+      blocks: 2,
+      prefix_layer: true,
+      lm_head: "each",
+    });
+    // three heads over 2, 3 and 4 states of 16, twice, with biases; a further block; an LM head of 40 tokens
+    expect(facts.parameters).toBe(2 * (16 * 16 * 9 + 3 * 16) + 3 * (16 * 16 + 16) + 3 * (40 * 16 + 40));
+    const { stdout } = await draftplan(["inspect", heads("hydra-prefix")]);
+    expect(stdout).toContain(facts.sha256 as string);
+    expect(stdout).toMatch(/^heads +3 of Hydra, 2 residual blocks each, behind a prefix layer$/m);
+    const shared = await draftplan(["inspect", heads("vllm-models-head")]);
+    expect(shared.stdout).toMatch(/^LM head +the model's own$/m);
+  });
+
+  test("a broken one is refused as heads", async () => {
+    const broken = join(folder, "broken-heads");
+    mkdirSync(broken);
+    writeFileSync(join(broken, "config.json"), JSON.stringify({ medusa_num_heads: 3 }));
+    writeFileSync(join(broken, "medusa_lm_head.pt"), "");
+    const { code, stderr } = await draftplan(["inspect", broken]);
+    expect(code).toBe(3);
+    expect(stderr).toContain("[HEADS_UNSUPPORTED]");
   });
 });
 

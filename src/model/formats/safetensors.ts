@@ -79,6 +79,11 @@ export function openSafetensors(directory: string): SafetensorsFiles {
   return opened;
 }
 
+/** Opens every `.safetensors` file of a list, as one set of tensors. The caller closes them. */
+export function openSafetensorsFiles(paths: readonly string[]): SafetensorsFiles {
+  return openShards(paths);
+}
+
 function noWeights(directory: string): DraftplanError {
   return new DraftplanError({
     code: "FILE_NOT_FOUND",

@@ -23,12 +23,18 @@ interface Request {
   numerics: Numerics;
 }
 
-const vector = ({ numerics }: Request, name: string, length: number, read: () => Float32Array): WeightPart =>
-  storedFloats(numerics.float, name, [length], read);
+type Form = Pick<Request, "kernels" | "numerics">;
+
+export const vector = (
+  { numerics }: Pick<Form, "numerics">,
+  name: string,
+  length: number,
+  read: () => Float32Array,
+): WeightPart => storedFloats(numerics.float, name, [length], read);
 
 /** One matrix [out, inner], as every kernel stores it. It is read once, and let go of with its last part. */
-function matrix(
-  { kernels, numerics }: Request,
+export function matrix(
+  { kernels, numerics }: Form,
   name: string,
   [out, inner]: MatrixShape,
   read: () => Float32Array,
@@ -51,7 +57,7 @@ function matrix(
   }));
 }
 
-function stack(tensors: Float32Array[]): Float32Array {
+export function stack(tensors: Float32Array[]): Float32Array {
   if (tensors.length === 1) return tensors[0];
   const all = new Float32Array(tensors.reduce((sum, t) => sum + t.length, 0));
   let at = 0;

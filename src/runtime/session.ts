@@ -1,0 +1,36 @@
+/** A session of ONNX Runtime's on one provider, with the settings that every graph of draftplan's is run with. */
+
+import { type Handles, openEnvironment } from "./bindings.js";
+import type { RuntimeOptions } from "./engine.js";
+import { nativePath, type OrtApi, type Pointer } from "./ort-api.js";
+import { appendProvider, explained, type Provider, refuseFallback } from "./providers.js";
+
+/**
+ * @param handles   own the session and what it is made with
+ * @param configure further settings
+ * @throws RUNTIME_FAILED; PROVIDER_UNAVAILABLE where the provider cannot be had, or lacks operators of the graph
+ */
+export function openSession(
+  api: OrtApi,
+  handles: Handles,
+  provider: Provider,
+  modelPath: string,
+  { threads, allowFallback }: Pick<RuntimeOptions, "threads" | "allowFallback">,
+  configure: (settings: Pointer) => void = () => {},
+): Pointer {
+  const env = openEnvironment(api, handles.own.bind(handles));
+  const settings = handles.own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
+  api.check("SetIntraOpNumThreads", settings, threads);
+  api.check("SetInterOpNumThreads", settings, 1);
+  // The graph is written as it should run; the optimiser finds nothing and costs a third of the start.
+  api.check("SetSessionGraphOptimizationLevel", settings, 0);
+  appendProvider(api, settings, provider);
+  configure(settings);
+  // On the main thread, though it blocks for a second: on worker threads every session's memory came from another
+  // malloc arena and stayed there (560 MB more with each of the first four SmolLM2 sessions).
+  const session = explained(provider, () =>
+    handles.own("ReleaseSession", api.create("CreateSession", env, nativePath(modelPath), settings)),
+  );
+  if (allowFallback !== true) refuseFallback(api, session, provider);
+  return session;
+}

@@ -1,0 +1,101 @@
+/** What int8 in the LM head does to the order of guesses: heads of the embedded model, over states of its own. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { openCheckpoint } from "../../src/model/open.js";
+import { openHeads } from "../../src/runtime/heads-engine.js";
+import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
+import { targetChoices } from "../../src/schema/choice.js";
+import { uniform } from "../support/numbers.js";
+import { safetensorsBytes } from "../support/safetensors-bytes.js";
+import { temporaryFolder } from "../support/tiny-checkpoint.js";
+import { tokens } from "./support.js";
+
+const HEADS = 4;
+const RANKS = 10;
+const ROWS = 64;
+
+let model: LoadedModel;
+beforeAll(async () => {
+  model = await loadModel("embedded", { provider: "cpu", threads: 2 });
+});
+afterAll(() => model.close());
+
+/** Residual blocks that turn the state a good way, under the model's own head: what trained ones do. */
+function writeHeads(): { folder: string; blocks: Float32Array[] } {
+  const { hiddenSize, vocabSize } = model.spec;
+  const folder = join(temporaryFolder(), "heads");
+  const random = uniform(3);
+  const block = () => Float32Array.from({ length: hiddenSize * hiddenSize }, () => (random() - 0.5) * 0.4);
+  const shape = [hiddenSize, hiddenSize];
+  const blocks = Array.from({ length: HEADS }, block);
+  const tensors = blocks.map((values, head) => {
+    const bytes = new Uint8Array(values.buffer);
+    return [`blocks.${head}.layers.0.weight`, { dtype: "F32", shape, bytes }] as const;
+  });
+  mkdirSync(folder);
+  writeFileSync(join(folder, "model.safetensors"), safetensorsBytes(new Map(tensors)));
+  const config = { model_type: "medusa", num_heads: HEADS, num_hidden_layers: 1, original_lm_head: true };
+  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, vocab_size: vocabSize }));
+  return { folder, blocks };
+}
+
+/** 8-bit codes of a weight and of an input are off by half a step at most, a step being a 127th of the block's greatest. */
+const BLOCK = 32;
+function greatestError(x: Float32Array, w: Float32Array): number {
+  let error = 0;
+  for (let from = 0; from < x.length; from += BLOCK) {
+    const [xs, ws] = [x, w].map((all) => Array.from(all.subarray(from, from + BLOCK), Math.abs));
+    const [halfX, halfW] = [xs, ws].map((values) => Math.max(...values) / 127 / 2);
+    for (let i = 0; i < xs.length; i++) error += xs[i] * halfW + ws[i] * halfX + halfX * halfW;
+  }
+  return error;
+}
+
+test("guesses in int8 are those in fp32, but for ties as near as its rounding can make", async () => {
+  const { folder, blocks } = writeHeads();
+  const { hiddenSize, vocabSize, layers, rmsEps } = model.spec;
+  const input = tokens(7, ROWS, vocabSize);
+  const hidden = model.engine.run({ position: 0, input, choices: targetChoices(layers), logitRows: 0 }).hidden.slice();
+  const options = { provider: "cpu", threads: 2, ranks: RANKS } as const;
+  const exact = await openHeads(folder, model, { ...options, lmHead: "target", logits: true });
+  const expected = exact.guessAll?.(hidden).slice() as Int32Array; // [rows, heads, ranks]
+  const logits = exact.logits().slice(); // [rows, heads, vocabSize]
+  exact.close();
+  const rounding = await openHeads(folder, model, options);
+  const actual = rounding.guessAll?.(hidden).slice() as Int32Array;
+  rounding.close();
+
+  const checkpoint = await openCheckpoint("embedded");
+  const head = checkpoint.tensor("model.embed_tokens.weight", [vocabSize, hiddenSize]);
+  const norm = checkpoint.tensor("model.norm.weight", [hiddenSize]);
+  checkpoint.close();
+  const headRow = (token: number) => head.subarray(token * hiddenSize, (token + 1) * hiddenSize);
+  let same = 0;
+  for (let list = 0; list < ROWS * HEADS; list++) {
+    const [first, other] = [expected, actual].map((all) => all[list * RANKS]);
+    if (first === other) {
+      same++;
+      continue;
+    }
+    const row = Math.floor(list / HEADS);
+    const state = normed(hidden.subarray(row * hiddenSize, (row + 1) * hiddenSize), norm, rmsEps);
+    const x = afterBlock(state, blocks[list % HEADS]);
+    const gap = logits[list * vocabSize + first] - logits[list * vocabSize + other];
+    expect(gap).toBeLessThan(greatestError(x, headRow(first)) + greatestError(x, headRow(other)));
+  }
+  expect(same / (ROWS * HEADS)).toBeGreaterThan(0.95); // what docs/heads.md says of first guesses
+});
+
+function normed(hidden: Float32Array, weight: Float32Array, eps: number): Float32Array {
+  const meanSquare = hidden.reduce((sum, h) => sum + h * h, 0) / hidden.length;
+  return hidden.map((h, i) => (h / Math.sqrt(meanSquare + eps)) * weight[i]);
+}
+
+/** x + SiLU(W x) */
+function afterBlock(x: Float32Array, w: Float32Array): Float32Array {
+  return x.map((value, i) => {
+    const product = x.reduce((sum, input, j) => sum + w[i * x.length + j] * input, 0);
+    return value + product / (1 + Math.exp(-product));
+  });
+}
