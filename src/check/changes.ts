@@ -1,6 +1,7 @@
 /** What two plans do differently, context range by context range. */
 import { type ChangedChoice, changedChoices, expandDraft } from "../schema/choice.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
+import { drafterText } from "../schema/plan-text.js";
 import { agrees } from "./figures.js";
 
 /** A range of contexts in which each of two plans has one segment. */
@@ -33,8 +34,12 @@ export const whereOf = ({ segments }: Plan, index: number): string =>
 
 const MAX_NAMED = 8;
 
-/** `1.attn int8 -> skip, head target -> int8, 13 -> 14 tokens drafted`; null where both do the same. */
+/**
+ * `1.attn int8 -> skip, head target -> int8, 13 -> 14 tokens drafted`, `heads: [0, 2] added, 16 -> 17 nodes`; null where
+ * both do the same.
+ */
 export function describeChange(before: Segment, after: Segment, layers: number): string | null {
+  if (before.drafter?.kind === "heads" || after.drafter?.kind === "heads") return drafterChange(before, after);
   if (before.draft === undefined || after.draft === undefined) {
     if (before.speculate === after.speculate) return null;
     return after.speculate ? "plain decoding -> a draft" : "a draft -> plain decoding";
@@ -51,6 +56,35 @@ export function describeChange(before: Segment, after: Segment, layers: number):
   const parts = [...(changes.length === 0 ? [] : [`${named}${more}`]), ...length];
   return parts.length === 0 ? null : parts.join(", ");
 }
+
+/** Where heads draft in one of the two. */
+function drafterChange(before: Segment, after: Segment): string | null {
+  const [old, now] = [before.drafter, after.drafter];
+  if (old?.kind !== "heads" || now?.kind !== "heads") return `${whoDrafts(before)} -> ${whoDrafts(after)}`;
+  const written = (tree: readonly (readonly number[])[]) => new Set(tree.map((ranks) => `[${ranks.join(", ")}]`));
+  const [was, is] = [written(old.tree), written(now.tree)];
+  const removed = [...was].filter((node) => !is.has(node));
+  const added = [...is].filter((node) => !was.has(node));
+  const listed = (nodes: readonly string[], what: string) => {
+    if (nodes.length === 0) return [];
+    const more = nodes.length > MAX_NAMED ? ` and ${nodes.length - MAX_NAMED} more` : "";
+    return [`${nodes.slice(0, MAX_NAMED).join(", ")}${more} ${what}`];
+  };
+  const other = old.sha256 === now.sha256 ? [] : ["other heads"];
+  const parts = [...other, ...listed(removed, "removed"), ...listed(added, "added")];
+  if (parts.length === 0) return null;
+  const sizes = was.size === is.size ? [] : [`${was.size} -> ${is.size} nodes`];
+  const depths =
+    before.draft_tokens === after.draft_tokens ? [] : [`${before.draft_tokens} -> ${after.draft_tokens} tokens deep`];
+  return `heads: ${[...parts, ...sizes, ...depths].join(", ")}`;
+}
+
+const whoDrafts = ({ speculate, drafter }: Segment): string =>
+  speculate
+    ? drafter?.kind === "heads"
+      ? drafterText(drafter)
+      : "a draft of the model's own blocks"
+    : "plain decoding";
 
 /** Every block, and the head, that a segment's draft runs otherwise; none where either drafts nothing. */
 export function blockChanges(before: Segment, after: Segment, layers: number): ChangedChoice[] {

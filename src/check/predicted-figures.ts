@@ -1,5 +1,5 @@
 /** Do a segment's predicted figures follow from each other? From its parts alone; no input is needed. */
-import type { Plan, Predicted, Segment } from "../schema/plan.js";
+import { draftSteps, type Plan, type Predicted, type Segment } from "../schema/plan.js";
 import { sum } from "../stats/numbers.js";
 import { agrees, ROUNDING, show } from "./figures.js";
 import { type Finding, finding } from "./findings.js";
@@ -9,14 +9,14 @@ import { type Finding, finding } from "./findings.js";
  *
  *     accepted_length   = Σ_{i=0..d} a_i
  *     acceptance        = Σ_{i=1..d} a_i / Σ_{i=0..d-1} a_i
- *     tokens_per_second = 10⁶ · accepted_length / (d · draft + verify + round)
+ *     tokens_per_second = 10⁶ · accepted_length / (drafting + verify + round),  drafting d · draft, of heads draft itself
  *     speedup           = tokens_per_second · target_step / 10⁶
  *
- * @param d draft length, at least 1
+ * @param steps draft steps of a round: the draft length, or 1 where heads draft a whole round in draft_us
  */
-function derived(p: Predicted, d: number) {
+function derived(p: Predicted, steps: number) {
   const tokens = sum(p.acceptance_curve);
-  const tokensPerSecond = (1e6 * tokens) / (d * p.draft_us + p.verify_us + p.round_us);
+  const tokensPerSecond = (1e6 * tokens) / (steps * p.draft_us + p.verify_us + p.round_us);
   return {
     accepted_length: tokens,
     acceptance: (tokens - 1) / sum(p.acceptance_curve.slice(0, -1)),
@@ -55,7 +55,7 @@ function segmentFindings(file: string, segment: Segment, where: string): Finding
     const message = `${length} values, and ${d} drafted tokens have ${d + 1}: a_0 to a_${d}`;
     return [...lossy, ...found, wrong("acceptance_curve", message)];
   }
-  const expected = derived(predicted, d);
+  const expected = derived(predicted, draftSteps({ drafter: segment.drafter, draft_tokens: d }));
   const keys = Object.keys(SAYS) as (keyof typeof SAYS)[];
   const differing = keys.filter((key) => !agrees(predicted[key], expected[key]));
   return [

@@ -15,7 +15,7 @@ export function solvedFindings(
   calibration: Checked<Calibration>,
   solver: RememberingSolver,
 ): Finding[] {
-  const { method, choices, constraints, segments } = plan.document;
+  const { method, choices, constraints, drafters, segments } = plan.document;
   const extrapolateTo = plan.document.extrapolated?.to_context_tokens;
   const own = () => ownFigures(plan, (segment) => solver.predict(profile, calibration, segment, extrapolateTo));
   if (method === undefined || choices === undefined || !solver.methods.includes(method)) {
@@ -26,7 +26,7 @@ export function solvedFindings(
         : `it names inputs but no ${key}, so it cannot be solved again`;
     return [finding("PLAN_NOT_SOLVED", plan.file, key, message), ...own()];
   }
-  const solved = solver.solve(profile, calibration, { choices, method, constraints, extrapolateTo });
+  const solved = solver.solve(profile, calibration, { choices, method, constraints, drafters, extrapolateTo });
   if ("refusal" in solved)
     return [finding("PLAN_DIFFERS", plan.file, "inputs", `its inputs give no plan: ${solved.refusal}`), ...own()];
   const differing = planDifferences(plan, solved.segments);

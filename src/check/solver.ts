@@ -11,6 +11,8 @@ export interface SolvedBy {
   choices: readonly string[];
   method: string;
   constraints: Constraints | undefined;
+  /** absent: the model's own blocks alone */
+  drafters: readonly string[] | undefined;
   /** context that costs were drawn on to */
   extrapolateTo: number | undefined;
 }

@@ -5,6 +5,7 @@ import { deliverDocument } from "../output/deliver.js";
 import { solveSummary } from "../output/plan-table.js";
 import { parseChoices } from "../pipeline/choices.js";
 import { type ConstraintOptions, toConstraints } from "../pipeline/constraints.js";
+import { parseDrafters } from "../pipeline/drafters.js";
 import { type SolveMethod, solvePlan } from "../pipeline/solve.js";
 import { readDocumentOf } from "../schema/document.js";
 import type { CommandContext } from "./context.js";
@@ -15,6 +16,8 @@ export interface SolveCommandOptions extends ConstraintOptions {
   model?: string;
   choices: string[];
   method: string;
+  /** undefined: whatever was measured */
+  drafters?: string[];
   text?: string[];
   /** seconds for exchanges; 0: none */
   refine?: number;
@@ -28,6 +31,7 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
   const request = {
     choices: parseChoices(options.choices),
     method: parseMethod(options.method),
+    drafters: options.drafters === undefined ? undefined : parseDrafters(options.drafters),
     profile: readDocumentOf("draftplan/profile", options.profile),
     calibration: readDocumentOf("draftplan/calibration", options.calibration),
     constraints: toConstraints(options),

@@ -1,13 +1,13 @@
 /** Why a plan drafts as it does, from its own profile and calibration. */
 
 import { DraftplanError } from "../core/errors.js";
-import { CHOICES, expandDraft } from "../schema/choice.js";
+import { CHOICES } from "../schema/choice.js";
 import type { Loaded } from "../schema/document.js";
 import type { Plan, Segment } from "../schema/plan.js";
-import type { PlannedDraft } from "../solve/index.js";
-import { type Explanation, explainDraft } from "../solve/index.js";
+import { type Explanation, explainDraft, plannedBy } from "../solve/index.js";
 import type { DraftChoice } from "./choices.js";
 import { parseChoices } from "./choices.js";
+import { draftersOf } from "./drafters.js";
 import { readInputs } from "./plan-inputs.js";
 
 export interface ExplainedPlan {
@@ -26,10 +26,11 @@ export function explainPlan(plan: Loaded<Plan>, at: number | undefined): Explain
   const explanation = explainDraft(
     {
       ...{ profile, calibration, choices: choicesOf(plan.document), constraints: plan.document.constraints },
+      drafters: draftersOf(plan.document),
       extrapolateTo: plan.document.extrapolated?.to_context_tokens,
     },
     place.at,
-    draftOf(place.segment, plan),
+    plannedBy(place.segment, plan.document.model.layers, plan.path),
   );
   return { plan: plan.document, segment: place.segment, explanation };
 }
@@ -62,8 +63,3 @@ function placeOf({ document: { segments }, path }: Loaded<Plan>, at: number | un
     remedy: `Choose a context from 0 to ${last.context_tokens.to}: draftplan explain ${path} --at ${last.context_tokens.to}. To plan further: draftplan solve … --extrapolate TOKENS`,
   });
 }
-
-const draftOf = ({ draft, draft_tokens: draftTokens }: Segment, plan: Loaded<Plan>): PlannedDraft | null =>
-  draft === undefined || draftTokens === undefined
-    ? null
-    : { set: expandDraft(draft, plan.document.model.layers, plan.path), draftTokens };

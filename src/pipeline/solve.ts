@@ -11,9 +11,17 @@ import { writeDocument } from "../schema/document.js";
 import type { Plan } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import type { Problem } from "../solve/index.js";
-import { constraintWarnings, fitSurrogate, openProblem, planDocument, refutedWarnings } from "../solve/index.js";
+import {
+  constraintWarnings,
+  type DrafterKind,
+  fitSurrogate,
+  openProblem,
+  planDocument,
+  refutedWarnings,
+} from "../solve/index.js";
 import type { DraftChoice } from "./choices.js";
 import type { PipelineContext } from "./context.js";
+import { headsSeenFrom, requireHeads } from "./drafters.js";
 import { extrapolationOf } from "./extrapolation.js";
 import { measureCandidates, measureReport } from "./measuring/candidates.js";
 import type { Measuring } from "./measuring/measuring.js";
@@ -30,6 +38,8 @@ export interface SolveRequest {
   choices: readonly DraftChoice[];
   method: SolveMethod;
   constraints?: Constraints | undefined;
+  /** what may draft; undefined: whatever was measured */
+  drafters?: readonly DrafterKind[] | undefined;
   /** context to plan to, beyond the profile; true: the model's own limit */
   extrapolate?: number | true | undefined;
   /** the model that the best candidates are measured on; undefined: the calibration is all there is */
@@ -57,23 +67,28 @@ export interface Solved {
  * @throws DOCUMENT_MISMATCH, DIGEST_MISMATCH, OPTION_INVALID, CONTEXT_LIMIT, what loading and measuring throw
  */
 export async function solvePlan(request: SolveRequest, context: PipelineContext): Promise<Solved> {
-  const { profile, choices, method, constraints, measure } = request;
+  const { profile, choices, method, constraints, drafters, measure } = request;
   const { progress } = context;
   const extrapolateTo = extrapolationOf(request.extrapolate, profile, progress);
-  const given = { profile: profile.document, choices, constraints, extrapolateTo };
+  const given = { profile: profile.document, choices, constraints, drafters, extrapolateTo };
+  if (drafters?.includes("heads")) requireHeads(profile.document, request.calibration.document, method);
   let { calibration } = request;
   let problem = openProblem({ ...given, calibration: calibration.document }); // refuse before anything long begins
   for (const { code, message } of constraintWarnings(problem)) progress.warn(code, message);
-  const isMeasured = measure !== undefined && method !== "none";
+  if (constraints !== undefined && problem.heads.length > 0 && method === "knapsack")
+    context.note("constraints and choices concern drafts of the model's own blocks; heads are weighed without them");
+  const isMeasured = measure !== undefined && method !== "none" && drafters?.includes("self") !== false;
   if (isMeasured) {
     calibration = await measureInto(measure, { ...given, method }, calibration, context);
     problem = openProblem({ ...given, calibration: calibration.document });
   }
-  const missing = method === "none" ? null : notMeasured(problem, calibration.document, method);
+  const missing =
+    method === "none" || !problem.drafters.includes("self") ? null : notMeasured(problem, calibration.document, method);
   if (missing !== null) progress.warn("NOT_MEASURED", missing);
   const output = request.output ?? defaultPath("plan", calibration.document.model.name);
   const inputs = { profile: inputRef(profile, output), calibration: inputRef(calibration, output) };
-  const plan = planDocument({ ...given, calibration: calibration.document }, inputs, method);
+  const seen = headsSeenFrom(calibration.document, calibration.path, output);
+  const plan = planDocument({ ...given, calibration: seen }, inputs, method);
   for (const { code, message } of refutedWarnings(plan.segments, plan.model.layers)) progress.warn(code, message);
   return {
     ...{ plan, output },

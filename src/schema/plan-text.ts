@@ -27,5 +27,5 @@ const drafting = (
   `${draft_tokens} tokens with ${draft === undefined ? drafterText(drafter) : describeChoices(expandDraft(draft, layers, "plan"))}`;
 
 /** `heads, a tree of 16 nodes` */
-const drafterText = (drafter: DrafterRef | undefined): string =>
+export const drafterText = (drafter: DrafterRef | undefined): string =>
   drafter?.kind === "heads" ? `heads, a tree of ${counted(drafter.tree.length, "node")}` : "its own blocks";

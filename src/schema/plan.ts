@@ -120,6 +120,12 @@ const PlanShape = z.strictObject({
   method: z.string().max(40).optional(),
   choices: z.array(z.string().max(20)).optional().describe("choices the solver had besides target"),
   constraints: Constraints.optional().describe("what the solver's drafts had to keep to"),
+  drafters: z
+    .array(z.string().max(20))
+    .min(1)
+    .max(8)
+    .optional()
+    .describe("drafters that the solver weighed; absent: the model's own blocks alone"),
   temperature: z
     .number()
     .positive()
@@ -166,6 +172,15 @@ export const Plan = PlanShape.superRefine(({ extrapolated, segments }, context) 
   if (last !== undefined && last !== end) issue(`the last segment ends at ${end}`, "extrapolated", "to_context_tokens");
 });
 export type Plan = z.infer<typeof Plan>;
+
+/** How often draft_us is paid in a round: once for each drafted token, or once where heads draft the whole tree. */
+export const draftSteps = ({
+  drafter,
+  draft_tokens,
+}: {
+  drafter?: DrafterRef | undefined;
+  draft_tokens: number;
+}): number => (drafter?.kind === "heads" ? 1 : draft_tokens);
 
 export type Speed = Pick<Predicted, "tokens_per_second" | "speedup">;
 

@@ -9,10 +9,12 @@
  * changes at most once there, and an option that gains at all knots gains everywhere between them.
  */
 
-import { type ChoiceSet, choiceKey, compactDraft } from "../schema/choice.js";
+import type { ChoiceSet } from "../schema/choice.js";
 import type { Refuted } from "../schema/plan.js";
 import { significant } from "../stats/numbers.js";
-import { gainIsAboveNoise, speedOf } from "./gain.js";
+import { drafterRecord, familyKey, nodesOf } from "./drafter.js";
+import { knownOf } from "./evidence.js";
+import { gainIsAboveNoise, speedBy } from "./gain.js";
 import type { Option } from "./options.js";
 import { type ContextData, contextFor, middle, type Problem } from "./problem.js";
 
@@ -94,14 +96,14 @@ function merged(parts: readonly Decided[]): Decided[] {
 /** Of the same draft refused on both sides the worse figure. */
 function union(a: readonly Refuted[], b: readonly Refuted[]): Refuted[] {
   const same = (x: Refuted, y: Refuted) =>
-    x.draft_tokens === y.draft_tokens && JSON.stringify(x.draft) === JSON.stringify(y.draft);
+    x.draft_tokens === y.draft_tokens && JSON.stringify([x.drafter, x.draft]) === JSON.stringify([y.drafter, y.draft]);
   const worse = a.map((one) => b.find((other) => same(one, other) && other.speedup < one.speedup) ?? one);
   return [...worse, ...b.filter((other) => !a.some((one) => same(one, other)))].slice(0, MOST_REFUTED);
 }
 
 function settled(planning: Planning, stretch: Stretch, option: Option, refuted: Refuted[]): Decided {
   const unknown = contextsOf(planning, stretch).filter((context) => reportedAt(context, option) === null);
-  if (unknown.length > 0) planning.unconfirmed.push({ ...option, contexts: unknown });
+  wanted(planning, option, unknown);
   return { ...stretch, option, refuted };
 }
 
@@ -114,18 +116,19 @@ function another(
 ): { option: Option | null; refuted: Refuted[] } {
   const ranked = rankedAlong(planning, stretch).filter(isOffered);
   const refuted = [worst(planning, stretch, pick)];
-  const sameSet = (option: Option) => choiceKey(option.set) === choiceKey(pick.set);
+  const isSame = (option: Option) => familyKey(option.drafter) === familyKey(pick.drafter);
+  const length = ({ drafter, draftTokens }: Option) => nodesOf(drafter, draftTokens);
   const shorter = ranked.find(
-    (option) => sameSet(option) && option.draftTokens < pick.draftTokens && !isRefuted(planning, stretch, option),
+    (option) => isSame(option) && length(option) < length(pick) && !isRefuted(planning, stretch, option),
   );
   if (shorter !== undefined) return { option: shorter, refuted };
-  const others = bestOfEachSet(ranked.filter((option) => !sameSet(option))).slice(0, MOST_OTHERS);
+  const others = bestOfEachFamily(ranked.filter((option) => !isSame(option))).slice(0, MOST_OTHERS);
   const known = contextsOf(planning, stretch).filter((context) => reportedAt(context, pick) !== null);
   let asked = false;
   for (const option of others) {
     const contexts = known.filter((context) => reportedAt(context, option) === null);
     if (contexts.length > 0) {
-      if (!asked) planning.unconfirmed.push({ ...option, contexts });
+      if (!asked) wanted(planning, option, contexts);
       asked = true; // one at a time: what it shows may make the next one needless
     } else if (isRefuted(planning, stretch, option)) refuted.push(worst(planning, stretch, option));
     else return { option, refuted };
@@ -154,13 +157,19 @@ function rankedAlong({ problem, grid, options }: Planning, stretch: Stretch): Op
     .map(({ option }) => option);
 }
 
-function bestOfEachSet(ranked: readonly Option[]): Option[] {
-  const sets = new Map<string, Option>();
+/** The model's own drafts can be measured on text kept back when they are wanted; heads were measured on all of it before. */
+function wanted({ unconfirmed }: Planning, { drafter, draftTokens }: Option, contexts: ContextData[]): void {
+  if (contexts.length > 0 && drafter.kind === "self") unconfirmed.push({ set: drafter.set, draftTokens, contexts });
+}
+
+/** Of options that differ in how far they draft alone the best one. */
+function bestOfEachFamily(ranked: readonly Option[]): Option[] {
+  const families = new Map<string, Option>();
   for (const option of ranked) {
-    const key = choiceKey(option.set);
-    if (!sets.has(key)) sets.set(key, option);
+    const key = familyKey(option.drafter);
+    if (!families.has(key)) families.set(key, option);
   }
-  return [...sets.values()];
+  return [...families.values()];
 }
 
 /** Contexts that settle the whole stretch: its ends, profiled contexts, and where another calibrated context begins. */
@@ -177,16 +186,14 @@ function contextsOf({ problem, grid }: Planning, { from, last }: Stretch): Conte
 }
 
 /** The curve [d+1] of a draft on text kept back; null where it was not measured to that length. */
-export function reportedAt(context: ContextData, { set, draftTokens }: Pick<Option, "set" | "draftTokens">) {
-  const key = choiceKey(set);
-  return context.measured.find((m) => m.part === "report" && m.key === key && m.curve.length > draftTokens) ?? null;
-}
+export const reportedAt = (context: ContextData, option: Pick<Option, "drafter" | "draftTokens">) =>
+  knownOf(context, "report", option);
 
 /** By the text kept back; null where that says nothing. */
 function confirmedSpeedup({ problem }: Planning, n: number, option: Option): number | null {
   const curve = reportedAt(contextFor(problem, n), option)?.curve.slice(0, option.draftTokens + 1);
   if (curve === undefined) return null;
-  return (speedOf(problem.latency, n, option.set, curve) * problem.latency.stepUs(n)) / 1e6;
+  return (speedBy(problem.latency, n, option.drafter, curve) * problem.latency.stepUs(n)) / 1e6;
 }
 
 const losesAt = (planning: Planning, n: number, option: Option): boolean =>
@@ -202,7 +209,7 @@ function worst(planning: Planning, stretch: Stretch, option: Option): Refuted {
   });
   const { at_context, speedup } = at.reduce((a, b) => (b.speedup < a.speedup ? b : a));
   return {
-    draft: compactDraft(option.set),
+    ...drafterRecord(option.drafter),
     draft_tokens: option.draftTokens,
     at_context,
     speedup: significant(speedup, 6),

@@ -4,18 +4,19 @@
  */
 import { type ChoiceSet, choiceKey, targetChoices } from "../schema/choice.js";
 import { constrainedFrontier, hasLimits } from "./constraints.js";
+import { drafterKey, draftingUs, type PlannedDraft } from "./drafter.js";
 import { speedOf } from "./gain.js";
 import type { ParetoPoint } from "./knapsack/multiple-choice.js";
 import { lossErrors, type Margin, marginOf } from "./margins.js";
 import { optionsAt } from "./options.js";
-import { contextFor, groupsAt, openProblem, type Problem, type SolveInput } from "./problem.js";
+import { contextFor, type DrafterKind, groupsAt, openProblem, type Problem, type SolveInput } from "./problem.js";
 import { expectedRate, fitCorrection } from "./surrogate.js";
+import { type TreeReason, treeReason } from "./trees/explain.js";
 import {
   acceptanceBy,
   commonEvidence,
   countsBy,
   type Evidence,
-  type PlannedDraft,
   SLOWER_ATTENTION,
   solvedAt,
   speedupBy,
@@ -51,6 +52,11 @@ export interface BlockReason {
   sure: number | null;
 }
 
+/** A draft and what it is predicted to gain by what it was chosen by. */
+export interface Contender extends PlannedDraft {
+  speedup: number;
+}
+
 /** A plan's draft at one context. */
 export interface ExplainedDraft extends PlannedDraft {
   draftUs: number;
@@ -62,7 +68,10 @@ export interface ExplainedDraft extends PlannedDraft {
   positions: number | null;
   rounds: number | null;
   speedup: number;
+  /** of the model's own blocks; of heads none */
   blocks: BlockReason[];
+  /** of heads; null: the model's own blocks draft */
+  tree: TreeReason | null;
 }
 
 export interface Explanation {
@@ -77,7 +86,9 @@ export interface Explanation {
    * The best measured draft at this very context (the surrogate's, where none is measured), by what it was chosen by. A plan
    * may have another: one draft serves a whole range. null: none but the target itself is known
    */
-  best: (PlannedDraft & { speedup: number }) | null;
+  best: Contender | null;
+  /** the best by each kind of drafter that is known there, the fastest first */
+  byDrafter: Contender[];
   attentionSlower: WhatIf;
   /** times as long as measured that attention takes in it */
   attentionFactor: number;
@@ -99,7 +110,10 @@ export function explainDraft(input: SolveInput, contextTokens: number, planned: 
     extrapolated: contextTokens > problem.gridContexts[problem.gridContexts.length - 1],
     targetStepUs: problem.latency.stepUs(contextTokens),
     draft: planned && explained(problem, contextTokens, planned),
-    best: bestAt(problem, contextTokens),
+    best: bestOf(problem, contextTokens, problem.drafters),
+    byDrafter: problem.drafters
+      .flatMap((kind) => bestOf(problem, contextTokens, [kind]) ?? [])
+      .sort((a, b) => b.speedup - a.speedup),
     attentionSlower: solvedAt(slower, contextTokens, before),
     attentionFactor: SLOWER_ATTENTION,
     twiceTheContext: twice > problem.latency.contextTokens.to ? null : solvedAt(problem, twice, before),
@@ -110,22 +124,29 @@ function explained(problem: Problem, n: number, draft: PlannedDraft): ExplainedD
   const evidence = commonEvidence([{ problem, n, draft }]) ?? "surrogate";
   return {
     ...draft,
-    draftUs: problem.latency.draftUs(draft.set, n),
+    draftUs:
+      draft.drafter.kind === "self"
+        ? problem.latency.draftUs(draft.drafter.set, n)
+        : draftingUs(problem.latency, n, draft.drafter, draft.draftTokens),
     acceptance: acceptanceBy(evidence, problem, n, draft),
     evidence,
     ...countsBy(evidence, problem, n, draft),
     speedup: speedupBy(evidence, { problem, n, draft }),
-    blocks: blockReasons(problem, n, draft.set),
+    blocks: draft.drafter.kind === "self" ? blockReasons(problem, n, draft.drafter.set) : [],
+    tree: draft.drafter.kind === "heads" ? treeReason(problem, n, draft.drafter, evidence) : null,
   };
 }
 
-function bestAt(problem: Problem, n: number): Explanation["best"] {
+function bestOf(problem: Problem, n: number, kinds: readonly DrafterKind[]): Contender | null {
   const target = choiceKey(targetChoices(problem.layers));
-  const options = optionsAt(problem, n).filter(({ set }) => choiceKey(set) !== target);
+  const options = optionsAt(problem, n).filter(
+    ({ drafter }) => kinds.includes(drafter.kind) && drafterKey(drafter) !== target,
+  );
   if (options.length === 0) return null;
-  const best = options.reduce((a, b) => (b.tokensPerSecond > a.tokensPerSecond ? b : a));
-  const speedup = (best.tokensPerSecond * problem.latency.stepUs(n)) / 1e6;
-  return { set: best.set, draftTokens: best.draftTokens, speedup };
+  const { drafter, draftTokens, tokensPerSecond } = options.reduce((a, b) =>
+    b.tokensPerSecond > a.tokensPerSecond ? b : a,
+  );
+  return { drafter, draftTokens, speedup: (tokensPerSecond * problem.latency.stepUs(n)) / 1e6 };
 }
 
 function blockReasons(problem: Problem, n: number, set: ChoiceSet): BlockReason[] {
@@ -177,7 +198,9 @@ export function otherChoices(
 
 /** [2L + 1] share of the draws whose best measured draft makes the same choice; null without draws or measured drafts. */
 function agreement(problem: Problem, n: number, set: ChoiceSet): number[] | null {
-  const options = optionsAt(problem, n).filter(({ evidence }) => evidence === "choose");
+  const options = optionsAt(problem, n).flatMap(({ drafter, evidence, curve }) =>
+    drafter.kind === "self" && evidence === "choose" ? [{ set: drafter.set, curve }] : [],
+  );
   if (options.length === 0) return null;
   const drawn = problem.resampled();
   if (drawn.length === 0) return null;

@@ -1,14 +1,15 @@
 /** Whether a draft's predicted gain over plain decoding is above the noise of what it is predicted from. */
 import { standardDeviation } from "simple-statistics";
 import type { ChoiceSet } from "../schema/choice.js";
+import { draftingUs, type SolvedDrafter, self, verifyingUs } from "./drafter.js";
 import type { LatencyModel } from "./latency.js";
-import { bestDraftLength, curveFromRate, expectedTokens, tokensPerSecond } from "./objective.js";
+import { bestDraftLength, curveFromRate, expectedTokens } from "./objective.js";
 import type { Problem } from "./problem.js";
 import { acceptanceRate } from "./surrogate.js";
 
 /** A draft of a certain length, and what its curve rests on. */
 export interface Gaining {
-  set: ChoiceSet;
+  drafter: SolvedDrafter;
   /** [d+1] */
   curve: readonly number[];
   /** positions behind the curve; null: it was not measured */
@@ -22,13 +23,16 @@ const STANDARD_ERRORS = 1.282;
 /** Step of the derivative in α. */
 const STEP = 1e-3;
 
+/** Tokens per second of rounds of `curve.length - 1` drafted tokens one behind the other. */
+export function speedBy(latency: LatencyModel, n: number, drafter: SolvedDrafter, curve: readonly number[]): number {
+  const d = curve.length - 1;
+  const us = draftingUs(latency, n, drafter, d) + verifyingUs(latency, n, drafter, d) + latency.roundUs;
+  return (1e6 * expectedTokens(curve)) / us;
+}
+
+/** The same for the model's own blocks. */
 export const speedOf = (latency: LatencyModel, n: number, set: ChoiceSet, curve: readonly number[]): number =>
-  tokensPerSecond({
-    acceptanceCurve: curve,
-    draftUs: latency.draftUs(set, n),
-    verifyUs: latency.verifyUs(n, curve.length - 1),
-    roundUs: latency.roundUs,
-  });
+  speedBy(latency, n, self(set), curve);
 
 /** Best draft length and its tokens per second, for a curve of any length. */
 export function bestLength(
@@ -47,8 +51,8 @@ export function bestLength(
   });
 }
 
-const speedupOf = (latency: LatencyModel, n: number, { set, curve }: Gaining): number =>
-  (speedOf(latency, n, set, curve) * latency.stepUs(n)) / 1e6;
+const speedupOf = (latency: LatencyModel, n: number, { drafter, curve }: Gaining): number =>
+  (speedBy(latency, n, drafter, curve) * latency.stepUs(n)) / 1e6;
 
 /**
  * The lower end of the speedup's interval must lie above 1. Latencies and acceptance were measured apart, so their
@@ -69,12 +73,27 @@ export function gainIsAboveNoise(problem: Problem, n: number, option: Gaining): 
  * Relative standard error of the accepted length: that of a rate over `tokens` positions, times how the length of a
  * geometric curve of that rate changes with it. Half a miss is added, so that a curve without any is not taken as certain.
  */
-export function acceptedLengthError({ curve, tokens }: Gaining): number {
+export function acceptedLengthError({ drafter, curve, tokens }: Gaining): number {
   if (tokens === null) return 0;
+  if (drafter.kind === "heads") return countedLengthError(curve, tokens);
   const d = curve.length - 1;
   const rate = Math.min(acceptanceRate(curve), (tokens - 0.5) / tokens);
   const error = Math.sqrt((rate * (1 - rate)) / tokens);
   const low = Math.max(0, rate - STEP);
   const slope = (expectedTokens(curveFromRate(rate, d)) - expectedTokens(curveFromRate(low, d))) / STEP;
   return (slope * error) / expectedTokens(curve);
+}
+
+/**
+ * Of lengths that were counted at every position: the spread of the curve's own distribution, Σ (2i − 1)·a_i being the mean
+ * square of the accepted tokens. Positions one behind the other see much of the same text, so as many of them as a round
+ * yields count as one. Half a position is added to both ends of the range, or a curve of 0 and 1 would be certain.
+ */
+function countedLengthError(curve: readonly number[], positions: number): number {
+  const d = curve.length - 1;
+  const yielded = expectedTokens(curve);
+  const accepted = yielded - 1;
+  const meanSquare = curve.reduce((sum, a, i) => sum + (2 * i - 1) * (i === 0 ? 0 : a), 0);
+  const variance = meanSquare - accepted ** 2 + d ** 2 / 2 / positions;
+  return Math.sqrt((Math.max(0, variance) * yielded) / positions) / yielded;
 }

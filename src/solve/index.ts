@@ -1,5 +1,7 @@
 export { measuredSpeed, proposals, rankedCandidates, rankedFrontier } from "./candidates.js";
 export { constrainedFrontier, draftBytes, type Limits, satisfies } from "./constraints.js";
+export { drafterKey, draftingUs, type PlannedDraft, plannedBy, type SolvedDrafter, verifyingUs } from "./drafter.js";
+export { knownOf } from "./evidence.js";
 export {
   isFaster,
   nearestContext,
@@ -8,7 +10,7 @@ export {
   searchExchanges,
 } from "./exchange-search.js";
 export { exchanges, improveByExchanges } from "./exchanges.js";
-export { type BlockReason, type ExplainedDraft, type Explanation, explainDraft } from "./explain.js";
+export { type BlockReason, type Contender, type ExplainedDraft, type Explanation, explainDraft } from "./explain.js";
 export { extendProfile, extrapolatedRange } from "./extrapolate.js";
 export type { Choice, Group } from "./knapsack/group.js";
 export { limitedLowerBound, limitedRelaxation } from "./knapsack/limited-bound.js";
@@ -33,6 +35,8 @@ export { planDocument, segmentsBy } from "./plan.js";
 export {
   type ContextData,
   contextFor,
+  DRAFTER_KINDS,
+  type DrafterKind,
   groupsAt,
   middle,
   openProblem,
@@ -50,5 +54,6 @@ export {
   fitSurrogate,
   type Surrogate,
 } from "./surrogate.js";
+export type { MarginalNode, TreeReason } from "./trees/explain.js";
 export { constraintWarnings, refutedWarnings, type SolveWarning } from "./warnings.js";
-export type { Evidence, PlannedDraft, WhatIf } from "./what-if.js";
+export type { Evidence, WhatIf } from "./what-if.js";

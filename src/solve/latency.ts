@@ -11,7 +11,9 @@
  */
 import { DraftplanError } from "../core/errors.js";
 import { blockKind, blockLayer, type Choice, type ChoiceSet, type Kernel } from "../schema/choice.js";
+import { MAX_TREE_NODES } from "../schema/drafter.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
+import { openHeadsPrices } from "./trees/prices.js";
 
 /** Costs at one context, µs. */
 export interface LatencyAt {
@@ -45,6 +47,12 @@ export interface LatencyModel {
   draftUs(set: ChoiceSet, n: number): number;
   verifyUs(n: number, draftTokens: number): number;
   stepUs(n: number): number;
+  /** the largest tree whose verification was profiled */
+  readonly maxTreeNodes: number;
+  /** one pass of the target over a tree of so many nodes, in which some share a parent, and the pending token */
+  verifyTreeUs(n: number, nodes: number): number;
+  /** all passes of heads in one round. @throws DRAFTER_UNAVAILABLE where these heads were not profiled */
+  headsUs(sha256: string, rows: readonly number[]): number;
 }
 
 /** A value between two points of an axis: (1 - share) · [low] + share · [low + 1]. */
@@ -80,6 +88,9 @@ export function openLatency(profile: Profile, file = "profile"): LatencyModel {
     return found;
   };
   const { context_tokens: contexts, query_tokens: queries } = profile.grid;
+  const { headsUs, timesChain } = openHeadsPrices(profile);
+  // at the profiled contexts, so that a tree's pass is a straight line in n between them as everything else is
+  const treeUs = (nodes: number) => (i: number) => at(contexts[i]).verifyUs(nodes) * timesChain(i, nodes + 1);
   return {
     contextTokens: { from: contexts[0], to: contexts[contexts.length - 1] },
     maxDraftTokens: queries[queries.length - 1] - 1,
@@ -91,6 +102,9 @@ export function openLatency(profile: Profile, file = "profile"): LatencyModel {
     draftUs: (set, n) => at(n).draftUs(set),
     verifyUs: (n, draftTokens) => at(n).verifyUs(draftTokens),
     stepUs: (n) => at(n).stepUs,
+    maxTreeNodes: Math.min(MAX_TREE_NODES, queries[queries.length - 1] - 1),
+    verifyTreeUs: (n, nodes) => interpolate(surface.placeOfContext(n), treeUs(nodes)),
+    headsUs,
   };
 }
 

@@ -1,14 +1,17 @@
 /** What may be run at a context: drafts with a length, and what each reaches there. */
 import { type ChoiceSet, choiceKey } from "../schema/choice.js";
 import { rankedFrontier } from "./candidates.js";
+import { type SolvedDrafter, self } from "./drafter.js";
 import { curveFromRate, tokensPerSecond } from "./objective.js";
 import { contextFor, type Problem, supportedLength, surrogateLoss } from "./problem.js";
 import { expectedRate, fitCorrection } from "./surrogate.js";
+import { headsOptions } from "./trees/options.js";
 
-/** A draft with its length, and what it reaches at one context. */
+/** A drafter with its length, and what it reaches at one context. */
 export interface Option {
   key: string;
-  set: ChoiceSet;
+  drafter: SolvedDrafter;
+  /** of a tree its depth */
   draftTokens: number;
   /** [d+1] the curve it was chosen by */
   curve: readonly number[];
@@ -20,28 +23,32 @@ export interface Option {
   tokensPerSecond: number;
 }
 
-/** Every measured draft at every length, or, where nothing is measured, the surrogate's best. */
-export function optionsAt(problem: Problem, n: number): Option[] {
-  return isMeasured(problem, n) ? measuredOptions(problem, n) : estimated(problem, n, bestBySurrogate(problem, n));
-}
+/** Every measured draft at every length, or, where nothing is measured, the surrogate's best; and every tree of heads. */
+export const optionsAt = (problem: Problem, n: number): Option[] => optionsOver(problem, [n])(n);
 
 /**
  * The options at any context of a range. Where nothing is measured, drafts have to be the same at neighbouring contexts to
- * be planned across both, so there they are the surrogate's best at each of `contexts`.
+ * be planned across both, so there they are the surrogate's best at each of `contexts`; and so are the heads' trees.
  */
 export function optionsOver(problem: Problem, contexts: readonly number[]): (n: number) => Option[] {
-  const sets = new Map<string, ChoiceSet>();
-  for (const n of contexts)
-    if (!isMeasured(problem, n)) for (const set of bestBySurrogate(problem, n)) sets.set(choiceKey(set), set);
+  const ofSelf = problem.drafters.includes("self") ? selfOptions(problem, contexts) : () => [];
+  const ofHeads = problem.drafters.includes("heads") ? headsOptions(problem, contexts) : () => [];
   const known = new Map<number, Option[]>();
   return (n) => {
     let options = known.get(n);
     if (options === undefined) {
-      options = isMeasured(problem, n) ? measuredOptions(problem, n) : estimated(problem, n, [...sets.values()]);
+      options = [...ofSelf(n), ...ofHeads(n)];
       known.set(n, options);
     }
     return options;
   };
+}
+
+function selfOptions(problem: Problem, contexts: readonly number[]): (n: number) => Option[] {
+  const sets = new Map<string, ChoiceSet>();
+  for (const n of contexts)
+    if (!isMeasured(problem, n)) for (const set of bestBySurrogate(problem, n)) sets.set(choiceKey(set), set);
+  return (n) => (isMeasured(problem, n) ? measuredOptions(problem, n) : estimated(problem, n, [...sets.values()]));
 }
 
 const isMeasured = (problem: Problem, n: number): boolean =>
@@ -73,13 +80,14 @@ function estimated(problem: Problem, n: number, sets: readonly ChoiceSet[]): Opt
 function atEveryLength(
   { latency, maxDraft }: Problem,
   n: number,
-  { key, ...draft }: Omit<Option, "draftTokens" | "tokensPerSecond">,
+  { key, set, ...draft }: Omit<Option, "draftTokens" | "tokensPerSecond" | "drafter"> & { set: ChoiceSet },
 ): Option[] {
-  const draftUs = latency.draftUs(draft.set, n);
+  const draftUs = latency.draftUs(set, n);
+  const drafter = self(set);
   return Array.from({ length: Math.min(maxDraft, draft.curve.length - 1) }, (_, i) => {
     const curve = draft.curve.slice(0, i + 2);
     const round = { acceptanceCurve: curve, draftUs, verifyUs: latency.verifyUs(n, i + 1), roundUs: latency.roundUs };
     const speed = tokensPerSecond(round);
-    return { ...draft, key: `${i + 1}|${key}`, draftTokens: i + 1, curve, tokensPerSecond: speed };
+    return { ...draft, drafter, key: `${i + 1}|${key}`, draftTokens: i + 1, curve, tokensPerSecond: speed };
   });
 }

@@ -3,19 +3,20 @@ import { DraftplanError } from "../core/errors.js";
 import type { InputRef } from "../schema/common.js";
 import type { Plan, Segment } from "../schema/plan.js";
 import { extrapolatedRange } from "./extrapolate.js";
-import { openProblem, type SolveInput } from "./problem.js";
+import { DRAFTER_KINDS, type DrafterKind, headsOfBoth, openProblem, type SolveInput } from "./problem.js";
 import { planSegments } from "./segments.js";
 
 /**
- * The segments by a method. All but `none` choose among the drafts that the calibration has measured, and the calibration
+ * The segments by a method. Heads are weighed by the knapsack's alone: the others are ways to choose a draft of the model's own
+ * blocks. All but `none` choose among the drafts that the calibration has measured, and the calibration
  * has those that the method proposed (src/methods).
  * @throws what openProblem throws; DOCUMENT_MISMATCH where the calibration has another method's drafts; LP_BOUND_VIOLATED (a
  *   bug)
  */
 export function segmentsBy(method: string, input: SolveInput): Segment[] {
-  const problem = openProblem(input);
+  const problem = openProblem(method === "knapsack" ? input : { ...input, drafters: ["self"] });
   if (method !== "none") {
-    requireMeasuredFor(method, input.calibration.method ?? "knapsack");
+    if (problem.drafters.includes("self")) requireMeasuredFor(method, input.calibration.method ?? "knapsack");
     return planSegments(method === "knapsack" ? problem : { ...problem, measuredOnly: true });
   }
   const [to] = problem.gridContexts.slice(-1);
@@ -45,6 +46,13 @@ function requireMeasuredFor(method: string, made: string): void {
   });
 }
 
+/** What drafted beside the model's own blocks, or instead of them; null: those alone. Other methods choose blocks. */
+function weighed({ profile, calibration, drafters = DRAFTER_KINDS }: SolveInput, method: string): DrafterKind[] | null {
+  const isThere = (kind: DrafterKind) => kind !== "heads" || headsOfBoth(profile, calibration).length > 0;
+  const there = drafters.filter(isThere);
+  return method !== "knapsack" || there.every((kind) => kind === "self") ? null : there;
+}
+
 /** @throws what openProblem throws; LP_BOUND_VIOLATED (a bug) */
 export function planDocument(
   input: SolveInput,
@@ -53,6 +61,7 @@ export function planDocument(
 ): Plan {
   const { temperature } = input.calibration.text;
   const extrapolated = extrapolatedRange(input.profile, input.extrapolateTo);
+  const drafters = weighed(input, method);
   return {
     kind: "draftplan/plan",
     version: 1,
@@ -62,6 +71,7 @@ export function planDocument(
     method,
     choices: [...input.choices],
     ...(input.constraints === undefined ? {} : { constraints: input.constraints }),
+    ...(drafters === null ? {} : { drafters }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(extrapolated === undefined ? {} : { extrapolated }),
     segments: segmentsBy(method, input),

@@ -6,7 +6,8 @@ import type { Predicted } from "../schema/plan.js";
 import { hundredths, significant } from "../stats/numbers.js";
 import { reportedAt } from "./confirm.js";
 import { constrainedGroups, constrainedIds, limitedGroups, sumLimits } from "./constraints.js";
-import { speedOf } from "./gain.js";
+import { draftingUs, verifyingUs } from "./drafter.js";
+import { speedBy } from "./gain.js";
 import { limitedLowerBound } from "./knapsack/limited-bound.js";
 import { checkedLowerBound, lpGapPercent } from "./knapsack/lp-bound.js";
 import { expectedTokens } from "./objective.js";
@@ -25,7 +26,7 @@ export function speedsAlong(
   if (contexts.length < 2) return {};
   const along = contexts.map((n) => {
     const { curve } = evidenceAt(problem, n, option, options(n));
-    const speed = speedOf(problem.latency, n, option.set, curve);
+    const speed = speedBy(problem.latency, n, option.drafter, curve);
     const speedup = (speed * problem.latency.stepUs(n)) / 1e6;
     return { context_tokens: n, tokens_per_second: digits(speed), speedup: digits(speedup) };
   });
@@ -53,19 +54,20 @@ export function predict(problem: Problem, n: number, option: Option, options: re
   const { latency } = problem;
   const d = option.draftTokens;
   const { curve, evidence, counts } = evidenceAt(problem, n, option, options);
-  const speed = speedOf(latency, n, option.set, curve);
+  const { drafter } = option;
+  const speed = speedBy(latency, n, drafter, curve);
   return {
     at_context: n,
     acceptance: digits(acceptanceRate(curve)),
     acceptance_curve: curve.map(digits),
     accepted_length: digits(expectedTokens(curve)),
-    draft_us: digits(latency.draftUs(option.set, n)),
-    verify_us: digits(latency.verifyUs(n, d)),
+    draft_us: digits(drafter.kind === "self" ? latency.draftUs(drafter.set, n) : draftingUs(latency, n, drafter, d)),
+    verify_us: digits(verifyingUs(latency, n, drafter, d)),
     round_us: digits(latency.roundUs),
     target_step_us: digits(latency.stepUs(n)),
     tokens_per_second: digits(speed),
     speedup: digits((speed * latency.stepUs(n)) / 1e6),
-    lp_gap_percent: digits(lpGap(problem, n, option.set)),
+    lp_gap_percent: drafter.kind === "self" ? digits(lpGap(problem, n, drafter.set)) : 0,
     ...uncertainty(problem, n, options, option, curve),
     evidence,
     ...counts,
@@ -83,12 +85,12 @@ function uncertainty(
   const resampled = problem.resampled();
   if (resampled.length === 0) return {};
   const { low, high } = drawnInterval(
-    resampled.map((latency) => (speedOf(latency, n, chosen.set, curve) * latency.stepUs(n)) / 1e6),
+    resampled.map((latency) => (speedBy(latency, n, chosen.drafter, curve) * latency.stepUs(n)) / 1e6),
   );
   const regret = regretPercent(
-    resampled.map((latency) => speedOf(latency, n, chosen.set, chosen.curve)),
+    resampled.map((latency) => speedBy(latency, n, chosen.drafter, chosen.curve)),
     resampled.map((latency) =>
-      Math.max(1e6 / latency.stepUs(n), ...options.map((option) => speedOf(latency, n, option.set, option.curve))),
+      Math.max(1e6 / latency.stepUs(n), ...options.map((option) => speedBy(latency, n, option.drafter, option.curve))),
     ),
   );
   return {

@@ -16,6 +16,7 @@ import {
 } from "../schema/choice.js";
 import type { Extrapolated } from "../schema/common.js";
 import type { Constraints } from "../schema/constraints.js";
+import type { HeadsCalibration, HeadsContext } from "../schema/heads-calibration.js";
 import { MAX_DRAFT_TOKENS } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import { type Limits, resolveConstraints, satisfies } from "./constraints.js";
@@ -23,17 +24,25 @@ import { contextsBeyond, extendProfile, extrapolatedRange } from "./extrapolate.
 import type { Group } from "./knapsack/group.js";
 import { type LatencyModel, openLatency } from "./latency.js";
 import { resampledLatencies } from "./resample.js";
+import { type KnownHeads, LEAST_ROUNDS } from "./trees/heads.js";
+import { RankPaths } from "./trees/rank-paths.js";
 
 export interface SolveInput {
   profile: Profile;
   calibration: Calibration;
   /** what the draft may do with a block besides running it as the target does */
   choices: readonly Exclude<Choice, "target">[];
-  /** what a draft must keep to besides */
+  /** what a self draft must keep to besides */
   constraints?: Constraints | undefined;
+  /** what may draft; undefined: whatever both documents have measured */
+  drafters?: readonly DrafterKind[] | undefined;
   /** context to draw costs on to, where the profile ends before it; undefined: not beyond the profile */
   extrapolateTo?: number | undefined;
 }
+
+/** What drafts, by its word in plans and on the command line. */
+export const DRAFTER_KINDS = ["self", "heads"] as const;
+export type DrafterKind = (typeof DRAFTER_KINDS)[number];
 
 /** A draft whose acceptance was measured at one context. */
 export interface MeasuredSet {
@@ -48,9 +57,6 @@ export interface MeasuredSet {
   reached: readonly number[] | undefined;
 }
 
-/** Rounds that have to have come to a position for a draft to go so far. */
-const LEAST_ROUNDS = 30;
-
 /** The longest draft that a measured curve supports; 0: none. Of uncounted rounds nothing is known against any length. */
 export function supportedLength({ curve, reached }: Pick<MeasuredSet, "curve" | "reached">): number {
   const length = curve.length - 1;
@@ -59,10 +65,18 @@ export function supportedLength({ curve, reached }: Pick<MeasuredSet, "curve" | 
     : Math.min(length, reached.findLastIndex((rounds) => rounds >= LEAST_ROUNDS) + 1);
 }
 
+/** The ranks that heads gave one part of a context's text, along it and counted. */
+export interface RankedText {
+  along: HeadsContext;
+  counted: RankPaths;
+}
+
 /** One calibrated context and the contexts it stands for. */
 export interface ContextData {
   losses: CalibrationContext;
   measured: MeasuredSet[];
+  /** by the heads' digest: the ranks that they gave the text, by its part */
+  heads: ReadonlyMap<string, Partial<Record<MeasuredSet["part"], RankedText>>>;
   /** contexts [from, to) that this one is nearest to, on a logarithmic scale */
   from: number;
   to: number;
@@ -73,6 +87,10 @@ export interface Problem {
   measuredOnly?: boolean;
   layers: number;
   choices: readonly Exclude<Choice, "target">[];
+  /** what may draft */
+  drafters: readonly DrafterKind[];
+  /** heads that both documents have measured */
+  heads: readonly KnownHeads[];
   /** what every draft keeps to; measured drafts that do not are not in `contexts` */
   limits: Limits;
   latency: LatencyModel;
@@ -91,9 +109,17 @@ export interface Problem {
  * @throws DOCUMENT_MISMATCH where the documents do not belong together, CHOICE_UNAVAILABLE where one lacks a choice,
  *   what resolveConstraints throws
  */
-export function openProblem({ profile, calibration, choices, constraints, extrapolateTo }: SolveInput): Problem {
+export function openProblem({
+  profile,
+  calibration,
+  choices,
+  constraints,
+  drafters = DRAFTER_KINDS,
+  extrapolateTo,
+}: SolveInput): Problem {
   requireJoinable(profile, calibration);
-  requireChoices(profile, calibration, choices);
+  if (drafters.includes("self")) requireChoices(profile, calibration, choices);
+  const heads = drafters.includes("heads") ? headsOfBoth(profile, calibration) : [];
   const layers = profile.model.layers;
   const allowed = new Set<Choice>(["target", ...choices]);
   const limits = resolveConstraints(constraints, profile, choices);
@@ -113,6 +139,7 @@ export function openProblem({ profile, calibration, choices, constraints, extrap
     return {
       losses,
       measured,
+      heads: new Map(heads.map((one) => [one.sha256, pathsAt(one, losses.at_context)])),
       from: before === undefined ? 0 : middle(before, losses.at_context),
       to: after === undefined ? Number.POSITIVE_INFINITY : middle(losses.at_context, after),
     };
@@ -123,7 +150,36 @@ export function openProblem({ profile, calibration, choices, constraints, extrap
   const resampled = () => (drawn ??= resampledLatencies(profile, extrapolateTo));
   const gridContexts = [...profile.grid.context_tokens];
   const extrapolated = extrapolatedRange(profile, extrapolateTo);
-  return { layers, choices, limits, latency, resampled, maxDraft, gridContexts, extrapolated, contexts };
+  return {
+    layers,
+    choices,
+    drafters,
+    heads,
+    limits,
+    latency,
+    resampled,
+    maxDraft,
+    gridContexts,
+    extrapolated,
+    contexts,
+  };
+}
+
+/** Heads whose accuracy and whose passes were both measured. */
+export const headsOfBoth = (profile: Profile, calibration: Calibration): HeadsCalibration[] =>
+  (calibration.heads ?? []).filter(({ sha256 }) => profile.heads?.some((other) => other.sha256 === sha256));
+
+/** The ranks that heads gave the text of the context nearest to this one, by the ratio of contexts; of equal ones the longer. */
+function pathsAt({ contexts }: HeadsCalibration, context: number): Partial<Record<MeasuredSet["part"], RankedText>> {
+  const distance = (at: number) => Math.abs(Math.log((at + 1) / (context + 1)));
+  return Object.fromEntries(
+    (["choose", "report"] as const).flatMap((part) => {
+      const measured = contexts.filter((one) => one.part === part);
+      if (measured.length === 0) return [];
+      const along = measured.reduce((a, b) => (distance(b.at_context) <= distance(a.at_context) ? b : a));
+      return [[part, { along, counted: new RankPaths(along.paths, along.positions) }]];
+    }),
+  );
 }
 
 /** Every context that a plan is solved at: those profiled, then those drawn on. */

@@ -21,7 +21,7 @@ export function resampledLatencies(profile: Profile, toContext?: number, file = 
   return Array.from({ length: draws }, (_, draw) => {
     const layers = drawnLayers(profile.layer_error, draw);
     const points = profile.points.map((point) => drawnPoint(point, draw, layers));
-    return openLatency(extendProfile({ ...profile, points }, toContext), file);
+    return openLatency(extendProfile({ ...profile, points, ...drawnHeads(profile, draw) }, toContext), file);
   });
 }
 
@@ -51,6 +51,22 @@ function drawnLayers(errors: Profile["layer_error"], draw: number): LayerFactors
     ),
   );
   return { attn, mlp };
+}
+
+/** Passes of heads and of trees as one draw has them. */
+function drawnHeads({ heads, tree_passes }: Profile, draw: number): Pick<Profile, "heads" | "tree_passes"> {
+  const times = (factors: readonly number[] | undefined): number => factors?.[draw] ?? 1;
+  return {
+    ...(heads && {
+      heads: heads.map((one) => ({
+        ...one,
+        passes: one.passes.map((pass) => ({ ...pass, us: pass.us * times(pass.resampled) })),
+      })),
+    }),
+    ...(tree_passes && {
+      tree_passes: tree_passes.map((pass) => ({ ...pass, times_chain: pass.times_chain * times(pass.resampled) })),
+    }),
+  };
 }
 
 /** A point as one draw has it. The parts of the target keep to the drawn whole, as those of the sample do. */

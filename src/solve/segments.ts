@@ -1,7 +1,7 @@
 /** From options at each profiled context to a plan's segments. */
-import { compactDraft } from "../schema/choice.js";
 import type { Segment } from "../schema/plan.js";
 import { confirmed, type Decided, type Unconfirmed } from "./confirm.js";
+import { drafterRecord } from "./drafter.js";
 import { contextsBeyond } from "./extrapolate.js";
 import { type Option, optionsOver } from "./options.js";
 import { predict, speedsAlong } from "./predict.js";
@@ -74,7 +74,7 @@ function segmentsOver(problem: Problem, grid: readonly number[], begin: number, 
     return {
       context_tokens,
       speculate: true,
-      draft: compactDraft(option.set),
+      ...drafterRecord(option.drafter),
       draft_tokens: option.draftTokens,
       predicted: {
         ...predict(problem, at, option, options(at)),

@@ -1,18 +1,14 @@
 /** What a plan would be where costs or contexts are others, and what its own draft would then be worth. */
-import { type ChangedChoice, type ChoiceSet, changedChoices, choiceKey, expandDraft } from "../schema/choice.js";
+import { type ChangedChoice, changedChoices } from "../schema/choice.js";
 import type { Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
-import { speedOf } from "./gain.js";
+import { drafterKey, type PlannedDraft, plannedBy, type SolvedDrafter } from "./drafter.js";
+import { knownOf } from "./evidence.js";
+import { speedBy } from "./gain.js";
 import { curveFromRate } from "./objective.js";
-import { type ContextData, contextFor, type Problem, surrogateLoss } from "./problem.js";
+import { contextFor, type Problem, surrogateLoss } from "./problem.js";
 import { planSegments } from "./segments.js";
 import { acceptanceRate, expectedRate, fitCorrection } from "./surrogate.js";
-
-/** A draft and its length. */
-export interface PlannedDraft {
-  set: ChoiceSet;
-  draftTokens: number;
-}
 
 /** What solving again under other conditions gives in the same place. */
 export interface WhatIf {
@@ -21,8 +17,11 @@ export interface WhatIf {
   extrapolated: boolean;
   speculate: boolean;
   /** null: plain decoding */
+  drafter: SolvedDrafter | null;
   draftTokens: number | null;
-  /** blocks that do something else; none where either is plain decoding */
+  /** the plan's own, whatever its length */
+  sameDrafter: boolean;
+  /** blocks that do something else; none where either is no draft of the model's own blocks */
   changed: ChangedChoice[];
   /** predicted of the plan as it is and where it is; 1 for plain decoding */
   speedupBefore: number;
@@ -39,23 +38,18 @@ const EVIDENCE = ["report", "choose", "surrogate"] as const;
 export type Evidence = (typeof EVIDENCE)[number];
 
 /** The acceptance curve [d + 1] of a draft at a context by one kind of evidence; null where it was not measured so. */
-function curveBy(evidence: Evidence, problem: Problem, n: number, { set, draftTokens }: PlannedDraft) {
+function curveBy(evidence: Evidence, problem: Problem, n: number, draft: PlannedDraft) {
   const context = contextFor(problem, n);
-  if (evidence === "surrogate") {
-    const rate = expectedRate(fitCorrection(context), surrogateLoss(context.losses, set));
-    return curveFromRate(rate, draftTokens);
-  }
-  return measuredBy(evidence, context, { set, draftTokens })?.curve.slice(0, draftTokens + 1) ?? null;
-}
-
-function measuredBy(evidence: Evidence, { measured }: ContextData, { set, draftTokens }: PlannedDraft) {
-  const key = choiceKey(set);
-  return measured.find((m) => m.part === evidence && m.key === key && m.curve.length > draftTokens);
+  const { drafter, draftTokens } = draft;
+  if (evidence !== "surrogate") return knownOf(context, evidence, draft)?.curve.slice(0, draftTokens + 1) ?? null;
+  if (drafter.kind === "heads") return null; // nothing is known of heads that were not measured
+  const rate = expectedRate(fitCorrection(context), surrogateLoss(context.losses, drafter.set));
+  return curveFromRate(rate, draftTokens);
 }
 
 /** Positions behind a draft's curve, and the rounds that came to its last token; null where they are not known. */
 export function countsBy(evidence: Evidence, problem: Problem, n: number, draft: PlannedDraft) {
-  const found = measuredBy(evidence, contextFor(problem, n), draft);
+  const found = evidence === "surrogate" ? null : knownOf(contextFor(problem, n), evidence, draft);
   return { positions: found?.tokens ?? null, rounds: found?.reached?.[draft.draftTokens - 1] ?? null };
 }
 
@@ -82,13 +76,13 @@ export function acceptanceBy(evidence: Evidence, problem: Problem, n: number, dr
 export function speedupBy(evidence: Evidence | null, { problem, n, draft }: Case): number {
   const curve = draft === null || evidence === null ? null : curveBy(evidence, problem, n, draft);
   if (draft === null || curve === null) return 1;
-  return (speedOf(problem.latency, n, draft.set, curve) * problem.latency.stepUs(n)) / 1e6;
+  return (speedBy(problem.latency, n, draft.drafter, curve) * problem.latency.stepUs(n)) / 1e6;
 }
 
 /** What the plan for a problem does at a context, compared with the plan's own draft as it is and where it is. */
 export function solvedAt(problem: Problem, n: number, before: Case): WhatIf {
   const planned = before.draft;
-  const now = draftOf(problem, segmentAt(planSegments(problem), n));
+  const now = plannedBy(segmentAt(planSegments(problem), n), problem.layers, "plan");
   const kept = { problem, n, draft: planned };
   const after = { problem, n, draft: now };
   const evidence = commonEvidence([before, kept, after]);
@@ -96,8 +90,10 @@ export function solvedAt(problem: Problem, n: number, before: Case): WhatIf {
     contextTokens: n,
     extrapolated: n > problem.gridContexts[problem.gridContexts.length - 1],
     speculate: now !== null,
+    drafter: now?.drafter ?? null,
     draftTokens: now?.draftTokens ?? null,
-    changed: now === null || planned === null ? [] : changedChoices(planned.set, now.set),
+    sameDrafter: now !== null && planned !== null && drafterKey(now.drafter) === drafterKey(planned.drafter),
+    changed: changedBlocks(planned, now),
     speedupBefore: speedupBy(evidence, before),
     ownSpeedup: speedupBy(evidence, kept),
     speedup: speedupBy(evidence, after),
@@ -108,10 +104,10 @@ export function solvedAt(problem: Problem, n: number, before: Case): WhatIf {
 const segmentAt = (segments: readonly Segment[], n: number): Segment =>
   segments.find(({ context_tokens: { to } }) => n < to) ?? segments[segments.length - 1];
 
-const draftOf = ({ layers }: Problem, { draft, draft_tokens }: Segment): PlannedDraft | null =>
-  draft === undefined || draft_tokens === undefined
-    ? null
-    : { set: expandDraft(draft, layers, "plan"), draftTokens: draft_tokens };
+const changedBlocks = (before: PlannedDraft | null, after: PlannedDraft | null): ChangedChoice[] =>
+  before?.drafter.kind === "self" && after?.drafter.kind === "self"
+    ? changedChoices(before.drafter.set, after.drafter.set)
+    : [];
 
 /** How much slower attention is supposed to be. */
 export const SLOWER_ATTENTION = 1.1;

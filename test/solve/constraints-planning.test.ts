@@ -4,6 +4,7 @@ import { type ChoiceSet, compactDraft, expandDraft, targetChoices, uniformChoice
 import type { Constraints } from "../../src/schema/constraints.js";
 import type { Profile } from "../../src/schema/profile.js";
 import { BYTES_PER_MIB, NO_LIMITS, resolveConstraints } from "../../src/solve/constraints.js";
+import { self } from "../../src/solve/drafter.js";
 import { neighbours } from "../../src/solve/exchanges.js";
 import {
   constrainedFrontier,
@@ -268,7 +269,7 @@ describe.each(SETS)("under %j", (constraints) => {
     const [{ input, problem }] = worlds;
     const frontier = constrainedFrontier(problem.limits, groupsAt(problem, AT));
     const own = frontier[frontier.length >> 1];
-    const { draft } = explainDraft(input, AT, { set: toChoiceSet(own.chosen), draftTokens: 2 });
+    const { draft } = explainDraft(input, AT, { drafter: self(toChoiceSet(own.chosen)), draftTokens: 2 });
     draft?.blocks.forEach(({ margin, ifQuicker }, i) => {
       expect(margin).toBeNull();
       const quicker = frontier.filter((p) => p.costUs < own.costUs - 1e-9 && p.chosen[i] !== own.chosen[i]).at(-1);

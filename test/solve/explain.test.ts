@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { MeasuredDraft } from "../../src/schema/calibration.js";
 import { type ChoiceSet, compactDraft, uniformChoices } from "../../src/schema/choice.js";
+import { self } from "../../src/solve/drafter.js";
 import { otherChoices } from "../../src/solve/explain.js";
 import { explainDraft, type Group, paretoFrontier, type SolveInput } from "../../src/solve/index.js";
 import { marginOf } from "../../src/solve/margins.js";
@@ -109,7 +110,7 @@ describe("a draft of a model whose times and losses can be added up", () => {
     calibration: makeCalibration([128], measured),
     choices: ["int8", "skip"],
   });
-  const own = { set, draftTokens: 3 };
+  const own = { drafter: self(set), draftTokens: 3 };
   /** the objective written out; `slower` is the factor of attention */
   const speedup = (n: number, slower: number, a: readonly number[]): number => {
     const total = (of: (block: number) => number) => set.blocks.reduce((sum, _, block) => sum + of(block), 0);
@@ -187,7 +188,7 @@ describe("a draft of a model whose times and losses can be added up", () => {
     const resampled = { whole_target: one, fixed: one, attn: { int8: [1, 4] } };
     const drawn = { ...profile, points: profile.points.map((point) => ({ ...point, resampled })) };
     const measured = [whole, record("choose", [1, 0.93, 0.87, 0.8])];
-    const all = { set: uniformChoices(LAYERS, "int8"), draftTokens: 3 };
+    const all = { drafter: self(uniformChoices(LAYERS, "int8")), draftTokens: 3 };
     const { draft } = explainDraft({ ...input(measured), profile: drawn }, at, all);
     expect(draft?.blocks.map(({ sure }) => sure)).toEqual([1, 1, 0.5, 1, 1, 1, 1]);
   });
@@ -195,7 +196,7 @@ describe("a draft of a model whose times and losses can be added up", () => {
   test("a plan that decodes plainly has no blocks, and the best draft known beside it", () => {
     const found = explainDraft(input([record("choose", [1, 0.2, 0.1, 0])]), at, null);
     expect(found.draft).toBeNull();
-    expect(found.best?.set).toEqual(set);
+    expect(found.best?.drafter).toEqual(self(set));
     expect(found.best?.speedup).toBeLessThan(1);
     expect(found.attentionSlower).toMatchObject({ speculate: false, draftTokens: null, speedup: 1, evidence: null });
   });

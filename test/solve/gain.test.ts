@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { targetChoices, uniformChoices } from "../../src/schema/choice.js";
+import { self } from "../../src/solve/drafter.js";
 import { acceptedLengthError, gainIsAboveNoise, speedOf } from "../../src/solve/gain.js";
 import { curveFromRate, isFaster, openProblem, type Problem, pairedStandardError } from "../../src/solve/index.js";
 import { LAYERS, makeCalibration, makeProfile } from "../support/documents.js";
@@ -35,13 +36,14 @@ describe("the error of an accepted length", () => {
     });
     const mean = lengths.reduce((a, b) => a + b, 0) / lengths.length;
     const deviation = Math.sqrt(lengths.reduce((sum, x) => sum + (x - mean) ** 2, 0) / lengths.length);
-    const found = acceptedLengthError({ set, curve: curveFromRate(alpha, d), tokens });
+    const found = acceptedLengthError({ drafter: self(set), curve: curveFromRate(alpha, d), tokens });
     expect(found / (deviation / mean)).toBeGreaterThan(0.75);
     expect(found / (deviation / mean)).toBeLessThan(1.25);
   });
 
   test("is not nothing where there was no miss, falls with more positions, and is 0 where nothing was measured", () => {
-    const error = (tokens: number | null) => acceptedLengthError({ set, curve: curveFromRate(1, 8), tokens });
+    const error = (tokens: number | null) =>
+      acceptedLengthError({ drafter: self(set), curve: curveFromRate(1, 8), tokens });
     expect(error(100)).toBeGreaterThan(0.01);
     expect(error(10_000)).toBeLessThan(error(100) / 5);
     expect(error(null)).toBe(0);
@@ -59,7 +61,11 @@ describe("whether to speculate", () => {
     }
     return high;
   };
-  const option = (wanted: number, tokens: number | null) => ({ set, curve: curveFromRate(rateFor(wanted), 4), tokens });
+  const option = (wanted: number, tokens: number | null) => ({
+    drafter: self(set),
+    curve: curveFromRate(rateFor(wanted), 4),
+    tokens,
+  });
 
   test("never without a gain, and by 2 % where nothing is known of the noise", () => {
     expect(gainIsAboveNoise(problem, N, option(0.99, 1e6))).toBe(false);

@@ -3,11 +3,19 @@
 import type { Draft } from "../../schema/choice.js";
 import { compactDraft } from "../../schema/choice.js";
 import type { Segment } from "../../schema/plan.js";
-import type { BlockReason, Explanation, PlannedDraft, WhatIf } from "../../solve/index.js";
+import type {
+  BlockReason,
+  Contender,
+  Explanation,
+  MarginalNode,
+  PlannedDraft,
+  TreeReason,
+  WhatIf,
+} from "../../solve/index.js";
 
 /** Every key is always there; null where something is not known or there is no draft. */
 export function explanationJson(
-  { contextTokens, extrapolated, targetStepUs, draft, best, attentionSlower, twiceTheContext }: Explanation,
+  { contextTokens, extrapolated, targetStepUs, draft, best, byDrafter, attentionSlower, twiceTheContext }: Explanation,
   refuted: Segment["refuted"],
 ) {
   return {
@@ -15,6 +23,7 @@ export function explanationJson(
     extrapolated,
     target_step_us: targetStepUs,
     speculate: draft !== null,
+    drafter: draft === null ? null : drafterJson(draft),
     draft: draft === null ? null : compact(draft),
     draft_tokens: draft?.draftTokens ?? null,
     draft_us: draft?.draftUs ?? null,
@@ -24,15 +33,41 @@ export function explanationJson(
     rounds: draft?.rounds ?? null,
     refuted: refuted ?? [],
     speedup: draft?.speedup ?? 1,
-    best_at_context:
-      best === null ? null : { draft: compact(best), draft_tokens: best.draftTokens, speedup: best.speedup },
+    best_at_context: best === null ? null : contenderJson(best),
+    by_drafter: byDrafter.map(contenderJson),
     blocks: draft?.blocks.map(blockJson) ?? [],
+    tree: draft === null || draft.tree === null ? null : treeJson(draft.tree),
     attention_slower: whatIfJson(attentionSlower),
     twice_the_context: twiceTheContext === null ? null : whatIfJson(twiceTheContext),
   };
 }
 
-const compact = ({ set }: PlannedDraft): Draft => compactDraft(set);
+const compact = ({ drafter }: PlannedDraft): Draft | null =>
+  drafter.kind === "self" ? compactDraft(drafter.set) : null;
+
+const drafterJson = ({ drafter }: PlannedDraft) =>
+  drafter.kind === "self" ? { kind: drafter.kind } : { kind: drafter.kind, ...drafter.heads, tree: drafter.tree };
+
+const contenderJson = (contender: Contender) => ({
+  drafter: drafterJson(contender),
+  draft: compact(contender),
+  draft_tokens: contender.draftTokens,
+  speedup: contender.speedup,
+});
+
+const treeJson = ({ nodes, headsUs, verifyUs, last, next, depths }: TreeReason) => ({
+  nodes,
+  heads_us: headsUs,
+  verify_us: verifyUs,
+  last_node: last === null ? null : marginalJson(last),
+  next_node: next === null ? null : marginalJson(next),
+  depths,
+});
+
+const marginalJson = ({ ranks, chance, costUs, breakEven, speedupWithout, speedupWith }: MarginalNode) => ({
+  ...{ ranks, chance, cost_us: costUs, break_even: breakEven },
+  ...{ speedup_without: speedupWithout, speedup_with: speedupWith },
+});
 
 const otherJson = (to: BlockReason["ifQuicker"]) =>
   to === null ? null : { draft_us: to.draftUs, choice: to.choice, acceptance: to.acceptance };
@@ -57,6 +92,7 @@ const whatIfJson = (outcome: WhatIf) => ({
   at_context: outcome.contextTokens,
   extrapolated: outcome.extrapolated,
   speculate: outcome.speculate,
+  drafter: outcome.drafter === null ? null : outcome.drafter.kind,
   draft_tokens: outcome.draftTokens,
   changed: outcome.changed,
   speedup_before: outcome.speedupBefore,

@@ -3,9 +3,10 @@ import Table from "cli-table3";
 import { describeChoices } from "../../schema/choice.js";
 import { describeConstraints } from "../../schema/constraints.js";
 import type { Plan } from "../../schema/plan.js";
-import { refutedText } from "../../schema/plan-text.js";
-import type { BlockReason, ExplainedDraft, Explanation, WhatIf } from "../../solve/index.js";
+import { drafterText, refutedText } from "../../schema/plan-text.js";
+import type { BlockReason, ExplainedDraft, Explanation, PlannedDraft, WhatIf } from "../../solve/index.js";
 import { formatPercent } from "../format.js";
+import { TREE_LEGEND, treeLines, treeSentences } from "./tree.js";
 
 /** Blocks shown without --all, unless more differ from the commonest choice. */
 const SHOWN = 10;
@@ -19,6 +20,7 @@ export function explanationText(explanation: Explanation, plan: Plan, all: boole
   const prose = [
     ...(extrapolated ? [`Extrapolated: no pass was profiled at ${contextTokens} tokens of context.`] : []),
     ...(draft === null ? plainSummary(explanation) : summary(explanation, draft)),
+    ...rivals(explanation),
     ...refused(explanation, plan),
     ...method(plan),
     ...constrained(plan),
@@ -26,7 +28,7 @@ export function explanationText(explanation: Explanation, plan: Plan, all: boole
   return [
     ...prose.flatMap(wrapped),
     "",
-    ...(draft === null ? [] : [...reasons(draft, all, plan.constraints !== undefined), ""]),
+    ...(draft === null ? [] : [...reasonsOf(draft, all, plan.constraints !== undefined), ""]),
     ...conditions(explanation).flatMap(wrapped),
     ...elsewhere(explanation, plan).flatMap(wrapped),
   ].join("\n");
@@ -54,8 +56,8 @@ const EVIDENCE: Record<ExplainedDraft["evidence"], string> = {
 
 function summary({ contextTokens, targetStepUs }: Explanation, draft: ExplainedDraft): string[] {
   return [
-    `At ${contextTokens} tokens of context: ${draft.draftTokens} tokens drafted a round, with ${describeChoices(draft.set)}.`,
-    `A draft step takes ${ms(draft.draftUs)}, a plain step ${ms(targetStepUs)}.`,
+    `At ${contextTokens} tokens of context: ${draft.draftTokens} tokens drafted a round, with ${describeDrafter(draft)}.`,
+    `${draft.drafter.kind === "self" ? "A draft step takes" : "Drafting a round takes"} ${ms(draft.draftUs)}, a plain step ${ms(targetStepUs)}.`,
     `${formatPercent(draft.acceptance)} of drafted tokens are accepted (${EVIDENCE[draft.evidence]}).`,
     `Decoding is predicted to be ${times(draft.speedup)}.`,
     ...counts(draft),
@@ -80,16 +82,42 @@ function plainSummary({ contextTokens, best, targetStepUs }: Explanation): strin
   const plain = `At ${contextTokens} tokens of context the plan decodes plainly, ${ms(targetStepUs)} a step.`;
   if (best === null) return [plain, "No draft but the target itself is known there."];
   const verdict = best.speedup > 1 ? "which is not above the noise of profile and calibration" : "which is no gain";
-  const draft = `${describeChoices(best.set)}; ${best.draftTokens} tokens a round`;
+  const draft = `${describeDrafter(best)}; ${best.draftTokens} tokens a round`;
   return [plain, `The best draft known there (${draft}) would be ${times(best.speedup)}, ${verdict}.`];
 }
+
+/** What other kinds of drafters would give, where there are several. */
+function rivals({ byDrafter, draft }: Explanation): string[] {
+  const others = byDrafter.filter(({ drafter }) => byDrafter.length > 1 && drafter.kind !== draft?.drafter.kind);
+  return others.map(
+    (one) =>
+      `The best that ${DRAFTERS[one.drafter.kind]} would do there (${one.draftTokens} tokens, ${describeDrafter(one)}) is ${times(one.speedup)}, by the text of choosing.`,
+  );
+}
+
+const DRAFTERS = { self: "the model's own blocks", heads: "heads" } as const;
+
+const describeDrafter = ({ drafter }: PlannedDraft): string =>
+  drafter.kind === "self"
+    ? describeChoices(drafter.set)
+    : drafterText({ kind: "heads", ...drafter.heads, tree: drafter.tree.map((ranks) => [...ranks]) });
 
 /** The turns are the knapsack's, whatever chose the blocks. */
 const method = ({ method = "knapsack" }: Plan): string[] =>
   method === "knapsack" ? [] : [`The blocks were chosen by ${method}; what follows is the knapsack's view of them.`];
 
-const constrained = ({ constraints }: Plan): string[] =>
-  constraints === undefined ? [] : [`Every draft keeps to ${describeConstraints(constraints)}, what follows too.`];
+const constrained = ({ constraints, drafters = ["self"] }: Plan): string[] => {
+  if (constraints === undefined) return [];
+  const drafts = drafters.includes("heads") ? "Every draft of the model's own blocks" : "Every draft";
+  return [`${drafts} keeps to ${describeConstraints(constraints)}, what follows too.`];
+};
+
+function reasonsOf(draft: ExplainedDraft, all: boolean, isConstrained: boolean): string[] {
+  if (draft.drafter.kind === "self") return reasons(draft, all, isConstrained);
+  const { tree } = draft;
+  if (tree === null) return ["The plan's own calibration knows nothing of these heads."];
+  return [...treeSentences(tree, draft).flatMap(wrapped), "", ...treeLines(tree, all), ...wrapped(TREE_LEGEND)];
+}
 
 /** How near a block is to another choice: the change of a draft step that it would take, in µs. */
 function distance({ ifQuicker, ifSlower }: BlockReason, draftUs: number): number {
@@ -178,17 +206,23 @@ function conditions({
 }
 
 function outcome(after: WhatIf, before: ExplainedDraft | null): string {
-  const { speculate, draftTokens, changed, evidence } = after;
+  const { speculate, draftTokens, evidence } = after;
   const [old, own, now] = [after.speedupBefore, after.ownSpeedup, after.speedup].map((speedup) => speedup.toFixed(2));
   if (before === null)
     return speculate ? `${draftTokens} tokens drafted a round, ${now} times as fast.` : "plain decoding.";
   const by = evidence === before.evidence || evidence === null ? "" : ` (${EVIDENCE[evidence]})`;
   if (!speculate) return `plain decoding; this draft would be ${old} -> ${own} times as fast${by}.`;
-  const blocks = changed.length === 0 ? "the same blocks" : changes(changed);
+  const blocks = whatDrafts(after, before);
   const length =
     before.draftTokens === draftTokens ? `${draftTokens} tokens` : `${before.draftTokens} -> ${draftTokens} tokens`;
   const kept = own === now ? "" : `; unchanged it would be ${own}`;
   return `${blocks}, ${length} a round; ${old} -> ${now} times as fast${kept}${by}.`;
+}
+
+function whatDrafts({ drafter, sameDrafter, changed, draftTokens }: WhatIf, before: ExplainedDraft): string {
+  if (drafter === null || (drafter.kind === "self" && before.drafter.kind === "self"))
+    return changed.length === 0 ? "the same blocks" : changes(changed);
+  return sameDrafter ? "the same tree" : describeDrafter({ drafter, draftTokens: draftTokens ?? 0 });
 }
 
 const LISTED = 4;

@@ -3,26 +3,35 @@ import type { Solver } from "../../check/solver.js";
 import { DraftplanError } from "../../core/errors.js";
 import { SOLVE_METHODS } from "../../methods/names.js";
 import type { Calibration } from "../../schema/calibration.js";
-import { CHOICES, type Choice, type ChoiceSet, choiceKey, expandDraft } from "../../schema/choice.js";
+import { CHOICES, type Choice } from "../../schema/choice.js";
 import type { Predicted, Segment } from "../../schema/plan.js";
 import type { Profile } from "../../schema/profile.js";
 import {
   contextFor,
   curveFromRate,
+  draftingUs,
   expectedRate,
   fitCorrection,
+  knownOf,
   openProblem,
+  type PlannedDraft,
   type Problem,
+  plannedBy,
   segmentsBy,
   surrogateLoss,
+  verifyingUs,
 } from "../../solve/index.js";
+import { parseDrafters } from "../drafters.js";
 
 type DraftChoice = Exclude<Choice, "target">;
 
 export const solver: Solver = {
   methods: SOLVE_METHODS,
-  solve: (profile, calibration, { choices, method, constraints, extrapolateTo }) =>
-    segmentsBy(method, { profile, calibration, choices: toDraftChoices(choices), constraints, extrapolateTo }),
+  solve: (profile, calibration, { choices, method, constraints, drafters = ["self"], extrapolateTo }) =>
+    segmentsBy(method, {
+      ...{ profile, calibration, choices: toDraftChoices(choices), constraints, extrapolateTo },
+      drafters: parseDrafters(drafters),
+    }),
   predict,
 };
 
@@ -45,18 +54,19 @@ function predict(
   segment: Segment,
   extrapolateTo: number | undefined,
 ): Partial<Predicted> {
-  const { draft, draft_tokens: d, predicted } = segment;
-  if (draft === undefined || d === undefined || predicted === undefined) return {};
-  const set = expandDraft(draft, profile.model.layers, "plan");
-  const used = new Set<Choice>([...set.blocks, set.head]);
+  const { predicted } = segment;
+  const planned = plannedBy(segment, profile.model.layers, "plan");
+  if (planned === null || predicted === undefined) return {};
+  const { drafter, draftTokens } = planned;
+  const used = drafter.kind === "self" ? new Set<Choice>([...drafter.set.blocks, drafter.set.head]) : new Set<Choice>();
   const choices = CHOICES.filter((choice): choice is DraftChoice => choice !== "target" && used.has(choice));
   const problem = openProblem({ profile, calibration, choices, extrapolateTo });
   const { latency } = problem;
   const n = predicted.at_context;
-  const curve = curveOf(problem, n, set, d, predicted.evidence);
+  const curve = curveOf(problem, n, planned, predicted.evidence);
   return {
-    draft_us: latency.draftUs(set, n),
-    verify_us: latency.verifyUs(n, d),
+    draft_us: drafter.kind === "self" ? latency.draftUs(drafter.set, n) : draftingUs(latency, n, drafter, draftTokens),
+    verify_us: verifyingUs(latency, n, drafter, draftTokens),
     round_us: latency.roundUs,
     target_step_us: latency.stepUs(n),
     ...(curve === null ? {} : { acceptance_curve: curve }),
@@ -64,19 +74,14 @@ function predict(
 }
 
 /** The curve that the calibration gives by the evidence named; null where it has none of that kind. */
-function curveOf(
-  problem: Problem,
-  n: number,
-  set: ChoiceSet,
-  d: number,
-  evidence: Predicted["evidence"],
-): number[] | null {
+function curveOf(problem: Problem, n: number, planned: PlannedDraft, evidence: Predicted["evidence"]): number[] | null {
   const context = contextFor(problem, n);
+  const { drafter, draftTokens } = planned;
   if (evidence === "surrogate") {
-    const rate = expectedRate(fitCorrection(context), surrogateLoss(context.losses, set));
-    return curveFromRate(rate, d);
+    if (drafter.kind === "heads") return null;
+    const rate = expectedRate(fitCorrection(context), surrogateLoss(context.losses, drafter.set));
+    return curveFromRate(rate, draftTokens);
   }
-  const key = choiceKey(set);
-  const measured = context.measured.find((m) => m.part === evidence && m.key === key && m.curve.length > d);
-  return measured === undefined ? null : measured.curve.slice(0, d + 1);
+  if (evidence === undefined) return null;
+  return knownOf(context, evidence, planned)?.curve.slice(0, draftTokens + 1) ?? null;
 }

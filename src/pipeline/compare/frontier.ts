@@ -30,7 +30,7 @@ export function frontierAt(
   choices: readonly DraftChoice[],
   contexts: readonly number[],
 ): Frontier {
-  const problem = openProblem({ profile, calibration, choices });
+  const problem = openProblem({ profile, calibration, choices, drafters: ["self"] });
   const { latency } = problem;
   const n = contexts[contexts.length >> 1];
   const context = contextFor(problem, n);

@@ -59,7 +59,7 @@ async function measureFrontier(
   let grown = calibration;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const problems = variants.map((choices) =>
-      openProblem({ profile, calibration: grown, choices, constraints, extrapolateTo }),
+      openProblem({ profile, calibration: grown, choices, constraints, drafters: ["self"], extrapolateTo }),
     );
     const found: Calibration["measured"] = [];
     for (const [index, { losses }] of problems[0].contexts.entries()) {
@@ -87,7 +87,14 @@ export async function measureReport(
   const { profile, constraints, extrapolateTo } = measuring;
   let grown = calibration;
   for (let reports = 0; reports < MOST_REPORTS; reports++) {
-    const problem = openProblem({ profile, calibration: grown, choices, constraints, extrapolateTo });
+    const problem = openProblem({
+      profile,
+      calibration: grown,
+      choices,
+      constraints,
+      drafters: ["self"],
+      extrapolateTo,
+    });
     const [next] = unconfirmedDrafts(problem);
     if (next === undefined) break;
     const measured = [...grown.measured];

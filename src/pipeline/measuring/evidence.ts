@@ -117,7 +117,9 @@ export class ChoosingEvidence {
 
   private problems(calibration: Calibration): Problem[] {
     const { profile, variants, constraints, extrapolateTo } = this.measuring;
-    return variants.map((choices) => openProblem({ profile, calibration, choices, constraints, extrapolateTo }));
+    return variants.map((choices) =>
+      openProblem({ profile, calibration, choices, constraints, drafters: ["self"], extrapolateTo }),
+    );
   }
 
   /** Where a plan's own draft is known the least, with the plans' drafts there; null where all are known well enough. */

@@ -68,6 +68,7 @@ async function refineAt(
         calibration: { ...calibration, measured: [...calibration.measured, ...tried] },
         choices,
         constraints,
+        drafters: ["self"],
       }),
     at,
     chance,

@@ -84,19 +84,15 @@ export class RankPaths {
     }, count);
   }
 
-  /** [depth + 1] a_i: share of positions at which a tree accepts at least i tokens; a_0 = 1. */
-  curve(tree: readonly (readonly number[])[]): number[] {
+  /**
+   * [depth + 1] a_i: share of positions at which a tree accepts at least i tokens; a_0 = 1. Rounds begin behind a miss and
+   * not at every position alike; what they accept says stats/tree-rounds.ts.
+   */
+  curve(tree: Tree): number[] {
     const curve = new Array<number>(depthOf(tree) + 1).fill(0);
     curve[0] = this.positions;
     for (const ranks of tree) curve[ranks.length] += this.reached(ranks);
     return curve.map((positions) => positions / this.positions);
-  }
-
-  /** [depth] positions that came to each depth of a tree: it accepted all before. */
-  reachedDepths(tree: readonly (readonly number[])[]): number[] {
-    return this.curve(tree)
-      .slice(0, -1)
-      .map((a) => Math.round(a * this.positions));
   }
 
   private find(ranks: readonly number[]): Counted | undefined {
@@ -111,6 +107,8 @@ export class RankPaths {
 
 const positionsOf = ({ children }: Counted, rank: number): number => children.get(rank)?.positions ?? 0;
 
+/** [nodes] ranks along each node's path. */
+type Tree = readonly (readonly number[])[];
+
 /** Longest path. */
-export const depthOf = (tree: readonly (readonly number[])[]): number =>
-  tree.reduce((depth, { length }) => Math.max(depth, length), 0);
+export const depthOf = (tree: Tree): number => tree.reduce((depth, { length }) => Math.max(depth, length), 0);

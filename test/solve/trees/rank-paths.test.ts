@@ -75,9 +75,6 @@ describe("the likeliest nodes of counted rank paths", () => {
       const depth = depthOf(tree);
       const share = (i: number) => lengths.filter((length) => length >= i).length / lengths.length;
       expect(paths.curve(tree)).toEqual(Array.from({ length: depth + 1 }, (_, i) => share(i)));
-      expect(paths.reachedDepths(tree)).toEqual(
-        Array.from({ length: depth }, (_, i) => lengths.filter((length) => length >= i).length),
-      );
     },
   );
 
