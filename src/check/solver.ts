@@ -12,7 +12,7 @@ export interface SolvedBy {
   method: string;
   constraints: Constraints | undefined;
   /** absent: the model's own blocks alone */
-  drafters: readonly string[] | undefined;
+  drafters?: readonly string[] | undefined;
   /** context that costs were drawn on to */
   extrapolateTo: number | undefined;
 }
