@@ -1,11 +1,13 @@
 // What a pass over a tree costs beside a chain's of as many rows, and what trees in the graph cost plain passes. Run after
 // `npm run build`, on a machine that does nothing else:
 //   node bench/tree-passes.mjs [MODEL] [--threads N] [--rounds 30] [--contexts 30,1000,4000] [--rows 1,2,4,8,16,32,64]
-//     [--part plain|tree] [--dist dist]
+//     [--part plain|tree] [--before DIST] [--dist dist]
 // Prints JSON. All that is compared runs in one process, interleaved: a round times each pass a few times and keeps the
 // median; ratios are of passes of one round, with the 95 % bootstrap interval of their median over rounds.
 //   plain  passes of q rows through a graph that runs trees, one that does not, and a second engine of the latter:
 //          what two engines of one graph differ by is the noise that the first ratio is read against
+//          --before DIST: the graph as another build writes it (of any commit without trees), run by this build's engine,
+//          in place of the graph without them
 //   tree   a tree of q rows (each follows row (i - 1) / 2) beside a chain of q, and keepRows of its longest path
 import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
@@ -21,15 +23,17 @@ const { values, positionals } = parseArgs({
     contexts: { type: "string", default: "30,1000,4000" },
     rows: { type: "string", default: "1,2,4,8,16,32,64" },
     part: { type: "string" },
+    before: { type: "string" },
     dist: { type: "string", default: "dist" },
   },
 });
 const model = positionals[0] ?? "embedded";
 const list = (text) => text.split(",").map(Number);
 const [threads, rounds, allRows] = [Number(values.threads), Number(values.rounds), list(values.rows)];
-const library = (path) => import(pathToFileURL(resolve(values.dist, path)).href);
+const library = (path, dist = values.dist) => import(pathToFileURL(resolve(dist, path)).href);
 const { openCheckpoint } = await library("model/open.js");
 const { convertInto } = await library("model/convert.js");
+const { convertInto: convertBefore } = await library("model/convert.js", values.before);
 const { CPU_DIALECT } = await library("model/graph/dialect.js");
 const { openOrtEngine } = await library("runtime/ort-engine.js");
 const { targetChoices } = await library("schema/choice.js");
@@ -111,7 +115,8 @@ const folder = mkdtempSync(join(tmpdir(), "draftplan-bench-"));
 const opened = [];
 async function open(trees) {
   const dialect = { ...CPU_DIALECT, trees };
-  const { modelPath } = await convertInto(join(folder, String(trees)), checkpoint, undefined, undefined, dialect);
+  const convert = trees ? convertInto : convertBefore;
+  const { modelPath } = await convert(join(folder, String(trees)), checkpoint, undefined, undefined, dialect);
   return () => {
     const engine = openOrtEngine(modelPath, spec, { provider: "cpu", threads, capacity, dialect });
     opened.push(engine);

@@ -13,7 +13,7 @@ import type { Checkpoint, WeightSource } from "./spec.js";
 export type { ConvertedModel } from "./entry.js";
 
 /** Raise it whenever the graph or the weight layout changes: older entries are then not read. */
-const LAYOUT = 3;
+const LAYOUT = 4;
 
 /**
  * Each set of kernels is an entry of its own, by what they compute with, and each dialect. The CPU's is not named: its keys

@@ -3,7 +3,7 @@ import { DraftplanError } from "../core/errors.js";
 import { choiceFlags, choiceInputNames } from "../model/graph/choice-inputs.js";
 import type { GraphDialect } from "../model/graph/dialect.js";
 import type { ModelSpec } from "../model/spec.js";
-import { type ChoiceSet, DEFAULT_KERNELS, type Kernel, uniformChoices } from "../schema/choice.js";
+import { blockKind, type ChoiceSet, DEFAULT_KERNELS, type Kernel, uniformChoices } from "../schema/choice.js";
 import type { Numerics } from "../schema/numerics.js";
 import { BoundInputs, ELEMENT, Handles, HostTensor, type MakeTensor } from "./bindings.js";
 import { type Engine, type Pass, type PassResult, type RuntimeOptions, requireKernels } from "./engine.js";
@@ -30,13 +30,13 @@ export function dialectOf(
   return { ...dialect, trees: runsTrees(chooseProvider(options.provider, facts), facts) };
 }
 
-const noTrees = (provider: string) =>
+const noTrees = (what: string) =>
   new DraftplanError({
     code: "CHOICE_UNAVAILABLE",
     at: "a pass over a tree",
-    what: `the model as it was loaded for ${provider} runs chains alone`,
+    what,
     remedy:
-      "Draft chains, or use --provider cpu; cuda runs trees from ONNX Runtime 1.31 on (as a library: loadModel with trees: true).",
+      "Draft chains, or run the target on the CPU (--provider cpu); cuda runs trees from ONNX Runtime 1.31 on (as a library: loadModel with trees: true).",
   });
 
 const NO_SHAPE = new BigInt64Array(0);
@@ -219,11 +219,14 @@ class OrtEngine implements Engine {
   }
 
   /** @returns the total length that the operator is to be told */
-  private setTree({ position, parents }: Pass, q: number): number {
+  private setTree({ position, parents, choices }: Pass, q: number): number {
     this.tree?.clear();
     if (parents !== undefined && parents.length !== q) throw new RangeError(`${parents.length} parents of ${q} rows`);
     if (parents === undefined || isChain(parents)) return position + q;
-    if (this.tree === undefined) throw noTrees(this.provider.name);
+    if (this.tree === undefined)
+      throw noTrees(`the model as it was loaded for ${this.provider.name} runs chains alone`);
+    if (choices.blocks.some((choice, block) => blockKind(block) === "attn" && choice !== "target" && choice !== "skip"))
+      throw noTrees("attention in other kernels than the target's runs chains alone");
     return this.tree.set(position, parents);
   }
 

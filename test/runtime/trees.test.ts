@@ -1,5 +1,8 @@
 /** Passes over trees, each row against the path that leads to it, run by itself. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CPU_DIALECT, CUDA_DIALECT } from "../../src/model/graph/dialect.js";
+import { uniformChoices } from "../../src/schema/choice.js";
+import { expectFailure } from "../support/failure.js";
 import { uniform } from "../support/numbers.js";
 import { type TinyModel, tinySpec } from "../support/tiny-checkpoint.js";
 import { greatestDifference, openSubject, type Subject, tokens } from "./support.js";
@@ -91,4 +94,72 @@ describe.each(ARCHITECTURES)("the cache of %s", (_name, model) => {
     expect(greatestDifference(next, plain.logits)).toBeLessThan(1e-5);
     engine.close();
   });
+});
+
+describe("a tree is refused", () => {
+  const [, model] = ARCHITECTURES[0];
+  const tree = { position: 0, input: [1, 2, 3], parents: [-1, 0, 0], logitRows: 3 };
+
+  test("where the graph has none, and a chain with parents runs there", async () => {
+    const { engine, target } = await openSubject(model, 32, { ...CPU_DIALECT, trees: false });
+    await expectFailure(() => engine.run({ ...tree, choices: target }), "CHOICE_UNAVAILABLE", /runs chains alone/);
+    const { logits } = engine.run({ ...tree, parents: [-1, 0, 1], choices: target });
+    const withParents = logits.slice();
+    const { parents: _, ...chain } = tree;
+    expect(engine.run({ ...chain, choices: target }).logits).toEqual(withParents);
+    engine.close();
+  });
+
+  test("in the attention of another kernel; MLPs may have any", async () => {
+    const { engine, target } = await openSubject(model, 32);
+    const int8 = uniformChoices(tinySpec(model).layers, "int8");
+    await expectFailure(() => engine.run({ ...tree, choices: int8 }), "CHOICE_UNAVAILABLE", /other kernels/);
+    const mixed = {
+      ...target,
+      blocks: target.blocks.map((_, block) => (block % 2 === 1 ? "int8" : "target")),
+    } as const;
+    engine.run({ ...tree, choices: mixed });
+    engine.close();
+  });
+
+  test.each([
+    ["a row that follows a later one", [-1, 2, 0]],
+    ["a row that follows itself", [-1, 1, 0]],
+    ["a row that follows none there is", [-2, 0, 0]],
+    ["half a row", [-1, 0.5, 0]],
+    ["more parents than rows", [-1, 0, 0, 0]],
+  ])("with %s", async (_what, parents) => {
+    const { engine, target } = await openSubject(model, 32);
+    expect(() => engine.run({ ...tree, parents, choices: target })).toThrow(RangeError);
+    engine.close();
+  });
+
+  test("of more rows than a pass takes, and rows that do not ascend are not kept", async () => {
+    const { engine, target } = await openSubject(model, 128);
+    const many = { position: 0, input: tokens(1, 65), parents: randomTree(4, 65), logitRows: 0 };
+    expect(() => engine.run({ ...many, choices: target })).toThrow(RangeError);
+    for (const rows of [[0, 0], [2, 1], [-1], [128], [0.5]])
+      expect(() => engine.keepRows?.(0, rows)).toThrow(RangeError);
+    engine.close();
+  });
+});
+
+test("a tree in fp16, as a GPU gets it, gives what each path gives alone", async () => {
+  for (const [, model] of ARCHITECTURES) {
+    const spec = tinySpec(model);
+    const { engine, target } = await openSubject(model, 64, { ...CUDA_DIALECT, trees: true });
+    engine.run({ position: 0, input: tokens(2, 9), choices: target, logitRows: 0 });
+    const parents = randomTree(21, 16);
+    const input = tokens(3, 16);
+    const logits = engine.run({ position: 9, input, parents, choices: target, logitRows: 16 }).logits.slice();
+    for (let row = 0; row < 16; row++) {
+      const path = pathTo(parents, row).map((i) => input[i]);
+      const alone = engine.run({ position: 9, input: path, choices: target, logitRows: 1 }).logits;
+      // the same fp16 numbers in another order of rows: a few roundings of 2^-11
+      expect(greatestDifference(logits.subarray(row * spec.vocabSize, (row + 1) * spec.vocabSize), alone)).toBeLessThan(
+        1e-2,
+      );
+    }
+    engine.close();
+  }
 });

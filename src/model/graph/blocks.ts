@@ -33,9 +33,9 @@ export const TREE = { flag: "tree", positions: "tree_positions", bias: "tree_bia
  *
  * A chain's pass is the operator alone, without inputs for positions and bias: with them it would add zeros to every
  * score, and on CUDA lose its fused kernels. So there is an `If` around the operator, in which nothing but its inputs
- * differs: no weight lies in it (docs/method.md).
+ * differs: no weight lies in it (docs/method.md). The target's attention alone has it: nothing else verifies.
  */
-function attend(branch: Branch, spec: ModelSpec, projections: readonly string[], layer: number): void {
+function attend(branch: Branch, spec: ModelSpec, projections: readonly string[], layer: number, trees: boolean): void {
   const inputs = [
     ...projections,
     `past.${layer}.key`,
@@ -53,7 +53,7 @@ function attend(branch: Branch, spec: ModelSpec, projections: readonly string[],
     scale: { float: 1 / Math.sqrt(spec.headDim) },
   };
   const window = { local_window_size: spec.slidingWindow ?? -1 };
-  if (!branch.context.dialect.trees) {
+  if (!trees) {
     branch.contrib("GroupQueryAttention", inputs, outputs, { ...attributes, ...window });
     return;
   }
@@ -98,7 +98,7 @@ export function attention(branch: Branch, spec: ModelSpec, layer: number, kernel
     ];
   }
   const element = elementOf(branch.context);
-  attend(branch, spec, projections, layer);
+  attend(branch, spec, projections, layer, branch.context.dialect.trees && kernel === "target");
   const projected = branch.linear(
     branch.name("attended"),
     { name: `${name}.out`, shape: shapes.out, bias: spec.outputBias },

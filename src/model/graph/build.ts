@@ -1,7 +1,8 @@
 /**
  * One graph that holds every choice of every block.
  *
- * Each block is an `If` on whether it runs, around one `If` per further kernel. The weights are initializers of the
+ * Each block is an `If` on whether its first kernel runs, the target's; else one on whether it runs at all, around one `If`
+ * per further kernel. What runs most often has the fewest around it: an `If` takes about 2 µs on a CPU. The weights are initializers of the
  * innermost branch: as outer-scope initializers they would not be pre-packed, and a quantised step of SmolLM2-135M
  * took 130 to 190 ms instead of 8 (2 cores, AVX-512; docs/negative-results.md). A skipped attention passes its keys and values
  * through; the runtime binds past and present to one buffer, so that nothing is copied.
@@ -38,13 +39,8 @@ function kernelChain(
   const outputs = body(branch, kernel);
   const graph = branch.graph(outputs);
   if (rest.length === 0) return graph;
-  const outer = new Branch(`${prefix}/${kernel}?`, context);
-  const names = outputs.map((_, i) => `chosen${i}`);
-  outer.node("If", [flag(kernel)], names, [
-    subgraph("then_branch", graph),
-    subgraph("else_branch", kernelChain(context, prefix, flag, rest, body)),
-  ]);
-  return outer.graph(outputs.map((o, i) => ({ ...o, name: outer.name(names[i]) })));
+  const others = kernelChain(context, prefix, flag, rest, body);
+  return either(context, `${prefix}/${kernel}?`, flag(kernel), graph, others);
 }
 
 function passThrough(context: Context, spec: ModelSpec, layer: number, kind: BlockKind, hidden: string): Graph {
@@ -71,20 +67,34 @@ function block(
 ): string {
   const name = `${layer}.${kind}`;
   const body = kind === "attn" ? attention : mlp;
-  const run = kernelChain(
-    context,
-    name,
-    (k) => `${name}.${k}`,
-    kernels,
-    (b, k) => body(b, spec, layer, k, hidden),
-  );
+  const [first, ...rest] = kernels;
+  const chain = (of: readonly Kernel[]) =>
+    kernelChain(
+      context,
+      name,
+      (k) => `${name}.${k}`,
+      of,
+      (b, k) => body(b, spec, layer, k, hidden),
+    );
+  const skipped = passThrough(context, spec, layer, kind, hidden);
   const isLast = layer === spec.layers - 1 && kind === "mlp";
   const outputs = [isLast && elementOf(context) === FLOAT ? "=hidden_out" : `${name}.out`];
   if (kind === "attn") outputs.push(`=present.${layer}.key`, `=present.${layer}.value`);
-  return main.node("If", [`run.${name}`], outputs, [
-    subgraph("then_branch", run),
-    subgraph("else_branch", passThrough(context, spec, layer, kind, hidden)),
+  const run = `run.${name}`;
+  if (rest.length === 0)
+    return main.node("If", [run], outputs, [subgraph("then_branch", chain(kernels)), subgraph("else_branch", skipped)]);
+  return main.node("If", [`${name}.${first}`], outputs, [
+    subgraph("then_branch", chain([first])),
+    subgraph("else_branch", either(context, `${name}/run?`, run, chain(rest), skipped)),
   ]);
+}
+
+/** A graph of one `If` and nothing else. */
+function either(context: Context, prefix: string, flag: string, yes: Graph, no: Graph): Graph {
+  const branch = new Branch(prefix, context);
+  const names = yes.output.map((_, i) => `chosen${i}`);
+  branch.node("If", [flag], names, [subgraph("then_branch", yes), subgraph("else_branch", no)]);
+  return branch.graph(yes.output.map((o, i) => ({ ...o, name: branch.name(names[i]) })));
 }
 
 /** Embedding rows, or the hidden states that stand in for them. */

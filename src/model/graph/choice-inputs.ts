@@ -11,9 +11,12 @@ export function choiceInputNames(layers: number, kernels: readonly Kernel[]): st
   return [...names, ...flags.map((k) => `head.${k}`)];
 }
 
-/** Those of them that inner `If`s of blocks ask. */
-export const innerFlags = (layers: number, kernels: readonly Kernel[]): string[] =>
-  choiceInputNames(layers, kernels).filter((name) => !name.startsWith("run.") && name !== `head.${kernels[0]}`);
+/** Those of them that inner `If`s ask; the outermost ask for the first kernel, or whether the block runs if there is one only. */
+export function innerFlags(layers: number, kernels: readonly Kernel[]): string[] {
+  const isOuter = (name: string) =>
+    kernels.length === 1 ? name.startsWith("run.") : !name.startsWith("run.") && name.endsWith(`.${kernels[0]}`);
+  return choiceInputNames(layers, kernels).filter((name) => !isOuter(name));
+}
 
 /**
  * [2L · flags + flags − 1] bytes in the order of `choiceInputNames`.
