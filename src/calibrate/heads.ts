@@ -195,6 +195,12 @@ export class HeadsEvidence {
     });
   }
 
+  /** What a calibration says of heads: of none no key. */
+  keys(): { heads?: HeadsCalibration[] } {
+    const heads = this.records();
+    return heads.length === 0 ? {} : { heads };
+  }
+
   private part(i: number, at: number, part: HeadsContext["part"]): PartEvidence {
     const key = `${part} ${at}`;
     const evidence = this.found[i].get(key) ?? new PartEvidence();

@@ -27,6 +27,11 @@ export function addProfile(program: Command, run: RunVerb): void {
       "of a config.json: measure what fits into so much memory (default: what is free)",
       positive,
     )
+    .option(
+      "--drafters <list>",
+      "who may draft: self,heads:FOLDER (default: self, and the heads in a model's own folder heads/)",
+      commaList,
+    )
     .addHelpText(
       "after",
       examples(
@@ -99,6 +104,11 @@ export function addCalibrate(program: Command, run: RunVerb): void {
     .option(
       "--budget <time>",
       "for all measuring: 60s, 2m, 90; whole drafts are measured until they are known within 1.5 % or it ends (default: 2m)",
+    )
+    .option(
+      "--drafters <list>",
+      "who may draft: self,heads:FOLDER (default: self, and the heads in a model's own folder heads/)",
+      commaList,
     )
     .option(TO_FILE, "where to write the calibration; - prints it (default: into profiles/)")
     .addHelpText(

@@ -1,8 +1,10 @@
 /** draftplan calibrate: losses of single choices, on text the target itself would write. */
 import { calibrationTable, surenessLines } from "../output/calibration-table.js";
 import { deliverDocument } from "../output/deliver.js";
+import { headsAccuracyLines } from "../output/heads-lines.js";
 import { calibrateModel } from "../pipeline/calibrate.js";
 import { measuredKernels } from "../pipeline/choices.js";
+import { headsSeenFrom, parseDrafters } from "../pipeline/measured-drafters.js";
 import { defaultPath } from "../pipeline/paths.js";
 import { readCalibrationText } from "../pipeline/text/calibration-text.js";
 import { parseBudget } from "./budget.js";
@@ -20,22 +22,32 @@ export interface CalibrateOptions {
   promptsPerContext?: number;
   /** `60s`, `2m`, `90`: for all measuring */
   budget?: string;
+  /** `self`, `heads:FOLDER` */
+  drafters?: string[];
 }
 
 export async function calibrateCommand(
   path: string,
-  { text, output: wanted, choices, budget, ...options }: CalibrateOptions,
+  { text, output: wanted, choices, budget, drafters, ...options }: CalibrateOptions,
   context: CommandContext,
 ): Promise<void> {
   const request = {
     kernels: measuredKernels(choices),
+    drafters: parseDrafters(drafters, path),
     text: readCalibrationText(text),
     ...(budget === undefined ? {} : { budgetSeconds: parseBudget(budget) }),
     ...options,
   };
   const { calibration, sureness } = await calibrateModel(path, request, context);
   const output = wanted ?? defaultPath("calibration", calibration.model.name);
-  deliverDocument(calibration, output, context, () =>
-    [calibrationTable(calibration), "", ...surenessLines(sureness), "", `Calibration: ${output}`].join("\n"),
+  deliverDocument(headsSeenFrom(calibration, output), output, context, () =>
+    [
+      calibrationTable(calibration),
+      "",
+      ...surenessLines(sureness),
+      ...headsAccuracyLines(calibration.heads),
+      "",
+      `Calibration: ${output}`,
+    ].join("\n"),
   );
 }

@@ -2,6 +2,7 @@
 import { deliverDocument } from "../output/deliver.js";
 import { profileTables, stopLine } from "../output/profile-tables.js";
 import { measuredKernels } from "../pipeline/choices.js";
+import { headsSeenFrom } from "../pipeline/measured-drafters.js";
 import { defaultPath } from "../pipeline/paths.js";
 import { profileModelAt } from "../pipeline/profile/profile-model.js";
 import { parseBudget, parsePrecision } from "./budget.js";
@@ -23,6 +24,8 @@ export interface ProfileOptions {
   samples?: string;
   /** GiB that a model made up from a config.json may take */
   memory?: number;
+  /** `self`, `heads:FOLDER` */
+  drafters?: string[];
 }
 
 export async function profileCommand(
@@ -40,7 +43,12 @@ export async function profileCommand(
   const { profile, interruption } = await profileModelAt(model, request, context);
   context.note(stopLine(profile.sampling));
   const output = wanted ?? defaultPath("profile", profile.model.name);
-  deliverDocument(profile, output, context, () => `${profileTables(profile)}\nwritten to ${output}`);
+  deliverDocument(
+    headsSeenFrom(profile, output),
+    output,
+    context,
+    () => `${profileTables(profile)}\nwritten to ${output}`,
+  );
   // the document is written of what there is; the exit code still says what happened
   if (interruption !== null) throw interruption.reason;
 }

@@ -7,6 +7,7 @@ import {
   samplingAt,
 } from "../calibrate/calibrate.js";
 import { ContinuedPrompts } from "../calibrate/continuation.js";
+import { HeadsEvidence } from "../calibrate/heads.js";
 import { DraftEvidence, measureDrafts } from "../calibrate/whole-drafts.js";
 import { DraftplanError } from "../core/errors.js";
 import type { Progress } from "../core/progress.js";
@@ -17,6 +18,7 @@ import type { Calibration } from "../schema/calibration.js";
 import { type Kernel, quantisedKernels, uniformChoices } from "../schema/choice.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import type { PipelineContext } from "./context.js";
+import { type AskedDrafters, withHeads } from "./measured-drafters.js";
 import { choosing, TARGET_ERROR } from "./measuring/measuring.js";
 import { type CalibrationText, contextPrompts, defaultContexts, SAMPLE, textCodec } from "./text/calibration-text.js";
 
@@ -25,9 +27,11 @@ export interface CalibrationOptions {
   temperature?: number;
   /** prompts of each part of the text, at each context */
   promptsPerContext?: number;
+  /** takes what trained heads know of the text; absent: there are none */
+  heads?: HeadsEvidence;
 }
 
-export interface CalibrationRequest extends CalibrationOptions {
+export interface CalibrationRequest extends Omit<CalibrationOptions, "heads"> {
   text: CalibrationText;
   /** kernels to measure, the target's first */
   kernels: readonly Kernel[];
@@ -35,6 +39,8 @@ export interface CalibrationRequest extends CalibrationOptions {
   context?: string;
   /** for all measuring: losses are measured whatever it is, whole drafts until it ends */
   budgetSeconds?: number;
+  /** whose acceptance is measured beside the losses of single choices */
+  drafters: AskedDrafters;
 }
 
 /** Without `--budget`. A small model's drafts are known well enough long before. */
@@ -47,20 +53,20 @@ const DEFAULT_BUDGET_SECONDS = 120;
  */
 export async function calibrateModel(
   path: string,
-  { text, kernels, context: asked, budgetSeconds = DEFAULT_BUDGET_SECONDS, ...options }: CalibrationRequest,
+  { text, kernels, context: asked, budgetSeconds = DEFAULT_BUDGET_SECONDS, drafters, ...options }: CalibrationRequest,
   context: PipelineContext,
 ): Promise<{ calibration: Calibration; sureness: Sureness[] }> {
   const model = await loadModel(path, { ...context, kernels }, context.progress);
   try {
     const contexts = calibrationContexts(asked, model);
-    const startUs = systemClock.nowUs();
-    const { calibration, prompts } = await calibrateLoaded(model, text, contexts, context, options);
-    const untilUs = startUs + 1e6 * budgetSeconds;
-    const { measured, sureness } = await measureUniform(model, prompts, options, {
-      untilUs,
-      progress: context.progress,
+    return await withHeads(drafters.heads, model, context, async (located) => {
+      const startUs = systemClock.nowUs();
+      const heads = new HeadsEvidence(located);
+      const { calibration, prompts } = await calibrateLoaded(model, text, contexts, context, { ...options, heads });
+      const limits = { untilUs: startUs + 1e6 * budgetSeconds, self: drafters.self, progress: context.progress };
+      const { measured, sureness } = await measureUniform(model, prompts, { ...options, heads }, limits);
+      return { calibration: { ...calibration, measured, ...heads.keys() }, sureness };
     });
-    return { calibration: { ...calibration, measured }, sureness };
   } finally {
     model.close();
   }
@@ -88,7 +94,7 @@ export async function calibrateLoaded(
   text: CalibrationText,
   contexts: readonly number[],
   { progress }: Pick<PipelineContext, "progress">,
-  { temperature, promptsPerContext }: CalibrationOptions = {},
+  { temperature, promptsPerContext, heads }: CalibrationOptions = {},
 ): Promise<CalibrationResult & { prompts: ReturnType<typeof contextPrompts> }> {
   const tokenizer = await openTokenizer(model.path);
   const codec = textCodec(tokenizer);
@@ -102,9 +108,23 @@ export async function calibrateLoaded(
     continuationTokens: SAMPLE.continuationTokens,
     ...(promptsPerContext === undefined ? { positions: SAMPLE.positions(model.spec) } : { promptsPerContext }),
     ...(temperature === undefined ? {} : { temperature }),
+    heads,
     progress,
   });
   return { ...result, prompts };
+}
+
+/** Trained heads along the text kept back, as many positions as losses have; without heads nothing is done. */
+export async function reportHeads(
+  { engine, spec }: Pick<LoadedModel, "engine" | "spec">,
+  prompts: readonly ContextPrompts[],
+  { temperature, heads }: Pick<CalibrationOptions, "temperature" | "heads">,
+  { progress }: Pick<PipelineContext, "progress">,
+): Promise<void> {
+  for (const { atContext, report } of prompts) {
+    const text = new ContinuedPrompts(engine, systemClock, report, SAMPLE.continuationTokens, samplingAt(temperature));
+    await heads?.complete(engine, atContext, "report", text, SAMPLE.positions(spec), progress);
+  }
 }
 
 /** How well a whole draft's acceptance is known at a context. */
@@ -121,16 +141,16 @@ const USUAL_LENGTH = 4;
 
 /**
  * The whole drafts that need no profile to be thought of, everything in one kernel, on the text kept back: prompt after prompt,
- * until the tokens of their rounds are known well enough or the time is up.
+ * until the tokens of their rounds are known well enough or the time is up. Trained heads go along the same prompts.
  */
 async function measureUniform(
   model: LoadedModel,
   prompts: readonly ContextPrompts[],
-  { temperature, promptsPerContext }: CalibrationOptions,
-  { untilUs, progress }: { untilUs: number; progress: Progress },
+  { temperature, promptsPerContext, heads }: CalibrationOptions,
+  { untilUs, self, progress }: { untilUs: number; self: boolean; progress: Progress },
 ): Promise<{ measured: Calibration["measured"]; sureness: Sureness[] }> {
   const { engine, spec } = model;
-  const kernels = quantisedKernels(engine.kernels);
+  const kernels = self ? quantisedKernels(engine.kernels) : [];
   const sets = kernels.map((kernel) => uniformChoices(spec.layers, kernel));
   const measured: Calibration["measured"] = [];
   const sureness: Sureness[] = [];
@@ -138,18 +158,20 @@ async function measureUniform(
   for (const [i, { atContext, report }] of prompts.entries()) {
     const text = new ContinuedPrompts(engine, systemClock, report, SAMPLE.continuationTokens, samplingAt(temperature));
     const found = sets.map(() => new DraftEvidence());
-    const error = () => Math.max(...found.map((evidence) => evidence.error(USUAL_LENGTH) ?? 1));
+    const error = () => Math.max(0, ...found.map((evidence) => evidence.error(USUAL_LENGTH) ?? 1));
     // contexts share the time that is left
     const nowUs = systemClock.nowUs();
     const until = nowUs + (untilUs - nowUs) / (prompts.length - i);
     while (text.positions < positions || (error() > TARGET_ERROR && systemClock.nowUs() < until)) {
       const made = await text.next(progress);
       if (made === null) break;
+      await heads?.take(engine, atContext, "report", made, progress);
       const more = await measureDrafts(engine, [made], sets, ROUND_TOKENS, progress, true);
       found.forEach((evidence, k) => {
         evidence.take(more[k].evidence);
       });
     }
+    await heads?.complete(engine, atContext, "report", text, SAMPLE.positions(spec), progress);
     found.forEach((evidence, k) => {
       if (evidence.positions.length === 0) return;
       measured.push({ ...choosing(atContext, sets[k], evidence.curve(ROUND_TOKENS)), part: "report" });

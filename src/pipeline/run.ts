@@ -1,6 +1,8 @@
 /** Profile, calibrate, solve, verify, on one loaded model. */
 
 import { join } from "node:path";
+import { HeadsEvidence } from "../calibrate/heads.js";
+import type { LocatedHeads } from "../decode/drafters/heads.js";
 import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../profile/grid.js";
 import { describeDevice, systemClock } from "../runtime/device.js";
 import { type LoadedModel, loadModel } from "../runtime/load.js";
@@ -13,8 +15,9 @@ import type { Verification } from "../schema/verification.js";
 import { planDocument, refutedWarnings } from "../solve/index.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import type { ReferenceCache } from "../verify/index.js";
-import { calibrateLoaded } from "./calibrate.js";
+import { calibrateLoaded, reportHeads } from "./calibrate.js";
 import type { PipelineContext } from "./context.js";
+import { headsSeenFrom, parseDrafters, withHeads } from "./measured-drafters.js";
 import { measureCandidates } from "./measuring/candidates.js";
 import { precisionFor } from "./measuring/measuring.js";
 import { defaultPath, inputRef } from "./paths.js";
@@ -93,22 +96,30 @@ export async function runModel(
   const model = await loadModel(path, context, context.progress);
   try {
     const paths = runPaths(out, model.spec.name);
-    return { result: await runStages(model, paths, context), paths };
+    const { heads } = parseDrafters(undefined, path);
+    const result = await withHeads(heads, model, context, (opened) => runStages(model, opened, paths, context));
+    return { result, paths };
   } finally {
     model.close();
   }
 }
 
-async function runStages(model: LoadedModel, paths: RunPaths, context: PipelineContext): Promise<RunResult> {
+async function runStages(
+  model: LoadedModel,
+  heads: readonly LocatedHeads[],
+  paths: RunPaths,
+  context: PipelineContext,
+): Promise<RunResult> {
   const { progress } = context;
   const longest = Math.min(LONGEST_CONTEXT, model.engine.capacity - ROOM);
   const axis = { kind: "range", from: Math.min(SHORTEST_CONTEXT, longest), to: longest } as const;
   const grid = resolveGrid(axis, parseAxis("--query", DEFAULT_QUERY), model.engine.capacity);
   const budgetSeconds = isSmall(model.spec) ? PROFILE_SECONDS.small : PROFILE_SECONDS.large;
-  const profile = await makeProfile(model.engine, model.ref, grid, context, { budgetSeconds });
+  const measured = await makeProfile(model.engine, model.ref, grid, context, { budgetSeconds, heads });
+  const profile = headsSeenFrom(measured, paths.profile);
   const profileSha = writeDocument(paths.profile, profile);
 
-  const calibration = await calibrateAndMeasure(model, profile, context);
+  const calibration = headsSeenFrom(await calibrateAndMeasure(model, heads, profile, context), paths.calibration);
   const calibrationSha = writeDocument(paths.calibration, calibration);
 
   const result: Partial<RunResult> = { profile, calibration };
@@ -143,18 +154,22 @@ async function runStages(model: LoadedModel, paths: RunPaths, context: PipelineC
 /** Losses, then the candidates of both knapsacks: one document, from which both plans can be derived again. */
 async function calibrateAndMeasure(
   model: LoadedModel,
+  located: readonly LocatedHeads[],
   profile: Profile,
   context: PipelineContext,
 ): Promise<Calibration> {
   const text = readCalibrationText(undefined);
   const startUs = systemClock.nowUs();
-  const { calibration, texts, prompts } = await calibrateLoaded(model, text, defaultContexts(model.spec), context);
+  const heads = new HeadsEvidence(located);
+  const made = await calibrateLoaded(model, text, defaultContexts(model.spec), context, { heads });
+  const { texts, prompts } = made;
+  await reportHeads(model, prompts, { heads }, context);
   const measuring = {
     ...{ model, profile, precision: precisionFor(model.spec, startUs), progress: context.progress },
     variants: VARIANTS.map(({ choices }) => choices),
     text: measuringText(texts, prompts, SAMPLE.continuationTokens),
   };
-  return measureCandidates(measuring, calibration);
+  return measureCandidates(measuring, { ...made.calibration, ...heads.keys() });
 }
 
 async function verifyLoaded(

@@ -47,7 +47,7 @@ export async function makeProfile(
   options: Partial<
     Pick<
       StageOptions,
-      "seed" | "budgetSeconds" | "minRounds" | "maxRounds" | "precisionPercent" | "recorder" | "onInterrupted"
+      "seed" | "budgetSeconds" | "minRounds" | "maxRounds" | "precisionPercent" | "recorder" | "heads" | "onInterrupted"
     >
   > = {},
 ): Promise<Profile> {

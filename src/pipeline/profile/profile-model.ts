@@ -1,6 +1,7 @@
 /** A model's profile, from its path: with its own weights, or made up from a config.json. */
 import { DraftplanError } from "../../core/errors.js";
 import { counted } from "../../core/text.js";
+import type { LocatedHeads } from "../../decode/drafters/heads.js";
 import type { ModelSpec } from "../../model/spec.js";
 import type { Grid } from "../../profile/grid.js";
 import { DEFAULTS } from "../../profile/profile.js";
@@ -10,6 +11,7 @@ import type { Kernel } from "../../schema/choice.js";
 import { type ModelRef, numericsOf } from "../../schema/common.js";
 import type { Profile } from "../../schema/profile.js";
 import type { PipelineContext } from "../context.js";
+import { parseDrafters, withHeads } from "../measured-drafters.js";
 import { withModel } from "../with-model.js";
 import { type GridOptions, makeProfile, profileCapacity, profileGrid } from "./make.js";
 import { FileSamples, type KeptRounds, UnkeptRounds } from "./samples.js";
@@ -26,6 +28,8 @@ export interface ProfileRequest extends GridOptions {
   samples?: string | undefined;
   /** that a model made up from a config.json may take; undefined: what is free */
   memoryGib?: number | undefined;
+  /** `self,heads:FOLDER`; undefined: itself, and the heads that travel with the model */
+  drafters?: readonly string[] | undefined;
 }
 
 export interface MadeProfile {
@@ -48,11 +52,12 @@ export async function profileModelAt(
 ): Promise<MadeProfile> {
   let interruption: MadeProfile["interruption"] = null;
   let recorder: KeptRounds = new UnkeptRounds();
-  const measure: Measure = (engine, ref, grid) => {
-    if (request.samples !== undefined) recorder = openSamples(request.samples, engine, ref, grid, context);
+  const measure: Measure = (engine, ref, grid, heads) => {
+    if (request.samples !== undefined) recorder = openSamples(request.samples, { engine, ref, grid, heads }, context);
     return makeProfile(engine, ref, grid, context, {
       ...stopOptions(request),
       recorder,
+      heads,
       onInterrupted: (reason) => {
         interruption = { reason };
       },
@@ -68,7 +73,7 @@ export async function profileModelAt(
   }
 }
 
-type Measure = (engine: Engine, ref: ModelRef, grid: Grid) => Promise<Profile>;
+type Measure = (engine: Engine, ref: ModelRef, grid: Grid, heads: LocatedHeads[]) => Promise<Profile>;
 
 /** Where a time or a precision is asked for, it decides, and not the number of rounds that does by default. */
 function stopOptions({ budgetSeconds, precisionPercent }: ProfileRequest) {
@@ -79,7 +84,11 @@ function stopOptions({ budgetSeconds, precisionPercent }: ProfileRequest) {
   };
 }
 
-function openSamples(path: string, engine: Engine, model: ModelRef, grid: Grid, context: PipelineContext): FileSamples {
+function openSamples(
+  path: string,
+  { engine, ref: model, grid, heads }: { engine: Engine; ref: ModelRef; grid: Grid; heads: LocatedHeads[] },
+  context: PipelineContext,
+): FileSamples {
   const { provider, threads, ortLibrary, note } = context;
   const samples = new FileSamples(path, {
     kind: "draftplan/samples",
@@ -89,6 +98,7 @@ function openSamples(path: string, engine: Engine, model: ModelRef, grid: Grid, 
     kernels: numericsOf(engine.kernels, engine.numerics),
     grid: { context_tokens: grid.contexts, query_tokens: grid.queries, query_line: grid.queryLine },
     seed: DEFAULTS.seed,
+    ...(heads.length === 0 ? {} : { heads: heads.map((one) => one.heads.sha256) }),
   });
   if (samples.kept.rounds > 0) note(`going on after the ${counted(samples.kept.rounds, "round")} in ${path}`);
   return samples;
@@ -106,11 +116,12 @@ function profileWeights(
   measure: Measure,
 ): Promise<Profile> {
   if (request.memoryGib !== undefined) throw memoryWithWeights(model);
+  const { heads } = parseDrafters(request.drafters, model);
   return withModel(
     model,
     { ...context, kernels: request.kernels },
     ({ spec }) => prepareGrid(request, spec),
-    ({ engine, ref }, grid) => measure(engine, ref, grid),
+    (loaded, grid) => withHeads(heads, loaded, context, (opened) => measure(loaded.engine, loaded.ref, grid, opened)),
   );
 }
 
@@ -120,12 +131,13 @@ function profileConfig(
   context: PipelineContext,
   measure: Measure,
 ): Promise<Profile> {
+  if (parseDrafters(request.drafters, path).heads.length > 0) throw headsWithoutWeights(path);
   return profileSynthetic(
     path,
     machineRoom(request.memoryGib, context.threads),
     {
       prepare: (spec) => prepareGrid(request, spec),
-      measure: (engine, ref, grid) => measure(engine, ref, grid),
+      measure: (engine, ref, grid) => measure(engine, ref, grid, []),
     },
     { ...context, kernels: request.kernels },
   );
@@ -137,4 +149,12 @@ const memoryWithWeights = (model: string) =>
     at: "--memory",
     what: `it decides how much of a model is made up from a config.json, and ${model} has its own weights`,
     remedy: "Leave --memory out, or give the model's config.json.",
+  });
+
+const headsWithoutWeights = (config: string) =>
+  new DraftplanError({
+    code: "USAGE",
+    at: "--drafters",
+    what: `trained heads belong to a model's own weights, and those of ${config} are made up`,
+    remedy: "Leave --drafters out, or give the model itself.",
   });
