@@ -30,6 +30,8 @@ export interface CalibrationInput {
   continuationTokens: number;
   /** positions that losses are measured on at a context, if the prompts have so many; absent: all that they have */
   positions?: number;
+  /** of text, of which prompts come by turns: a skip that is known well enough behind one of each is measured no further; absent: all are, on everything */
+  kinds?: number;
   /** acceptance for sampling at this temperature; absent: for greedy decoding */
   temperature?: number;
   /** takes what trained heads know of the same text; absent: there are none */
@@ -82,7 +84,7 @@ export async function calibrate(input: CalibrationInput): Promise<CalibrationRes
     const text = new ContinuedPrompts(engine, clock, choose, input.continuationTokens, sampling);
     texts.set(atContext, text);
     const made = withHeads(madeFor(text, input.positions ?? Number.POSITIVE_INFINITY, progress), atContext, input);
-    const { probes, tallies } = await measureLosses(engine, made, ROUND_TOKENS, progress);
+    const { probes, tallies } = await measureLosses(engine, made, ROUND_TOKENS, progress, input.kinds);
     const losses = lossRecord(atContext, engine.spec.layers, probes, tallies, hitsFactor(input.temperature, tallies));
     contexts.push(losses);
     used += text.made.length;

@@ -106,7 +106,9 @@ export async function calibrateLoaded(
     text: { source: text.source, sha256: text.sha256, tokenizer_sha256: tokenizer.sha256 },
     prompts,
     continuationTokens: SAMPLE.continuationTokens,
-    ...(promptsPerContext === undefined ? { positions: SAMPLE.positions(model.spec) } : { promptsPerContext }),
+    ...(promptsPerContext === undefined
+      ? { positions: SAMPLE.positions(model.spec), kinds: text.choose.length }
+      : { promptsPerContext }),
     ...(temperature === undefined ? {} : { temperature }),
     heads,
     progress,

@@ -20,7 +20,10 @@ const BlockLosses = z.strictObject({
 
 export const CalibrationContext = z.strictObject({
   at_context: z.int().min(0).describe("tokens before the first measured position"),
-  positions: z.int().positive().describe("positions each loss was measured on"),
+  positions: z
+    .int()
+    .positive()
+    .describe("positions that losses were measured on; a skip that was known sooner, on fewer"),
   hits_per_overlap: z
     .number()
     .positive()

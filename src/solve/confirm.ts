@@ -37,6 +37,8 @@ export interface Unconfirmed {
   set: ChoiceSet;
   draftTokens: number;
   contexts: ContextData[];
+  /** would follow a draft that text kept back refused; false: a plan rests on it as it is */
+  follows: boolean;
 }
 
 interface Planning {
@@ -103,7 +105,7 @@ function union(a: readonly Refuted[], b: readonly Refuted[]): Refuted[] {
 
 function settled(planning: Planning, stretch: Stretch, option: Option, refuted: Refuted[]): Decided {
   const unknown = contextsOf(planning, stretch).filter((context) => reportedAt(context, option) === null);
-  wanted(planning, option, unknown);
+  wanted(planning, option, unknown, false);
   return { ...stretch, option, refuted };
 }
 
@@ -128,7 +130,7 @@ function another(
   for (const option of others) {
     const contexts = known.filter((context) => reportedAt(context, option) === null);
     if (contexts.length > 0) {
-      if (!asked) wanted(planning, option, contexts);
+      if (!asked) wanted(planning, option, contexts, true);
       asked = true; // one at a time: what it shows may make the next one needless
     } else if (isRefuted(planning, stretch, option)) refuted.push(worst(planning, stretch, option));
     else return { option, refuted };
@@ -158,8 +160,14 @@ function rankedAlong({ problem, grid, options }: Planning, stretch: Stretch): Op
 }
 
 /** The model's own drafts can be measured on text kept back when they are wanted; heads were measured on all of it before. */
-function wanted({ unconfirmed }: Planning, { drafter, draftTokens }: Option, contexts: ContextData[]): void {
-  if (contexts.length > 0 && drafter.kind === "self") unconfirmed.push({ set: drafter.set, draftTokens, contexts });
+function wanted(
+  { unconfirmed }: Planning,
+  { drafter, draftTokens }: Option,
+  contexts: ContextData[],
+  follows: boolean,
+): void {
+  if (contexts.length > 0 && drafter.kind === "self")
+    unconfirmed.push({ set: drafter.set, draftTokens, contexts, follows });
 }
 
 /** Of options that differ in how far they draft alone the best one. */

@@ -1,11 +1,17 @@
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { describe, expect, test } from "vitest";
-import { hitsPerOverlap, lossProbes, lossRecord, Tally } from "../../src/calibrate/losses.js";
+import { calibrate } from "../../src/calibrate/calibrate.js";
+import { continuePrompts } from "../../src/calibrate/continuation.js";
+import { hitsPerOverlap, isWanted, lossProbes, lossRecord, measureLosses, Tally } from "../../src/calibrate/losses.js";
 import { overlap, sparseSoftmax } from "../../src/calibrate/overlap.js";
 import { makePrompts, spreadWindows } from "../../src/calibrate/windows.js";
-import { DEFAULT_KERNELS } from "../../src/schema/choice.js";
+import { silentProgress } from "../../src/core/progress.js";
+import { type ChoiceSet, DEFAULT_KERNELS } from "../../src/schema/choice.js";
 import { seededRandom } from "../../src/stats/random.js";
+import { FakeClock, FakeEngine } from "../support/fake-engine.js";
+import { EXACT_TIMES } from "../support/fake-model.js";
+import { tinySpec } from "../support/tiny-checkpoint.js";
 
 function randomLogits(seed: number, count: number): Float32Array {
   const random = xoroshiro128plus(seed);
@@ -169,5 +175,91 @@ describe("windows", () => {
       expect(new Set(asChat.filter((_, i) => (i + Math.floor(i / 3)) % 3 === kind)), `kind ${kind}`).toEqual(
         new Set([true, false]),
       );
+  });
+});
+
+describe("how far a loss is measured", () => {
+  const [KINDS, ROUND, TOKENS, LAYERS] = [3, 8, 32, 4];
+  const skips = (choices: ChoiceSet) => choices.blocks.filter((choice) => choice === "skip").length;
+
+  /** Six prompts continued; every skip misses as often as is said. @returns positions of the first block's probes */
+  async function measured(missRate: number, kinds: number | null) {
+    const spec = tinySpec({ layers: LAYERS, vocab: 50, context: 256, eosTokenIds: [] });
+    const engine = new FakeEngine({
+      ...{ spec, clock: new FakeClock(), times: EXACT_TIMES },
+      missRate: (choices) => (skips(choices) > 0 ? missRate : 0),
+    });
+    const prompts = [1, 2, 3, 4, 5, 6].map((first) => [first, 9, 9]);
+    async function* texts() {
+      for (const prompt of prompts)
+        yield* await continuePrompts(engine, new FakeClock(), [prompt], TOKENS, silentProgress);
+    }
+    const { probes, tallies } = await measureLosses(engine, texts(), ROUND, silentProgress, kinds);
+    // the model that is none runs what begins with tokens, at the first block
+    const first = (of: "skip" | "int8") => probes.findIndex(({ choices }) => choices.blocks[0] === of);
+    const positions = (of: "skip" | "int8") => tallies[first(of)].positions;
+    return { skip: positions("skip"), int8: positions("int8") };
+  }
+
+  test("skips that never miss: every second round of one prompt of each kind, and no more; kernels on everything", async () => {
+    const { skip, int8 } = await measured(0, KINDS);
+    expect(skip).toBe((KINDS * TOKENS) / 2);
+    expect(int8).toBe(6 * TOKENS);
+  });
+
+  test("skips that are not known by then go on over whole prompts", async () => {
+    const { skip } = await measured(0.2, KINDS);
+    expect(skip).toBe((KINDS * TOKENS) / 2 + (6 - KINDS) * TOKENS);
+  });
+
+  test("a calibration takes the kinds of its text from its input, and says on how much all but skips were measured", async () => {
+    const stage = async (kinds: number | undefined) => {
+      const spec = tinySpec({ layers: LAYERS, vocab: 50, context: 256, eosTokenIds: [] });
+      const clock = new FakeClock();
+      const engine = new FakeEngine({ spec, clock, times: EXACT_TIMES, missRate: () => 0 });
+      const { calibration } = await calibrate({
+        ...{ engine, clock, progress: silentProgress, positions: 4 * TOKENS, continuationTokens: TOKENS },
+        ...(kinds === undefined ? {} : { kinds }),
+        model: { name: "fake", layers: LAYERS, architecture_sha256: "a".repeat(64), weights_sha256: "b".repeat(64) },
+        text: { source: "bundled", sha256: "c".repeat(64) },
+        prompts: [{ atContext: 3, choose: [1, 2, 3, 4].map((first) => [first, 9, 9]), report: [[7, 9, 9]] }],
+      });
+      expect(calibration.contexts[0].positions).toBe(4 * TOKENS);
+      return engine.passes.length;
+    };
+    expect(await stage(4)).toBeLessThan(await stage(undefined));
+  });
+
+  test("where everything was asked for, so it is", async () => {
+    expect((await measured(0, null)).skip).toBe(6 * TOKENS);
+  });
+
+  test.each([
+    { name: "error of 0.0075 at least", overlaps: [0.985, 0.97], positions: 16, wanted: false },
+    { name: "an error beyond it", overlaps: [0.93, 1], positions: 16, wanted: true },
+    { name: "a tenth of a dear loss", overlaps: [0.6, 0.8], positions: 64, wanted: false },
+    { name: "more than a tenth of a dear loss", overlaps: [0.5, 1], positions: 16, wanted: true },
+  ])("$name ends it: $wanted", ({ overlaps, positions, wanted }) => {
+    const tally = new Tally();
+    for (let i = 0; i < positions; i++) tally.add([true], [overlaps[i % 2]]);
+    const half = Math.abs(overlaps[1] - overlaps[0]) / 2;
+    const mean = (overlaps[0] + overlaps[1]) / 2;
+    const error = half / Math.sqrt(positions) / mean;
+    expect(error > Math.max(0.0075, 0.1 * -Math.log(mean))).toBe(wanted);
+    const [skip] = lossProbes(LAYERS, DEFAULT_KERNELS);
+    expect(isWanted(skip, tally, KINDS, 0, KINDS)).toBe(wanted);
+    expect(isWanted(skip, tally, KINDS, 0, null)).toBe(true);
+  });
+
+  test("neighbouring prompts begin with another round, so no kind is heard at its beginnings alone", () => {
+    const [skip] = lossProbes(LAYERS, DEFAULT_KERNELS);
+    const known = tally(90, 100, 0.9);
+    const rounds = [0, 1, 2].map((text) => [0, 1, 2, 3].filter((round) => isWanted(skip, known, text, round, KINDS)));
+    expect(rounds).toEqual([
+      [0, 2],
+      [1, 3],
+      [0, 2],
+    ]);
+    expect(isWanted(skip, tally(1, 100, 0.5), 1, 1, null)).toBe(false); // ruinous
   });
 });

@@ -78,7 +78,10 @@ async function measureFrontier(
 /** Drafts measured on text kept back, one after another, for one plan: its own, and those that follow where it is refuted. */
 const MOST_REPORTS = 16;
 
-/** Measures on text kept back whatever the plan rests on there, until that refutes nothing more. */
+/**
+ * Measures on text kept back whatever the plan rests on there, until that refutes nothing more. When the time is up, nothing is
+ * tried in the place of what was refuted: plain decoding takes it, as where all that follows is refuted too.
+ */
 export async function measureReport(
   measuring: Measuring,
   calibration: Calibration,
@@ -95,7 +98,7 @@ export async function measureReport(
       drafters: ["self"],
       extrapolateTo,
     });
-    const [next] = unconfirmedDrafts(problem);
+    const next = unconfirmedDrafts(problem).find(({ follows }) => !follows || !isTimeUp(measuring));
     if (next === undefined) break;
     const measured = [...grown.measured];
     for (const { losses } of next.contexts) {
@@ -110,18 +113,22 @@ export async function measureReport(
   return grown;
 }
 
+const isTimeUp = ({ precision }: Measuring): boolean =>
+  precision !== undefined && precision.clock.nowUs() >= precision.reportUntilUs;
+
 /** By real drafting; where acceptance is for sampling, as an expectation over text that the target sampled. */
 async function reportCurve(
-  { model, text, precision, progress }: Measuring,
+  measuring: Measuring,
   temperature: number | undefined,
   prompts: readonly (readonly number[])[],
   draft: { choices: ChoiceSet; draftTokens: number },
 ): Promise<MeasuredCurve> {
+  const { model, text, precision, progress } = measuring;
   const tokens = text.continuationTokens;
   const sampling = samplingAt(temperature);
   const isEnough = (known: { tokens: number; error: () => number | null }): boolean => {
     if (precision === undefined || known.tokens < precision.positions) return false;
-    return (known.error() ?? 1) <= precision.error || precision.clock.nowUs() >= precision.reportUntilUs;
+    return (known.error() ?? 1) <= precision.error || isTimeUp(measuring);
   };
   if (sampling === null)
     return measureByDrafting(model.engine, systemClock, prompts, draft, tokens, progress, isEnough);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ContinuedPrompts } from "../../../src/calibrate/continuation.js";
 import { silentProgress } from "../../../src/core/progress.js";
-import { measureCandidates } from "../../../src/pipeline/measuring/candidates.js";
+import { measureCandidates, measureChoosing, measureReport } from "../../../src/pipeline/measuring/candidates.js";
 import { ChoosingEvidence, replaced } from "../../../src/pipeline/measuring/evidence.js";
 import type { Measuring, Precision } from "../../../src/pipeline/measuring/measuring.js";
 import { measuringText } from "../../../src/pipeline/text/measuring-text.js";
@@ -26,7 +26,8 @@ const missRate = ({ blocks }: ChoiceSet): number => blocks.filter((choice) => ch
 async function world(precision: Partial<Precision> = {}) {
   const clock = new FakeClock();
   const spec = tinySpec({ layers: LAYERS, vocab: 50, context: 512, eosTokenIds: [] });
-  const engine = new FakeEngine({ spec, clock, times: EXACT_TIMES, missRate });
+  const more = { missRate: 0 };
+  const engine = new FakeEngine({ spec, clock, times: EXACT_TIMES, missRate: (set) => missRate(set) + more.missRate });
   const part = (first: number) => Array.from({ length: MOST }, (_, i) => [first, i, (7 * i + first) % 50]);
   const prompts = [{ atContext: AT, choose: part(1), report: part(2) }];
   const text = new ContinuedPrompts(engine, clock, prompts[0].choose, 64, null);
@@ -43,7 +44,7 @@ async function world(precision: Partial<Precision> = {}) {
     progress: silentProgress,
   };
   const calibration: Calibration = makeCalibration([AT]);
-  return { measuring, calibration, engine, clock };
+  return { measuring, calibration, engine, clock, more };
 }
 
 const tokensOf = ({ measured }: Calibration, part: "choose" | "report") =>
@@ -83,6 +84,19 @@ describe("whole drafts on more and more prompts", () => {
       expect(tokens).toBeGreaterThanOrEqual(200);
       expect(tokens).toBeLessThan(200 + 64); // and on not a prompt more
     }
+  });
+
+  test("when the time is up nothing is tried in the place of what kept-back text refutes: plain decoding takes it", async () => {
+    const plans = [];
+    for (const reportUntilUs of [Infinity, 0]) {
+      const { measuring, calibration, more } = await world({ chooseUntilUs: 0, reportUntilUs });
+      const choosing = await measureChoosing(measuring, { ...calibration, measured: [] });
+      more.missRate = 0.9; // on all text that comes now, so whatever was decided is refuted
+      const { measured } = await measureReport(measuring, choosing, ["skip"]);
+      plans.push(new Set(measured.filter(({ part }) => part === "report").map(({ draft }) => JSON.stringify(draft))));
+    }
+    expect(plans[0].size).toBeGreaterThan(1);
+    expect(plans[1].size).toBe(1);
   });
 
   test("a text that ends is no endless loop", async () => {
