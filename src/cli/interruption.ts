@@ -3,6 +3,10 @@
  * so that finally blocks run and no file stays half written. A later one kills at once.
  */
 
+import { whenBlocking } from "../core/blocking.js";
+import { ERROR_CODES } from "../core/errors.js";
+import { writeWhole } from "./whole-output.js";
+
 /** Exit codes as a shell reports them: 128 + the signal's number. */
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 const CLOSED_PIPE = 141; // 128 + SIGPIPE
@@ -24,30 +28,59 @@ export class Interruption extends Error {
 export interface Interrupts {
   /** set once something asked the work to stop */
   readonly reason: Interruption | undefined;
+  /** set once something that was printed could not be written, as on a full disk */
+  readonly lost: Interruption | undefined;
+  /**
+   * From now on signals are noticed; until then, while options and documents are read, one ends the process at once. Heard
+   * from the start, a signal would wait for the event loop, and a pipe that nobody writes to never lets it turn.
+   */
+  listen(): void;
   /** gives the signals back to the system */
   release(): void;
 }
 
 export function listenForInterrupts(): Interrupts {
   let reason: Interruption | undefined;
+  let lost: Interruption | undefined;
   const onSignal = (signal: NodeJS.Signals) => {
     if (reason?.exitCode === SIGNALS[signal as keyof typeof SIGNALS]) return;
     reason = new Interruption(SIGNALS[signal as keyof typeof SIGNALS], "interrupted");
     setTimeout(release, SAME_PRESS_MS).unref();
   };
   const onClosed = (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    reason ??= new Interruption(CLOSED_PIPE, "");
+    if (error.code !== "EPIPE")
+      lost ??= new Interruption(
+        ERROR_CODES.FILE_UNWRITABLE,
+        `error [FILE_UNWRITABLE] stdout: ${error.message}; make room, or print elsewhere`,
+      );
+    reason ??= lost ?? new Interruption(CLOSED_PIPE, "");
   };
   const release = () => {
     for (const signal of Object.keys(SIGNALS)) process.removeListener(signal, onSignal);
+    whenBlocking(() => () => {});
   };
-  for (const signal of Object.keys(SIGNALS)) process.on(signal, onSignal);
+  const listen = () => {
+    for (const signal of Object.keys(SIGNALS)) process.on(signal, onSignal);
+    whenBlocking(() => {
+      if (reason !== undefined) throw reason;
+      release();
+      return listen;
+    });
+  };
+  let asked = false;
+  writeWhole(process.stdout);
   process.stdout.on("error", onClosed);
   process.stderr.on("error", () => {}); // nobody is left to tell
   return {
     get reason() {
       return reason;
+    },
+    get lost() {
+      return lost;
+    },
+    listen() {
+      if (!asked) listen();
+      asked = true;
     },
     release,
   };

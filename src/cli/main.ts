@@ -39,19 +39,25 @@ export async function main(argv: readonly string[]): Promise<number> {
       context.close();
     }
   });
+  let explained: unknown;
   try {
     await program.parseAsync(argv, { from: "user" });
-    return exitCode;
   } catch (error) {
+    explained = error;
     const verb = program.commands.find((command) => argv.includes(command.name()))?.name();
-    const { exitCode, message } = explainError(
+    const outcome = explainError(
       error,
       verb === undefined ? "draftplan" : `draftplan ${verb}`,
       argv.includes("--debug"),
     );
-    process.stderr.write(message);
-    return exitCode;
+    process.stderr.write(outcome.message);
+    exitCode = outcome.exitCode;
   } finally {
     interrupts.release();
   }
+  await new Promise((resolve) => setImmediate(resolve)); // an error of stdout comes after the write
+  const { lost } = interrupts;
+  if (lost === undefined) return exitCode;
+  if (explained !== lost) process.stderr.write(`${lost.message}\n`);
+  return lost.exitCode;
 }

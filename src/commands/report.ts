@@ -1,9 +1,9 @@
 /** draftplan report: any documents as one HTML page. */
 import { resolve } from "node:path";
 import { DraftplanError } from "../core/errors.js";
+import { writeText } from "../core/output-file.js";
 import { STDOUT } from "../output/deliver.js";
 import { reportOn } from "../pipeline/report.js";
-import { writeText } from "../schema/document.js";
 import type { CommandContext } from "./context.js";
 
 export interface ReportOptions {

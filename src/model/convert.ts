@@ -42,13 +42,15 @@ function cacheKey(checkpoint: Checkpoint, kernels: readonly Kernel[], dialect: G
  * @param dialect what the provider that is to run it wants (runtime/providers.ts)
  * @throws FILE_UNWRITABLE where the cache folder cannot be written; what the checkpoint throws
  */
-export const convertModel = (
+export async function convertModel(
   checkpoint: Checkpoint,
   progress: Progress = silentProgress,
   kernels: readonly Kernel[] = DEFAULT_KERNELS,
   dialect: GraphDialect = CPU_DIALECT,
-): Promise<ConvertedModel> =>
-  cachedEntry(cacheKey(checkpoint, kernels, dialect), () => conversion(checkpoint, kernels, dialect, progress));
+): Promise<ConvertedModel> {
+  await progress.tick(); // from here on there may be something to clean up, so signals are listened for
+  return cachedEntry(cacheKey(checkpoint, kernels, dialect), () => conversion(checkpoint, kernels, dialect, progress));
+}
 
 /**
  * Writes a converted model into a folder of the caller's, which is made if need be, and who removes it.

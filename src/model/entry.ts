@@ -3,9 +3,10 @@
  * its place and renamed, so that a reader sees all of it or nothing.
  */
 import { readFileSync, rmSync, statSync } from "node:fs";
-import { type FileHandle, mkdir, open, rename, rm, writeFile } from "node:fs/promises";
+import { type FileHandle, open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DraftplanError } from "../core/errors.js";
+import { makeFolder } from "../core/folders.js";
 import { cacheFolder, partialFolder, removeAbandoned } from "./cache.js";
 import type { Place, WeightFile } from "./graph/branch.js";
 import { encodeModel, type Graph } from "./graph/onnx.js";
@@ -54,7 +55,7 @@ export async function cachedEntry(key: string, make: () => Conversion | Promise<
     removeAbandoned(root);
     // An entry that cannot be read is in the way. It goes now, not at the end: by then it may be another process's.
     rmSync(folder, { recursive: true, force: true });
-    await mkdir(draft, { recursive: true });
+    makeFolder(draft);
     const weightBytes = await writeEntry(draft, await make());
     await rename(draft, folder).catch((error) => {
       if (readEntry(folder) === undefined) throw error; // otherwise another process was faster, with the same result
@@ -73,7 +74,7 @@ export async function cachedEntry(key: string, make: () => Conversion | Promise<
  */
 export async function entryInto(folder: string, conversion: Conversion): Promise<ConvertedModel> {
   try {
-    await mkdir(folder, { recursive: true });
+    makeFolder(folder);
     const weightBytes = await writeEntry(folder, conversion);
     return { modelPath: join(folder, MODEL), weightBytes };
   } catch (cause) {
@@ -132,6 +133,8 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number)
       Math.min(bytes.length - done, MAX_WRITE_BYTES),
       position + done,
     );
+    if (bytesWritten === 0)
+      throw Object.assign(new Error("no more bytes were taken"), { code: "ENOSPC", syscall: "write" });
     done += bytesWritten;
   }
 }

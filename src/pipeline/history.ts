@@ -71,9 +71,7 @@ async function readHistory(folder: string, progress: PipelineContext["progress"]
 function readOne(file: string): HistoryEntry | LeftOut | null {
   let loaded: Loaded<AnyDocument>;
   try {
-    // a pipe would never end
-    if (!statSync(file).isFile()) return { file, code: "FILE_UNREADABLE", what: "it is no regular file" };
-    loaded = readDocument(file);
+    loaded = readDocument(file, "document");
   } catch (error) {
     if (!(error instanceof DraftplanError)) return { file, code: "FILE_UNREADABLE", what: String(error) };
     const { code, what } = error;

@@ -1,5 +1,6 @@
 /** Default places of documents: profiles/ for profiles and calibrations, plans/ for plans and verifications. */
-import { dirname, join, relative, resolve } from "node:path";
+import { join } from "node:path";
+import { seenFrom } from "../core/folders.js";
 import type { InputRef } from "../schema/common.js";
 
 /** A model's name as part of a file's name. */
@@ -16,7 +17,7 @@ export const defaultPath = (kind: PathKind, modelName: string): string =>
   join(kind === "profile" || kind === "calibration" ? "profiles" : "plans", `${slug(modelName)}.${kind}.yaml`);
 
 /** An input of a document, its path as seen from the folder the document lies in: both can move together. */
-export function inputRef({ path, sha256 }: { path: string; sha256: string }, document: string): InputRef {
-  const from = document === "-" ? "." : dirname(document);
-  return { path: relative(resolve(from), resolve(path)).replaceAll("\\", "/"), sha256 };
-}
+export const inputRef = ({ path, sha256 }: { path: string; sha256: string }, document: string): InputRef => ({
+  path: seenFrom(document, path),
+  sha256,
+});

@@ -1,6 +1,6 @@
 /** The profile and the calibration that a plan was made from, found where it says and unchanged. */
-import { dirname, isAbsolute, join } from "node:path";
 import { DraftplanError } from "../core/errors.js";
+import { besideDocument } from "../core/folders.js";
 import type { Calibration } from "../schema/calibration.js";
 import { type DocumentOf, type Loaded, readDocumentOf } from "../schema/document.js";
 import type { Plan } from "../schema/plan.js";
@@ -13,7 +13,7 @@ export function readInputs(plan: Loaded<Plan>): { profile: Profile; calibration:
   const read = <K extends "profile" | "calibration">(role: K): DocumentOf<`draftplan/${K}`> => {
     const { path, sha256 } = inputs[role];
     const at = `${plan.path}: inputs.${role}`;
-    const file = isAbsolute(path) ? path : join(dirname(plan.path), path);
+    const file = besideDocument(plan.path, path);
     const loaded = readIfThere(`draftplan/${role}`, file, at);
     if (loaded.sha256 !== sha256) throw changed(at, file);
     return loaded.document;
@@ -23,7 +23,7 @@ export function readInputs(plan: Loaded<Plan>): { profile: Profile; calibration:
 
 function readIfThere<K extends "draftplan/profile" | "draftplan/calibration">(kind: K, file: string, at: string) {
   try {
-    return readDocumentOf(kind, file);
+    return readDocumentOf(kind, file, "document");
   } catch (error) {
     if (error instanceof DraftplanError && error.code === "FILE_NOT_FOUND") throw missing(at, `${file} is not there`);
     throw error;

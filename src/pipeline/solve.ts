@@ -1,5 +1,6 @@
 /** A plan from a profile and a calibration; with a model, the best candidates are measured on it first. */
 
+import { isKept } from "../core/output-file.js";
 import { requireSameModel } from "../decode/policy.js";
 import type { MethodName } from "../methods/names.js";
 import { loadModel } from "../runtime/load.js";
@@ -158,7 +159,8 @@ async function measureInto(
           )
         : await measureReport(measuring, await measureProposals(method, measuring, document), ["skip"]);
     const suffix = method === "knapsack" ? "measured" : method;
-    const path = calibration.path.replace(/(\.measured)?\.ya?ml$|$/, `.${suffix}.yaml`);
+    const kept = isKept(calibration.path) ? calibration.path : defaultPath("calibration", document.model.name);
+    const path = kept.replace(/(\.measured)?\.ya?ml$|$/, `.${suffix}.yaml`);
     return { document: grown, path, sha256: writeDocument(path, grown) };
   } finally {
     model.close();

@@ -3,9 +3,6 @@
  * Nothing is ever half written, and nothing hostile is expanded (aliases, depth, size).
  */
 import { createHash } from "node:crypto";
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
-import writeFileAtomic from "write-file-atomic";
 import {
   isMap,
   isScalar,
@@ -18,7 +15,8 @@ import {
 } from "yaml";
 import type { z } from "zod";
 import { DraftplanError, type ErrorDetail } from "../core/errors.js";
-import { readUserFile } from "../core/user-file.js";
+import { writeText } from "../core/output-file.js";
+import { readNamedFile, readUserFile } from "../core/user-file.js";
 import { Calibration } from "./calibration.js";
 import { Comparison } from "./comparison.js";
 import { Plan } from "./plan.js";
@@ -75,15 +73,21 @@ const MAX_ALIASES = 64;
 
 export const sha256 = (bytes: string | Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
+/** Who names a file: the command line, which may name a pipe, or a document or a folder, which may not. */
+export type NamedBy = "user" | "document";
+
+export const readDocumentBytes = (path: string, namedBy: NamedBy): Buffer =>
+  (namedBy === "user" ? readUserFile : readNamedFile)(path, MAX_DOCUMENT_BYTES);
+
 /** Reads a document of any kind. @throws FILE_NOT_FOUND, FILE_UNREADABLE, DOCUMENT_SYNTAX, DOCUMENT_KIND, DOCUMENT_VERSION, DOCUMENT_INVALID */
-export function readDocument(path: string): Loaded<AnyDocument> {
-  const bytes = readUserFile(path, MAX_DOCUMENT_BYTES);
+export function readDocument(path: string, namedBy: NamedBy = "user"): Loaded<AnyDocument> {
+  const bytes = readDocumentBytes(path, namedBy);
   return { document: parseDocument(bytes.toString("utf8"), path), sha256: sha256(bytes), path };
 }
 
 /** Reads a document of one kind. @throws what readDocument throws */
-export function readDocumentOf<K extends Kind>(kind: K, path: string): Loaded<DocumentOf<K>> {
-  const loaded = readDocument(path);
+export function readDocumentOf<K extends Kind>(kind: K, path: string, namedBy?: NamedBy): Loaded<DocumentOf<K>> {
+  const loaded = readDocument(path, namedBy);
   if (loaded.document.kind !== kind) {
     throw new DraftplanError({
       code: "DOCUMENT_KIND",
@@ -270,19 +274,4 @@ export function writeDocument(path: string, document: AnyDocument): string {
   const text = stringifyDocument(document);
   writeText(path, text);
   return sha256(text);
-}
-
-export function writeText(path: string, text: string): void {
-  try {
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileAtomic.sync(path, text);
-  } catch (cause) {
-    throw new DraftplanError({
-      code: "FILE_UNWRITABLE",
-      at: path,
-      what: `the file could not be written (${cause instanceof Error ? cause.message : cause})`,
-      remedy: "Choose another place with -o FILE, or make room there.",
-      cause,
-    });
-  }
 }

@@ -7,7 +7,7 @@ import { noDisplay, type ProgressDisplay, terminalDisplay } from "../../src/cli/
 import { explainError } from "../../src/cli/report-error.js";
 import { DraftplanError } from "../../src/core/errors.js";
 
-const calm = { reason: undefined };
+const calm = { reason: undefined, listen: () => {} };
 
 describe("a tick", () => {
   test("lets the event loop run now and then by the clock, not every time", async () => {
@@ -32,7 +32,7 @@ describe("a tick", () => {
   });
 
   test("throws once something asked to stop", async () => {
-    const interrupts: { reason: Interruption | undefined } = { reason: undefined };
+    const interrupts: { reason: Interruption | undefined; listen(): void } = { reason: undefined, listen: () => {} };
     const progress = createProgress(noDisplay, interrupts, () => {});
     await progress.tick();
     interrupts.reason = new Interruption(130, "interrupted");

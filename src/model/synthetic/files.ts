@@ -3,8 +3,9 @@
  * in progress, so that what a killed process leaves behind is removed by the next one, as any other is.
  */
 import { rmSync } from "node:fs";
-import { mkdir, statfs } from "node:fs/promises";
+import { statfs } from "node:fs/promises";
 import { DraftplanError } from "../../core/errors.js";
+import { makeFolder } from "../../core/folders.js";
 import type { Progress } from "../../core/progress.js";
 import { DEFAULT_KERNELS, type Kernel } from "../../schema/choice.js";
 import { cacheFolder, partialFolder, removeAbandoned } from "../cache.js";
@@ -58,7 +59,7 @@ async function requireRoom(root: string, bytes: number): Promise<void> {
 /** undefined where the file system does not say; a write that fails is reported all the same */
 async function freeBytes(root: string): Promise<number | undefined> {
   try {
-    await mkdir(root, { recursive: true });
+    makeFolder(root);
     const { bavail, bsize } = await statfs(root);
     return bavail * bsize;
   } catch {

@@ -1,9 +1,8 @@
 /** `draftplan check --github`: annotations as workflow commands, and what a GitHub job hands to its later steps. */
-import { appendFileSync } from "node:fs";
 import { isAbsolute, relative, resolve } from "node:path";
 import type { Finding, Severity } from "../../check/findings.js";
 import type { CheckResult } from "../../check/result.js";
-import { DraftplanError } from "../../core/errors.js";
+import { appendText } from "../../core/output-file.js";
 import { visibleLines } from "../../core/text.js";
 import { findingLines } from "./lines.js";
 import { byFile } from "./text.js";
@@ -53,25 +52,13 @@ function fromWorkspace(file: string, workspace: string | null): string {
   return (path.startsWith("..") || isAbsolute(path) ? file : path).replaceAll("\\", "/");
 }
 
+const OUTSIDE = "Leave out --github outside of a GitHub job.";
+
 /** The outputs of the step, and of action.yml. */
 export function appendOutputs({ regressed, inconclusive }: CheckResult, { output }: GithubFiles): void {
-  if (output !== null) append(output, `regressed=${regressed}\ninconclusive=${inconclusive}\n`);
+  if (output !== null) appendText(output, `regressed=${regressed}\ninconclusive=${inconclusive}\n`, OUTSIDE);
 }
 
 export function appendStepSummary(markdown: string, { stepSummary }: GithubFiles): void {
-  if (stepSummary !== null) append(stepSummary, `\n${markdown}`);
-}
-
-function append(path: string, text: string): void {
-  try {
-    appendFileSync(path, text);
-  } catch (cause) {
-    throw new DraftplanError({
-      code: "FILE_UNWRITABLE",
-      at: path,
-      what: `the file that GitHub names could not be appended to (${cause instanceof Error ? cause.message : cause})`,
-      remedy: "Leave out --github outside of a GitHub job.",
-      cause,
-    });
-  }
+  if (stepSummary !== null) appendText(stepSummary, `\n${markdown}`, OUTSIDE);
 }

@@ -1,6 +1,6 @@
 /** Every output of `draftplan check`: table or JSON on stdout, JUnit XML, GitHub annotations, Markdown. */
 import type { CheckResult, ComparedFigure, ComparedValue } from "../../check/result.js";
-import { writeText } from "../../schema/document.js";
+import { writeText } from "../../core/output-file.js";
 import type { Printer } from "../printer.js";
 import { annotations, appendOutputs, appendStepSummary, type GithubFiles, githubFiles } from "./github.js";
 import { checkMarkdown } from "./markdown.js";

@@ -1,7 +1,7 @@
 /** On which line of a document a finding's key stands, so that an annotation appears beside it. */
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
 import type { Finding } from "../../check/findings.js";
-import { readUserFile } from "../../core/user-file.js";
+import { readNamedFile } from "../../core/user-file.js";
 
 /** As large as a document may be. */
 const MAX_BYTES = 8 << 20;
@@ -15,7 +15,7 @@ export function findingLines(file: string, findings: readonly Finding[]): (numbe
 function openLines(file: string): (where: string) => number | null {
   try {
     const counter = new LineCounter();
-    const text = readUserFile(file, MAX_BYTES).toString("utf8");
+    const text = readNamedFile(file, MAX_BYTES).toString("utf8");
     const { contents } = parseDocument(text, { lineCounter: counter, uniqueKeys: false, merge: false });
     return (where) => {
       const offset = offsetOf(contents, where);

@@ -1,12 +1,12 @@
 /** Documents for a check: the files and folders given, and every document that those name. Each file is read once. */
 import { type Dirent, readdirSync, statSync } from "node:fs";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { type Checked, type Opened, type OpenInput, toChecked } from "../../check/documents.js";
 import { type Finding, finding } from "../../check/findings.js";
 import { invalidDocumentFindings } from "../../check/invalid-document.js";
 import { DraftplanError } from "../../core/errors.js";
-import { readUserFile } from "../../core/user-file.js";
-import { type AnyDocument, MAX_DOCUMENT_BYTES, parseDocument, sha256 } from "../../schema/document.js";
+import { besideDocument } from "../../core/folders.js";
+import { type AnyDocument, parseDocument, readDocumentBytes, sha256 } from "../../schema/document.js";
 
 export interface ReadSet {
   /** every document, those that others name included */
@@ -86,18 +86,16 @@ class Library {
     // a Map's iterator comes to what is added on the way
     for (const opened of this.known.values()) {
       if (opened?.state !== "read") continue;
-      for (const path of namedBy(opened.checked.document)) this.add(locate(path, opened.checked.file), "named");
+      for (const path of namedBy(opened.checked.document)) this.add(besideDocument(opened.checked.file, path), "named");
     }
   }
 
   open(path: string, from: string): Opened {
-    const file = locate(path, from);
+    const file = besideDocument(from, path);
     this.add(file, "named");
     return this.known.get(resolve(file)) ?? { state: "missing", file };
   }
 }
-
-const locate = (path: string, from: string): string => (isAbsolute(path) ? path : join(dirname(from), path));
 
 function namedBy(document: AnyDocument): string[] {
   switch (document.kind) {
@@ -117,9 +115,7 @@ const inputPaths = (inputs: { profile: { path: string }; calibration: { path: st
 
 function readOne(file: string, origin: Origin): Opened | null {
   try {
-    // what a document names may be anything: a pipe would never end
-    if (origin !== "given" && !statSync(file).isFile()) throw unreadable(file, "it is no regular file");
-    const bytes = readUserFile(file, MAX_DOCUMENT_BYTES);
+    const bytes = readDocumentBytes(file, origin === "given" ? "user" : "document");
     const text = bytes.toString("utf8");
     if (origin === "folder" && !MENTIONS_KIND.test(text)) return null;
     return { state: "read", checked: toChecked(file, parseDocument(text, file), sha256(bytes)) };

@@ -1,5 +1,6 @@
 /** Plans of all methods on one model, measured side by side on text that none of them was chosen on. */
 import { basename } from "node:path";
+import { isKept } from "../../core/output-file.js";
 import type { Checkpoint } from "../../model/spec.js";
 import { describeDevice, systemClock } from "../../runtime/device.js";
 import type { LoadedModel } from "../../runtime/load.js";
@@ -124,7 +125,7 @@ function writeInputs(
   output: string,
   name: string,
 ): Refs {
-  const base = (output === "-" ? defaultPath("comparison", name) : output).replace(/\.ya?ml$/i, "");
+  const base = (output === "-" || !isKept(output) ? defaultPath("comparison", name) : output).replace(/\.ya?ml$/i, "");
   const made = (kind: string, document: Calibration | CompareInputs["profile"]): InputRef => {
     const path = `${base}.${kind}.yaml`;
     return inputRef({ path, sha256: writeDocument(path, document) }, output);

@@ -2,19 +2,21 @@
  * The raw samples of a sweep as JSON lines: a header that says what is measured, a line for every timed pass or burst, and
  * one that ends a round. Lines after the last finished round are dropped when a sweep goes on: a torn line among them.
  */
-import { appendFileSync, existsSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { z } from "zod";
 import { DraftplanError } from "../../core/errors.js";
+import { appendText, writeText } from "../../core/output-file.js";
 import { counted } from "../../core/text.js";
-import { readUserFile } from "../../core/user-file.js";
+import { readNamedFile } from "../../core/user-file.js";
 import type { HeadsRound } from "../../profile/sweep/heads.js";
 import type { Observation, QueryLineRound } from "../../profile/sweep/pass.js";
 import { type Kept, nothingKept, type Recorder } from "../../profile/sweep/samples.js";
 import { ChoiceName, type Device, KernelName, type KernelNumerics, type ModelRef } from "../../schema/common.js";
-import { writeText } from "../../schema/document.js";
 
 /** An hour of passes has some 50 MiB. */
 const MAX_BYTES = 256 << 20;
+
+const GO_ON = "Make room there, and run the same command again: it goes on from here.";
 
 export interface SamplesHeader {
   kind: "draftplan/samples";
@@ -92,7 +94,7 @@ export class FileSamples implements KeptRounds {
     readonly path: string,
     private readonly header: SamplesHeader,
   ) {
-    const text = existsSync(path) ? readUserFile(path, MAX_BYTES).toString("utf8") : "";
+    const text = existsSync(path) ? readNamedFile(path, MAX_BYTES).toString("utf8") : "";
     const rows = text.split("\n").slice(0, -1);
     if (rows.length > 0) this.checkHeader(rows[0]);
     // a header that a crash cut off may be written anew, anything else is not ours to write over
@@ -118,7 +120,7 @@ export class FileSamples implements KeptRounds {
       ...(heads === null ? {} : { heads }),
     };
     const text = [...observations.map(toSample), end].map((one) => `${JSON.stringify(one)}\n`).join("");
-    if (this.start === null) this.append(text);
+    if (this.start === null) appendText(this.path, text, GO_ON);
     else writeText(this.path, this.start + text); // whole, without what a crash cut off
     this.start = null;
     this.rounds = round + 1;
@@ -129,20 +131,6 @@ export class FileSamples implements KeptRounds {
     return this.rounds === 0
       ? null
       : `${counted(this.rounds, "round")} ${this.rounds === 1 ? "is" : "are"} kept in ${this.path}; the same command goes on from there`;
-  }
-
-  private append(text: string): void {
-    try {
-      appendFileSync(this.path, text, { flush: true });
-    } catch (cause) {
-      throw new DraftplanError({
-        code: "FILE_UNWRITABLE",
-        at: this.path,
-        what: `the file could not be written (${cause instanceof Error ? cause.message : cause})`,
-        remedy: "Make room there, and run the same command again: it goes on from here.",
-        cause,
-      });
-    }
   }
 
   private checkHeader(row: string): void {

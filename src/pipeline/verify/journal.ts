@@ -3,13 +3,14 @@
  * line for every prompt that is finished. The same command goes on from there after an interruption. A line is on the
  * disk before the next prompt begins; one that was cut off by a crash is dropped.
  */
-import { appendFileSync, existsSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { z } from "zod";
 import { DraftplanError } from "../../core/errors.js";
+import { appendText, writeText } from "../../core/output-file.js";
 import type { Progress } from "../../core/progress.js";
-import { readUserFile } from "../../core/user-file.js";
+import { readNamedFile } from "../../core/user-file.js";
 import type { Decoded, Round } from "../../decode/loop.js";
-import { sha256, writeText } from "../../schema/document.js";
+import { sha256 } from "../../schema/document.js";
 import type { Journal, PromptRuns, VerifyPrompt } from "../../verify/index.js";
 import { DEFAULT_MAX_TOKENS, DEFAULT_PAIRS, softwareVersions, type VerificationRequest } from "./document.js";
 
@@ -63,6 +64,8 @@ export function journalHeader(request: Omit<VerificationRequest, "journal">) {
   };
 }
 
+const GO_ON = "Make room there, and run the same command again: it goes on from here.";
+
 export const journalPath = (output: string): string => `${output}.partial.jsonl`;
 
 export class FileJournal implements Journal {
@@ -87,7 +90,7 @@ export class FileJournal implements Journal {
   /** @throws FILE_UNWRITABLE */
   record(index: number, runs: PromptRuns): void {
     const line = `${JSON.stringify(lineOf(index, this.resumed, runs))}\n`;
-    if (this.start === null) append(this.path, line);
+    if (this.start === null) appendText(this.path, line, GO_ON);
     else writeText(this.path, this.start + line); // whole, without the torn line of a crash
     this.start = null;
     this.finished.set(index, runs);
@@ -118,7 +121,7 @@ function readLines(path: string, header: JournalHeader, prompts: readonly Verify
   };
   let rows: string[];
   try {
-    rows = readUserFile(path, MAX_BYTES).toString("utf8").split("\n");
+    rows = readNamedFile(path, MAX_BYTES).toString("utf8").split("\n");
   } catch (error) {
     return ignored(error instanceof Error ? error.message : String(error));
   }
@@ -188,14 +191,6 @@ const decodedOf = ({ rounds, ...run }: DecodedRow): Decoded => ({
   ...run,
   rounds: rounds.map((row) => Object.fromEntries(ROUND_KEYS.map((key, i) => [key, row[i]])) as unknown as Round),
 });
-
-function append(path: string, text: string): void {
-  try {
-    appendFileSync(path, text, { flush: true });
-  } catch (cause) {
-    throw unwritable(path, "written", cause, "Make room there, and run the same command again: it goes on from here.");
-  }
-}
 
 const unwritable = (at: string, done: string, cause: unknown, remedy: string) =>
   new DraftplanError({

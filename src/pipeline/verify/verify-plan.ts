@@ -1,4 +1,5 @@
 /** A plan verified on a model: from files to a document, gone on with where an earlier run was interrupted. */
+import { isKept } from "../../core/output-file.js";
 import { requireSameModel } from "../../decode/policy.js";
 import { describeDevice } from "../../runtime/device.js";
 import type { Loaded } from "../../schema/document.js";
@@ -56,7 +57,7 @@ export async function verifyPlanOn(
           ...{ prompts: kept, tokenizerSha256: prompts.tokenizerSha256, alternatives, maxTokens, pairs, thresholds },
           device: describeDevice(provider, threads, ortLibrary, loaded.engine.numerics.targetPrecision),
         };
-        if (output === null) return buildVerification(asked, progress);
+        if (output === null || !isKept(output)) return buildVerification(asked, progress);
         journal = new FileJournal(journalPath(output), journalHeader(asked), kept, progress);
         if (journal.finished.size > 0)
           context.note(
