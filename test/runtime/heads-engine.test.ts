@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CUDA_DIALECT, WEBGPU_DIALECT } from "../../src/model/graph/dialect.js";
 import { type HeadsEngine, type HeadsOptions, openHeads } from "../../src/runtime/heads-engine.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
 
@@ -43,10 +44,10 @@ async function withHeads(name: string, use: (heads: HeadsEngine) => void, more: 
 const ranked = (logits: readonly number[]): number[] =>
   logits.map((_, token) => token).sort((a, b) => logits[b] - logits[a]);
 
-function expectNear(actual: Float32Array, expected: readonly number[]): void {
+function expectNear(actual: Float32Array, expected: readonly number[], tolerance = 1e-4): void {
   expect(actual).toHaveLength(expected.length);
   const worst = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - actual[i])), 0);
-  expect(worst).toBeLessThan(1e-4);
+  expect(worst).toBeLessThan(tolerance);
 }
 
 const names = (kind: "medusa" | "hydra") =>
@@ -153,4 +154,30 @@ describe("the prefix layer", () => {
         expect.objectContaining({ code: "CONTEXT_LIMIT", what: expect.stringContaining("64") }),
       );
     }));
+});
+
+// The CPU runs the graphs of every provider: what is written for a GPU is tested without one.
+describe.each([
+  ["WebGPU's, with Gemm", WEBGPU_DIALECT, 1e-4],
+  // halves have 11 bits: the greatest logits are about 16, and each is a sum through two or three rounded products
+  ["CUDA's, in fp16", CUDA_DIALECT, 0.1],
+])("the graph as it is written for another provider: %s", (_name, dialect, tolerance) => {
+  test.each(["medusa-two-blocks", "vllm-one-head", "vllm-truncated-whole-head", "hydra-two-blocks", "hydra-prefix"])(
+    "%s",
+    (name) =>
+      withHeads(
+        name,
+        (heads) => {
+          const row = 2;
+          const states = rowsOf(twins.hidden.slice(0, row + 1));
+          heads.states?.(0, states);
+          const state = states.slice(-16);
+          const expected = twins.logits[name][row];
+          if (heads.guessAll) heads.guessAll(state);
+          else heads.guess(state, 2, twins.ids.slice(row + 1, row + 4));
+          expectNear(heads.logits(), heads.guessAll ? expected.flat() : expected[2], tolerance);
+        },
+        { dialect },
+      ),
+  );
 });
