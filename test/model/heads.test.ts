@@ -3,7 +3,9 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } f
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { CPU_DIALECT } from "../../src/model/graph/dialect.js";
 import { requireFits } from "../../src/model/heads/fit.js";
+import { passBytes } from "../../src/model/heads/graph.js";
 import { headsBeside, looksLikeHeads, openHeadsCheckpoint } from "../../src/model/heads/open.js";
 import type { HeadsSpec } from "../../src/model/heads/spec.js";
 import { openCheckpoint } from "../../src/model/open.js";
@@ -376,4 +378,21 @@ test("heads beside a model are the folder of that name in the model's own", () =
   expect(headsBeside(folder)).toBe(join(folder, "heads"));
   expect(looksLikeHeads(folder)).toBe(false);
   expect(looksLikeHeads(join(folder, "none"))).toBe(false);
+});
+
+describe("bytes that a pass reads", () => {
+  test.each([
+    // three heads of 16 x 16 and 40 x 16, in fp32
+    ["medusa", 4 * 3 * (16 * 16 + 40 * 16)],
+    ["medusa-two-blocks", 4 * 3 * (2 * 16 * 16 + 40 * 16)],
+    ["vllm-models-head", 4 * (3 * 16 * 16 + 40 * 16)],
+    ["vllm-truncated", 4 * 3 * (16 * 16 + 12 * 16)],
+    // the last of three: its residual and its block over four states
+    ["hydra", 4 * (2 * 16 * 64 + 40 * 16)],
+    ["hydra-two-blocks", 4 * (2 * 16 * 64 + 16 * 16 + 40 * 16)],
+  ])("%s", async (name, bytes) => {
+    const model = await openCheckpoint(join(FIXTURES, "model"));
+    model.close();
+    expect(passBytes(await specOf(join(FIXTURES, name)), model.spec, "target", CPU_DIALECT)).toBe(bytes);
+  });
 });

@@ -2,13 +2,14 @@
  * Heads as ONNX Runtime runs them, against PyTorch's twins of the modules that write them (test/fixtures/heads: what the
  * twins stored in each layout, and the logits they computed from it).
  */
-import { readFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CUDA_DIALECT, WEBGPU_DIALECT } from "../../src/model/graph/dialect.js";
 import { type HeadsEngine, type HeadsOptions, openHeads } from "../../src/runtime/heads-engine.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
+import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
 const FOLDER = fileURLToPath(new URL("../fixtures/heads/", import.meta.url));
 interface Twins {
@@ -181,3 +182,23 @@ describe.each([
       ),
   );
 });
+
+test.each(["vllm", "vllm-one-head", "hydra", "hydra-prefix"])("%s with the first of its heads alone", async (name) => {
+  const folder = join(temporaryFolder(), name);
+  cpSync(join(FOLDER, name), folder, { recursive: true });
+  const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8")) as Record<string, unknown>;
+  const key = "hydra_num_heads" in config ? "hydra_num_heads" : "num_heads";
+  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, [key]: 1 }));
+  const heads = await openHeads(folder, model, { ...options, ranks: RANKS });
+  expect(heads.heads).toBe(1);
+  const hidden = rowsOf([twins.hidden[0]]);
+  heads.states?.(0, hidden);
+  const listed = Array.from(heads.guess(hidden, 0, [twins.ids[1]]));
+  const [expected] = twins.logits[name][0];
+  expectNear(heads.logits(), expected);
+  expect(listed).toEqual(ranked(expected).slice(0, RANKS));
+  heads.close();
+});
+
+test("no more ranks are listed than there are tokens to guess among", () =>
+  withHeads("vllm-truncated", (heads) => expect(heads.ranks).toBe(12), { ranks: 100 }));

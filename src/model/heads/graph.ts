@@ -9,9 +9,11 @@
  * The hidden states are the target's, before its final norm; with a prefix layer that layer's own, which need none.
  */
 
+import type { Kernel } from "../../schema/choice.js";
 import { Branch, type Context, elementOf, type WeightFile } from "../graph/branch.js";
 import type { GraphDialect } from "../graph/dialect.js";
 import { BOOL, FLOAT, type Graph, INT32, INT64, subgraph, type ValueInfo, value } from "../graph/onnx.js";
+import { kernelFor } from "../kernels/registry.js";
 import type { ModelSpec } from "../spec.js";
 import { guessedTokens } from "./fit.js";
 import { drafted, type HeadsSpec } from "./spec.js";
@@ -73,6 +75,24 @@ export function headsGraph(heads: HeadsSpec, model: ModelSpec, form: HeadsForm, 
     ],
     output: outputs,
   };
+}
+
+/** Weights that one pass reads, the longest of Hydra's; norms and biases left out. */
+export function passBytes(
+  heads: HeadsSpec,
+  model: ModelSpec,
+  lmHeadKernel: HeadsForm["lmHead"],
+  numerics: GraphDialect,
+): number {
+  const { kind, hiddenSize, blocks, lmHead } = heads;
+  const bytes = (kernel: Kernel, out: number, inner: number) =>
+    kernelFor(kernel, numerics.targetPrecision).bytes(out, inner, numerics);
+  const perPass = kind === "medusa" ? heads.heads : 1;
+  const firstOut = kind === "medusa" ? hiddenSize : 2 * hiddenSize;
+  const first = bytes("target", firstOut, hiddenSize * (1 + drafted(kind, heads.heads - 1)));
+  const others = (blocks - 1) * bytes("target", hiddenSize, hiddenSize);
+  const lmHeads = lmHead === "each" ? perPass : 1;
+  return perPass * (first + others) + lmHeads * bytes(lmHeadKernel, guessedTokens(heads, model), hiddenSize);
 }
 
 interface Write {
