@@ -9,6 +9,7 @@ import { addCalibrate, addProfile } from "./verbs-measure.js";
 import { addEvaluate, addGenerate, addInspect, addRun } from "./verbs-model.js";
 import { addExplain, addPlan, addSolve } from "./verbs-plan.js";
 import { addCheck, addCompare, addVerify } from "./verbs-prove.js";
+import { addTrainHeads } from "./verbs-train.js";
 
 /** In the order in which `--help` lists them. */
 export function addVerbs(program: Command, run: RunVerb): void {
@@ -18,6 +19,7 @@ export function addVerbs(program: Command, run: RunVerb): void {
   addEvaluate(program, run);
   addProfile(program, run);
   addCalibrate(program, run);
+  addTrainHeads(program, run);
   addSolve(program, run);
   addExplain(program, run);
   addPlan(program, run);

@@ -12,6 +12,7 @@ const VERBS = [
   "evaluate",
   "profile",
   "calibrate",
+  "train-heads",
   "solve",
   "explain",
   "plan",

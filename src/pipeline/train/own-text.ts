@@ -1,0 +1,137 @@
+/** The target's own text, with its states: what heads are trained on. */
+import { continuePrompts } from "../../calibrate/continuation.js";
+import type { TextCodec } from "../../calibrate/windows.js";
+import { DraftplanError } from "../../core/errors.js";
+import type { Progress } from "../../core/progress.js";
+import type { ModelSpec } from "../../model/spec.js";
+import type { Clock, Engine } from "../../runtime/engine.js";
+import { MAX_PASS_TOKENS } from "../../runtime/limits.js";
+import { targetChoices } from "../../schema/choice.js";
+import { type OwnText, positionsOf } from "../../train/examples.js";
+import type { Part, WorkFolder } from "../../train/work-folder.js";
+import { type CalibrationText, contextPrompts } from "../text/calibration-text.js";
+
+/** Tokens that each prompt is continued by. */
+const CONTINUATION = 128;
+/** tokens of prompts: short and long ones by turns */
+const CONTEXTS = [32, 128, 512];
+/** continuations of the part that is trained on, for each of the other */
+const TRAIN_FOR_EACH = 5;
+
+export interface PromptOfPart {
+  part: Part;
+  ids: readonly number[];
+}
+
+/** Room that the cache needs for it. */
+export const ownTextCapacity = (spec: ModelSpec): number => Math.max(...contextsOf(spec)) + CONTINUATION + 2;
+
+function contextsOf({ contextLimit }: ModelSpec): number[] {
+  const fitting = CONTEXTS.filter((context) => context + CONTINUATION + 2 <= contextLimit);
+  return fitting.length > 0 ? fitting : [Math.max(1, contextLimit - CONTINUATION - 2)];
+}
+
+/**
+ * Prompts in the order in which they are continued: of both parts, all kinds of text and all lengths by turns.
+ * The parts are those of a calibration: documents to choose on are trained on, those to report on are held back.
+ * @param positions wanted of the part that is trained on
+ * @throws TEXT_TOO_SHORT
+ */
+export function trainingPrompts(
+  text: CalibrationText,
+  codec: TextCodec,
+  spec: ModelSpec,
+  positions: number,
+  heads: number,
+): PromptOfPart[] {
+  const contexts = contextsOf(spec);
+  const each = CONTINUATION - heads;
+  const wanted = Math.ceil(positions / each / contexts.length);
+  const made = contextPrompts(text, codec, contexts, wanted);
+  const train = lists(made.map(({ choose }) => choose));
+  const heldBack = lists(made.map(({ report }) => report));
+  const prompts: PromptOfPart[] = [];
+  train.forEach((ids, i) => {
+    prompts.push({ part: "train", ids });
+    const other = heldBack[Math.floor(i / TRAIN_FOR_EACH)];
+    if (i % TRAIN_FOR_EACH === 0 && other !== undefined) prompts.push({ part: "held back", ids: other });
+  });
+  return prompts;
+}
+
+/** The first of every list, then the second of every list, and so on. */
+function lists(all: readonly (readonly (readonly number[])[])[]): (readonly number[])[] {
+  const most = Math.max(...all.map(({ length }) => length));
+  return Array.from({ length: most }, (_, i) => all.flatMap((list) => (i < list.length ? [list[i]] : []))).flat();
+}
+
+/**
+ * Continues prompts until there are as many positions as are wanted, the prompts are at an end or the time is up.
+ * @returns whether the time was up
+ * @throws TEXT_TOO_SHORT where there is too little to train on
+ */
+export async function collectOwnText(
+  engine: Engine,
+  clock: Clock,
+  {
+    prompts,
+    work,
+    norm,
+    heads,
+    untilUs,
+    progress,
+  }: {
+    prompts: readonly PromptOfPart[];
+    work: WorkFolder;
+    /** the final norm's weight [hiddenSize] */
+    norm: Float32Array;
+    heads: number;
+    untilUs: number;
+    progress: Progress;
+  },
+): Promise<boolean> {
+  let late = false;
+  for (let i = work.asked; i < prompts.length; i++) {
+    await progress.tick({ stage: "continue text", done: i, total: prompts.length });
+    late = clock.nowUs() >= untilUs;
+    if (late) break;
+    const { part, ids } = prompts[i];
+    const [made] = await continuePrompts(engine, clock, [ids], CONTINUATION - 1, progress);
+    work.add(part, made === undefined ? null : stated(engine, ids, made.ids, norm));
+  }
+  const positions = (part: Part) => work.of(part).reduce((sum, text) => sum + positionsOf(text, heads), 0);
+  if (positions("train") >= LEAST_POSITIONS && positions("held back") >= LEAST_HELD_BACK) return late;
+  throw new DraftplanError({
+    code: "TEXT_TOO_SHORT",
+    at: "text to train on",
+    what: `the target's own continuations have ${positions("train")} positions to train on and ${positions("held back")} held back; ${LEAST_POSITIONS} and ${LEAST_HELD_BACK} are the least`,
+    remedy: late ? "Give more time with --budget." : "Give more text with --text FILE..., several documents of it.",
+  });
+}
+
+const LEAST_POSITIONS = 512;
+const LEAST_HELD_BACK = 128;
+
+/** Runs the continuation once more, all its tokens at once, behind the prompt that the cache holds: its states. */
+function stated(engine: Engine, prompt: readonly number[], ids: readonly number[], norm: Float32Array): OwnText {
+  const { hiddenSize, layers, rmsEps } = engine.spec;
+  const input = [prompt[prompt.length - 1], ...ids.slice(0, -1)];
+  const states = new Float32Array(input.length * hiddenSize);
+  for (let from = 0; from < input.length; from += MAX_PASS_TOKENS) {
+    const piece = input.slice(from, from + MAX_PASS_TOKENS);
+    const position = prompt.length - 1 + from;
+    const { hidden } = engine.run({ position, input: piece, choices: targetChoices(layers), logitRows: 0 });
+    states.set(hidden, from * hiddenSize);
+  }
+  for (let row = 0; row < input.length; row++)
+    normalise(states.subarray(row * hiddenSize, (row + 1) * hiddenSize), norm, rmsEps);
+  return { ids: Int32Array.from(ids), states };
+}
+
+/** The model's final RMS norm, in place. */
+function normalise(state: Float32Array, norm: Float32Array, eps: number): void {
+  let squares = 0;
+  for (const value of state) squares += value * value;
+  const scale = 1 / Math.sqrt(squares / state.length + eps);
+  for (let i = 0; i < state.length; i++) state[i] *= scale * norm[i];
+}

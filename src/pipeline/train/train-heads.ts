@@ -1,0 +1,163 @@
+/** Heads for a model, trained on text that it wrote itself. */
+import { draftplanVersion } from "../../core/version.js";
+import { type HeadsShape, parameterCount } from "../../model/heads/parameters.js";
+import { toHalf } from "../../model/kernels/half.js";
+import type { Checkpoint } from "../../model/spec.js";
+import { systemClock } from "../../runtime/device.js";
+import type { LoadedModel } from "../../runtime/load.js";
+import { floats, openTrainingGraphs } from "../../runtime/training/head-graphs.js";
+import { openTokenizer } from "../../tokenizer/open.js";
+import type { Accuracy } from "../../train/accuracy.js";
+import { positionsOf } from "../../train/examples.js";
+import { ROWS, type TrainingResult, trainHeads } from "../../train/train.js";
+import { WorkFolder } from "../../train/work-folder.js";
+import { writeHeads } from "../../train/write-heads.js";
+import type { PipelineContext } from "../context.js";
+import { isSmall, textCodec } from "../text/calibration-text.js";
+import { withModel } from "../with-model.js";
+import { requireEmpty, type TrainingRequest } from "./options.js";
+import { collectOwnText, ownTextCapacity, trainingPrompts } from "./own-text.js";
+import { readmeOf } from "./readme.js";
+
+export interface TrainedHeads {
+  kind: HeadsShape["kind"];
+  heads: number;
+  /** of the weight file */
+  sha256: string;
+  path: string;
+  model: LoadedModel["ref"];
+  /** what heads are trained on and judged by */
+  positions: number;
+  accuracy: Accuracy;
+  epochs: number;
+  bestEpoch: number;
+  stopped: TrainingResult["stopped"];
+  /** of this run: one that went on from an earlier one's work has less */
+  seconds: { text: number; training: number };
+}
+
+/** Passes over all positions, at most. */
+const EPOCHS = 10;
+/** share of the budget that the target's text may take */
+const TEXT_SHARE = 0.6;
+/** tokens of the target's own to train on */
+const POSITIONS = { small: 24_576, large: 12_288 };
+
+/** Weights of the model's that heads need. */
+interface Frozen {
+  capacity: number;
+  norm: Float32Array;
+  embedding: Float32Array;
+  lmHead: Float32Array;
+}
+
+/**
+ * @throws OPTION_INVALID, TEXT_TOO_SHORT, FILE_UNWRITABLE, what loading a model throws. Where it is interrupted, what it has
+ *   so far stays in a folder beside the heads, and the same request goes on from there
+ */
+export async function trainHeadsFor(
+  path: string,
+  request: TrainingRequest,
+  context: PipelineContext,
+): Promise<TrainedHeads> {
+  requireEmpty(request.output);
+  const startUs = systemClock.nowUs();
+  const untilUs = startUs + 1e6 * request.budgetSeconds;
+  const textUntilUs = startUs + 1e6 * TEXT_SHARE * request.budgetSeconds;
+  return await withModel(path, { ...context, kernels: ["target", "int8"] }, frozenWeights, async (model, frozen) => {
+    const { progress, note } = context;
+    const { spec } = model;
+    const shape: HeadsShape = { kind: request.kind, heads: request.heads, hiddenSize: spec.hiddenSize };
+    const tokenizer = await openTokenizer(model.path);
+    const positions = request.positions ?? (isSmall(spec) ? POSITIONS.small : POSITIONS.large);
+    const prompts = trainingPrompts(request.text, textCodec(tokenizer), spec, positions, shape.heads);
+    const task = taskOf(model, request, positions);
+    const bytes = 4 * 1.3 * positions * spec.hiddenSize + 20 * parameterCount(shape);
+    const work = new WorkFolder(`${request.output}.partial`, task, spec.hiddenSize, bytes, (why) =>
+      progress.warn(
+        "JOURNAL_IGNORED",
+        `${request.output}.partial is not gone on from, and will be written anew: ${why}`,
+      ),
+    );
+    if (work.asked > 0) note(`goes on from ${work.path}: ${work.asked} of ${prompts.length} continuations are there`);
+    const collect = { prompts, work, norm: frozen.norm, heads: shape.heads, untilUs: textUntilUs, progress };
+    const late = await collectOwnText(model.engine, systemClock, collect);
+    if (late) progress.warn("BUDGET_SPENT", `the time for text is up: heads are trained on what there is`);
+    const collectedUs = systemClock.nowUs();
+    const weights = floats(parameterCount(shape));
+    const train = work.of("train");
+    const trained = train.reduce((sum, text) => sum + positionsOf(text, shape.heads), 0);
+    const graphs = openTrainingGraphs(shape, frozen.lmHead, weights, ROWS, context);
+    let result: TrainingResult;
+    try {
+      result = await trainHeads({
+        ...{ shape, weights, computation: graphs, train, heldBack: work.of("held back"), embedding: frozen.embedding },
+        ...{ epochs: EPOCHS, seed: request.seed, clock: systemClock, untilUs, progress },
+        save: (state) => work.saveTraining(state),
+        resumed: work.savedTraining(),
+        epochDone: (epoch, loss, accuracy) => note(epochLine(epoch, loss, accuracy)),
+      });
+    } finally {
+      graphs.close();
+    }
+    const made = { kind: shape.kind, heads: shape.heads, path: request.output, model: model.ref, positions: trained };
+    const seconds = { text: (collectedUs - startUs) / 1e6, training: (systemClock.nowUs() - collectedUs) / 1e6 };
+    const facts = { made_by: `draftplan ${draftplanVersion()}`, ...task, ...factsOf(trained, result) };
+    const folder = {
+      ...{ shape, vocabSize: spec.vocabSize, weights, lmHead: request.withLmHead ? frozen.lmHead : null, facts },
+      readme: readmeOf(path, request, facts, result),
+    };
+    const sha256 = writeHeads(request.output, folder, toHalf);
+    work.discard();
+    return { ...made, ...result, sha256, seconds };
+  });
+}
+
+function frozenWeights({ spec, tensor }: Checkpoint): Frozen {
+  const { vocabSize, hiddenSize } = spec;
+  const embedding = tensor("model.embed_tokens.weight", [vocabSize, hiddenSize]);
+  return {
+    capacity: ownTextCapacity(spec),
+    norm: tensor("model.norm.weight", [hiddenSize]),
+    embedding,
+    lmHead: spec.tiedEmbeddings ? embedding : tensor("lm_head.weight", [vocabSize, hiddenSize]),
+  };
+}
+
+/** Everything that the heads depend on, but for the clock. */
+function taskOf({ ref }: LoadedModel, { kind, heads, text, seed }: TrainingRequest, positions: number) {
+  return {
+    kind,
+    heads,
+    base_model: ref,
+    text: { source: text.source, sha256: text.sha256 },
+    seed,
+    positions_wanted: positions,
+  };
+}
+
+/** A share or a loss as documents have it. */
+const rounded = (value: number): number => Number(value.toFixed(4));
+
+function factsOf(positions: number, { accuracy, epochs, bestEpoch, stopped }: TrainingResult) {
+  return {
+    positions,
+    epochs,
+    best_epoch: bestEpoch,
+    stopped,
+    held_back: {
+      positions: accuracy.positions,
+      tokens_per_round_as_a_chain: rounded(accuracy.tokensPerRound),
+      heads: accuracy.heads.map(({ top1, top10, loss }) => ({
+        top1: rounded(top1),
+        top10: rounded(top10),
+        loss: rounded(loss),
+      })),
+    },
+  };
+}
+
+function epochLine(epoch: number, loss: number, { heads, loss: heldBack, tokensPerRound }: Accuracy): string {
+  const firsts = heads.map(({ top1 }) => top1.toFixed(2)).join(" ");
+  return `epoch ${epoch}: loss ${loss.toFixed(3)}, held back ${heldBack.toFixed(3)}; first guesses right ${firsts}; ${tokensPerRound.toFixed(2)} tokens a round`;
+}

@@ -1,0 +1,106 @@
+/** The graphs that heads are trained with, run by ONNX Runtime on the CPU: buffers bound once, a step is one native call. */
+import { encodeModel } from "../../model/graph/onnx.js";
+import { blockInputs, type HeadsShape, headParameters } from "../../model/heads/parameters.js";
+import { gradientName, parameterName, type TrainingOutput, trainingGraph } from "../../model/heads/training-graph.js";
+import { ELEMENT, Handles } from "../bindings.js";
+import { loadOrt, type OrtApi, type Pointer } from "../ort-api.js";
+
+export interface TrainingGraphs {
+  /** [rows, numbers that the last head's block takes]: each head takes the first of them */
+  readonly inputs: Float32Array;
+  /** [rows, heads] token ids */
+  readonly targets: BigInt64Array;
+  /** [rows, heads] −log of the probability of the target, after either step */
+  readonly losses: Float32Array;
+  /** [rows, heads] tokens that are likelier than the target, after `judge` */
+  readonly ranks: Float32Array;
+  /** of the mean loss summed over heads, as headParameters lies, after `differentiate` */
+  readonly gradient: Float32Array;
+  differentiate(): void;
+  judge(): void;
+  close(): void;
+}
+
+/**
+ * @param lmHead  [vocabSize, hiddenSize], frozen
+ * @param weights as headParameters lies; whoever changes them in place changes the heads
+ * @param rows    of every step
+ * @throws RUNTIME_FAILED
+ */
+export function openTrainingGraphs(
+  shape: HeadsShape,
+  lmHead: Float32Array,
+  weights: Float32Array,
+  rows: number,
+  { threads, ortLibrary }: { threads: number; ortLibrary?: string | undefined },
+): TrainingGraphs {
+  const api = loadOrt(ortLibrary);
+  const handles = new Handles(api);
+  try {
+    const { heads, hiddenSize } = shape;
+    const vocabSize = lmHead.length / hiddenSize;
+    const inputs = floats(rows * blockInputs(shape, heads - 1));
+    const targets = new BigInt64Array(new ArrayBuffer(Math.max(128, 8 * rows * heads)), 0, rows * heads);
+    const [losses, ranks] = [floats(rows * heads), floats(rows * heads)];
+    const gradient = floats(weights.length);
+    const info = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
+    const tensor = (data: Float32Array | BigInt64Array, shape: readonly number[]): Pointer => {
+      const type = data instanceof Float32Array ? ELEMENT.float : ELEMENT.int64;
+      const dims = BigInt64Array.from(shape.map(BigInt));
+      return handles.own(
+        "ReleaseValue",
+        api.create("CreateTensorWithDataAsOrtValue", info, data, data.byteLength, dims, dims.length, type),
+      );
+    };
+    const parameters = headParameters(shape);
+    const part = (all: Float32Array, { offset, length }: { offset: number; length: number }) =>
+      all.subarray(offset, offset + length);
+    const open = (output: TrainingOutput) => {
+      const { session, binding } = openBound(api, handles, shape, vocabSize, rows, output, threads);
+      const input = (name: string, value: Pointer) => api.check("BindInput", binding, name, value);
+      const result = (name: string, value: Pointer) => api.check("BindOutput", binding, name, value);
+      input("inputs", tensor(inputs, [rows, inputs.length / rows]));
+      input("targets", tensor(targets, [rows, heads]));
+      input("lm_head", tensor(lmHead, [vocabSize, hiddenSize]));
+      for (const parameter of parameters)
+        input(parameterName(parameter), tensor(part(weights, parameter), parameter.shape));
+      result("losses", tensor(losses, [rows, heads]));
+      if (output === "ranks") result("ranks", tensor(ranks, [rows, heads]));
+      else
+        for (const parameter of parameters)
+          result(gradientName(parameter), tensor(part(gradient, parameter), parameter.shape));
+      return () => api.check("RunWithBinding", session, null, binding);
+    };
+    const [differentiate, judge] = [open("gradients"), open("ranks")];
+    return { inputs, targets, losses, ranks, gradient, differentiate, judge, close: () => handles.releaseAll() };
+  } catch (error) {
+    handles.releaseAll();
+    throw error;
+  }
+}
+
+function openBound(
+  api: OrtApi,
+  handles: Handles,
+  shape: HeadsShape,
+  vocabSize: number,
+  rows: number,
+  output: TrainingOutput,
+  threads: number,
+): { session: Pointer; binding: Pointer } {
+  const model = encodeModel(trainingGraph(shape, vocabSize, rows, output), "1");
+  const env = handles.own("ReleaseEnv", api.create("CreateEnv", 4, "draftplan"));
+  const settings = handles.own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
+  api.check("SetIntraOpNumThreads", settings, threads);
+  api.check("SetInterOpNumThreads", settings, 1);
+  api.check("SetSessionGraphOptimizationLevel", settings, 0);
+  const session = handles.own(
+    "ReleaseSession",
+    api.create("CreateSessionFromArray", env, model, model.length, settings),
+  );
+  return { session, binding: handles.own("ReleaseIoBinding", api.create("CreateIoBinding", session)) };
+}
+
+/** Memory that never moves: V8 keeps small arrays on its own heap, but not buffers that were made as such. */
+export const floats = (length: number): Float32Array<ArrayBuffer> =>
+  new Float32Array(new ArrayBuffer(Math.max(128, 4 * length)), 0, length);
