@@ -1,6 +1,7 @@
 /** Passes of heads and of trees, planted behind a fake clock and read off the profile. */
 import { describe, expect, test } from "vitest";
 import type { Heads } from "../../src/decode/drafters/heads.js";
+import { headsCosts } from "../../src/profile/fit/heads.js";
 import { profileModel } from "../../src/profile/profile.js";
 import type { HeadsProfile } from "../../src/schema/heads-profile.js";
 import { Profile } from "../../src/schema/profile.js";
@@ -175,4 +176,42 @@ test.each([1, 2])("noise, slow spells and outliers are seen through: seed %i", a
     expect(resampled).toHaveLength(8);
     expect(new Set(resampled).size).toBeGreaterThan(3); // draws differ where rounds do
   }
+});
+
+describe("pairs on a busy machine", () => {
+  const QUERIES = [2, 3, 5, 9, 17];
+  const ROUNDS = 6;
+  const located = [{ heads: timedHeads(world().clock, "medusa", () => 1).heads, path: "h" }];
+
+  /** root mean square of what is estimated over what was planted, in logarithms, and of the plain medians */
+  function errorsOf(factor: (q: number) => number, noise: number) {
+    const next = uniform(17);
+    const [estimated, plain]: [number[], number[]] = [[], []];
+    for (let trial = 0; trial < 150; trial++) {
+      const rounds = Array.from({ length: ROUNDS }, () => ({
+        pairs: QUERIES.map((query) => {
+          const chainUs = 1000 * Math.exp(0.3 * normal(next));
+          return { context: 64, query, chainUs, treeUs: chainUs * factor(query) * Math.exp(noise * normal(next)) };
+        }),
+        passes: [],
+      }));
+      const { tree_passes = [] } = headsCosts(located, rounds, [new Array<number>(ROUNDS).fill(1)]);
+      tree_passes.forEach(({ query_tokens: q, times_chain }, i) => {
+        const ratios = rounds.map(({ pairs }) => (pairs[i].treeUs as number) / pairs[i].chainUs).sort((a, b) => a - b);
+        estimated.push(Math.log(times_chain / factor(q)));
+        plain.push(Math.log(Math.sqrt(ratios[2] * ratios[3]) / factor(q)));
+      });
+    }
+    const size = (errors: number[]) => Math.sqrt(errors.reduce((sum, e) => sum + e * e, 0) / errors.length);
+    return size(estimated) / size(plain);
+  }
+
+  // all five pooled would be 1 / √5 = 0.45; how much noise there is has to be estimated from six pairs
+  test("where every q costs alike, one q's noise is evened out by the others'", () => {
+    expect(errorsOf(() => 1.05, 0.15)).toBeLessThan(0.75);
+  });
+
+  test("where they differ by more than the noise, each stays what it was measured as", () => {
+    expect(errorsOf((q) => 1 + q / 10, 0.05)).toBeLessThan(1.05);
+  });
 });

@@ -1,11 +1,11 @@
 /**
  * From rounds that heads drafted to what their passes take, and to what a tree's verification takes beside a chain's.
  *
- * A tree is compared with the chain of its own pair, and the median over rounds is kept. The heads' times are brought to
+ * A tree is compared with the chain of its own pair, and the median over rounds is kept, drawn towards that of other q. The heads' times are brought to
  * one level first: a round's chains say how much slower than usual it was, and a round too slow for that to be a common
  * factor is left out, as a visit is (drift.ts). A draw of the bootstrap takes the rounds that it takes for the surface.
  */
-import { median } from "simple-statistics";
+import { mean, median, sampleVariance } from "simple-statistics";
 import type { LocatedHeads } from "../../decode/drafters/heads.js";
 import type { HeadsPass, HeadsProfile, TreePass } from "../../schema/heads-profile.js";
 import { hundredths, significant } from "../../stats/numbers.js";
@@ -44,18 +44,61 @@ function treePasses(rounds: readonly (HeadsRound | null)[], draws: readonly (rea
     ({ pairs }) => pairs,
     ({ context, query }) => `${context} ${query}`,
   );
-  return [...pairs.values()]
-    .flatMap((cell) => {
-      const ratios = cell.flatMap(({ round, value: { chainUs, treeUs } }) =>
-        treeUs === null ? [] : [{ round, value: treeUs / chainUs }],
-      );
-      if (ratios.length === 0) return [];
-      const { context, query } = cell[0].value;
-      const { value, resampled } = estimate(ratios, draws);
-      const place = { context_tokens: context, query_tokens: query };
-      return [{ ...place, times_chain: significant(value, 5), pairs: ratios.length, ...resampled }];
-    })
-    .sort((a, b) => a.context_tokens - b.context_tokens || a.query_tokens - b.query_tokens);
+  const cells = [...pairs.values()].flatMap((cell): TreeCell[] => {
+    const { context, query } = cell[0].value;
+    const logs = cell.flatMap(({ round, value: { chainUs, treeUs } }) =>
+      treeUs === null ? [] : [{ round, value: Math.log(treeUs / chainUs) }],
+    );
+    return logs.length === 0 ? [] : [{ context, query, logs }];
+  });
+  const contexts = [...new Set(cells.map(({ context }) => context))].sort((a, b) => a - b);
+  return contexts.flatMap((context) => {
+    const here = cells.filter((cell) => cell.context === context).sort((a, b) => a.query - b.query);
+    const drawn = pooledRatios(here, draws); // [cells][draws + 1]
+    return here.map(({ query, logs }, i) => ({
+      ...{ context_tokens: context, query_tokens: query },
+      ...{ times_chain: significant(drawn[i][0], 5), pairs: logs.length },
+      ...(draws.length > 1 ? { resampled: drawn[i].slice(1).map((ratio) => significant(ratio / drawn[i][0], 5)) } : {}),
+    }));
+  });
+}
+
+/** The pairs of one place. */
+interface TreeCell {
+  context: number;
+  query: number;
+  /** logarithms of tree over chain */
+  logs: OfRound[];
+}
+
+/** The standard error of a median over the mean's for normal noise, and of a sample's standard deviation over its MAD. */
+const MEDIAN_PENALTY = 1.2533;
+const DEVIATION_OF_MAD = 1.4826;
+
+/**
+ * Tree over chain at every q of one context. A few pairs on a busy machine say little about one q, and every q's ratio is
+ * much like the others', for a mask is a mask: so each is drawn towards their mean, by as much of their scatter as their own
+ * noise explains (James and Stein 1961, with the variances estimated). Without noise nothing is drawn anywhere.
+ * @returns [cells][draws + 1]
+ */
+function pooledRatios(cells: readonly TreeCell[], draws: readonly (readonly number[])[]): number[][] {
+  const own = cells.map(({ logs }) => median(logs.map(({ value }) => value)));
+  const variances = cells.map(({ logs }, i) => {
+    const deviation = DEVIATION_OF_MAD * median(logs.map(({ value }) => Math.abs(value - own[i])));
+    return (MEDIAN_PENALTY * deviation) ** 2 / logs.length;
+  });
+  const scatter = cells.length < 2 ? Number.POSITIVE_INFINITY : sampleVariance(own);
+  const between = Math.max(0, scatter - mean(variances));
+  const weights = variances.map((variance) =>
+    variance === 0 || between === Infinity ? 1 : between / (between + variance),
+  );
+  const drawnLogs = draws.map((counts) =>
+    cells.map(({ logs }, i) => {
+      const drawn = logs.flatMap(({ round, value }) => new Array<number>(counts[round] ?? 0).fill(value));
+      return drawn.length === 0 ? own[i] : median(drawn);
+    }),
+  );
+  return cells.map((_, i) => drawnLogs.map((logs) => Math.exp(mean(logs) + weights[i] * (logs[i] - mean(logs)))));
 }
 
 function headsPasses(
