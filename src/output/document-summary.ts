@@ -6,6 +6,7 @@ import type { Device, ModelRef } from "../schema/common.js";
 import type { Comparison } from "../schema/comparison.js";
 import type { AnyDocument } from "../schema/document.js";
 import type { Plan, Segment } from "../schema/plan.js";
+import { drafterText } from "../schema/plan-text.js";
 import type { Profile } from "../schema/profile.js";
 import type { Verification } from "../schema/verification.js";
 import { extrapolatedLine, formatPercent, limitsText } from "./format.js";
@@ -45,8 +46,11 @@ function planLines(plan: Plan): string[] {
 /** `0 to 1024 tokens: int8 59, skip 1, head int8; 5 drafted a round; predicted 1.48 times, acceptance 93.0 %` */
 function segmentLine(segment: Segment, layers: number): string {
   const range = `${segment.context_tokens.from} to ${segment.context_tokens.to} tokens${segment.extrapolated === true ? " (extrapolated)" : ""}`;
-  if (segment.draft === undefined) return `${range}: plain decoding, nothing is drafted`;
-  const draft = describeChoices(expandDraft(segment.draft, layers, range));
+  if (!segment.speculate) return `${range}: plain decoding, nothing is drafted`;
+  const draft =
+    segment.draft === undefined
+      ? drafterText(segment.drafter)
+      : describeChoices(expandDraft(segment.draft, layers, range));
   const { predicted } = segment;
   const gain =
     predicted === undefined

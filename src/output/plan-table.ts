@@ -4,12 +4,15 @@ import Table from "cli-table3";
 import type { Solved } from "../pipeline/solve.js";
 import { describeChoices, expandDraft } from "../schema/choice.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
+import { drafterText } from "../schema/plan-text.js";
 import { extrapolatedLine } from "./format.js";
 
 /** `0 to 1024: skip 2, int8 58, head int8; d 5; predicted 1.48 times` for each segment. */
 export function describeSegment(segment: Segment, layers: number): string {
   const { from, to } = segment.context_tokens;
   const context = `context ${from} to ${to}${segment.extrapolated === true ? " (extrapolated)" : ""}`;
+  if (segment.drafter?.kind === "heads")
+    return `${context}: draft ${segment.draft_tokens} tokens with ${drafterText(segment.drafter)}`;
   if (segment.draft === undefined) return `${context}: do not speculate, plain decoding is as fast`;
   const set = expandDraft(segment.draft, layers, "plan");
   const skipped =
@@ -30,9 +33,10 @@ function planTable(plan: Plan): string {
     wordWrap: true,
     style: { head: [], border: [] },
   });
-  for (const { context_tokens: range, draft, draft_tokens, predicted, extrapolated } of plan.segments) {
+  for (const { context_tokens: range, speculate, drafter, draft, draft_tokens, predicted, ...rest } of plan.segments) {
+    const { extrapolated } = rest;
     const context = `${range.from} to ${range.to}${extrapolated === true ? " *" : ""}`;
-    if (draft === undefined) {
+    if (!speculate) {
       table.push([context, "-", "none: plain decoding is as fast", "-", "-", "-", "1"]);
       continue;
     }
@@ -40,7 +44,7 @@ function planTable(plan: Plan): string {
     table.push([
       context,
       draft_tokens ?? "-",
-      describeChoices(expandDraft(draft, plan.model.layers, "plan")),
+      draft === undefined ? drafterText(drafter) : describeChoices(expandDraft(draft, plan.model.layers, "plan")),
       predicted === undefined ? "?" : `${(100 * predicted.acceptance).toFixed(1)} %`,
       `${ms(predicted?.draft_us)} / ${ms(predicted?.verify_us)} / ${ms(predicted?.target_step_us)} ms`,
       predicted?.tokens_per_second.toFixed(1) ?? "?",

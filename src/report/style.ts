@@ -94,6 +94,7 @@ figcaption strong{display:block;color:var(--ink);font-size:.9375rem}
 .level path{fill:none;stroke:var(--soft);stroke-width:.5}
 .level text{fill:var(--soft);font-size:10px}
 .leader{stroke:var(--soft);stroke-width:.75}
+.edge{fill:none;stroke:var(--c);stroke-width:1}
 .equal{stroke:var(--soft);stroke-dasharray:3 3;fill:none}
 ${Array.from({ length: SERIES_STYLES }, (_, i) => `.s${i}{--c:var(--c${i});--t:var(--t${i})}`).join("")}
 .line{fill:none;stroke:var(--c);stroke-width:2;stroke-linejoin:round}

@@ -1,7 +1,8 @@
 /** A plan: which draft runs at which context, and what it is predicted to gain. */
 
 import { type ChoiceSet, choiceKey, describeChoices, expandDraft } from "../../schema/choice.js";
-import type { Plan, Predicted, Segment } from "../../schema/plan.js";
+import { draftSteps, type Plan, type Predicted, type Segment } from "../../schema/plan.js";
+import { drafterText } from "../../schema/plan-text.js";
 import { sum } from "../../stats/numbers.js";
 import { details, figure, figures, numeric, prose, table, text } from "../charts/figure.js";
 import { lineChart, lineLegend } from "../charts/line.js";
@@ -22,6 +23,7 @@ import {
   note,
   orNone,
 } from "./facts.js";
+import { treeFigures } from "./plan-trees.js";
 
 /** A segment with its draft's blocks; null where nothing is drafted. */
 interface Range {
@@ -29,7 +31,8 @@ interface Range {
   set: ChoiceSet | null;
 }
 
-type PredictedRange = { name: string; draftTokens: number; predicted: Predicted };
+/** `steps`: how often draft_us is paid in a round */
+type PredictedRange = { name: string; steps: number; predicted: Predicted };
 
 export function planBody({ document, path }: Shown<"draftplan/plan">): Html {
   const ranges = document.segments.map(
@@ -38,19 +41,21 @@ export function planBody({ document, path }: Shown<"draftplan/plan">): Html {
       set: segment.draft === undefined ? null : expandDraft(segment.draft, document.model.layers, path),
     }),
   );
-  const predicted = document.segments.flatMap(({ draft_tokens, predicted, ...segment }): PredictedRange[] =>
-    predicted === undefined || draft_tokens === undefined
-      ? []
-      : [{ name: `context ${contextText(segment)}`, draftTokens: draft_tokens, predicted }],
-  );
+  const predicted = document.segments.flatMap((segment): PredictedRange[] => {
+    const { draft_tokens, drafter, predicted } = segment;
+    if (predicted === undefined || draft_tokens === undefined) return [];
+    return [{ name: `context ${contextText(segment)}`, steps: draftSteps({ drafter, draft_tokens }), predicted }];
+  });
   return html`${facts(
     ["Model", modelText(document.model)],
     ["Device", document.device === undefined ? "not recorded" : deviceText(document.device)],
     ["Method", document.method ?? "written by hand"],
     document.choices === undefined ? null : ["Choices besides target", document.choices.join(", ")],
+    document.drafters === undefined ? null : ["Drafters weighed", document.drafters.join(", ")],
   )}
 ${extrapolatedNote(document.extrapolated)}
 ${strips(ranges)}
+${treeFigures(document.segments)}
 <h4>By context range</h4>
 ${rangeTable(ranges)}
 ${predicted.length === 0 ? note(unpredicted(document)) : figures(timeFigure(predicted), curveFigure(predicted))}`;
@@ -64,9 +69,10 @@ const unpredicted = ({ segments }: Plan): string =>
 /** A page that shows more strips is no longer looked through; the table names every range. */
 const MAX_STRIPS = 16;
 
-function strips(ranges: readonly Range[]): Html {
-  const drawn = distinctDrafts(ranges);
+function strips(ranges: readonly Range[]): Html | null {
+  const drawn = distinctDrafts(ranges.filter(({ segment }) => segment.drafter?.kind !== "heads"));
   const left = drawn.length - MAX_STRIPS;
+  if (drawn.length === 0) return null;
   return html`<h4>What the draft does with every block</h4>
 ${stripLegend()}
 ${drawn.slice(0, MAX_STRIPS).map(stripFigure)}
@@ -121,7 +127,7 @@ const rangeTable = (ranges: readonly Range[]): Html =>
       numeric("Tokens/s"),
       numeric("Acceptance"),
       numeric("Tokens a round"),
-      numeric("Draft step"),
+      numeric("Draft step, or a round of heads"),
       numeric("Verification"),
       numeric("Plain step"),
       numeric("Regret"),
@@ -133,16 +139,19 @@ const rangeTable = (ranges: readonly Range[]): Html =>
     rows: ranges.map(({ segment, set }): Part[] => [
       contextText(segment),
       segment.draft_tokens ?? NONE,
-      `${set === null ? "plain decoding" : describeChoices(set)}${refusedText(segment)}`,
+      `${whoDrafts(segment, set)}${refusedText(segment)}`,
       ...predictedCells(segment.predicted),
     ]),
   });
+
+const whoDrafts = ({ drafter }: Segment, set: ChoiceSet | null): string =>
+  set !== null ? describeChoices(set) : drafter?.kind === "heads" ? drafterText(drafter) : "plain decoding";
 
 /** Where text kept back predicted a loss for another draft. */
 const refusedText = ({ refuted = [] }: Segment): string =>
   refuted.length === 0
     ? ""
-    : ` (text kept back refused ${refuted.map(({ draft_tokens, speedup }) => `a draft of ${draft_tokens} tokens, ${factor(speedup)}`).join(", and ")})`;
+    : ` (text kept back refused ${refuted.map(({ drafter, draft_tokens, speedup }) => `${drafter?.kind === "heads" ? "a tree" : "a draft"} of ${draft_tokens} tokens, ${factor(speedup)}`).join(", and ")})`;
 
 const EVIDENCE = {
   report: "text kept back",
@@ -181,9 +190,9 @@ const MAX_BARS = 12;
 
 /** Where the time of one token goes: a round's parts, each divided by the tokens that a round yields. */
 function timeFigure(ranges: readonly PredictedRange[]): Html {
-  const rows = ranges.flatMap(({ name, draftTokens, predicted }) => {
+  const rows = ranges.flatMap(({ name, steps, predicted }) => {
     const { draft_us, verify_us, round_us, target_step_us, accepted_length } = predicted;
-    const round = [draftTokens * draft_us, verify_us, round_us].map((us) => us / accepted_length);
+    const round = [steps * draft_us, verify_us, round_us].map((us) => us / accepted_length);
     return [
       { name: `${name}, plain`, us: [0, 0, 0, target_step_us] },
       { name: `${name}, plan`, us: [...round, 0] },
