@@ -52,27 +52,27 @@ function rooted(tree: readonly (readonly number[])[]): Placed {
   for (const ranks of tree) {
     const parent = known.get(ranks.slice(0, -1).join());
     if (parent === undefined) continue; // a document's schema refuses such a tree
-    const node: Placed = { ranks, x: 0, y: 0, parent, children: [] };
-    parent.children.push(node);
-    known.set(ranks.join(), node);
+    const placed: Placed = { ranks, x: 0, y: 0, parent, children: [] };
+    parent.children.push(placed);
+    known.set(ranks.join(), placed);
   }
   return root;
 }
 
 /** Leaves stand in rows of their own, others in the middle of their children. @returns the first free row */
-function lay(node: Placed, row: number, x: (depth: number) => number): number {
-  node.x = x(node.ranks.length);
-  if (node.children.length === 0) {
-    node.y = TOP + (row + 0.5) * ROW;
+function lay(at: Placed, row: number, x: (depth: number) => number): number {
+  at.x = x(at.ranks.length);
+  if (at.children.length === 0) {
+    at.y = TOP + (row + 0.5) * ROW;
     return row + 1;
   }
-  node.children.sort((a, b) => (a.ranks.at(-1) ?? 0) - (b.ranks.at(-1) ?? 0));
-  const next = node.children.reduce((free, child) => lay(child, free, x), row);
-  node.y = (node.children[0].y + node.children[node.children.length - 1].y) / 2;
+  at.children.sort((a, b) => (a.ranks.at(-1) ?? 0) - (b.ranks.at(-1) ?? 0));
+  const next = at.children.reduce((free, child) => lay(child, free, x), row);
+  at.y = (at.children[0].y + at.children[at.children.length - 1].y) / 2;
   return next;
 }
 
-const flattened = (node: Placed): Placed[] => [node, ...node.children.flatMap(flattened)];
+const flattened = (at: Placed): Placed[] => [at, ...at.children.flatMap(flattened)];
 
 function edge(from: { x: number; y: number }, to: { x: number; y: number }): Html {
   const half = place((from.x + to.x) / 2);

@@ -14,6 +14,8 @@ interface DrawnTree {
 }
 
 const MAX_TREES = 8;
+/** Deeper trees have no room for a share above each column; the table has them. */
+const MOST_SHARES = 8;
 
 /** null where no heads draft */
 export function treeFigures(segments: readonly Segment[]): Html | null {
@@ -43,7 +45,10 @@ function treeFigure({ tree, segments }: DrawnTree): Html {
   const where = `Context ${segments.map(contextText).join(", ")} tokens`;
   const [{ predicted, draft_tokens: depth = 0, drafter }] = segments;
   const shares = Array.from({ length: depth + 1 }, (_, i) => predicted?.acceptance_curve[i]);
-  const columns = shares.map((share, i) => `${i === 0 ? "pending" : i}\n${share === undefined ? "" : percent(share)}`);
+  const columns = shares.map((share, i) => {
+    const said = share === undefined || depth > MOST_SHARES ? "" : `${Math.round(100 * share)} %`;
+    return `${i === 0 ? (depth > MOST_SHARES ? "" : "pending") : i}\n${said}`;
+  });
   const byDepth = shares.slice(1).map((_, i) => tree.filter(({ length }) => length === i + 1));
   const words = byDepth.map((nodes, i) => `${nodes.length} at depth ${i + 1}`).join(", ");
   const yields =
