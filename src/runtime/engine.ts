@@ -94,6 +94,8 @@ export interface RuntimeOptions {
   trees?: boolean | undefined;
   /** what the converted model was written for; default: the provider's own. For tests: the CPU runs every dialect */
   dialect?: GraphDialect | undefined;
+  /** move rows of the cache by a graph, as on a device, wherever the cache lies. For tests */
+  movesByGraph?: boolean | undefined;
   /** run even though the provider lacks operators, with those on the CPU. For diagnosis alone (bench/provider-check.mjs) */
   allowFallback?: boolean | undefined;
 }

@@ -6,6 +6,7 @@ import { FLOAT_BYTES, type FloatType } from "../schema/numerics.js";
 import { type BoundInputs, ELEMENT, Handles } from "./bindings.js";
 import type { OrtApi, Pointer } from "./ort-api.js";
 import type { CacheMemory } from "./providers.js";
+import { type MoverOwner, RowMover } from "./row-mover.js";
 import { rowsInPlace } from "./tree.js";
 
 export type CachePart = "key" | "value";
@@ -29,6 +30,8 @@ export interface CacheOwner {
   inputs: BoundInputs;
   handles: Handles;
   memory: CacheMemory;
+  /** for a graph of their own that moves rows; left out: they are moved where they lie */
+  mover?: MoverOwner | undefined;
 }
 
 export class KvCache {
@@ -36,6 +39,7 @@ export class KvCache {
   private readonly tensors: Record<CachePart, CacheTensor>[] = [];
   /** [1, kvHeads, capacity, storedHeadDim] */
   private readonly shape: BigInt64Array;
+  private mover: RowMover | undefined;
 
   constructor(
     private readonly owner: CacheOwner,
@@ -73,7 +77,11 @@ export class KvCache {
   keepRows(position: number, rows: ArrayLike<number>): void {
     const width = storedHeadDim(this.spec);
     const first = rowsInPlace(rows);
-    if (this.owner.memory.on === "device") throw new Error("rows in a device's memory cannot be moved from here");
+    if (this.owner.mover !== undefined) {
+      const from = Array.from(rows, (row) => position + row).slice(first);
+      if (from.length > 0) this.moverOf(this.owner.mover).move(from, position + first);
+      return;
+    }
     for (const layer of this.tensors) {
       for (const { view } of [layer.key, layer.value]) {
         for (let head = 0; head < this.spec.kvHeads; head++) {
@@ -83,6 +91,21 @@ export class KvCache {
         }
       }
     }
+  }
+
+  /** Made when the first path is kept: most runs keep none. */
+  private moverOf(owner: MoverOwner): RowMover {
+    if (this.mover === undefined) {
+      const { kvHeads } = this.spec;
+      const tensors = new Map(
+        this.tensors.flatMap(({ key, value }, layer) => [
+          [`${layer}.key`, key.tensor],
+          [`${layer}.value`, value.tensor],
+        ]),
+      );
+      this.mover = new RowMover(owner, { tensors, kvHeads, width: storedHeadDim(this.spec), float: this.float });
+    }
+    return this.mover;
   }
 
   /** of keys or values of one layer */

@@ -52,12 +52,19 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
       recording = options.nodeTimings && recordNodes(api, settings, options.nodeTimings.folder);
     });
     const { capacity, kernels = DEFAULT_KERNELS } = options;
-    return new OrtEngine(api, handles, session, spec, provider, { capacity, kernels, dialect }, recording);
+    const movesByGraph = options.movesByGraph ?? provider.cache.on === "device";
+    const model = { capacity, kernels, dialect, movesByGraph };
+    return new OrtEngine(api, handles, session, spec, provider, model, recording);
   } catch (error) {
     handles.releaseAll();
     recording?.remove();
     throw error;
   }
+}
+
+interface OpenedModel extends Pick<Engine, "capacity" | "kernels"> {
+  dialect: GraphDialect;
+  movesByGraph: boolean;
 }
 
 class OrtEngine implements Engine {
@@ -88,7 +95,7 @@ class OrtEngine implements Engine {
     private readonly session: Pointer,
     readonly spec: ModelSpec,
     private readonly provider: Provider,
-    { capacity, kernels, dialect }: Pick<Engine, "capacity" | "kernels"> & { dialect: GraphDialect },
+    { capacity, kernels, dialect, movesByGraph }: OpenedModel,
     private readonly recording: NodeRecording | undefined,
   ) {
     this.capacity = capacity;
@@ -139,7 +146,8 @@ class OrtEngine implements Engine {
     this.inputs.bind("seqlens_k", make(length, 4, one, ELEMENT.int32), "every pass");
     this.inputs.bind("total_sequence_length", make(total, 4, one, ELEMENT.int32), "every pass");
     this.tree = dialect.trees ? new TreeInputs(spec, capacity, dialect.float, this.inputs, make, borrow) : undefined;
-    const owner = { api, session, binding: this.binding, inputs: this.inputs, handles, memory: provider.cache };
+    const mover = movesByGraph ? { api, provider, handles, make } : undefined;
+    const owner = { api, session, binding: this.binding, inputs: this.inputs, handles, memory: provider.cache, mover };
     this.cache = new KvCache(owner, spec, capacity, dialect.float);
   }
 

@@ -6,6 +6,7 @@ import { nativePath, type OrtApi, type Pointer } from "./ort-api.js";
 import { appendProvider, explained, type Provider, refuseFallback } from "./providers.js";
 
 /**
+ * @param model     where it lies, or the model itself
  * @param handles   own the session and what it is made with
  * @param configure further settings
  * @throws RUNTIME_FAILED; PROVIDER_UNAVAILABLE where the provider cannot be had, or lacks operators of the graph
@@ -14,7 +15,7 @@ export function openSession(
   api: OrtApi,
   handles: Handles,
   provider: Provider,
-  modelPath: string,
+  model: string | Uint8Array,
   { threads, allowFallback }: Pick<RuntimeOptions, "threads" | "allowFallback">,
   configure: (settings: Pointer) => void = () => {},
 ): Pointer {
@@ -29,7 +30,12 @@ export function openSession(
   // On the main thread, though it blocks for a second: on worker threads every session's memory came from another
   // malloc arena and stayed there (560 MB more with each of the first four SmolLM2 sessions).
   const session = explained(provider, () =>
-    handles.own("ReleaseSession", api.create("CreateSession", env, nativePath(modelPath), settings)),
+    handles.own(
+      "ReleaseSession",
+      typeof model === "string"
+        ? api.create("CreateSession", env, nativePath(model), settings)
+        : api.create("CreateSessionFromArray", env, model, model.length, settings),
+    ),
   );
   if (allowFallback !== true) refuseFallback(api, session, provider);
   return session;

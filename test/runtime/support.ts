@@ -55,7 +55,12 @@ export interface Subject {
 const converted = new Map<string, Promise<string>>();
 
 /** Goes the whole way: a checkpoint in a folder, converted into the cache, opened. */
-export async function openTiny(model: TinyModel, capacity = 64, dialect = CPU_DIALECT): Promise<Engine> {
+export async function openTiny(
+  model: TinyModel,
+  capacity = 64,
+  dialect = CPU_DIALECT,
+  movesByGraph = false,
+): Promise<Engine> {
   const key = JSON.stringify([model, dialect]);
   if (!converted.has(key)) converted.set(key, convertTiny(model, dialect));
   return openOrtEngine((await converted.get(key)) as string, tinySpec(model), {
@@ -64,6 +69,7 @@ export async function openTiny(model: TinyModel, capacity = 64, dialect = CPU_DI
     capacity,
     kernels: KERNEL_NAMES,
     dialect,
+    movesByGraph,
   });
 }
 

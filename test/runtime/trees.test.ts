@@ -1,11 +1,12 @@
 /** Passes over trees, each row against the path that leads to it, run by itself. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CPU_DIALECT, CUDA_DIALECT } from "../../src/model/graph/dialect.js";
-import { uniformChoices } from "../../src/schema/choice.js";
+import { CPU_DIALECT, CUDA_DIALECT, type GraphDialect } from "../../src/model/graph/dialect.js";
+import type { Engine } from "../../src/runtime/engine.js";
+import { targetChoices, uniformChoices } from "../../src/schema/choice.js";
 import { expectFailure } from "../support/failure.js";
 import { uniform } from "../support/numbers.js";
 import { type TinyModel, tinySpec } from "../support/tiny-checkpoint.js";
-import { greatestDifference, openSubject, type Subject, tokens } from "./support.js";
+import { greatestDifference, openSubject, openTiny, type Subject, tokens } from "./support.js";
 
 const ARCHITECTURES: [string, TinyModel][] = [
   ["llama", { seed: 1, headDim: 16, context: 640 }],
@@ -71,28 +72,44 @@ function randomPath(seed: number, parents: readonly number[]): number[] {
   }
 }
 
+/** keys and values of every layer, from the first token on */
+const readCache = (engine: Engine, count: number): Float32Array[] =>
+  Array.from({ length: engine.spec.layers }, (_, layer) =>
+    (["key", "value"] as const).map((part) => engine.readCache(layer, part, 0, count)),
+  ).flat();
+
+const MOVES: [string, GraphDialect, boolean, number][] = [
+  ["where it lies", CPU_DIALECT, false, 1e-5],
+  ["by a graph, as on a device", CPU_DIALECT, true, 1e-5],
+  // the same fp16 numbers, rounded in sums of another order
+  ["by a graph, in fp16", { ...CUDA_DIALECT, trees: true }, true, 1e-2],
+];
+
 describe.each(ARCHITECTURES)("the cache of %s", (_name, model) => {
-  test.each([0, 1, 41])("after a path of a tree over %i tokens was kept is a plain decoding's", async (context) => {
-    const { engine, target } = await openSubject(model, 128);
-    const text = tokens(7, context);
-    const parents = randomTree(context + 11, 40);
-    const path = randomPath(context + 12, parents);
-    const input = tokens(8, 40);
-    if (context > 0) engine.run({ position: 0, input: text, choices: target, logitRows: 0 });
-    engine.run({ position: context, input, parents, choices: target, logitRows: 0 });
-    engine.keepRows?.(context, path);
-    const whole = [...text, ...path.map((row) => input[row])];
-    const read = () =>
-      Array.from({ length: 2 }, (_, layer) =>
-        (["key", "value"] as const).map((part) => engine.readCache(layer, part, 0, whole.length)),
-      ).flat();
-    const kept = read();
-    const next = engine.run({ position: whole.length, input: [5], choices: target, logitRows: 1 }).logits.slice();
-    engine.run({ position: 0, input: whole, choices: target, logitRows: 0 });
-    read().forEach((part, i) => expect(greatestDifference(kept[i], part)).toBeLessThan(1e-5));
-    const plain = engine.run({ position: whole.length, input: [5], choices: target, logitRows: 1 });
-    expect(greatestDifference(next, plain.logits)).toBeLessThan(1e-5);
-    engine.close();
+  describe.each(MOVES)("moved %s", (_way, dialect, byGraph, tolerance) => {
+    test.each([0, 1, 41])("after a path of a tree over %i tokens was kept is a plain decoding's", async (context) => {
+      const target = targetChoices(tinySpec(model).layers);
+      const engine = await openTiny(model, 128, dialect, byGraph);
+      const text = tokens(7, context);
+      for (const seed of [1, 2, 3]) {
+        const parents = randomTree(context + 10 * seed, 40);
+        const path = randomPath(context + seed, parents);
+        const input = tokens(8 + seed, 40);
+        if (context > 0) engine.run({ position: 0, input: text, choices: target, logitRows: 0 });
+        engine.run({ position: context, input, parents, choices: target, logitRows: 0 });
+        engine.keepRows?.(context, path);
+        const whole = [...text, ...path.map((row) => input[row])];
+        const kept = readCache(engine, whole.length);
+        const step = { position: whole.length, input: [5], choices: target, logitRows: 1 };
+        const next = engine.run(step).logits.slice();
+        engine.run({ position: 0, input: whole, choices: target, logitRows: 0 });
+        readCache(engine, whole.length).forEach((part, i) =>
+          expect(greatestDifference(kept[i], part)).toBeLessThan(tolerance),
+        );
+        expect(greatestDifference(next, engine.run(step).logits)).toBeLessThan(tolerance);
+      }
+      engine.close();
+    });
   });
 });
 
