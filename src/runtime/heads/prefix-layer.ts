@@ -3,7 +3,7 @@ import { prefixSpec } from "../../model/heads/fit.js";
 import type { ModelSpec } from "../../model/spec.js";
 import type { FloatType } from "../../schema/numerics.js";
 import { ELEMENT, HostTensor } from "../bindings.js";
-import { KvCache } from "../kv-cache.js";
+import { KvCache } from "../cache/kv-cache.js";
 import { MAX_PASS_TOKENS } from "../limits.js";
 import type { BoundGraph } from "./bound-graph.js";
 

@@ -3,13 +3,13 @@
  * gathered first, so none is overwritten before it is read, and scattered into what is input and output at once: as with
  * past and present, one buffer at both ends is written in place.
  */
-import { encodeModel, FLOAT, FLOAT16, type Graph, INT64, int, type Node, value } from "../model/graph/onnx.js";
-import type { FloatType } from "../schema/numerics.js";
-import { ELEMENT, type Handles, HostTensor, type MakeTensor } from "./bindings.js";
-import { MAX_TREE_ROWS } from "./limits.js";
-import type { OrtApi, Pointer } from "./ort-api.js";
-import type { Provider } from "./providers.js";
-import { openSession } from "./session.js";
+import { encodeModel, FLOAT, FLOAT16, type Graph, INT64, int, type Node, value } from "../../model/graph/onnx.js";
+import type { FloatType } from "../../schema/numerics.js";
+import { ELEMENT, type Handles, HostTensor, type MakeTensor } from "../bindings.js";
+import { MAX_TREE_ROWS } from "../limits.js";
+import type { OrtApi, Pointer } from "../ort-api.js";
+import type { Provider } from "../providers.js";
+import { openSession } from "../session.js";
 
 /** Opset of the GPU dialects: CUDA's kernels of both operators are of versions up to it. */
 const OPSET = 19;

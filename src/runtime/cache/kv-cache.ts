@@ -1,13 +1,13 @@
 /** Keys and values of every layer. Past and present are one buffer: a pass writes its keys and values where they stay. */
-import { storedDimension, storedHeadDim } from "../model/graph/heads.js";
-import { HALF_NUMBERS } from "../model/kernels/half.js";
-import type { ModelSpec } from "../model/spec.js";
-import { FLOAT_BYTES, type FloatType } from "../schema/numerics.js";
-import { type BoundInputs, ELEMENT, Handles } from "./bindings.js";
-import type { OrtApi, Pointer } from "./ort-api.js";
-import type { CacheMemory } from "./providers.js";
+import { storedDimension, storedHeadDim } from "../../model/graph/heads.js";
+import { HALF_NUMBERS } from "../../model/kernels/half.js";
+import type { ModelSpec } from "../../model/spec.js";
+import { FLOAT_BYTES, type FloatType } from "../../schema/numerics.js";
+import { type BoundInputs, ELEMENT, Handles } from "../bindings.js";
+import type { OrtApi, Pointer } from "../ort-api.js";
+import type { CacheMemory } from "../providers.js";
+import { rowsInPlace } from "../tree.js";
 import { type MoverOwner, RowMover } from "./row-mover.js";
-import { rowsInPlace } from "./tree.js";
 
 export type CachePart = "key" | "value";
 
