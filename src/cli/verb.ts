@@ -8,4 +8,8 @@ export type RunVerb = (options: SharedOptions, work: (context: CommandContext) =
 export const MODEL = "a Hugging Face folder, a .gguf file, or: embedded";
 export const TO_FILE = "-o, --output <file>";
 
+/** of `--drafter` */
+export const DRAFTER =
+  "who drafts: plan, none, self (the plan's own blocks alone) or heads:PATH (default: plan, without one none)";
+
 export const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;

@@ -8,7 +8,7 @@ import {
   withDeviceOptions,
   withOutputOptions,
 } from "./options.js";
-import { examples, MODEL, type RunVerb } from "./verb.js";
+import { DRAFTER, examples, MODEL, type RunVerb } from "./verb.js";
 
 export function addRun(program: Command, run: RunVerb): void {
   withDeviceOptions(program.command("run"))
@@ -42,6 +42,7 @@ export function addGenerate(program: Command, run: RunVerb): void {
     .addOption(prompt("--chat <text>", "what a user says, put into the model's chat template", "chat"))
     .addOption(prompt("--prompt-ids <file>", "a JSON array of token ids; no tokenizer is needed", "promptIds"))
     .option("--plan <plan>", "draft as this plan says")
+    .option("--drafter <who>", DRAFTER)
     .option("--adapt", "begin with the plan, and change draft and length as the text turns out harder or easier")
     .option("--max-tokens <n>", "new tokens at most (default: 256, or what the context has room for)", integerFrom(1))
     .option("--temperature <t>", "only 0, greedy, until sampling exists", numberFrom(0))
@@ -52,6 +53,7 @@ export function addGenerate(program: Command, run: RunVerb): void {
         'draftplan generate embedded --prompt "My fellow citizens" --max-tokens 40',
         'draftplan generate model.gguf --plan plans/plan.yaml --chat "Why is the sky blue?"',
         'draftplan generate model.gguf --plan plans/plan.yaml --adapt --prompt "def fibonacci(n):"',
+        'draftplan generate model.gguf --drafter heads:my-heads --prompt "Once upon a time"',
         "draftplan generate model.gguf --prompt-ids ids.json --json",
       ),
     )

@@ -1,6 +1,7 @@
 /** draftplan generate: greedy decoding of one prompt, streamed; a plan changes the speed and nothing else. */
 import { DraftplanError } from "../core/errors.js";
 import { adaptedLine, generationJson, statisticsLine } from "../output/generation.js";
+import { parseDrafter } from "../pipeline/drafting.js";
 import { generateFrom, type PromptSource } from "../pipeline/generate/generate.js";
 import { readDocumentOf } from "../schema/document.js";
 import type { CommandContext } from "./context.js";
@@ -10,6 +11,7 @@ export interface GenerateOptions {
   chat?: string;
   promptIds?: string;
   plan?: string;
+  drafter?: string;
   adapt?: true;
   maxTokens?: number;
   temperature?: number;
@@ -22,6 +24,7 @@ export async function generateCommand(model: string, options: GenerateOptions, c
   const request = {
     plan: options.plan === undefined ? null : readDocumentOf("draftplan/plan", options.plan),
     prompt: promptOf(options),
+    drafter: options.drafter === undefined ? null : parseDrafter(options.drafter),
     ...{ adapt, maxTokens },
   };
   const sink = context.json ? null : { write: context.write, end: context.print };

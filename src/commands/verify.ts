@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { DraftplanError } from "../core/errors.js";
 import { printDocument, STDOUT } from "../output/deliver.js";
 import { verificationSummary } from "../output/verification-summary.js";
+import { parseDrafter } from "../pipeline/drafting.js";
 import { requireVerdict, verifyPlanOn } from "../pipeline/verify/verify-plan.js";
 import { readDocumentOf } from "../schema/document.js";
 import type { Verification } from "../schema/verification.js";
@@ -11,6 +12,7 @@ import type { CommandContext } from "./context.js";
 
 export interface VerifyCommandOptions {
   model: string;
+  drafter?: string | undefined;
   prompts?: string | undefined;
   minSpeedup?: number | undefined;
   minAcceptance?: number | undefined;
@@ -32,7 +34,8 @@ export async function verifyCommand(
   const thresholds = thresholdsOf(options);
   const plan = readDocumentOf("draftplan/plan", planPath);
   const output = options.output ?? `plans/${basename(planPath).replace(/\.ya?ml$/i, "")}.verification.yaml`;
-  const request = { ...options, thresholds, output: output === STDOUT ? null : output };
+  const drafter = options.drafter === undefined ? null : parseDrafter(options.drafter);
+  const request = { ...options, drafter, thresholds, output: output === STDOUT ? null : output };
   const verification = await verifyPlanOn(plan, request, context);
   printDocument(verification, output, context, () =>
     [...verificationSummary(verification), `\nWritten to ${output}`].join("\n"),

@@ -11,6 +11,7 @@ export const ERROR_CODES = {
   USAGE: EXIT.usage,
   OPTION_INVALID: EXIT.usage,
   NOT_YET_SUPPORTED: EXIT.usage,
+  DRAFTER_NOT_OPEN: EXIT.usage,
 
   FILE_NOT_FOUND: EXIT.input,
   FILE_UNREADABLE: EXIT.input,

@@ -66,12 +66,14 @@ export interface Generated {
   rounds: number | null;
   drafted: number | null;
   accepted: number | null;
+  /** who drafted: `plan`, `none`, `self`, `heads:PATH` */
+  drafter: string;
   /** null where the plan was not adapted */
   adapted: Adapted | null;
 }
 
 export function generationJson(generation: Generation): Generated {
-  const { ids, text, promptTokens, tokensPerSecond, rounds, drafted, accepted, adapted } = generation;
+  const { ids, text, promptTokens, tokensPerSecond, rounds, drafted, accepted, drafter, adapted } = generation;
   return {
     ids,
     text,
@@ -80,6 +82,7 @@ export function generationJson(generation: Generation): Generated {
     rounds,
     drafted,
     accepted,
+    drafter,
     adapted: adapted === null ? null : adaptedJson(adapted),
   };
 }

@@ -9,7 +9,7 @@ import type { Plan } from "../schema/plan.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import { planKernels } from "./choices.js";
 import type { PipelineContext } from "./context.js";
-import { policyOf } from "./plan-policy.js";
+import { policyOf, warnOfTemperature } from "./plan-policy.js";
 import { readCalibrationText } from "./text/calibration-text.js";
 import { readTokenIds, requireInVocabulary, type TokenIds } from "./text/token-ids.js";
 import { withModel } from "./with-model.js";
@@ -60,6 +60,7 @@ function choicesOf(
   context: PipelineContext,
 ): (contextTokens: number) => ChoiceSet | null {
   if ("plan" in draft) {
+    warnOfTemperature(draft.plan, context.progress);
     const policy = policyOf(draft.plan, checkpoint, context);
     return (contextTokens) => {
       const request = policy(contextTokens);

@@ -1,5 +1,6 @@
 /** A plan as what decoding asks, with what a user should know of it. */
 import type { Progress } from "../core/progress.js";
+import type { Heads } from "../decode/drafters/heads.js";
 import type { DraftPolicy } from "../decode/loop.js";
 import { planPolicy, requireSameModel } from "../decode/policy.js";
 import type { Checkpoint } from "../model/spec.js";
@@ -7,20 +8,20 @@ import type { Loaded } from "../schema/document.js";
 import type { Plan } from "../schema/plan.js";
 import type { PipelineContext } from "./context.js";
 
-/** @throws DOCUMENT_MISMATCH where the plan was made for another model */
+/**
+ * @param heads that are open, for plans in which heads draft
+ * @throws DOCUMENT_MISMATCH where the plan was made for another model, what planPolicy throws
+ */
 export function policyOf(
   plan: Loaded<Plan>,
-  checkpoint: Checkpoint,
+  checkpoint: Pick<Checkpoint, "spec" | "architectureSha256" | "weightsSha256">,
   { progress }: Pick<PipelineContext, "progress">,
+  heads: readonly Heads[] = [],
 ): DraftPolicy {
   requireSameModel(plan.document, checkpoint, plan.path);
-  warnOfTemperature(plan, progress);
-  return planPolicy(plan.document, checkpoint.spec.layers, plan.path, (end) =>
-    progress.warn(
-      "PAST_LAST_SEGMENT",
-      `${plan.path} covers contexts up to ${end} tokens; nothing is drafted past them`,
-    ),
-  );
+  const past = (end: number) =>
+    progress.warn("PAST_LAST_SEGMENT", `${plan.path} covers contexts up to ${end} tokens; nothing is drafted past them`);
+  return planPolicy(plan.document, checkpoint.spec.layers, plan.path, past, heads);
 }
 
 /** The output is the target's own all the same; only the prediction was made for something else. */

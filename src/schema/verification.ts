@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { targetKernel } from "../model/kernels/registry.js";
 import { AcceptanceCurve, Device, Extrapolated, InputRef, Interval, ModelRef, Rate, Sha256 } from "./common.js";
+import { HeadsRef } from "./drafter.js";
 import { DEFAULT_PRECISION, TARGET_PRECISIONS, type TargetPrecision } from "./numerics.js";
 
 const TokenIds = z.array(z.int().min(0));
@@ -94,12 +95,18 @@ const Decided = z.strictObject({
   failed: z.array(z.enum(["lossless", "min_speedup", "min_acceptance", "max_prediction_error_percent"])),
 });
 
+const OtherDrafter = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.enum(["none", "self"]) }),
+  z.strictObject({ kind: z.literal("heads"), ...HeadsRef.shape }),
+]);
+
 export const Verification = z.strictObject({
   kind: z.literal("draftplan/verification"),
   version: z.literal(1),
   model: ModelRef,
   device: Device,
   plan: InputRef,
+  drafter: OtherDrafter.optional().describe("who drafted in place of the plan's own drafters; absent: they did"),
   inputs: z
     .strictObject({ profile: InputRef, calibration: InputRef })
     .optional()

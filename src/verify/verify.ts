@@ -1,6 +1,7 @@
 /** The stage: a plan, a model and prompts in, figures out. Clock, engine and seed are arguments. */
 import { DraftplanError } from "../core/errors.js";
 import { type Progress, silentProgress } from "../core/progress.js";
+import type { Heads } from "../decode/drafters/heads.js";
 import type { decode } from "../decode/loop.js";
 import { planPolicy } from "../decode/policy.js";
 import { requireRoom } from "../decode/room.js";
@@ -25,6 +26,8 @@ export interface VerifyOptions {
   plan: Plan;
   /** where the plan came from, for errors and warnings */
   planPath: string;
+  /** that are open, for plans in which heads draft */
+  heads?: readonly Heads[];
   prompts: readonly VerifyPrompt[];
   /** tokens after each prompt, at least 2: the first comes from the prompt's pass and is not timed */
   maxTokens: number;
@@ -83,7 +86,7 @@ export async function verifyPlan(options: VerifyOptions): Promise<VerifyResult> 
       "PAST_LAST_SEGMENT",
       `${planPath} covers contexts up to ${last} tokens; nothing is drafted past them`,
     );
-  const policy = planPolicy(plan, engine.spec.layers, planPath, onPast);
+  const policy = planPolicy(plan, engine.spec.layers, planPath, onPast, options.heads);
   const endTokens = options.endTokens ?? engine.spec.eosTokenIds;
   const measuring: Measuring = {
     ...{ engine, clock, policy, maxTokens, endTokens, pairs, prompts: prompts.length, alternatives, progress },

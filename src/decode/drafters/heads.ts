@@ -33,10 +33,11 @@ interface Shape {
 /**
  * @param tree ranks along each node's path, parents before children; the first k of them are what is drafted where no more
  *             than k nodes fit, so the likeliest come first
+ * @param at   where the tree came from, for errors
  * @throws TREE_INVALID where a node has no parent before it, appears twice, or asks for what the heads do not give
  */
-export function headsDrafter(heads: Heads, tree: readonly (readonly number[])[]): Drafter {
-  requireTree(heads, tree);
+export function headsDrafter(heads: Heads, tree: readonly (readonly number[])[], at = "tree"): Drafter {
+  requireTree(heads, tree, at);
   const shapes = new Map<string, Shape>();
   const shapeFor = (depth: number, nodes: number): Shape => {
     const key = `${depth} ${nodes}`;
@@ -105,7 +106,8 @@ function repeated(row: Float32Array, rows: number): Float32Array {
   return all;
 }
 
-function requireTree({ heads, ranks }: Heads, tree: readonly (readonly number[])[]): void {
+function requireTree({ heads, ranks }: Heads, tree: readonly (readonly number[])[], at: string): void {
+  const invalid = (node: number, what: string) => treeInvalid(`${at}[${node}]`, what);
   const known = new Set<string>();
   tree.forEach((path, node) => {
     const parent = path.slice(0, -1);
@@ -119,10 +121,10 @@ function requireTree({ heads, ranks }: Heads, tree: readonly (readonly number[])
   });
 }
 
-const invalid = (node: number, what: string) =>
+const treeInvalid = (at: string, what: string) =>
   new DraftplanError({
     code: "TREE_INVALID",
-    at: `tree[${node}]`,
+    at,
     what,
     remedy: "Give the ranks along each node's path, every parent before its children and each node once.",
   });

@@ -1,6 +1,7 @@
 /** Every way to draft, by its word in plans and on the command line. A new one is a file beside these and a line here. */
 import { type Draft, expandDraft } from "../../schema/choice.js";
 import type { Drafter } from "./drafter.js";
+import { type Heads, headsDrafter } from "./heads.js";
 import { noDrafter } from "./none.js";
 import { selfDrafter } from "./self.js";
 
@@ -8,6 +9,8 @@ import { selfDrafter } from "./self.js";
 export interface DrafterSource {
   /** blocks, where the model drafts for itself */
   draft: Draft;
+  /** heads that are open, and the ranks along each node's path, where heads draft */
+  heads: { open: Heads; tree: readonly (readonly number[])[] };
   layers: number;
   /** for errors */
   at: string;
@@ -15,5 +18,7 @@ export interface DrafterSource {
 
 export const DRAFTERS = {
   none: () => noDrafter,
-  self: ({ draft, layers, at }) => selfDrafter(expandDraft(draft, layers, at)),
+  self: ({ draft, layers, at }: Pick<DrafterSource, "draft" | "layers" | "at">) =>
+    selfDrafter(expandDraft(draft, layers, at)),
+  heads: ({ heads: { open, tree }, at }: Pick<DrafterSource, "heads" | "at">) => headsDrafter(open, tree, at),
 } satisfies Record<string, (source: DrafterSource) => Drafter>;

@@ -16,8 +16,16 @@ import { createTextStream } from "../../tokenizer/stream.js";
 import type { Tokenizer } from "../../tokenizer/types.js";
 import { planKernels } from "../choices.js";
 import type { PipelineContext } from "../context.js";
+import {
+  type DrafterChoice,
+  type Drafting,
+  drafterName,
+  findDrafting,
+  type Planned,
+  planDrafting,
+  withDrafting,
+} from "../drafting.js";
 import { readInputs } from "../plan-inputs.js";
-import { policyOf } from "../plan-policy.js";
 import { readTokenIds, requireInVocabulary } from "../text/token-ids.js";
 import { withModel } from "../with-model.js";
 import { openAdaptation } from "./adaptation.js";
@@ -34,6 +42,8 @@ export interface GenerateRequest {
   prompt: PromptSource;
   /** null: plain decoding */
   plan: Loaded<Plan> | null;
+  /** who drafts; null: as the plan says */
+  drafter: DrafterChoice | null;
   /** begin with the plan, and change draft and length as the text turns out harder or easier */
   adapt: boolean;
   /** new tokens at most; undefined: 256, or what the context has room for */
@@ -72,6 +82,8 @@ export interface Generation {
   promptTokens: number;
   /** time behind the prompt's pass */
   decodeUs: number;
+  /** who drafted, as `--drafter` has it */
+  drafter: string;
   /** null where the prompt's pass gave all there is */
   tokensPerSecond: number | null;
   /** rounds that drafted; null without a plan, as what follows */
@@ -95,6 +107,13 @@ interface Prompt {
 interface Prepared {
   capacity: number;
   maxTokens: number;
+  planned: Planned;
+  /** makes the plan's policy one that adapts; null: the plan as it stands */
+  adapt: ((planned: DraftPolicy) => AdaptivePolicy) | null;
+}
+
+/** What a prepared generation runs. */
+interface Run extends Prepared {
   policy: DraftPolicy | null;
   /** null: the plan as it stands */
   adaptive: AdaptivePolicy | null;
@@ -102,24 +121,56 @@ interface Prepared {
 
 /**
  * @param sink null: the text is not wanted before it is whole
- * @throws USAGE, TOKEN_IDS_INVALID, CONTEXT_LIMIT, DOCUMENT_MISMATCH, what loading the model throws
+ * @throws USAGE, OPTION_INVALID, NOT_YET_SUPPORTED, TOKEN_IDS_INVALID, CONTEXT_LIMIT, DOCUMENT_MISMATCH, HEADS_MISMATCH,
+ *   what loading the model and opening heads throw
  */
 export async function generateFrom(
   model: string,
-  { prompt: source, plan, adapt, maxTokens }: GenerateRequest,
+  { prompt: source, plan, drafter, adapt, maxTokens }: GenerateRequest,
   sink: TextSink | null,
   context: PipelineContext,
 ): Promise<Generation> {
-  if (adapt && plan === null) throw adaptWithoutPlan();
+  if (adapt) requireAdaptable(plan, drafter);
+  const drafting = await findDrafting(plan, drafter);
   const prompt = await readPrompt(model, source);
   const kernels = planKernels([plan?.document ?? null], adapt ? plan?.document.choices : []);
   return withModel(
     model,
     { ...context, kernels },
-    (checkpoint) => prepare(checkpoint, prompt, { maxTokens, adapt }, plan, context),
-    ({ engine }, prepared) => generate(engine, prompt, prepared, sink, context),
+    (checkpoint) => prepare(checkpoint, prompt, { maxTokens, adapt }, drafting, context),
+    (loaded, prepared) =>
+      withDrafting(drafting, prepared.planned, loaded, context, (policy) => {
+        const planned = drafting.choice.kind === "none" ? null : policy;
+        const adaptive = planned === null ? null : (prepared.adapt?.(planned) ?? null);
+        const run = { ...prepared, adaptive, policy: adaptive?.policy ?? planned };
+        return generate(loaded.engine, prompt, run, drafterName(drafting.choice), sink, context);
+      }),
   );
 }
+
+/** @throws USAGE without a plan to begin with, NOT_YET_SUPPORTED for one that heads draft in */
+function requireAdaptable(plan: Loaded<Plan> | null, drafter: DrafterChoice | null): void {
+  if (plan === null) throw adaptWithoutPlan();
+  if (drafter !== null && drafter.kind !== "plan") throw adaptAnother(drafter);
+  const heads = plan.document.segments.findIndex(({ drafter: kind }) => kind?.kind === "heads");
+  if (heads !== -1) throw adaptHeads(`${plan.path}: segments[${heads}].drafter`);
+}
+
+const adaptAnother = (drafter: DrafterChoice) =>
+  new DraftplanError({
+    code: "USAGE",
+    at: `--adapt --drafter ${drafterName(drafter)}`,
+    what: "adapting begins with the plan's own drafts",
+    remedy: "Leave one of the two options out.",
+  });
+
+const adaptHeads = (at: string) =>
+  new DraftplanError({
+    code: "NOT_YET_SUPPORTED",
+    at,
+    what: "heads draft there, and --adapt weighs drafts of the model's own blocks alone",
+    remedy: "Leave --adapt out, or solve a plan of the model's own blocks: draftplan solve --drafters self",
+  });
 
 const adaptWithoutPlan = () =>
   new DraftplanError({
@@ -145,21 +196,24 @@ function prepare(
   checkpoint: Checkpoint,
   prompt: Prompt,
   options: Pick<GenerateRequest, "maxTokens" | "adapt">,
-  plan: Loaded<Plan> | null,
+  drafting: Drafting,
   context: PipelineContext,
 ): Prepared {
   const { spec } = checkpoint;
   requireInVocabulary(prompt.ids, spec.vocabSize, prompt.at);
   const maxTokens = chooseMaxTokens(prompt, spec, options.maxTokens);
-  const planned = plan === null ? null : policyOf(plan, checkpoint, context);
-  const adaptive = plan === null || planned === null || !options.adapt ? null : adaptiveOf(plan, planned);
-  return { maxTokens, capacity: prompt.ids.length + maxTokens, policy: adaptive?.policy ?? planned, adaptive };
+  const planned = planDrafting(drafting, checkpoint, context);
+  // a tree's rows lie behind the text until its path is moved together: the last rounds keep room for all of them
+  const capacity = prompt.ids.length + maxTokens + planned.mostNodes;
+  const { plan } = planned;
+  return { maxTokens, capacity, planned, adapt: plan === null || !options.adapt ? null : adaptiveOf(plan) };
 }
 
 /** @throws INPUTS_MISSING, DIGEST_MISMATCH where the plan's profile and calibration are not at hand */
-function adaptiveOf(plan: Loaded<Plan>, planned: DraftPolicy): AdaptivePolicy {
+function adaptiveOf(plan: Loaded<Plan>): (planned: DraftPolicy) => AdaptivePolicy {
   const { profile, calibration } = readInputs(plan);
-  return adaptivePolicy(openAdaptation(plan.document, profile, calibration, plan.path), systemClock, planned);
+  const adaptation = openAdaptation(plan.document, profile, calibration, plan.path);
+  return (planned) => adaptivePolicy(adaptation, systemClock, planned);
 }
 
 /** What was asked for must fit; the default takes what room there is. */
@@ -178,7 +232,8 @@ function chooseMaxTokens(prompt: Prompt, spec: Checkpoint["spec"], asked: number
 async function generate(
   engine: Engine,
   prompt: Prompt,
-  { maxTokens, policy, adaptive }: Prepared,
+  { maxTokens, policy, adaptive }: Run,
+  drafter: string,
   sink: TextSink | null,
   { progress }: PipelineContext,
 ): Promise<Generation> {
@@ -201,6 +256,7 @@ async function generate(
   }
   return {
     ...summarise(decoded, prompt, policy !== null),
+    drafter,
     adapted: adaptive === null ? null : adaptedOf(adaptive.summary()),
   };
 }
@@ -215,7 +271,7 @@ const adaptedOf = ({ arms, ...summary }: AdaptiveSummary): AdaptedSummary => ({
   })),
 });
 
-function summarise(decoded: Decoded, prompt: Prompt, planned: boolean): Omit<Generation, "adapted"> {
+function summarise(decoded: Decoded, prompt: Prompt, planned: boolean): Omit<Generation, "adapted" | "drafter"> {
   const { ids, rounds, decodeUs } = decoded;
   const { drafted, accepted } = acceptanceOf(rounds);
   return {

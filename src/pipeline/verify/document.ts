@@ -3,6 +3,7 @@
 import { posix } from "node:path";
 import { type Progress, silentProgress } from "../../core/progress.js";
 import { draftplanVersion } from "../../core/version.js";
+import type { Heads } from "../../decode/drafters/heads.js";
 import { requireSameModel } from "../../decode/policy.js";
 import { systemClock } from "../../runtime/device.js";
 import type { Clock, Engine } from "../../runtime/engine.js";
@@ -35,6 +36,10 @@ export interface VerificationRequest {
   planRef: InputRef;
   /** the plan's file as the user gave it, for errors and warnings */
   planPath?: string;
+  /** who drafted in place of the plan's own drafters; absent: they did */
+  drafter?: Verification["drafter"];
+  /** that are open, for plans in which heads draft */
+  heads?: readonly Heads[];
   prompts: readonly VerifyPrompt[];
   /** null: every prompt was given as ids */
   tokenizerSha256?: string | null;
@@ -80,6 +85,7 @@ export async function buildVerification(
     model: ref,
     device,
     plan: planRef,
+    ...(request.drafter === undefined ? {} : { drafter: request.drafter }),
     ...(plan.inputs === undefined ? {} : { inputs: seenFromHere(plan.inputs, planRef.path) }),
     ...(plan.extrapolated === undefined ? {} : { extrapolated: plan.extrapolated }),
     ...(tokenizerSha256 === undefined ? {} : { tokenizer_sha256: tokenizerSha256 }),
@@ -106,6 +112,7 @@ function verifyOptions(request: VerificationRequest) {
     maxTokens: request.maxTokens ?? DEFAULT_MAX_TOKENS,
     pairs: request.pairs ?? DEFAULT_PAIRS,
     alternatives: request.alternatives ? [int8] : [],
+    ...(request.heads === undefined ? {} : { heads: request.heads }),
     ...(references === undefined ? {} : { references }),
     ...(journal === undefined ? {} : { journal }),
   };

@@ -59,6 +59,7 @@ export function journalHeader(request: Omit<VerificationRequest, "journal">) {
     pairs: request.pairs ?? DEFAULT_PAIRS,
     end_tokens: loaded.engine.spec.eosTokenIds,
     alternatives,
+    drafter: request.drafter ?? null,
     device,
     versions: softwareVersions(),
   };

@@ -1,6 +1,5 @@
 /** A plan verified on a model: from files to a document, gone on with where an earlier run was interrupted. */
 import { isKept } from "../../core/output-file.js";
-import { requireSameModel } from "../../decode/policy.js";
 import { describeDevice } from "../../runtime/device.js";
 import type { Loaded } from "../../schema/document.js";
 import { writeDocument } from "../../schema/document.js";
@@ -9,8 +8,8 @@ import type { Verification } from "../../schema/verification.js";
 import { requirePrompts, type Thresholds } from "../../verify/index.js";
 import { planKernels } from "../choices.js";
 import type { PipelineContext } from "../context.js";
+import { type DrafterChoice, type Drafting, findDrafting, planDrafting, withDrafting } from "../drafting.js";
 import { inputRef } from "../paths.js";
-import { warnOfTemperature } from "../plan-policy.js";
 import { fitPrompts, openPrompts } from "../text/model-prompts.js";
 import { withModel } from "../with-model.js";
 import { buildVerification, DEFAULT_MAX_TOKENS, DEFAULT_PAIRS } from "./document.js";
@@ -21,6 +20,8 @@ export interface VerifyRequest {
   model: string;
   /** a file of JSON lines; undefined: the bundled prompts */
   prompts?: string | undefined;
+  /** who drafts in the plan's segments; null: as the plan says */
+  drafter?: DrafterChoice | null | undefined;
   /** where the document is written, a journal beside it while it is measured; null: nothing is written */
   output: string | null;
   thresholds: Thresholds;
@@ -38,6 +39,7 @@ export async function verifyPlanOn(
 ): Promise<Verification> {
   const { output, thresholds, alternatives = false, maxTokens = DEFAULT_MAX_TOKENS, pairs = DEFAULT_PAIRS } = request;
   const { provider, threads, ortLibrary, progress } = context;
+  const drafting = await findDrafting(plan, request.drafter ?? null);
   const prompts = await openPrompts(request.model, request.prompts);
   let journal: FileJournal | undefined;
   try {
@@ -45,26 +47,27 @@ export async function verifyPlanOn(
       request.model,
       { ...context, kernels: planKernels([plan.document], alternatives ? ["int8"] : []) },
       (checkpoint) => {
-        requireSameModel(plan.document, checkpoint, plan.path);
-        warnOfTemperature(plan, progress);
+        const planned = planDrafting(drafting, checkpoint, context);
         const fitting = fitPrompts(prompts, checkpoint.spec, maxTokens, progress);
         requirePrompts(fitting.prompts.length, thresholds.minSpeedup);
-        return fitting;
+        return { ...fitting, planned, capacity: fitting.capacity + planned.mostNodes };
       },
-      (loaded, { prompts: kept }) => {
-        const asked = {
-          ...{ loaded, plan: plan.document, planRef: inputRef(plan, output ?? "-"), planPath: plan.path },
-          ...{ prompts: kept, tokenizerSha256: prompts.tokenizerSha256, alternatives, maxTokens, pairs, thresholds },
-          device: describeDevice(provider, threads, ortLibrary, loaded.engine.numerics.targetPrecision),
-        };
-        if (output === null || !isKept(output)) return buildVerification(asked, progress);
-        journal = new FileJournal(journalPath(output), journalHeader(asked), kept, progress);
-        if (journal.finished.size > 0)
-          context.note(
-            `going on after ${journal.finished.size} of ${kept.length} prompts, which an interrupted run finished (${journal.path}; delete it to begin anew)`,
-          );
-        return buildVerification({ ...asked, journal }, progress);
-      },
+      (loaded, { prompts: kept, planned }) =>
+        withDrafting(drafting, planned, loaded, context, (_policy, heads) => {
+          const asked = {
+            ...{ loaded, plan: (planned.plan ?? plan).document, planRef: inputRef(plan, output ?? "-") },
+            ...{ planPath: plan.path, drafter: drafterRecord(drafting, output ?? "-"), heads },
+            ...{ prompts: kept, tokenizerSha256: prompts.tokenizerSha256, alternatives, maxTokens, pairs, thresholds },
+            device: describeDevice(provider, threads, ortLibrary, loaded.engine.numerics.targetPrecision),
+          };
+          if (output === null || !isKept(output)) return buildVerification(asked, progress);
+          journal = new FileJournal(journalPath(output), journalHeader(asked), kept, progress);
+          if (journal.finished.size > 0)
+            context.note(
+              `going on after ${journal.finished.size} of ${kept.length} prompts, which an interrupted run finished (${journal.path}; delete it to begin anew)`,
+            );
+          return buildVerification({ ...asked, journal }, progress);
+        }),
     );
     if (output !== null) writeDocument(output, verification);
     journal?.discard();
@@ -74,6 +77,14 @@ export async function verifyPlanOn(
     if (kept !== null) context.note(kept);
     throw error;
   }
+}
+
+/** Who drafted in place of the plan's own drafters, as the document has it. */
+function drafterRecord({ choice, folders }: Drafting, output: string): Verification["drafter"] {
+  if (choice.kind === "plan") return undefined;
+  if (choice.kind !== "heads") return { kind: choice.kind };
+  const [{ folder, checkpoint }] = folders;
+  return { kind: "heads", ...inputRef({ path: folder, sha256: checkpoint.sha256 }, output) };
 }
 
 /**
