@@ -63,7 +63,8 @@ const notOpen = (at: string) =>
     code: "DRAFTER_NOT_OPEN",
     at,
     what: "heads draft there, and what is asked for runs drafts of the model's own blocks alone",
-    remedy: "Use generate, verify or compare, which open a plan's heads; as a library: openHeads, then planPolicy with them.",
+    remedy:
+      "Use generate, verify or compare, which open a plan's heads; as a library: openHeads, then planPolicy with them.",
   });
 
 /** @throws DOCUMENT_MISMATCH where architecture or weights differ from what the document was made with */

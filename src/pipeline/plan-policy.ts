@@ -20,7 +20,10 @@ export function policyOf(
 ): DraftPolicy {
   requireSameModel(plan.document, checkpoint, plan.path);
   const past = (end: number) =>
-    progress.warn("PAST_LAST_SEGMENT", `${plan.path} covers contexts up to ${end} tokens; nothing is drafted past them`);
+    progress.warn(
+      "PAST_LAST_SEGMENT",
+      `${plan.path} covers contexts up to ${end} tokens; nothing is drafted past them`,
+    );
   return planPolicy(plan.document, checkpoint.spec.layers, plan.path, past, heads);
 }
 

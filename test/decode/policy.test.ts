@@ -1,4 +1,5 @@
-import { expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import type { Heads } from "../../src/decode/drafters/heads.js";
 import { drafterOf, selfChoices } from "../../src/decode/drafters/self.js";
 import { planPolicy, requireSameModel } from "../../src/decode/policy.js";
 import { acceptanceCurve, acceptanceOf } from "../../src/decode/statistics.js";
@@ -73,6 +74,44 @@ test.each([
   ["another spelling", withDraft(skipping("01.attn")), "BLOCK_UNKNOWN", /01\.attn/],
 ] as const)("%s is refused", async (_what, document, code, message) => {
   await expectFailure(() => planPolicy(document, 3, "plan.yaml"), code, message);
+});
+
+describe("a segment that heads draft in", () => {
+  const heads = (sha256: string): Heads => ({
+    ...{ kind: "medusa", heads: 2, ranks: 3, sha256, guess: () => new Int32Array(3), close: () => {} },
+  });
+  const segment = (sha256: string, tree: number[][]) => ({
+    ...{ context_tokens: { from: 300, to: 400 }, speculate: true, draft_tokens: 2 },
+    drafter: { kind: "heads" as const, sha256, path: "heads", tree },
+  });
+  const withHeads = (sha256 = A, tree = [[0], [1], [0, 2]]): Plan => ({
+    ...plan(),
+    segments: [...plan().segments, segment(sha256, tree)],
+  });
+
+  test("asks the open heads of its digest for its tree, and others go on as they did", () => {
+    const policy = planPolicy(withHeads(), 3, "plan.yaml", () => {}, [heads(B), heads(A)]);
+    const request = policy(350);
+    expect(request?.draftTokens).toBe(2);
+    const drafter = request === null ? null : drafterOf(request);
+    expect(drafter?.key).toContain(A);
+    expect(drafter?.key).toMatch(/0 1 0\.2$/);
+    expect(policy(0)?.draftTokens).toBe(2);
+    expect(policy.drafters).toContain(drafter);
+  });
+
+  test("is refused where its heads are not open, or cannot draft its tree", async () => {
+    await expectFailure(
+      () => planPolicy(withHeads(), 3, "plan.yaml", () => {}, [heads(B)]),
+      "DRAFTER_NOT_OPEN",
+      /segments\[3\]\.drafter/,
+    );
+    await expectFailure(
+      () => planPolicy(withHeads(A, [[0], [3]]), 3, "plan.yaml", () => {}, [heads(A)]),
+      "TREE_INVALID",
+      /segments\[3\]\.drafter\.tree\[1\].*rank 3/,
+    );
+  });
 });
 
 function withDraft(draft: NonNullable<Plan["segments"][number]["draft"]>): Plan {

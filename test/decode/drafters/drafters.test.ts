@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { Adaptation, type Arm } from "../../../src/decode/adaptive/adaptation.js";
 import { adaptivePolicy } from "../../../src/decode/adaptive/policy.js";
 import { chain, type Drafter, type DraftState, NOTHING } from "../../../src/decode/drafters/drafter.js";
+import type { Heads } from "../../../src/decode/drafters/heads.js";
 import { DRAFTERS } from "../../../src/decode/drafters/index.js";
 import { selfDrafter } from "../../../src/decode/drafters/self.js";
 import { type DraftPolicy, decode } from "../../../src/decode/loop.js";
@@ -77,7 +78,16 @@ const toys: [string, Drafter][] = [
   ["always right", guesser(1e9)],
   ["fewer than asked for, or none", sparing],
 ];
-const source = { draft: allInt8, layers: LAYERS, at: "test" };
+/** heads that guess the same whatever they see: with so few tokens now and then the right one */
+const guesses = Int32Array.from([0, 1, 2, 3, 1, 0, 3, 2]);
+const fixedHeads: Heads = {
+  ...{ kind: "medusa", heads: 2, ranks: VOCAB, sha256: "ab".repeat(32) },
+  guess: (_hidden, depth) => guesses.subarray(depth * VOCAB, (depth + 1) * VOCAB),
+  guessAll: () => guesses,
+  close: () => {},
+};
+const tree = [[0], [2], [0, 0], [0, 1], [2, 3]];
+const source = { draft: allInt8, layers: LAYERS, at: "test", heads: { open: fixedHeads, tree } };
 const listed = Object.entries(DRAFTERS).map(([kind, open]): [string, Drafter] => [kind, open(source)]);
 
 describe.each([...listed, ...toys])("drafting with %s", (_name, drafter) => {
