@@ -18,6 +18,7 @@ export {
   type PassPrices,
   type Proposal,
 } from "./decode/drafters/drafter.js";
+export { type Heads, headsDrafter } from "./decode/drafters/heads.js";
 export { drafterOf, selfChoices, selfDrafter } from "./decode/drafters/self.js";
 export {
   type Decoded,
@@ -31,10 +32,12 @@ export { planPolicy, requireSameModel } from "./decode/policy.js";
 export { type AcceptanceStatistics, acceptanceCurve, acceptanceOf } from "./decode/statistics.js";
 export { cacheFolder, clearCache, listCache } from "./model/cache.js";
 export { type ConvertedModel, convertModel } from "./model/convert.js";
+export { headsBeside } from "./model/heads/open.js";
 export { openCheckpoint, openConfigOnly } from "./model/open.js";
 export { ARCHITECTURES, type Architecture, type Checkpoint, type ModelSpec } from "./model/spec.js";
 export { defaultThreads, describeDevice, systemClock } from "./runtime/device.js";
 export { argmax, type Clock, type Engine, type Pass, type PassResult, type RuntimeOptions } from "./runtime/engine.js";
+export { type HeadsOptions, openHeads } from "./runtime/heads-engine.js";
 export { type LoadedModel, loadModel, modelRef } from "./runtime/load.js";
 export { openOrtEngine } from "./runtime/ort-engine.js";
 export type { Calibration } from "./schema/calibration.js";

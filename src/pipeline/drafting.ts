@@ -172,7 +172,7 @@ function headsSegment(segment: Segment, heads: HeadsCheckpoint, folder: string):
  * What heads draft that nobody planned a tree for: the likeliest token of each, one behind the other. A chain is the
  * cheapest to verify at its depth; wider trees pay where verification is cheap, which `solve` knows by measuring.
  */
-export const defaultTree = (heads: number): number[][] =>
+const defaultTree = (heads: number): number[][] =>
   Array.from({ length: Math.min(heads, MAX_DRAFT_TOKENS, MAX_TREE_NODES) }, (_, i) => new Array(i + 1).fill(0));
 
 /** A plan for heads that none was made for. */
@@ -184,7 +184,7 @@ function planOfOneSegment(checkpoint: Checkpoint, choice: DrafterChoice): Loaded
 }
 
 /** Heads that were opened, and what is done when nobody needs them any more. */
-export interface OpenHeads {
+interface OpenHeads {
   heads: readonly Heads[];
   close(): void;
 }
@@ -193,7 +193,7 @@ export interface OpenHeads {
  * Opens the heads on a loaded model.
  * @throws what openHeads throws; nothing stays open then
  */
-export async function openDraftingHeads(
+async function openDraftingHeads(
   { folders }: Drafting,
   { plan }: Planned,
   model: LoadedModel,
