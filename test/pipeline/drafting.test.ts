@@ -61,13 +61,13 @@ test("without a plan heads draft the likeliest token of each, one behind the oth
     planned: planDrafting(found, checkpoint, context),
   }));
   model.close();
-  expect(prepared.planned.mostNodes).toBe(2);
+  expect(prepared.planned.mostNodes).toBe(3);
   expect(prepared.planned.plan?.document.segments).toMatchObject([
     {
       context_tokens: { from: 0, to: 64 },
       speculate: true,
-      draft_tokens: 2,
-      drafter: { kind: "heads", tree: [[0], [0, 0]] },
+      draft_tokens: 3,
+      drafter: { kind: "heads", tree: [[0], [0, 0], [0, 0, 0]] },
     },
   ]);
 });
