@@ -24,7 +24,17 @@ interface Generated {
   } | null;
 }
 
-const KEYS = ["ids", "text", "prompt_tokens", "tokens_per_second", "rounds", "drafted", "accepted", "drafter", "adapted"];
+const KEYS = [
+  "ids",
+  "text",
+  "prompt_tokens",
+  "tokens_per_second",
+  "rounds",
+  "drafted",
+  "accepted",
+  "drafter",
+  "adapted",
+];
 const PROMPT = "The Congress of the United States";
 const TEN = ["3.attn", "4.attn", "5.attn", "6.attn", "7.attn", "8.attn", "9.attn", "10.attn", "6.mlp", "8.mlp"];
 const folder = temporaryFolder();
