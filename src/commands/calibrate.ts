@@ -4,7 +4,7 @@ import { deliverDocument } from "../output/deliver.js";
 import { headsAccuracyLines } from "../output/heads-lines.js";
 import { calibrateModel } from "../pipeline/calibrate.js";
 import { measuredKernels } from "../pipeline/choices.js";
-import { headsSeenFrom, parseDrafters } from "../pipeline/measured-drafters.js";
+import { headsRelativeTo, parseMeasuredDrafters } from "../pipeline/measured-drafters.js";
 import { defaultPath } from "../pipeline/paths.js";
 import { readCalibrationText } from "../pipeline/text/calibration-text.js";
 import { parseBudget } from "./budget.js";
@@ -33,14 +33,14 @@ export async function calibrateCommand(
 ): Promise<void> {
   const request = {
     kernels: measuredKernels(choices),
-    drafters: parseDrafters(drafters, path),
+    drafters: parseMeasuredDrafters(drafters, path),
     text: readCalibrationText(text),
     ...(budget === undefined ? {} : { budgetSeconds: parseBudget(budget) }),
     ...options,
   };
   const { calibration, sureness } = await calibrateModel(path, request, context);
   const output = wanted ?? defaultPath("calibration", calibration.model.name);
-  deliverDocument(headsSeenFrom(calibration, output), output, context, () =>
+  deliverDocument(headsRelativeTo(calibration, output), output, context, () =>
     [
       calibrationTable(calibration),
       "",

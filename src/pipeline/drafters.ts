@@ -33,7 +33,9 @@ export function requireHeads(profile: Profile, calibration: Calibration, method:
   const both = known.some((sha256) => profile.heads?.some((other) => other.sha256 === sha256));
   if (both) return;
   const [document, verb] =
-    known.length === 0 ? ["calibration", "calibrate --drafters heads:PATH"] : ["profile", "profile --heads PATH"];
+    known.length === 0
+      ? ["calibration", "calibrate --drafters heads:PATH"]
+      : ["profile", "profile --drafters heads:PATH"];
   throw new DraftplanError({
     code: "DRAFTER_UNAVAILABLE",
     at: "--drafters heads",

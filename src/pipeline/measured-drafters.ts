@@ -19,7 +19,7 @@ export interface AskedDrafters {
  * @param model as the user named it
  * @throws OPTION_INVALID for anything else, and for `heads` where none lie beside the model
  */
-export function parseDrafters(names: readonly string[] | undefined, model: string): AskedDrafters {
+export function parseMeasuredDrafters(names: readonly string[] | undefined, model: string): AskedDrafters {
   if (names === undefined) return { self: true, heads: besideOf(model) };
   const asked: AskedDrafters = { self: false, heads: [] };
   const invalid = (what: string, remedy: string) =>
@@ -57,7 +57,7 @@ export async function withHeads<Result>(
 }
 
 /** The document with its heads' folders as seen from where it is to lie. */
-export function headsSeenFrom<T extends { heads?: { path: string; sha256: string }[] | undefined }>(
+export function headsRelativeTo<T extends { heads?: { path: string; sha256: string }[] | undefined }>(
   document: T,
   output: string,
 ): T {

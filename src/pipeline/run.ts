@@ -17,7 +17,7 @@ import { openTokenizer } from "../tokenizer/open.js";
 import type { ReferenceCache } from "../verify/index.js";
 import { calibrateLoaded, reportHeads } from "./calibrate.js";
 import type { PipelineContext } from "./context.js";
-import { headsSeenFrom, parseDrafters, withHeads } from "./measured-drafters.js";
+import { headsRelativeTo, parseMeasuredDrafters, withHeads } from "./measured-drafters.js";
 import { measureCandidates } from "./measuring/candidates.js";
 import { precisionFor } from "./measuring/measuring.js";
 import { defaultPath, inputRef } from "./paths.js";
@@ -96,7 +96,7 @@ export async function runModel(
   const model = await loadModel(path, context, context.progress);
   try {
     const paths = runPaths(out, model.spec.name);
-    const { heads } = parseDrafters(undefined, path);
+    const { heads } = parseMeasuredDrafters(undefined, path);
     const result = await withHeads(heads, model, context, (opened) => runStages(model, opened, paths, context));
     return { result, paths };
   } finally {
@@ -116,10 +116,10 @@ async function runStages(
   const grid = resolveGrid(axis, parseAxis("--query", DEFAULT_QUERY), model.engine.capacity);
   const budgetSeconds = isSmall(model.spec) ? PROFILE_SECONDS.small : PROFILE_SECONDS.large;
   const measured = await makeProfile(model.engine, model.ref, grid, context, { budgetSeconds, heads });
-  const profile = headsSeenFrom(measured, paths.profile);
+  const profile = headsRelativeTo(measured, paths.profile);
   const profileSha = writeDocument(paths.profile, profile);
 
-  const calibration = headsSeenFrom(await calibrateAndMeasure(model, heads, profile, context), paths.calibration);
+  const calibration = headsRelativeTo(await calibrateAndMeasure(model, heads, profile, context), paths.calibration);
   const calibrationSha = writeDocument(paths.calibration, calibration);
 
   const result: Partial<RunResult> = { profile, calibration };

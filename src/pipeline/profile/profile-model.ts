@@ -11,7 +11,7 @@ import type { Kernel } from "../../schema/choice.js";
 import { type ModelRef, numericsOf } from "../../schema/common.js";
 import type { Profile } from "../../schema/profile.js";
 import type { PipelineContext } from "../context.js";
-import { parseDrafters, withHeads } from "../measured-drafters.js";
+import { parseMeasuredDrafters, withHeads } from "../measured-drafters.js";
 import { withModel } from "../with-model.js";
 import { type GridOptions, makeProfile, profileCapacity, profileGrid } from "./make.js";
 import { FileSamples, type KeptRounds, UnkeptRounds } from "./samples.js";
@@ -116,7 +116,7 @@ function profileWeights(
   measure: Measure,
 ): Promise<Profile> {
   if (request.memoryGib !== undefined) throw memoryWithWeights(model);
-  const { heads } = parseDrafters(request.drafters, model);
+  const { heads } = parseMeasuredDrafters(request.drafters, model);
   return withModel(
     model,
     { ...context, kernels: request.kernels },
@@ -131,7 +131,7 @@ function profileConfig(
   context: PipelineContext,
   measure: Measure,
 ): Promise<Profile> {
-  if (parseDrafters(request.drafters, path).heads.length > 0) throw headsWithoutWeights(path);
+  if (parseMeasuredDrafters(request.drafters, path).heads.length > 0) throw headsWithoutWeights(path);
   return profileSynthetic(
     path,
     machineRoom(request.memoryGib, context.threads),

@@ -77,5 +77,5 @@ const unavailable = (sha256: string) =>
     code: "DRAFTER_UNAVAILABLE",
     at: "profile: heads",
     what: `the heads ${sha256.slice(0, 12)}… were not profiled`,
-    remedy: "Profile them: draftplan profile MODEL --heads FOLDER",
+    remedy: "Profile them: draftplan profile MODEL --drafters heads:FOLDER",
   });
