@@ -4,9 +4,10 @@ import { CPU_DIALECT, CUDA_DIALECT, type GraphDialect } from "../../src/model/gr
 import type { Engine } from "../../src/runtime/engine.js";
 import { targetChoices, uniformChoices } from "../../src/schema/choice.js";
 import { expectFailure } from "../support/failure.js";
+import { trials } from "../support/long.js";
 import { uniform } from "../support/numbers.js";
 import { type TinyModel, tinySpec } from "../support/tiny-checkpoint.js";
-import { greatestDifference, openSubject, openTiny, type Subject, tokens } from "./support.js";
+import { expectRows, greatestDifference, openSubject, openTiny, type Subject, tokens } from "./support.js";
 
 const ARCHITECTURES: [string, TinyModel][] = [
   ["llama", { seed: 1, headDim: 16, context: 640 }],
@@ -110,6 +111,49 @@ describe.each(ARCHITECTURES)("the cache of %s", (_name, model) => {
       }
       engine.close();
     });
+  });
+});
+
+describe.each(ARCHITECTURES)("%s, round after round", (_name, model) => {
+  test("random trees, of which a random path is kept each time, leave the cache that plain passes leave", async () => {
+    const target = targetChoices(tinySpec(model).layers);
+    const [engine, plain] = [await openTiny(model, 600), await openTiny(model, 600)];
+    const random = uniform(31);
+    let text = tokens(1, 5);
+    for (const one of [engine, plain]) one.run({ position: 0, input: text, choices: target, logitRows: 0 });
+    for (let round = 0; round < trials(20, 125); round++) {
+      const nodes = 1 + Math.floor(random() * 64);
+      if (text.length + nodes > 600) text = text.slice(0, 1 + Math.floor(random() * 400)); // a rollback
+      const position = text.length;
+      const parents = randomTree(100 + round, nodes);
+      const input = tokens(200 + round, nodes);
+      engine.run({ position, input, parents, choices: target, logitRows: 0 });
+      const whole = randomPath(300 + round, parents);
+      const path = whole.slice(0, 1 + Math.floor(random() * whole.length));
+      engine.keepRows?.(position, path);
+      text = [...text, ...path.map((row) => input[row])];
+      plain.run({ position, input: text.slice(position), choices: target, logitRows: 0 });
+      const expected = readCache(plain, text.length);
+      readCache(engine, text.length).forEach((part, i) =>
+        expect(greatestDifference(part, expected[i])).toBeLessThan(1e-5),
+      );
+    }
+    for (const one of [engine, plain]) one.close();
+  });
+
+  test("every row of a tree gives what the float64 twin gives for its path", async () => {
+    const { engine, target, twin } = await openSubject(model, 64);
+    const { vocabSize } = tinySpec(model);
+    const text = tokens(6, 9);
+    engine.run({ position: 0, input: text, choices: target, logitRows: 0 });
+    const parents = randomTree(51, 16);
+    const input = tokens(52, 16);
+    const logits = engine.run({ position: 9, input, parents, choices: target, logitRows: 16 }).logits.slice();
+    for (let row = 0; row < 16; row++) {
+      const path = pathTo(parents, row).map((i) => input[i]);
+      expectRows(logits.subarray(row * vocabSize, (row + 1) * vocabSize), twin([...text, ...path]).logits.slice(-1));
+    }
+    engine.close();
   });
 });
 
