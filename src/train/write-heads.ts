@@ -83,7 +83,15 @@ function storedTensors({ shape, vocabSize, weights, lmHead }: HeadsFolder): Stor
   const dims = [vocabSize, shape.hiddenSize];
   if (shape.kind === "medusa") return [...own, { name: "lm_head.weight", shape: dims, values: lmHead }];
   const each = Array.from({ length: shape.heads }, (_, head) => head);
-  return [...own, ...each.map((head) => ({ name: `hydra_lm_head.${head}.weight`, shape: dims, values: lmHead }))];
+  // The reference's LM heads have a bias, and one that the file leaves out would be drawn at random there.
+  const bias = new Float32Array(vocabSize);
+  return [
+    ...own,
+    ...each.flatMap((head) => [
+      { name: `hydra_lm_head.${head}.weight`, shape: dims, values: lmHead },
+      { name: `hydra_lm_head.${head}.bias`, shape: [vocabSize], values: bias },
+    ]),
+  ];
 }
 
 function storedName({ kind }: HeadsShape, { head, part }: Parameter): string {
