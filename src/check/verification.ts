@@ -28,8 +28,9 @@ export function verificationPlanFindings(verification: Checked<Verification>, op
     ...deviceFindings(verification, plan.document),
     ...inputFindings(verification, plan),
     ...extrapolatedFindings(verification, plan),
-    ...contextFindings(file, document, plan.document),
-    ...promptFindings(file, document, plan.document),
+    // where others drafted than the plan has, nothing of what it predicts was put to the test
+    ...(document.drafter === undefined ? contextFindings(file, document, plan.document) : []),
+    ...(document.drafter === undefined ? promptFindings(file, document, plan.document) : []),
     ...tokenizers(verification, plan, open),
   ];
 }

@@ -136,6 +136,7 @@ async function runStages(
     const sha256 = writeDocument(planPath, plan);
     const verification = await verifyLoaded(
       model,
+      heads,
       plan,
       { path: planPath, sha256 },
       paths[variant.verification],
@@ -174,6 +175,7 @@ async function calibrateAndMeasure(
 
 async function verifyLoaded(
   model: LoadedModel,
+  located: readonly LocatedHeads[],
   plan: Plan,
   planFile: { path: string; sha256: string },
   output: string,
@@ -188,6 +190,7 @@ async function verifyLoaded(
     loaded: model,
     plan,
     planRef: inputRef(planFile, output),
+    heads: located.map(({ heads }) => heads),
     prompts,
     tokenizerSha256: tokenizer.sha256,
     device: describeDevice(provider, threads, ortLibrary, model.engine.numerics.targetPrecision),

@@ -127,7 +127,9 @@ export class Adaptation {
       return;
     }
     const { drafter, key } = arm.draft;
-    this.correction.observeDraft(key, round.draftUs, drafter.costUs(this.latency, context, nodes));
+    // of a tree more nodes than its depth
+    const depth = Math.min(nodes, arm.draftTokens);
+    this.correction.observeDraft(key, round.draftUs, drafter.costUs(this.latency, context, depth));
     this.correction.observeVerify(round.verifyUs, this.latency.verifyUs(context, nodes));
   }
 

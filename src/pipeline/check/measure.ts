@@ -3,7 +3,6 @@ import { type Finding, finding } from "../../check/findings.js";
 import type { CheckResult, ComparedFigure } from "../../check/result.js";
 import { DraftplanError } from "../../core/errors.js";
 import type { DraftPolicy } from "../../decode/loop.js";
-import { planPolicy, requireSameModel } from "../../decode/policy.js";
 import { systemClock } from "../../runtime/device.js";
 import type { LoadedModel } from "../../runtime/load.js";
 import type { Loaded } from "../../schema/document.js";
@@ -21,6 +20,7 @@ import {
 } from "../../verify/index.js";
 import { planKernels } from "../choices.js";
 import type { PipelineContext } from "../context.js";
+import { findDrafting, planDrafting, withDrafting } from "../drafting.js";
 import { fitPrompts, openPrompts } from "../text/model-prompts.js";
 import { DEFAULT_MAX_TOKENS } from "../verify/document.js";
 import { withModel } from "../with-model.js";
@@ -47,35 +47,41 @@ export type MeasuredCheck = Pick<CheckResult, "findings" | "regressed" | "inconc
 export async function measureCheck(request: MeasureRequest, context: PipelineContext): Promise<MeasuredCheck> {
   const { candidate, baseline, maxTokens = DEFAULT_MAX_TOKENS } = request;
   const prompts = await openPrompts(request.model, request.prompts);
+  const draftings = [await findDrafting(candidate, null), await findDrafting(baseline, null)] as const;
   return withModel(
     request.model,
     { ...context, kernels: planKernels([candidate.document, baseline?.document ?? null]) },
     (checkpoint) => {
-      for (const plan of [candidate, baseline])
-        if (plan !== null) requireSameModel(plan.document, checkpoint, plan.path);
-      return fitPrompts(prompts, checkpoint.spec, maxTokens, context.progress);
+      const planned = draftings.map((drafting) => planDrafting(drafting, checkpoint, context));
+      const fitting = fitPrompts(prompts, checkpoint.spec, maxTokens, context.progress);
+      const capacity = fitting.capacity + Math.max(...planned.map(({ mostNodes }) => mostNodes));
+      return { ...fitting, planned, capacity };
     },
-    async (model, prepared) => {
-      const measured = await measure(request, prepared, model, context);
-      if (measured.slots.length === 0) throw nothingToTime();
-      return judgeMeasured(request, measured);
-    },
+    (model, { planned, ...prepared }) =>
+      withDrafting(draftings[0], planned[0], model, context, (candidatePolicy) =>
+        withDrafting(draftings[1], planned[1], model, context, async (baselinePolicy) => {
+          const policies = { candidate: candidatePolicy ?? PLAIN, baseline: baselinePolicy ?? PLAIN };
+          const measured = await measure(request, policies, prepared, model, context);
+          if (measured.slots.length === 0) throw nothingToTime();
+          return judgeMeasured(request, measured);
+        }),
+      ),
   );
 }
 
+const PLAIN: DraftPolicy = () => null;
+
 function measure(
-  { candidate, baseline, seconds }: MeasureRequest,
+  { seconds }: MeasureRequest,
+  { candidate, baseline }: { candidate: DraftPolicy; baseline: DraftPolicy },
   { prompts, maxTokens }: { prompts: VerifyPrompt[]; maxTokens: number },
   { engine }: LoadedModel,
   { progress }: PipelineContext,
 ): Promise<SideBySide> {
-  const policy = (plan: Loaded<Plan> | null): DraftPolicy =>
-    plan === null ? () => null : planPolicy(plan.document, engine.spec.layers, plan.path);
   return sideBySide({
     ...{ engine, clock: systemClock, prompts, maxTokens, progress },
     endTokens: engine.spec.eosTokenIds,
-    baseline: policy(baseline),
-    candidate: policy(candidate),
+    ...{ baseline, candidate },
     enough: (slots, elapsedUs) =>
       elapsedUs >= 1e6 * seconds || (isTimeToLook(slots.length, prompts.length) && isPrecise(compareSlots(slots))),
   });

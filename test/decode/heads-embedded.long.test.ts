@@ -1,0 +1,1 @@
+import "./heads-embedded.test.js";
