@@ -84,6 +84,12 @@ describe("on a machine without noise", () => {
       expect(new Set(resampled)).toEqual(new Set([1]));
     expect(measured.tree_passes?.every(({ pairs }) => pairs === measured.sampling.rounds)).toBe(true);
     Profile.parse(asDocument(measured, LAYERS)); // as many draws as the points have
+    // a pair's second pass is a chain's as often as a tree's: behind it comes another q, before it nothing of its own
+    const { passes } = engine;
+    const trees = passes.flatMap(({ tree, q }, i) => (tree ? [passes[i + 1]?.q === q && !passes[i + 1].tree] : []));
+    // 6 places in 6 rounds and the warm-up, which has the first round's order: a visit of three q has one tree first, or two
+    expect(trees).toHaveLength(42);
+    expect(trees.filter((isFirst) => isFirst)).toHaveLength(2 * (4 * 1 + 3 * 2));
   });
 
   test("the surface is what it is without heads, and without heads nothing is said of them", async () => {
@@ -214,4 +220,28 @@ describe("pairs on a busy machine", () => {
   test("where they differ by more than the noise, each stays what it was measured as", () => {
     expect(errorsOf((q) => 1 + q / 10, 0.05)).toBeLessThan(1.05);
   });
+});
+
+test("heads' times are brought to one level by the chains of their rounds", () => {
+  // every second round is 1.4 times as slow, and four rows are timed in those alone
+  const located = [{ heads: timedHeads(world().clock, "hydra", () => 1).heads, path: "h" }];
+  const rounds = Array.from({ length: 8 }, (_, round) => {
+    const slow = round % 2 === 0 ? 1 : 1.4;
+    return {
+      pairs: [{ context: 64, query: 2, chainUs: 1000 * slow, treeUs: 1000 * slow }],
+      passes: [{ heads: 0, depth: 1, rows: round % 2 === 0 ? 1 : 4, us: 100 * slow }],
+    };
+  });
+  const { heads = [] } = headsCosts(located, rounds, [new Array<number>(8).fill(1)]);
+  expect(passesOf(heads[0])).toEqual([
+    [1, 1, 120],
+    [1, 4, 120],
+  ]);
+  // a round twice as slow as usual is left out of all
+  const disturbed = {
+    pairs: [{ context: 64, query: 2, chainUs: 9000, treeUs: 9000 }],
+    passes: [{ heads: 0, depth: 1, rows: 16, us: 1 }],
+  };
+  const more = headsCosts(located, [...rounds, disturbed], [new Array<number>(9).fill(1)]);
+  expect(more.heads?.[0].passes.map(({ rows }) => rows)).toEqual([1, 4]);
 });
