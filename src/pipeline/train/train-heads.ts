@@ -36,8 +36,8 @@ export interface TrainedHeads {
   seconds: { text: number; training: number };
 }
 
-/** Passes over all positions, at most. */
-const EPOCHS = 10;
+/** Passes over all positions, at most: of a large vocabulary's model each takes minutes. */
+const EPOCHS = { small: 10, large: 4 };
 /** share of the budget that the target's text may take */
 const TEXT_SHARE = 0.6;
 /** tokens of the target's own to train on */
@@ -92,7 +92,7 @@ export async function trainHeadsFor(
     try {
       result = await trainHeads({
         ...{ shape, weights, computation: graphs, train, heldBack: work.of("held back"), embedding: frozen.embedding },
-        ...{ epochs: EPOCHS, seed: request.seed, clock: systemClock, untilUs, progress },
+        ...{ epochs: isSmall(spec) ? EPOCHS.small : EPOCHS.large, seed: request.seed, clock: systemClock, untilUs, progress },
         save: (state) => work.saveTraining(state),
         resumed: work.savedTraining(),
         epochDone: (epoch, loss, accuracy) => note(epochLine(epoch, loss, accuracy)),
