@@ -80,6 +80,7 @@ export async function trainHeadsFor(
       ),
     );
     if (work.asked > 0) note(`goes on from ${work.path}: ${work.asked} of ${prompts.length} continuations are there`);
+    const before = work.asked;
     const collect = { prompts, work, norm: frozen.norm, heads: shape.heads, untilUs: textUntilUs, progress };
     const late = await collectOwnText(model.engine, systemClock, collect);
     if (late) progress.warn("BUDGET_SPENT", `the time for text is up: heads are trained on what there is`);
@@ -92,9 +93,15 @@ export async function trainHeadsFor(
     try {
       result = await trainHeads({
         ...{ shape, weights, computation: graphs, train, heldBack: work.of("held back"), embedding: frozen.embedding },
-        ...{ epochs: isSmall(spec) ? EPOCHS.small : EPOCHS.large, seed: request.seed, clock: systemClock, untilUs, progress },
+        ...{
+          epochs: isSmall(spec) ? EPOCHS.small : EPOCHS.large,
+          seed: request.seed,
+          clock: systemClock,
+          untilUs,
+          progress,
+        },
         save: (state) => work.saveTraining(state),
-        resumed: work.savedTraining(),
+        resumed: work.asked === before ? work.savedTraining() : undefined, // on more text it begins anew
         epochDone: (epoch, loss, accuracy) => note(epochLine(epoch, loss, accuracy)),
       });
     } finally {
