@@ -6,6 +6,7 @@ import { type ChoiceSet, uniformChoices } from "../../src/schema/choice.js";
 import { fakeNextToken, naiveGreedy } from "../oracle/naive-greedy.js";
 import { expectFailure } from "../support/failure.js";
 import { type FakeOptions, fakeEngine } from "../support/fake-model.js";
+import { trials } from "../support/long.js";
 
 const VOCAB = 50;
 const int8 = (layers: number): ChoiceSet => uniformChoices(layers, "int8");
@@ -82,7 +83,7 @@ describe("decoding with a draft gives what naive greedy decoding gives", () => {
         const { ids } = await decodeChecked(prompt, { maxTokens, endTokens, policy }, { missRate });
         expect(ids).toEqual(naive(prompt, maxTokens, endTokens));
       }),
-      { seed: 20260, numRuns: 150 },
+      { seed: 20260, numRuns: trials(50, 150) },
     );
   });
 
@@ -164,7 +165,7 @@ describe("what lies behind the end of the output counts neither as drafted nor a
         const emitted = speculative.reduce((sum, round) => sum + round.emitted, 0);
         expect(acceptedLength).toBe(speculative.length === 0 ? null : emitted / speculative.length);
       }),
-      { seed: 20263, numRuns: 150 },
+      { seed: 20263, numRuns: trials(50, 150) },
     );
   });
 });

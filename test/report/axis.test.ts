@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { makeAxis, textWidth, WIDTH } from "../../src/report/charts/axis.js";
+import { trials } from "../support/long.js";
 
 const anyValues = fc.array(fc.double({ noNaN: true, noDefaultInfinity: true }), { maxLength: 12 });
 const scale = fc.constantFrom("linear" as const, "log" as const);
@@ -23,7 +24,7 @@ describe("an axis", () => {
             expect(at - before.at).toBeGreaterThan((textWidth(text) + textWidth(before.text)) / 2);
         });
       }),
-      { seed: 1, numRuns: 3000 },
+      { seed: 1, numRuns: trials(300, 3000) },
     );
   });
 
@@ -34,7 +35,7 @@ describe("an axis", () => {
         const sorted = [...values].sort((a, b) => a - b).map((value) => axis.at(value));
         expect(sorted.every((at, i) => i === 0 || at >= sorted[i - 1] - 1e-9)).toBe(true);
       }),
-      { seed: 2, numRuns: 1000 },
+      { seed: 2, numRuns: trials(150, 1000) },
     );
   });
 

@@ -12,6 +12,7 @@ import {
   range,
   significant,
 } from "../../src/report/format.js";
+import { trials } from "../support/long.js";
 
 describe("significant", () => {
   test.each([
@@ -32,7 +33,7 @@ describe("significant", () => {
         const read = Number(significant(value).replaceAll(",", "").replaceAll("−", "-"));
         expect(Math.abs(read - value)).toBeLessThanOrEqual(Math.abs(value) * 0.0051);
       }),
-      { seed: 1, numRuns: 2000 },
+      { seed: 1, numRuns: trials(300, 2000) },
     );
   });
 });

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { parseFragment } from "parse5";
 import { describe, expect, test } from "vitest";
 import { foreign, foreignPath, html, shorten, visible } from "../../src/report/html.js";
+import { trials } from "../support/long.js";
 import { attribute, type Element, textOf } from "./support.js";
 
 /** Any sequence of UTF-16 code units, halves of surrogate pairs among them. */
@@ -41,7 +42,7 @@ describe("html", () => {
         expect(element.childNodes.length).toBeLessThanOrEqual(1);
         expect(textOf(element)).toBe(visible(text));
       }),
-      { seed: 1, numRuns: 2000 },
+      { seed: 1, numRuns: trials(250, 2000) },
     );
   });
 
@@ -53,7 +54,7 @@ describe("html", () => {
         expect(attribute(element, "title")).toBe(visible(text));
         expect(textOf(element)).toBe("x");
       }),
-      { seed: 2, numRuns: 2000 },
+      { seed: 2, numRuns: trials(250, 2000) },
     );
   });
 
@@ -79,7 +80,7 @@ describe("visible", () => {
         expect(shown).not.toMatch(/\p{Bidi_Control}|\p{Surrogate}|\p{Noncharacter_Code_Point}/u);
         expect(shown.replace(/[\t\n]/g, "")).not.toMatch(/\p{Control}/u);
       }),
-      { seed: 3, numRuns: 2000 },
+      { seed: 3, numRuns: trials(250, 2000) },
     );
   });
 

@@ -16,6 +16,7 @@ import {
 import type { Plan } from "../../src/schema/plan.js";
 import { calibration, EVERY_KIND, plan } from "../support/example-documents.js";
 import { expectFailure, failureOf } from "../support/failure.js";
+import { trials } from "../support/long.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
 const FILE = "some.yaml";
@@ -134,7 +135,7 @@ test("any plan is read back as it was written, whatever its names and numbers", 
       expect(parseDocument(written, FILE)).toEqual(JSON.parse(JSON.stringify(document)));
       expect(stringifyDocument(parseDocument(written, FILE))).toBe(written);
     }),
-    { seed: 7, numRuns: 200 },
+    { seed: 7, numRuns: trials(60, 200) },
   );
 });
 
@@ -144,7 +145,7 @@ test("a draft's compact form means the same choices", () => {
       const set = expandDraft(chosen, 3, "draft");
       expect(expandDraft(compactDraft(set), 3, "draft")).toEqual(set);
     }),
-    { seed: 8, numRuns: 300 },
+    { seed: 8, numRuns: trials(100, 300) },
   );
 });
 

@@ -13,6 +13,7 @@ import { acceptanceOf } from "../../../src/decode/statistics.js";
 import { uniformChoices } from "../../../src/schema/choice.js";
 import { fakeNextToken, naiveGreedy } from "../../oracle/naive-greedy.js";
 import { fakeEngine } from "../../support/fake-model.js";
+import { trials } from "../../support/long.js";
 import { allInt8 } from "../../support/plans.js";
 import { repeatDrafter } from "../../support/repeat-drafter.js";
 
@@ -116,7 +117,7 @@ test("any mixture of them does, with any prompt, limit and end token", async () 
       expect(ids).toEqual(naive(prompt, maxTokens, endTokens));
       expect(rounds.reduce((sum, { emitted }) => sum + emitted, 0)).toBe(Math.max(0, ids.length - 1));
     }),
-    { seed: 20266, numRuns: 120 },
+    { seed: 20266, numRuns: trials(50, 120) },
   );
 });
 

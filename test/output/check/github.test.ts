@@ -7,6 +7,7 @@ import { finding } from "../../../src/check/findings.js";
 import { annotations, appendOutputs, githubFiles } from "../../../src/output/check/github.js";
 import { stringifyDocument } from "../../../src/schema/document.js";
 import { plan } from "../../support/example-documents.js";
+import { trials } from "../../support/long.js";
 import { temporaryFolder } from "../../support/tiny-checkpoint.js";
 import { clean, hostileResult, regressed } from "./support.js";
 
@@ -77,7 +78,7 @@ describe("annotations", () => {
         });
         expect([...files].sort()).toEqual(result.findings.map(({ file }) => file.replaceAll("\\", "/")).sort());
       }),
-      { seed: 5, numRuns: 300 },
+      { seed: 5, numRuns: trials(75, 300) },
     );
   });
 });

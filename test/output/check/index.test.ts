@@ -8,6 +8,7 @@ import type { GithubFiles } from "../../../src/output/check/github.js";
 import { type CheckOutputOptions, outputCheck } from "../../../src/output/check/index.js";
 import { checkTable } from "../../../src/output/check/table.js";
 import { failureOf } from "../../support/failure.js";
+import { trials } from "../../support/long.js";
 import { temporaryFolder } from "../../support/tiny-checkpoint.js";
 import { clean, hostileResult, inconclusive, regressed } from "./support.js";
 
@@ -126,7 +127,7 @@ describe("the table", () => {
           if (/^[┌├└│]/.test(line)) expect(columnsOf(line)).toBeLessThanOrEqual(82);
         }
       }),
-      { seed: 5, numRuns: 100 },
+      { seed: 5, numRuns: trials(25, 100) },
     );
   });
 });

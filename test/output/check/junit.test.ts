@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { SaxesParser } from "saxes";
 import { describe, expect, test } from "vitest";
 import { junitXml } from "../../../src/output/check/junit.js";
+import { trials } from "../../support/long.js";
 import { clean, hostileResult, inconclusive, regressed } from "./support.js";
 
 interface Element {
@@ -162,7 +163,7 @@ describe("JUnit XML", () => {
           if (plain) expect(JSON.stringify(root)).toContain(JSON.stringify(message).slice(1, -1));
         }
       }),
-      { seed: 5, numRuns: 500 },
+      { seed: 5, numRuns: trials(100, 500) },
     );
   });
 });

@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { finding } from "../../../src/check/findings.js";
 import { visible } from "../../../src/core/text.js";
 import { checkMarkdown, code } from "../../../src/output/check/markdown.js";
+import { trials } from "../../support/long.js";
 import { clean, hostileResult, inconclusive, regressed } from "./support.js";
 
 interface Rendered {
@@ -105,7 +106,7 @@ describe("whatever documents say", () => {
         const tables = new Set(result.compared.map(({ file }) => file)).size;
         expect(rows).toBe(result.compared.length + tables);
       }),
-      { seed: 5, numRuns: 500 },
+      { seed: 5, numRuns: trials(100, 500) },
     );
   });
 

@@ -1,0 +1,1 @@
+import "./drafters.test.js";

@@ -1,0 +1,1 @@
+import "./loop.test.js";

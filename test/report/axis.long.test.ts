@@ -1,0 +1,1 @@
+import "./axis.test.js";
