@@ -131,7 +131,10 @@ function profileConfig(
   context: PipelineContext,
   measure: Measure,
 ): Promise<Profile> {
-  if (parseMeasuredDrafters(request.drafters, path).heads.length > 0) throw headsWithoutWeights(path);
+  // by default there are none: what lies beside a configuration is no part of weights that are made up
+  const { drafters = ["self"] } = request;
+  if (drafters.some((name) => name.startsWith("heads"))) throw headsWithoutWeights(path);
+  parseMeasuredDrafters(drafters, path);
   return profileSynthetic(
     path,
     machineRoom(request.memoryGib, context.threads),
