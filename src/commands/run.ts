@@ -12,5 +12,7 @@ export async function runCommand(
   const model = path ?? "embedded";
   const { result, paths } = await runModel(model, options.out, context);
   context.print(context.json ? JSON.stringify(result) : runSummary(result, paths, model));
-  return result.verification.lossless && result.verificationSkip.lossless;
+  const { verification, verificationSkip, verificationSelf, verificationHeads } = result;
+  const all = [verification, verificationSkip, verificationSelf, verificationHeads];
+  return all.every((one) => one?.lossless !== false);
 }

@@ -7,15 +7,17 @@ import { limitsText } from "./format.js";
 import { describeSegment } from "./plan-table.js";
 
 export function runSummary(result: RunResult, paths: RunPaths, modelPath: string): string {
-  const { plan, planSkip, verification, verificationSkip, profile } = result;
+  const { plan, planSkip, planSelf, planHeads, verification, profile } = result;
   const { device } = profile;
   return [
     `${plan.model.name} on ${device.processor}, ${device.threads} threads (${device.provider}), one sequence at a time`,
     "",
     ...planLines("Plan", plan),
+    ...(planHeads === undefined ? [] : planLines("Heads", planHeads)),
+    ...(planSelf === undefined ? [] : planLines("Own blocks", planSelf)),
     ...planLines("Skip-only plan", planSkip),
     "",
-    comparison(verification, verificationSkip),
+    comparison(result),
     ...verdict(verification, plan),
     "",
     `Documents: ${Object.values(paths).join("\n           ")}`,
@@ -39,16 +41,48 @@ function planLines(title: string, plan: Plan): string[] {
 
 const times = (x: number) => `${x.toFixed(2)}x`;
 
-function comparison(mixed: Verification, skip: Verification): string {
+/** Every plan with what it drafts with; the best of all stands first, and a plan that it is equal to is not told twice. */
+function rowsOf(result: RunResult): [name: string, verification: Verification][] {
+  const { plan, planSelf, planHeads, verification, verificationHeads, verificationSelf, verificationSkip } = result;
+  const skip: [string, Verification] = ["skip-only plan", verificationSkip];
+  if (verificationHeads === undefined || verificationSelf === undefined) return [["plan", verification], skip];
+  const kinds = new Set(
+    plan.segments.flatMap(({ speculate, drafter }) => (speculate ? (drafter?.kind ?? "self") : [])),
+  );
+  const isHeads = sameSpeed(verification, verificationHeads);
+  const isSelf = sameSpeed(verification, verificationSelf);
+  const who = kinds.size === 2 ? "heads, own blocks" : kinds.has("heads") ? "heads" : "own blocks";
+  return [
+    [`plan: ${kinds.size === 0 ? "plain" : who}`, verification],
+    ...(isHeads
+      ? []
+      : ([[speculates(planHeads) ? "heads alone" : "heads alone: plain", verificationHeads]] as [
+          string,
+          Verification,
+        ][])),
+    ...(isSelf
+      ? []
+      : ([[speculates(planSelf) ? "own blocks" : "own blocks: plain", verificationSelf]] as [string, Verification][])),
+    skip,
+  ];
+}
+
+const speculates = (plan: Plan | undefined): boolean => plan?.segments.some((segment) => segment.speculate) ?? false;
+
+/** Run once for both: two measurements never agree in every digit. */
+const sameSpeed = (a: Verification, b: Verification): boolean =>
+  a.output_sha256 === b.output_sha256 &&
+  a.tokens_per_second.plan === b.tokens_per_second.plan &&
+  a.speedup.median === b.speedup.median;
+
+function comparison(result: RunResult): string {
+  const mixed = result.verification;
   const table = new Table({
     head: ["decoding", "tokens/s", "speedup", "95 % interval", "predicted", "output"],
     style: { head: [], border: [] },
   });
   table.push(["target, plain", mixed.tokens_per_second.target.toFixed(1), "1.00x", "", "", "the target's own"]);
-  for (const [name, v] of [
-    ["plan", mixed],
-    ["skip-only plan", skip],
-  ] as const) {
+  for (const [name, v] of rowsOf(result)) {
     table.push([
       name,
       v.tokens_per_second.plan.toFixed(1),

@@ -9,14 +9,14 @@ import { type LoadedModel, loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
 import type { Choice } from "../schema/choice.js";
 import { writeDocument } from "../schema/document.js";
-import type { Plan } from "../schema/plan.js";
+import type { Plan, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import type { Verification } from "../schema/verification.js";
-import { planDocument, refutedWarnings } from "../solve/index.js";
+import { type DrafterKind, planDocument, refutedWarnings } from "../solve/index.js";
 import { openTokenizer } from "../tokenizer/open.js";
-import type { ReferenceCache } from "../verify/index.js";
 import { calibrateLoaded, reportHeads } from "./calibrate.js";
 import type { PipelineContext } from "./context.js";
+import { headsSeenFrom } from "./drafters.js";
 import { headsRelativeTo, parseMeasuredDrafters, withHeads } from "./measured-drafters.js";
 import { measureCandidates } from "./measuring/candidates.js";
 import { precisionFor } from "./measuring/measuring.js";
@@ -25,7 +25,7 @@ import { makeProfile } from "./profile/make.js";
 import { defaultContexts, isSmall, readCalibrationText, SAMPLE } from "./text/calibration-text.js";
 import { measuringText } from "./text/measuring-text.js";
 import { bundledPrompts, fittingPrompts } from "./text/prompts.js";
-import { buildVerification, DEFAULT_MAX_TOKENS } from "./verify/document.js";
+import { buildVerifications, DEFAULT_MAX_TOKENS } from "./verify/document.js";
 
 /** Where each document goes: into one folder, or to the default places. */
 export interface RunPaths {
@@ -35,6 +35,11 @@ export interface RunPaths {
   planSkip: string;
   verification: string;
   verificationSkip: string;
+  /** where heads travel with the model: the best plan of the model's own blocks, and of those heads */
+  planSelf?: string;
+  planHeads?: string;
+  verificationSelf?: string;
+  verificationHeads?: string;
 }
 
 export interface RunResult {
@@ -44,16 +49,42 @@ export interface RunResult {
   planSkip: Plan;
   verification: Verification;
   verificationSkip: Verification;
+  planSelf?: Plan;
+  planHeads?: Plan;
+  verificationSelf?: Verification;
+  verificationHeads?: Verification;
 }
 
-/** The two knapsacks that are solved: everything, and the 0/1 skip knapsack of KnapSpec. */
-const VARIANTS: readonly {
-  plan: "plan" | "planSkip";
-  verification: "verification" | "verificationSkip";
-  choices: Exclude<Choice, "target">[];
-}[] = [
-  { plan: "planSkip", verification: "verificationSkip", choices: ["skip"] },
-  { plan: "plan", verification: "verification", choices: ["int8", "skip"] },
+type PlanName = "plan" | "planSkip" | "planSelf" | "planHeads";
+
+interface Variant {
+  plan: PlanName;
+  verification: "verification" | "verificationSkip" | "verificationSelf" | "verificationHeads";
+  choices: DraftChoice[];
+  drafters: DrafterKind[];
+}
+
+type DraftChoice = Exclude<Choice, "target">;
+
+const SKIP: DraftChoice[] = ["skip"];
+const EVERYTHING: DraftChoice[] = ["int8", "skip"];
+
+/**
+ * What is solved: the 0/1 skip knapsack of KnapSpec, and the knapsack of everything. Where heads travel with the model, the
+ * best of all drafters is the plan, and the best of each kind is told beside it.
+ */
+const variantsOf = (heads: readonly LocatedHeads[]): Variant[] => [
+  { plan: "planSkip", verification: "verificationSkip", choices: SKIP, drafters: ["self"] },
+  ...(heads.length === 0
+    ? []
+    : ([
+        { plan: "planSelf", verification: "verificationSelf", choices: EVERYTHING, drafters: ["self"] },
+        { plan: "planHeads", verification: "verificationHeads", choices: EVERYTHING, drafters: ["heads"] },
+      ] satisfies Variant[])),
+  {
+    ...{ plan: "plan", verification: "verification", choices: EVERYTHING },
+    drafters: heads.length === 0 ? ["self"] : ["self", "heads"],
+  },
 ];
 
 /** Runs of each prompt with and without the plan: intervals are over prompts, so more of them tell more than more pairs. */
@@ -68,7 +99,7 @@ const SHORTEST_CONTEXT = 64;
 /** What the sweep may take: a small model's passes are quick, and its whole run is to end within a minute. */
 const PROFILE_SECONDS = { small: 8, large: 30 };
 
-function runPaths(out: string | undefined, modelName: string): RunPaths {
+function runPaths(out: string | undefined, modelName: string, hasHeads: boolean): RunPaths {
   const place = (kind: "profile" | "calibration" | "plan" | "verification", suffix = "") =>
     out === undefined
       ? defaultPath(kind, modelName).replace(/\.yaml$/, `${suffix}.yaml`)
@@ -80,6 +111,14 @@ function runPaths(out: string | undefined, modelName: string): RunPaths {
     planSkip: place("plan", "-skip"),
     verification: place("verification"),
     verificationSkip: place("verification", "-skip"),
+    ...(hasHeads
+      ? {
+          planSelf: place("plan", "-self"),
+          planHeads: place("plan", "-heads"),
+          verificationSelf: place("verification", "-self"),
+          verificationHeads: place("verification", "-heads"),
+        }
+      : {}),
   };
 }
 
@@ -95,8 +134,8 @@ export async function runModel(
 ): Promise<{ result: RunResult; paths: RunPaths }> {
   const model = await loadModel(path, context, context.progress);
   try {
-    const paths = runPaths(out, model.spec.name);
     const { heads } = parseMeasuredDrafters(undefined, path);
+    const paths = runPaths(out, model.spec.name, heads.length > 0);
     const result = await withHeads(heads, model, context, (opened) => runStages(model, opened, paths, context));
     return { result, paths };
   } finally {
@@ -122,32 +161,26 @@ async function runStages(
   const calibration = headsRelativeTo(await calibrateAndMeasure(model, heads, profile, context), paths.calibration);
   const calibrationSha = writeDocument(paths.calibration, calibration);
 
-  const result: Partial<RunResult> = { profile, calibration };
-  const references: ReferenceCache = new WeakMap(); // the target decodes each prompt once for both plans
-  for (const variant of VARIANTS) {
-    const planPath = paths[variant.plan];
+  const solved = variantsOf(heads).map((variant) => {
+    const path = paths[variant.plan] as string;
     const inputs = {
-      profile: inputRef({ path: paths.profile, sha256: profileSha }, planPath),
-      calibration: inputRef({ path: paths.calibration, sha256: calibrationSha }, planPath),
+      profile: inputRef({ path: paths.profile, sha256: profileSha }, path),
+      calibration: inputRef({ path: paths.calibration, sha256: calibrationSha }, path),
     };
-    const plan = planDocument({ profile, calibration, choices: variant.choices }, inputs);
+    const { choices, drafters } = variant;
+    const seen = headsSeenFrom(calibration, paths.calibration, path);
+    const plan = planDocument({ profile, calibration: seen, choices, drafters }, inputs);
     for (const { code, message } of refutedWarnings(plan.segments, plan.model.layers))
       context.progress.warn(code, message);
-    const sha256 = writeDocument(planPath, plan);
-    const verification = await verifyLoaded(
-      model,
-      heads,
-      plan,
-      { path: planPath, sha256 },
-      paths[variant.verification],
-      variant.plan === "plan",
-      references,
-      context,
-    );
-    writeDocument(paths[variant.verification], verification);
-    result[variant.plan] = plan;
-    result[variant.verification] = verification;
-  }
+    return { ...variant, document: plan, path, sha256: writeDocument(path, plan) };
+  });
+  const verified = await verifyLoaded(model, heads, solved, paths, context);
+  const result: Partial<RunResult> = { profile, calibration };
+  solved.forEach(({ plan, verification, document }, i) => {
+    writeDocument(paths[verification] as string, verified[i]);
+    result[plan] = document;
+    result[verification] = verified[i];
+  });
   await progress.tick({ stage: "done" });
   return result as RunResult;
 }
@@ -167,36 +200,57 @@ async function calibrateAndMeasure(
   await reportHeads(model, prompts, { heads }, context);
   const measuring = {
     ...{ model, profile, precision: precisionFor(model.spec, startUs), progress: context.progress },
-    variants: VARIANTS.map(({ choices }) => choices),
+    variants: [SKIP, EVERYTHING],
     text: measuringText(texts, prompts, SAMPLE.continuationTokens),
   };
   return measureCandidates(measuring, { ...made.calibration, ...heads.keys() });
 }
 
+type SolvedVariant = Variant & { document: Plan; path: string; sha256: string };
+
+/**
+ * All plans and plain decoding by turns. Plans that do the same are run once: the best plan of all is often the best of one
+ * kind of drafter.
+ */
 async function verifyLoaded(
   model: LoadedModel,
-  located: readonly LocatedHeads[],
-  plan: Plan,
-  planFile: { path: string; sha256: string },
-  output: string,
-  alternatives: boolean,
-  references: ReferenceCache,
+  heads: readonly LocatedHeads[],
+  solved: readonly SolvedVariant[],
+  paths: RunPaths,
   { progress, provider, threads, ortLibrary }: PipelineContext,
-): Promise<Verification> {
+): Promise<Verification[]> {
   const tokenizer = await openTokenizer(model.path);
   const bundled = await bundledPrompts(async () => tokenizer);
   const prompts = fittingPrompts(bundled, model.engine.capacity, DEFAULT_MAX_TOKENS, progress);
-  const request = {
-    loaded: model,
-    plan,
-    planRef: inputRef(planFile, output),
-    heads: located.map(({ heads }) => heads),
-    prompts,
-    tokenizerSha256: tokenizer.sha256,
-    device: describeDevice(provider, threads, ortLibrary, model.engine.numerics.targetPrecision),
-    alternatives,
-    references,
-    pairs: PAIRS,
-  };
-  return buildVerification(request, progress);
+  const first = solved.map(({ document }) => solved.findIndex((other) => doesTheSame(other.document, document)));
+  const distinct = solved.filter((_, i) => first[i] === i);
+  const requests = distinct.map((variant) => ({
+    plan: variant.document,
+    planRef: inputRef(variant, paths[variant.verification] as string),
+    alternatives: true,
+  }));
+  const made = await buildVerifications(
+    {
+      ...{ loaded: model, prompts, tokenizerSha256: tokenizer.sha256, pairs: PAIRS },
+      device: describeDevice(provider, threads, ortLibrary, model.engine.numerics.targetPrecision),
+      heads: heads.map((one) => one.heads),
+    },
+    requests,
+    progress,
+  );
+  return solved.map((variant, i): Verification => {
+    const verification = made[distinct.indexOf(solved[first[i]])];
+    const plan = inputRef(variant, paths[variant.verification] as string);
+    return { ...verification, plan, alternatives: variant.plan === "plan" ? verification.alternatives : [] };
+  });
 }
+
+/** Equal in what is drafted and in what is predicted of it. */
+const doesTheSame = (one: Plan, other: Plan): boolean =>
+  JSON.stringify(one.segments.map(behaviour)) === JSON.stringify(other.segments.map(behaviour));
+
+const behaviour = ({ context_tokens, drafter, draft, draft_tokens, predicted }: Segment) => {
+  const { regret_percent: _, ...figures } = predicted ?? {}; // of having chosen among more or fewer drafters
+  const who = drafter?.kind === "heads" ? { sha256: drafter.sha256, tree: drafter.tree } : null;
+  return { context_tokens, who, draft, draft_tokens, figures };
+};

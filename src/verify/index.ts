@@ -19,4 +19,11 @@ export {
   type SlowdownDecision,
 } from "./slower.js";
 export { type Decision, decide, type Requirement, requirePrompts, type Thresholds } from "./thresholds.js";
-export { type Journal, promptsDigest, type VerifyOptions, type VerifyResult, verifyPlan } from "./verify.js";
+export {
+  type Journal,
+  promptsDigest,
+  type VerifyOptions,
+  type VerifyResult,
+  verifyPlan,
+  verifyPlans,
+} from "./verify.js";

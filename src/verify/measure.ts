@@ -49,7 +49,8 @@ export interface AlternativeRuns {
 export interface Measuring extends OutputLimits {
   engine: Engine;
   clock: Clock;
-  policy: DraftPolicy;
+  /** of the plans that are verified side by side */
+  policies: readonly DraftPolicy[];
   alternatives: readonly AlternativeModel[];
   pairs: number;
   /** prompts in all, for the progress bar */
@@ -68,35 +69,55 @@ const WARM_UP_TOKENS = 8;
 export async function warmUp(measuring: Measuring, prompt: VerifyPrompt): Promise<void> {
   const { engine, clock, endTokens, progress } = measuring;
   const maxTokens = Math.min(WARM_UP_TOKENS, measuring.maxTokens);
-  for (const arm of [{ policy: null }, planArm(measuring), ...alternativeArms(measuring)]) {
+  for (const arm of [{ policy: null }, ...planArms(measuring), ...alternativeArms(measuring)]) {
     await decode(engine, prompt.ids, { clock, maxTokens, endTokens, progress, ...arm });
   }
 }
 
 /**
- * Decodes one prompt every way and judges what the plan emitted.
+ * Decodes one prompt every way and judges what the plans emitted. All take turns at it, so what is told of one plan beside
+ * plain decoding may be held against what is told of another.
  * @param index of the prompt: the order of a pair alternates with it too, so that a single pair a prompt is balanced
+ * @returns [plans]
  */
-export async function measurePrompt(measuring: Measuring, prompt: VerifyPrompt, index: number): Promise<PromptRuns> {
-  const { engine, progress, policy, references } = measuring;
+export async function measurePrompt(measuring: Measuring, prompt: VerifyPrompt, index: number): Promise<PromptRuns[]> {
+  const { engine, progress, policies, references } = measuring;
   const reference = await referenceOutput(engine, prompt.ids, measuring, references, progress);
-  const speculates = reference.some((_, i) => i > 0 && policy(prompt.ids.length + i - 1) !== null);
-  const arms = [...(speculates ? [{ policy: null }] : []), planArm(measuring), ...alternativeArms(measuring)];
+  const speculates = policies.map((policy) =>
+    reference.some((_, i) => i > 0 && policy(prompt.ids.length + i - 1) !== null),
+  );
   // a plan that drafts nothing here is the plain run: it is not timed against itself
+  const drafting = planArms(measuring).filter((_, i) => speculates[i]);
+  const arms = [{ policy: null }, ...drafting, ...alternativeArms(measuring)];
   const pairs = arms.length === 1 ? 1 : measuring.pairs;
-  const runs = await interleave(measuring, prompt, arms, pairs, index);
-  const [plain, plan, ...others] = speculates ? runs : [runs[0], ...runs];
-  const { output, verdict } = await judgeAll(measuring, prompt, plan, reference);
+  const [plain, ...runs] = await interleave(measuring, prompt, arms, pairs, index);
+  const drafted = runs.slice(0, drafting.length);
+  const alternatives = await alternativeRuns(measuring, prompt, runs.slice(drafting.length), reference);
+  const found: PromptRuns[] = [];
+  for (const isDrafting of speculates) {
+    const plan = isDrafting ? (drafted.shift() as Decoded[]) : plain;
+    const { output, verdict } = await judgeAll(measuring, prompt, plan, reference);
+    found.push({ prompt, reference, output, verdict, plain, plan, alternatives });
+  }
+  return found;
+}
+
+async function alternativeRuns(
+  measuring: Measuring,
+  prompt: VerifyPrompt,
+  others: readonly Decoded[][],
+  reference: readonly number[],
+): Promise<AlternativeRuns[]> {
   const alternatives: AlternativeRuns[] = [];
   for (const [i, decoded] of others.entries()) {
     const agreeing = await countAgreeing(measuring, prompt, measuring.alternatives[i].choices, reference);
     const prefix = commonPrefix(decoded[0].ids, reference);
     alternatives.push({ runs: decoded, agreeing, positions: reference.length, prefix });
   }
-  return { prompt, reference, output, verdict, plain, plan, alternatives };
+  return alternatives;
 }
 
-const planArm = ({ policy }: Measuring): Arm => ({ policy });
+const planArms = ({ policies }: Measuring): Arm[] => policies.map((policy) => ({ policy }));
 const alternativeArms = ({ alternatives }: Measuring): Arm[] =>
   alternatives.map(({ choices }) => ({ policy: null, verifier: choices }));
 

@@ -67,29 +67,41 @@ export type VerifyResult = Figures & {
  * decoding and the plan take turns at it (A B, B A, …), and every token the plan emits is judged.
  * @throws OPTION_INVALID, CONTEXT_LIMIT, TOKEN_IDS_INVALID, TEXT_TOO_SHORT; what planPolicy throws
  */
-export async function verifyPlan(options: VerifyOptions): Promise<VerifyResult> {
-  const {
-    engine,
-    clock,
-    plan,
-    planPath,
-    prompts,
-    maxTokens,
-    pairs,
-    alternatives = [],
-    journal,
-    progress = silentProgress,
-  } = options;
+export async function verifyPlan({ plan, planPath, ...options }: VerifyOptions): Promise<VerifyResult> {
+  const [result] = await verifyTogether(options, [{ plan, planPath }]);
+  return result;
+}
+
+/** A plan among several, and where it came from, for errors and warnings. */
+export type VerifiedPlan = Pick<VerifyOptions, "plan" | "planPath">;
+
+/**
+ * The same for several plans in one go, A B C D, D C B A, …: plain decoding is timed once for all of them, and what was
+ * measured of one may be held against what was measured of another.
+ * @returns [plans]
+ */
+export const verifyPlans = (
+  options: Omit<VerifyOptions, keyof VerifiedPlan | "journal">,
+  plans: readonly VerifiedPlan[],
+): Promise<VerifyResult[]> => verifyTogether(options, plans);
+
+async function verifyTogether(
+  options: Omit<VerifyOptions, keyof VerifiedPlan>,
+  plans: readonly VerifiedPlan[],
+): Promise<VerifyResult[]> {
+  const { engine, clock, prompts, maxTokens, pairs, alternatives = [], journal, progress = silentProgress } = options;
   requireUsable(options);
-  const onPast = (last: number) =>
-    progress.warn(
-      "PAST_LAST_SEGMENT",
-      `${planPath} covers contexts up to ${last} tokens; nothing is drafted past them`,
-    );
-  const policy = planPolicy(plan, engine.spec.layers, planPath, onPast, options.heads);
+  const policies = plans.map(({ plan, planPath }) => {
+    const onPast = (last: number) =>
+      progress.warn(
+        "PAST_LAST_SEGMENT",
+        `${planPath} covers contexts up to ${last} tokens; nothing is drafted past them`,
+      );
+    return planPolicy(plan, engine.spec.layers, planPath, onPast, options.heads);
+  });
   const endTokens = options.endTokens ?? engine.spec.eosTokenIds;
   const measuring: Measuring = {
-    ...{ engine, clock, policy, maxTokens, endTokens, pairs, prompts: prompts.length, alternatives, progress },
+    ...{ engine, clock, policies, maxTokens, endTokens, pairs, prompts: prompts.length, alternatives, progress },
     references: options.references ?? new WeakMap(),
     ...(options.decode === undefined ? {} : { decode: options.decode }),
   };
@@ -97,10 +109,14 @@ export async function verifyPlan(options: VerifyOptions): Promise<VerifyResult> 
   await progress.tick({ stage: "verify", done: 0, total });
   const runs = await measureAll(measuring, prompts, journal);
   await progress.tick({ stage: "verify", done: total, total });
-  const figures = figuresOf(segmentsUpTo(plan, engine.capacity), runs, alternatives);
-  if (figures.speedup.low === null) progress.warn("FEW_PROMPTS", fewPrompts(figures.prompts));
-  const made = { pairs, max_tokens: maxTokens, prompts_sha256: promptsDigest(prompts) };
-  return { ...figures, ...made, resumed: journal?.resumed ?? 0 };
+  const results = plans.map(({ plan }, i) => {
+    const figures = figuresOf(segmentsUpTo(plan, engine.capacity), runs[i], alternatives);
+    const made = { pairs, max_tokens: maxTokens, prompts_sha256: promptsDigest(prompts) };
+    return { ...figures, ...made, resumed: journal?.resumed ?? 0 };
+  });
+  const few = results.find(({ speedup }) => speedup.low === null);
+  if (few !== undefined) progress.warn("FEW_PROMPTS", fewPrompts(few.prompts));
+  return results;
 }
 
 /** Why there is no interval, and what to do. */
@@ -109,25 +125,27 @@ function fewPrompts(prompts: Figures["prompts"]): string {
   return `${timed} of ${prompts.length} prompts could be timed, and an interval takes ${LEAST_UNITS}: speedups stand without one; give more prompts with --prompts FILE`;
 }
 
-/** Prompts that an interrupted run finished keep what it measured. @returns [prompts] */
+/** Prompts that an interrupted run of one plan finished keep what it measured. @returns [plans][prompts] */
 async function measureAll(
   measuring: Measuring,
   prompts: readonly VerifyPrompt[],
   journal: Journal | undefined,
-): Promise<PromptRuns[]> {
-  const runs: PromptRuns[] = [];
+): Promise<PromptRuns[][]> {
+  const runs: PromptRuns[][] = measuring.policies.map(() => []);
   let warm = false;
   for (const [index, prompt] of prompts.entries()) {
     const finished = journal?.finished.get(index);
     if (finished !== undefined) {
-      runs.push(finished);
+      runs[0].push(finished);
       continue;
     }
     if (!warm) await warmUp(measuring, prompt);
     warm = true;
     const measured = await measurePrompt(measuring, prompt, index);
-    journal?.record(index, measured);
-    runs.push(measured);
+    journal?.record(index, measured[0]);
+    measured.forEach((one, plan) => {
+      runs[plan].push(one);
+    });
   }
   return runs;
 }
@@ -135,7 +153,12 @@ async function measureAll(
 /** SHA-256 of the prompts' token ids as JSON, `[[1,2],[3]]`. */
 export const promptsDigest = (prompts: readonly VerifyPrompt[]): string => idsDigest(prompts.map(({ ids }) => ids));
 
-function requireUsable({ engine, prompts, maxTokens, pairs }: VerifyOptions): void {
+function requireUsable({
+  engine,
+  prompts,
+  maxTokens,
+  pairs,
+}: Pick<VerifyOptions, "engine" | "prompts" | "maxTokens" | "pairs">): void {
   if (!Number.isInteger(maxTokens) || maxTokens < 2) {
     throw notAnOption("--max-tokens", `${maxTokens} tokens cannot be timed`, "Give a whole number of at least 2.");
   }

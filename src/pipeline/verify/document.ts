@@ -22,7 +22,9 @@ import {
   type ReferenceCache,
   type Thresholds,
   type VerifyPrompt,
+  type VerifyResult,
   verifyPlan,
+  verifyPlans,
 } from "../../verify/index.js";
 
 export const DEFAULT_MAX_TOKENS = 64;
@@ -69,16 +71,57 @@ export async function buildVerification(
   request: VerificationRequest,
   progress: Progress = silentProgress,
 ): Promise<Verification> {
-  const { loaded, plan, planRef, device, tokenizerSha256, created = new Date() } = request;
+  requirePlanFits(request, progress);
+  const { plan } = request;
+  return documentOf(
+    request,
+    await verifyPlan({ ...verifyOptions(request), plan, planPath: pathOf(request), progress }),
+    progress,
+  );
+}
+
+/**
+ * Several plans on one loaded model, all of them and plain decoding by turns, so that their speeds compare.
+ * @param shared  what they have in common
+ * @param planned each plan, its file as seen from its verification's folder, and whether int8 alone is told beside it
+ * @returns [plans]
+ */
+export async function buildVerifications(
+  shared: Omit<VerificationRequest, keyof OwnOfPlan | "journal" | "drafter">,
+  planned: readonly OwnOfPlan[],
+  progress: Progress = silentProgress,
+): Promise<Verification[]> {
+  const requests = planned.map((own): VerificationRequest => ({ ...shared, ...own }));
+  for (const request of requests) requirePlanFits(request, progress);
+  const alternatives = planned.some((own) => own.alternatives);
+  const plans = requests.map((request) => ({ plan: request.plan, planPath: pathOf(request) }));
+  const options = verifyOptions({ ...shared, alternatives });
+  const results = await verifyPlans({ ...options, progress }, plans);
+  return results.map((figures, i) => {
+    const own = requests[i].alternatives ? figures : { ...figures, alternatives: [] };
+    return documentOf(requests[i], own, progress);
+  });
+}
+
+type OwnOfPlan = Pick<VerificationRequest, "plan" | "planRef" | "alternatives">;
+
+const pathOf = ({ planPath, planRef }: VerificationRequest): string => planPath ?? planRef.path;
+
+function requirePlanFits(request: VerificationRequest, progress: Progress): void {
+  const { loaded, plan, device } = request;
   const { engine, ref } = loaded;
-  const planPath = request.planPath ?? planRef.path;
   requireSameModel(
     plan,
     { spec: engine.spec, architectureSha256: ref.architecture_sha256, weightsSha256: ref.weights_sha256 },
-    planPath,
+    pathOf(request),
   );
-  warnOtherDevice(plan.device, device, planPath, progress);
-  const figures = rounded(await verifyPlan({ ...verifyOptions(request), planPath, progress }));
+  warnOtherDevice(plan.device, device, pathOf(request), progress);
+}
+
+function documentOf(request: VerificationRequest, result: VerifyResult, progress: Progress): Verification {
+  const { loaded, plan, planRef, device, tokenizerSha256, created = new Date() } = request;
+  const { engine, ref } = loaded;
+  const figures = rounded(result);
   const verification: Verification = {
     kind: "draftplan/verification",
     version: 1,
@@ -103,12 +146,12 @@ function tieMarginKey({ numerics: { targetPrecision } }: Engine): Pick<Verificat
   return targetPrecision === DEFAULT_PRECISION ? {} : { tie_margin: TIE_MARGINS[targetPrecision] };
 }
 
-function verifyOptions(request: VerificationRequest) {
-  const { loaded, plan, prompts, references, journal, clock = systemClock } = request;
+function verifyOptions(request: Omit<VerificationRequest, "plan" | "planRef">) {
+  const { loaded, prompts, references, journal, clock = systemClock } = request;
   const { engine } = loaded;
   const int8: AlternativeModel = { name: "int8 alone", choices: uniformChoices(engine.spec.layers, "int8") };
   return {
-    ...{ engine, clock, plan, prompts },
+    ...{ engine, clock, prompts },
     maxTokens: request.maxTokens ?? DEFAULT_MAX_TOKENS,
     pairs: request.pairs ?? DEFAULT_PAIRS,
     alternatives: request.alternatives ? [int8] : [],
