@@ -1,6 +1,8 @@
 /** What can be said of a document by itself, without those it was made from. */
 import type { Calibration } from "../schema/calibration.js";
+import type { Kernel } from "../schema/choice.js";
 import type { Plan } from "../schema/plan.js";
+import type { Profile } from "../schema/profile.js";
 import { calibrationBlockFindings, draftFindings } from "./blocks.js";
 import { comparisonFindings } from "./comparison.js";
 import type { Checked } from "./documents.js";
@@ -31,7 +33,8 @@ export function consistencyFindings({ file, document }: Checked): Finding[] {
     case "draftplan/comparison":
       return comparisonFindings(file, document);
     case "draftplan/profile":
-      return []; // its schema holds the points to the grid and to the layers; measurements cannot be derived
+      // its schema holds the points to the grid and to the layers; measurements cannot be derived
+      return floorFindings(file, document);
   }
 }
 
@@ -41,6 +44,26 @@ function extrapolatedFindings(file: string, { extrapolated }: Plan): Finding[] {
   const { beyond_context_tokens: beyond, to_context_tokens: to } = extrapolated;
   const message = `nothing was profiled beyond ${beyond} tokens of context: what the plan does and predicts from there to ${to} is extrapolated`;
   return [finding("PLAN_EXTRAPOLATED", file, "extrapolated", message)];
+}
+
+/** A part below its floor may have been read from a cache; at 0 µs it was drowned by other work, and a plan would take it for free. */
+function floorFindings(file: string, { points, weight_bytes: weights }: Profile): Finding[] {
+  const found = new Map<string, Finding>();
+  points.forEach((point, i) => {
+    for (const part of ["attn", "mlp", "head"] as const) {
+      const times: Partial<Record<string, number | readonly number[]>> = point[`${part}_us`];
+      for (const [kernel, us] of Object.entries(times)) {
+        const bytes = weights?.[part][kernel as Kernel];
+        const layers = typeof us === "number" ? [us] : (us ?? []);
+        const isNothing = layers.length > 0 && layers.every((each) => each === 0);
+        const key = `${part}_us.${kernel}`;
+        if (!isNothing || bytes === 0 || found.has(key)) continue;
+        const why = `${part} in ${kernel} takes 0 µs at ${point.context_tokens} tokens of context, less than reading its weights takes: the machine was busy while it was measured`;
+        found.set(key, finding("PROFILE_BELOW_FLOOR", file, `points[${i}].${key}`, why));
+      }
+    }
+  });
+  return [...found.values()];
 }
 
 /** Calibrated contexts rise, and whole drafts were measured at them only. */

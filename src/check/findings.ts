@@ -17,6 +17,8 @@ export const FINDING_CODES = {
   DOCUMENT_UNREADABLE: "error",
   /** values of one document contradict each other */
   DOCUMENT_INCONSISTENT: "error",
+  /** a profile says that a part of the model takes no time, though its weights have to be read */
+  PROFILE_BELOW_FLOOR: "error",
   /** a folder holds no document of draftplan's */
   NOTHING_TO_CHECK: "error",
 

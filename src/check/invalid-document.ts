@@ -7,6 +7,7 @@ const SAME_CODE: Partial<Record<ErrorCode, FindingCode>> = {
   DOCUMENT_KIND: "DOCUMENT_KIND",
   DOCUMENT_VERSION: "DOCUMENT_VERSION",
   FILE_UNREADABLE: "DOCUMENT_UNREADABLE",
+  TEXT_NOT_UTF8: "DOCUMENT_UNREADABLE",
 };
 
 /** YAML refuses a repeated key before anyone asks what it names. */

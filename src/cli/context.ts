@@ -2,6 +2,7 @@
 
 import type { CommandContext } from "../commands/context.js";
 import type { Progress } from "../core/progress.js";
+import { harmless, withoutControls } from "../core/text.js";
 import { defaultThreads } from "../runtime/device.js";
 import type { Interrupts } from "./interruption.js";
 import type { SharedOptions } from "./options.js";
@@ -18,26 +19,41 @@ export interface ProcessContext extends CommandContext {
 
 export function createContext(options: SharedOptions, interrupts: Interrupts): ProcessContext {
   const display = process.stderr.isTTY ? terminalDisplay(process.stderr) : noDisplay;
-  const write = (text: string) => {
+  const out = (text: string) => {
     display.clear();
     process.stdout.write(text);
   };
-  const note = (text: string) => {
+  const err = (text: string) => {
     display.clear();
     process.stderr.write(`${text}\n`);
   };
+  const write = (text: string) => out(process.stdout.isTTY ? withoutControls(text) : text);
+  // Model and device names are anybody's text: cleaned here, where it leaves. In JSON these are the escapes JSON has.
+  const note = (text: string) => err(harmless(text));
+  const progress = createProgress(display, interrupts, note);
   return {
     write,
-    print: (text) => write(`${text}\n`),
+    print: (text) => out(`${harmless(text)}\n`),
+    // stdout holds exactly one JSON value with --json; a GitHub runner reads commands from stderr as well
+    command: (text) => (options.json ? err(text) : out(`${text}\n`)),
     note,
-    progress: createProgress(display, interrupts, note),
+    progress,
     json: options.json ?? false,
     provider: options.provider ?? "cpu",
-    threads: options.threads ?? defaultThreads(),
+    threads: boundedThreads(options.threads ?? defaultThreads(), progress),
     ortLibrary: options.ortLibrary,
     columns: process.stdout.columns ?? DEFAULT_COLUMNS,
     close: () => display.clear(),
   };
+}
+
+/** Threads that wait for one another by spinning; beyond this the library hangs, or is refused a thread and aborts. */
+const MOST_THREADS = Math.max(16, 2 * defaultThreads());
+
+function boundedThreads(asked: number, progress: Pick<Progress, "warn">): number {
+  if (asked <= MOST_THREADS) return asked;
+  progress.warn("TOO_MANY_THREADS", `--threads ${asked} is more than this machine can serve; ${MOST_THREADS} are used`);
+  return MOST_THREADS;
 }
 
 export function createProgress(

@@ -27,7 +27,7 @@ export async function generateCommand(model: string, options: GenerateOptions, c
     drafter: options.drafter === undefined ? null : parseDrafter(options.drafter),
     ...{ adapt, maxTokens },
   };
-  const sink = context.json ? null : { write: context.write, end: context.print };
+  const sink = context.json ? null : { write: context.write, end: (text: string) => context.write(`${text}\n`) };
   const generation = await generateFrom(model, request, sink, context);
   const generated = generationJson(generation);
   if (context.json) return context.print(JSON.stringify(generated));

@@ -20,5 +20,20 @@ export const visibleLines = (text: string): string =>
     .map(visible)
     .join("\n");
 
+/** How a line begins that CI systems take for a command: GitHub's `::error …::` and `##[error]`, Azure's `##vso[…]`. */
+const COMMAND = /^(\s*)(::|##(?=\[|vso\[))/gm;
+
+/** Lines for a terminal or a log: what they quote cannot move the cursor, hide anything, or give a CI system a command. */
+export const harmless = (text: string): string =>
+  visibleLines(text).replace(
+    COMMAND,
+    (_, space: string, [first, second]: string) => `${space}${escaped(first)}${second}`,
+  );
+
+/** Streamed text on a terminal: it may be of any language, and keeps its line breaks, tabs, joiners and marks. */
+export const withoutControls = (text: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not reach a terminal
+  text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, escaped);
+
 /** `1 round`, `3 rounds` */
 export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;

@@ -2,6 +2,8 @@
 export interface Printer {
   /** results, on stdout; a newline is added */
   print(text: string): void;
+  /** a command for a CI system, on stdout, or on stderr beside `json`; `print` takes the force out of such lines */
+  command(text: string): void;
   /** raw text on stdout, for streaming */
   write(text: string): void;
   /** a line for the person watching, on stderr; never part of the result */

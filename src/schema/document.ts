@@ -17,6 +17,7 @@ import type { z } from "zod";
 import { DraftplanError, type ErrorDetail } from "../core/errors.js";
 import { writeText } from "../core/output-file.js";
 import { readNamedFile, readUserFile } from "../core/user-file.js";
+import { utf8Text } from "../core/utf8.js";
 import { Calibration } from "./calibration.js";
 import { Comparison } from "./comparison.js";
 import { Plan } from "./plan.js";
@@ -82,7 +83,7 @@ export const readDocumentBytes = (path: string, namedBy: NamedBy): Buffer =>
 /** Reads a document of any kind. @throws FILE_NOT_FOUND, FILE_UNREADABLE, DOCUMENT_SYNTAX, DOCUMENT_KIND, DOCUMENT_VERSION, DOCUMENT_INVALID */
 export function readDocument(path: string, namedBy: NamedBy = "user"): Loaded<AnyDocument> {
   const bytes = readDocumentBytes(path, namedBy);
-  return { document: parseDocument(bytes.toString("utf8"), path), sha256: sha256(bytes), path };
+  return { document: parseDocument(utf8Text(bytes, path), path), sha256: sha256(bytes), path };
 }
 
 /** Reads a document of one kind. @throws what readDocument throws */

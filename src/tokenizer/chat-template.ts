@@ -6,8 +6,8 @@
  * "True") or none ("", not "None"), a printed list, `dict()`, and an iteration ended by `continue` or `break` loses what
  * it had printed.
  */
-import { Script } from "node:vm";
 import { chatTemplateInvalid, messageOf } from "./failures.js";
+import { withinTimeLimit } from "./time-limit.js";
 import type { ChatMessage } from "./types.js";
 import { type JinjaEnvironment, type JinjaProgram, jinja } from "./untyped.js";
 
@@ -51,21 +51,11 @@ export function createChatRenderer({ file, chatTemplate, specialTokens, now }: C
     if (chatTemplate.length > MAX_TEMPLATE_CHARS)
       throw chatTemplateInvalid(file, `longer than ${MAX_TEMPLATE_CHARS} characters`);
     try {
-      return withinTimeLimit(() => render(messages, addGenerationPrompt));
+      return withinTimeLimit(TIME_LIMIT_MS, () => render(messages, addGenerationPrompt));
     } catch (thrown) {
       throw chatTemplateInvalid(file, messageOf(thrown), thrown);
     }
   };
-}
-
-/** V8 can be told to stop only what a Script runs; what that script calls is stopped with it. */
-function withinTimeLimit(render: () => string): string {
-  let rendered = "";
-  const run = (): void => {
-    rendered = render();
-  };
-  new Script("run()").runInNewContext({ run }, { timeout: TIME_LIMIT_MS });
-  return rendered;
 }
 
 /** The library's own globals, except: `range` is bounded and `strftime_now` reads the given clock in English. */

@@ -3,6 +3,8 @@ import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { DraftplanError } from "../core/errors.js";
+import { utf8Text } from "../core/utf8.js";
 import { MAX_TOKEN_ID, parseTokenizerJson, type TokenizerDefinition, type TokenizerJson } from "./definition.js";
 import { messageOf, tokenizerInvalid } from "./failures.js";
 
@@ -64,11 +66,15 @@ export async function readHuggingFace(folder: string): Promise<TokenizerDefiniti
 
 async function readText(file: string): Promise<string | undefined> {
   try {
-    const { size } = await stat(file);
+    const found = await stat(file);
+    if (!found.isFile()) throw tokenizerInvalid(file, "file", "it is no regular file");
+    const { size } = found;
     if (size > MAX_FILE_BYTES) throw tokenizerInvalid(file, "size", `${size} bytes, more than any tokenizer has`);
-    return await readFile(file, "utf8");
+    return utf8Text(await readFile(file), file);
   } catch (thrown) {
     if (thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT") return undefined;
+    if (thrown instanceof DraftplanError && thrown.code === "TEXT_NOT_UTF8" && file.endsWith(".json"))
+      throw tokenizerInvalid(file, "JSON", thrown.what, thrown);
     if (thrown instanceof Error && "remedy" in thrown) throw thrown;
     throw tokenizerInvalid(file, "file", messageOf(thrown), thrown);
   }

@@ -4,6 +4,7 @@ import { createChatRenderer } from "./chat-template.js";
 import type { TokenizerDefinition } from "./definition.js";
 import { exactDefinition } from "./exact.js";
 import { chatTemplateMissing, messageOf, tokenizerInvalid } from "./failures.js";
+import { withinTimeLimit } from "./time-limit.js";
 import type { Tokenizer } from "./types.js";
 import { type HfTokenizer, hf } from "./untyped.js";
 
@@ -27,7 +28,8 @@ export function createLibraryTokenizer(definition: TokenizerDefinition, options:
 
   const encode = (text: string, addSpecialTokens: boolean): number[] => {
     // a lone surrogate has no UTF-8; U+FFFD is what TextEncoder makes of it, too late for normalisers and splits
-    const { ids } = library.encode(text.replace(/\p{Surrogate}/gu, "\uFFFD"), { add_special_tokens: addSpecialTokens });
+    const whole = text.replace(/\p{Surrogate}/gu, "\uFFFD");
+    const { ids } = bounded(file, whole.length, () => library.encode(whole, { add_special_tokens: addSpecialTokens }));
     if (ids.every((id) => id !== undefined)) return ids;
     throw tokenizerInvalid(file, "model.vocab", "a token the tokenizer produces has no id");
   };
@@ -50,6 +52,26 @@ export function createLibraryTokenizer(definition: TokenizerDefinition, options:
     hasChatTemplate: render !== undefined,
     sha256,
   };
+}
+
+/** A million characters take about a second; a busy machine gets patience. */
+const TIME_LIMIT_MS = 5000;
+const TIME_LIMIT_MS_PER_CHARACTER = 0.02;
+
+/** A regular expression of the tokenizer's, such as `(a+)+$`, may backtrack longer than anybody waits. */
+function bounded<T>(file: string, characters: number, encode: () => T): T {
+  const limitMs = Math.ceil(TIME_LIMIT_MS + TIME_LIMIT_MS_PER_CHARACTER * characters);
+  try {
+    return withinTimeLimit(limitMs, encode);
+  } catch (thrown) {
+    if ((thrown as { code?: unknown }).code !== "ERR_SCRIPT_EXECUTION_TIMEOUT") throw thrown;
+    throw tokenizerInvalid(
+      file,
+      "regular expressions",
+      `splitting ${characters} characters took longer than ${limitMs} ms; one of them backtracks without end`,
+      thrown,
+    );
+  }
 }
 
 function buildLibrary(definition: TokenizerDefinition): HfTokenizer {

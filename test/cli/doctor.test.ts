@@ -38,6 +38,7 @@ async function doctor(probes: Partial<Probes> = {}, changes: Partial<CommandCont
   const context: CommandContext = {
     print: (text) => printed.push(text),
     write: () => {},
+    command: () => {},
     note: () => {},
     progress: { ...silentProgress, warn: (code) => warned.push(code) },
     json: false,

@@ -255,3 +255,11 @@ describe("what cannot be read ends with exit code 3", () => {
     expect(stderr).not.toContain("\u001b");
   });
 });
+
+test("--threads 1000 is bounded, with a warning, and does not hang", async () => {
+  const { code, stderr } = await draftplan([
+    ...["generate", "embedded", "--prompt", "Fellow", "--max-tokens", "2", "--threads", "1000"],
+  ]);
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/warning \[TOO_MANY_THREADS\]: --threads 1000 .* \d+ are used/);
+});

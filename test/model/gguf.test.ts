@@ -105,6 +105,20 @@ describe("architecture", () => {
     checkpoint.close();
   });
 
+  test.each([
+    ["linear by 1", { type: "linear", factor: 1 }],
+    ["linear by 0, which llama.cpp takes for 1", { type: "linear", factor: 0 }],
+    ["none, whatever the factor", { type: "none", factor: 4 }],
+  ])("rotary frequencies scaled %s are as they are", async (_, { type, factor }) => {
+    const metadata = {
+      "llama.rope.scaling.type": string(type),
+      "llama.rope.scaling.factor": { type: "f32" as const, value: factor },
+    };
+    const checkpoint = await openCheckpoint(tiny({ metadata }));
+    expect(checkpoint.spec.rope.scaling).toBeNull();
+    checkpoint.close();
+  });
+
   test.each<[ErrorCode, RegExp, TinyModel & GgufOptions]>([
     ["ARCHITECTURE_UNSUPPORTED", /"gemma"/, { metadata: { "general.architecture": string("gemma") } }],
     ["ARCHITECTURE_UNSUPPORTED", /expert_count: is 8/, { metadata: { "llama.expert_count": u32(8) } }],
@@ -112,6 +126,22 @@ describe("architecture", () => {
       "ARCHITECTURE_UNSUPPORTED",
       /rope\.scaling\.type: is "yarn"/,
       { metadata: { "llama.rope.scaling.type": string("yarn") } },
+    ],
+    // without a type, llama.cpp scales linearly
+    [
+      "ARCHITECTURE_UNSUPPORTED",
+      /rope\.scaling\.factor: is 4/,
+      { metadata: { "llama.rope.scaling.factor": { type: "f32", value: 4 } } },
+    ],
+    [
+      "ARCHITECTURE_UNSUPPORTED",
+      /rope\.scale_linear: is 2/,
+      { metadata: { "llama.rope.scale_linear": { type: "f32", value: 2 } } },
+    ],
+    [
+      "ARCHITECTURE_UNSUPPORTED",
+      /attn_logit_softcapping: is 30/,
+      { metadata: { "llama.attn_logit_softcapping": { type: "f32", value: 30 } } },
     ],
     ["ARCHITECTURE_UNSUPPORTED", /rope\.dimension_count: is 4/, { metadata: { "llama.rope.dimension_count": u32(4) } }],
     ["ARCHITECTURE_UNSUPPORTED", /value_length: is 16/, { metadata: { "llama.attention.value_length": u32(16) } }],

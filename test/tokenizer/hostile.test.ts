@@ -93,6 +93,18 @@ describe("a tokenizer.json is refused with TOKENIZER_INVALID where it", () => {
   });
 });
 
+describe("a regular expression that backtracks without end", () => {
+  test.each(["normalizer", "pre_tokenizer"])("as a %s is stopped", async (part) => {
+    const pattern = { Regex: "(a+)+$" };
+    const replace = { type: "Replace", pattern, content: "" };
+    const split = { type: "Split", pattern, behavior: "Isolated" };
+    const file = tinyFile({ [part]: part === "normalizer" ? replace : split });
+    const tokenizer = await openTokenizer(folderWith({ "tokenizer.json": file }));
+    expect(() => tokenizer.encode(`${"a".repeat(60)}b`)).toThrow(/backtracks without end/);
+    expect(tokenizer.encode("b")).toEqual(tokenizer.encode("b")); // and works again
+  });
+});
+
 describe("names that mean something to JavaScript", () => {
   test("are tokens like any other", async () => {
     const words = ["__proto__", "constructor", "toString", "hasOwnProperty"];

@@ -69,6 +69,7 @@ function recorded(json: boolean): Recorded {
     out,
     warnings,
     print,
+    command: print,
     write: print,
     note: () => {},
     progress,

@@ -43,10 +43,25 @@ const NEUTRAL: Record<string, number | string | boolean> = {
   "attention.scale": 0,
   "attention.clamp_kqv": 0,
   "attention.max_alibi_bias": 0,
-  "rope.scaling.type": "none",
   "rope.scaling.attn_factor": 1,
-  "rope.scale_linear": 1,
   logit_scale: 0,
+  attn_logit_softcapping: 0,
+  final_logit_softcapping: 0,
+  router_logit_softcapping: 0,
+  expert_used_count: 0,
+  leading_dense_block_count: 0,
+  nextn_predict_layers: 0,
+  use_parallel_residual: false,
+  swin_norm: false,
+  "attention.temperature_length": 0,
+  "attention.temperature_scale": 0,
+  "attention.q_lora_rank": 0,
+  "attention.kv_lora_rank": 0,
+  "attention.value_scale": 0,
+  "attention.output_scale": 0,
+  "attention.shared_kv_layers": 0,
+  "rope.scaling.yarn_log_multiplier": 0,
+  "rope.scaling.yarn_ext_factor": 0,
   residual_scale: 0,
   embedding_scale: 0,
 };
@@ -55,6 +70,7 @@ export function ggufSpec(file: GgufFile): ModelSpec {
   const path = file.file.path;
   const { name: architecture, qkNorm, gguf } = ggufArchitecture(file);
   assertNeutral(file, architecture);
+  assertUnscaledRope(file, architecture);
   const keys = readKeys(file, architecture);
   const heads = keys["attention.head_count"];
   const headDim = keys["attention.key_length"] ?? defaultHeadDim(keys.embedding_length, heads, path);
@@ -129,6 +145,26 @@ function assertNeutral(file: GgufFile, architecture: Architecture): void {
       `is ${shown}; only ${JSON.stringify(neutral)} works`,
     );
   }
+}
+
+/**
+ * A factor without a type scales linearly: that is llama.cpp's default (`llama_model::load_hparams`), which reads
+ * `rope.scale_linear` where `rope.scaling.factor` is missing, and takes 0 for 1. Linear scaling by 1 is none.
+ */
+function assertUnscaledRope(file: GgufFile, architecture: Architecture): void {
+  const key = (suffix: string) => `${architecture}.rope.scaling.${suffix}`;
+  const type = file.string(key("type")) ?? "linear";
+  if (type === "none") return;
+  if (type !== "linear")
+    throw unsupportedMaths(file.file.path, `metadata ${key("type")}`, `is ${JSON.stringify(type.slice(0, 100))}`);
+  const named = file.metadata.has(key("factor")) ? key("factor") : `${architecture}.rope.scale_linear`;
+  const factor = file.number(named) ?? 1;
+  if (factor === 0 || factor === 1) return;
+  throw unsupportedMaths(
+    file.file.path,
+    `metadata ${named}`,
+    `is ${factor}; rotary frequencies are then divided by it`,
+  );
 }
 
 function readKeys(file: GgufFile, architecture: Architecture): z.infer<typeof Keys> {

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import type { z } from "zod";
 import { DraftplanError } from "../../core/errors.js";
+import { utf8Text } from "../../core/utf8.js";
 import { configInvalid, describeIssues } from "../failures.js";
 import { errnoOf, messageOf, notFound, unreadable } from "./byte-file.js";
 
@@ -30,9 +31,11 @@ function readText(path: string): string {
     if (!stat.isFile()) throw unreadable(path, "is not a regular file");
     if (stat.size > MAX_BYTES)
       throw configInvalid(path, "size", `${stat.size} bytes; more than ${MAX_BYTES} cannot be a model's JSON file`);
-    return readFileSync(path, "utf8");
+    return utf8Text(readFileSync(path), path);
   } catch (cause) {
     if (errnoOf(cause) === "ENOENT" || errnoOf(cause) === "ENOTDIR") throw notFound(path);
+    if (cause instanceof DraftplanError && cause.code === "TEXT_NOT_UTF8")
+      throw configInvalid(path, "top level", `not valid JSON: ${cause.what}`);
     if (cause instanceof DraftplanError) throw cause;
     throw unreadable(path, messageOf(cause), cause);
   }

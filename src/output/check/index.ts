@@ -22,14 +22,12 @@ export interface CheckOutputOptions {
 export async function outputCheck(
   result: CheckResult,
   options: CheckOutputOptions,
-  context: Pick<Printer, "print" | "note" | "json" | "columns">,
+  context: Pick<Printer, "print" | "command" | "json" | "columns">,
   github: GithubFiles = githubFiles(),
 ): Promise<void> {
   const { failInconclusive = false } = options;
   if (options.github === true) {
-    // Stdout holds exactly one JSON value with --json; a GitHub runner reads commands from stderr as well.
-    const print = context.json ? context.note : context.print;
-    for (const line of annotations(result, github.workspace)) print(line);
+    for (const line of annotations(result, github.workspace)) context.command(line);
   }
   if (context.json) context.print(JSON.stringify(checkJson(result, failInconclusive)));
   else for (const line of checkTable(result, context.columns, failInconclusive)) context.print(line);

@@ -6,6 +6,7 @@ import { type Finding, finding } from "../../check/findings.js";
 import { invalidDocumentFindings } from "../../check/invalid-document.js";
 import { DraftplanError } from "../../core/errors.js";
 import { besideDocument } from "../../core/folders.js";
+import { utf8Text } from "../../core/utf8.js";
 import { type AnyDocument, parseDocument, readDocumentBytes, sha256 } from "../../schema/document.js";
 
 export interface ReadSet {
@@ -116,8 +117,9 @@ const inputPaths = (inputs: { profile: { path: string }; calibration: { path: st
 function readOne(file: string, origin: Origin): Opened | null {
   try {
     const bytes = readDocumentBytes(file, origin === "given" ? "user" : "document");
-    const text = bytes.toString("utf8");
-    if (origin === "folder" && !MENTIONS_KIND.test(text)) return null;
+    // whatever it is encoded in: a plan in UTF-16 is a faulty plan, and not YAML of others
+    if (origin === "folder" && !MENTIONS_KIND.test(bytes.toString("latin1").replaceAll("\0", ""))) return null;
+    const text = utf8Text(bytes, file);
     return { state: "read", checked: toChecked(file, parseDocument(text, file), sha256(bytes)) };
   } catch (error) {
     if (origin === "named" && isMissing(error)) return { state: "missing", file };

@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { readUserFile } from "../../core/user-file.js";
+import { utf8Text } from "../../core/utf8.js";
 import { architectureSha256 } from "../../model/digest.js";
 import { openCheckpoint, openConfigOnly } from "../../model/open.js";
 import type { ModelSpec } from "../../model/spec.js";
@@ -23,7 +24,7 @@ import { isConfig, readConfig } from "./synthetic.js";
 export async function importProfile(table: string, model: string, device: Device): Promise<Profile> {
   const bytes = readUserFile(table, MAX_DOCUMENT_BYTES);
   const spec = await readSpec(model);
-  const { wholePass, ...measured } = importTable(bytes.toString("utf8"), spec.layers, table);
+  const { wholePass, ...measured } = importTable(utf8Text(bytes, table), spec.layers, table);
   return {
     kind: "draftplan/profile",
     version: 1,

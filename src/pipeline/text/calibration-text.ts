@@ -5,6 +5,7 @@ import type { ContextPrompts } from "../../calibrate/calibrate.js";
 import { makePrompts, type TextCodec } from "../../calibrate/windows.js";
 import { DraftplanError } from "../../core/errors.js";
 import { readUserFile } from "../../core/user-file.js";
+import { utf8Text } from "../../core/utf8.js";
 import type { ModelSpec } from "../../model/spec.js";
 import { sha256 } from "../../schema/document.js";
 import type { Tokenizer } from "../../tokenizer/types.js";
@@ -25,7 +26,7 @@ const BUNDLED = ["prose", "code", "chat", "table", "list", "language"].map((kind
 /** far more text than any calibration uses */
 const MAX_BYTES = 64 << 20;
 const readText = (file: string): string =>
-  readUserFile(file, MAX_BYTES, "Check the path given to --text.").toString("utf8");
+  utf8Text(readUserFile(file, MAX_BYTES, "Check the path given to --text."), file);
 
 /** Each file, or without files each kind of the bundled text, in its two parts: for choosing, and for reporting. */
 export function readCalibrationText(files: readonly string[] | undefined): CalibrationText {

@@ -8,6 +8,7 @@ import { z } from "zod";
 import { DraftplanError, type ErrorCode } from "../../core/errors.js";
 import type { Progress } from "../../core/progress.js";
 import { readUserFile } from "../../core/user-file.js";
+import { utf8Text } from "../../core/utf8.js";
 import type { Tokenizer } from "../../tokenizer/types.js";
 import type { VerifyPrompt } from "../../verify/index.js";
 
@@ -42,11 +43,8 @@ export async function bundledPrompts(openTokenizer: OpenTokenizer): Promise<Veri
  */
 export async function readPrompts(file: string, openTokenizer: OpenTokenizer): Promise<VerifyPrompt[]> {
   const prompts: VerifyPrompt[] = [];
-  const content = readUserFile(file, MAX_BYTES, "Check the path given to --prompts.").toString("utf8");
-  for (const [index, text] of content
-    .replace(/^\uFEFF/, "")
-    .split(/\r?\n/)
-    .entries()) {
+  const content = utf8Text(readUserFile(file, MAX_BYTES, "Check the path given to --prompts."), file);
+  for (const [index, text] of content.split(/\r?\n/).entries()) {
     if (text.trim() !== "") prompts.push(await readLine(text, `${file}:${index + 1}`, openTokenizer));
   }
   if (prompts.length === 0)

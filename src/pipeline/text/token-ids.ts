@@ -1,6 +1,7 @@
 /** `--prompt-ids` and `--ids`: token ids from a JSON file. */
 import { DraftplanError } from "../../core/errors.js";
 import { readUserFile } from "../../core/user-file.js";
+import { utf8Text } from "../../core/utf8.js";
 
 /** far more than any context; bounds what is read, not what may be asked for */
 const MAX_BYTES = 256 << 20;
@@ -16,7 +17,7 @@ export interface TokenIds {
  * @throws FILE_NOT_FOUND, FILE_UNREADABLE, TOKEN_IDS_INVALID with the position
  */
 export function readTokenIds(path: string, { withFirst }: { withFirst: boolean }): TokenIds {
-  const data = parse(readUserFile(path, MAX_BYTES).toString("utf8"), path);
+  const data = parse(utf8Text(readUserFile(path, MAX_BYTES), path), path);
   if (Array.isArray(data)) return { ids: checkIds(data, path, ""), first: 0 };
   if (!withFirst || typeof data !== "object" || data === null) {
     const forms = withFirst ? 'a JSON array of token ids or {"ids": [...], "first": k}' : "a JSON array of token ids";

@@ -20,7 +20,7 @@ async function output(result: CheckResult, options: CheckOutputOptions = {}, jso
   const stderr: string[] = [];
   const context = {
     print: (text: string) => stdout.push(text),
-    note: (text: string) => stderr.push(text),
+    command: (text: string) => (json ? stderr : stdout).push(text),
     json,
     columns: 80,
   };
