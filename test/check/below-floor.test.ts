@@ -12,7 +12,7 @@ const findings = (document: Profile) =>
 describe("a profile in which a part takes no time, though its weights are read", () => {
   test("is found, each part and kernel once, where it stands", () => {
     const document = profile();
-    for (const point of document.points) point.attn_us.int8 = point.attn_us.target.map(() => 0);
+    for (const point of document.points) point.attn_us.int8 = (point.attn_us.target ?? []).map(() => 0);
     document.points[3].head_us.target = 0;
     expect(findings(document).map(({ code, severity, where }) => [code, severity, where])).toEqual([
       ["PROFILE_BELOW_FLOOR", "error", "points[0].attn_us.int8"],
@@ -22,7 +22,7 @@ describe("a profile in which a part takes no time, though its weights are read",
 
   test("is not found where some layers took time, nor in a profile as it should be", () => {
     const document = profile();
-    document.points[0].attn_us.int8 = document.points[0].attn_us.target.map((us, i) => (i === 0 ? 0 : us));
+    document.points[0].attn_us.int8 = (document.points[0].attn_us.target ?? []).map((us, i) => (i === 0 ? 0 : us));
     expect(findings(document)).toEqual([]);
     expect(findings(profile())).toEqual([]);
   });
