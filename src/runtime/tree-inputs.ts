@@ -27,6 +27,8 @@ const toldTotal = (position: number, q: number): number => Math.max(position + q
 export class TreeInputs {
   private readonly flag = new Uint8Array(new ArrayBuffer(128));
   private readonly positions: HostTensor<BigInt64Array<ArrayBuffer>>;
+  /** bound until the first tree runs; kept, since the tensor over it does not keep it */
+  private readonly nothing = new BigInt64Array(16);
   /** [rows, total], from the first tree on: zeros, but for what the last tree hid */
   private bias: Bias | undefined;
   private hidden = { rows: 0, total: 0, from: 0 };
@@ -43,8 +45,7 @@ export class TreeInputs {
     this.positions = new HostTensor(new BigInt64Array(MAX_TREE_ROWS), ELEMENT.int64, (q) => [1, q], make);
     // a chain's pass has them too, and does not look at them
     inputs.rebind(TREE.positions, this.positions.of(1));
-    const nothing = new BigInt64Array(16);
-    inputs.rebind(TREE.bias, make(nothing, 4, BigInt64Array.of(1n, 1n, 1n, 1n), BIAS_ELEMENT[float]));
+    inputs.rebind(TREE.bias, make(this.nothing, 4, BigInt64Array.of(1n, 1n, 1n, 1n), BIAS_ELEMENT[float]));
   }
 
   /** The next pass is over a chain. */
