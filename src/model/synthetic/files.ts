@@ -33,6 +33,7 @@ export async function withWeightFiles<Result>(
   }: { progress: Progress; kernels?: readonly Kernel[]; dialect?: GraphDialect },
   use: (modelPath: string) => Promise<Result>,
 ): Promise<Result> {
+  await progress.tick(); // from here on there may be something to clean up, so signals are listened for
   const root = cacheFolder();
   removeAbandoned(root);
   const folder = partialFolder(root);
