@@ -4,7 +4,7 @@ import type { OrtApi, Pointer } from "./ort-api.js";
 /** Element types of tensors, as onnx.proto3 numbers them. */
 export const ELEMENT = { float: 1, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
 
-/** Handles in the order they were made; released backwards, once. */
+/** Handles in the order they were made; released backwards, bindings before all others, once. */
 export class Handles {
   private readonly open: [Parameters<OrtApi["release"]>[0], Pointer][] = [];
   constructor(private readonly api: OrtApi) {}
@@ -14,8 +14,15 @@ export class Handles {
     return handle;
   }
 
+  /**
+   * Bindings go first: they hold tensors beyond the tensors' own release, and a tensor made by an allocator is freed
+   * through that allocator, which must still be there.
+   */
   releaseAll(): void {
-    for (let entry = this.open.pop(); entry !== undefined; entry = this.open.pop()) this.api.release(...entry);
+    const open = this.open.splice(0).reverse();
+    const isBinding = ([release]: (typeof open)[number]) => release === "ReleaseIoBinding";
+    for (const entry of [...open.filter(isBinding), ...open.filter((entry) => !isBinding(entry))])
+      this.api.release(...entry);
   }
 }
 

@@ -1,7 +1,7 @@
 /** The provider table against a library that only writes down what it is asked. */
 import { describe, expect, test } from "vitest";
 import { DraftplanError } from "../../src/core/errors.js";
-import { BoundInputs } from "../../src/runtime/bindings.js";
+import { BoundInputs, Handles } from "../../src/runtime/bindings.js";
 import { oneLineReason } from "../../src/runtime/one-line-reason.js";
 import type { OrtApi } from "../../src/runtime/ort-api.js";
 import {
@@ -257,4 +257,14 @@ test.each([
 ])("trees on %s of ONNX Runtime %s: %s", (name, version, expected) => {
   const facts = { ...GPU, version };
   expect(runsTrees(chooseProvider(name, facts), facts)).toBe(expected);
+});
+
+test("a binding is released before what made the tensors that it holds", () => {
+  const released: string[] = [];
+  const handles = new Handles({ release: (name) => void released.push(name) } as Pick<OrtApi, "release"> as OrtApi);
+  for (const name of ["ReleaseEnv", "ReleaseIoBinding", "ReleaseAllocator", "ReleaseValue"] as const)
+    handles.own(name, 1n);
+  handles.releaseAll();
+  handles.releaseAll();
+  expect(released).toEqual(["ReleaseIoBinding", "ReleaseValue", "ReleaseAllocator", "ReleaseEnv"]);
 });

@@ -7,7 +7,15 @@ import { expectFailure } from "../support/failure.js";
 import { trials } from "../support/long.js";
 import { uniform } from "../support/numbers.js";
 import { type TinyModel, tinySpec } from "../support/tiny-checkpoint.js";
-import { expectRows, greatestDifference, openSubject, openTiny, type Subject, tokens } from "./support.js";
+import {
+  expectRows,
+  greatestDifference,
+  openSubject,
+  openTiny,
+  randomChoices,
+  type Subject,
+  tokens,
+} from "./support.js";
 
 const ARCHITECTURES: [string, TinyModel][] = [
   ["llama", { seed: 1, headDim: 16, context: 640 }],
@@ -156,6 +164,33 @@ describe.each(ARCHITECTURES)("%s, round after round", (_name, model) => {
     engine.close();
   });
 });
+
+test.each(ARCHITECTURES)(
+  "%s: chains through a graph with trees give the bits that one without gives",
+  async (_name, model) => {
+    const engines = [await openTiny(model, 128), await openTiny(model, 128, { ...CPU_DIALECT, trees: false })];
+    const { layers } = tinySpec(model);
+    const mixes = [
+      targetChoices(layers),
+      uniformChoices(layers, "int8"),
+      randomChoices(3, layers, ["target", "int8", "skip"]),
+    ];
+    for (const choices of mixes) {
+      let position = 0;
+      for (const q of [40, 1, 1, 9, 3]) {
+        // a tree before it leaves no trace
+        const tree = { position, input: tokens(4, 8), parents: randomTree(5, 8), choices: mixes[0], logitRows: 0 };
+        engines[0].run(tree);
+        const chain = { position, input: tokens(q, q), choices, logitRows: q };
+        const [a, b] = engines.map((engine) => engine.run(chain));
+        expect(a.logits).toEqual(b.logits);
+        expect(a.hidden).toEqual(b.hidden);
+        position += q;
+      }
+    }
+    for (const engine of engines) engine.close();
+  },
+);
 
 describe("a tree is refused", () => {
   const [, model] = ARCHITECTURES[0];
