@@ -5,9 +5,12 @@ const MINUTE = 60_000;
 
 const LONG = "test/**/*.long.test.ts";
 
-/** Tests that put another module in one's place: what they import must not be what other files imported. */
-const MOCKING = ["kernel", "architecture"].map((what) => `test/model/adding-${what}.test.ts`);
-MOCKING.push("test/model/synthetic.test.ts");
+/**
+ * Rooms whose tests load nothing native and put no module in another's place: their files share one process's modules,
+ * since loading them took as long as a fifth of the tests. ONNX Runtime's bindings are made once a process, so files that
+ * run a model have modules of their own.
+ */
+const PURE = ["profile", "report", "schema", "solve", "stats"].map((room) => `test/${room}/**/*.test.ts`);
 
 /** the build, run as Node loads it */
 const BUILD = [/\/dist\/.*\.js$/];
@@ -32,15 +35,13 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/acceptance/**", LONG, ...MOCKING],
-          // the modules of 170 files are loaded once a worker: loading took as long as a fifth of the tests
-          isolate: false,
+          exclude: ["test/acceptance/**", LONG, ...PURE],
           ...UNIT,
         },
       },
       {
         // the rest of `npm test`
-        test: { name: "unit-mocks", include: MOCKING, ...UNIT },
+        test: { name: "unit-pure", include: PURE, exclude: [LONG], isolate: false, ...UNIT },
       },
       {
         // `npm run test:long`: what takes minutes (test/support/long.ts)

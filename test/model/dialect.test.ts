@@ -1,4 +1,4 @@
-/** What is written for a dialect: bytes, names and places. How it runs: test/runtime/dialects.test.ts. */
+/** What is written for a dialect: bytes, names and places. How it runs: test/runtime/dialects.long.test.ts. */
 import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";

@@ -126,7 +126,9 @@ function readOne(file: string, origin: Origin): Opened | null {
     const failure = error instanceof DraftplanError ? error : unreadable(file, messageOf(error));
     if (origin === "given" && (failure.code === "FILE_NOT_FOUND" || failure.code === "FILE_UNREADABLE")) throw failure;
     if (origin === "folder" && failure.code === "DOCUMENT_KIND" && !/^'draftplan\//.test(failure.what)) return null;
-    return { state: "faulty", file, findings: invalidDocumentFindings(file, failure) };
+    // a link in a folder that leads nowhere
+    const shown = failure.code === "FILE_NOT_FOUND" ? unreadable(file, failure.what) : failure;
+    return { state: "faulty", file, findings: invalidDocumentFindings(file, shown) };
   }
 }
 
