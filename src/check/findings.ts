@@ -18,7 +18,7 @@ export const FINDING_CODES = {
   /** values of one document contradict each other */
   DOCUMENT_INCONSISTENT: "error",
   /** a profile says that a part of the model takes no time, though its weights have to be read */
-  PROFILE_BELOW_FLOOR: "error",
+  PROFILE_BELOW_FLOOR: "warning",
   /** a folder holds no document of draftplan's */
   NOTHING_TO_CHECK: "error",
 

@@ -15,8 +15,8 @@ describe("a profile in which a part takes no time, though its weights are read",
     for (const point of document.points) point.attn_us.int8 = (point.attn_us.target ?? []).map(() => 0);
     document.points[3].head_us.target = 0;
     expect(findings(document).map(({ code, severity, where }) => [code, severity, where])).toEqual([
-      ["PROFILE_BELOW_FLOOR", "error", "points[0].attn_us.int8"],
-      ["PROFILE_BELOW_FLOOR", "error", "points[3].head_us.target"],
+      ["PROFILE_BELOW_FLOOR", "warning", "points[0].attn_us.int8"],
+      ["PROFILE_BELOW_FLOOR", "warning", "points[3].head_us.target"],
     ]);
   });
 

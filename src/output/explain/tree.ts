@@ -34,7 +34,7 @@ function depthSentence(depths: TreeReason["depths"], draft: ExplainedDraft): str
   const others = depths.filter(({ depth }) => depth !== draft.draftTokens);
   if (others.length === 0) return [];
   const texts = others.map(({ depth, nodes, speedup }) => `depth ${depth} ${speedup.toFixed(2)} (${nodes})`);
-  return [`The best trees of other depths, with their nodes: ${texts.join(", ")}.`];
+  return [`The best trees of other depths by the text of choosing, with their nodes: ${texts.join(", ")}.`];
 }
 
 interface Drawn {
