@@ -64,7 +64,7 @@ const notOpen = (at: string) =>
     at,
     what: "heads draft there, and what is asked for runs drafts of the model's own blocks alone",
     remedy:
-      "Use generate, verify or compare, which open a plan's heads; as a library: openHeads, then planPolicy with them.",
+      "Use generate, verify or check --measure, which open a plan's heads; as a library: openHeads, then planPolicy with them.",
   });
 
 /** @throws DOCUMENT_MISMATCH where architecture or weights differ from what the document was made with */

@@ -51,6 +51,9 @@ const UNWRITTEN = {
   calibration: { path: "calibration", sha256: "0".repeat(64) },
 };
 
+/** What is compared are ways to choose among the model's own blocks; heads that were measured too stand in `run`'s table. */
+const OWN_BLOCKS = ["self"] as const;
+
 const knapsack: ComparedMethod = {
   name: "knapsack",
   choices: (given) => given,
@@ -58,7 +61,7 @@ const knapsack: ComparedMethod = {
     const grown = await measureChoosing({ ...measuring, variants: [choices] }, calibration, refineSeconds);
     return {
       calibration: grown,
-      plan: planDocument({ profile: measuring.profile, calibration: grown, choices }, UNWRITTEN),
+      plan: planDocument({ profile: measuring.profile, calibration: grown, choices, drafters: OWN_BLOCKS }, UNWRITTEN),
     };
   },
 };
@@ -89,7 +92,8 @@ const rule = (kernel: QuantisedKernel): ComparedMethod => ({
       found.push(choosing(at, set, curve));
     }
     const alone = { ...calibration, measured: [...known, ...found] };
-    const plan = planDocument({ profile: measuring.profile, calibration: alone, choices: [kernel] }, UNWRITTEN);
+    const own = { profile: measuring.profile, calibration: alone, choices: [kernel], drafters: OWN_BLOCKS };
+    const plan = planDocument(own, UNWRITTEN);
     return {
       calibration: { ...calibration, measured: [...calibration.measured, ...found] },
       plan: { ...plan, method: kernel },
