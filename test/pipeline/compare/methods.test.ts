@@ -7,6 +7,7 @@ import { heldBackPrompts, promptsByContext } from "../../../src/pipeline/compare
 import { readCalibrationText } from "../../../src/pipeline/text/calibration-text.js";
 import type { MeasuredDraft } from "../../../src/schema/calibration.js";
 import { choiceKey, compactDraft, expandDraft, uniformChoices } from "../../../src/schema/choice.js";
+import { planDocument } from "../../../src/solve/index.js";
 import { openTokenizer } from "../../../src/tokenizer/open.js";
 import { LAYERS, makeCalibration, makeProfile } from "../../support/documents.js";
 import { expectFailure } from "../../support/failure.js";
@@ -99,6 +100,29 @@ describe("what a method is solved from", () => {
   test("plain decoding has no draft", async () => {
     const { plan } = await method("none").solve({ ...(await request([])), choices: [] });
     expect(plan.segments.map(({ speculate }) => speculate)).toEqual([false]);
+  });
+
+  test("heads that are always right are in no method's plan, though a plan of all drafters would have them", async () => {
+    const heads = { path: "heads", sha256: "c".repeat(64), kind: "medusa" as const, heads: 2, ranks: 10 };
+    const right = { at_context: 128, positions: 600, paths: [{ ranks: [0, 0], positions: 600 }] };
+    const contexts = (["choose", "report"] as const).map((part) => ({
+      ...right,
+      part,
+      texts: [new Array(600).fill(0)],
+    }));
+    const one = await request([]);
+    const profile = { ...one.measuring.profile, heads: [{ ...heads, passes: [{ rows: 1, us: 1, passes: 9 }] }] };
+    const calibration = { ...one.calibration, heads: [{ ...heads, contexts }] };
+    const unwritten = { path: "x", sha256: "0".repeat(64) };
+    const inputs = { profile: unwritten, calibration: unwritten };
+    const all = planDocument({ profile, calibration, choices: ["int8"] }, inputs);
+    expect(all.segments.some(({ drafter }) => drafter?.kind === "heads")).toBe(true);
+    for (const name of ["knapsack", "int8", "uniform"]) {
+      const measuring = { ...one.measuring, profile };
+      const choices = method(name).choices(["int8", "skip"]);
+      const { plan } = await method(name).solve({ ...one, measuring, calibration, choices });
+      expect(plan.segments.map(({ drafter }) => drafter)).toEqual(plan.segments.map(() => undefined));
+    }
   });
 
   test.each(["knapsack", "uniform", "knapspec"])("%s measures drafts of its own", async (name) => {
