@@ -19,13 +19,17 @@ export function refutedText({ context_tokens, refuted, ...planned }: Segment, la
 const refusal = ({ at_context, speedup, ...refuted }: Refuted, layers: number): string =>
   `${drafting(refuted, layers)} (${speedup.toFixed(2)} times plain decoding at ${at_context})`;
 
-/** `3 tokens with int8 24, head int8`; `4 tokens with heads, a tree of 16 nodes` */
+/** `3 tokens with int8 24, head int8`; `4 tokens with heads, a tree of 16 nodes`; `4 tokens with heads, a chain` */
 const drafting = (
   { drafter, draft, draft_tokens }: Pick<Segment, "drafter" | "draft" | "draft_tokens">,
   layers: number,
 ) =>
   `${draft_tokens} tokens with ${draft === undefined ? drafterText(drafter) : describeChoices(expandDraft(draft, layers, "plan"))}`;
 
-/** `heads, a tree of 16 nodes` */
-export const drafterText = (drafter: DrafterRef | undefined): string =>
-  drafter?.kind === "heads" ? `heads, a tree of ${counted(drafter.tree.length, "node")}` : "its own blocks";
+/** `heads, a tree of 16 nodes`; `heads, a chain` where every node but the last has one child */
+export function drafterText(drafter: DrafterRef | undefined): string {
+  if (drafter?.kind !== "heads") return "its own blocks";
+  const { tree } = drafter;
+  const isChain = tree.every((path, i) => path.length === i + 1);
+  return isChain ? "heads, a chain" : `heads, a tree of ${counted(tree.length, "node")}`;
+}
