@@ -1,12 +1,9 @@
 /** What `--drafters` means, and which drafters a plan was solved with. */
-import { dirname, isAbsolute, join } from "node:path";
 import { DraftplanError } from "../core/errors.js";
 import type { Calibration } from "../schema/calibration.js";
-import type { InputRef } from "../schema/common.js";
 import type { Plan } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import { DRAFTER_KINDS, type DrafterKind } from "../solve/index.js";
-import { inputRef } from "./paths.js";
 
 /** @throws OPTION_INVALID for a name that is no drafter that a plan can be solved for */
 export function parseDrafters(names: readonly string[]): DrafterKind[] {
@@ -51,12 +48,3 @@ const blocksAlone = (method: string) =>
     what: `${method} chooses blocks of the model, and heads have none`,
     remedy: "Leave one of the two options out.",
   });
-
-/** The calibration with the paths of its heads as seen from a plan: both may lie in different folders. */
-export function headsSeenFrom(calibration: Calibration, calibrationPath: string, planPath: string): Calibration {
-  const { heads } = calibration;
-  if (heads === undefined) return calibration;
-  const moved = (ref: InputRef) =>
-    inputRef({ ...ref, path: isAbsolute(ref.path) ? ref.path : join(dirname(calibrationPath), ref.path) }, planPath);
-  return { ...calibration, heads: heads.map((one) => ({ ...one, ...moved(one) })) };
-}

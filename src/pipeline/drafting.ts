@@ -2,9 +2,8 @@
  * Who drafts: `--drafter`, the plan, and the heads that they name. What can be refused is refused before a model is loaded;
  * heads that were opened are closed whatever happens.
  */
-import { realpathSync } from "node:fs";
-import { dirname, isAbsolute, join } from "node:path";
 import { DraftplanError } from "../core/errors.js";
+import { besideDocument } from "../core/folders.js";
 import type { Heads } from "../decode/drafters/heads.js";
 import type { DraftPolicy } from "../decode/loop.js";
 import { requireFits } from "../model/heads/fit.js";
@@ -78,7 +77,7 @@ export async function findDrafting(plan: Loaded<Plan> | null, asked: DrafterChoi
   if (plan !== null && choice.kind === "plan") {
     for (const [i, { drafter }] of plan.document.segments.entries()) {
       if (drafter?.kind !== "heads" || folders.has(drafter.sha256)) continue;
-      const found = await lookAt(seenFrom(plan.path, drafter.path));
+      const found = await lookAt(besideDocument(plan.path, drafter.path));
       if (found.checkpoint.sha256 !== drafter.sha256) throw changed(`${plan.path}: segments[${i}].drafter`, found);
       folders.set(drafter.sha256, found);
     }
@@ -90,16 +89,6 @@ async function lookAt(folder: string): Promise<HeadsFolder> {
   const checkpoint = await openHeadsCheckpoint(folder);
   checkpoint.close();
   return { folder, checkpoint };
-}
-
-/** A path in a document starts where the document really lies. */
-function seenFrom(document: string, path: string): string {
-  if (isAbsolute(path)) return path;
-  try {
-    return join(dirname(realpathSync(document)), path);
-  } catch {
-    return join(dirname(document), path); // it was read from somewhere that is no file any more
-  }
 }
 
 /**

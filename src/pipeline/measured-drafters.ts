@@ -1,5 +1,6 @@
 /** What `--drafters` of `profile` and `calibrate` means, and the trained heads that it names, opened for a model. */
 import { DraftplanError } from "../core/errors.js";
+import { besideDocument } from "../core/folders.js";
 import type { LocatedHeads } from "../decode/drafters/heads.js";
 import { headsBeside } from "../model/heads/open.js";
 import { openHeads } from "../runtime/heads-engine.js";
@@ -56,11 +57,20 @@ export async function withHeads<Result>(
   }
 }
 
-/** The document with its heads' folders as seen from where it is to lie. */
+/**
+ * The document with its heads' folders as seen from where another document is to lie.
+ * @param from where the document itself lies, if it has been written: its paths start there; undefined: here
+ */
 export function headsRelativeTo<T extends { heads?: { path: string; sha256: string }[] | undefined }>(
   document: T,
   output: string,
+  from?: string,
 ): T {
   if (document.heads === undefined) return document;
-  return { ...document, heads: document.heads.map((one) => ({ ...one, path: inputRef(one, output).path })) };
+  const here = (path: string) => (from === undefined ? path : besideDocument(from, path));
+  const moved = document.heads.map((one) => ({
+    ...one,
+    path: inputRef({ ...one, path: here(one.path) }, output).path,
+  }));
+  return { ...document, heads: moved };
 }

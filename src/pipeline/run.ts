@@ -16,7 +16,6 @@ import { type DrafterKind, planDocument, refutedWarnings } from "../solve/index.
 import { openTokenizer } from "../tokenizer/open.js";
 import { calibrateLoaded, reportHeads } from "./calibrate.js";
 import type { PipelineContext } from "./context.js";
-import { headsSeenFrom } from "./drafters.js";
 import { headsRelativeTo, parseMeasuredDrafters, withHeads } from "./measured-drafters.js";
 import { measureCandidates } from "./measuring/candidates.js";
 import { precisionFor } from "./measuring/measuring.js";
@@ -168,7 +167,7 @@ async function runStages(
       calibration: inputRef({ path: paths.calibration, sha256: calibrationSha }, path),
     };
     const { choices, drafters } = variant;
-    const seen = headsSeenFrom(calibration, paths.calibration, path);
+    const seen = headsRelativeTo(calibration, path, paths.calibration);
     const plan = planDocument({ profile, calibration: seen, choices, drafters }, inputs);
     for (const { code, message } of refutedWarnings(plan.segments, plan.model.layers))
       context.progress.warn(code, message);

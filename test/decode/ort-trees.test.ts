@@ -3,10 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { decode } from "../../src/decode/loop.js";
 import type { Architecture } from "../../src/model/spec.js";
 import { systemClock } from "../../src/runtime/device.js";
-import { argmax, type Engine } from "../../src/runtime/engine.js";
+import { argmax } from "../../src/runtime/engine.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
 import { targetChoices } from "../../src/schema/choice.js";
 import { naiveGreedy } from "../oracle/naive-greedy.js";
+import { cacheDifference } from "../support/cache-difference.js";
 import { LONG, trials } from "../support/long.js";
 import { temporaryFolder, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
 import { type Grown, growing, knownTexts } from "../support/tree-drafter.js";
@@ -74,17 +75,3 @@ describe.each(ARCHITECTURES)("a random %s", (architecture) => {
     if (LONG) expect(rounds).toBeGreaterThan(32);
   });
 });
-
-/** Greatest difference of two engines' keys and values over their first `count` tokens, all layers. */
-function cacheDifference(a: Engine, b: Engine, count: number): number {
-  let worst = 0;
-  for (let layer = 0; layer < LAYERS; layer++) {
-    for (const part of ["key", "value"] as const) {
-      const theirs = b.readCache(layer, part, 0, count);
-      a.readCache(layer, part, 0, count).forEach((value, i) => {
-        worst = Math.max(worst, Math.abs(value - theirs[i]));
-      });
-    }
-  }
-  return worst;
-}

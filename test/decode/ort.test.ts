@@ -8,6 +8,7 @@ import { argmax, type Engine } from "../../src/runtime/engine.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
 import { type ChoiceSet, expandDraft, targetChoices, uniformChoices } from "../../src/schema/choice.js";
 import { naiveGreedy } from "../oracle/naive-greedy.js";
+import { cacheDifference } from "../support/cache-difference.js";
 import { skipping } from "../support/plans.js";
 import { temporaryFolder, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
 
@@ -95,17 +96,3 @@ describe.each<Architecture>(["llama", "mistral", "qwen2", "qwen3"])("a random %s
     expect(cacheDifference(model.engine, twin.engine, ids.length)).toBeLessThan(1e-5);
   });
 });
-
-/** Greatest difference of two engines' keys and values over their first `count` tokens, all layers. */
-function cacheDifference(a: Engine, b: Engine, count: number): number {
-  let worst = 0;
-  for (let layer = 0; layer < LAYERS; layer++) {
-    for (const part of ["key", "value"] as const) {
-      const theirs = b.readCache(layer, part, 0, count);
-      a.readCache(layer, part, 0, count).forEach((value, i) => {
-        worst = Math.max(worst, Math.abs(value - theirs[i]));
-      });
-    }
-  }
-  return worst;
-}
