@@ -3,7 +3,7 @@
  * acceptance curves measured for whole drafts. It depends on weights and text, not on the device.
  */
 import { z } from "zod";
-import { AcceptanceCurve, DraftSchema, KernelName, KernelNumerics, ModelRef, Sha256 } from "./common.js";
+import { AcceptanceCurve, DraftCache, DraftSchema, KernelName, KernelNumerics, ModelRef, Sha256 } from "./common.js";
 import { HeadsCalibration } from "./heads-calibration.js";
 
 const Loss = z.strictObject({
@@ -41,6 +41,9 @@ export const MeasuredDraft = z.strictObject({
     .enum(["choose", "report"])
     .describe("choose: text plans are picked on; report: text never seen before, real drafting"),
   draft: DraftSchema,
+  draft_cache: DraftCache.optional().describe(
+    "own: measured with keys and values that the draft itself wrote; absent: over the target's",
+  ),
   tokens: z.int().positive().describe("positions behind the curve"),
   curve: AcceptanceCurve.describe(
     "[d+1] a_i, share of rounds whose first i drafted tokens are all accepted, as their marginal tokens: 1 + sum to d is the mean round of d",

@@ -57,6 +57,9 @@ export const DraftSchema = z.strictObject({
   choices: z.record(z.string().max(20), ChoiceName),
 });
 
+/** Whose keys and values a draft of the model's own blocks reads: its own; left out where it reads the target's. */
+export const DraftCache = z.literal("own");
+
 /** a_0 = 1, then not rising */
 export const AcceptanceCurve = z
   .array(Rate)

@@ -4,6 +4,7 @@ import {
   AcceptanceCurve,
   ContextRange,
   Device,
+  DraftCache,
   DraftSchema,
   Extrapolated,
   InputRef,
@@ -131,6 +132,9 @@ const PlanShape = z.strictObject({
     .positive()
     .optional()
     .describe("of the sampling that acceptance was calibrated for; absent: greedy decoding"),
+  draft_cache: DraftCache.optional().describe(
+    "own: drafts of the model's own blocks have a cache of their own, and predictions are for that; absent: they read the target's",
+  ),
   extrapolated: Extrapolated.optional().describe("the plan goes on beyond what was profiled"),
   segments: z
     .array(Segment)

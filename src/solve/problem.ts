@@ -16,6 +16,7 @@ import {
 } from "../schema/choice.js";
 import type { Extrapolated } from "../schema/common.js";
 import type { Constraints } from "../schema/constraints.js";
+import { isStandalone } from "../schema/draft-cache.js";
 import type { HeadsCalibration, HeadsContext } from "../schema/heads-calibration.js";
 import { MAX_DRAFT_TOKENS } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
@@ -38,6 +39,8 @@ export interface SolveInput {
   drafters?: readonly DrafterKind[] | undefined;
   /** context to draw costs on to, where the profile ends before it; undefined: not beyond the profile */
   extrapolateTo?: number | undefined;
+  /** drafts of the model's own blocks have a cache of their own: only curves measured so count */
+  standalone?: boolean | undefined;
 }
 
 /** What drafts, by its word in plans and on the command line. */
@@ -116,6 +119,7 @@ export function openProblem({
   constraints,
   drafters = DRAFTER_KINDS,
   extrapolateTo,
+  standalone = false,
 }: SolveInput): Problem {
   requireJoinable(profile, calibration);
   if (drafters.includes("self")) requireChoices(profile, calibration, choices);
@@ -129,7 +133,7 @@ export function openProblem({
     const before = calibration.contexts[i - 1]?.at_context;
     const after = calibration.contexts[i + 1]?.at_context;
     const measured = calibration.measured
-      .filter((record) => record.at_context === losses.at_context)
+      .filter((record) => record.at_context === losses.at_context && isStandalone(record) === standalone)
       .map((record, j) => {
         const set = expandDraft(record.draft, layers, `calibration: measured[${j}].draft`);
         const { part, tokens, curve, reached } = record;

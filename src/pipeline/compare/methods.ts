@@ -81,8 +81,10 @@ const rule = (kernel: QuantisedKernel): ComparedMethod => ({
   choices: () => [kernel],
   async solve({ measuring, calibration }) {
     const set = uniformChoices(calibration.model.layers, kernel);
-    const isOwn = ({ part, draft }: Calibration["measured"][number]) =>
-      part === "choose" && choiceKey(expandDraft(draft, calibration.model.layers, "calibration")) === choiceKey(set);
+    const isOwn = ({ part, draft, draft_cache }: Calibration["measured"][number]) =>
+      part === "choose" &&
+      draft_cache === undefined &&
+      choiceKey(expandDraft(draft, calibration.model.layers, "calibration")) === choiceKey(set);
     const known = calibration.measured.filter(isOwn);
     const found: Calibration["measured"] = [];
     for (const { at_context: at } of calibration.contexts) {
@@ -147,8 +149,8 @@ function unknownMethod(names: readonly string[], unknown: string, all: readonly 
 
 /** What several methods had measured, in one document: each draft once. No method plans with it, as it is no one's. */
 export function mergeMeasured(base: Calibration, others: readonly Calibration[]): Calibration {
-  const key = ({ at_context, part, draft }: Calibration["measured"][number]) =>
-    `${at_context}|${part}|${choiceKey(expandDraft(draft, base.model.layers, "calibration"))}`;
+  const key = ({ at_context, part, draft, draft_cache }: Calibration["measured"][number]) =>
+    `${at_context}|${part}|${draft_cache ?? "target"}|${choiceKey(expandDraft(draft, base.model.layers, "calibration"))}`;
   const known = new Set(base.measured.map(key));
   const measured = [...base.measured];
   for (const record of others.flatMap((other) => other.measured)) {

@@ -4,6 +4,7 @@ import { drafterOf, selfChoices } from "../../decode/drafters/self.js";
 import type { DraftPolicy } from "../../decode/loop.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { type ChoiceSet, choiceKey, expandDraft } from "../../schema/choice.js";
+import { isStandalone } from "../../schema/draft-cache.js";
 import type { Profile } from "../../schema/profile.js";
 import { acceptanceRate, type LatencyModel, middle, openLatency, tokensPerSecond } from "../../solve/index.js";
 
@@ -25,8 +26,9 @@ export class Predictor {
     private readonly calibration: Calibration,
   ) {
     this.latency = openLatency(profile);
-    for (const [i, { at_context, part, draft, curve }] of calibration.measured.entries()) {
-      if (part !== "choose") continue;
+    for (const [i, record] of calibration.measured.entries()) {
+      const { at_context, part, draft, curve } = record;
+      if (part !== "choose" || isStandalone(record)) continue;
       const set = expandDraft(draft, calibration.model.layers, `calibration: measured[${i}].draft`);
       this.curves.set(`${at_context} ${choiceKey(set)}`, curve);
     }

@@ -9,6 +9,7 @@ import {
 import { selfChoices, selfDrafter } from "../../decode/drafters/self.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { CHOICES, type Choice, type ChoiceSet, choiceKey, expandDraft } from "../../schema/choice.js";
+import { isStandalone } from "../../schema/draft-cache.js";
 import type { Plan, Segment } from "../../schema/plan.js";
 import type { Profile } from "../../schema/profile.js";
 import {
@@ -117,8 +118,9 @@ function rangeOf(
 function measuredAt(problem: Problem, calibration: Calibration, context: ContextData): Map<string, Evidence> {
   const usable = new Set(context.measured.map(({ key }) => key));
   const found = new Map<string, Evidence>();
-  calibration.measured.forEach(({ at_context, draft, curve, tokens }, i) => {
-    if (at_context !== context.losses.at_context) return;
+  calibration.measured.forEach((record, i) => {
+    const { at_context, draft, curve, tokens } = record;
+    if (at_context !== context.losses.at_context || isStandalone(record)) return;
     const set = expandDraft(draft, problem.layers, `calibration: measured[${i}].draft`);
     const key = choiceKey(set);
     if (!usable.has(key) || curve.length < 2 || !differs(set)) return;

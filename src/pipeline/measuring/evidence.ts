@@ -160,8 +160,8 @@ function contenders(problems: readonly Problem[], at: number, plans: readonly Ch
 /** The calibration with these records in the place of those of the same draft, context and part. */
 export function replaced(calibration: Calibration, records: Calibration["measured"]): Calibration {
   const { layers } = calibration.model;
-  const key = ({ at_context, part, draft }: Calibration["measured"][number]) =>
-    `${part} ${keyOf(at_context, expandDraft(draft, layers, "calibration"))}`;
+  const key = ({ at_context, part, draft, draft_cache }: Calibration["measured"][number]) =>
+    `${part} ${draft_cache ?? "target"} ${keyOf(at_context, expandDraft(draft, layers, "calibration"))}`;
   const renewed = new Map(records.map((record) => [key(record), record]));
   const measured = calibration.measured.map((record) => {
     const found = renewed.get(key(record));
