@@ -1,7 +1,7 @@
 /** What two plans do differently, context range by context range. */
 import { type ChangedChoice, changedChoices, expandDraft } from "../schema/choice.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
-import { drafterText } from "../schema/plan-text.js";
+import { draftText } from "../schema/plan-text.js";
 import { agrees } from "./figures.js";
 
 /** A range of contexts in which each of two plans has one segment. */
@@ -39,7 +39,7 @@ const MAX_NAMED = 8;
  * both do the same.
  */
 export function describeChange(before: Segment, after: Segment, layers: number): string | null {
-  if (before.drafter?.kind === "heads" || after.drafter?.kind === "heads") return drafterChange(before, after);
+  if (isOther(before) || isOther(after)) return drafterChange(before, after, layers);
   if (before.draft === undefined || after.draft === undefined) {
     if (before.speculate === after.speculate) return null;
     return after.speculate ? "plain decoding -> a draft" : "a draft -> plain decoding";
@@ -57,10 +57,13 @@ export function describeChange(before: Segment, after: Segment, layers: number):
   return parts.length === 0 ? null : parts.join(", ");
 }
 
-/** Where heads draft in one of the two. */
-function drafterChange(before: Segment, after: Segment): string | null {
+/** Whether another than the model's own blocks drafts. */
+const isOther = ({ drafter }: Segment): boolean => drafter !== undefined && drafter.kind !== "self";
+
+/** Where another than the model's own blocks drafts in one of the two. */
+function drafterChange(before: Segment, after: Segment, layers: number): string | null {
   const [old, now] = [before.drafter, after.drafter];
-  if (old?.kind !== "heads" || now?.kind !== "heads") return `${whoDrafts(before)} -> ${whoDrafts(after)}`;
+  if (old?.kind !== "heads" || now?.kind !== "heads") return otherChange(before, after, layers);
   const written = (tree: readonly (readonly number[])[]) => new Set(tree.map((ranks) => `[${ranks.join(", ")}]`));
   const [was, is] = [written(old.tree), written(now.tree)];
   const removed = [...was].filter((node) => !is.has(node));
@@ -79,12 +82,23 @@ function drafterChange(before: Segment, after: Segment): string | null {
   return `heads: ${[...parts, ...sizes, ...depths].join(", ")}`;
 }
 
-const whoDrafts = ({ speculate, drafter }: Segment): string =>
-  speculate
-    ? drafter?.kind === "heads"
-      ? drafterText(drafter)
-      : "a draft of the model's own blocks"
-    : "plain decoding";
+/** Where one drafter took another's place, or drafts otherwise. */
+function otherChange(before: Segment, after: Segment, layers: number): string | null {
+  const same = [before, after].map(({ drafter, draft }) => JSON.stringify([drafter, draft]));
+  const length =
+    before.draft_tokens === after.draft_tokens
+      ? []
+      : [`${before.draft_tokens ?? 0} -> ${after.draft_tokens ?? 0} tokens drafted`];
+  if (same[0] === same[1]) return length.length === 0 ? null : length.join();
+  const kind = ({ drafter, speculate }: Segment) => (speculate ? (drafter?.kind ?? "self") : "none");
+  const lengths = kind(before) === kind(after) ? length : [];
+  return [`${whoDrafts(before, layers)} -> ${whoDrafts(after, layers)}`, ...lengths].join(", ");
+}
+
+const whoDrafts = ({ speculate, drafter, draft }: Segment, layers: number): string => {
+  if (!speculate) return "plain decoding";
+  return isOther({ drafter } as Segment) ? draftText({ drafter, draft }, layers) : "a draft of the model's own blocks";
+};
 
 /** Every block, and the head, that a segment's draft runs otherwise; none where either drafts nothing. */
 export function blockChanges(before: Segment, after: Segment, layers: number): ChangedChoice[] {

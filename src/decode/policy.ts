@@ -54,6 +54,8 @@ function drafterIn({ drafter, draft }: Segment, layers: number, at: string, head
     if (open === undefined) throw notOpen(`${at}.drafter`);
     return DRAFTERS.heads({ heads: { open, tree: drafter.tree }, at: `${at}.drafter.tree` });
   }
+  if (drafter?.kind === "lookup") return DRAFTERS.lookup({ ngramTokens: drafter.ngram_tokens });
+  if (drafter?.kind === "model" || drafter?.kind === "hybrid") throw notOpen(`${at}.drafter`);
   if (draft === undefined) throw new Error(`${at} has no draft, which its schema refuses`);
   return DRAFTERS.self({ draft, layers, at: `${at}.draft` });
 }

@@ -1,12 +1,11 @@
 /** A document in a few lines. */
 
 import type { Calibration } from "../schema/calibration.js";
-import { describeChoices, expandDraft } from "../schema/choice.js";
 import type { Device, ModelRef } from "../schema/common.js";
 import type { Comparison } from "../schema/comparison.js";
 import type { AnyDocument } from "../schema/document.js";
 import type { Plan, Segment } from "../schema/plan.js";
-import { drafterText } from "../schema/plan-text.js";
+import { draftText } from "../schema/plan-text.js";
 import type { Profile } from "../schema/profile.js";
 import type { Verification } from "../schema/verification.js";
 import { extrapolatedLine, formatPercent, limitsText } from "./format.js";
@@ -47,10 +46,7 @@ function planLines(plan: Plan): string[] {
 function segmentLine(segment: Segment, layers: number): string {
   const range = `${segment.context_tokens.from} to ${segment.context_tokens.to} tokens${segment.extrapolated === true ? " (extrapolated)" : ""}`;
   if (!segment.speculate) return `${range}: plain decoding, nothing is drafted`;
-  const draft =
-    segment.draft === undefined
-      ? drafterText(segment.drafter)
-      : describeChoices(expandDraft(segment.draft, layers, range));
+  const draft = draftText(segment, layers);
   const { predicted } = segment;
   const gain =
     predicted === undefined

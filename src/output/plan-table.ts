@@ -2,22 +2,18 @@
 
 import Table from "cli-table3";
 import type { Solved } from "../pipeline/solve.js";
-import { describeChoices, expandDraft } from "../schema/choice.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
-import { drafterText } from "../schema/plan-text.js";
+import { draftText } from "../schema/plan-text.js";
 import { extrapolatedLine } from "./format.js";
 
 /** `0 to 1024: skip 2, int8 58, head int8; d 5; predicted 1.48 times` for each segment. */
 export function describeSegment(segment: Segment, layers: number): string {
   const { from, to } = segment.context_tokens;
   const context = `context ${from} to ${to}${segment.extrapolated === true ? " (extrapolated)" : ""}`;
-  if (segment.drafter?.kind === "heads")
-    return `${context}: draft ${segment.draft_tokens} tokens with ${drafterText(segment.drafter)}`;
-  if (segment.draft === undefined) return `${context}: do not speculate, plain decoding is as fast`;
-  const set = expandDraft(segment.draft, layers, "plan");
-  const skipped =
-    segment.draft.skip.length > 0 && segment.draft.skip.length <= 8 ? ` (${segment.draft.skip.join(" ")})` : "";
-  return `${context}: draft ${segment.draft_tokens} tokens with ${describeChoices(set)}${skipped}`;
+  if (!segment.speculate) return `${context}: do not speculate, plain decoding is as fast`;
+  const skip = segment.draft?.skip ?? [];
+  const skipped = skip.length > 0 && skip.length <= 8 ? ` (${skip.join(" ")})` : "";
+  return `${context}: draft ${segment.draft_tokens} tokens with ${draftText(segment, layers)}${skipped}`;
 }
 
 /** `1.48` and, where the profile has resamples, `1.44 to 1.53` below it. */
@@ -44,7 +40,7 @@ function planTable(plan: Plan): string {
     table.push([
       context,
       draft_tokens ?? "-",
-      draft === undefined ? drafterText(drafter) : describeChoices(expandDraft(draft, plan.model.layers, "plan")),
+      draftText({ drafter, draft }, plan.model.layers),
       predicted === undefined ? "?" : `${(100 * predicted.acceptance).toFixed(1)} %`,
       `${ms(predicted?.draft_us)} / ${ms(predicted?.verify_us)} / ${ms(predicted?.target_step_us)} ms`,
       predicted?.tokens_per_second.toFixed(1) ?? "?",

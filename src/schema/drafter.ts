@@ -3,7 +3,7 @@
  * decode/drafters; a segment that names nobody is drafted for by the model's own blocks.
  */
 import { z } from "zod";
-import { InputRef } from "./common.js";
+import { InputRef, KernelName, Sha256 } from "./common.js";
 
 /** Tokens drafted one behind the other, at most: of a tree, its depth. */
 export const MAX_DRAFT_TOKENS = 16;
@@ -48,15 +48,70 @@ export const DraftTree = z
 export const treeDepth = (tree: readonly (readonly number[])[]): number =>
   tree.reduce((deepest, path) => Math.max(deepest, path.length), 0);
 
+/** Tokens of an n-gram that is looked up, at most. */
+const MAX_NGRAM_TOKENS = 16;
+
+/** Lengths of n-grams that are looked up in the text so far, both included: the longest that is found is gone on with. */
+export const NgramTokens = z
+  .strictObject({ min: z.int().min(1).max(MAX_NGRAM_TOKENS), max: z.int().min(1).max(MAX_NGRAM_TOKENS) })
+  .refine(({ min, max }) => min <= max, "min is above max");
+export type NgramTokens = z.infer<typeof NgramTokens>;
+
 const SelfDrafter = z.strictObject({ kind: z.literal("self") });
 const HeadsDrafter = z.strictObject({
   kind: z.literal("heads"),
   ...HeadsRef.shape,
   tree: DraftTree.describe("ranks along each node's path, parents before children"),
 });
+const LookupDrafter = z.strictObject({ kind: z.literal("lookup"), ngram_tokens: NgramTokens });
+/** Another checkpoint of the same vocabulary, all of it in one kernel. */
+const ModelDrafter = z.strictObject({
+  kind: z.literal("model"),
+  name: z.string().max(200),
+  weights_sha256: Sha256,
+  path: z.string().max(4096).describe("a model, as seen from the folder that the document lies in; or `embedded`"),
+  kernel: KernelName.describe("of all its blocks and its head; target: its own precision"),
+});
+const HybridLookup = z
+  .strictObject({
+    min_match: z.int().min(1).max(MAX_NGRAM_TOKENS).describe("a match of fewer tokens is left to the other drafter"),
+    ngram_tokens: NgramTokens,
+    draft_tokens: z
+      .int()
+      .min(1)
+      .max(MAX_DRAFT_TOKENS)
+      .optional()
+      .describe("drafted behind a match; absent: the segment's draft_tokens"),
+  })
+  .refine(
+    ({ min_match, ngram_tokens }) => min_match <= ngram_tokens.max,
+    "min_match is above ngram_tokens.max: nothing would ever be looked up",
+  );
+const OtherwiseDrafter = z.discriminatedUnion("kind", [SelfDrafter, ModelDrafter, HeadsDrafter]);
+const HybridDrafter = z.strictObject({
+  kind: z.literal("hybrid"),
+  lookup: HybridLookup,
+  otherwise: OtherwiseDrafter.describe("who drafts where no match is long enough; for self as `draft` has it"),
+});
 
-export const DrafterRef = z.discriminatedUnion("kind", [SelfDrafter, HeadsDrafter]);
+export const DrafterRef = z.discriminatedUnion("kind", [
+  SelfDrafter,
+  LookupDrafter,
+  ModelDrafter,
+  HeadsDrafter,
+  HybridDrafter,
+]);
 export type DrafterRef = z.infer<typeof DrafterRef>;
+export type LookupRef = z.infer<typeof LookupDrafter>;
+export type ModelDrafterRef = z.infer<typeof ModelDrafter>;
+export type HeadsDrafterRef = z.infer<typeof HeadsDrafter>;
+export type HybridRef = z.infer<typeof HybridDrafter>;
+/** A drafter that is no combination of others. */
+export type SingleRef = Exclude<DrafterRef, HybridRef>;
+
+/** Whom a segment's own blocks, heads or other model belong to: of a hybrid the drafter beside its lookup. */
+export const mainDrafter = (drafter: DrafterRef | undefined): SingleRef =>
+  drafter === undefined ? { kind: "self" } : drafter.kind === "hybrid" ? drafter.otherwise : drafter;
 
 interface Drafting {
   drafter?: DrafterRef | undefined;
@@ -66,13 +121,16 @@ interface Drafting {
 
 /** What is wrong between a drafter and the keys beside it: blocks are the model's own, and a tree's depth is its draft length. */
 export function drafterFaults({ drafter, draft, draft_tokens }: Drafting): { key: string; message: string }[] {
-  const kind = drafter?.kind ?? "self";
+  const main = mainDrafter(drafter);
   const faults: { key: string; message: string }[] = [];
-  if (kind === "self" && draft === undefined)
+  if (main.kind === "self" && draft === undefined)
     faults.push({ key: "draft", message: "missing, though the model's own blocks draft" });
-  if (kind !== "self" && draft !== undefined)
-    faults.push({ key: "draft", message: `present, though the drafter is ${kind}: blocks draft for 'self' alone` });
-  if (drafter?.kind === "heads" && draft_tokens !== undefined && draft_tokens !== treeDepth(drafter.tree))
-    faults.push({ key: "draft_tokens", message: `${draft_tokens}, and the tree is ${treeDepth(drafter.tree)} deep` });
+  if (main.kind !== "self" && draft !== undefined)
+    faults.push({
+      key: "draft",
+      message: `present, though the drafter is ${main.kind}: blocks draft for 'self' alone`,
+    });
+  if (main.kind === "heads" && draft_tokens !== undefined && draft_tokens !== treeDepth(main.tree))
+    faults.push({ key: "draft_tokens", message: `${draft_tokens}, and the tree is ${treeDepth(main.tree)} deep` });
   return faults;
 }

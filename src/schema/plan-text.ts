@@ -1,7 +1,7 @@
 /** What a plan says in words, the same in a warning and on a screen. */
 import { counted } from "../core/text.js";
 import { describeChoices, expandDraft } from "./choice.js";
-import type { DrafterRef } from "./drafter.js";
+import type { DrafterRef, NgramTokens } from "./drafter.js";
 import type { Refuted, Segment } from "./plan.js";
 
 /** `context 0 to 256: text kept back predicts 0.87 times plain decoding for …`; null where nothing was refused. */
@@ -23,13 +23,39 @@ const refusal = ({ at_context, speedup, ...refuted }: Refuted, layers: number): 
 const drafting = (
   { drafter, draft, draft_tokens }: Pick<Segment, "drafter" | "draft" | "draft_tokens">,
   layers: number,
-) =>
-  `${draft_tokens} tokens with ${draft === undefined ? drafterText(drafter) : describeChoices(expandDraft(draft, layers, "plan"))}`;
+) => `${draft_tokens} tokens with ${draftText({ drafter, draft }, layers)}`;
 
-/** `heads, a tree of 16 nodes`; `heads, a chain` where every node but the last has one child */
-export function drafterText(drafter: DrafterRef | undefined): string {
-  if (drafter?.kind !== "heads") return "its own blocks";
-  const { tree } = drafter;
-  const isChain = tree.every((path, i) => path.length === i + 1);
-  return isChain ? "heads, a chain" : `heads, a tree of ${counted(tree.length, "node")}`;
+/** Who drafts, and with which of the model's own blocks: `int8 24, head int8`; `a lookup of 2 to 4 tokens`. */
+export const draftText = ({ drafter, draft }: Pick<Segment, "drafter" | "draft">, layers: number): string =>
+  drafterText(drafter, draft === undefined ? undefined : describeChoices(expandDraft(draft, layers, "plan")));
+
+/**
+ * `heads, a tree of 16 nodes`, `heads, a chain` where every node but the last has one child; `a lookup of 2 to 4 tokens`;
+ * `SmolLM2-135M in int8`; `a lookup of 3 to 4 tokens, else heads, a chain`
+ * @param own the model's own blocks, in words
+ */
+export function drafterText(drafter: DrafterRef | undefined, own = "its own blocks"): string {
+  switch (drafter?.kind) {
+    case undefined:
+    case "self":
+      return own;
+    case "lookup":
+      return `a lookup of ${tokensText(drafter.ngram_tokens)}`;
+    case "model":
+      return `${drafter.name} ${drafter.kernel === "target" ? "in its own precision" : `in ${drafter.kernel}`}`;
+    case "heads": {
+      const { tree } = drafter;
+      const isChain = tree.every((path, i) => path.length === i + 1);
+      return isChain ? "heads, a chain" : `heads, a tree of ${counted(tree.length, "node")}`;
+    }
+    case "hybrid": {
+      const { min_match: min, ngram_tokens, draft_tokens } = drafter.lookup;
+      const length = draft_tokens === undefined ? "" : ` (${counted(draft_tokens, "token")} drafted)`;
+      const lookup = tokensText({ min: Math.max(min, ngram_tokens.min), max: ngram_tokens.max });
+      return `a lookup of ${lookup}${length}, else ${drafterText(drafter.otherwise, own)}`;
+    }
+  }
 }
+
+const tokensText = ({ min, max }: NgramTokens): string =>
+  min === max ? counted(min, "token") : `${min} to ${max} tokens`;

@@ -1,5 +1,6 @@
 /** The trees that heads fill in a plan, each drawn once for all ranges that share it. */
 
+import { mainDrafter } from "../../schema/drafter.js";
 import type { Segment } from "../../schema/plan.js";
 import { drafterText } from "../../schema/plan-text.js";
 import { details, numeric, prose, table, text } from "../charts/figure.js";
@@ -31,8 +32,9 @@ ${left > 0 && note(`${whole(left)} further trees are not drawn.`)}`;
 function distinctTrees(segments: readonly Segment[]): DrawnTree[] {
   const trees = new Map<string, DrawnTree>();
   for (const segment of segments) {
-    if (segment.drafter?.kind !== "heads") continue;
-    const { tree } = segment.drafter;
+    const drafter = mainDrafter(segment.drafter);
+    if (drafter.kind !== "heads") continue;
+    const { tree } = drafter;
     const key = JSON.stringify(tree);
     const known = trees.get(key) ?? { tree, segments: [] };
     known.segments.push(segment);

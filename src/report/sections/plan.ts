@@ -70,7 +70,7 @@ const unpredicted = ({ segments }: Plan): string =>
 const MAX_STRIPS = 16;
 
 function strips(ranges: readonly Range[]): Html | null {
-  const drawn = distinctDrafts(ranges.filter(({ segment }) => segment.drafter?.kind !== "heads"));
+  const drawn = distinctDrafts(ranges.filter(({ segment, set }) => !segment.speculate || set !== null));
   const left = drawn.length - MAX_STRIPS;
   if (drawn.length === 0) return null;
   return html`<h4>What the draft does with every block</h4>
@@ -144,8 +144,8 @@ const rangeTable = (ranges: readonly Range[]): Html =>
     ]),
   });
 
-const whoDrafts = ({ drafter }: Segment, set: ChoiceSet | null): string =>
-  set !== null ? describeChoices(set) : drafter?.kind === "heads" ? drafterText(drafter) : "plain decoding";
+const whoDrafts = ({ speculate, drafter }: Segment, set: ChoiceSet | null): string =>
+  speculate ? drafterText(drafter, set === null ? undefined : describeChoices(set)) : "plain decoding";
 
 /** Where text kept back predicted a loss for another draft. */
 const refusedText = ({ refuted = [] }: Segment): string =>

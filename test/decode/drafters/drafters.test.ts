@@ -88,7 +88,8 @@ const fixedHeads: Heads = {
   close: () => {},
 };
 const tree = [[0], [2], [0, 0], [0, 1], [2, 3]];
-const source = { draft: allInt8, layers: LAYERS, at: "test", heads: { open: fixedHeads, tree } };
+const ngramTokens = { min: 1, max: 3 };
+const source = { draft: allInt8, layers: LAYERS, at: "test", heads: { open: fixedHeads, tree }, ngramTokens };
 const listed = Object.entries(DRAFTERS).map(([kind, open]): [string, Drafter] => [kind, open(source)]);
 
 describe.each([...listed, ...toys])("drafting with %s", (_name, drafter) => {
