@@ -13,6 +13,8 @@ import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { median } from "simple-statistics";
+import { interleave, ratio } from "./pass-times.mjs";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -28,42 +30,22 @@ const rounds = Number(values.rounds);
 const library = (path) => pathToFileURL(resolve(values.dist, path)).href;
 const { openCheckpoint } = await import(library("model/open.js"));
 const { convertModel } = await import(library("model/convert.js"));
+const { CPU_DIALECT } = await import(library("model/graph/dialect.js"));
 const onnx = await import(library("model/graph/onnx.js"));
 const { openOrtEngine } = await import(library("runtime/ort-engine.js"));
 const { targetChoices, uniformChoices } = await import(library("schema/choice.js"));
 const { describeDevice } = await import(library("runtime/device.js"));
 
-const STEPS = 8; // of one subject at a time, so that it has its weights in cache as in real decoding
+const STEPS = 8;
 const WARM_UP = 3;
 
-const median = (numbers) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1];
 const round = (ms) => Math.round(1000 * ms) / 1000;
-
-const quantile = (numbers, share) =>
-  [...numbers].sort((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(share * numbers.length))];
 const percentOf = (ratio) => Math.round(1000 * (ratio - 1)) / 10;
 
-/** Seeded (mulberry32), so that the same times give the same interval. */
-function seeded(state) {
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-/** Median of ratios of one round each, with its 95 % bootstrap interval over rounds, as percent above 1. */
-function slowdown(ratios) {
-  const random = seeded(1);
-  const draws = Array.from({ length: 2000 }, () =>
-    median(ratios.map(() => ratios[Math.floor(random() * ratios.length)])),
-  );
-  return {
-    percent: percentOf(median(ratios)),
-    low: percentOf(quantile(draws, 0.025)),
-    high: percentOf(quantile(draws, 0.975)),
-  };
+/** How much slower a is than b, as percent above 1. */
+function slowdown(a, b) {
+  const { ratio: middle, low, high } = ratio(a, b);
+  return { percent: percentOf(middle), low: percentOf(low), high: percentOf(high) };
 }
 
 /**
@@ -84,28 +66,14 @@ function judge(extra, same) {
   return { extra_percent: extra, same_engine_percent: same, limit_percent: limit, met };
 }
 
-/** Interleaves subjects {name: step()} and returns {name: {median_ms, min_ms}}, medians of paired differences, and ratios. */
-function interleave(subjects) {
-  const names = Object.keys(subjects);
-  const times = Object.fromEntries(names.map((name) => [name, []]));
-  for (let r = 0; r < rounds + 2; r += 1) {
-    // every other round backwards: whoever goes first is not always the same
-    for (const name of r % 2 === 0 ? names : names.toReversed()) {
-      const steps = [];
-      for (let i = 0; i < WARM_UP + STEPS; i += 1) {
-        const start = performance.now();
-        subjects[name]();
-        steps.push(performance.now() - start);
-      }
-      if (r >= 2) times[name].push(median(steps.slice(WARM_UP)));
-    }
-  }
+/** @returns {name: {median_ms, min_ms}}, medians of paired differences in ms, and slowdowns */
+function compare(subjects) {
+  const times = interleave(subjects, { rounds, warmUp: WARM_UP, passes: STEPS });
   const figures = Object.fromEntries(
-    names.map((name) => [name, { median_ms: round(median(times[name])), min_ms: round(Math.min(...times[name])) }]),
+    Object.entries(times).map(([name, ms]) => [name, { median_ms: round(median(ms)), min_ms: round(Math.min(...ms)) }]),
   );
   const difference = (a, b) => round(median(times[a].map((ms, i) => ms - times[b][i])));
-  const ratios = (a, b) => times[a].map((ms, i) => ms / times[b][i]);
-  return { figures, difference, ratios };
+  return { figures, difference, slower: (a, b) => slowdown(times[a], times[b]) };
 }
 
 /** Embedding, norm and head as three plain nodes, with the inputs that the engine binds: no choice, no block. */
@@ -169,7 +137,8 @@ function embeddingAndHead(checkpoint, folder) {
   };
   const path = join(folder, "model.onnx");
   writeFileSync(path, onnx.encodeModel(graph, "bench"));
-  return openOrtEngine(path, { ...spec, layers: 0 }, { provider: "cpu", threads, capacity: 512 });
+  const dialect = { ...CPU_DIALECT, trees: false }; // it has no attention for a tree to change
+  return openOrtEngine(path, { ...spec, layers: 0 }, { provider: "cpu", threads, capacity: 512, dialect });
 }
 
 function skipStep(checkpoint, modelPath) {
@@ -187,7 +156,7 @@ function skipStep(checkpoint, modelPath) {
     const a = alone.run(none).logits.slice();
     const b = whole.run(skip).logits;
     const logitsDiffer = a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0);
-    const { figures, difference } = interleave({
+    const { figures, difference } = compare({
       embedding_and_head: () => alone.run(none),
       all_skipped: () => whole.run(skip),
     });
@@ -223,14 +192,14 @@ function capacity(spec, modelPath) {
   const result = { context_tokens: context };
   for (const [name, choices] of Object.entries(cases)) {
     const pass = { position: context, input: [7], choices, logitRows: 1 };
-    const { figures, difference, ratios } = interleave(
+    const { figures, difference, slower } = compare(
       Object.fromEntries(engines.map(([of, engine]) => [of, () => engine.run(pass)])),
     );
     result[name] = {
       ...figures,
       extra_8192_over_512_ms: difference("at_8192", "at_512"),
       extra_percent_of_minima: percentOf(figures.at_8192.min_ms / figures.at_512.min_ms),
-      ...judge(slowdown(ratios("at_8192", "at_512")), slowdown(ratios("at_512_again", "at_512"))),
+      ...judge(slower("at_8192", "at_512"), slower("at_512_again", "at_512")),
     };
   }
   for (const [, engine] of engines) engine.close();
@@ -253,7 +222,7 @@ async function withInt4(checkpoint, modelPath) {
     engine.run({ position: 0, input: prompt, choices: targetChoices(spec.layers), logitRows: 0 });
   const step = (engine, choice) => () =>
     engine.run({ position: context, input: [7], choices: uniformChoices(spec.layers, choice), logitRows: 1 });
-  const { figures, ratios } = interleave({
+  const { figures, slower } = compare({
     target: step(usual, "target"),
     target_again: step(again, "target"),
     target_beside_int4: step(more, "target"),
@@ -264,10 +233,7 @@ async function withInt4(checkpoint, modelPath) {
   });
   for (const engine of [usual, again, more]) engine.close();
   const judged = Object.fromEntries(
-    ["target", "int8"].map((name) => [
-      name,
-      judge(slowdown(ratios(`${name}_beside_int4`, name)), slowdown(ratios(`${name}_again`, name))),
-    ]),
+    ["target", "int8"].map((name) => [name, judge(slower(`${name}_beside_int4`, name), slower(`${name}_again`, name))]),
   );
   const verdicts = Object.values(judged).map(({ met }) => met);
   return {

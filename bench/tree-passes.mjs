@@ -14,6 +14,8 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { median } from "simple-statistics";
+import { interleave as interleaveOf, ratio as ratioOf } from "./pass-times.mjs";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -42,51 +44,12 @@ const { describeDevice } = await library("runtime/device.js");
 const CAPACITY = 8192;
 const PIECE = 512;
 const WARM_UP = 1;
-const PASSES = 5; // of one subject at a time, so that it has its weights in cache as in real decoding
+const PASSES = 5;
 
-const median = (numbers) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1];
-const quantile = (numbers, share) =>
-  [...numbers].sort((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(share * numbers.length))];
 const us = (ms) => Math.round(1000 * ms);
-const share = (x) => Math.round(10000 * x) / 10000;
-
-/** Seeded (mulberry32), so that the same times give the same interval. */
-function seeded(state) {
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-/** Median of a's times over b's, round by round, and its 95 % bootstrap interval. */
-function ratio(a, b) {
-  const ratios = a.map((ms, i) => ms / b[i]);
-  const random = seeded(1);
-  const draws = Array.from({ length: 2000 }, () =>
-    median(ratios.map(() => ratios[Math.floor(random() * ratios.length)])),
-  );
-  return { ratio: share(median(ratios)), low: share(quantile(draws, 0.025)), high: share(quantile(draws, 0.975)) };
-}
-
-/** Interleaves subjects {name: pass()}; {name: [rounds] median ms of a pass}. Every other round goes backwards. */
-function interleave(subjects) {
-  const names = Object.keys(subjects);
-  const times = Object.fromEntries(names.map((name) => [name, []]));
-  for (let r = 0; r < rounds + 2; r += 1) {
-    for (const name of r % 2 === 0 ? names : names.toReversed()) {
-      const passes = [];
-      for (let i = 0; i < WARM_UP + PASSES; i += 1) {
-        const start = performance.now();
-        subjects[name]();
-        passes.push(performance.now() - start);
-      }
-      if (r >= 2) times[name].push(median(passes.slice(WARM_UP)));
-    }
-  }
-  return times;
-}
+const digits = (x) => Math.round(10000 * x) / 10000;
+const ratio = (a, b) => Object.fromEntries(Object.entries(ratioOf(a, b)).map(([key, x]) => [key, digits(x)]));
+const interleave = (subjects) => interleaveOf(subjects, { rounds, warmUp: WARM_UP, passes: PASSES });
 
 const medians = (times) => ({ median_us: us(median(times)), min_us: us(Math.min(...times)) });
 const token = (i, spec) => (i * 7 + 3) % spec.vocabSize;
