@@ -9,10 +9,11 @@ import type { Clock } from "../runtime/engine.js";
 import { seededRandom } from "../stats/random.js";
 import { type Accuracy, accuracyOf, type Judged } from "./accuracy.js";
 import { type AdamState, adamStep, newAdam } from "./adam.js";
+import type { Classes, ClassRows } from "./classes.js";
 import { allPositions, fillBatch, type OwnText, positionsOf } from "./examples.js";
 
 /** What computes: runtime/training/head-graphs.ts. */
-export interface Computation {
+export interface Computation extends ClassRows {
   readonly inputs: Float32Array;
   readonly targets: BigInt64Array;
   readonly losses: Float32Array;
@@ -27,6 +28,8 @@ export interface TrainingTask {
   /** as headParameters lies; changed in place, and the best at the end */
   weights: Float32Array;
   computation: Computation;
+  /** that a step tells apart, as many as the computation was opened for; null: the vocabulary */
+  classes: Classes | null;
   train: readonly OwnText[];
   /** of other documents: decides when to stop */
   heldBack: readonly OwnText[];
@@ -91,6 +94,7 @@ export async function trainHeads(task: TrainingTask): Promise<TrainingResult> {
   const state = task.resumed ?? (await newState(task));
   weights.set(state.weights);
   state.weights = weights;
+  task.classes?.fix(computation);
   let stopped: TrainingResult["stopped"] = "epochs";
   try {
     while (state.epochs < epochs) {
@@ -101,6 +105,7 @@ export async function trainHeads(task: TrainingTask): Promise<TrainingResult> {
         if (clock.nowUs() >= task.untilUs) break;
         const from = state.step * rows;
         fillBatch(computation, shape, train, order.slice(from, from + rows), task.embedding);
+        task.classes?.draw(computation, seededRandom(task.seed, state.epochs, state.step), computation.targets);
         computation.differentiate();
         state.lossSum += computation.losses.reduce((sum, loss) => sum + loss, 0) / rows;
         const rate = 0.5 * RATE * (1 + Math.cos((Math.PI * done) / (epochs * steps)));

@@ -9,7 +9,11 @@
  *     dz = dh · (s + a (1 − s)),  s = sigmoid(z)             since d(z s)/dz = s + z s (1 − s)
  *     dW = dzᵀ c,  db = Σ_B dz,  dR = dhᵀ c,  dr = Σ_B dh
  *
- * Inputs:  inputs float[B, most D], targets int64[B, heads], lm_head float[V, H], and every parameter by `<head>.<part>`
+ * For gradients V may be classes that stand for the vocabulary (train/classes.ts): their rows of the LM head, and offsets
+ * float[V] that are added to their logits.
+ *
+ * Inputs:  inputs float[B, most D], targets int64[B, heads], lm_head float[V, H], offsets float[V] (for gradients), and every
+ *          parameter by `<head>.<part>`
  * Outputs: losses float[B, heads] and ranks float[B, heads] (tokens with a greater logit), or losses and every gradient by
  *          `d.<head>.<part>`
  */
@@ -22,7 +26,8 @@ export type TrainingOutput = "gradients" | "ranks";
 export const parameterName = ({ head, part }: { head: number; part: string }): string => `${head}.${part}`;
 export const gradientName = (parameter: { head: number; part: string }): string => `d.${parameterName(parameter)}`;
 
-export function trainingGraph(shape: HeadsShape, vocabSize: number, rows: number, output: TrainingOutput): Graph {
+/** @param classes rows of `lm_head` */
+export function trainingGraph(shape: HeadsShape, classes: number, rows: number, output: TrainingOutput): Graph {
   const { hiddenSize, heads } = shape;
   const most = blockInputs(shape, heads - 1);
   const write = new Writer(shape, rows);
@@ -37,7 +42,8 @@ export function trainingGraph(shape: HeadsShape, vocabSize: number, rows: number
     input: [
       value("inputs", FLOAT, [rows, most]),
       value("targets", INT64, [rows, heads]),
-      value("lm_head", FLOAT, [vocabSize, hiddenSize]),
+      value("lm_head", FLOAT, [classes, hiddenSize]),
+      ...(output === "gradients" ? [value("offsets", FLOAT, [classes])] : []),
       ...parameters.map((parameter) => value(parameterName(parameter), FLOAT, parameter.shape)),
     ],
     output: [
@@ -86,7 +92,9 @@ class Writer {
         ? inputs
         : node("Gemm", [inputs, name("residual.weight"), name("residual.bias")], "residual", { transB: 1 });
     const h = node("Add", [residual, a], "h");
-    const logits = node("Gemm", [h, "lm_head"], "logits", { transB: 1 });
+    const logits = node("Gemm", [h, "lm_head", ...(output === "gradients" ? ["offsets"] : [])], "logits", {
+      transB: 1,
+    });
     const target = node("Slice", ["targets", `column.${head}`, `column.${head + 1}`, "axis.columns"], "target");
     const logProbabilities = node("LogSoftmax", [logits], "log.probabilities", { axis: -1 });
     const gathered = node("GatherElements", [logProbabilities, target], "log.probability", { axis: 1 });

@@ -8,6 +8,7 @@ import type { LoadedModel } from "../../runtime/load.js";
 import { floats, openTrainingGraphs } from "../../runtime/training/head-graphs.js";
 import { openTokenizer } from "../../tokenizer/open.js";
 import type { Accuracy } from "../../train/accuracy.js";
+import { Classes } from "../../train/classes.js";
 import { positionsOf } from "../../train/examples.js";
 import { ROWS, type TrainingResult, trainHeads } from "../../train/train.js";
 import { WorkFolder } from "../../train/work-folder.js";
@@ -88,11 +89,20 @@ export async function trainHeadsFor(
     const weights = floats(parameterCount(shape));
     const train = work.of("train");
     const trained = train.reduce((sum, text) => sum + positionsOf(text, shape.heads), 0);
-    const graphs = openTrainingGraphs(shape, frozen.lmHead, weights, ROWS, context);
+    const classes = Classes.of(train, spec.vocabSize);
+    const graphs = openTrainingGraphs(shape, frozen.lmHead, weights, ROWS, context, classes?.count);
     let result: TrainingResult;
     try {
       result = await trainHeads({
-        ...{ shape, weights, computation: graphs, train, heldBack: work.of("held back"), embedding: frozen.embedding },
+        ...{
+          shape,
+          weights,
+          computation: graphs,
+          classes,
+          train,
+          heldBack: work.of("held back"),
+          embedding: frozen.embedding,
+        },
         ...{
           epochs: isSmall(spec) ? EPOCHS.small : EPOCHS.large,
           seed: request.seed,

@@ -8,7 +8,7 @@ import { loadOrt, type OrtApi, type Pointer } from "../ort-api.js";
 export interface TrainingGraphs {
   /** [rows, numbers that the last head's block takes]: each head takes the first of them */
   readonly inputs: Float32Array;
-  /** [rows, heads] token ids */
+  /** [rows, heads] token ids; for `differentiate` classes where they were chosen */
   readonly targets: BigInt64Array;
   /** [rows, heads] −log of the probability of the target, after either step */
   readonly losses: Float32Array;
@@ -16,6 +16,8 @@ export interface TrainingGraphs {
   readonly ranks: Float32Array;
   /** of the mean loss summed over heads, as headParameters lies, after `differentiate` */
   readonly gradient: Float32Array;
+  /** Puts tokens' rows of the LM head at classes from `from` on, and what is added to their logits. */
+  choose(from: number, tokens: Int32Array, offset: number): void;
   differentiate(): void;
   judge(): void;
   close(): void;
@@ -25,6 +27,7 @@ export interface TrainingGraphs {
  * @param lmHead  [vocabSize, hiddenSize], frozen
  * @param weights as headParameters lies; whoever changes them in place changes the heads
  * @param rows    of every step
+ * @param classes that a step of training tells apart, all of them chosen before the first; null: the vocabulary
  * @throws RUNTIME_FAILED
  */
 export function openTrainingGraphs(
@@ -33,6 +36,7 @@ export function openTrainingGraphs(
   weights: Float32Array,
   rows: number,
   { threads, ortLibrary }: { threads: number; ortLibrary?: string | undefined },
+  classes: number | null = null,
 ): TrainingGraphs {
   const api = loadOrt(ortLibrary);
   const handles = new Handles(api);
@@ -43,6 +47,8 @@ export function openTrainingGraphs(
     const targets = new BigInt64Array(new ArrayBuffer(Math.max(128, 8 * rows * heads)), 0, rows * heads);
     const [losses, ranks] = [floats(rows * heads), floats(rows * heads)];
     const gradient = floats(weights.length);
+    const told = classes === null ? lmHead : floats(classes * hiddenSize);
+    const offsets = floats(classes ?? vocabSize);
     const info = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
     const tensor = (data: Float32Array | BigInt64Array, shape: readonly number[]): Pointer => {
       const type = data instanceof Float32Array ? ELEMENT.float : ELEMENT.int64;
@@ -56,12 +62,14 @@ export function openTrainingGraphs(
     const part = (all: Float32Array, { offset, length }: { offset: number; length: number }) =>
       all.subarray(offset, offset + length);
     const open = (output: TrainingOutput) => {
-      const { session, binding } = openBound(api, handles, shape, vocabSize, rows, output, threads);
+      const head = output === "ranks" ? lmHead : told;
+      const { session, binding } = openBound(api, handles, shape, head.length / hiddenSize, rows, output, threads);
       const input = (name: string, value: Pointer) => api.check("BindInput", binding, name, value);
       const result = (name: string, value: Pointer) => api.check("BindOutput", binding, name, value);
       input("inputs", tensor(inputs, [rows, inputs.length / rows]));
       input("targets", tensor(targets, [rows, heads]));
-      input("lm_head", tensor(lmHead, [vocabSize, hiddenSize]));
+      input("lm_head", tensor(head, [head.length / hiddenSize, hiddenSize]));
+      if (output === "gradients") input("offsets", tensor(offsets, [offsets.length]));
       for (const parameter of parameters)
         input(parameterName(parameter), tensor(part(weights, parameter), parameter.shape));
       result("losses", tensor(losses, [rows, heads]));
@@ -72,7 +80,24 @@ export function openTrainingGraphs(
       return () => api.check("RunWithBinding", session, null, binding);
     };
     const [differentiate, judge] = [open("gradients"), open("ranks")];
-    return { inputs, targets, losses, ranks, gradient, differentiate, judge, close: () => handles.releaseAll() };
+    const choose = (from: number, tokens: Int32Array, offset: number) => {
+      if (told === lmHead) throw new Error("classes are chosen where the vocabulary is told apart");
+      tokens.forEach((token, i) => {
+        told.set(lmHead.subarray(token * hiddenSize, (token + 1) * hiddenSize), (from + i) * hiddenSize);
+      });
+      offsets.fill(offset, from, from + tokens.length);
+    };
+    return {
+      inputs,
+      targets,
+      losses,
+      ranks,
+      gradient,
+      choose,
+      differentiate,
+      judge,
+      close: () => handles.releaseAll(),
+    };
   } catch (error) {
     handles.releaseAll();
     throw error;
@@ -83,12 +108,12 @@ function openBound(
   api: OrtApi,
   handles: Handles,
   shape: HeadsShape,
-  vocabSize: number,
+  classes: number,
   rows: number,
   output: TrainingOutput,
   threads: number,
 ): { session: Pointer; binding: Pointer } {
-  const model = encodeModel(trainingGraph(shape, vocabSize, rows, output), "1");
+  const model = encodeModel(trainingGraph(shape, classes, rows, output), "1");
   const env = handles.own("ReleaseEnv", api.create("CreateEnv", 4, "draftplan"));
   const settings = handles.own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
   api.check("SetIntraOpNumThreads", settings, threads);
