@@ -3,21 +3,17 @@
  * its place and renamed, so that a reader sees all of it or nothing.
  */
 import { readFileSync, rmSync, statSync } from "node:fs";
-import { type FileHandle, open, rename, rm, writeFile } from "node:fs/promises";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DraftplanError } from "../core/errors.js";
 import { makeFolder } from "../core/folders.js";
 import { cacheFolder, partialFolder, removeAbandoned } from "./cache.js";
-import type { Place, WeightFile } from "./graph/branch.js";
+import type { WeightFile } from "./graph/branch.js";
 import { encodeModel, type Graph } from "./graph/onnx.js";
-import type { WeightPart } from "./kernels/kernel.js";
+import { type WeightsToWrite, writeWeights } from "./weight-file.js";
 
-const PAGE = 4096;
 const WEIGHTS = "weights.bin";
 const MODEL = "model.onnx";
-
-/** One write takes at most 2^31 - 1 bytes, and may take fewer than it was given. */
-const MAX_WRITE_BYTES = 1 << 30;
 
 export interface ConvertedModel {
   modelPath: string;
@@ -26,11 +22,7 @@ export interface ConvertedModel {
 }
 
 /** What is to be written. */
-export interface Conversion {
-  /** in the order they are written */
-  parts(): Iterable<WeightPart>;
-  /** told of every part that was written */
-  written(part: WeightPart): Promise<void>;
+export interface Conversion extends WeightsToWrite {
   /** over the parts at the places they got */
   graph(weights: WeightFile): Graph;
   /** of the graph and the weights' layout */
@@ -95,48 +87,13 @@ function readEntry(folder: string): ConvertedModel | undefined {
 
 /** @returns bytes of the weight file */
 async function writeEntry(folder: string, conversion: Conversion): Promise<number> {
-  const handle = await open(join(folder, WEIGHTS), "wx");
-  let places: Map<string, Place>;
-  try {
-    places = await writeWeights(handle, conversion);
-    await handle.datasync(); // a crash must not leave an entry of the right size with other bytes
-  } finally {
-    await handle.close();
-  }
+  const places = await writeWeights(join(folder, WEIGHTS), conversion);
   const graph = conversion.graph({ file: WEIGHTS, places });
   const model = encodeModel(graph, conversion.version, conversion.opset);
   await writeFile(join(folder, MODEL), model, { flush: true });
   const weightBytes = statSync(join(folder, WEIGHTS)).size;
   await writeFile(join(folder, "manifest.json"), JSON.stringify({ [WEIGHTS]: weightBytes, [MODEL]: model.length }));
   return weightBytes;
-}
-
-async function writeWeights(handle: FileHandle, { parts, written }: Conversion): Promise<Map<string, Place>> {
-  const places = new Map<string, Place>();
-  let offset = 0;
-  for (const part of parts()) {
-    const bytes = part.bytes();
-    await writeAll(handle, bytes, offset);
-    places.set(part.name, { dims: part.dims, type: part.type, offset, length: bytes.length });
-    offset = Math.ceil((offset + bytes.length) / PAGE) * PAGE;
-    await written(part);
-  }
-  await handle.truncate(offset);
-  return places;
-}
-
-async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await handle.write(
-      bytes,
-      done,
-      Math.min(bytes.length - done, MAX_WRITE_BYTES),
-      position + done,
-    );
-    if (bytesWritten === 0)
-      throw Object.assign(new Error("no more bytes were taken"), { code: "ENOSPC", syscall: "write" });
-    done += bytesWritten;
-  }
 }
 
 /** Reading a checkpoint fails with a DraftplanError: a bare system error comes from writing here. */

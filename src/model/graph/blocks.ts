@@ -25,6 +25,24 @@ function headNorm(
   return branch.node("Reshape", [normed, joined], output);
 }
 
+/** What an attention reads and writes beside its hidden states: names in the graph, outputs as `Branch.node` takes them. */
+export interface AttentionNames {
+  past: readonly [key: string, value: string];
+  present: readonly [key: string, value: string];
+  /** int32[1] n + q - 1, and int32 n + q */
+  lengths: readonly [last: string, total: string];
+  /** tables of the rotation */
+  tables: readonly [cos: string, sin: string];
+}
+
+/** Of the graph with choices (build.ts). */
+const chosenNames = (layer: number): AttentionNames => ({
+  past: [`past.${layer}.key`, `past.${layer}.value`],
+  present: ["key", "value"],
+  lengths: ["seqlens_k", "total_sequence_length"],
+  tables: ["main/cos_cache", "main/sin_cache"],
+});
+
 /** What a pass over a tree says of its rows, beside the flag that it is one. */
 export const TREE = { flag: "tree", positions: "tree_positions", bias: "tree_bias" } as const;
 
@@ -35,17 +53,15 @@ export const TREE = { flag: "tree", positions: "tree_positions", bias: "tree_bia
  * score, and on CUDA lose its fused kernels. So there is an `If` around the operator, in which nothing but its inputs
  * differs: no weight lies in it (docs/method.md). The target's attention alone has it: nothing else verifies.
  */
-function attend(branch: Branch, spec: ModelSpec, projections: readonly string[], layer: number, trees: boolean): void {
-  const inputs = [
-    ...projections,
-    `past.${layer}.key`,
-    `past.${layer}.value`,
-    "seqlens_k",
-    "total_sequence_length",
-    "main/cos_cache",
-    "main/sin_cache",
-  ];
-  const outputs = ["attended", "key", "value"];
+function attend(
+  branch: Branch,
+  spec: ModelSpec,
+  projections: readonly string[],
+  { past, present, lengths, tables }: AttentionNames,
+  trees: boolean,
+): void {
+  const inputs = [...projections, ...past, ...lengths, ...tables];
+  const outputs = ["attended", ...present];
   const attributes = {
     num_heads: spec.heads,
     kv_num_heads: spec.kvHeads,
@@ -81,8 +97,16 @@ function attend(branch: Branch, spec: ModelSpec, projections: readonly string[],
  * follow from it, and need no input of their own. Past and present are one buffer where their addresses are equal
  * (contrib_ops/cuda/bert/group_query_attention.cc); only then does its flash decoding append in place. On CUDA
  * total_sequence_length is wanted on the CPU and seqlens_k on the device.
+ * @returns the name of its hidden states
  */
-export function attention(branch: Branch, spec: ModelSpec, layer: number, kernel: Kernel, hidden: string): ValueInfo[] {
+export function attentionNodes(
+  branch: Branch,
+  spec: ModelSpec,
+  layer: number,
+  kernel: Kernel,
+  hidden: string,
+  names: AttentionNames,
+): string {
   const name = `${layer}.attn`;
   const normed = branch.rmsNorm(hidden, `${name}.norm`, "normed", spec.rmsEps);
   const shapes = matrixShapes(spec).attn;
@@ -97,15 +121,20 @@ export function attention(branch: Branch, spec: ModelSpec, layer: number, kernel
       branch.name("v"),
     ];
   }
-  const element = elementOf(branch.context);
-  attend(branch, spec, projections, layer, branch.context.dialect.trees && kernel === "target");
+  attend(branch, spec, projections, names, branch.context.dialect.trees && kernel === "target");
   const projected = branch.linear(
     branch.name("attended"),
     { name: `${name}.out`, shape: shapes.out, bias: spec.outputBias },
     kernel,
     "projected",
   );
-  const out = branch.node("Add", [hidden, projected], "out");
+  return branch.node("Add", [hidden, projected], "out");
+}
+
+/** Attention as a branch of the graph with choices: hidden states, keys, values. */
+export function attention(branch: Branch, spec: ModelSpec, layer: number, kernel: Kernel, hidden: string): ValueInfo[] {
+  const out = attentionNodes(branch, spec, layer, kernel, hidden, chosenNames(layer));
+  const element = elementOf(branch.context);
   return [
     value(out, element, [1, "q", spec.hiddenSize]),
     value(branch.name("key"), element, cacheDims(spec)),
@@ -113,8 +142,11 @@ export function attention(branch: Branch, spec: ModelSpec, layer: number, kernel
   ];
 }
 
-/** Gated MLP at one kernel's numerics: norm, gate and up, SiLU, down, residual. */
-export function mlp(branch: Branch, spec: ModelSpec, layer: number, kernel: Kernel, hidden: string): ValueInfo[] {
+/**
+ * Gated MLP at one kernel's numerics: norm, gate and up, SiLU, down, residual.
+ * @returns the name of its hidden states
+ */
+export function mlpNodes(branch: Branch, spec: ModelSpec, layer: number, kernel: Kernel, hidden: string): string {
   const name = `${layer}.mlp`;
   const normed = branch.rmsNorm(hidden, `${name}.norm`, "normed", spec.rmsEps);
   const shapes = matrixShapes(spec).mlp;
@@ -124,6 +156,10 @@ export function mlp(branch: Branch, spec: ModelSpec, layer: number, kernel: Kern
   branch.contrib("QuickGelu", [branch.name("gate")], "silu", { alpha: { float: 1 } }); // x · sigmoid(x)
   const gated = branch.node("Mul", [branch.name("silu"), branch.name("up")], "gated");
   const down = branch.linear(gated, matrix("down"), kernel, "down_out");
-  const out = branch.node("Add", [hidden, down], "out");
-  return [value(out, elementOf(branch.context), [1, "q", spec.hiddenSize])];
+  return branch.node("Add", [hidden, down], "out");
 }
+
+/** The MLP as a branch of the graph with choices. */
+export const mlp = (branch: Branch, spec: ModelSpec, layer: number, kernel: Kernel, hidden: string): ValueInfo[] => [
+  value(mlpNodes(branch, spec, layer, kernel, hidden), elementOf(branch.context), [1, "q", spec.hiddenSize]),
+];

@@ -57,6 +57,7 @@ export interface StoredMatrix {
 export class Branch implements ProductGraph {
   readonly nodes: Node[] = [];
   readonly initializers: Tensor[] = [];
+  private readonly declared = new Set<string>();
 
   constructor(
     private readonly prefix: string,
@@ -75,8 +76,10 @@ export class Branch implements ProductGraph {
     return `${this.prefix}/${local}`;
   }
 
-  /** a stored weight, declared in this branch */
+  /** a stored weight, declared in this branch once */
   weight(name: string): string {
+    if (this.declared.has(name)) return this.name(name);
+    this.declared.add(name);
     const place = this.context.places.get(name);
     if (place === undefined) throw new Error(`the weight file has no ${name}`);
     const local = this.name(name);
@@ -110,8 +113,10 @@ export class Branch implements ProductGraph {
     return this.node(opType, input, output, attributes, "com.microsoft");
   }
 
+  /** ONNX has the operator since version 23; ONNX Runtime's own of another name is older, and onnx.checker refuses it. */
   rmsNorm(input: string, weight: string, output: string, eps: number): string {
-    return this.node("SimplifiedLayerNormalization", [input, this.weight(weight)], output, {
+    const operator = this.context.dialect.opset >= 23 ? "RMSNormalization" : "SimplifiedLayerNormalization";
+    return this.node(operator, [input, this.weight(weight)], output, {
       epsilon: { float: eps },
       axis: -1,
     });
@@ -128,6 +133,12 @@ export class Branch implements ProductGraph {
   /** its numbers in another type; as they are where they have it */
   cast(input: string, from: number, to: number, output: string): string {
     return this.node(from === to ? "Identity" : "Cast", [input], output, from === to ? {} : { to });
+  }
+
+  /** takes over another branch's nodes and weights, which are named by that branch */
+  take({ nodes, initializers }: Branch): void {
+    this.nodes.push(...nodes);
+    this.initializers.push(...initializers);
   }
 
   graph(outputs: ValueInfo[], input: ValueInfo[] = []): Graph {

@@ -16,7 +16,7 @@ export interface GraphDialect extends Numerics {
    * (kernel_registry.cc: an open range stands for its first version alone), and CUDA's If and Identity are such
    * (OperatorKernels.md, 1.24): at version 21 every If would go to the CPU, and all hidden states with it.
    */
-  opset: 19 | 21;
+  opset: 19 | 21 | 23;
   /**
    * Whether inputs that are wanted on the CPU inside branches alone are also named on the outside (host-inputs.ts).
    * Without it a session on a GPU takes them to the device first, and every branch fetches them back and waits.

@@ -16,14 +16,23 @@ import { type MatrixShape, matrixShapes } from "./matrices.js";
 /** Name of a matrix in the graph, e.g. `3.attn.qkv` at `int8` -> `3.attn.qkv.int8`. */
 export const kernelName = (matrix: string, kernel: Kernel): string => `${matrix}.${kernel}`;
 
+/** The kernels that the matrices of a block (`3.attn`, `3.mlp`), or of the `head`, are stored for. */
+export type KernelsOf = (part: string) => readonly Kernel[];
+
 /** What weights are made of, for which kernels and in which numbers. */
 interface Request {
   checkpoint: WeightSource;
+  kernels: KernelsOf;
+  numerics: Numerics;
+}
+
+/** How the matrices of one block are stored. */
+interface Form {
   kernels: readonly Kernel[];
   numerics: Numerics;
 }
 
-type Form = Pick<Request, "kernels" | "numerics">;
+const formOf = ({ kernels, numerics }: Request, part: string): Form => ({ kernels: kernels(part), numerics });
 
 export const vector = (
   { numerics }: Pick<Form, "numerics">,
@@ -76,6 +85,7 @@ function attentionParts(request: Request, layer: number): WeightPart[] {
   const shapes = matrixShapes(spec).attn;
   const at = `model.layers.${layer}`;
   const name = `${layer}.attn`;
+  const form = formOf(request, name);
   const rows = [
     ["q_proj", spec.heads * headDim],
     ["k_proj", spec.kvHeads * headDim],
@@ -83,14 +93,14 @@ function attentionParts(request: Request, layer: number): WeightPart[] {
   ] as const;
   const parts = [
     vector(request, `${name}.norm`, hiddenSize, () => checkpoint.tensor(`${at}.input_layernorm.weight`, [hiddenSize])),
-    ...matrix(request, `${name}.qkv`, shapes.qkv, () =>
+    ...matrix(form, `${name}.qkv`, shapes.qkv, () =>
       stack(
         rows.map(([p, out]) =>
           fillHeads(checkpoint.tensor(`${at}.self_attn.${p}.weight`, [out, hiddenSize]), spec, hiddenSize),
         ),
       ),
     ),
-    ...matrix(request, `${name}.out`, shapes.out, () =>
+    ...matrix(form, `${name}.out`, shapes.out, () =>
       fillHeads(checkpoint.tensor(`${at}.self_attn.o_proj.weight`, [hiddenSize, spec.heads * headDim]), spec, 1),
     ),
   ];
@@ -125,16 +135,17 @@ function mlpParts(request: Request, layer: number): WeightPart[] {
   const shapes = matrixShapes(checkpoint.spec).mlp;
   const at = `model.layers.${layer}`;
   const name = `${layer}.mlp`;
+  const form = formOf(request, name);
   const parts = [
     vector(request, `${name}.norm`, hiddenSize, () =>
       checkpoint.tensor(`${at}.post_attention_layernorm.weight`, [hiddenSize]),
     ),
-    ...matrix(request, `${name}.gate_up`, shapes.gate_up, () =>
+    ...matrix(form, `${name}.gate_up`, shapes.gate_up, () =>
       stack(
         ["gate_proj", "up_proj"].map((p) => checkpoint.tensor(`${at}.mlp.${p}.weight`, [intermediateSize, hiddenSize])),
       ),
     ),
-    ...matrix(request, `${name}.down`, shapes.down, () =>
+    ...matrix(form, `${name}.down`, shapes.down, () =>
       checkpoint.tensor(`${at}.mlp.down_proj.weight`, [hiddenSize, intermediateSize]),
     ),
   ];
@@ -151,13 +162,17 @@ function mlpParts(request: Request, layer: number): WeightPart[] {
   return parts;
 }
 
-/** Every tensor of the graph. The embedding table and a tied head's target matrix are one and the same. */
+/**
+ * Every tensor of the graph. The embedding table and a tied head's target matrix are one and the same.
+ * @param stored kernels that every matrix is stored for, or those of each block; the head is stored for the target's at least
+ */
 export function* weightParts(
   checkpoint: WeightSource,
-  kernels: readonly Kernel[],
+  stored: readonly Kernel[] | KernelsOf,
   numerics: Numerics = CPU_NUMERICS,
 ): Generator<WeightPart> {
   const { spec } = checkpoint;
+  const kernels = typeof stored === "function" ? stored : () => stored;
   const request = { checkpoint, kernels, numerics };
   const { float } = numerics;
   const table = () => checkpoint.tensor("model.embed_tokens.weight", [spec.vocabSize, spec.hiddenSize]);
@@ -175,7 +190,7 @@ export function* weightParts(
     yield* mlpParts(request, layer);
   }
   yield vector(request, "norm", spec.hiddenSize, () => checkpoint.tensor("model.norm.weight", [spec.hiddenSize]));
-  yield* matrix(request, "head", matrixShapes(spec).head.head, head);
+  yield* matrix(formOf(request, "head"), "head", matrixShapes(spec).head.head, head);
 }
 
 /** The name of the embedding table's tensor. It is a tied head's, where the target's kernel stores that as it is. */
