@@ -2,6 +2,7 @@
 import { comparisonInputFindings } from "./comparison-inputs.js";
 import { consistencyFindings, hasKnownBlocks } from "./consistency.js";
 import { type Checked, isOfKind, type OpenInput } from "./documents.js";
+import { exportPlanFindings } from "./export.js";
 import type { Finding } from "./findings.js";
 import { givenModelFindings, type ModelFacts } from "./model.js";
 import { planInputFindings } from "./plan.js";
@@ -34,6 +35,7 @@ export function checkDocuments({ documents, open, solver, model }: CheckRequest)
     if (isOfKind(checked, "draftplan/plan") && hasKnownBlocks(found))
       found.push(...planInputFindings(checked, context));
     if (isOfKind(checked, "draftplan/comparison")) found.push(...comparisonInputFindings(checked, open));
+    if (isOfKind(checked, "draftplan/export")) found.push(...exportPlanFindings(checked, open));
     if (isOfKind(checked, "draftplan/verification")) found.push(...verificationPlanFindings(checked, open));
     if (model !== null) found.push(...givenModelFindings(checked, model));
     return found;

@@ -6,6 +6,7 @@ import type { Profile } from "../schema/profile.js";
 import { calibrationBlockFindings, draftFindings } from "./blocks.js";
 import { comparisonFindings } from "./comparison.js";
 import type { Checked } from "./documents.js";
+import { exportFindings } from "./export.js";
 import { type Finding, finding } from "./findings.js";
 import { predictedFindings } from "./predicted-figures.js";
 import { figureFindings } from "./verification-figures.js";
@@ -30,6 +31,8 @@ export function consistencyFindings({ file, document }: Checked): Finding[] {
       ];
     case "draftplan/verification":
       return [...tokenFindings(file, document), ...figureFindings(file, document)];
+    case "draftplan/export":
+      return exportFindings(file, document);
     case "draftplan/comparison":
       return comparisonFindings(file, document);
     case "draftplan/profile":

@@ -4,6 +4,7 @@ import type { Calibration } from "../schema/calibration.js";
 import type { Device, ModelRef } from "../schema/common.js";
 import type { Comparison } from "../schema/comparison.js";
 import type { AnyDocument } from "../schema/document.js";
+import type { Export } from "../schema/export.js";
 import type { Plan, Segment } from "../schema/plan.js";
 import { draftText } from "../schema/plan-text.js";
 import type { Profile } from "../schema/profile.js";
@@ -22,6 +23,8 @@ export function summariseDocument(document: AnyDocument): string[] {
       return [modelLine(document.model), ...calibrationLines(document)];
     case "draftplan/comparison":
       return [modelLine(document.model), deviceLine(document.device), ...comparisonLines(document)];
+    case "draftplan/export":
+      return [modelLine(document.model), ...exportLines(document)];
     case "draftplan/verification":
       return [modelLine(document.model), deviceLine(document.device), ...verificationLines(document)];
   }
@@ -100,6 +103,21 @@ function comparisonLines({ lossless, methods, contexts, baseline, extrapolated }
       );
       return `context ${context_tokens}: ${speeds.join(", ")}`;
     }),
+  ];
+}
+
+/** Also what `export` itself prints. */
+export function exportLines(document: Export): string[] {
+  const { engine, segment, drafter, draft, draft_tokens, predicted, files, notes, model } = document;
+  const who = draft === undefined ? drafterText(drafter) : describeChoices(expandDraft(draft, model.layers, "draft"));
+  const speedup = predicted?.speedup == null ? "" : `, ${predicted.speedup.toFixed(2)} times by the plan's profile`;
+  return [
+    `for ${engine.name}${engine.tried_version === null ? "" : `, tried with ${engine.tried_version}`}; ${files.length} files`,
+    `contexts ${segment.from} to ${segment.to}: ${who}; ${draft_tokens} drafted a round`,
+    predicted === null
+      ? "nothing predicted: acceptance was not measured as this engine drafts"
+      : `predicted acceptance ${formatPercent(predicted.acceptance)}, ${predicted.accepted_length.toFixed(2)} tokens a round${speedup}`,
+    ...notes.map((note) => `note: ${note}`),
   ];
 }
 

@@ -8,6 +8,7 @@ import { foreignPath, type Html, html } from "./html.js";
 import { page } from "./page.js";
 import { calibrationBody } from "./sections/calibration.js";
 import { comparisonBody } from "./sections/comparison.js";
+import { exportBody } from "./sections/export.js";
 import { historySection } from "./sections/history.js";
 import { overviewSection } from "./sections/overview.js";
 import { planBody } from "./sections/plan.js";
@@ -28,6 +29,7 @@ const FIRST: readonly AcrossDocuments[] = [overviewSection, historySection];
 const ORDER: readonly Kind[] = [
   "draftplan/verification",
   "draftplan/comparison",
+  "draftplan/export",
   "draftplan/plan",
   "draftplan/calibration",
   "draftplan/profile",
@@ -64,6 +66,8 @@ function bodyOf(shown: Shown, documents: Documents): Html {
       return verificationBody(shown as Shown<"draftplan/verification">, documents);
     case "draftplan/comparison":
       return comparisonBody(shown as Shown<"draftplan/comparison">);
+    case "draftplan/export":
+      return exportBody(shown as Shown<"draftplan/export">);
     case "draftplan/plan":
       return planBody(shown as Shown<"draftplan/plan">);
     case "draftplan/calibration":

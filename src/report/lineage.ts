@@ -30,6 +30,8 @@ function refsOf({ document }: Shown): { role: Role; ref: InputRef }[] {
       return madeFrom(document.inputs);
     case "draftplan/verification":
       return [{ role: "plan", ref: document.plan }, ...madeFrom(document.inputs)];
+    case "draftplan/export":
+      return [{ role: "plan", ref: document.plan }];
     case "draftplan/profile":
     case "draftplan/calibration":
       return [];

@@ -10,6 +10,9 @@ export function checkBlocks(document: AnyDocument, path: string): void {
       if (segment.draft !== undefined) expandDraft(segment.draft, layers, `${path}: segments[${i}].draft`);
     });
   }
+  if (document.kind === "draftplan/export" && document.draft !== undefined) {
+    expandDraft(document.draft, layers, `${path}: draft`);
+  }
   if (document.kind === "draftplan/comparison") {
     document.contexts.forEach(({ rows }, i) => {
       rows.forEach(({ draft }, j) => {

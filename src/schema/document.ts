@@ -20,6 +20,7 @@ import { readNamedFile, readUserFile } from "../core/user-file.js";
 import { utf8Text } from "../core/utf8.js";
 import { Calibration } from "./calibration.js";
 import { Comparison } from "./comparison.js";
+import { Export } from "./export.js";
 import { Plan } from "./plan.js";
 import { Profile } from "./profile.js";
 import { Verification } from "./verification.js";
@@ -30,6 +31,7 @@ const SCHEMAS = {
   "draftplan/plan": Plan,
   "draftplan/verification": Verification,
   "draftplan/comparison": Comparison,
+  "draftplan/export": Export,
 } as const;
 
 export type Kind = keyof typeof SCHEMAS;

@@ -2,6 +2,7 @@
 import type { Calibration } from "../../src/schema/calibration.js";
 import type { Comparison } from "../../src/schema/comparison.js";
 import type { AnyDocument } from "../../src/schema/document.js";
+import type { Export } from "../../src/schema/export.js";
 import type { Plan } from "../../src/schema/plan.js";
 import type { Profile } from "../../src/schema/profile.js";
 import type { Verification } from "../../src/schema/verification.js";
@@ -249,10 +250,34 @@ export const comparison = (): Comparison => ({
   ],
 });
 
+export const exported = (): Export => ({
+  kind: "draftplan/export",
+  version: 1,
+  model,
+  engine: { name: "transformers", tried_version: "5.17.0" },
+  plan: { path: "../plans/p.yaml", sha256: A },
+  segment: { from: 0, to: 1024 },
+  drafter: { kind: "self" },
+  draft: { default: "target", head: "target", skip: ["0.attn", "0.mlp"], choices: {} },
+  draft_tokens: 2,
+  predicted: {
+    at_context: 512,
+    draft_cache: "own",
+    acceptance: 0.9,
+    acceptance_curve: [1, 0.9, 0.81],
+    accepted_length: 2.71,
+    speedup: 1.3,
+    positions: 512,
+  },
+  files: [{ path: "model.safetensors", bytes: 1234, sha256: B }],
+  notes: ["One segment of two was exported."],
+});
+
 export const EVERY_KIND: [string, () => AnyDocument][] = [
   ["plan", plan],
   ["profile", profile],
   ["calibration", calibration],
   ["verification", verification],
   ["comparison", comparison],
+  ["export", exported],
 ];

@@ -105,6 +105,8 @@ function namedBy(document: AnyDocument): string[] {
       return inputPaths(document.inputs);
     case "draftplan/verification":
       return [document.plan.path, ...inputPaths(document.inputs)];
+    case "draftplan/export":
+      return [document.plan.path];
     case "draftplan/profile":
     case "draftplan/calibration":
       return [];

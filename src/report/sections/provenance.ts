@@ -65,7 +65,7 @@ const digestTable = (all: readonly Shown[]): Html =>
   });
 
 const deviceOf = ({ document }: Pick<Shown, "document">): Device | undefined =>
-  document.kind === "draftplan/calibration" ? undefined : document.device;
+  "device" in document ? document.device : undefined;
 
 const inputTable = (inputs: readonly { shown: Shown; input: Input }[]): Html =>
   table({

@@ -1,0 +1,13 @@
+/** Every engine there is, a line each; an exporter is loaded when it is asked for. */
+import type { Exporter } from "../exporter.js";
+
+const EXPORTERS = {
+  transformers: async () => (await import("./transformers.js")).transformers,
+} as const satisfies Record<string, () => Promise<Exporter>>;
+
+export type EngineName = keyof typeof EXPORTERS;
+export const ENGINE_NAMES = Object.keys(EXPORTERS) as EngineName[];
+
+export const isEngineName = (name: string): name is EngineName => Object.hasOwn(EXPORTERS, name);
+
+export const loadExporter = (name: EngineName): Promise<Exporter> => EXPORTERS[name]();

@@ -1,0 +1,122 @@
+/** MODEL on the command line -> ExportModel: its files as they lie, or a GGUF's content as a Hugging Face folder has it. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { architectureOf } from "../model/architectures/registry.js";
+import { readJsonFile } from "../model/formats/json-file.js";
+import { openSafetensors } from "../model/formats/safetensors.js";
+import { canonicalTensors } from "../model/formats/tensor-names.js";
+import { expectedTensors, product, type StoredTensor } from "../model/formats/tensors.js";
+import { EMBEDDED, locateModel, openCheckpoint } from "../model/open.js";
+import type { Checkpoint } from "../model/spec.js";
+import { configFromSpec } from "./checkpoint/gguf-config.js";
+import { ggufTokenizerFiles } from "./checkpoint/gguf-tokenizer-files.js";
+import type { ExportModel, ModelTensor } from "./model.js";
+
+/** The caller closes it. @throws what openCheckpoint throws */
+export async function openExportModel(source: string): Promise<ExportModel> {
+  const checkpoint = await openCheckpoint(source);
+  try {
+    const { path } = locateModel(source);
+    return checkpoint.format === "gguf" ? fromGguf(checkpoint, path) : fromFolder(checkpoint, path);
+  } catch (cause) {
+    checkpoint.close();
+    throw cause;
+  }
+}
+
+const shared = (checkpoint: Checkpoint, path: string) => ({
+  source: checkpoint.source === EMBEDDED ? path : checkpoint.source,
+  path,
+  format: checkpoint.format,
+  spec: checkpoint.spec,
+  ref: {
+    name: checkpoint.spec.name,
+    layers: checkpoint.spec.layers,
+    architecture_sha256: checkpoint.architectureSha256,
+    weights_sha256: checkpoint.weightsSha256,
+  },
+});
+
+/** Beside the weights, as `save_pretrained` writes them; what else lies there (a README, other weights) is not the model's. */
+const FILES = [
+  ...["tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"],
+  ...["vocab.json", "merges.txt", "chat_template.jinja", "generation_config.json"],
+];
+
+function fromFolder(checkpoint: Checkpoint, path: string): ExportModel {
+  const { files, tensors: stored } = openSafetensors(path);
+  const { spec } = checkpoint;
+  const tensors = canonicalTensors(stored, architectureOf(spec.architecture).tensorNames);
+  const wanted = expectedTensors(spec);
+  const byFile = new Map<string, string[]>(files.map((file) => [file.path, []]));
+  for (const [name, { file }] of tensors) byFile.get(file.path)?.push(name);
+  return {
+    ...shared(checkpoint, path),
+    config: readJsonFile(join(path, "config.json"), z.looseObject({})),
+    tensors: new Map([...wanted].map(([name, shape]) => [name, asStored(checkpoint, name, shape, tensors.get(name))])),
+    files: FILES.filter((name) => existsSync(join(path, name))).map((name) => ({ name, path: join(path, name) })),
+    weightFiles: [...byFile].map(([file, names]) => ({ path: file, tensors: names })),
+    notes: [],
+    close: () => {
+      checkpoint.close();
+      for (const file of files) file.close();
+    },
+  };
+}
+
+const CHUNK_BYTES = 4 << 20;
+const BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
+const isKept = (type: string): type is keyof typeof BYTES => Object.hasOwn(BYTES, type);
+
+/** As it lies where safetensors has a type for it, else as fp32. */
+function asStored(
+  checkpoint: Checkpoint,
+  name: string,
+  shape: readonly number[],
+  tensor: StoredTensor | undefined,
+): ModelTensor {
+  if (tensor === undefined || !isKept(tensor.type)) return asFloats(checkpoint, name, shape);
+  const { file, offset, byteLength, storedName } = tensor;
+  return {
+    dtype: tensor.type,
+    shape,
+    bytes: byteLength,
+    *chunks() {
+      for (let done = 0; done < byteLength; done += CHUNK_BYTES) {
+        const chunk = new Uint8Array(Math.min(CHUNK_BYTES, byteLength - done));
+        file.readInto(chunk, offset + done, `tensor ${storedName}`);
+        yield chunk;
+      }
+    },
+  };
+}
+
+function asFloats(checkpoint: Checkpoint, name: string, shape: readonly number[]): ModelTensor {
+  return {
+    dtype: "F32",
+    shape,
+    bytes: BYTES.F32 * product(shape),
+    *chunks() {
+      const { buffer, byteOffset, byteLength } = checkpoint.tensor(name, shape);
+      yield new Uint8Array(buffer, byteOffset, byteLength);
+    },
+  };
+}
+
+function fromGguf(checkpoint: Checkpoint, path: string): ExportModel {
+  const { spec } = checkpoint;
+  const { files, notes } = ggufTokenizerFiles(path, spec);
+  return {
+    ...shared(checkpoint, path),
+    config: configFromSpec(spec, path),
+    tensors: new Map([...expectedTensors(spec)].map(([name, shape]) => [name, asFloats(checkpoint, name, shape)])),
+    files,
+    weightFiles: [],
+    notes: [
+      "The model is a GGUF file: its weights were dequantised to fp32, which is what draftplan computes with; an engine that computes with the file's own blocks rounds otherwise.",
+      ...notes,
+    ],
+    close: () => checkpoint.close(),
+  };
+}

@@ -1,0 +1,127 @@
+/** A plan as what an engine takes: a folder with the engine's files, README.md and export.yaml. */
+import { join } from "node:path";
+import { DraftplanError } from "../../core/errors.js";
+import { requireSameModel } from "../../decode/policy.js";
+import { chooseDraft } from "../../export/choose.js";
+import { ENGINE_NAMES, type EngineName, isEngineName, loadExporter } from "../../export/engines/list.js";
+import type { Exporter, PlannedDraft } from "../../export/exporter.js";
+import { requireEmptyFolder, withOutputFolder } from "../../export/folder.js";
+import type { ExportModel } from "../../export/model.js";
+import { openExportModel } from "../../export/open-model.js";
+import { readmeOf } from "../../export/readme.js";
+import { requirePreset } from "../../export/unsupported.js";
+import { type Loaded, writeDocument } from "../../schema/document.js";
+import type { Export } from "../../schema/export.js";
+import type { Plan } from "../../schema/plan.js";
+import type { PipelineContext } from "../context.js";
+import { inputRef } from "../paths.js";
+import { exportPrediction } from "./predict.js";
+
+export interface ExportRequest {
+  plan: Loaded<Plan>;
+  /** engine */
+  to: string;
+  model: string;
+  /** the folder that is made */
+  output: string;
+  /** whose segment is exported; undefined: the one predicted to save most */
+  context?: number | undefined;
+  /** what the draft's weights are to be stored as; undefined: as the model and the plan have them */
+  weights?: string | undefined;
+}
+
+/**
+ * @throws OPTION_INVALID, NOTHING_TO_EXPORT, EXPORT_UNSUPPORTED, DOCUMENT_MISMATCH, FILE_UNWRITABLE, what opening the model
+ *   throws; nothing of the folder is left then
+ */
+export async function exportPlan(
+  request: ExportRequest,
+  { progress }: Pick<PipelineContext, "progress">,
+): Promise<Export> {
+  const exporter = await loadExporter(parseEngine(request.to, "--to"));
+  requireWeightType(exporter, request.weights);
+  requireEmptyFolder(request.output);
+  const draft = chooseDraft(request.plan, request.context);
+  requirePreset(exporter, draft);
+  await progress.tick({ stage: "model" });
+  const model = await openExportModel(request.model);
+  try {
+    const { spec, ref } = model;
+    requireSameModel(
+      request.plan.document,
+      { spec, architectureSha256: ref.architecture_sha256, weightsSha256: ref.weights_sha256 },
+      request.plan.path,
+    );
+    exporter.express?.(draft, model);
+    const { weights } = request;
+    const job = { model, plan: request.plan.document, draft, predicted: exportPrediction(draft), weights, progress };
+    const place = request.output;
+    const bytes = exporter.bytes?.({ ...job, place }) ?? 0;
+    return await withOutputFolder(place, bytes, progress, async (folder) => {
+      const written = await exporter.write({ ...job, place, folder });
+      const notes = [...segmentNotes(request.plan, draft), ...written.notes, ...model.notes];
+      const document = { ...documentOf(exporter, request, model, draft), predicted: job.predicted, files: [], notes };
+      folder.text("README.md", readmeOf(document, written));
+      const whole: Export = { ...document, files: await folder.files(progress) };
+      writeDocument(folder.path("export.yaml"), whole);
+      return whole;
+    });
+  } finally {
+    model.close();
+  }
+}
+
+/** @throws OPTION_INVALID */
+export function parseEngine(name: string, option: string): EngineName {
+  if (isEngineName(name)) return name;
+  throw new DraftplanError({
+    code: "OPTION_INVALID",
+    at: `${option} ${name.slice(0, 40)}`,
+    what: "there is no such engine to export to",
+    remedy: `Use one of: ${ENGINE_NAMES.join(", ")}.`,
+  });
+}
+
+function requireWeightType({ name, weightTypes = [] }: Exporter, weights: string | undefined): void {
+  if (weights === undefined || weightTypes.includes(weights)) return;
+  throw new DraftplanError({
+    code: "OPTION_INVALID",
+    at: `--weights ${weights.slice(0, 40)}`,
+    what: `${name} drafts are not written so`,
+    remedy: weightTypes.length === 0 ? "Leave --weights out." : `Use one of: ${weightTypes.join(", ")}.`,
+  });
+}
+
+const documentOf = (
+  { name, triedVersion }: Exporter,
+  { plan, output }: ExportRequest,
+  { ref }: ExportModel,
+  { segment, drafter, draftTokens, draftTokensByBatch }: PlannedDraft,
+) => ({
+  kind: "draftplan/export" as const,
+  version: 1 as const,
+  model: ref,
+  engine: { name, tried_version: triedVersion },
+  plan: inputRef(plan, join(output, "export.yaml")),
+  segment: segment.context_tokens,
+  drafter,
+  ...(segment.draft === undefined ? {} : { draft: segment.draft }),
+  draft_tokens: draftTokens,
+  ...(draftTokensByBatch === undefined ? {} : { draft_tokens_by_batch: draftTokensByBatch }),
+});
+
+/** An engine has one draft for all contexts. */
+function segmentNotes({ document: { segments } }: Loaded<Plan>, { segment }: PlannedDraft): string[] {
+  if (segments.length === 1) return [];
+  const { from, to } = segment.context_tokens;
+  const others = segments.filter((other) => other !== segment);
+  const drafting = others.filter(({ speculate }) => speculate).length;
+  const plain = others.length - drafting;
+  const parts = [
+    ...(drafting === 0 ? [] : [`${drafting} with other drafts or lengths`]),
+    ...(plain === 0 ? [] : [`${plain} of plain decoding`]),
+  ];
+  return [
+    `The plan has ${segments.length} ranges of contexts, and an engine has one draft: this is that for ${from} to ${to} tokens. The others, ${parts.join(" and ")}, are lost: the engine drafts there too.`,
+  ];
+}
