@@ -1,7 +1,9 @@
 /** Which segment of a plan an engine gets: it has one draft, and a plan has one for each range of contexts. */
 import { DraftplanError } from "../core/errors.js";
+import { besideDocument } from "../core/folders.js";
 import { expandDraft } from "../schema/choice.js";
 import type { Loaded } from "../schema/document.js";
+import type { DrafterRef } from "../schema/drafter.js";
 import { type Plan, predictedAt, type Segment } from "../schema/plan.js";
 import type { PlannedDraft } from "./exporter.js";
 
@@ -16,10 +18,26 @@ export function chooseDraft({ document, path }: Loaded<Plan>, context: number | 
   const segment = segments[index];
   if (segment === undefined || !segment.speculate) throw nothing(path, segments, context);
   const at = `${path}: segments[${index}]`;
-  const { drafter = { kind: "self" as const }, draft, draft_tokens: draftTokens } = segment;
+  const { draft, draft_tokens: draftTokens } = segment;
   if (draftTokens === undefined) throw new Error(`${at} has no draft length, which its schema refuses`);
   const choices = draft === undefined ? null : expandDraft(draft, model.layers, `${at}.draft`);
-  return { at, segment, drafter, choices, draftTokens, draftTokensByBatch: undefined };
+  const drafter = withPaths(segment.drafter ?? { kind: "self" }, (file) => besideDocument(path, file));
+  return { at, index, segment, drafter, choices, draftTokens, draftTokensByBatch: undefined };
+}
+
+/** A drafter whose heads or model lie elsewhere, as seen from somewhere else. `embedded` is a name, not a path. */
+export function withPaths<Ref extends DrafterRef>(drafter: Ref, moved: (path: string) => string): Ref {
+  switch (drafter.kind) {
+    case "self":
+    case "lookup":
+      return drafter;
+    case "heads":
+      return { ...drafter, path: moved(drafter.path) };
+    case "model":
+      return drafter.path === "embedded" ? drafter : { ...drafter, path: moved(drafter.path) };
+    case "hybrid":
+      return { ...drafter, otherwise: withPaths(drafter.otherwise, moved) };
+  }
 }
 
 const covers = ({ context_tokens: { from, to } }: Segment, context: number): boolean => from <= context && context < to;
@@ -37,7 +55,7 @@ function bestSegment(segments: readonly Segment[]): number {
  * token at the contexts that predictions are for, times the contexts.
  * @returns null where nothing is predicted
  */
-export function savedUs({ context_tokens: { from, to }, predicted }: Segment): number | null {
+function savedUs({ context_tokens: { from, to }, predicted }: Segment): number | null {
   if (predicted === undefined) return null;
   const inside = (predicted.along ?? []).map((point) => point.context_tokens).filter((at) => at > from && at < to);
   const contexts = [from, ...inside, to];

@@ -30,7 +30,10 @@ export interface Preset {
 export interface PlannedDraft {
   /** where it stands, for errors: `plan.yaml: segments[1]` */
   at: string;
+  /** of the segment in the plan */
+  index: number;
   segment: Segment;
+  /** paths as seen from where this process runs */
   drafter: DrafterRef;
   /** of the model's own blocks; null where another drafts */
   choices: ChoiceSet | null;

@@ -109,11 +109,10 @@ function comparisonLines({ lossless, methods, contexts, baseline, extrapolated }
 /** Also what `export` itself prints. */
 export function exportLines(document: Export): string[] {
   const { engine, segment, drafter, draft, draft_tokens, predicted, files, notes, model } = document;
-  const who = draft === undefined ? drafterText(drafter) : describeChoices(expandDraft(draft, model.layers, "draft"));
   const speedup = predicted?.speedup == null ? "" : `, ${predicted.speedup.toFixed(2)} times by the plan's profile`;
   return [
     `for ${engine.name}${engine.tried_version === null ? "" : `, tried with ${engine.tried_version}`}; ${files.length} files`,
-    `contexts ${segment.from} to ${segment.to}: ${who}; ${draft_tokens} drafted a round`,
+    `contexts ${segment.from} to ${segment.to}: ${draftText({ drafter, draft }, model.layers)}; ${draft_tokens} drafted a round`,
     predicted === null
       ? "nothing predicted: acceptance was not measured as this engine drafts"
       : `predicted acceptance ${formatPercent(predicted.acceptance)}, ${predicted.accepted_length.toFixed(2)} tokens a round${speedup}`,

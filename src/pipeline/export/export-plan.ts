@@ -1,8 +1,9 @@
 /** A plan as what an engine takes: a folder with the engine's files, README.md and export.yaml. */
 import { join } from "node:path";
 import { DraftplanError } from "../../core/errors.js";
+import { seenFrom } from "../../core/folders.js";
 import { requireSameModel } from "../../decode/policy.js";
-import { chooseDraft } from "../../export/choose.js";
+import { chooseDraft, withPaths } from "../../export/choose.js";
 import { ENGINE_NAMES, type EngineName, isEngineName, loadExporter } from "../../export/engines/list.js";
 import type { Exporter, PlannedDraft } from "../../export/exporter.js";
 import { requireEmptyFolder, withOutputFolder } from "../../export/folder.js";
@@ -54,7 +55,14 @@ export async function exportPlan(
     );
     exporter.express?.(draft, model);
     const { weights } = request;
-    const job = { model, plan: request.plan.document, draft, predicted: exportPrediction(draft), weights, progress };
+    const job = {
+      model,
+      plan: request.plan.document,
+      draft,
+      predicted: exportPrediction(request.plan, draft),
+      weights,
+      progress,
+    };
     const place = request.output;
     const bytes = exporter.bytes?.({ ...job, place }) ?? 0;
     return await withOutputFolder(place, bytes, progress, async (folder) => {
@@ -72,7 +80,7 @@ export async function exportPlan(
 }
 
 /** @throws OPTION_INVALID */
-export function parseEngine(name: string, option: string): EngineName {
+function parseEngine(name: string, option: string): EngineName {
   if (isEngineName(name)) return name;
   throw new DraftplanError({
     code: "OPTION_INVALID",
@@ -104,7 +112,7 @@ const documentOf = (
   engine: { name, tried_version: triedVersion },
   plan: inputRef(plan, join(output, "export.yaml")),
   segment: segment.context_tokens,
-  drafter,
+  drafter: withPaths(drafter, (path) => seenFrom(join(output, "export.yaml"), path)),
   ...(segment.draft === undefined ? {} : { draft: segment.draft }),
   draft_tokens: draftTokens,
   ...(draftTokensByBatch === undefined ? {} : { draft_tokens_by_batch: draftTokensByBatch }),
