@@ -4,30 +4,35 @@ import type { Plan, Segment } from "../schema/plan.js";
 import type { Drafter, DraftRequest } from "./drafters/drafter.js";
 import type { Heads } from "./drafters/heads.js";
 import { DRAFTERS } from "./drafters/index.js";
+import type { DraftModel } from "./drafters/model.js";
 import { drafterOf } from "./drafters/self.js";
 import type { DraftPolicy } from "./loop.js";
 
 /**
  * @param at     where the plan came from, for errors
  * @param onPast called once when a context lies past the last segment: nothing is speculated there
- * @param heads  that are open, for segments that heads draft in; whoever opened them closes them
+ * @param open   heads and other models that are open, for segments that they draft in; whoever opened them closes them
  * @throws BLOCK_UNKNOWN, DOCUMENT_INVALID, DOCUMENT_MISMATCH where the plan was made for another model, DRAFTER_NOT_OPEN for
- *   heads that are not among the open ones, TREE_INVALID for a tree that they cannot draft
+ *   heads or a model that are not among the open ones, TREE_INVALID for a tree that heads cannot draft
  */
 export function planPolicy(
   plan: Plan,
   layers: number,
   at: string,
   onPast: (lastContext: number) => void = () => {},
-  heads: readonly Heads[] = [],
+  open: readonly Opened[] = [],
 ): DraftPolicy {
   if (plan.model.layers !== layers)
     throw otherModel(at, `a model of ${plan.model.layers} layers, and this one has ${layers}`);
+  const known = new Map<string, Drafter>();
   const segments = plan.segments.map((segment, i): Planned => {
     const { to } = segment.context_tokens;
     if (!segment.speculate || segment.draft_tokens === undefined) return { to, request: null };
-    const drafter = drafterIn(segment, layers, `${at}: segments[${i}]`, heads);
-    return { to, request: { drafter, draftTokens: segment.draft_tokens } };
+    const made = drafterIn(segment, layers, `${at}: segments[${i}]`, open);
+    // segments that draft alike share what the drafter holds
+    const drafter = known.get(made.key) ?? made;
+    known.set(drafter.key, drafter);
+    return { to, request: { drafter, draftTokens: mostDraftTokens(segment.drafter, segment.draft_tokens) } };
   });
   const drafters = segments.flatMap(({ request }) => (request === null ? [] : [drafterOf(request)]));
   let warned = false;
@@ -47,26 +52,50 @@ interface Planned {
   request: DraftRequest | null;
 }
 
+/** What was opened to draft beside the model's own blocks. */
+export type Opened = Heads | DraftModel;
+
+/** Tokens that one round may draft: of a hybrid the lookup or the other drafter may have the longer draft. */
+const mostDraftTokens = (drafter: Segment["drafter"], draftTokens: number): number =>
+  drafter?.kind === "hybrid" ? Math.max(draftTokens, drafter.lookup.draft_tokens ?? draftTokens) : draftTokens;
+
 /** Who drafts in a segment that speculates. */
-function drafterIn({ drafter, draft }: Segment, layers: number, at: string, heads: readonly Heads[]): Drafter {
-  if (drafter?.kind === "heads") {
-    const open = heads.find(({ sha256 }) => sha256 === drafter.sha256);
-    if (open === undefined) throw notOpen(`${at}.drafter`);
-    return DRAFTERS.heads({ heads: { open, tree: drafter.tree }, at: `${at}.drafter.tree` });
+function drafterIn(segment: Segment, layers: number, at: string, open: readonly Opened[]): Drafter {
+  const { drafter, draft, draft_tokens: draftTokens = 0 } = segment;
+  switch (drafter?.kind) {
+    case undefined:
+    case "self":
+      if (draft === undefined) throw new Error(`${at} has no draft, which its schema refuses`);
+      return DRAFTERS.self({ draft, layers, at: `${at}.draft` });
+    case "lookup":
+      return DRAFTERS.lookup({ ngramTokens: drafter.ngram_tokens });
+    case "heads": {
+      const heads = open.find((one): one is Heads => one.kind !== "model" && one.sha256 === drafter.sha256);
+      if (heads === undefined) throw notOpen(`${at}.drafter`, "heads draft");
+      return DRAFTERS.heads({ heads: { open: heads, tree: drafter.tree }, at: `${at}.drafter.tree` });
+    }
+    case "model": {
+      const { weights_sha256: sha256, kernel, name } = drafter;
+      const model = open.find((one): one is DraftModel => one.kind === "model" && one.weightsSha256 === sha256);
+      if (model === undefined) throw notOpen(`${at}.drafter`, `${name} drafts`);
+      return DRAFTERS.model({ model: { open: model, kernel } });
+    }
+    case "hybrid": {
+      const { min_match: minMatch, ngram_tokens: ngramTokens, draft_tokens } = drafter.lookup;
+      const otherwise = drafterIn({ ...segment, drafter: drafter.otherwise }, layers, at, open);
+      const lengths = { lookupTokens: draft_tokens ?? draftTokens, otherwiseTokens: draftTokens };
+      return DRAFTERS.hybrid({ ngramTokens, hybrid: { minMatch, ...lengths, otherwise } });
+    }
   }
-  if (drafter?.kind === "lookup") return DRAFTERS.lookup({ ngramTokens: drafter.ngram_tokens });
-  if (drafter?.kind === "model" || drafter?.kind === "hybrid") throw notOpen(`${at}.drafter`);
-  if (draft === undefined) throw new Error(`${at} has no draft, which its schema refuses`);
-  return DRAFTERS.self({ draft, layers, at: `${at}.draft` });
 }
 
-const notOpen = (at: string) =>
+const notOpen = (at: string, what: string) =>
   new DraftplanError({
     code: "DRAFTER_NOT_OPEN",
     at,
-    what: "heads draft there, and what is asked for runs drafts of the model's own blocks alone",
+    what: `${what} there, and what is asked for runs drafts of the model's own blocks alone`,
     remedy:
-      "Use generate, verify or check --measure, which open a plan's heads; as a library: openHeads, then planPolicy with them.",
+      "Use generate, verify or check --measure, which open a plan's heads and models; as a library: openHeads, then planPolicy with them.",
   });
 
 /** @throws DOCUMENT_MISMATCH where architecture or weights differ from what the document was made with */

@@ -4,7 +4,7 @@
  */
 import type { Progress } from "../../core/progress.js";
 import type { Engine } from "../../runtime/engine.js";
-import type { ChoiceSet } from "../../schema/choice.js";
+import type { ChoiceSet, Kernel } from "../../schema/choice.js";
 
 /** What a drafter is shown of a generation. */
 export interface DraftState {
@@ -47,6 +47,8 @@ export const chain = (tokens: readonly number[]): Proposal => ({
 export interface PassPrices {
   /** µs of a pass of one token through these blocks of the target */
   draftUs(choices: ChoiceSet, contextTokens: number): number;
+  /** µs of a pass of one token through another model, all of it in one kernel; left out where none drafts */
+  modelUs?(weightsSha256: string, kernel: Kernel, contextTokens: number): number;
 }
 
 export interface Drafter {

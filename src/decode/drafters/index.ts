@@ -1,9 +1,11 @@
 /** Every way to draft, by its word in plans and on the command line. A new one is a file beside these and a line here. */
-import { type Draft, expandDraft } from "../../schema/choice.js";
+import { type Draft, expandDraft, type Kernel } from "../../schema/choice.js";
 import type { NgramTokens } from "../../schema/drafter.js";
 import type { Drafter } from "./drafter.js";
 import { type Heads, headsDrafter } from "./heads.js";
+import { type HybridOptions, hybridDrafter } from "./hybrid.js";
 import { lookupDrafter } from "./lookup.js";
+import { type DraftModel, modelDrafter } from "./model.js";
 import { noDrafter } from "./none.js";
 import { selfDrafter } from "./self.js";
 
@@ -15,6 +17,10 @@ export interface DrafterSource {
   heads: { open: Heads; tree: readonly (readonly number[])[] };
   /** lengths of n-grams, where the text so far is looked up */
   ngramTokens: NgramTokens;
+  /** another model that is open, and the kernel that it drafts in */
+  model: { open: DraftModel; kernel: Kernel };
+  /** a lookup where it finds a match, and who drafts where it does not */
+  hybrid: HybridOptions & { otherwise: Drafter };
   layers: number;
   /** for errors */
   at: string;
@@ -25,5 +31,8 @@ export const DRAFTERS = {
   self: ({ draft, layers, at }: Pick<DrafterSource, "draft" | "layers" | "at">) =>
     selfDrafter(expandDraft(draft, layers, at)),
   lookup: ({ ngramTokens }: Pick<DrafterSource, "ngramTokens">) => lookupDrafter(ngramTokens),
+  model: ({ model: { open, kernel } }: Pick<DrafterSource, "model">) => modelDrafter(open, kernel),
   heads: ({ heads: { open, tree }, at }: Pick<DrafterSource, "heads" | "at">) => headsDrafter(open, tree, at),
+  hybrid: ({ ngramTokens, hybrid: { otherwise, ...options } }: Pick<DrafterSource, "ngramTokens" | "hybrid">) =>
+    hybridDrafter(lookupDrafter(ngramTokens), otherwise, options),
 } satisfies Record<string, (source: DrafterSource) => Drafter>;

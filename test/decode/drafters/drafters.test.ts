@@ -7,12 +7,14 @@ import { adaptivePolicy } from "../../../src/decode/adaptive/policy.js";
 import { chain, type Drafter, type DraftState, NOTHING } from "../../../src/decode/drafters/drafter.js";
 import type { Heads } from "../../../src/decode/drafters/heads.js";
 import { DRAFTERS } from "../../../src/decode/drafters/index.js";
+import { type DraftModel, modelDrafter } from "../../../src/decode/drafters/model.js";
+import { OwnCache } from "../../../src/decode/drafters/own-cache.js";
 import { selfDrafter } from "../../../src/decode/drafters/self.js";
 import { type DraftPolicy, decode } from "../../../src/decode/loop.js";
 import { acceptanceOf } from "../../../src/decode/statistics.js";
 import { uniformChoices } from "../../../src/schema/choice.js";
 import { fakeNextToken, naiveGreedy } from "../../oracle/naive-greedy.js";
-import { fakeEngine } from "../../support/fake-model.js";
+import { type FakeOptions, fakeEngine } from "../../support/fake-model.js";
 import { trials } from "../../support/long.js";
 import { allInt8 } from "../../support/plans.js";
 import { repeatDrafter } from "../../support/repeat-drafter.js";
@@ -89,7 +91,23 @@ const fixedHeads: Heads = {
 };
 const tree = [[0], [2], [0, 0], [0, 1], [2, 3]];
 const ngramTokens = { min: 1, max: 3 };
-const source = { draft: allInt8, layers: LAYERS, at: "test", heads: { open: fixedHeads, tree }, ngramTokens };
+/** a model of the same vocabulary that misses now and then */
+const draftModel = (options: FakeOptions = {}): DraftModel => {
+  const { engine } = fakeEngine({ vocab: VOCAB, layers: 1, missRate: 0.2, ...options });
+  return { kind: "model", weightsSha256: "cd".repeat(32), cache: new OwnCache(engine), close: () => engine.close() };
+};
+const model = { open: draftModel(), kernel: "int8" as const };
+const otherwise = modelDrafter(draftModel(), "int8");
+const hybrid = { minMatch: 2, lookupTokens: 6, otherwiseTokens: 3, otherwise };
+const source = {
+  model,
+  hybrid,
+  draft: allInt8,
+  layers: LAYERS,
+  at: "test",
+  heads: { open: fixedHeads, tree },
+  ngramTokens,
+};
 const listed = Object.entries(DRAFTERS).map(([kind, open]): [string, Drafter] => [kind, open(source)]);
 
 describe.each([...listed, ...toys])("drafting with %s", (_name, drafter) => {
