@@ -11,6 +11,9 @@
 //
 // Mutants live in memory (a plugin gives Vitest the changed source), so the working tree stays as it is. Results are
 // written after every mutant, and the same command goes on where it stopped; a file that changed is asked again.
+//
+// mutants-without-effect.json beside this file names mutants that no test can tell from the code, each with the reason;
+// they are counted apart. An entry is bound to the text of its line: where that changes, the mutant is asked again.
 import { fork } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
@@ -152,6 +155,12 @@ function mutantsOf(source) {
   return found;
 }
 
+const WITHOUT_EFFECT = JSON.parse(readFileSync(join(dirname(SELF), "mutants-without-effect.json"), "utf8"));
+
+/** @returns why no test can tell the mutant from the code, or undefined */
+const withoutEffect = ({ file, code, kind }) =>
+  WITHOUT_EFFECT.find((known) => known.file === file && known.line === code && known.kind === kind)?.why;
+
 /** SplitMix64's mixing of a text's hash: an order that a seed fixes and that other mutants do not change. */
 const rank = (seed, id) => createHash("sha256").update(`${seed} ${id}`).digest("hex");
 
@@ -159,9 +168,11 @@ function mutantsIn(files) {
   return files.flatMap((file) => {
     const source = readFileSync(join(ROOT, file), "utf8");
     const sha = createHash("sha256").update(source).digest("hex").slice(0, 12);
+    const lines = source.split("\n");
     return mutantsOf(source).map((each) => ({
       id: `${file}:${each.start}:${each.end}:${each.text}:${sha}`,
       file,
+      code: lines[each.line - 1].trim(),
       ...each,
     }));
   });
@@ -343,14 +354,19 @@ function table(results) {
         return all.set(key, [...(all.get(key) ?? []), one]);
       }, new Map());
   const row = (name, all) => {
-    const killed = all.filter(({ state }) => state === "killed").length;
-    return `${name.padEnd(14)} ${`${all.length}`.padStart(7)} ${`${killed}`.padStart(7)} ${`${all.length - killed}`.padStart(9)} ${((100 * killed) / Math.max(1, all.length)).toFixed(1).padStart(7)} %`;
+    const count = (...states) => all.filter(({ state }) => states.includes(state)).length;
+    const [killed, survived, same] = [count("killed"), count("survived", "untested"), count("no effect")];
+    const share = ((100 * killed) / Math.max(1, killed + survived)).toFixed(1);
+    return [
+      name.padEnd(14),
+      ...[all.length, same, killed, survived, `${share} %`].map((one) => `${one}`.padStart(10)),
+    ].join("");
   };
-  console.log(`\n${"".padEnd(14)} mutants  killed  survived    killed`);
+  console.log(`\n${"".padEnd(14)}   mutants no effect    killed  survived    killed`);
   for (const [folder, all] of [...folders].sort()) console.log(row(folder, all));
   console.log(row("all", results));
   const survivors = results
-    .filter(({ state }) => state !== "killed")
+    .filter(({ state }) => state === "survived" || state === "untested")
     .sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line));
   if (survivors.length > 0) console.log("\nSurvived:");
   for (const { file, line, kind, was, text, state } of survivors) {
@@ -394,6 +410,10 @@ async function main() {
   }
   const known = existsSync(values.output) ? JSON.parse(readFileSync(values.output, "utf8")).results : [];
   const results = new Map(known.map((result) => [result.id, result]));
+  for (const mutant of sample) {
+    const why = withoutEffect(mutant);
+    if (why !== undefined) results.set(mutant.id, { ...mutant, state: "no effect", why });
+  }
   const left = sample.filter(({ id }) => !results.has(id));
   const tests = testsByFile();
   const order = new Map(

@@ -80,7 +80,7 @@ function splitPoints(part: readonly Observation[], offset: number, options: Chan
   return [...ends.map((end) => offset + end), ...within].sort((a, b) => a - b);
 }
 
-/** Takes away the least certain mark until both sides of every mark differ. */
+/** Takes away the least certain mark, of equally certain ones the earliest, until both sides of every mark differ. */
 function confirmed(series: readonly Observation[], points: readonly number[], options: ChangeOptions): Change[] {
   const edges = [0, ...points, series.length];
   const changes = points.map((index, i) => {
@@ -164,13 +164,15 @@ function contrast({ sums, weightSums }: Weighted, from: number, to: number): num
   return ((sums[to] - sums[from]) ** 2 * total) / (weight * (total - weight));
 }
 
-/** The stretch that differs most from the rest; every part that it leaves has at least LEAST_STRETCH measurements. */
+/**
+ * The stretch that differs most from the rest; every part that it leaves has at least LEAST_STRETCH measurements. One that
+ * goes to the end is the rest of one that begins at the start, and differs as much.
+ */
 function mostDifferent(weighted: Weighted): { from: number; to: number; statistic: number } {
   const n = weighted.values.length;
   let best = { from: 0, to: n, statistic: 0 };
-  for (let from = 0; from <= n - LEAST_STRETCH; from = from === 0 ? LEAST_STRETCH : from + 1) {
-    for (let to = from + LEAST_STRETCH; to <= n; to++) {
-      if (to === n ? from === 0 : to > n - LEAST_STRETCH) continue;
+  for (let from = 0; from < n; from = from === 0 ? LEAST_STRETCH : from + 1) {
+    for (let to = from + LEAST_STRETCH; to <= n - LEAST_STRETCH; to++) {
       const statistic = contrast(weighted, from, to);
       if (statistic > best.statistic) best = { from, to, statistic };
     }

@@ -9,6 +9,7 @@
  * by large deviations. EM was tried and needs hundreds of rounds where there is hardly any noise. Errors are relative, as
  * disturbances of a pass grow with its length; outliers are bounded by Huber's weights.
  */
+import { meanTauSquared } from "./half-normal.js";
 import { inverseDiagonal, solveCholesky } from "./linear.js";
 import { type NonNegative, solveNonNegative } from "./non-negative.js";
 import { sum } from "./numbers.js";
@@ -106,9 +107,6 @@ export function fitMixedModel(model: MixedModel): MixedFit {
 /** Of a row that one coefficient makes up, roughly, in units of y / scale. */
 const usualShare = ({ rows }: MixedModel): number => 1 / middle(rows.map(({ columns }) => columns.length));
 
-/** Steps of the integral over τ. */
-const TAU_STEPS = 60;
-
 /**
  * τ² of each group as its mean given what the rows say of the members, with a half-normal prior on τ (Gelman 2006). The
  * fixed point gives the likeliest τ, which is often 0 where noise is as large as the deviations: estimates then were
@@ -131,24 +129,6 @@ function likelyPriors(model: MixedModel, scale: number, weights: number[], state
     });
     return meanTauSquared(seen, START.deviationScale * usualShare(model));
   });
-}
-
-/** @param scale standard deviation of the half-normal prior on τ */
-function meanTauSquared(seen: readonly { value: number; variance: number }[], scale: number): number {
-  const spread = Math.sqrt(sum(seen.map(({ value }) => value ** 2)) / Math.max(1, seen.length));
-  const most = Math.max(3 * scale, 3 * spread);
-  const taus = Array.from({ length: TAU_STEPS }, (_, i) => most * ((i + 0.5) / TAU_STEPS) ** 2);
-  const logs = taus.map((tau) =>
-    seen.reduce(
-      (total, { value, variance }) =>
-        total - 0.5 * (Math.log(variance + tau ** 2) + value ** 2 / (variance + tau ** 2)),
-      // steps are narrow where τ is small
-      Math.log(Math.sqrt(tau / most)) - 0.5 * (tau / scale) ** 2,
-    ),
-  );
-  const highest = Math.max(...logs);
-  const masses = logs.map((log) => Math.exp(log - highest));
-  return Math.max(sum(masses.map((mass, i) => mass * taus[i] ** 2)) / sum(masses), 1e-12);
 }
 
 function beginning(model: MixedModel, scale: number): Standing {

@@ -193,6 +193,24 @@ test("a tree is one pass with its rows' parents, a chain one without, and rows m
   ]);
 });
 
+test("an engine that cannot move rows decodes with chains, and refuses a tree", async () => {
+  const { engine, clock } = fakeEngine({ vocab: VOCAB });
+  const chainsAlone = Object.assign(Object.create(engine) as typeof engine, { keepRows: undefined });
+  const chained: Drafter = {
+    key: "chain",
+    draft: ({ text }) => ({ tokens: [next(text), 0], parents: [null, 0] }),
+    costUs: () => 0,
+  };
+  const options = { maxTokens: 12, endTokens: [], clock };
+  const { ids } = await decode(chainsAlone, [1, 2], {
+    ...options,
+    policy: () => ({ drafter: chained, draftTokens: 2 }),
+  });
+  expect(ids).toEqual(naive([1, 2], 12));
+  const tree = decode(chainsAlone, [1, 2], { ...options, policy: () => ({ drafter: twoBranches, draftTokens: 3 }) });
+  await expect(tree).rejects.toThrow(/chains alone/);
+});
+
 test.each<TreeFault>([
   "sibling visible",
   "no mask",

@@ -138,6 +138,16 @@ describe("where text kept back predicts a loss", () => {
     expect(first.refuted).toBeUndefined();
     expect(second).toMatchObject({ speculate: false, context_tokens: { from: 512, to: 1024 } });
     expect(second.refuted).toHaveLength(1);
+    // a draft that gains at that end, whatever it does elsewhere, follows there
+    const rival = CONTEXTS.flatMap((at, i) => [
+      record("choose", { set: SETS[1], at, curve: curveFromRate(i === 2 ? 0.9 : 0.05, 16) }),
+      record("report", { set: SETS[1], at, curve: curveFromRate(i === 2 ? 0.9 : 0.05, 16) }),
+    ]);
+    const [same, other, ...more] = planSegments(problemOf([...everywhere, ...kept, ...rival], CONTEXTS));
+    expect(more).toEqual([]);
+    expect(same).toEqual(first);
+    expect(other).toMatchObject({ speculate: true, context_tokens: { from: 512, to: 1024 }, refuted: second.refuted });
+    expect(choiceKey(setOf(other.draft))).toBe(choiceKey(SETS[1]));
   });
 });
 

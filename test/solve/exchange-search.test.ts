@@ -148,6 +148,29 @@ describe("a whole search", () => {
   }, 120_000);
 });
 
+test("a search that has nothing left to try ends, before its time is up", async () => {
+  const { profile, calibration } = synthetic(3, 0);
+  const problemWith = (measured: readonly MeasuredDraft[]) =>
+    openProblem({ profile, calibration: { ...calibration, measured: [...measured] }, choices: [] });
+  const target: MeasuredDraft = {
+    ...{ at_context: AT, part: "choose", tokens: 100 },
+    ...{ draft: compactDraft(uniformChoices(DEPTH, "target")), curve: curveFromRate(RATE, 4) },
+  };
+  // no choices: the target is all there is, and it has no neighbours
+  let [looks, measured] = [0, 0];
+  const measure = async (sets: readonly ChoiceSet[]) => {
+    measured++;
+    return sets.map(() => ({ curve: curveFromRate(RATE, 4), positions: [1, 1, 0] }));
+  };
+  const accepted = await searchExchanges({
+    ...{ at: AT, chance: 0.05, finding: measure, confirming: measure },
+    problemWith: (tried) => problemWith([target, ...tried]),
+    timeIsUp: () => looks++ >= 5,
+  });
+  expect(accepted).toEqual([]);
+  expect({ looks, measured }).toEqual({ looks: 1, measured: 0 });
+});
+
 test("the bound is the binomial's", () => {
   expect(binomialBound(10, 0.5)).toBe(9); // ten of ten have a chance of 2^-10 < 1e-3, nine or ten of 11 · 2^-10 > 1e-3
   expect(binomialBound(1, 0.05)).toBe(1);

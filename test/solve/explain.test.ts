@@ -5,7 +5,7 @@ import { type ChoiceSet, compactDraft, uniformChoices } from "../../src/schema/c
 import { self } from "../../src/solve/drafter.js";
 import { otherChoices } from "../../src/solve/explain.js";
 import { explainDraft, type Group, paretoFrontier, type SolveInput } from "../../src/solve/index.js";
-import { marginOf } from "../../src/solve/margins.js";
+import { lossErrors, marginOf } from "../../src/solve/margins.js";
 import {
   blockUs,
   CONTEXTS,
@@ -95,6 +95,25 @@ describe("the margin of a choice", () => {
       expect(found?.standardError).toBeCloseTo(Math.sqrt(squares.reduce((sum, square) => sum + square, 0)), 9);
     });
   });
+});
+
+test("the error of a choice's loss is its block's, the head's is the head's, and the target loses nothing for certain", () => {
+  const [context] = makeCalibration().contexts;
+  const losses = (first: number) =>
+    Array.from({ length: LAYERS }, (_, layer) => ({ loss: 0.1, standard_error: first + layer }));
+  const errorOf = lossErrors(
+    {
+      ...context,
+      head: { int8: { loss: 0.1, standard_error: 7 } },
+      attn: { int8: losses(10), skip: losses(20) },
+      mlp: { int8: losses(30) },
+    },
+    LAYERS,
+  );
+  const groups = Array.from({ length: 2 * LAYERS + 1 }, (_, group) => group);
+  expect(groups.map((group) => errorOf(group, "int8"))).toEqual([10, 30, 11, 31, 12, 32, 7]);
+  expect(groups.map((group) => errorOf(group, "target"))).toEqual(groups.map(() => 0));
+  expect([0, 1, 2].map((group) => errorOf(group, "skip"))).toEqual([20, 0, 21]);
 });
 
 describe("a draft of a model whose times and losses can be added up", () => {

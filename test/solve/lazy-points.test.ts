@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { describe, expect, test } from "vitest";
 import { type Group, paretoFrontier } from "../../src/solve/index.js";
+import { lazyPoints } from "../../src/solve/knapsack/lazy-points.js";
 import { blocks, recompute, seeds } from "./instances.js";
 
 const whole = blocks(3, 30, 3, 3000);
@@ -50,6 +51,29 @@ describe.each([
     expect(paretoFrontier(groups)).toStrictEqual(expected);
     expect(isDeepStrictEqual(paretoFrontier(groups), expected)).toBe(true);
   });
+});
+
+test("points read one behind the other are traced back together, each block of them once", () => {
+  const size = 150;
+  const traced: [number, number][] = [];
+  const trace = (first: number, count: number) => {
+    traced.push([first, count]);
+    return Uint16Array.from({ length: 2 * count }, (_, i) => (first + (i >> 1) + (i % 2)) % 3);
+  };
+  const list = { size, costs: new Float64Array(size), losses: new Float64Array(size) };
+  const ids = [
+    ["a", "b", "c"],
+    ["x", "y", "z"],
+  ];
+  const points = lazyPoints(ids, { list, trace });
+  points.forEach(({ chosen }, i) => {
+    expect(chosen).toEqual([ids[0][i % 3], ids[1][(i + 1) % 3]]);
+  });
+  expect(traced).toEqual([
+    [0, 64],
+    [64, 64],
+    [128, 22],
+  ]);
 });
 
 test("a list is one array, which can be changed and replaced", () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { DraftplanError } from "../../src/core/errors.js";
 import type { MeasuredDraft } from "../../src/schema/calibration.js";
 import { compactDraft, expandDraft, targetChoices, uniformChoices } from "../../src/schema/choice.js";
 import { parseDocument, stringifyDocument } from "../../src/schema/document.js";
@@ -13,6 +14,7 @@ import {
   planSegments,
   proposals,
   rankedFrontier,
+  type SolveInput,
   surrogateLoss,
 } from "../../src/solve/index.js";
 import { bestPlan } from "../oracle/brute-force-plan.js";
@@ -216,6 +218,39 @@ describe("plan documents", () => {
       );
     expect(make()).toBe(make());
     expect(parseDocument(make(), "plan.yaml").kind).toBe("draftplan/plan");
+  });
+
+  test("what one document lacks of a choice is named, and what measures it", () => {
+    const { profile, calibration } = { profile: makeProfile(), calibration: makeCalibration() };
+    const without = <T extends object>(of: T) =>
+      Object.fromEntries(Object.entries(of).filter(([key]) => key !== "int8"));
+    const unprofiled = (part: "attn_us" | "head_us") => ({
+      ...profile,
+      points: profile.points.map((point) => ({ ...point, [part]: without(point[part]) }) as typeof point),
+    });
+    const uncalibrated = (part: "attn" | "mlp" | "head") => ({
+      ...calibration,
+      contexts: calibration.contexts.map((one) => ({ ...one, [part]: without(one[part]) }) as typeof one),
+    });
+    const refused = (input: Partial<SolveInput>) => {
+      try {
+        openProblem({ profile, calibration, choices: ["skip", "int8"], ...input });
+      } catch (error) {
+        return `${(error as DraftplanError).message}: ${(error as DraftplanError).remedy}`;
+      }
+      return "";
+    };
+    expect(refused({})).toBe("");
+    for (const part of ["attn_us", "head_us"] as const)
+      expect(refused({ profile: unprofiled(part) })).toMatch(
+        /the profile has no int8[\s\S]*profile MODEL --choices int8/,
+      );
+    for (const part of ["attn", "mlp", "head"] as const)
+      expect(refused({ calibration: uncalibrated(part) })).toMatch(
+        /the calibration has no int8[\s\S]*calibrate MODEL --choices int8/,
+      );
+    // heads alone need none of them
+    expect(refused({ profile: unprofiled("attn_us"), drafters: ["heads"] })).toBe("");
   });
 
   test.each([

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type ChoiceSet, choiceKey, targetChoices } from "../../src/schema/choice.js";
+import { type ChoiceSet, choiceKey, compactDraft, targetChoices } from "../../src/schema/choice.js";
 import { exchanges, neighbours } from "../../src/solve/exchanges.js";
 import {
   type ContextData,
@@ -79,6 +79,25 @@ describe("pair terms", () => {
     );
   });
 });
+
+test("drafts that say nothing of pairs leave the fit as it is", () => {
+  const seed = seeds(10).find((each) => pairsOf(each, []).length > 0) as number;
+  const without = pairsOf(seed, []);
+  const rare = (share: number) => [{ set: skipping(4, 5, 9), curve: [1, share] }];
+  // one that lost nothing, and one that has nothing to lose
+  expect(pairsOf(seed, [{ set: skipping(4, 5), curve: [1, 1, 1] }])).toEqual(without);
+  expect(pairsOf(seed, [{ set: TARGET, curve: [1, 0.9] }])).toEqual(without);
+  // one of which no more is known than that it is useless, at that bound and below it
+  expect(pairsOf(seed, rare(1e-6))).toEqual(pairsOf(seed, rare(1e-7)));
+});
+
+function pairsOf(seed: number, more: { set: ChoiceSet; curve: number[] }[]): Surrogate["pairs"] {
+  const world = synthetic(seed, 1.2, 4000);
+  const records = randomDrafts(seed, 40).map(world.measure);
+  const further = more.map(({ set, curve }) => ({ ...records[0], draft: compactDraft(set), curve }));
+  const calibration = { ...world.calibration, measured: [...records, ...further] };
+  return fitOf(openProblem({ profile: world.profile, calibration, choices: CHOICES })).pairs;
+}
 
 const plain = (context: ContextData): Surrogate => ({ correction: fitCorrection(context), pairs: [] });
 

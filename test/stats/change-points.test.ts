@@ -91,6 +91,42 @@ describe("a slowdown by 10 %, with noise of 2 %, is marked at its place", () => 
   });
 });
 
+describe("a series in steps that are each of no use to anyone", () => {
+  /** three levels, each 0.9 % above the one before */
+  const steps = (...lengths: number[]) =>
+    lengths.flatMap((length, level) =>
+      Array.from({ length }, (_, i) => exactly(0.009 * level + 0.0002 * (i % 3), 0.0001)),
+    );
+
+  test("keeps one mark where two steps together are of use: of equally certain ones the later stays", () => {
+    expect(marks(steps(20, 20))).toEqual([]);
+    expect(marks(steps(20, 20, 20))).toEqual([40]);
+  });
+});
+
+test("means of both sides are weighted by 1 / (noise² + τ²), τ² from the spread by moments", () => {
+  const next = normal(11);
+  const series = Array.from({ length: 24 }, (_, i) => {
+    const noise = [0.01, 0.03, 0.1][i % 3];
+    return { value: (i < 12 ? 0 : 1) + 0.05 * next() + noise * next(), noise };
+  });
+  // DerSimonian and Laird 1986, (Q − (k − 1)) / (Σw − Σw² / Σw), as in the formula's textbook form
+  const w = series.map(({ noise }) => noise ** -2);
+  const add = (values: number[]) => values.reduce((a, b) => a + b, 0);
+  const fixed = add(series.map(({ value }, i) => w[i] * value)) / add(w);
+  const q = add(series.map(({ value }, i) => w[i] * value ** 2)) - add(w) * fixed ** 2;
+  const tau2 = (q - 23) / (add(w) - add(w.map((x) => x * x)) / add(w));
+  const mean = (part: Observation[]) =>
+    add(part.map(({ value, noise }) => value / (noise ** 2 + tau2))) /
+    add(part.map(({ noise }) => 1 / (noise ** 2 + tau2)));
+  const [change] = findChanges(series, OPTIONS);
+  expect(change).toMatchObject({
+    index: 12,
+    before: expect.closeTo(mean(series.slice(0, 12)), 9),
+    after: expect.closeTo(mean(series.slice(12)), 9),
+  });
+});
+
 describe("what is not marked", () => {
   const step = (length: number, at: number, by = 1) => Array.from({ length }, (_, i) => exactly(i < at ? 0 : by));
 
@@ -104,6 +140,9 @@ describe("what is not marked", () => {
     const odd = (...places: number[]) =>
       Array.from({ length: 20 }, (_, i) => exactly(places.includes(i) ? -1 : 0.001 * (i % 3)));
     expect([odd(7), odd(7, 8), odd(0), odd(18, 19)].map(marks)).toEqual([[], [], [], []]);
+    // among so many that chance would hardly ever put the two side by side; three are a stretch, at the ends too
+    expect(marks(step(250, 100).map((_, i) => exactly(i === 100 || i === 101 ? -1 : 0)))).toEqual([]);
+    expect([step(43, 40), step(43, 3)].map(marks)).toEqual([[40], [3]]);
   });
 
   test("a difference that is of no use to anyone, however certain", () => {

@@ -263,6 +263,21 @@ describe("an end token", () => {
   });
 });
 
+test.each([
+  ["one past the vocabulary", spec.vocabSize],
+  ["one below it", -1],
+  ["between two", 1.5],
+  ["none", Number.NaN],
+])("a token that the model does not have is a mismatch at its place, not a failure: %s", async (_, token) => {
+  const strange: typeof decode = async (engine, prompt, options) => {
+    const right = await decode(engine, prompt, options);
+    return options.policy === null ? right : { ...right, ids: right.ids.map((id, i) => (i === 17 ? token : id)) };
+  };
+  const options = { ...settings, plan: plan(speculating(0, 512, 4)), prompts: promptsOf(9), decode: strange };
+  const { lossless, prompts } = await verifyPlan({ ...options, ...fake(0) });
+  expect({ lossless, at: prompts[0].first_mismatch }).toEqual({ lossless: false, at: 17 });
+});
+
 test("logits that are no numbers are a failure of the runtime, not a verdict", async () => {
   const model = fake(0);
   const run = (pass: Pass) => {

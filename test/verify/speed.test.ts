@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { Decoded } from "../../src/decode/loop.js";
+import { type Decoded, decode } from "../../src/decode/loop.js";
 import { uniformChoices } from "../../src/schema/choice.js";
+import { predictedSpeedup } from "../../src/verify/contexts.js";
 import { verifyPlan } from "../../src/verify/index.js";
 import { promptTiming, rateInterval, speedupInterval } from "../../src/verify/speedup.js";
 import { expectFailure } from "../support/failure.js";
@@ -96,6 +97,24 @@ describe("with exact times", () => {
     expect(acceptance).toBeGreaterThan(0.7); // 1,000 tokens: 0.75 ± 3 · 0.014
     expect(acceptance).toBeLessThan(0.8);
   });
+});
+
+test("a prompt without a time of plain decoding has no weight in what was predicted", async () => {
+  const { engine, clock } = fake(0);
+  const run = (ids: number[], maxTokens: number, drafts: boolean) =>
+    decode(engine, ids, {
+      ...{ maxTokens, endTokens: [], clock },
+      policy: drafts ? () => ({ choices: int8.choices, draftTokens: 4 }) : null,
+    });
+  const of = (speedup: number) => predicted({ step: STEP_US, tokensPerSecond: (1e6 * speedup) / STEP_US });
+  const segments = [speculating(0, 100, 4, of(2)), speculating(100, 512, 4, of(4))];
+  const [early, late] = promptsOf(9, 120).map(({ ids }) => ids);
+  const timed = { plain: [await run(early, 21, false)], plan: [await run(early, 21, true)] };
+  // plain decoding gave one token, which is the prompt's pass's
+  const untimed = { plain: [await run(late, 1, false)], plan: [await run(late, 21, true)] };
+  expect(predictedSpeedup(segments, [timed])).toBe(2);
+  expect(predictedSpeedup(segments, [timed, untimed])).toBe(2);
+  expect(predictedSpeedup(segments, [untimed])).toBeNull();
 });
 
 describe("a plan of several segments", () => {
