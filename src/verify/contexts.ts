@@ -111,7 +111,10 @@ export function byContext(segments: Segments, prompts: readonly PromptRuns[]): C
  *
  * @returns null where nothing visited has a prediction, or where a segment visited speculates without one
  */
-export function predictedSpeedup(segments: Segments, prompts: readonly PromptRuns[]): number | null {
+export function predictedSpeedup(
+  segments: Segments,
+  prompts: readonly Pick<PromptRuns, "plain" | "plan">[],
+): number | null {
   let plainUs = 0;
   let planUs = 0;
   let predictions = 0;
