@@ -1,19 +1,22 @@
 /** A plan as the decoder sees it. */
 import { DraftplanError } from "../core/errors.js";
+import type { Draft } from "../schema/choice.js";
 import type { Plan, Segment } from "../schema/plan.js";
 import type { Drafter, DraftRequest } from "./drafters/drafter.js";
 import type { Heads } from "./drafters/heads.js";
 import { DRAFTERS } from "./drafters/index.js";
 import type { DraftModel } from "./drafters/model.js";
 import { drafterOf } from "./drafters/self.js";
+import { readsPromptLate, type SecondCache } from "./drafters/standalone.js";
 import type { DraftPolicy } from "./loop.js";
 
 /**
  * @param at     where the plan came from, for errors
  * @param onPast called once when a context lies past the last segment: nothing is speculated there
- * @param open   heads and other models that are open, for segments that they draft in; whoever opened them closes them
+ * @param open   heads and other models that are open, for segments that they draft in, and a second cache for drafts that have
+ *   one of their own; whoever opened them closes them
  * @throws BLOCK_UNKNOWN, DOCUMENT_INVALID, DOCUMENT_MISMATCH where the plan was made for another model, DRAFTER_NOT_OPEN for
- *   heads or a model that are not among the open ones, TREE_INVALID for a tree that heads cannot draft
+ *   heads, a model or a second cache that are not among the open ones, TREE_INVALID for a tree that heads cannot draft
  */
 export function planPolicy(
   plan: Plan,
@@ -28,7 +31,7 @@ export function planPolicy(
   const segments = plan.segments.map((segment, i): Planned => {
     const { to } = segment.context_tokens;
     if (!segment.speculate || segment.draft_tokens === undefined) return { to, request: null };
-    const made = drafterIn(segment, layers, `${at}: segments[${i}]`, open);
+    const made = drafterIn(segment, { ...plan, layers, open }, `${at}: segments[${i}]`);
     // segments that draft alike share what the drafter holds
     const drafter = known.get(made.key) ?? made;
     known.set(drafter.key, drafter);
@@ -43,7 +46,10 @@ export function planPolicy(
     warned = true;
     return null;
   };
-  return Object.assign(policy, { drafters: [...new Set(drafters)] });
+  // a draft with a cache of its own reads the prompt in the round that first asks it: a segment never reached costs nothing,
+  // and what the prompt costs once more is in the time of decoding
+  const beforehand = drafters.filter((drafter) => !readsPromptLate(drafter));
+  return Object.assign(policy, { drafters: [...new Set(beforehand)] });
 }
 
 interface Planned {
@@ -53,24 +59,32 @@ interface Planned {
 }
 
 /** What was opened to draft beside the model's own blocks. */
-export type Opened = Heads | DraftModel;
+export type Opened = Heads | DraftModel | SecondCache;
 
 /** Tokens that one round may draft: of a hybrid the lookup or the other drafter may have the longer draft. */
 const mostDraftTokens = (drafter: Segment["drafter"], draftTokens: number): number =>
   drafter?.kind === "hybrid" ? Math.max(draftTokens, drafter.lookup.draft_tokens ?? draftTokens) : draftTokens;
 
+const isHeads = (one: Opened): one is Heads => one.kind !== "model" && one.kind !== "own cache";
+
+/** What is the same in all segments of a plan. */
+type Drafting = Pick<Plan, "draft_cache"> & { layers: number; open: readonly Opened[] };
+
 /** Who drafts in a segment that speculates. */
-function drafterIn(segment: Segment, layers: number, at: string, open: readonly Opened[]): Drafter {
+function drafterIn(segment: Segment, plan: Drafting, at: string): Drafter {
+  const { layers, open } = plan;
   const { drafter, draft, draft_tokens: draftTokens = 0 } = segment;
   switch (drafter?.kind) {
     case undefined:
     case "self":
       if (draft === undefined) throw new Error(`${at} has no draft, which its schema refuses`);
-      return DRAFTERS.self({ draft, layers, at: `${at}.draft` });
+      return plan.draft_cache === "own"
+        ? standaloneIn(draft, plan, `${at}.draft`)
+        : DRAFTERS.self({ draft, layers, at: `${at}.draft` });
     case "lookup":
       return DRAFTERS.lookup({ ngramTokens: drafter.ngram_tokens });
     case "heads": {
-      const heads = open.find((one): one is Heads => one.kind !== "model" && one.sha256 === drafter.sha256);
+      const heads = open.find((one): one is Heads => isHeads(one) && one.sha256 === drafter.sha256);
       if (heads === undefined) throw notOpen(`${at}.drafter`, "heads draft");
       return DRAFTERS.heads({ heads: { open: heads, tree: drafter.tree }, at: `${at}.drafter.tree` });
     }
@@ -82,11 +96,17 @@ function drafterIn(segment: Segment, layers: number, at: string, open: readonly 
     }
     case "hybrid": {
       const { min_match: minMatch, ngram_tokens: ngramTokens, draft_tokens } = drafter.lookup;
-      const otherwise = drafterIn({ ...segment, drafter: drafter.otherwise }, layers, at, open);
+      const otherwise = drafterIn({ ...segment, drafter: drafter.otherwise }, plan, at);
       const lengths = { lookupTokens: draft_tokens ?? draftTokens, otherwiseTokens: draftTokens };
       return DRAFTERS.hybrid({ ngramTokens, hybrid: { minMatch, ...lengths, otherwise } });
     }
   }
+}
+
+function standaloneIn(draft: Draft, { layers, open }: Drafting, at: string): Drafter {
+  const second = open.find((one): one is SecondCache => one.kind === "own cache");
+  if (second === undefined) throw notOpen(at, "drafts have a KV cache of their own");
+  return DRAFTERS.standalone({ draft, layers, at, ownCache: second.cache });
 }
 
 const notOpen = (at: string, what: string) =>
@@ -95,7 +115,7 @@ const notOpen = (at: string, what: string) =>
     at,
     what: `${what} there, and what is asked for runs drafts of the model's own blocks alone`,
     remedy:
-      "Use generate, verify or check --measure, which open a plan's heads and models; as a library: openHeads, then planPolicy with them.",
+      "Use generate, verify or check --measure, which open a plan's heads, models and second cache; as a library: openHeads or a SecondCache, then planPolicy with it.",
   });
 
 /** @throws DOCUMENT_MISMATCH where architecture or weights differ from what the document was made with */

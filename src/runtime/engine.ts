@@ -54,6 +54,11 @@ export interface Engine {
    * @param rows rows of that pass, ascending: a path that begins at a row without a parent
    */
   keepRows?(position: number, rows: ArrayLike<number>): void;
+  /**
+   * The same weights over a second cache of as many tokens: passes of one leave the other's keys and values as they are. It
+   * is closed when this one is, at the latest. Left out: an engine with one cache alone.
+   */
+  withOwnCache?(): Engine;
   /** Copies keys or values of one layer: [kvHeads, count, headDim] from `position`. For tests and diagnosis. */
   readCache(layer: number, part: "key" | "value", position: number, count: number): Float32Array;
   /**

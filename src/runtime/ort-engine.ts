@@ -88,6 +88,8 @@ class OrtEngine implements Engine {
   private boundTokens = -1;
   private boundRows = -1;
   private closed = false;
+  /** engines over the same session, each with a cache of its own */
+  private readonly others = new Set<OrtEngine>();
 
   constructor(
     private readonly api: OrtApi,
@@ -95,9 +97,10 @@ class OrtEngine implements Engine {
     private readonly session: Pointer,
     readonly spec: ModelSpec,
     private readonly provider: Provider,
-    { capacity, kernels, dialect, movesByGraph }: OpenedModel,
+    private readonly model: OpenedModel,
     private readonly recording: NodeRecording | undefined,
   ) {
+    const { capacity, kernels, dialect, movesByGraph } = model;
     this.capacity = capacity;
     this.kernels = kernels;
     this.numerics = dialect;
@@ -113,18 +116,10 @@ class OrtEngine implements Engine {
     };
     const { hiddenSize, vocabSize } = spec;
     this.ids = new HostTensor(new BigInt64Array(MAX_PASS_TOKENS), ELEMENT.int64, (q) => [1, q], make);
-    this.hiddenIn = new HostTensor(
-      new Float32Array(MAX_PASS_TOKENS * hiddenSize),
-      ELEMENT.float,
-      (q) => [1, q, hiddenSize],
-      make,
-    );
-    this.hiddenOut = new HostTensor(
-      new Float32Array(MAX_PASS_TOKENS * hiddenSize),
-      ELEMENT.float,
-      (q) => [1, q, hiddenSize],
-      make,
-    );
+    const states = () =>
+      new HostTensor(new Float32Array(MAX_PASS_TOKENS * hiddenSize), ELEMENT.float, (q) => [1, q, hiddenSize], make);
+    this.hiddenIn = states();
+    this.hiddenOut = states();
     this.logits = new HostTensor(
       new Float32Array(MAX_LOGIT_ROWS * vocabSize),
       ELEMENT.float,
@@ -268,6 +263,20 @@ class OrtEngine implements Engine {
     });
   }
 
+  withOwnCache(): Engine {
+    this.assertOpen();
+    if (this.recording !== undefined) throw new Error("an engine that records its nodes has one cache");
+    const handles = new Handles(this.api);
+    try {
+      const other = new OrtEngine(this.api, handles, this.session, this.spec, this.provider, this.model, undefined);
+      this.others.add(other);
+      return other;
+    } catch (error) {
+      handles.releaseAll();
+      throw error;
+    }
+  }
+
   endNodeTimings(): PassTimings[] {
     this.assertOpen();
     if (this.recording === undefined) throw new Error("the engine was opened without nodeTimings");
@@ -277,6 +286,8 @@ class OrtEngine implements Engine {
   close(): void {
     if (this.closed) return;
     this.closed = true;
+    for (const other of this.others) other.close(); // they run this one's session
+    this.others.clear();
     this.handles.releaseAll();
     this.recording?.remove(); // the library writes the trace at the latest when it releases the session
   }

@@ -54,6 +54,8 @@ export interface FakeModel {
   times: FakeTimes;
   /** chance that a draft of these choices misses the target's token */
   missRate(choices: ChoiceSet): number;
+  /** the same where the draft wrote the cache from its beginning on, as one with a cache of its own does; default: the same */
+  ownMissRate?(choices: ChoiceSet): number;
   /** target first; default: target and int8 */
   kernels?: readonly Kernel[];
   /** default: the CPU's */
@@ -210,6 +212,8 @@ export class FakeEngine implements Engine {
     const key = [...choiceKey(pass.choices)].reduce((h, c) => mix(h, c.charCodeAt(0)), 7);
     let before = 0x811c9dc5;
     for (let cell = 0; cell < pass.position; cell++) before = this.read(before, cell, cell, exact);
+    const own = this.cells[0] < 0 ? this.model.ownMissRate : undefined;
+    const missRate = (own ?? this.model.missRate)(pass.choices);
     visible.forEach((rows, row) => {
       let hash = before;
       rows.forEach((seen, i) => {
@@ -218,7 +222,7 @@ export class FakeEngine implements Engine {
       hidden[row * hiddenSize] = hash / 2 ** 32;
       const at = row - (q - pass.logitRows);
       if (at < 0) return;
-      const misses = !exact && mix(hash, key) / 2 ** 32 < this.model.missRate(pass.choices);
+      const misses = !exact && mix(hash, key) / 2 ** 32 < missRate;
       const token = mix(hash, 99) % vocabSize;
       logits[at * vocabSize + (misses ? (token + 1) % vocabSize : token)] = 10;
     });
@@ -232,6 +236,10 @@ export class FakeEngine implements Engine {
     let h = mix(hash, told(this.cells[cell]));
     if (this.values[cell] !== this.cells[cell]) h = mix(h, told(this.values[cell]));
     return this.positions[cell] === position ? h : mix(h, this.positions[cell] - position);
+  }
+
+  withOwnCache(): FakeEngine {
+    return new FakeEngine(this.model);
   }
 
   /** Keys: tokens, and by how many places each stands where it was not written for; values: tokens alone. */

@@ -13,6 +13,8 @@ export interface FakeOptions {
   vocab?: number;
   context?: number;
   missRate?: number;
+  /** of a draft over a cache that it filled itself; default: the same */
+  ownMissRate?: number;
   capacity?: number;
   eosTokenIds?: number[];
   treeFault?: TreeFault;
@@ -23,6 +25,7 @@ export function fakeEngine({
   vocab = 50,
   context = 512,
   missRate = 0.3,
+  ownMissRate = missRate,
   capacity = context,
   eosTokenIds = [],
   treeFault,
@@ -30,6 +33,14 @@ export function fakeEngine({
   const clock = new FakeClock();
   const spec = tinySpec({ layers, vocab, context, eosTokenIds });
   const fault = treeFault === undefined ? {} : { treeFault };
-  const model = { spec, clock, times: EXACT_TIMES, missRate: () => missRate, capacity, ...fault };
+  const model = {
+    spec,
+    clock,
+    times: EXACT_TIMES,
+    missRate: () => missRate,
+    ownMissRate: () => ownMissRate,
+    capacity,
+    ...fault,
+  };
   return { clock, engine: new FakeEngine(model) };
 }

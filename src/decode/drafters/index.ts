@@ -7,7 +7,9 @@ import { type HybridOptions, hybridDrafter } from "./hybrid.js";
 import { lookupDrafter } from "./lookup.js";
 import { type DraftModel, modelDrafter } from "./model.js";
 import { noDrafter } from "./none.js";
+import type { OwnCache } from "./own-cache.js";
 import { selfDrafter } from "./self.js";
+import { standaloneDrafter } from "./standalone.js";
 
 /** What a segment of a plan says of its drafter. */
 export interface DrafterSource {
@@ -21,6 +23,8 @@ export interface DrafterSource {
   model: { open: DraftModel; kernel: Kernel };
   /** a lookup where it finds a match, and who drafts where it does not */
   hybrid: HybridOptions & { otherwise: Drafter };
+  /** where the model's own blocks draft over keys and values of their own */
+  ownCache: OwnCache;
   layers: number;
   /** for errors */
   at: string;
@@ -30,6 +34,8 @@ export const DRAFTERS = {
   none: () => noDrafter,
   self: ({ draft, layers, at }: Pick<DrafterSource, "draft" | "layers" | "at">) =>
     selfDrafter(expandDraft(draft, layers, at)),
+  standalone: ({ draft, layers, at, ownCache }: Pick<DrafterSource, "draft" | "layers" | "at" | "ownCache">) =>
+    standaloneDrafter(expandDraft(draft, layers, at), ownCache),
   lookup: ({ ngramTokens }: Pick<DrafterSource, "ngramTokens">) => lookupDrafter(ngramTokens),
   model: ({ model: { open, kernel } }: Pick<DrafterSource, "model">) => modelDrafter(open, kernel),
   heads: ({ heads: { open, tree }, at }: Pick<DrafterSource, "heads" | "at">) => headsDrafter(open, tree, at),

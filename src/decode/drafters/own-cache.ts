@@ -21,6 +21,11 @@ export class OwnCache {
   /** @param engine nobody else runs passes on it */
   constructor(readonly engine: Engine) {}
 
+  /** Nothing that it holds counts any more: the next text is run from its beginning. */
+  clear(): void {
+    [this.held, this.followed] = [[], 0];
+  }
+
   /** Another text begins. What it shares with the one before need not be run again. */
   async begin(text: readonly number[], choices: ChoiceSet, progress: Progress): Promise<void> {
     this.followed = 0;

@@ -100,6 +100,7 @@ const model = { open: draftModel(), kernel: "int8" as const };
 const otherwise = modelDrafter(draftModel(), "int8");
 const hybrid = { minMatch: 2, lookupTokens: 6, otherwiseTokens: 3, otherwise };
 const source = {
+  ownCache: new OwnCache(fakeEngine({ vocab: VOCAB, layers: LAYERS }).engine),
   model,
   hybrid,
   draft: allInt8,
