@@ -1,5 +1,6 @@
 /** Verbs about plans as documents: making one, asking why it is so, and comparing two. */
 import type { Command } from "commander";
+import { ENGINE_NAMES } from "../export/engines/list.js";
 import { SOLVE_METHODS } from "../methods/names.js";
 import {
   commaList,
@@ -18,10 +19,15 @@ export function addSolve(program: Command, run: RunVerb): void {
     .requiredOption("--calibration <file>", "what choices cost in acceptance")
     .option("--model <model>", "measure the best candidates on this model, not only estimate them")
     .option("--text <file...>", "text to measure on with --model; give what the calibration was given")
-    .option("--choices <list>", "what a draft may do with a block besides running it: skip,int8,int4", commaList, [
-      "skip",
-      "int8",
-    ])
+    .option(
+      "--choices <list>",
+      "what a draft may do with a block besides running it: skip,int8,int4 (default: skip,int8)",
+      commaList,
+    )
+    .option(
+      "--for <engine>",
+      `plan what can be exported to it: ${ENGINE_NAMES.join(", ")}; its constraints come on top of those below`,
+    )
     .option("--drafters <list>", "what may draft: self,heads (default: all that were measured)", commaList)
     .option("--refine <seconds>", "with --model: time to improve the best draft by exchanges", numberFrom(0), 20)
     .option("--whole-layers", "a layer's attention and MLP always have the same choice")

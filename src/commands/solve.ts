@@ -6,6 +6,7 @@ import { solveSummary } from "../output/plan-table.js";
 import { parseChoices } from "../pipeline/choices.js";
 import { type ConstraintOptions, toConstraints } from "../pipeline/constraints.js";
 import { parseDrafters } from "../pipeline/drafters.js";
+import { draftSpaceFor } from "../pipeline/export/preset.js";
 import { type SolveMethod, solvePlan } from "../pipeline/solve.js";
 import { readDocumentOf } from "../schema/document.js";
 import type { CommandContext } from "./context.js";
@@ -14,7 +15,10 @@ export interface SolveCommandOptions extends ConstraintOptions {
   profile: string;
   calibration: string;
   model?: string;
-  choices: string[];
+  /** undefined: skip and int8, or what of them --for has */
+  choices?: string[];
+  /** an engine that the plan is to be exported to */
+  for?: string;
   method: string;
   /** undefined: whatever was measured */
   drafters?: string[];
@@ -28,13 +32,18 @@ export interface SolveCommandOptions extends ConstraintOptions {
 
 export async function solveCommand(options: SolveCommandOptions, context: CommandContext): Promise<void> {
   const { model, text, refine, extrapolate, output } = options;
-  const request = {
-    choices: parseChoices(options.choices),
-    method: parseMethod(options.method),
+  const space = await draftSpaceFor(options.for, {
+    choices: options.choices === undefined ? undefined : parseChoices(options.choices),
     drafters: options.drafters === undefined ? undefined : parseDrafters(options.drafters),
+    constraints: options,
+  });
+  const request = {
+    choices: space.choices,
+    method: parseMethod(options.method),
+    drafters: space.drafters,
     profile: readDocumentOf("draftplan/profile", options.profile),
     calibration: readDocumentOf("draftplan/calibration", options.calibration),
-    constraints: toConstraints(options),
+    constraints: toConstraints(space.constraints),
     ...{ extrapolate, output },
     ...(model === undefined ? {} : { measure: { model, text, refineSeconds: refine } }),
   };

@@ -1,18 +1,19 @@
 /** Drafts that an engine has no form for: refused by name, with the command that plans again. */
 import { DraftplanError } from "../core/errors.js";
-import { blockIndex, blockLayer, blockName, type ChoiceSet } from "../schema/choice.js";
+import { blockIndex, blockName, type Choice, type ChoiceSet } from "../schema/choice.js";
 import type { Exporter, PlannedDraft, Preset } from "./exporter.js";
 
 /**
  * @param where within the segment: `draft.skip`, `drafter`
  * @param what  which block it is, and what the engine lacks
+ * @param and   further options for planning again
  */
-export const unsupported = (engine: string, { at }: Pick<PlannedDraft, "at">, where: string, what: string) =>
+export const unsupported = (engine: string, { at }: Pick<PlannedDraft, "at">, where: string, what: string, and = "") =>
   new DraftplanError({
     code: "EXPORT_UNSUPPORTED",
     at: `${at}.${where}`,
     what,
-    remedy: `Plan again for this engine: draftplan solve --profile FILE --calibration FILE --for ${engine} -o PLAN`,
+    remedy: `Plan again for this engine: draftplan solve --profile FILE --calibration FILE --for ${engine}${and} -o PLAN`,
   });
 
 /** @throws EXPORT_UNSUPPORTED naming segment and block */
@@ -24,31 +25,23 @@ export function requirePreset({ name, preset }: Pick<Exporter, "name" | "preset"
 }
 
 function requireChoices(name: string, preset: Preset, draft: PlannedDraft, { blocks, head }: ChoiceSet): void {
-  const refuse = (what: string) => unsupported(name, draft, "draft", what);
-  const known = ["target", "skip", ...preset.kernels];
-  const strange = blocks.findIndex((choice) => !known.includes(choice));
+  const refuse = (what: string, and = "") => unsupported(name, draft, "draft", what, and);
+  const isKnown = (choice: Choice) => choice === "target" || choice === "skip" || preset.kernels.includes(choice);
+  const strange = blocks.findIndex((choice) => !isKnown(choice));
   if (strange !== -1) {
-    const others = blocks.filter((choice) => !known.includes(choice)).length - 1;
-    const more = others === 0 ? "" : ` (and ${others} more)`;
+    const others = blocks.filter((choice) => !isKnown(choice)).length - 1;
+    const which = `block ${blockName(strange)} is ${blocks[strange]}${others === 0 ? "" : ` (and ${others} more)`}`;
+    throw refuse(`${which}, and a draft for ${name} has no such blocks`);
+  }
+  if (!isKnown(head)) throw refuse(`the head is ${head}, and a draft for ${name} has no such head`);
+  const isSkipped = (block: number) => blocks[block] === "skip";
+  const half = blocks.findIndex((_, block) => isSkipped(block) && !isSkipped(block ^ 1));
+  if (preset.whole_layers === true && half !== -1)
     throw refuse(
-      `block ${blockName(strange)} is ${blocks[strange]}${more}, and ${name} runs a draft's blocks without that`,
+      `${blockName(half)} is skipped and ${blockName(half ^ 1)} is not, and ${name} leaves out whole layers`,
     );
-  }
-  if (!known.includes(head)) throw refuse(`the head is ${head}, and ${name} runs a draft's head without that`);
-  if (preset.whole_layers === true) {
-    const half = blocks.findIndex((choice, i) => (choice === "skip") !== (blocks[i ^ 1] === "skip"));
-    if (half !== -1) {
-      const [skipped, kept] = blocks[half] === "skip" ? [half, half ^ 1] : [half ^ 1, half];
-      const layer = blockLayer(half);
-      throw refuse(
-        `${blockName(skipped)} is skipped without ${blockName(kept)}, and ${name} leaves out whole layers only (layer ${layer})`,
-      );
-    }
-  }
-  if (preset.keep_first_attention === true && blocks[blockIndex(0, "attn")] === "skip")
+  if (preset.keep_first_attention === true && isSkipped(blockIndex(0, "attn")))
     throw refuse(`0.attn is skipped, and ${name} needs the first layer's attention`);
   if (blocks.every((choice) => choice === "skip"))
-    throw refuse(
-      `every block is skipped, ${blockName(0)} to ${blockName(blocks.length - 1)}, and a draft without layers is no model`,
-    );
+    throw refuse(`all blocks are skipped, 0.attn to ${blockName(blocks.length - 1)}: no model is left`, " --keep 0");
 }

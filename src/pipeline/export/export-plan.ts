@@ -4,7 +4,7 @@ import { DraftplanError } from "../../core/errors.js";
 import { seenFrom } from "../../core/folders.js";
 import { requireSameModel } from "../../decode/policy.js";
 import { chooseDraft, withPaths } from "../../export/choose.js";
-import { ENGINE_NAMES, type EngineName, isEngineName, loadExporter } from "../../export/engines/list.js";
+import { loadExporter } from "../../export/engines/list.js";
 import type { Exporter, PlannedDraft } from "../../export/exporter.js";
 import { requireEmptyFolder, withOutputFolder } from "../../export/folder.js";
 import type { ExportModel } from "../../export/model.js";
@@ -17,6 +17,7 @@ import type { Plan } from "../../schema/plan.js";
 import type { PipelineContext } from "../context.js";
 import { inputRef } from "../paths.js";
 import { exportPrediction } from "./predict.js";
+import { parseEngine } from "./preset.js";
 
 export interface ExportRequest {
   plan: Loaded<Plan>;
@@ -77,17 +78,6 @@ export async function exportPlan(
   } finally {
     model.close();
   }
-}
-
-/** @throws OPTION_INVALID */
-function parseEngine(name: string, option: string): EngineName {
-  if (isEngineName(name)) return name;
-  throw new DraftplanError({
-    code: "OPTION_INVALID",
-    at: `${option} ${name.slice(0, 40)}`,
-    what: "there is no such engine to export to",
-    remedy: `Use one of: ${ENGINE_NAMES.join(", ")}.`,
-  });
 }
 
 function requireWeightType({ name, weightTypes = [] }: Exporter, weights: string | undefined): void {
