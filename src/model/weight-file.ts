@@ -15,6 +15,14 @@ export interface WeightsToWrite {
   written(part: WeightPart): Promise<void>;
 }
 
+const upToPage = (bytes: number): number => Math.ceil(bytes / PAGE) * PAGE;
+
+const TYPE_BYTES = { float32: 4, float16: 2, uint8: 1 } as const;
+
+/** Bytes that a part takes in the file, known before it is made. */
+export const pagesOf = ({ dims, type }: WeightPart): number =>
+  upToPage(dims.reduce((product, d) => product * d, TYPE_BYTES[type]));
+
 /**
  * Writes a new file, which has reached the disk when this returns.
  * @returns where each part lies
@@ -38,7 +46,7 @@ async function writeParts(handle: FileHandle, { parts, written }: WeightsToWrite
     const bytes = part.bytes();
     await writeAll(handle, bytes, offset);
     places.set(part.name, { dims: part.dims, type: part.type, offset, length: bytes.length });
-    offset = Math.ceil((offset + bytes.length) / PAGE) * PAGE;
+    offset = upToPage(offset + bytes.length);
     await written(part);
   }
   await handle.truncate(offset);

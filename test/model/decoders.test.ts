@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { DECODER_FILES, writeDecoders } from "../../src/model/decoders.js";
+import { DECODER_FILES, decoderWeightBytes, writeDecoders } from "../../src/model/decoders.js";
 import { CPU_DIALECT } from "../../src/model/graph/dialect.js";
 import { storedHeadDim } from "../../src/model/graph/heads.js";
 import { openCheckpoint } from "../../src/model/open.js";
@@ -20,7 +20,9 @@ const PASSES = [13, 1, 5, 1, 1];
 async function write(model: TinyModel, draft: ChoiceSet | null): Promise<string> {
   const checkpoint = await openCheckpoint(writeTinyCheckpoint(temporaryFolder(), model));
   const folder = temporaryFolder();
-  await writeDecoders(folder, checkpoint, draft, CPU_DIALECT);
+  await writeDecoders((name) => join(folder, name), checkpoint, draft, CPU_DIALECT);
+  const { size } = statSync(join(folder, DECODER_FILES.weights));
+  expect(decoderWeightBytes(checkpoint, draft, CPU_DIALECT)).toBe(size);
   checkpoint.close();
   return folder;
 }

@@ -21,7 +21,7 @@ import { attendingLayers, straightBlocks } from "./straight-line.js";
 import { embeddingName } from "./weights.js";
 
 /** Templates of the names, as genai_config.json repeats them. */
-const DECODER_NAMES = {
+export const DECODER_NAMES = {
   ids: "input_ids",
   mask: "attention_mask",
   logits: "logits",
