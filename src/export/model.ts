@@ -27,6 +27,8 @@ export interface ExportModel {
   config: Readonly<Record<string, unknown>>;
   /** canonical name -> tensor; of a GGUF dequantised */
   tensors: ReadonlyMap<string, ModelTensor>;
+  /** Reads one of them whole, in fp32. Throws what Checkpoint.tensor throws. */
+  tensor: Checkpoint["tensor"];
   /** tokenizer.json and what stands beside it, generation_config.json among them; of a GGUF they are made from the metadata */
   files: readonly ModelFile[];
   /** weight files that hold `tensors` as they lie, for hard links; of a GGUF none */

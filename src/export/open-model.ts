@@ -30,6 +30,7 @@ const shared = (checkpoint: Checkpoint, path: string) => ({
   path,
   format: checkpoint.format,
   spec: checkpoint.spec,
+  tensor: checkpoint.tensor.bind(checkpoint),
   ref: {
     name: checkpoint.spec.name,
     layers: checkpoint.spec.layers,

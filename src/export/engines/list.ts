@@ -2,6 +2,7 @@
 import type { Exporter } from "../exporter.js";
 
 const EXPORTERS = {
+  "onnxruntime-genai": async () => (await import("./onnxruntime-genai.js")).onnxruntimeGenai,
   transformers: async () => (await import("./transformers.js")).transformers,
 } as const satisfies Record<string, () => Promise<Exporter>>;
 
