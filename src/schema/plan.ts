@@ -14,6 +14,7 @@ import {
 } from "./common.js";
 import { Constraints } from "./constraints.js";
 import { DrafterRef, drafterFaults, MAX_DRAFT_TOKENS } from "./drafter.js";
+import { LengthByBatch, SpeedByBatch } from "./length-by-batch.js";
 
 export { MAX_DRAFT_TOKENS };
 
@@ -60,6 +61,7 @@ export const Predicted = z.strictObject({
     .nonnegative()
     .optional()
     .describe("rounds behind the curve that came to its last position; absent: they were not counted"),
+  by_batch: SpeedByBatch.optional().describe("at at_context, for every batch that was measured"),
 });
 export type Predicted = z.infer<typeof Predicted>;
 
@@ -89,6 +91,9 @@ export const Segment = z
       .max(MAX_DRAFT_TOKENS)
       .optional()
       .describe("d per round, bonus token not counted; of a tree, its depth"),
+    draft_tokens_by_batch: LengthByBatch.optional().describe(
+      "d for several sequences at once, for engines that take it; of more sequences than the last: 0",
+    ),
     predicted: Predicted.optional(),
     extrapolated: z.literal(true).optional().describe("all of it lies beyond the last profiled context"),
     refuted: z
@@ -107,6 +112,8 @@ export const Segment = z
       if (segment.drafter !== undefined) issue("present, though speculate is false", "drafter");
       if (segment.draft !== undefined) issue("present, though speculate is false", "draft");
       if (segment.draft_tokens !== undefined) issue("present, though speculate is false", "draft_tokens");
+      if (segment.draft_tokens_by_batch !== undefined)
+        issue("present, though speculate is false", "draft_tokens_by_batch");
       if (segment.predicted !== undefined) issue("present, though speculate is false", "predicted");
     }
   });

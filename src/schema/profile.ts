@@ -3,6 +3,7 @@
  * It depends on the device and the architecture, not on the weights' values.
  */
 import { z } from "zod";
+import { BatchProfiles, batchFaults } from "./batch-profile.js";
 import { Device, KernelName, KernelNumerics, ModelRef, Sha256, Us } from "./common.js";
 import { HeadsProfile, TreePass, treePassFaults } from "./heads-profile.js";
 import { WeightBytes } from "./weight-bytes.js";
@@ -194,6 +195,7 @@ const ProfileShape = z.strictObject({
     .optional()
     .describe("standard error of one layer's cost beside the mean of its kind at q = 1, in share of that mean"),
   query_line: QueryLine.optional(),
+  batches: BatchProfiles.optional().describe("passes over several sequences at once, by rising batch; an engine's own"),
   loop: z.strictObject({
     round_us: Us.describe("t_round: what the decoding loop adds to a draft-and-verify round"),
     step_us: Us.describe("t_step: what it adds to a plain step"),
@@ -282,6 +284,7 @@ export const Profile = ProfileShape.superRefine((profile, context) => {
       message: `it must go to q = ${longest}, as the grid does`,
       path: ["query_line"],
     });
+  for (const issue of batchFaults(profile)) context.addIssue({ code: "custom", ...issue });
   for (const issue of treePassFaults(profile)) context.addIssue({ code: "custom", ...issue });
   for (const place of open) context.addIssue({ code: "custom", message: `no point for ${place}`, path: ["points"] });
   for (const kind of ["attn", "mlp"] as const)

@@ -41,7 +41,7 @@ export interface Unconfirmed {
   follows: boolean;
 }
 
-interface Planning {
+export interface Planning {
   problem: Problem;
   /** profiled contexts, rising */
   grid: readonly number[];

@@ -20,6 +20,7 @@ import { isStandalone } from "../schema/draft-cache.js";
 import type { HeadsCalibration, HeadsContext } from "../schema/heads-calibration.js";
 import { MAX_DRAFT_TOKENS } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
+import { type BatchLatency, openBatches } from "./batch/latency.js";
 import { type Limits, resolveConstraints, satisfies } from "./constraints.js";
 import { contextsBeyond, extendProfile, extrapolatedRange } from "./extrapolate.js";
 import type { Group } from "./knapsack/group.js";
@@ -97,6 +98,8 @@ export interface Problem {
   /** what every draft keeps to; measured drafts that do not are not in `contexts` */
   limits: Limits;
   latency: LatencyModel;
+  /** several sequences at once, by rising batch; none where the profile has one alone */
+  batches: readonly BatchLatency[];
   /** latencies of the profile's resamples; none where it has none. Formed when first asked for: only predictions do */
   resampled: () => readonly LatencyModel[];
   /** longest draft a plan may have: what the format allows and the profile covers */
@@ -161,6 +164,7 @@ export function openProblem({
     heads,
     limits,
     latency,
+    batches: openBatches(profile, latency),
     resampled,
     maxDraft,
     gridContexts,

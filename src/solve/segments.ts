@@ -1,6 +1,8 @@
 /** From options at each profiled context to a plan's segments. */
+import { lengthAt } from "../schema/length-by-batch.js";
 import type { Segment } from "../schema/plan.js";
-import { confirmed, type Decided, type Unconfirmed } from "./confirm.js";
+import { type BatchStretch, cutByBatch, speedsByBatch } from "./batch/schedule.js";
+import { confirmed, type Decided, type Planning, type Unconfirmed } from "./confirm.js";
 import { drafterRecord } from "./drafter.js";
 import { contextsBeyond } from "./extrapolate.js";
 import { type Option, optionsOver } from "./options.js";
@@ -63,26 +65,50 @@ function segmentsOver(problem: Problem, grid: readonly number[], begin: number, 
   const end = merged[merged.length - 1].last;
   // a segment ends before the last context, so a range of nothing but that one has none
   const ranges = merged.length > 1 ? merged.filter(({ from }) => from < end) : merged;
-  return ranges.map(({ from, last, option, refuted }, i) => {
+  return ranges.flatMap(({ from, last, option, refuted }, i): Segment[] => {
     const to = i === ranges.length - 1 ? Math.max(end, from + 1) : last + 1;
-    const context_tokens = { from, to };
     const notes = refuted.length === 0 ? {} : { refuted };
-    if (option === null) return { context_tokens, speculate: false, ...notes };
-    const contexts = contextsIn(grid, from, last);
-    const centre = middle(contexts[0], contexts[contexts.length - 1]);
-    const at = contexts.reduce((a, b) => (Math.abs(b - centre) < Math.abs(a - centre) ? b : a));
-    return {
-      context_tokens,
-      speculate: true,
-      ...drafterRecord(option.drafter),
-      draft_tokens: option.draftTokens,
-      predicted: {
-        ...predict(problem, at, option, options(at)),
-        ...speedsAlong(problem, contexts, option, options),
+    if (option === null) return [{ context_tokens: { from, to }, speculate: false, ...notes }];
+    const stretches = cutByBatch(problem, contextsIn(grid, from, last), option, options);
+    return stretches.map((stretch, j) => ({
+      context_tokens: {
+        from: j === 0 ? from : cutBetween(stretches[j - 1], stretch),
+        to: j === stretches.length - 1 ? to : cutBetween(stretch, stretches[j + 1]),
       },
+      ...drafting(planning, option, stretch),
       ...notes,
-    };
+    }));
   });
+}
+
+/** Where contexts with another function of the batch begin: the geometric middle, as everywhere. */
+const cutBetween = (before: BatchStretch, after: BatchStretch): number =>
+  Math.max(
+    before.contexts[before.contexts.length - 1] + 1,
+    middle(before.contexts.at(-1) as number, after.contexts[0]),
+  );
+
+function drafting(
+  { problem, options }: Pick<Planning, "problem" | "options">,
+  option: Option,
+  { contexts, lengths }: BatchStretch,
+): Omit<Segment, "context_tokens"> {
+  const centre = middle(contexts[0], contexts[contexts.length - 1]);
+  const at = contexts.reduce((a, b) => (Math.abs(b - centre) < Math.abs(a - centre) ? b : a));
+  const batched = lengths === null ? {} : { draft_tokens_by_batch: lengths };
+  const by_batch =
+    lengths === null ? null : speedsByBatch(problem, at, option, options(at), (batch) => lengthAt(lengths, batch));
+  return {
+    speculate: true,
+    ...drafterRecord(option.drafter),
+    draft_tokens: option.draftTokens,
+    ...batched,
+    predicted: {
+      ...predict(problem, at, option, options(at)),
+      ...speedsAlong(problem, contexts, option, options),
+      ...(by_batch === null ? {} : { by_batch }),
+    },
+  };
 }
 
 /** The profiled contexts of a range; its middle where it has none. */

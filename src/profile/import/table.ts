@@ -4,15 +4,16 @@
  */
 import { CsvError, parse } from "csv-parse/sync";
 import { DraftplanError } from "../../core/errors.js";
+import { MAX_BATCH } from "../../schema/batch-profile.js";
 import { KERNEL_NAMES, type Kernel } from "../../schema/choice.js";
 
-export const COLUMNS = ["component", "choice", "context_tokens", "query_tokens", "us", "layer"] as const;
+export const COLUMNS = ["component", "choice", "context_tokens", "query_tokens", "us", "layer", "batch"] as const;
 type Column = (typeof COLUMNS)[number];
-/** `layer` may be left out */
-const REQUIRED: readonly Column[] = COLUMNS.slice(0, -1);
+/** `layer` and `batch` may be left out */
+const REQUIRED: readonly Column[] = COLUMNS.slice(0, -2);
 
-/** of a pass */
-export type PassRow = { line: number; context: number; query: number; us: number } & (
+/** of a pass; batch: sequences in it */
+export type PassRow = { line: number; batch: number; context: number; query: number; us: number } & (
   | { component: "fixed" | "whole" }
   | { component: "head"; kernel: Kernel }
   /** layer null: every layer takes this long */
@@ -21,10 +22,14 @@ export type PassRow = { line: number; context: number; query: number; us: number
 /** of the decoding loop */
 export interface LoopRow {
   line: number;
+  batch: number;
   component: "round" | "step";
   us: number;
 }
 export type ImportRow = PassRow | LoopRow;
+
+export const isOfLoop = (row: ImportRow): row is LoopRow => row.component === "round" || row.component === "step";
+export const isOfPass = (row: ImportRow): row is PassRow => !isOfLoop(row);
 
 const COMPONENTS = ["fixed", "head", "attn", "mlp", "whole", "round", "step"] as const;
 /** Far above any latency; beyond it numbers lose their hundredths. */
@@ -104,27 +109,26 @@ class RowReader {
 
   read(): ImportRow {
     const component = this.oneOf("component", COMPONENTS);
-    const { line } = this.row;
-    const us = this.microseconds();
+    const row = { line: this.row.line, us: this.microseconds(), batch: this.batch() };
     switch (component) {
       case "round":
       case "step":
         this.empty(component, "choice", "context_tokens", "query_tokens", "layer");
-        return { line, component, us };
+        return { ...row, component };
       case "fixed":
         this.empty(component, "choice", "layer");
-        return { line, component, us, ...this.place() };
+        return { ...row, component, ...this.place() };
       case "whole":
         this.empty(component, "layer");
         if (this.cell("choice") !== "") this.oneOf("choice", ["target"]);
-        return { line, component, us, ...this.place() };
+        return { ...row, component, ...this.place() };
       case "head":
         this.empty(component, "layer");
-        return { line, component, us, kernel: this.kernel(), ...this.place() };
+        return { ...row, component, kernel: this.kernel(), ...this.place() };
       case "attn":
       case "mlp": {
         const layer = this.cell("layer") === "" ? null : this.whole("layer", 0);
-        return { line, component, us, kernel: this.kernel(), layer, ...this.place() };
+        return { ...row, component, kernel: this.kernel(), layer, ...this.place() };
       }
     }
   }
@@ -159,6 +163,14 @@ class RowReader {
 
   private place() {
     return { context: this.whole("context_tokens", 0), query: this.whole("query_tokens", 1) };
+  }
+
+  /** 1 where the column is empty, or is not there */
+  private batch(): number {
+    if (this.cell("batch") === "") return 1;
+    const batch = this.whole("batch", 1);
+    if (batch > MAX_BATCH) throw this.invalid("batch", "", `Write at most ${MAX_BATCH} sequences.`);
+    return batch;
   }
 
   private whole(column: Column, least: number): number {
