@@ -1,5 +1,6 @@
 /** What two plans do differently, context range by context range. */
 import { type ChangedChoice, changedChoices, expandDraft } from "../schema/choice.js";
+import { lengthsText } from "../schema/length-by-batch.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
 import { draftText } from "../schema/plan-text.js";
 import { agrees } from "./figures.js";
@@ -39,6 +40,18 @@ const MAX_NAMED = 8;
  * both do the same.
  */
 export function describeChange(before: Segment, after: Segment, layers: number): string | null {
+  const parts = [draftChange(before, after, layers), batchChange(before, after)].filter((part) => part !== null);
+  return parts.length === 0 ? null : parts.join(", ");
+}
+
+/** `by batch 1 to 8: 4 -> 1 to 4: 4, 5 to 8: 2`; of plans that both draft. */
+function batchChange(before: Segment, after: Segment): string | null {
+  if (!before.speculate || !after.speculate) return null;
+  const words = ({ draft_tokens_by_batch: steps }: Segment) => (steps === undefined ? "not said" : lengthsText(steps));
+  return words(before) === words(after) ? null : `by batch ${words(before)} -> ${words(after)}`;
+}
+
+function draftChange(before: Segment, after: Segment, layers: number): string | null {
   if (isOther(before) || isOther(after)) return drafterChange(before, after, layers);
   if (before.draft === undefined || after.draft === undefined) {
     if (before.speculate === after.speculate) return null;

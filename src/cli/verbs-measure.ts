@@ -54,7 +54,7 @@ function addProfileImport(program: Command, profile: Command, run: RunVerb): voi
     .description("make a profile of latencies that another engine measured")
     .argument(
       "<table.csv>",
-      "component, choice, context_tokens, query_tokens, us and perhaps layer (docs/profile-import.md)",
+      "component, choice, context_tokens, query_tokens, us, and perhaps layer and batch (docs/profile-import.md)",
     )
     .requiredOption("--model-config <model|config.json>", `what was measured: a config.json; or ${MODEL}`)
     .requiredOption(

@@ -16,7 +16,7 @@ export function explainCommand(path: string, options: ExplainOptions, context: C
   const { plan, segment, explanation } = explainPlan(readDocumentOf("draftplan/plan", path), options.at);
   context.print(
     context.json
-      ? JSON.stringify(explanationJson(explanation, segment.refuted))
+      ? JSON.stringify(explanationJson(explanation, segment))
       : explanationText(explanation, plan, options.all === true),
   );
 }

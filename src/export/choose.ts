@@ -18,11 +18,11 @@ export function chooseDraft({ document, path }: Loaded<Plan>, context: number | 
   const segment = segments[index];
   if (segment === undefined || !segment.speculate) throw nothing(path, segments, context);
   const at = `${path}: segments[${index}]`;
-  const { draft, draft_tokens: draftTokens } = segment;
+  const { draft, draft_tokens: draftTokens, draft_tokens_by_batch: draftTokensByBatch } = segment;
   if (draftTokens === undefined) throw new Error(`${at} has no draft length, which its schema refuses`);
   const choices = draft === undefined ? null : expandDraft(draft, model.layers, `${at}.draft`);
   const drafter = withPaths(segment.drafter ?? { kind: "self" }, (file) => besideDocument(path, file));
-  return { at, index, segment, drafter, choices, draftTokens, draftTokensByBatch: undefined };
+  return { at, index, segment, drafter, choices, draftTokens, draftTokensByBatch };
 }
 
 /** A drafter whose heads or model lie elsewhere, as seen from somewhere else. `embedded` is a name, not a path. */

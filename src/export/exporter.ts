@@ -9,7 +9,8 @@
 import type { Progress } from "../core/progress.js";
 import type { ChoiceSet, QuantisedKernel } from "../schema/choice.js";
 import type { DrafterRef } from "../schema/drafter.js";
-import type { DraftTokensByBatch, ExportPrediction } from "../schema/export.js";
+import type { ExportPrediction } from "../schema/export.js";
+import type { LengthByBatch } from "../schema/length-by-batch.js";
 import type { Plan, Segment } from "../schema/plan.js";
 import type { OutputFolder } from "./folder.js";
 import type { ExportModel } from "./model.js";
@@ -39,7 +40,8 @@ export interface PlannedDraft {
   choices: ChoiceSet | null;
   /** d per round, bonus token not counted; of a tree, its depth */
   draftTokens: number;
-  draftTokensByBatch: DraftTokensByBatch | undefined;
+  /** absent: the plan says nothing of several sequences at once */
+  draftTokensByBatch: LengthByBatch | undefined;
 }
 
 export interface ExportJob {

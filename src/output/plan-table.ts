@@ -2,6 +2,7 @@
 
 import Table from "cli-table3";
 import type { Solved } from "../pipeline/solve.js";
+import { lengthsText } from "../schema/length-by-batch.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
 import { draftText } from "../schema/plan-text.js";
 import { extrapolatedLine } from "./format.js";
@@ -15,6 +16,12 @@ export function describeSegment(segment: Segment, layers: number): string {
   const skipped = skip.length > 0 && skip.length <= 8 ? ` (${skip.join(" ")})` : "";
   return `${context}: draft ${segment.draft_tokens} tokens with ${draftText(segment, layers)}${skipped}`;
 }
+
+/** A line for each segment that has a length by batch. */
+export const batchLines = ({ segments }: Plan): string[] =>
+  segments.flatMap(({ context_tokens: { from, to }, draft_tokens_by_batch: steps }) =>
+    steps === undefined ? [] : [`Draft length by sequences at once, context ${from} to ${to}: ${lengthsText(steps)}`],
+  );
 
 /** `1.48` and, where the profile has resamples, `1.44 to 1.53` below it. */
 function speedupWithInterval({ speedup, speedup_interval: interval }: Predicted): string {
@@ -47,7 +54,7 @@ function planTable(plan: Plan): string {
       predicted === undefined ? "?" : speedupWithInterval(predicted),
     ]);
   }
-  return [table.toString(), ...extrapolatedLine(plan).map((line) => `* ${line}`)].join("\n");
+  return [table.toString(), ...extrapolatedLine(plan).map((line) => `* ${line}`), ...batchLines(plan)].join("\n");
 }
 
 /** What `solve` ends with: the plan, where it lies, and what was measured for it. */

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { AcceptanceCurve, ContextRange, DraftSchema, InputRef, ModelRef, Rate, Sha256 } from "./common.js";
 import { DrafterRef, drafterFaults, MAX_DRAFT_TOKENS } from "./drafter.js";
+import { LengthByBatch } from "./length-by-batch.js";
 
 /** What to expect in the engine: by the plan where the drafter has no cache, or reads the target's as it does there. */
 export const ExportPrediction = z.strictObject({
@@ -27,19 +28,6 @@ export const ExportPrediction = z.strictObject({
 });
 export type ExportPrediction = z.infer<typeof ExportPrediction>;
 
-/** A draft length for every number of sequences at a time: each entry from the end of the one before, from 1 on. */
-export const DraftTokensByBatch = z
-  .array(
-    z.strictObject({
-      to: z.int().positive().max(65_536).describe("sequences at a time, this number included"),
-      draft_tokens: z.int().min(0).max(MAX_DRAFT_TOKENS).describe("0: plain decoding"),
-    }),
-  )
-  .min(1)
-  .max(64)
-  .refine((entries) => entries.every(({ to }, i) => i === 0 || to > entries[i - 1].to), "`to` must rise");
-export type DraftTokensByBatch = z.infer<typeof DraftTokensByBatch>;
-
 /** Inside the folder, and nowhere else: never absolute, never upwards. */
 const FilePath = z
   .string()
@@ -61,7 +49,7 @@ export const Export = z
     drafter: DrafterRef.describe("who drafts"),
     draft: DraftSchema.optional().describe("of the model's own blocks, as the plan has them"),
     draft_tokens: z.int().min(1).max(MAX_DRAFT_TOKENS).describe("d per round, bonus token not counted"),
-    draft_tokens_by_batch: DraftTokensByBatch.optional(),
+    draft_tokens_by_batch: LengthByBatch.optional(),
     predicted: ExportPrediction.nullable().describe("null: acceptance was not measured as this engine drafts"),
     files: z
       .array(z.strictObject({ path: FilePath, bytes: z.int().nonnegative(), sha256: Sha256 }))

@@ -1,7 +1,9 @@
 /** The draft length as a function of the batch: how many sequences an engine decodes in one pass. */
 import { z } from "zod";
-import { MAX_BATCH } from "./batch-profile.js";
 import { MAX_DRAFT_TOKENS } from "./drafter.js";
+
+/** Sequences at once that a plan speaks of, at most: an engine's own limit may lie above what a profile measured. */
+const MAX_BATCH = 65_536;
 
 const Step = z.strictObject({
   to: z.int().positive().max(MAX_BATCH).describe("the last batch of the range, included"),

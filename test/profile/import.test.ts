@@ -263,3 +263,62 @@ test("a table too large for a document that can be read again is refused", async
   expect(read(table(...rows, ...LOOP), 2).points.length).toBe(300);
   await expectFailure(() => read(table(...rows, ...LOOP), 1000), "CSV_INVALID", "too large a profile");
 });
+
+describe("rows of several sequences", () => {
+  const BATCHED = `${HEADER},batch`;
+  const alone = [...LEAST, ...LOOP].map((row) => `${row},`);
+  const batched = (...rows: string[]) => [BATCHED, ...alone, ...rows].join("\n");
+
+  test("of batch 1, or without a number, are the profile itself", () => {
+    const ones = [BATCHED, ...[...LEAST, ...LOOP].map((row, i) => `${row},${i % 2 === 0 ? 1 : ""}`)].join("\n");
+    expect(read(ones)).toEqual(read(table(...LEAST, ...LOOP)));
+  });
+
+  test("may be whole passes alone, with the loop's own time or without", () => {
+    const { batches } = read(batched("whole,,64,1,300,,8", "round,,,,9,,8", "whole,,64,1,250,,2"));
+    expect(batches).toEqual([
+      { batch: 2, parts: "scaled", points: [{ context_tokens: 64, query_tokens: 1, whole_target_us: 250 }] },
+      {
+        ...{ batch: 8, parts: "scaled", round_us: 9 },
+        points: [{ context_tokens: 64, query_tokens: 1, whole_target_us: 300 }],
+      },
+    ]);
+  });
+
+  test("may have all parts", () => {
+    const { batches } = read(batched(...LEAST.map((row) => `${row},4`)));
+    expect(batches?.[0]).toEqual({
+      ...{ batch: 4, parts: "measured" },
+      points: [
+        {
+          ...{ context_tokens: 64, query_tokens: 1, whole_target_us: 160, fixed_us: 10, head_us: { target: 50 } },
+          ...{ attn_us: { target: [20, 20] }, mlp_us: { target: [30, 30] } },
+        },
+      ],
+    });
+  });
+
+  test.each([
+    ["a context that batch 1 has not", "whole,,65,1,300,,8", /65 tokens of context .* not measured for one sequence/],
+    ["a query length that batch 1 has not", "whole,,64,2,300,,8", /with 2 in the pass were not measured/],
+    ["a pass twice", "whole,,64,1,300,,8\nwhole,,64,1,301,,8", /given on line 8 already/],
+    ["parts without the rest", "fixed,,64,1,300,,8", /there is no head target/],
+    ["a loop without passes", "round,,,,9,,8", /batch 8 has no pass/],
+    ["a round twice", "whole,,64,1,300,,8\nround,,,,9,,8\nround,,,,9,,8", /round at batch 8 was given on line 9/],
+    ["a pass that takes no time", "whole,,64,1,0,,8", /takes no time/],
+    ["no sequences", "whole,,64,1,300,,0", /batch "0"/],
+    ["half a sequence", "whole,,64,1,300,,1.5", /batch "1.5"/],
+    ["too many", "whole,,64,1,300,,8193", /at most 8192/],
+  ])("are refused: %s", async (_what, rows, message) => {
+    const failure = await failureOf(() => read(batched(rows)));
+    expect(failure.code).toBe("CSV_INVALID");
+    expect(`${failure.message} ${failure.remedy}`).toMatch(message);
+  });
+
+  test("must have every query length at each of their contexts", async () => {
+    const two = [...LEAST, ...LEAST.map((row) => row.replace(",64,1,", ",64,3,")), ...LOOP].map((row) => `${row},`);
+    const failure = await failureOf(() => read([BATCHED, ...two, "whole,,64,1,300,,8"].join("\n")));
+    expect(failure.message).toMatch(/no whole pass at 64 tokens of context with 3/);
+    expect(failure.remedy).toContain("whole,,64,3,MICROSECONDS,,8");
+  });
+});

@@ -16,7 +16,7 @@ import type {
 /** Every key is always there; null where something is not known or there is no draft. */
 export function explanationJson(
   { contextTokens, extrapolated, targetStepUs, draft, best, byDrafter, attentionSlower, twiceTheContext }: Explanation,
-  refuted: Segment["refuted"],
+  { refuted, draft_tokens_by_batch, predicted }: Segment,
 ) {
   return {
     at_context: contextTokens,
@@ -26,6 +26,8 @@ export function explanationJson(
     drafter: draft === null ? null : drafterJson(draft),
     draft: draft === null ? null : compact(draft),
     draft_tokens: draft?.draftTokens ?? null,
+    draft_tokens_by_batch: draft_tokens_by_batch ?? null,
+    by_batch: predicted?.by_batch ?? null,
     draft_us: draft?.draftUs ?? null,
     acceptance: draft?.acceptance ?? null,
     evidence: draft?.evidence ?? null,

@@ -2,7 +2,8 @@
 import Table from "cli-table3";
 import { describeChoices } from "../../schema/choice.js";
 import { describeConstraints } from "../../schema/constraints.js";
-import type { Plan } from "../../schema/plan.js";
+import { lengthsText } from "../../schema/length-by-batch.js";
+import type { Plan, Segment } from "../../schema/plan.js";
 import { drafterText, refutedText } from "../../schema/plan-text.js";
 import type { BlockReason, ExplainedDraft, Explanation, PlannedDraft, WhatIf } from "../../solve/index.js";
 import { formatPercent } from "../format.js";
@@ -21,6 +22,7 @@ export function explanationText(explanation: Explanation, plan: Plan, all: boole
     ...(extrapolated ? [`Extrapolated: no pass was profiled at ${contextTokens} tokens of context.`] : []),
     ...(draft === null ? plainSummary(explanation) : summary(explanation, draft)),
     ...rivals(explanation),
+    ...batches(explanation, plan),
     ...refused(explanation, plan),
     ...method(plan),
     ...constrained(plan),
@@ -71,9 +73,30 @@ function counts({ positions, rounds }: ExplainedDraft): string[] {
   return [`The acceptance was measured at ${positions} positions${reaching}.`];
 }
 
+/** What several sequences at once draft here, and what that is predicted to bring. */
+function batches({ contextTokens }: Explanation, plan: Plan): string[] {
+  const { draft_tokens_by_batch: steps, predicted } = segmentAt(plan, contextTokens);
+  if (steps === undefined) return [];
+  const speeds = (predicted?.by_batch ?? [])
+    .filter(({ batch }) => batch > 1)
+    .map(({ batch, draft_tokens, speedup }) => `${batch} (${draft_tokens}): ${speedup.toFixed(2)}`);
+  return [
+    `Of several sequences at once each drafts, by their number: ${lengthsText(steps)}; of more, nothing.`,
+    ...(speeds.length === 0
+      ? []
+      : [
+          `Predicted speedup by sequences at once (tokens drafted): ${speeds.join(", ")} times plain decoding of as many.`,
+        ]),
+  ];
+}
+
+const segmentAt = ({ segments }: Plan, contextTokens: number): Segment =>
+  segments.find(({ context_tokens: { to } }) => contextTokens < to) ?? segments[segments.length - 1];
+
 /** What the plan says text kept back refused here. */
-function refused({ contextTokens }: Explanation, { segments, model }: Plan): string[] {
-  const here = segments.find(({ context_tokens: { to } }) => contextTokens < to) ?? segments[segments.length - 1];
+function refused({ contextTokens }: Explanation, plan: Plan): string[] {
+  const { model } = plan;
+  const here = segmentAt(plan, contextTokens);
   const said = refutedText(here, model.layers);
   return said === null ? [] : [`${said[0].toUpperCase()}${said.slice(1)}.`];
 }

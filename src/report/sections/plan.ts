@@ -23,6 +23,7 @@ import {
   note,
   orNone,
 } from "./facts.js";
+import { batchTable } from "./plan-batches.js";
 import { treeFigures } from "./plan-trees.js";
 
 /** A segment with its draft's blocks; null where nothing is drafted. */
@@ -58,6 +59,7 @@ ${strips(ranges)}
 ${treeFigures(document.segments)}
 <h4>By context range</h4>
 ${rangeTable(ranges)}
+${batchTable(document.segments)}
 ${predicted.length === 0 ? note(unpredicted(document)) : figures(timeFigure(predicted), curveFigure(predicted))}`;
 }
 
