@@ -18,7 +18,7 @@ export function describeSegment(segment: Segment, layers: number): string {
 }
 
 /** A line for each segment that has a length by batch. */
-export const batchLines = ({ segments }: Plan): string[] =>
+const batchLines = ({ segments }: Plan): string[] =>
   segments.flatMap(({ context_tokens: { from, to }, draft_tokens_by_batch: steps }) =>
     steps === undefined ? [] : [`Draft length by sequences at once, context ${from} to ${to}: ${lengthsText(steps)}`],
   );
