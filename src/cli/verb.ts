@@ -10,6 +10,6 @@ export const TO_FILE = "-o, --output <file>";
 
 /** of `--drafter` */
 export const DRAFTER =
-  "who drafts: plan, none, self (the plan's own blocks alone) or heads:PATH (default: plan, without one none)";
+  "who drafts: plan, none, self (the plan's own blocks alone), lookup (n-grams of the text so far), model:PATH (a smaller model), heads:PATH, or hybrid (a lookup, else the plan's drafter) (default: plan, without one none)";
 
 export const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;

@@ -1,6 +1,7 @@
 /** Default places of documents: profiles/ for profiles and calibrations, plans/ for plans and verifications. */
 import { join } from "node:path";
 import { seenFrom } from "../core/folders.js";
+import { EMBEDDED } from "../model/open.js";
 import type { InputRef } from "../schema/common.js";
 
 /** A model's name as part of a file's name. */
@@ -15,6 +16,10 @@ export type PathKind = "profile" | "calibration" | "plan" | "verification" | "co
 
 export const defaultPath = (kind: PathKind, modelName: string): string =>
   join(kind === "profile" || kind === "calibration" ? "profiles" : "plans", `${slug(modelName)}.${kind}.yaml`);
+
+/** A model's path in a document that lies there; the embedded one has none. */
+export const modelPath = (path: string, document: string): string =>
+  path === EMBEDDED ? EMBEDDED : seenFrom(document, path);
 
 /** An input of a document, its path as seen from the folder the document lies in: both can move together. */
 export const inputRef = ({ path, sha256 }: { path: string; sha256: string }, document: string): InputRef => ({

@@ -232,7 +232,7 @@ async function verifyLoaded(
     {
       ...{ loaded: model, prompts, tokenizerSha256: tokenizer.sha256, pairs: PAIRS },
       device: describeDevice(provider, threads, ortLibrary, model.engine.numerics.targetPrecision),
-      heads: heads.map((one) => one.heads),
+      open: heads.map((one) => one.heads),
     },
     requests,
     progress,

@@ -65,7 +65,7 @@ const HeadsDrafter = z.strictObject({
 });
 const LookupDrafter = z.strictObject({ kind: z.literal("lookup"), ngram_tokens: NgramTokens });
 /** Another checkpoint of the same vocabulary, all of it in one kernel. */
-const ModelDrafter = z.strictObject({
+export const ModelDrafter = z.strictObject({
   kind: z.literal("model"),
   name: z.string().max(200),
   weights_sha256: Sha256,

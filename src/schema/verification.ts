@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { targetKernel } from "../model/kernels/registry.js";
 import { AcceptanceCurve, Device, Extrapolated, InputRef, Interval, ModelRef, Rate, Sha256 } from "./common.js";
-import { HeadsRef } from "./drafter.js";
+import { HeadsRef, ModelDrafter } from "./drafter.js";
 import { DEFAULT_PRECISION, TARGET_PRECISIONS, type TargetPrecision } from "./numerics.js";
 
 const TokenIds = z.array(z.int().min(0));
@@ -96,7 +96,8 @@ const Decided = z.strictObject({
 });
 
 const OtherDrafter = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.enum(["none", "self"]) }),
+  z.strictObject({ kind: z.enum(["none", "self", "lookup", "hybrid"]) }),
+  ModelDrafter.omit({ kernel: true }),
   z.strictObject({ kind: z.literal("heads"), ...HeadsRef.shape }),
 ]);
 

@@ -26,7 +26,7 @@ export async function openTokenizer(
   return createLibraryTokenizer(await readDefinition(path), { now: () => new Date(), ...options });
 }
 
-async function readDefinition(path: string): Promise<TokenizerDefinition> {
+export async function readDefinition(path: string): Promise<TokenizerDefinition> {
   if (!existsSync(path)) {
     throw new DraftplanError({
       code: "FILE_NOT_FOUND",

@@ -1,9 +1,8 @@
 /** The stage: a plan, a model and prompts in, figures out. Clock, engine and seed are arguments. */
 import { DraftplanError } from "../core/errors.js";
 import { type Progress, silentProgress } from "../core/progress.js";
-import type { Heads } from "../decode/drafters/heads.js";
 import type { decode } from "../decode/loop.js";
-import { planPolicy } from "../decode/policy.js";
+import { type Opened, planPolicy } from "../decode/policy.js";
 import { requireRoom } from "../decode/room.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { Plan } from "../schema/plan.js";
@@ -26,8 +25,8 @@ export interface VerifyOptions {
   plan: Plan;
   /** where the plan came from, for errors and warnings */
   planPath: string;
-  /** that are open, for plans in which heads draft */
-  heads?: readonly Heads[];
+  /** heads and models that are open, for plans in which they draft */
+  open?: readonly Opened[];
   prompts: readonly VerifyPrompt[];
   /** tokens after each prompt, at least 2: the first comes from the prompt's pass and is not timed */
   maxTokens: number;
@@ -97,7 +96,7 @@ async function verifyTogether(
         "PAST_LAST_SEGMENT",
         `${planPath} covers contexts up to ${last} tokens; nothing is drafted past them`,
       );
-    return planPolicy(plan, engine.spec.layers, planPath, onPast, options.heads);
+    return planPolicy(plan, engine.spec.layers, planPath, onPast, options.open);
   });
   const endTokens = options.endTokens ?? engine.spec.eosTokenIds;
   const measuring: Measuring = {

@@ -87,7 +87,12 @@ describe("generate", () => {
   test("refuses what cannot draft, before any work", async () => {
     const generate = (...args: string[]) => ["generate", MODEL, ...GENERATE, ...args];
     const plan = planFile("heads.yaml", headsSegment(0, 64));
-    await refused(generate("--drafter", "eagle"), 2, "OPTION_INVALID", "plan, none, self, heads:PATH");
+    await refused(
+      generate("--drafter", "eagle"),
+      2,
+      "OPTION_INVALID",
+      "plan, none, self, lookup, model:PATH, heads:PATH, hybrid",
+    );
     await refused(generate("--drafter", "heads:"), 2, "OPTION_INVALID");
     await refused(generate("--drafter", "plan"), 2, "USAGE", "there is no plan");
     await refused(generate("--drafter", "self"), 2, "USAGE", "which blocks draft, a plan says");

@@ -7,19 +7,20 @@ import { findDrafting, parseDrafter, planDrafting, withDrafting } from "../../sr
 import { loadPrepared } from "../../src/runtime/load.js";
 
 const FIXTURES = fileURLToPath(new URL("../fixtures/heads/", import.meta.url));
+const MODEL = join(FIXTURES, "model");
 const context = { provider: "cpu", threads: 1, progress: silentProgress, note: () => {} };
 
 /** Heads of this folder on the tiny model, opened for `use`. */
 async function drafting(name: string, use: (heads: readonly Heads[]) => Promise<unknown>) {
-  const found = await findDrafting(null, parseDrafter(`heads:${join(FIXTURES, name)}`));
-  const { model, prepared } = await loadPrepared(join(FIXTURES, "model"), context, silentProgress, (checkpoint) => ({
+  const found = await findDrafting(null, parseDrafter(`heads:${join(FIXTURES, name)}`), MODEL);
+  const { model, prepared } = await loadPrepared(MODEL, context, silentProgress, (checkpoint) => ({
     capacity: 32,
     planned: planDrafting(found, checkpoint, context),
   }));
   try {
     return await withDrafting(found, prepared.planned, model, context, (policy, heads) => {
       expect(policy?.drafters).toHaveLength(1);
-      return use(heads);
+      return use(heads as readonly Heads[]);
     });
   } finally {
     model.close();
@@ -55,8 +56,8 @@ describe("heads are closed", () => {
 });
 
 test("without a plan heads draft the likeliest token of each, one behind the other, up to the model's limit", async () => {
-  const found = await findDrafting(null, parseDrafter(`heads:${join(FIXTURES, "medusa")}`));
-  const { model, prepared } = await loadPrepared(join(FIXTURES, "model"), context, silentProgress, (checkpoint) => ({
+  const found = await findDrafting(null, parseDrafter(`heads:${join(FIXTURES, "medusa")}`), MODEL);
+  const { model, prepared } = await loadPrepared(MODEL, context, silentProgress, (checkpoint) => ({
     capacity: 8,
     planned: planDrafting(found, checkpoint, context),
   }));
@@ -74,4 +75,5 @@ test("without a plan heads draft the likeliest token of each, one behind the oth
 
 test("a folder's name may have a colon in it", () => {
   expect(parseDrafter("heads:C:/heads")).toEqual({ kind: "heads", path: "C:/heads" });
+  expect(parseDrafter("model:C:/small")).toEqual({ kind: "model", path: "C:/small" });
 });

@@ -47,7 +47,10 @@ export type MeasuredCheck = Pick<CheckResult, "findings" | "regressed" | "inconc
 export async function measureCheck(request: MeasureRequest, context: PipelineContext): Promise<MeasuredCheck> {
   const { candidate, baseline, maxTokens = DEFAULT_MAX_TOKENS } = request;
   const prompts = await openPrompts(request.model, request.prompts);
-  const draftings = [await findDrafting(candidate, null), await findDrafting(baseline, null)] as const;
+  const draftings = [
+    await findDrafting(candidate, null, request.model),
+    await findDrafting(baseline, null, request.model),
+  ] as const;
   return withModel(
     request.model,
     { ...context, kernels: planKernels([candidate.document, baseline?.document ?? null]) },

@@ -131,7 +131,7 @@ export async function generateFrom(
   context: PipelineContext,
 ): Promise<Generation> {
   if (adapt) requireAdaptable(plan, drafter);
-  const drafting = await findDrafting(plan, drafter);
+  const drafting = await findDrafting(plan, drafter, model);
   const prompt = await readPrompt(model, source);
   const kernels = planKernels([plan?.document ?? null], adapt ? plan?.document.choices : []);
   return withModel(

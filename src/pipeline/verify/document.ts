@@ -3,7 +3,7 @@
 import { posix } from "node:path";
 import { type Progress, silentProgress } from "../../core/progress.js";
 import { draftplanVersion } from "../../core/version.js";
-import type { Heads } from "../../decode/drafters/heads.js";
+import type { Opened } from "../../decode/policy.js";
 import { requireSameModel } from "../../decode/policy.js";
 import { systemClock } from "../../runtime/device.js";
 import type { Clock, Engine } from "../../runtime/engine.js";
@@ -40,8 +40,8 @@ export interface VerificationRequest {
   planPath?: string;
   /** who drafted in place of the plan's own drafters; absent: they did */
   drafter?: Verification["drafter"];
-  /** that are open, for plans in which heads draft */
-  heads?: readonly Heads[];
+  /** heads and models that are open, for plans in which they draft */
+  open?: readonly Opened[];
   prompts: readonly VerifyPrompt[];
   /** null: every prompt was given as ids */
   tokenizerSha256?: string | null;
@@ -155,7 +155,7 @@ function verifyOptions(request: Omit<VerificationRequest, "plan" | "planRef">) {
     maxTokens: request.maxTokens ?? DEFAULT_MAX_TOKENS,
     pairs: request.pairs ?? DEFAULT_PAIRS,
     alternatives: request.alternatives ? [int8] : [],
-    ...(request.heads === undefined ? {} : { heads: request.heads }),
+    ...(request.open === undefined ? {} : { open: request.open }),
     ...(references === undefined ? {} : { references }),
     ...(journal === undefined ? {} : { journal }),
   };

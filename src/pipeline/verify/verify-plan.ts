@@ -9,7 +9,7 @@ import { requirePrompts, type Thresholds } from "../../verify/index.js";
 import { planKernels } from "../choices.js";
 import type { PipelineContext } from "../context.js";
 import { type DrafterChoice, type Drafting, findDrafting, planDrafting, withDrafting } from "../drafting.js";
-import { inputRef } from "../paths.js";
+import { inputRef, modelPath } from "../paths.js";
 import { fitPrompts, openPrompts } from "../text/model-prompts.js";
 import { withModel } from "../with-model.js";
 import { buildVerification, DEFAULT_MAX_TOKENS, DEFAULT_PAIRS } from "./document.js";
@@ -39,7 +39,7 @@ export async function verifyPlanOn(
 ): Promise<Verification> {
   const { output, thresholds, alternatives = false, maxTokens = DEFAULT_MAX_TOKENS, pairs = DEFAULT_PAIRS } = request;
   const { provider, threads, ortLibrary, progress } = context;
-  const drafting = await findDrafting(plan, request.drafter ?? null);
+  const drafting = await findDrafting(plan, request.drafter ?? null, request.model);
   const prompts = await openPrompts(request.model, request.prompts);
   let journal: FileJournal | undefined;
   try {
@@ -53,10 +53,10 @@ export async function verifyPlanOn(
         return { ...fitting, planned, capacity: fitting.capacity + planned.mostNodes };
       },
       (loaded, { prompts: kept, planned }) =>
-        withDrafting(drafting, planned, loaded, context, (_policy, heads) => {
+        withDrafting(drafting, planned, loaded, context, (_policy, open) => {
           const asked = {
             ...{ loaded, plan: (planned.plan ?? plan).document, planRef: inputRef(plan, output ?? "-") },
-            ...{ planPath: plan.path, drafter: drafterRecord(drafting, output ?? "-"), heads },
+            ...{ planPath: plan.path, drafter: drafterRecord(drafting, output ?? "-"), open },
             ...{ prompts: kept, tokenizerSha256: prompts.tokenizerSha256, alternatives, maxTokens, pairs, thresholds },
             device: describeDevice(provider, threads, ortLibrary, loaded.engine.numerics.targetPrecision),
           };
@@ -80,11 +80,22 @@ export async function verifyPlanOn(
 }
 
 /** Who drafted in place of the plan's own drafters, as the document has it. */
-function drafterRecord({ choice, folders }: Drafting, output: string): Verification["drafter"] {
-  if (choice.kind === "plan") return undefined;
-  if (choice.kind !== "heads") return { kind: choice.kind };
-  const [{ folder, checkpoint }] = folders;
-  return { kind: "heads", ...inputRef({ path: folder, sha256: checkpoint.sha256 }, output) };
+function drafterRecord({ choice, folders, models }: Drafting, output: string): Verification["drafter"] {
+  switch (choice.kind) {
+    case "plan":
+      return undefined;
+    case "heads": {
+      const [{ folder, checkpoint }] = folders;
+      return { kind: choice.kind, ...inputRef({ path: folder, sha256: checkpoint.sha256 }, output) };
+    }
+    case "model": {
+      const [{ path, checkpoint }] = models;
+      const { spec, weightsSha256: weights_sha256 } = checkpoint;
+      return { kind: choice.kind, name: spec.name, weights_sha256, path: modelPath(path, output) };
+    }
+    default:
+      return { kind: choice.kind };
+  }
 }
 
 /**
