@@ -1,62 +1,83 @@
 /** Layers numbered anew, against the plainest way to do it. */
 import { describe, expect, test } from "vitest";
-import { keptLayers, renumberedConfig, renumberedTensors } from "../../src/export/checkpoint/layers.js";
+import { isWhole, packedConfig, packedLayers, packedTensors } from "../../src/export/checkpoint/layers.js";
 import type { ModelTensor } from "../../src/export/model.js";
-import { uniformChoices } from "../../src/schema/choice.js";
+import type { Choice } from "../../src/schema/choice.js";
 import { seededRandom } from "../../src/stats/random.js";
 
-const LAYERS = 7;
+const LAYERS = 6;
 const tensorOf = (label: string): ModelTensor => ({
   dtype: "F32",
   shape: [1],
   bytes: 4,
-  chunks: () => [Buffer.from(label.padEnd(4).slice(0, 4))],
+  chunks: () => [Buffer.from(label)],
 });
-
+const PARTS = {
+  attn: ["input_layernorm.weight", "self_attn.q_proj.weight", "self_attn.q_proj.bias", "self_attn.q_norm.weight"],
+  mlp: ["post_attention_layernorm.weight", "mlp.up_proj.weight"],
+};
 const NAMES = [
   "model.embed_tokens.weight",
-  ...Array.from({ length: LAYERS }, (_, layer) => [
-    `model.layers.${layer}.self_attn.q_proj.weight`,
-    `model.layers.${layer}.mlp.up_proj.weight`,
-  ]).flat(),
   "model.norm.weight",
+  ...Array.from({ length: LAYERS }, (_, layer) =>
+    [...PARTS.attn, ...PARTS.mlp].map((part) => `model.layers.${layer}.${part}`),
+  ).flat(),
 ];
 const TENSORS = new Map(NAMES.map((name) => [name, tensorOf(name)]));
 
-/** Goes through all layers by hand and counts. */
-function byHand(skipped: ReadonlySet<number>): Map<string, ModelTensor | undefined> {
-  const found = new Map<string, ModelTensor | undefined>();
-  found.set("model.embed_tokens.weight", TENSORS.get("model.embed_tokens.weight"));
-  let next = 0;
-  for (let layer = 0; layer < LAYERS; layer++) {
-    if (skipped.has(layer)) continue;
-    for (const part of ["self_attn.q_proj.weight", "mlp.up_proj.weight"])
-      found.set(`model.layers.${next}.${part}`, TENSORS.get(`model.layers.${layer}.${part}`));
-    next++;
-  }
-  found.set("model.norm.weight", TENSORS.get("model.norm.weight"));
-  return found;
+/** Every subset of the 2 · LAYERS blocks, as bits of what is skipped. */
+const SUBSETS = Array.from({ length: 2 ** (2 * LAYERS) }, (_, bits) => bits);
+const blocksOf = (bits: number): Choice[] =>
+  Array.from({ length: 2 * LAYERS }, (_, block) => ((bits >> block) & 1 ? "skip" : "target"));
+
+/** What a draft's layers compute, in order: names of the target's tensors, an attention's before its MLP's. */
+function run(tensors: ReadonlyMap<string, ModelTensor>, layers: number): string[] {
+  const label = (name: string) =>
+    [...(tensors.get(name)?.chunks() ?? [])].map((bytes) => Buffer.from(bytes).toString());
+  return Array.from({ length: layers }, (_, layer) =>
+    [...PARTS.attn, ...PARTS.mlp].flatMap((part) => label(`model.layers.${layer}.${part}`)),
+  ).flat();
 }
 
-const subsets = Array.from({ length: 2 ** LAYERS - 1 }, (_, bits) =>
-  Array.from({ length: LAYERS }, (_x, layer) => layer).filter((layer) => (bits >> layer) & 1),
-);
-
-test("every way to leave out layers gives the tensors that counting by hand gives", () => {
-  for (const skipped of subsets) {
-    const blocks = uniformChoices(LAYERS, "target").blocks.map((choice, i) =>
-      skipped.includes(i >> 1) ? ("skip" as const) : choice,
+test("whatever is skipped, the draft's layers compute the blocks that stay, in the target's order", () => {
+  for (const bits of SUBSETS.filter((each) => each % 7 === 0)) {
+    const blocks = blocksOf(bits);
+    const layers = packedLayers({ blocks });
+    const expected = blocks.flatMap((choice, block) =>
+      choice === "skip"
+        ? []
+        : PARTS[block % 2 === 0 ? "attn" : "mlp"].map((part) => `model.layers.${block >> 1}.${part}`),
     );
-    const kept = keptLayers({ blocks, head: "target" });
-    expect([...renumberedTensors(TENSORS, kept)].sort()).toEqual([...byHand(new Set(skipped))].sort());
+    const tensors = packedTensors(TENSORS, layers);
+    expect(run(tensors, layers.length)).toEqual(expected);
+    expect(tensors.size).toBe(expected.length + 2);
+    // two layers are never where one would do
+    for (const [i, { attn, mlp }] of layers.entries()) {
+      expect(attn !== null || mlp !== null).toBe(true);
+      if (i > 0) expect(attn === null && layers[i - 1].mlp === null).toBe(false);
+    }
   }
 });
 
-test("a layer of which one half is skipped is kept", () => {
-  const blocks = [...uniformChoices(3, "target").blocks];
-  blocks[2] = "skip"; // 1.attn
-  blocks[5] = "skip"; // 2.mlp
-  expect(keptLayers({ blocks, head: "target" })).toEqual([0, 1, 2]);
+test("without whole layers the others keep their order and are numbered from 0", () => {
+  for (let bits = 0; bits < 2 ** LAYERS; bits++) {
+    const kept = Array.from({ length: LAYERS }, (_, layer) => layer).filter((layer) => !((bits >> layer) & 1));
+    const blocks = blocksOf(0).map((_, block): Choice => ((bits >> (block >> 1)) & 1 ? "skip" : "int8"));
+    const layers = packedLayers({ blocks });
+    expect(layers).toEqual(kept.map((layer) => ({ attn: layer, mlp: layer })));
+    expect(isWhole(layers)).toBe(true);
+  }
+});
+
+test("an MLP and the next layer's attention make one layer of two; an attention alone makes half a layer", () => {
+  const without = (...names: number[]) =>
+    packedLayers({ blocks: blocksOf(names.reduce((bits, b) => bits | (1 << b), 0)) });
+  const one = without(3, 4); // 1.mlp, 2.attn
+  expect(one[1]).toEqual({ attn: 1, mlp: 2 });
+  expect([one.length, isWhole(one)]).toEqual([LAYERS - 1, true]);
+  const half = without(3);
+  expect(half[1]).toEqual({ attn: 1, mlp: null });
+  expect([half.length, isWhole(half)]).toEqual([LAYERS, false]);
 });
 
 describe("config.json", () => {
@@ -67,25 +88,33 @@ describe("config.json", () => {
     hidden_size: 64,
     layer_types: types,
     max_window_layers: 4,
-    eos_token_id: [1, 2, 3, 4, 5, 6, 7],
+    eos_token_id: [1, 2, 3, 4, 5, 6],
     per_layer_config: { "1": { skip: ["mlp"] }, "5": { a: 1 } },
     rope_scaling: null,
   };
 
-  test.each(subsets.filter((_, i) => i % 11 === 0).map((skipped) => ({ skipped })))(
-    "without layers $skipped keeps what belongs to the others",
-    ({ skipped }) => {
-      const kept = types.flatMap((_, layer) => (skipped.includes(layer) ? [] : [layer]));
-      const draft = renumberedConfig(config, LAYERS, kept);
-      expect(draft.num_hidden_layers).toBe(LAYERS - skipped.length);
-      expect(draft.layer_types).toEqual(types.filter((_, layer) => !skipped.includes(layer)));
-      expect(draft.max_window_layers).toBe([0, 1, 2, 3].filter((layer) => !skipped.includes(layer)).length);
-      expect(draft.eos_token_id).toEqual([1, 2, 3, 4, 5, 6, 7]);
-      const renamed: Record<string, unknown> = {};
-      if (!skipped.includes(1)) renamed[skipped.includes(0) ? "0" : "1"] = { skip: ["mlp"] };
-      if (!skipped.includes(5)) renamed[String([0, 1, 2, 3, 4].filter((l) => !skipped.includes(l)).length)] = { a: 1 };
-      expect(draft.per_layer_config).toEqual(renamed);
-      expect(draft.hidden_size).toBe(64);
-    },
-  );
+  test.each(Array.from({ length: 9 }, (_, i) => ({ bits: 7 * i })))("without layers of bits $bits", ({ bits }) => {
+    const skipped = (layer: number) => ((bits >> layer) & 1) === 1;
+    const kept = types.flatMap((_, layer) => (skipped(layer) ? [] : [layer]));
+    const layers = kept.map((layer) => ({ attn: layer, mlp: layer }));
+    const draft = packedConfig(config, LAYERS, layers);
+    expect(draft.num_hidden_layers).toBe(kept.length);
+    expect(draft.layer_types).toEqual(types.filter((_, layer) => !skipped(layer)));
+    expect(draft.max_window_layers).toBe([0, 1, 2, 3].filter((layer) => !skipped(layer)).length);
+    expect(draft.eos_token_id).toEqual(config.eos_token_id);
+    const renamed: Record<string, unknown> = {};
+    if (!skipped(1)) renamed[skipped(0) ? "0" : "1"] = { skip: ["mlp"] };
+    if (!skipped(5)) renamed[String([0, 1, 2, 3, 4].filter((layer) => !skipped(layer)).length)] = { a: 1 };
+    expect(draft.per_layer_config).toEqual(renamed);
+    expect(draft.hidden_size).toBe(64);
+  });
+
+  test("an attention keeps its type when it is joined with another layer's MLP", () => {
+    expect(
+      packedConfig(config, LAYERS, [
+        { attn: 1, mlp: 2 },
+        { attn: 5, mlp: 5 },
+      ]).layer_types,
+    ).toEqual([types[1], types[5]]);
+  });
 });

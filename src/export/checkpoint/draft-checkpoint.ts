@@ -1,11 +1,14 @@
 /** The draft as a Hugging Face folder: config.json, weights, tokenizer files. */
 import type { ExportJob, PlannedDraft } from "../exporter.js";
 import type { ExportModel } from "../model.js";
+import { DECI_CODE, deciConfig } from "./deci.js";
 import { fileText } from "./files.js";
-import { keptLayers, renumberedConfig, renumberedTensors } from "./layers.js";
+import { packedConfig, packedLayers, packedTensors } from "./layers.js";
 import { writeSafetensors } from "./safetensors.js";
 
 export interface CheckpointOptions {
+  /** deci.ts: for drafts in which an attention stays without its MLP, or the other way round */
+  deci?: boolean;
   /** over what the target's config.json says */
   config?: Record<string, unknown>;
   /** of the draft alone, over what the target's generation_config.json says */
@@ -15,28 +18,33 @@ export interface CheckpointOptions {
 /** The weights alone, which are nearly all of it. */
 export function checkpointBytes({ tensors }: ExportModel, draft: PlannedDraft): number {
   if (draft.choices === null) return 0;
-  const kept = renumberedTensors(tensors, keptLayers(draft.choices));
+  const kept = packedTensors(tensors, packedLayers(draft.choices));
   return [...kept.values()].reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 /**
- * Writes a draft that leaves out whole layers into the job's folder.
+ * Writes a draft of the model's own blocks, packed into layers, into the job's folder.
  * @throws FILE_UNWRITABLE, what reading the model throws, what `progress.tick` throws
  */
 export async function writeDraftCheckpoint(
   { model, draft, folder, progress }: Pick<ExportJob, "model" | "draft" | "folder" | "progress">,
-  { config = {}, generation = {} }: CheckpointOptions = {},
+  { deci = false, config = {}, generation = {} }: CheckpointOptions = {},
 ): Promise<void> {
   if (draft.choices === null) throw new Error("only drafts of the model's own blocks are checkpoints");
-  const kept = keptLayers(draft.choices);
-  folder.json("config.json", { ...renumberedConfig(model.config, model.spec.layers, kept), ...config });
+  const layers = packedLayers(draft.choices);
+  if (deci) folder.text(DECI_CODE.name, DECI_CODE.text);
+  folder.json("config.json", {
+    ...packedConfig(model.config, model.spec.layers, layers),
+    ...(deci ? deciConfig(model, layers) : {}),
+    ...config,
+  });
   for (const file of model.files) {
     if (file.name === "generation_config.json") continue;
     if ("text" in file) folder.text(file.name, file.text);
     else folder.copy(file.name, file.path);
   }
   folder.json("generation_config.json", { ...generationConfig(model), ...generation });
-  const tensors = renumberedTensors(model.tensors, kept);
+  const tensors = packedTensors(model.tensors, layers);
   const whole = model.weightFiles.filter((file) =>
     file.tensors.every((name) => tensors.has(name) && tensors.get(name) === model.tensors.get(name)),
   );

@@ -58,9 +58,9 @@ function rustTokenizer(json: TokenizerJson): object {
       special: token.special ?? false,
     })),
     normalizer: json.normalizer,
-    pre_tokenizer: json.pre_tokenizer,
+    pre_tokenizer: json.pre_tokenizer && withOffsets(json.pre_tokenizer),
     post_processor: rustPostProcessor(json.post_processor),
-    decoder: rustDecoder(json.decoder),
+    decoder: json.decoder && withOffsets(json.decoder),
     model: {
       type: "BPE",
       dropout: null,
@@ -90,9 +90,10 @@ function rustPostProcessor(part: TokenizerJson["post_processor"]): object | null
   };
 }
 
-/** Byte-level parts say how spaces are trimmed, which no decoding does here. */
-function rustDecoder(part: TokenizerJson["decoder"]): object | null {
-  return part?.type === "ByteLevel" ? { add_prefix_space: false, trim_offsets: true, use_regex: false, ...part } : part;
+/** Byte-level parts must say how offsets are trimmed, of which nothing is read here. */
+function withOffsets(part: NonNullable<TokenizerJson["pre_tokenizer"] | TokenizerJson["decoder"]>): object {
+  if (part.type === "ByteLevel") return { add_prefix_space: false, trim_offsets: true, use_regex: false, ...part };
+  return "pretokenizers" in part ? { ...part, pretokenizers: part.pretokenizers.map(withOffsets) } : part;
 }
 
 function tokenizerConfig({ specialTokens, chatTemplate }: TokenizerDefinition, spec: ModelSpec): object {
