@@ -20,7 +20,7 @@ export interface HistoryEntry {
 export type Quantity = "speedup" | "acceptance";
 
 /** What is not the same on both sides of a change, besides the figure itself. */
-export type Circumstance = "plan" | "runtime" | "prompts" | "token limit" | "draftplan version";
+export type Circumstance = "plan" | "drafter" | "runtime" | "prompts" | "token limit" | "draftplan version";
 
 export interface TrendChange {
   quantity: Quantity;
@@ -181,9 +181,14 @@ function changesOf({ quantity, places, observations }: QuantitySeries, dated: re
   });
 }
 
+/** Who stood in for the plan's own drafters, wherever heads lie; empty: nobody did. */
+const drafterKey = ({ drafter }: Verification): string =>
+  drafter === undefined ? "" : drafter.kind === "heads" ? drafter.sha256 : drafter.kind;
+
 function circumstances(before: Verification, after: Verification): Circumstance[] {
   const different: Record<Circumstance, boolean> = {
     plan: before.plan.sha256 !== after.plan.sha256,
+    drafter: drafterKey(before) !== drafterKey(after),
     runtime: before.device.runtime !== after.device.runtime,
     prompts: before.prompts_sha256 !== after.prompts_sha256,
     "token limit": before.max_tokens !== after.max_tokens,

@@ -5,6 +5,8 @@ import { planDifference } from "../../src/pipeline/plan-difference.js";
 import { blockName, compactDraft, type Draft, expandDraft, uniformChoices } from "../../src/schema/choice.js";
 import { readDocumentOf } from "../../src/schema/document.js";
 import type { Plan, Predicted } from "../../src/schema/plan.js";
+import { plan as example } from "../support/example-documents.js";
+import { headsPlan } from "../support/heads-documents.js";
 
 type Device = NonNullable<Plan["device"]>;
 
@@ -27,6 +29,35 @@ test("a range that drafts no more is named, with both speedups", () => {
   const text = differenceText(planDifference(plan, plain));
   expect(text).toMatch(/: a draft -> plain decoding\n {2}at \d+: predicted speedup \d+\.\d\d -> 1\.00$/);
   expect(text).toContain(`context ${context_tokens.from} to ${context_tokens.to}`);
+});
+
+test("of trees the nodes that came and went are named, and who drafts instead of whom", () => {
+  const heads = headsPlan();
+  const [first, ...rest] = heads.segments;
+  const drafter = { ...(first.drafter as { kind: "heads"; sha256: string; path: string }), tree: [[0], [1], [1, 2]] };
+  const other = { ...heads, segments: [{ ...first, drafter }, ...rest] };
+  const difference = planDifference(heads, other);
+  const [range] = difference.ranges;
+  expect(range).toMatchObject({
+    change: "heads: [0, 0], [0, 2], [1, 0] removed, [1, 2] added, 5 -> 3 nodes",
+    blocks: [],
+  });
+  expect(differenceText(difference)).toContain(
+    `context ${range.from} to ${range.to}: heads: [0, 0], [0, 2], [1, 0] removed`,
+  );
+  expect(planDifference(heads, heads).changed).toBe(false);
+  // the same nodes in another order are the same tree
+  const turned = {
+    ...heads,
+    segments: [{ ...first, drafter: { ...drafter, tree: [[1], [0], [0, 2], [1, 0], [0, 0]] } }, ...rest],
+  };
+  expect(planDifference(heads, turned).changed).toBe(false);
+  const own = { ...heads, segments: example().segments };
+  expect(planDifference(heads, own).ranges[0].change).toBe(
+    "heads, a tree of 5 nodes -> a draft of the model's own blocks",
+  );
+  const plain = { ...heads, segments: [{ context_tokens: first.context_tokens, speculate: false }, ...rest] };
+  expect(planDifference(plain, heads).ranges[0].change).toBe("plain decoding -> heads, a tree of 5 nodes");
 });
 
 test("the JSON names every changed block, not only those that fit a line, and every figure of both", () => {

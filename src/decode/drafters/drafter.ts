@@ -49,6 +49,11 @@ export interface PassPrices {
   draftUs(choices: ChoiceSet, contextTokens: number): number;
   /** µs of a pass of one token through another model, all of it in one kernel; left out where none drafts */
   modelUs?(weightsSha256: string, kernel: Kernel, contextTokens: number): number;
+  /**
+   * µs of all passes of heads in one round; left out where none draft
+   * @param rows [depth] nodes that have children there, the pending token first: what Hydra's heads are run on
+   */
+  headsUs?(sha256: string, rows: readonly number[]): number;
 }
 
 export interface Drafter {

@@ -56,7 +56,11 @@ export function headsDrafter(heads: Heads, tree: readonly (readonly number[])[],
         : sequential(heads, state.hidden, state.pending, shape);
       return { tokens, parents: shape.parents };
     },
-    costUs: () => 0,
+    costUs: (prices, _contextTokens, draftTokens) =>
+      prices.headsUs?.(
+        heads.sha256,
+        shapeFor(draftTokens, tree.length).expanded.map((rows) => rows.length),
+      ) ?? 0,
     ...(states === undefined ? {} : { states: states.bind(heads) }),
     close: () => heads.close(),
   };

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { DraftState } from "../../../src/decode/drafters/drafter.js";
 import { type Heads, headsDrafter } from "../../../src/decode/drafters/heads.js";
+import { expandedOf } from "../../oracle/tree-speed.js";
 import { fakeEngine } from "../../support/fake-model.js";
 
 const [HEADS, RANKS, HIDDEN] = [4, 5, 3];
@@ -156,4 +157,28 @@ test("drafters of other heads or other trees have other keys", () => {
     headsDrafter({ ...heads, sha256: "cd".repeat(32) }, [[0]]),
   ].map(({ key }) => key);
   expect(new Set(keys).size).toBe(4);
+});
+
+test("a draft is priced by the passes that it takes: the nodes that have children at each depth it goes to", () => {
+  const tree = [[0], [1], [0, 0], [2], [1, 0], [0, 0, 3], [0, 1], [1, 0, 0], [0, 0, 3, 1]];
+  const written = tree.map((ranks) => ranks.join());
+  const asked: { sha256: string; rows: readonly number[] }[] = [];
+  const prices = {
+    draftUs: () => Number.NaN,
+    headsUs: (sha256: string, rows: readonly number[]) => {
+      asked.push({ sha256, rows });
+      return 100 * rows.length + rows.reduce((sum, n) => sum + n, 0);
+    },
+  };
+  for (const kind of ["medusa", "hydra"] as const) {
+    const heads = fakeHeads(kind);
+    const drafter = headsDrafter(heads, tree);
+    for (let depth = 1; depth <= 4; depth++) {
+      const rows = expandedOf(written.filter((node) => node.split(",").length <= depth));
+      expect(drafter.costUs(prices, 300, depth)).toBe(100 * depth + rows.reduce((sum, n) => sum + n, 0));
+      expect(asked.at(-1)).toEqual({ sha256: heads.sha256, rows });
+    }
+    // a profile that knows no heads prices none
+    expect(drafter.costUs({ draftUs: () => Number.NaN }, 300, 4)).toBe(0);
+  }
 });
