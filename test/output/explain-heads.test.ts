@@ -43,7 +43,7 @@ test("text: who drafts, what a round takes, what the tree's edge brings, and the
 });
 
 test("JSON: the same figures under their names", () => {
-  const json = JSON.parse(JSON.stringify(explanationJson(explanation, segment.refuted)));
+  const json = JSON.parse(JSON.stringify(explanationJson(explanation, segment)));
   expect(json).toMatchObject({ draft: null, blocks: [], draft_tokens: 2, evidence: "report", refuted: [] });
   expect(json.drafter).toMatchObject({ kind: "heads", sha256: HEADS_SHA });
   expect(json.tree).toMatchObject({ heads_us: 40, last_node: { chance: explanation.draft?.tree?.last?.chance } });
