@@ -28,7 +28,6 @@ const { draftPass } = await import(library("profile/sweep/design.js"));
 const { seededRandom } = await import(library("stats/random.js"));
 const { resolveGrid, parseAxis } = await import(library("profile/grid.js"));
 const { verify } = await import(library("decode/verification.js"));
-const { chain } = await import(library("decode/drafters/drafter.js"));
 const { draftChain } = await import(library("decode/drafters/self.js"));
 const { targetChoices, uniformChoices } = await import(library("schema/choice.js"));
 const { openLatency } = await import(library("solve/latency.js"));
@@ -67,7 +66,7 @@ async function realRound() {
     const start = systemClock.nowUs();
     const drafted = draftChain(engine, n, 3, masks[mask], d);
     const middle = systemClock.nowUs();
-    verify({ engine, context: n, pending: 3 }, chain(drafted), targetChoices(spec.layers));
+    verify({ engine, text: [3], context: n, pending: 3 }, drafted, targetChoices(spec.layers));
     const end = systemClock.nowUs();
     if (counted === 1) rounds.push({ mask, n, d, draftUs: middle - start, verifyUs: end - middle });
   }

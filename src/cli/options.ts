@@ -41,6 +41,13 @@ export function positive(text: string): number {
   return value;
 }
 
+/** Seeds end where neighbouring whole numbers can no longer be told apart. */
+function seedNumber(text: string): number {
+  const value = /^\+?\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isSafeInteger(value)) return value;
+  throw new InvalidArgumentError(`It must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER} (2^53 - 1).`);
+}
+
 export const commaList = (text: string): string[] => text.split(",").map((part) => part.trim());
 
 /** Whether there is such a provider is the library's to say; a library is loaded only where a model is run. */
@@ -70,4 +77,20 @@ export function withDeviceOptions(command: Command): Command {
       providerName,
     )
     .option("--ort-library <path>", "another build of ONNX Runtime's shared library (default: the bundled one)");
+}
+
+/** How tokens are drawn. @param count what `--count` counts */
+export function withSamplingOptions(command: Command, count: string): Command {
+  return command
+    .option("--temperature <t>", "draw tokens: logits are divided by this (default: 0, greedy)", numberFrom(0))
+    .option("--top-k <n>", "draw among the n likeliest tokens", integerFrom(0))
+    .option("--top-p <p>", "draw among the fewest likeliest tokens that have this probability together", numberFrom(0))
+    .option("--min-p <p>", "draw among tokens of at least this share of the likeliest one's probability", numberFrom(0))
+    .option(
+      "--repetition-penalty <x>",
+      "make tokens less likely that the text has already, by this factor",
+      numberFrom(0),
+    )
+    .option("--seed <n>", "of the draws (default: one is drawn, and printed)", seedNumber)
+    .option("--count <n>", `${count}, by the seeds from --seed on`, integerFrom(1));
 }

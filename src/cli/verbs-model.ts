@@ -3,10 +3,10 @@ import { type Command, Option } from "commander";
 import {
   commaList,
   integerFrom,
-  numberFrom,
   type SharedOptions,
   withDeviceOptions,
   withOutputOptions,
+  withSamplingOptions,
 } from "./options.js";
 import { DRAFTER, examples, MODEL, type RunVerb } from "./verb.js";
 
@@ -35,8 +35,8 @@ export function addGenerate(program: Command, run: RunVerb): void {
   const prompts = ["prompt", "chat", "promptIds"];
   const prompt = (flags: string, description: string, name: string) =>
     new Option(flags, description).conflicts(prompts.filter((other) => other !== name));
-  withDeviceOptions(program.command("generate"))
-    .description("continue a prompt greedily, with or without a plan; the output is the same")
+  withSamplingOptions(withDeviceOptions(program.command("generate")), "independent continuations of the prompt")
+    .description("continue a prompt, greedily or by sampling, with or without a plan; the output is the target's own")
     .argument("<model>", MODEL)
     .addOption(prompt("--prompt <text>", "text to continue", "prompt"))
     .addOption(prompt("--chat <text>", "what a user says, put into the model's chat template", "chat"))
@@ -45,8 +45,6 @@ export function addGenerate(program: Command, run: RunVerb): void {
     .option("--drafter <who>", DRAFTER)
     .option("--adapt", "begin with the plan, and change draft and length as the text turns out harder or easier")
     .option("--max-tokens <n>", "new tokens at most (default: 256, or what the context has room for)", integerFrom(1))
-    .option("--temperature <t>", "only 0, greedy, until sampling exists", numberFrom(0))
-    .option("--seed <n>", "for sampling, once it exists; greedy decoding uses no chance", integerFrom(0))
     .addHelpText(
       "after",
       examples(
@@ -54,6 +52,7 @@ export function addGenerate(program: Command, run: RunVerb): void {
         'draftplan generate model.gguf --plan plans/plan.yaml --chat "Why is the sky blue?"',
         'draftplan generate model.gguf --plan plans/plan.yaml --adapt --prompt "def fibonacci(n):"',
         'draftplan generate model.gguf --drafter heads:my-heads --prompt "Once upon a time"',
+        'draftplan generate model.gguf --temperature 0.7 --top-p 0.9 --seed 1 --prompt "Once upon a time"',
         "draftplan generate model.gguf --prompt-ids ids.json --json",
       ),
     )

@@ -17,7 +17,7 @@ import { greedy } from "./accept/greedy.js";
 import { type Drafter, type DraftRequest, NOTHING } from "./drafters/drafter.js";
 import { noDrafter } from "./drafters/none.js";
 import { drafterOf } from "./drafters/self.js";
-import { Output, type OutputLimits } from "./output.js";
+import { type FinishReason, Output, type OutputLimits } from "./output.js";
 import { depthOf, propose } from "./proposal.js";
 import { requireRoom } from "./room.js";
 import { verify } from "./verification.js";
@@ -80,6 +80,7 @@ export interface Prefilled {
 
 export interface Decoded {
   ids: number[];
+  finish: FinishReason;
   rounds: Round[];
   /** the prompt's passes, and the beginning of the policy's drafters */
   promptUs: number;
@@ -92,7 +93,7 @@ export async function decode(engine: Engine, prompt: readonly number[], options:
   const { accept = greedy, clock, policy, progress = silentProgress } = options;
   const verifier = options.verifier ?? targetChoices(engine.spec.layers);
   requireRoom(engine, prompt.length, options.maxTokens);
-  const output = new Output(engine, prompt, options);
+  const output = new Output(engine, prompt, options, accept);
   const rounds: Round[] = [];
   const drafters = new Set<Drafter>();
   const begin = async (drafter: Drafter) => {
@@ -111,7 +112,7 @@ export async function decode(engine: Engine, prompt: readonly number[], options:
   const { logits, hidden } = await readPrompt(engine, prompt, verifier, [...drafters], options);
   output.hidden = hidden;
   const promptUs = clock.nowUs() - start;
-  if (!output.done) emit([accept.accept(logits, NOTHING, engine.spec.vocabSize).next]);
+  if (!output.done) emit([accept.accept(logits, NOTHING, engine.spec.vocabSize, output.text).next]);
   while (!output.done) {
     await progress.tick();
     const { context, room } = output;
@@ -138,7 +139,8 @@ export async function decode(engine: Engine, prompt: readonly number[], options:
     rounds.push(round);
     policy?.observe?.(round);
   }
-  return { ids: output.ids(), rounds, promptUs, decodeUs: rounds.reduce((sum, round) => sum + round.totalUs, 0) };
+  const decodeUs = rounds.reduce((sum, round) => sum + round.totalUs, 0);
+  return { ids: output.ids(), finish: output.finish, rounds, promptUs, decodeUs };
 }
 
 /** The prompt in the cache, and its states told to the drafters that ask for them. */

@@ -1,6 +1,7 @@
 /** The text of a generation as it grows, and where it ends. */
 import type { Engine } from "../runtime/engine.js";
 import { MAX_LOGIT_ROWS } from "../runtime/limits.js";
+import type { Accept, Chosen } from "./accept/accept.js";
 import type { DraftState } from "./drafters/drafter.js";
 
 export interface OutputLimits {
@@ -8,6 +9,9 @@ export interface OutputLimits {
   /** tokens that end the output; they are part of it */
   endTokens: readonly number[];
 }
+
+/** Why an output is no longer: an end token, a text that it was to stop at, or the limit of tokens. */
+export type FinishReason = "end" | "length" | "stop";
 
 export class Output implements DraftState {
   readonly text: number[];
@@ -19,6 +23,7 @@ export class Output implements DraftState {
     readonly engine: Engine,
     private readonly prompt: readonly number[],
     private readonly limits: OutputLimits,
+    private readonly accept: Accept,
   ) {
     this.text = [...prompt];
     this.end = new Set(limits.endTokens);
@@ -43,6 +48,14 @@ export class Output implements DraftState {
 
   get done(): boolean {
     return this.ended || this.room <= 0;
+  }
+
+  get finish(): FinishReason {
+    return this.ended ? "end" : "length";
+  }
+
+  choose(logits: Float32Array, drafted: readonly number[]): Chosen {
+    return this.accept.choose(logits.subarray(0, this.engine.spec.vocabSize), this.text, drafted);
   }
 
   /** what was added to the prompt */

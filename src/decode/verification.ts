@@ -20,7 +20,7 @@ export interface Verified {
  * the keys and values of the accepted path are moved together afterwards, so that the cache is a plain decoding's.
  */
 export function verify(
-  { engine, context, pending }: Pick<DraftState, "engine" | "context" | "pending">,
+  { engine, text, context, pending }: Pick<DraftState, "engine" | "text" | "context" | "pending">,
   proposal: Proposal,
   verifier: ChoiceSet,
   accept: Accept = greedy,
@@ -32,7 +32,7 @@ export function verify(
   if (!chain && engine.keepRows === undefined) throw new Error(`this engine of ${engine.spec.name} runs chains alone`);
   const tree = chain ? {} : { parents };
   const pass = engine.run({ position: context, input, choices: verifier, logitRows: input.length, ...tree });
-  const { path, next } = accept.accept(pass.logits, proposal, vocabSize);
+  const { path, next } = accept.accept(pass.logits, proposal, vocabSize, text);
   requirePath(path, proposal);
   const rows = [0, ...path.map((node) => node + 1)];
   const inPlace = rows.every((row, i) => row === i);

@@ -1,8 +1,8 @@
 /** What a generation gave and how: a line for people, one value for programs. */
-
-import type { AdaptedSummary, AdaptedUse, Generation } from "../pipeline/generate/generate.js";
+import type { FinishReason } from "../decode/output.js";
+import type { AdaptedSummary, AdaptedUse, Continuation, Generation } from "../pipeline/generate/types.js";
 import { compactDraft, type Draft, describeChoices } from "../schema/choice.js";
-import { significant } from "../stats/numbers.js";
+import { significant, sum } from "../stats/numbers.js";
 import { formatPercent } from "./format.js";
 
 interface Adapted {
@@ -57,7 +57,7 @@ const describeUse = ({ drafter, choices, draftTokens, tokens }: AdaptedUse): str
     ? `plain steps (${tokens})`
     : `drafts of ${draftTokens} with ${choices === null ? drafter : describeChoices(choices)} (${tokens})`;
 
-/** The contract's keys: each always there, null where it has no meaning. */
+/** The contract's keys: each always there, null where it has no meaning; `continuations` where a number was asked for. */
 export interface Generated {
   ids: number[];
   text: string | null;
@@ -66,38 +66,45 @@ export interface Generated {
   rounds: number | null;
   drafted: number | null;
   accepted: number | null;
+  finish_reason: FinishReason;
+  /** null: greedily */
+  seed: number | null;
   /** who drafted: `plan`, `none`, `self`, `heads:PATH` */
   drafter: string;
   /** null where the plan was not adapted */
   adapted: Adapted | null;
+  continuations?: { ids: number[]; text: string | null; finish_reason: FinishReason }[];
 }
 
 export function generationJson(generation: Generation): Generated {
-  const { ids, text, promptTokens, tokensPerSecond, rounds, drafted, accepted, drafter, adapted } = generation;
+  const { ids, text, promptTokens, tokensPerSecond, rounds, drafted, accepted, finish, seed } = generation;
+  const { drafter, adapted, continuations } = generation;
+  const told = continuations?.map((one) => ({ ids: one.ids, text: one.text, finish_reason: one.finish }));
   return {
-    ids,
-    text,
-    prompt_tokens: promptTokens,
-    tokens_per_second: tokensPerSecond,
-    rounds,
-    drafted,
-    accepted,
-    drafter,
+    ...{ ids, text, prompt_tokens: promptTokens, tokens_per_second: tokensPerSecond, rounds, drafted, accepted },
+    ...{ finish_reason: finish, seed, drafter },
     adapted: adapted === null ? null : adaptedJson(adapted),
+    ...(told === undefined ? {} : { continuations: told }),
   };
 }
 
-/** `12 prompt tokens, 40 new, 21.3 tokens/s, …` */
-export function statisticsLine({
-  ids,
-  prompt_tokens,
-  tokens_per_second,
-  rounds,
-  drafted,
-  accepted,
-}: Generated): string {
-  const speed = tokens_per_second === null ? "" : `, ${tokens_per_second.toFixed(1)} tokens/s`;
-  const share = drafted === null || accepted === null || drafted === 0 ? "" : ` (${formatPercent(accepted / drafted)})`;
+/** `12 prompt tokens, 40 new, 21.3 tokens/s, …`, and the seed where tokens were drawn. */
+export function statisticsLines(generation: Generation): string[] {
+  const all = generation.continuations ?? [generation];
+  const total = (of: (one: Continuation) => number) => sum(all.map(of));
+  const tokens = total(({ ids }) => ids.length);
+  const steps = total(({ ids, tokensPerSecond }) => (tokensPerSecond === null ? 0 : ids.length - 1));
+  const us = total(({ decodeUs }) => decodeUs);
+  const drafted = generation.drafted === null ? null : total((one) => one.drafted ?? 0);
+  const accepted = total((one) => one.accepted ?? 0);
+  const rounds = total((one) => one.rounds ?? 0);
+  const speed = steps === 0 ? "" : `, ${((1e6 * steps) / us).toFixed(1)} tokens/s`;
+  const share = drafted === null || drafted === 0 ? "" : ` (${formatPercent(accepted / drafted)})`;
   const plan = drafted === null ? "" : `, ${rounds} rounds: ${accepted} of ${drafted} drafted tokens accepted${share}`;
-  return `${prompt_tokens} prompt tokens, ${ids.length} new${speed}${plan}`;
+  const many = all.length === 1 ? "" : ` in ${all.length} continuations`;
+  const seeds = all.length === 1 ? "seed" : "seeds from";
+  return [
+    `${generation.promptTokens} prompt tokens, ${tokens} new${many}${speed}${plan}`,
+    ...(generation.seed === null ? [] : [`${seeds} ${generation.seed}`]),
+  ];
 }

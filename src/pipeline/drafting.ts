@@ -34,7 +34,7 @@ import {
   plainSegment,
   planOfOneSegment,
 } from "./drafting/segments.js";
-import { policyOf, warnOfTemperature } from "./plan-policy.js";
+import { policyOf } from "./plan-policy.js";
 
 export { type DrafterChoice, drafterName, parseDrafter } from "./drafting/choice.js";
 
@@ -118,7 +118,6 @@ async function lookAt(folder: string): Promise<HeadsFolder> {
 export function planDrafting(drafting: Drafting, checkpoint: Checkpoint, context: PipelineContext): Planned {
   for (const { checkpoint: heads } of drafting.folders) requireFits(heads, checkpoint.spec);
   for (const model of drafting.models) requireFitsTarget(model, checkpoint.spec);
-  if (drafting.plan !== null) warnOfTemperature(drafting.plan, context.progress);
   const plan = asAsked(drafting, checkpoint, context);
   // heads and models that say what they are and guess nothing: what is wrong with a plan is wrong with them too
   const unopened = [...drafting.folders.map(unopenedHeads), ...drafting.models.map(unopenedModel)];

@@ -5,6 +5,7 @@ import { type Opened, planPolicy, requireSameModel } from "../decode/policy.js";
 import type { Checkpoint } from "../model/spec.js";
 import type { Loaded } from "../schema/document.js";
 import type { Plan } from "../schema/plan.js";
+import { type Filters, GREEDY } from "../schema/sampling.js";
 import type { PipelineContext } from "./context.js";
 
 /**
@@ -26,11 +27,24 @@ export function policyOf(
   return planPolicy(plan.document, checkpoint.spec.layers, plan.path, past, open);
 }
 
-/** The output is the target's own all the same; only the prediction was made for something else. */
-export function warnOfTemperature({ document, path }: Loaded<Plan>, progress: Progress): void {
-  if (document.temperature === undefined) return;
+/** Where a plan's predictions are held against what is measured, and were made for something else. */
+export function warnOfTemperature(
+  { document, path }: Loaded<Plan>,
+  progress: Progress,
+  { temperature }: Filters = GREEDY,
+): void {
+  const { temperature: calibrated = 0 } = document;
+  if (calibrated === temperature) return;
+  const told = (t: number) => (t === 0 ? "greedy decoding" : `sampling at temperature ${t}`);
   progress.warn(
     "PLAN_TEMPERATURE",
-    `${path} was calibrated for sampling at temperature ${document.temperature}; decoding is greedy here, so its predictions do not hold`,
+    `${path} was calibrated for ${told(calibrated)}, and this is ${told(temperature)}, so its predictions do not hold`,
   );
 }
+
+/** How much is drafted decides how many numbers are drawn, and adapting decides that by the time things take. */
+export const warnOfSeed = (progress: Progress): void =>
+  progress.warn(
+    "SEED_NOT_REPEATABLE",
+    "with --adapt the same seed may give other tokens of the same distribution another time: what is drafted depends on measured time",
+  );

@@ -5,6 +5,7 @@
  * So a seed is scrambled first (SplitMix64: Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators")
  * and fills the whole state, as the authors of xoroshiro128+ ask (Blackman and Vigna 2021, section 2.2).
  */
+import { randomInt } from "node:crypto";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plusFromState } from "pure-rand/generator/xoroshiro128plus";
@@ -51,6 +52,9 @@ export function seededRandom(seed: number, ...stream: readonly number[]): Random
     },
   };
 }
+
+/** A seed that nobody chose: a whole number below 2^32, easy to type again. */
+export const freshSeed = (): number => randomInt(2 ** 32);
 
 const bits64 = (n: number): bigint => BigInt.asUintN(64, BigInt(n));
 

@@ -78,7 +78,7 @@ describe("one pass over a round stands for its draft steps (embedded model)", ()
       // real drafting follows its own tokens; along the accepted prefix and at the first miss the two must agree
       const before = [...continuation.prompt, ...continuation.ids.slice(0, span.from)];
       await prefill(engine, before, targetChoices(LAYERS));
-      const drafted = draftChain(engine, before.length, continuation.ids[span.from], choices, span.count);
+      const drafted = draftChain(engine, before.length, continuation.ids[span.from], choices, span.count).tokens;
       const hits = drafted.map((id, k) => id === continuation.ids[span.from + k + 1]);
       expect(acceptedOf(seen[i])).toBe(acceptedOf(hits));
     }

@@ -15,6 +15,9 @@ interface Generated {
   rounds: number | null;
   drafted: number | null;
   accepted: number | null;
+  finish_reason: string;
+  seed: number | null;
+  continuations?: { ids: number[]; text: string | null; finish_reason: string }[];
   adapted: {
     switches: number;
     replans: number;
@@ -32,6 +35,8 @@ const KEYS = [
   "rounds",
   "drafted",
   "accepted",
+  "finish_reason",
+  "seed",
   "drafter",
   "adapted",
 ];
@@ -79,6 +84,7 @@ describe("without a plan", () => {
   test("every key of the contract is there, and no other", () => {
     expect(Object.keys(plain)).toEqual(KEYS);
     expect(plain).toMatchObject({ prompt_tokens: 7, rounds: null, drafted: null, accepted: null, adapted: null });
+    expect(plain).toMatchObject({ finish_reason: "length", seed: null });
     expect(plain.ids).toHaveLength(60);
     expect(plain.tokens_per_second).toBeGreaterThan(0);
     expect(plain.text?.length).toBeGreaterThan(60);

@@ -26,6 +26,7 @@ const VERBS = [
 ];
 
 /** Where, what, what to do: three lines and nothing else. */
+const GENERATE = ["generate", "embedded", "--prompt", "x"];
 const threeLines = (code: string) => new RegExp(`^error \\[${code}\\] .+\\n {2}what: .+\\n {2}try: {2}.+\\n$`);
 
 describe("help", () => {
@@ -136,12 +137,26 @@ describe("wrong usage ends with exit code 2 and three lines on stderr", () => {
       "OPTION_INVALID",
       /--temperature/,
     ],
+    ["a temperature that is no number", [...GENERATE, "--temperature", "NaN"], "OPTION_INVALID", /--temperature/],
+    ["a top-k that leaves no token", [...GENERATE, "--top-k", "0"], "OPTION_INVALID", /--top-k[\s\S]*leaves no token/],
+    ["a top-p that leaves no token", [...GENERATE, "--top-p", "0"], "OPTION_INVALID", /--top-p[\s\S]*leaves no token/],
+    ["a top-p above 1", [...GENERATE, "--top-p", "1.01"], "OPTION_INVALID", /--top-p/],
     [
-      "sampling, which does not exist yet",
-      ["generate", "embedded", "--prompt", "x", "--temperature", "0.7"],
-      "NOT_YET_SUPPORTED",
-      /--temperature/,
+      "a min-p that leaves no token",
+      [...GENERATE, "--min-p", "1.5"],
+      "OPTION_INVALID",
+      /--min-p[\s\S]*leaves no token/,
     ],
+    ["a repetition penalty of 0", [...GENERATE, "--repetition-penalty", "0"], "OPTION_INVALID", /--repetition-penalty/],
+    ["a seed of 2^53", [...GENERATE, "--temperature", "1", "--seed", "9007199254740992"], "OPTION_INVALID", /2\^53/],
+    [
+      "seeds that end beyond it",
+      [...GENERATE, "--temperature", "1", "--seed", "9007199254740991", "--count", "2"],
+      "OPTION_INVALID",
+      /2\^53/,
+    ],
+    ["several greedy continuations", [...GENERATE, "--count", "2"], "USAGE", /--temperature/],
+    ["the same at temperature 0", [...GENERATE, "--temperature", "0", "--count", "2"], "USAGE", /--temperature/],
     ["a check of nothing", ["check"], "USAGE", /missing required argument/],
     ["a tolerance that is no percentage", ["check", "plans", "--tolerance", "0.05"], "OPTION_INVALID", /5%/],
     ["a report without its file", ["report", "a.yaml"], "USAGE", /--output/],

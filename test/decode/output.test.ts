@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
+import { greedy } from "../../src/decode/accept/greedy.js";
 import { Output } from "../../src/decode/output.js";
 import { fakeEngine } from "../support/fake-model.js";
 
 const output = (maxTokens: number, endTokens: number[] = []) =>
-  new Output(fakeEngine().engine, [1, 2], { maxTokens, endTokens });
+  new Output(fakeEngine().engine, [1, 2], { maxTokens, endTokens }, greedy);
 
 test("takes what there is room for, and is done then", () => {
   const text = output(3);

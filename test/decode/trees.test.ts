@@ -278,9 +278,9 @@ test("hidden states told to a drafter are those of the text, in order and withou
 test("an accepted path that is none is refused: the cache would be of a text that nobody proposed", async () => {
   const { engine, clock } = fakeEngine({ vocab: VOCAB });
   const wrong = (path: number[]): Accept => ({
-    lossless: true,
-    accept: (logits, proposal, vocabSize) =>
-      proposal.tokens.length === 0 ? greedy.accept(logits, proposal, vocabSize) : { path, next: 0 },
+    ...greedy,
+    accept: (logits, proposal, vocabSize, text) =>
+      proposal.tokens.length === 0 ? greedy.accept(logits, proposal, vocabSize, text) : { path, next: 0 },
   });
   const policy = () => ({ drafter: twoBranches, draftTokens: 3 });
   for (const path of [[1], [0, 2], [3, 4, 3], [0, 4], [9]])

@@ -148,7 +148,13 @@ describe("their figures", () => {
       runs: factors.map((factor) =>
         Array.from({ length: turns }, () => {
           const us = 1000 * (1 + p) * factor * (1 + 0.1 * random());
-          return { ids: Array.from({ length: 5 + p }, () => 1), rounds: [], promptUs: 0, decodeUs: us * (4 + p) };
+          return {
+            ids: Array.from({ length: 5 + p }, () => 1),
+            finish: "length" as const,
+            rounds: [],
+            promptUs: 0,
+            decodeUs: us * (4 + p),
+          };
         }),
       ),
     }));

@@ -69,7 +69,7 @@ export const faultyDecode =
       verifyUs: 1,
       totalUs: 2,
     };
-    return { ids, rounds: [round], promptUs: 1, decodeUs: 2 };
+    return { ids, finish: "length", rounds: [round], promptUs: 1, decodeUs: 2 };
   };
 
 const choicesOf = (request: DraftRequest | null): ChoiceSet | null =>

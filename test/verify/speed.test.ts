@@ -298,6 +298,7 @@ describe("the interval", () => {
   const run = (tokens: number, decodeUs: number): Decoded => ({
     ids: new Array<number>(tokens + 1).fill(1),
     rounds: [],
+    finish: "length",
     promptUs: 0,
     decodeUs,
   });

@@ -12,12 +12,27 @@ export interface Accepted {
   readonly next: number;
 }
 
+/** A token that a drafter chose. */
+export interface Chosen {
+  readonly token: number;
+  /** [vocabSize] weights that it was drawn by; null: it was not drawn, but the likeliest */
+  readonly distribution: Float64Array | null;
+}
+
 export interface Accept {
   /** whether the output is what the target alone would give: its own tokens, or tokens of its own distribution */
   readonly lossless: boolean;
   /**
    * @param logits   [nodes + 1, vocabSize] of the target: row 0 behind the pending token, row i + 1 behind node i
    * @param proposal without nodes in a plain step and right behind the prompt
+   * @param text     the prompt and all that was emitted, the pending token last: what a penalty looks at. The text in front
+   *                 of a drafted token is longer by those that lead to it
    */
-  accept(logits: Float32Array, proposal: Proposal, vocabSize: number): Accepted;
+  accept(logits: Float32Array, proposal: Proposal, vocabSize: number, text: readonly number[]): Accepted;
+  /**
+   * The token that a drafter puts behind `text` and `drafted`, chosen as the target's would be: the likeliest, or one drawn
+   * behind the same filters from the same random source.
+   * @param logits [vocabSize] of the drafter
+   */
+  choose(logits: Float32Array, text: readonly number[], drafted: readonly number[]): Chosen;
 }

@@ -29,16 +29,22 @@ export function sampling({ random, distribution }: SamplingOptions): Accept {
   const toWeights = typeof distribution === "number" ? atTemperature(distribution) : distribution;
   return {
     lossless: true,
-    accept(logits, proposal, vocabSize) {
+    accept(logits, proposal, vocabSize, text) {
       const path: number[] = [];
+      const drafted: number[] = [];
       for (;;) {
         const at: number | null = path.length === 0 ? null : path[path.length - 1];
         const row: number = at === null ? 0 : at + 1;
-        const p = toWeights(logits.subarray(row * vocabSize, (row + 1) * vocabSize));
+        const p = toWeights(logits.subarray(row * vocabSize, (row + 1) * vocabSize), text, drafted);
         const { stands, left } = tryChildren(p, proposal, at, random);
         if (stands === null) return { path, next: draw(left, random) };
         path.push(stands);
+        drafted.push(proposal.tokens[stands]);
       }
+    },
+    choose(logits, text, drafted) {
+      const distribution = toWeights(logits, text, drafted);
+      return { token: draw(distribution, random), distribution };
     },
   };
 }
@@ -72,13 +78,16 @@ function without(p: Float64Array, token: number): Float64Array {
 }
 
 /** max(0, p − q) of p made to sum to 1, and q. */
-function beyond(p: Float64Array, q: Float32Array): Float64Array {
-  const [ofP, ofQ] = [totalOf(p), totalOf(Float64Array.from(q))];
-  return p.map((weight, i) => Math.max(0, weight / ofP - q[i] / ofQ));
+function beyond(p: Float64Array, q: Float64Array): Float64Array {
+  const [ofP, ofQ] = [totalOf(p), totalOf(q)];
+  const left = new Float64Array(p.length);
+  // a drafter's vocabulary may be the smaller one
+  for (let i = 0; i < left.length; i++) left[i] = Math.max(0, p[i] / ofP - (i < q.length ? q[i] / ofQ : 0));
+  return left;
 }
 
 /** p(x) / q(x). @throws Error where q cannot have drawn x */
-function ratio(p: Float64Array, q: Float32Array, token: number): number {
+function ratio(p: Float64Array, q: Float64Array, token: number): number {
   if (!(q[token] > 0)) throw new Error(`token ${token} was drawn from a distribution that does not have it`);
-  return p[token] / totalOf(p) / (q[token] / totalOf(Float64Array.from(q)));
+  return p[token] / totalOf(p) / (q[token] / totalOf(q));
 }

@@ -6,6 +6,7 @@
 import type { Random } from "../../stats/random.js";
 import type { Accept } from "./accept.js";
 import { atTemperature, type Distribution, draw, totalOf } from "./distribution.js";
+import { greedy } from "./greedy.js";
 
 export interface TypicalOptions {
   random: Random;
@@ -26,13 +27,16 @@ export function typical({ random, distribution, epsilon = 0.09, delta = 0.3 }: T
   const toWeights = typeof distribution === "number" ? atTemperature(distribution) : distribution;
   return {
     lossless: false,
-    accept(logits, { tokens, parents }, vocabSize) {
+    accept(logits, { tokens, parents }, vocabSize, text) {
       const rows = new Map<number | null, Typical>();
       const rowOf = (at: number | null): Typical => {
         const row = at === null ? 0 : at + 1;
         const known = rows.get(at);
-        const made =
-          known ?? typicalOf(toWeights(logits.subarray(row * vocabSize, (row + 1) * vocabSize)), epsilon, delta);
+        if (known !== undefined) return known;
+        const drafted: number[] = [];
+        for (let node = at; node !== null; node = parents[node]) drafted.unshift(tokens[node]);
+        const weights = toWeights(logits.subarray(row * vocabSize, (row + 1) * vocabSize), text, drafted);
+        const made = typicalOf(weights, epsilon, delta);
         rows.set(at, made);
         return made;
       };
@@ -49,6 +53,7 @@ export function typical({ random, distribution, epsilon = 0.09, delta = 0.3 }: T
       }
       return { path: best.path, next: draw(rowOf(best.path.at(-1) ?? null).p, random) };
     },
+    choose: greedy.choose,
   };
 }
 

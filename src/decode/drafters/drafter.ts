@@ -5,6 +5,7 @@
 import type { Progress } from "../../core/progress.js";
 import type { Engine } from "../../runtime/engine.js";
 import type { ChoiceSet, Kernel } from "../../schema/choice.js";
+import type { Chosen } from "../accept/accept.js";
 
 /** What a drafter is shown of a generation. */
 export interface DraftState {
@@ -23,6 +24,14 @@ export interface DraftState {
   readonly hidden: Float32Array | null;
   /** nodes that a proposal may have: rows that the cache has room for and that one verification gives logits for */
   readonly mostNodes: number;
+  /**
+   * The token that a drafter with logits of its own puts behind the text and `drafted`: the likeliest under greedy decoding.
+   * When text is sampled it is drawn, behind the same filters as the target's and from the same random source, and the
+   * proposal must say what from (`Proposal.distributions`). A drafter that guesses without drawing leaves it alone.
+   * @param logits  [vocabSize] of the drafter, not the target's
+   * @param drafted tokens that it has put behind the text already, along the path
+   */
+  choose(logits: Float32Array, drafted: readonly number[]): Chosen;
 }
 
 /** Drafted tokens as a tree that grows from the pending token; a chain is a tree. No tokens: nothing is proposed. */
@@ -31,8 +40,8 @@ export interface Proposal {
   readonly tokens: readonly number[];
   /** [nodes] the node that each follows, an earlier one; null: the pending token */
   readonly parents: readonly (number | null)[];
-  /** [nodes][vocabSize] what each token was drawn from; left out where a drafter does not sample */
-  readonly distributions?: readonly Float32Array[];
+  /** [nodes][vocabSize] the weights each token was drawn by; left out where a drafter chose its tokens without drawing */
+  readonly distributions?: readonly Float64Array[];
 }
 
 export const NOTHING: Proposal = { tokens: [], parents: [] };
@@ -42,6 +51,13 @@ export const chain = (tokens: readonly number[]): Proposal => ({
   tokens,
   parents: tokens.map((_, i) => (i === 0 ? null : i - 1)),
 });
+
+/** The same of tokens that `DraftState.choose` gave: drawn all of them, or none. */
+export function chosenChain(chosen: readonly Chosen[]): Proposal {
+  const distributions = chosen.flatMap(({ distribution }) => distribution ?? []);
+  const proposal = chain(chosen.map(({ token }) => token));
+  return distributions.length === 0 ? proposal : { ...proposal, distributions };
+}
 
 /** Latencies of passes, by which a drafter is priced. */
 export interface PassPrices {

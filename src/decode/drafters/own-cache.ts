@@ -5,10 +5,11 @@
  * rounds between): the next draft then begins with one pass over all that it missed.
  */
 import type { Progress } from "../../core/progress.js";
-import { argmax, type Engine } from "../../runtime/engine.js";
+import type { Engine } from "../../runtime/engine.js";
 import { MAX_PASS_TOKENS } from "../../runtime/limits.js";
 import { type ChoiceSet, choiceKey } from "../../schema/choice.js";
-import { chain, type DraftState, NOTHING, type Proposal } from "./drafter.js";
+import type { Chosen } from "../accept/accept.js";
+import { chosenChain, type DraftState, NOTHING, type Proposal } from "./drafter.js";
 
 export class OwnCache {
   /** tokens whose keys and values it holds, in order */
@@ -47,11 +48,14 @@ export class OwnCache {
     const most = Math.min(draftTokens, this.engine.capacity - text.length + 1);
     if (most <= 0 || !this.knows(text)) return NOTHING;
     const drafted: number[] = [];
+    const chosen: Chosen[] = [];
     let logits = this.behind(text, choices);
     for (;;) {
-      const token = argmax(logits, 0, Math.min(logits.length, target.spec.vocabSize));
+      const one = state.choose(logits.subarray(0, target.spec.vocabSize), drafted);
+      const { token } = one;
+      chosen.push(one);
       drafted.push(token);
-      if (drafted.length === most || token >= this.engine.spec.vocabSize) return chain(drafted);
+      if (drafted.length === most || token >= this.engine.spec.vocabSize) return chosenChain(chosen);
       logits = this.write([token], text.length + drafted.length - 1, choices, 1);
     }
   }

@@ -4,7 +4,8 @@
  */
 import { argmax, type Engine } from "../../runtime/engine.js";
 import { type ChoiceSet, choiceKey } from "../../schema/choice.js";
-import { chain, type Drafter, type DraftRequest } from "./drafter.js";
+import type { Chosen } from "../accept/accept.js";
+import { chosenChain, type Drafter, type DraftRequest, type DraftState, type Proposal } from "./drafter.js";
 
 export interface SelfDrafter extends Drafter {
   readonly choices: ChoiceSet;
@@ -19,8 +20,10 @@ export function selfDrafter(choices: ChoiceSet): SelfDrafter {
   const drafter: SelfDrafter = {
     key: choiceKey(choices),
     choices,
-    draft: ({ engine, context, pending }, draftTokens) =>
-      chain(draftChain(engine, context, pending, choices, draftTokens)),
+    draft: (state, draftTokens) =>
+      draftChain(state.engine, state.context, state.pending, choices, draftTokens, (logits, drafted) =>
+        state.choose(logits, drafted),
+      ),
     costUs: (prices, contextTokens, draftTokens) => draftTokens * prices.draftUs(choices, contextTokens),
   };
   opened.set(choices, drafter);
@@ -34,20 +37,27 @@ export const drafterOf = (request: DraftRequest): Drafter =>
 export const selfChoices = (drafter: Drafter): ChoiceSet | null =>
   "choices" in drafter ? (drafter as SelfDrafter).choices : null;
 
-/** Drafts tokens after `pending`, each a pass of its own over the shared cache. */
+/** Drafts tokens after `pending`, each a pass of its own over the shared cache. @param choose as `DraftState.choose` */
 export function draftChain(
   engine: Engine,
   context: number,
   pending: number,
   choices: ChoiceSet,
   draftTokens: number,
-): number[] {
+  choose: DraftState["choose"] = likeliest,
+): Proposal {
   const drafted: number[] = [];
-  let token = pending;
+  const chosen: Chosen[] = [];
   for (let i = 0; i < draftTokens; i++) {
-    const { logits } = engine.run({ position: context + i, input: [token], choices, logitRows: 1 });
-    token = argmax(logits, 0, engine.spec.vocabSize);
-    drafted.push(token);
+    const input = [drafted[i - 1] ?? pending];
+    const { logits } = engine.run({ position: context + i, input, choices, logitRows: 1 });
+    chosen.push(choose(logits, drafted));
+    drafted.push(chosen[i].token);
   }
-  return drafted;
+  return chosenChain(chosen);
 }
+
+const likeliest: DraftState["choose"] = (logits) => ({
+  token: argmax(logits, 0, logits.length),
+  distribution: null,
+});

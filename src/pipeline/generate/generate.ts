@@ -1,19 +1,12 @@
-/** Greedy decoding of one prompt; a plan changes the speed and nothing else. */
+/** Decoding of one prompt: a plan changes the speed and nothing else. */
 import { DraftplanError } from "../../core/errors.js";
-import type { AdaptiveSummary } from "../../decode/adaptive/policy.js";
-import { type AdaptivePolicy, adaptivePolicy } from "../../decode/adaptive/policy.js";
+import { type AdaptivePolicy, type AdaptiveSummary, adaptivePolicy } from "../../decode/adaptive/policy.js";
 import { selfChoices } from "../../decode/drafters/self.js";
-import { type Decoded, type DraftPolicy, decode } from "../../decode/loop.js";
-import { acceptanceOf } from "../../decode/statistics.js";
+import type { DraftPolicy } from "../../decode/loop.js";
 import type { Checkpoint } from "../../model/spec.js";
 import { systemClock } from "../../runtime/device.js";
-import type { Engine } from "../../runtime/engine.js";
-import type { ChoiceSet } from "../../schema/choice.js";
 import type { Loaded } from "../../schema/document.js";
 import type { Plan } from "../../schema/plan.js";
-import { openTokenizer } from "../../tokenizer/open.js";
-import { createTextStream } from "../../tokenizer/stream.js";
-import type { Tokenizer } from "../../tokenizer/types.js";
 import { planKernels } from "../choices.js";
 import type { PipelineContext } from "../context.js";
 import {
@@ -26,83 +19,13 @@ import {
   withDrafting,
 } from "../drafting.js";
 import { readInputs } from "../plan-inputs.js";
-import { readTokenIds, requireInVocabulary } from "../text/token-ids.js";
+import { warnOfSeed } from "../plan-policy.js";
+import { requireInVocabulary } from "../text/token-ids.js";
 import { withModel } from "../with-model.js";
 import { openAdaptation } from "./adaptation.js";
-
-/** What is gone on with. */
-export type PromptSource =
-  | { kind: "text"; text: string }
-  /** what a user says, put into the model's chat template */
-  | { kind: "chat"; text: string }
-  /** a JSON array of token ids; no tokenizer is needed */
-  | { kind: "ids"; file: string };
-
-export interface GenerateRequest {
-  prompt: PromptSource;
-  /** null: plain decoding */
-  plan: Loaded<Plan> | null;
-  /** who drafts; null: as the plan says */
-  drafter: DrafterChoice | null;
-  /** begin with the plan, and change draft and length as the text turns out harder or easier */
-  adapt: boolean;
-  /** new tokens at most; undefined: 256, or what the context has room for */
-  maxTokens?: number | undefined;
-}
-
-/** Where text goes as it comes. */
-export interface TextSink {
-  write(text: string): void;
-  /** the last of it, also where decoding is interrupted */
-  end(text: string): void;
-}
-
-/** What was run of one draft and length. */
-export interface AdaptedUse {
-  /** null: plain steps */
-  drafter: string | null;
-  /** of a draft of the model's own blocks; null for any other */
-  choices: ChoiceSet | null;
-  draftTokens: number;
-  /** the plan's own choice there */
-  planned: boolean;
-  rounds: number;
-  tokens: number;
-}
-
-export interface AdaptedSummary extends Omit<AdaptiveSummary, "arms"> {
-  /** in the order of their first use */
-  arms: AdaptedUse[];
-}
-
-export interface Generation {
-  ids: number[];
-  /** null where the prompt was given as ids: no text is read or written then */
-  text: string | null;
-  promptTokens: number;
-  /** time behind the prompt's pass */
-  decodeUs: number;
-  /** who drafted, as `--drafter` has it */
-  drafter: string;
-  /** null where the prompt's pass gave all there is */
-  tokensPerSecond: number | null;
-  /** rounds that drafted; null without a plan, as what follows */
-  rounds: number | null;
-  drafted: number | null;
-  accepted: number | null;
-  /** null where the plan was not adapted */
-  adapted: AdaptedSummary | null;
-}
-
-const DEFAULT_MAX_TOKENS = 256;
-
-interface Prompt {
-  ids: number[];
-  /** null where ids were given: no text is read or written then */
-  tokenizer: Tokenizer | null;
-  /** for errors */
-  at: string;
-}
+import { continuationsOf } from "./continuations.js";
+import { chooseMaxTokens, type Prompt, readPrompt } from "./prompt.js";
+import type { AdaptedSummary, GenerateRequest, Generation, TextSink } from "./types.js";
 
 interface Prepared {
   capacity: number;
@@ -112,13 +35,6 @@ interface Prepared {
   adapt: ((planned: DraftPolicy) => AdaptivePolicy) | null;
 }
 
-/** What a prepared generation runs. */
-interface Run extends Prepared {
-  policy: DraftPolicy | null;
-  /** null: the plan as it stands */
-  adaptive: AdaptivePolicy | null;
-}
-
 /**
  * @param sink null: the text is not wanted before it is whole
  * @throws USAGE, OPTION_INVALID, NOT_YET_SUPPORTED, TOKEN_IDS_INVALID, CONTEXT_LIMIT, DOCUMENT_MISMATCH, HEADS_MISMATCH,
@@ -126,24 +42,36 @@ interface Run extends Prepared {
  */
 export async function generateFrom(
   model: string,
-  { prompt: source, plan, drafter, adapt, maxTokens }: GenerateRequest,
+  request: GenerateRequest,
   sink: TextSink | null,
   context: PipelineContext,
 ): Promise<Generation> {
+  const { plan, drafter, adapt, sampling } = request;
+  const { progress } = context;
   if (adapt) requireAdaptable(plan, drafter);
   const drafting = await findDrafting(plan, drafter, model);
-  const prompt = await readPrompt(model, source);
+  const prompt = await readPrompt(model, request.prompt);
   const kernels = planKernels([plan?.document ?? null], adapt ? plan?.document.choices : []);
   return withModel(
     model,
     { ...context, kernels },
-    (checkpoint) => prepare(checkpoint, prompt, { maxTokens, adapt }, drafting, context),
-    (loaded, prepared) =>
-      withDrafting(drafting, prepared.planned, loaded, context, (policy) => {
-        const planned = drafting.choice.kind === "none" ? null : policy;
-        const adaptive = planned === null ? null : (prepared.adapt?.(planned) ?? null);
-        const run = { ...prepared, adaptive, policy: adaptive?.policy ?? planned };
-        return generate(loaded.engine, prompt, run, drafterName(drafting.choice), sink, context);
+    (checkpoint) => {
+      if (adapt && typeof sampling?.seed === "number") warnOfSeed(progress);
+      return prepare(checkpoint, prompt, request, drafting, context);
+    },
+    (loaded, { planned, maxTokens, adapt: adapted }) =>
+      withDrafting(drafting, planned, loaded, context, async (policy) => {
+        const drafts = drafting.choice.kind === "none" ? null : policy;
+        const adaptive = drafts === null ? null : (adapted?.(drafts) ?? null);
+        const options = { policy: adaptive?.policy ?? drafts, maxTokens, sampling, sink, progress };
+        const continuations = await continuationsOf(loaded.engine, prompt, options);
+        return {
+          ...continuations[0],
+          promptTokens: prompt.ids.length,
+          drafter: drafterName(drafting.choice),
+          continuations: sampling?.count === undefined ? null : continuations,
+          adapted: adaptive === null ? null : adaptedOf(adaptive.summary()),
+        };
       }),
   );
 }
@@ -180,18 +108,6 @@ const adaptWithoutPlan = () =>
     remedy: "Give --plan PLAN as well, or leave --adapt out.",
   });
 
-async function readPrompt(model: string, source: PromptSource): Promise<Prompt> {
-  if (source.kind === "ids") {
-    const { ids } = readTokenIds(source.file, { withFirst: false });
-    return { ids, tokenizer: null, at: source.file };
-  }
-  const tokenizer = await openTokenizer(model);
-  const { text } = source;
-  if (source.kind === "text") return { ids: tokenizer.encode(text), tokenizer, at: "--prompt" };
-  const chat = tokenizer.renderChat([{ role: "user", content: text }], { addGenerationPrompt: true });
-  return { ids: tokenizer.encodeRendered(chat), tokenizer, at: "--chat" };
-}
-
 function prepare(
   checkpoint: Checkpoint,
   prompt: Prompt,
@@ -216,51 +132,6 @@ function adaptiveOf(plan: Loaded<Plan>): (planned: DraftPolicy) => AdaptivePolic
   return (planned) => adaptivePolicy(adaptation, systemClock, planned);
 }
 
-/** What was asked for must fit; the default takes what room there is. */
-function chooseMaxTokens(prompt: Prompt, spec: Checkpoint["spec"], asked: number | undefined): number {
-  const room = spec.contextLimit - prompt.ids.length;
-  const maxTokens = asked ?? Math.min(DEFAULT_MAX_TOKENS, Math.max(1, room));
-  if (maxTokens <= room) return maxTokens;
-  throw new DraftplanError({
-    code: "CONTEXT_LIMIT",
-    at: prompt.at,
-    what: `${prompt.ids.length} tokens and ${maxTokens} new ones need a context of ${prompt.ids.length + maxTokens}; ${spec.name} has ${spec.contextLimit}`,
-    remedy: room > 0 ? `Shorten the prompt, or use --max-tokens ${room} or less.` : "Shorten the prompt.",
-  });
-}
-
-async function generate(
-  engine: Engine,
-  prompt: Prompt,
-  { maxTokens, policy, adaptive }: Run,
-  drafter: string,
-  sink: TextSink | null,
-  { progress }: PipelineContext,
-): Promise<Generation> {
-  const stream = sink === null || prompt.tokenizer === null ? null : createTextStream(prompt.tokenizer);
-  let decoded: Decoded;
-  try {
-    decoded = await decode(engine, prompt.ids, {
-      maxTokens,
-      endTokens: engine.spec.eosTokenIds,
-      policy,
-      clock: systemClock,
-      progress,
-      onTokens: (ids) => {
-        if (stream !== null) for (const id of ids) sink?.write(stream.push(id));
-      },
-    });
-  } finally {
-    // also when interrupted: the shell's prompt belongs on a line of its own
-    if (stream !== null) sink?.end(stream.end());
-  }
-  return {
-    ...summarise(decoded, prompt, policy !== null),
-    drafter,
-    adapted: adaptive === null ? null : adaptedOf(adaptive.summary()),
-  };
-}
-
 const adaptedOf = ({ arms, ...summary }: AdaptiveSummary): AdaptedSummary => ({
   ...summary,
   arms: arms.map(({ arm, ...use }) => ({
@@ -270,19 +141,3 @@ const adaptedOf = ({ arms, ...summary }: AdaptiveSummary): AdaptedSummary => ({
     ...use,
   })),
 });
-
-function summarise(decoded: Decoded, prompt: Prompt, planned: boolean): Omit<Generation, "adapted" | "drafter"> {
-  const { ids, rounds, decodeUs } = decoded;
-  const { drafted, accepted } = acceptanceOf(rounds);
-  return {
-    ids,
-    text: prompt.tokenizer?.decode(ids) ?? null,
-    promptTokens: prompt.ids.length,
-    decodeUs,
-    // the first token comes from the prompt's pass
-    tokensPerSecond: rounds.length === 0 ? null : (1e6 * (ids.length - 1)) / decodeUs,
-    rounds: planned ? rounds.filter((round) => round.drafted > 0).length : null,
-    drafted: planned ? drafted : null,
-    accepted: planned ? accepted : null,
-  };
-}

@@ -22,7 +22,13 @@ const Ids = z.array(Count);
 const ROUND_KEYS = ["context", "nodes", "drafted", "accepted", "emitted", "draftUs", "verifyUs", "totalUs"] as const;
 /** a round's values, in the order of ROUND_KEYS */
 const RoundRow = z.array(z.number()).length(ROUND_KEYS.length);
-const DecodedRow = z.strictObject({ ids: Ids, rounds: z.array(RoundRow), promptUs: z.number(), decodeUs: z.number() });
+const DecodedRow = z.strictObject({
+  ids: Ids,
+  finish: z.enum(["end", "length", "stop"]),
+  rounds: z.array(RoundRow),
+  promptUs: z.number(),
+  decodeUs: z.number(),
+});
 type DecodedRow = z.infer<typeof DecodedRow>;
 
 const Line = z.strictObject({
@@ -51,7 +57,7 @@ export function journalHeader(request: Omit<VerificationRequest, "journal">) {
   const { loaded, prompts, planRef, device, alternatives } = request;
   return {
     kind: "draftplan/verification-journal",
-    version: 2,
+    version: 3,
     plan: planRef.sha256,
     model: loaded.ref,
     prompts: sha256(JSON.stringify(prompts)),

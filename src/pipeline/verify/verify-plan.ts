@@ -10,6 +10,7 @@ import { planKernels } from "../choices.js";
 import type { PipelineContext } from "../context.js";
 import { type DrafterChoice, type Drafting, findDrafting, planDrafting, withDrafting } from "../drafting.js";
 import { inputRef, modelPath } from "../paths.js";
+import { warnOfTemperature } from "../plan-policy.js";
 import { fitPrompts, openPrompts } from "../text/model-prompts.js";
 import { withModel } from "../with-model.js";
 import { buildVerification, DEFAULT_MAX_TOKENS, DEFAULT_PAIRS } from "./document.js";
@@ -47,6 +48,7 @@ export async function verifyPlanOn(
       request.model,
       { ...context, kernels: planKernels([plan.document], alternatives ? ["int8"] : []) },
       (checkpoint) => {
+        warnOfTemperature(plan, progress);
         const planned = planDrafting(drafting, checkpoint, context);
         const fitting = fitPrompts(prompts, checkpoint.spec, maxTokens, progress);
         requirePrompts(fitting.prompts.length, thresholds.minSpeedup);

@@ -7,7 +7,7 @@ const VOCAB = 3;
 /** logits whose most likely token in each row is the one given */
 const logitsOf = (best: readonly number[]) =>
   Float32Array.from(best.flatMap((token) => Array.from({ length: VOCAB }, (_, i) => (i === token ? 1 : 0))));
-const accept = (best: readonly number[], proposal: Proposal) => greedy.accept(logitsOf(best), proposal, VOCAB);
+const accept = (best: readonly number[], proposal: Proposal) => greedy.accept(logitsOf(best), proposal, VOCAB, [0]);
 
 describe("a chain", () => {
   test("stands up to the first token that is not the target's, which is put in its place", () => {

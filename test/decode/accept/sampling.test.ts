@@ -58,7 +58,7 @@ for (let a = 0; a <= 6; a++)
 const emitted = (rows: readonly (readonly number[])[], proposal: Proposal, random: Random): number[] => {
   // weights as they are, so that shares are exact
   const distribution = (logits: Float32Array) => Float64Array.from(logits, (logit) => Math.round(Math.exp(logit)));
-  const { path, next } = sampling({ random, distribution }).accept(logitsOf(rows), proposal, VOCAB);
+  const { path, next } = sampling({ random, distribution }).accept(logitsOf(rows), proposal, VOCAB, [0]);
   return [...path.map((node) => proposal.tokens[node]), next];
 };
 
@@ -87,7 +87,7 @@ test("a drafted token stands with the target's probability, whatever its sibling
     const rows = [p, [0, 0, 0, 6], [0, 0, 0, 6]];
     const distribution = (logits: Float32Array) => Float64Array.from(logits, (logit) => Math.round(Math.exp(logit)));
     const shares = enumerate((random) =>
-      sampling({ random, distribution }).accept(logitsOf(rows), proposal, VOCAB).path.join(),
+      sampling({ random, distribution }).accept(logitsOf(rows), proposal, VOCAB, [0]).path.join(),
     );
     expect(shares.get("0") ?? 0).toBeCloseTo(p[3] / 6, 10);
     expect(shares.get("1") ?? 0).toBeCloseTo(p[0] / 6, 10);
@@ -119,7 +119,7 @@ describe("a token that was drawn from a distribution", () => {
       let stands = 0;
       q.forEach((sixths, token) => {
         if (sixths === 0) return;
-        const proposal = { ...chain([token]), distributions: [Float32Array.from(q)] };
+        const proposal = { ...chain([token]), distributions: [Float64Array.from(q)] };
         const seen = enumerate((random) => emitted([p, [6, 0, 0, 0]], proposal, random).join());
         for (const [said, share] of seen) {
           const [first, ...more] = said.split(",").map(Number);
@@ -142,7 +142,7 @@ describe("a token that was drawn from a distribution", () => {
       const random = seededRandom(seed, 11);
       const p = SIXTHS[random.index(SIXTHS.length)];
       const q = SIXTHS[random.index(SIXTHS.length)];
-      const drawnFrom = Float32Array.from(q);
+      const drawnFrom = Float64Array.from(q);
       const tickets = q.flatMap((sixths, token) => new Array<number>(sixths).fill(token));
       const counts = new Array(VOCAB).fill(0);
       for (let i = 0; i < 30_000; i++) {
@@ -159,7 +159,7 @@ describe("a token that was drawn from a distribution", () => {
   );
 
   test("is refused where that distribution does not have it", () => {
-    const proposal = { ...chain([1]), distributions: [Float32Array.of(1, 0, 0, 0)] };
+    const proposal = { ...chain([1]), distributions: [Float64Array.of(1, 0, 0, 0)] };
     expect(() =>
       emitted(
         [
@@ -174,7 +174,7 @@ describe("a token that was drawn from a distribution", () => {
 
   test("stands where the two are equal, and there is nothing beyond to draw from", () => {
     const thirds = [1, 1, 1, 0];
-    const proposal = { ...chain([1]), distributions: [Float32Array.from(thirds.map((x) => x / 3))] };
+    const proposal = { ...chain([1]), distributions: [Float64Array.from(thirds.map((x) => x / 3))] };
     const almostOne = 1 - 2 ** -53;
     expect(emitted([thirds, [6, 0, 0, 0]], proposal, scripted([almostOne, 0]))).toEqual([1, 0]);
   });
@@ -217,7 +217,7 @@ test.each(LONG ? [1, 2, 3, 4] : [1])(
         rows.forEach((row, i) => {
           all.set(row, i * VOCAB);
         });
-        const { path, next } = accept.accept(all, { tokens, parents }, VOCAB);
+        const { path, next } = accept.accept(all, { tokens, parents }, VOCAB, text);
         text.push(...path.map((node) => tokens[node]), next);
       }
       return text.slice(0, 3);
@@ -257,7 +257,7 @@ test("a temperature is the softmax of logits divided by it, and 0 is none", () =
 test("the same seed gives the same tokens", () => {
   const run = () => {
     const accept = sampling({ random: seededRandom(5), distribution: 1 });
-    return Array.from({ length: 20 }, () => accept.accept(new Float32Array(3 * VOCAB), chain([1, 2]), VOCAB));
+    return Array.from({ length: 20 }, () => accept.accept(new Float32Array(3 * VOCAB), chain([1, 2]), VOCAB, [0]));
   };
   expect(run()).toEqual(run());
   expect(new Set(run().map(({ next }) => next)).size).toBe(VOCAB);

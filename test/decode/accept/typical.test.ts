@@ -11,7 +11,7 @@ const logitsOf = (rows: readonly (readonly number[])[]) => Float32Array.from(row
 const random = seededRandom(1);
 const EVEN = [0.25, 0.25, 0.25, 0.25];
 const accept = (rows: readonly (readonly number[])[], proposal: Proposal, options = {}) =>
-  typical({ random, distribution: 1, ...options }).accept(logitsOf(rows), proposal, VOCAB);
+  typical({ random, distribution: 1, ...options }).accept(logitsOf(rows), proposal, VOCAB, [0]);
 
 test("says that it is lossy; the others are lossless", () => {
   expect(typical({ random, distribution: 1 }).lossless).toBe(false);

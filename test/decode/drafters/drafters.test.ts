@@ -272,7 +272,7 @@ test("a drafter sees the target's last hidden state where the pending token was 
 
 test("a proposal that is too deep or no tree is refused with the drafter's name", async () => {
   const { engine, clock } = fakeEngine({ vocab: VOCAB, capacity: 30 });
-  const run = (tokens: number[], parents: (number | null)[], distributions?: Float32Array[]) => {
+  const run = (tokens: number[], parents: (number | null)[], distributions?: Float64Array[]) => {
     const proposal = { tokens, parents, ...(distributions === undefined ? {} : { distributions }) };
     const drafter: Drafter = { key: "rash", draft: () => proposal, costUs: () => 0 };
     const policy = () => ({ drafter, draftTokens: 2 });
@@ -286,7 +286,7 @@ test("a proposal that is too deep or no tree is refused with the drafter's name"
   await expect(run([1, 2], [null, -1])).rejects.toThrow(/node 1 behind node -1/);
   await expect(run([1, 2], [null, 0.5])).rejects.toThrow(/node 1 behind node 0.5/);
   await expect(run([1, VOCAB], [null, 0])).rejects.toThrow(/token 4 of 4/);
-  await expect(run([1, 2], [null, 0], [new Float32Array(VOCAB)])).rejects.toThrow(/2 tokens and 1 distributions/);
+  await expect(run([1, 2], [null, 0], [new Float64Array(VOCAB)])).rejects.toThrow(/2 tokens and 1 distributions/);
   const wide = Array.from({ length: 29 }, (_, i) => i % VOCAB);
   await expect(
     run(

@@ -1,6 +1,7 @@
 /** Trees of ranks become trees of tokens: held against naive look-ups of what made-up heads say of each path. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { greedy } from "../../../src/decode/accept/greedy.js";
 import type { DraftState } from "../../../src/decode/drafters/drafter.js";
 import { type Heads, headsDrafter } from "../../../src/decode/drafters/heads.js";
 import { expandedOf } from "../../oracle/tree-speed.js";
@@ -55,7 +56,15 @@ function stateWith(context = 10, capacity = 100): DraftState {
   const { engine } = fakeEngine({ vocab: 8, layers: 2, capacity });
   const text = new Array(context + 1).fill(PENDING);
   const mostNodes = Math.min(63, capacity - context - 1);
-  return { engine, text, context, pending: PENDING, hidden: Float32Array.of(STATE, 0, 0), mostNodes };
+  return {
+    engine,
+    text,
+    context,
+    pending: PENDING,
+    hidden: Float32Array.of(STATE, 0, 0),
+    mostNodes,
+    choose: (logits: Float32Array) => greedy.choose(logits, text, []),
+  };
 }
 
 /** Trees in any order that has parents first, of at most so many nodes. */

@@ -1,6 +1,7 @@
 /** Another model's cache follows the text, whoever wrote it and whatever was rejected. */
 import { describe, expect, test } from "vitest";
 import { silentProgress } from "../../../src/core/progress.js";
+import { greedy } from "../../../src/decode/accept/greedy.js";
 import { chain, type Drafter, type DraftState, NOTHING } from "../../../src/decode/drafters/drafter.js";
 import { hybridDrafter } from "../../../src/decode/drafters/hybrid.js";
 import { lookupDrafter } from "../../../src/decode/drafters/lookup.js";
@@ -99,8 +100,9 @@ describe("where it cannot draft it proposes nothing, and decoding goes on", () =
 
   test("tokens that the target does not have are not drafted", async () => {
     const model = opened({ vocab: 3 * VOCAB });
+    const choose = (logits: Float32Array) => greedy.choose(logits, [], []);
     const { tokens } = modelDrafter(model, "target").draft(
-      { text: [1, 2], engine: { spec: { vocabSize: VOCAB } } } as unknown as DraftState,
+      { text: [1, 2], engine: { spec: { vocabSize: VOCAB } }, choose } as unknown as DraftState,
       4,
     );
     expect(tokens.length).toBe(4);

@@ -1,0 +1,89 @@
+/** One prompt gone on with, once or several times: each continuation is what its seed alone gives. */
+import type { Progress } from "../../core/progress.js";
+import { acceptOf } from "../../decode/accept/of-filters.js";
+import { type Decoded, type DecodeOptions, type DraftPolicy, decode, prefill } from "../../decode/loop.js";
+import { acceptanceOf } from "../../decode/statistics.js";
+import { systemClock } from "../../runtime/device.js";
+import type { Engine } from "../../runtime/engine.js";
+import { targetChoices } from "../../schema/choice.js";
+import { GREEDY } from "../../schema/sampling.js";
+import { seededRandom } from "../../stats/random.js";
+import { createTextStream } from "../../tokenizer/stream.js";
+import type { SamplingRequest } from "../sampling.js";
+import type { Prompt } from "./prompt.js";
+import type { Continuation, TextSink } from "./types.js";
+
+export interface ContinuationOptions {
+  policy: DraftPolicy | null;
+  maxTokens: number;
+  sampling: SamplingRequest | undefined;
+  /** null: the text is not wanted before it is whole */
+  sink: TextSink | null;
+  progress: Progress;
+}
+
+/** @returns at least one, in the order of their seeds */
+export async function continuationsOf(
+  engine: Engine,
+  prompt: Prompt,
+  options: ContinuationOptions,
+): Promise<Continuation[]> {
+  const { filters = GREEDY, seed = null, count = 1 } = options.sampling ?? {};
+  const prefilled = count > 1 ? { prefilled: await readOnce(engine, prompt, options) } : {};
+  const found: Continuation[] = [];
+  for (let i = 0; i < count; i++) {
+    const own = seed === null ? null : seed + i;
+    const accept = acceptOf(filters, seededRandom(own ?? 0));
+    const decoded = await decodeTo(engine, prompt, options, { accept, ...prefilled });
+    found.push({ ...summarise(decoded, prompt, options.policy !== null), seed: own });
+  }
+  return found;
+}
+
+/** The prompt's passes, once for all continuations, which write behind it only. */
+async function readOnce(
+  engine: Engine,
+  { ids }: Prompt,
+  { policy, progress }: ContinuationOptions,
+): Promise<NonNullable<DecodeOptions["prefilled"]>> {
+  const { hiddenSize, layers } = engine.spec;
+  const asked = policy?.drafters?.some(({ states }) => states !== undefined) ?? false;
+  const states = asked ? new Float32Array(ids.length * hiddenSize) : undefined;
+  const keep = (position: number, of: Float32Array) => states?.set(of, position * hiddenSize);
+  return { ...(await prefill(engine, ids, targetChoices(layers), progress, keep)), states };
+}
+
+async function decodeTo(
+  engine: Engine,
+  { ids, tokenizer }: Prompt,
+  { policy, maxTokens, sink, progress }: ContinuationOptions,
+  own: Pick<DecodeOptions, "accept" | "prefilled">,
+): Promise<Decoded> {
+  const stream = sink === null || tokenizer === null ? null : createTextStream(tokenizer);
+  try {
+    return await decode(engine, ids, {
+      ...{ maxTokens, endTokens: engine.spec.eosTokenIds, policy, clock: systemClock, progress },
+      ...own,
+      onTokens: (tokens) => {
+        if (stream !== null) for (const id of tokens) sink?.write(stream.push(id));
+      },
+    });
+  } finally {
+    // also when interrupted: the shell's prompt belongs on a line of its own
+    if (stream !== null) sink?.end(stream.end());
+  }
+}
+
+function summarise(decoded: Decoded, { tokenizer }: Prompt, planned: boolean): Omit<Continuation, "seed"> {
+  const { ids, finish, rounds, decodeUs } = decoded;
+  const { drafted, accepted } = acceptanceOf(rounds);
+  return {
+    ...{ ids, finish, decodeUs },
+    text: tokenizer?.decode(ids) ?? null,
+    // the first token comes from the prompt's pass
+    tokensPerSecond: rounds.length === 0 ? null : (1e6 * (ids.length - 1)) / decodeUs,
+    rounds: planned ? rounds.filter((round) => round.drafted > 0).length : null,
+    drafted: planned ? drafted : null,
+    accepted: planned ? accepted : null,
+  };
+}

@@ -1,0 +1,1 @@
+import "./sampling.test.js";
