@@ -5,13 +5,14 @@
 export { type Evaluation, evaluateDraft } from "./calibrate/evaluate.js";
 export { DraftplanError, ERROR_CODES, type ErrorCode, type ErrorDetail, EXIT } from "./core/errors.js";
 export { type Progress, silentProgress } from "./core/progress.js";
-export type { Accept, Accepted, Chosen } from "./decode/accept/accept.js";
+export type { Accept, Accepted } from "./decode/accept/accept.js";
 export type { Distribution } from "./decode/accept/distribution.js";
 export { filtered } from "./decode/accept/filters.js";
 export { greedy } from "./decode/accept/greedy.js";
 export { type SamplingOptions, sampling } from "./decode/accept/sampling.js";
 export { type TypicalOptions, typical } from "./decode/accept/typical.js";
 export {
+  type Chosen,
   chain,
   type Drafter,
   type DraftRequest,

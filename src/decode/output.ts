@@ -1,8 +1,8 @@
 /** The text of a generation as it grows, and where it ends. */
 import type { Engine } from "../runtime/engine.js";
 import { MAX_LOGIT_ROWS } from "../runtime/limits.js";
-import type { Accept, Chosen } from "./accept/accept.js";
-import type { DraftState } from "./drafters/drafter.js";
+import type { Accept } from "./accept/accept.js";
+import type { Chosen, DraftState } from "./drafters/drafter.js";
 
 export interface OutputLimits {
   maxTokens: number;

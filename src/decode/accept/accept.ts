@@ -2,7 +2,7 @@
  * The seam between a drafter's proposal and the output: which drafted tokens stand, and which token follows them. Greedy
  * decoding takes the target's most likely tokens; sampling draws, and may keep state (a random source) of its own.
  */
-import type { Proposal } from "../drafters/drafter.js";
+import type { Chosen, Proposal } from "../drafters/drafter.js";
 
 /** What stands of a proposal. */
 export interface Accepted {
@@ -10,13 +10,6 @@ export interface Accepted {
   readonly path: readonly number[];
   /** the token that the target itself puts behind them: the bonus token, or the correction */
   readonly next: number;
-}
-
-/** A token that a drafter chose. */
-export interface Chosen {
-  readonly token: number;
-  /** [vocabSize] weights that it was drawn by; null: it was not drawn, but the likeliest */
-  readonly distribution: Float64Array | null;
 }
 
 export interface Accept {

@@ -5,7 +5,13 @@
 import type { Progress } from "../../core/progress.js";
 import type { Engine } from "../../runtime/engine.js";
 import type { ChoiceSet, Kernel } from "../../schema/choice.js";
-import type { Chosen } from "../accept/accept.js";
+
+/** A token that a drafter chose. */
+export interface Chosen {
+  readonly token: number;
+  /** [vocabSize] weights that it was drawn by; null: it was not drawn, but the likeliest */
+  readonly distribution: Float64Array | null;
+}
 
 /** What a drafter is shown of a generation. */
 export interface DraftState {

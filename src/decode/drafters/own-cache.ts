@@ -8,8 +8,7 @@ import type { Progress } from "../../core/progress.js";
 import type { Engine } from "../../runtime/engine.js";
 import { MAX_PASS_TOKENS } from "../../runtime/limits.js";
 import { type ChoiceSet, choiceKey } from "../../schema/choice.js";
-import type { Chosen } from "../accept/accept.js";
-import { chosenChain, type DraftState, NOTHING, type Proposal } from "./drafter.js";
+import { type Chosen, chosenChain, type DraftState, NOTHING, type Proposal } from "./drafter.js";
 
 export class OwnCache {
   /** tokens whose keys and values it holds, in order */

@@ -4,8 +4,14 @@
  */
 import { argmax, type Engine } from "../../runtime/engine.js";
 import { type ChoiceSet, choiceKey } from "../../schema/choice.js";
-import type { Chosen } from "../accept/accept.js";
-import { chosenChain, type Drafter, type DraftRequest, type DraftState, type Proposal } from "./drafter.js";
+import {
+  type Chosen,
+  chosenChain,
+  type Drafter,
+  type DraftRequest,
+  type DraftState,
+  type Proposal,
+} from "./drafter.js";
 
 export interface SelfDrafter extends Drafter {
   readonly choices: ChoiceSet;
