@@ -28,12 +28,15 @@ export function verificationPlanFindings(verification: Checked<Verification>, op
     ...deviceFindings(verification, plan.document),
     ...inputFindings(verification, plan),
     ...extrapolatedFindings(verification, plan),
-    // where others drafted than the plan has, nothing of what it predicts was put to the test
-    ...(document.drafter === undefined ? contextFindings(file, document, plan.document) : []),
-    ...(document.drafter === undefined ? promptFindings(file, document, plan.document) : []),
+    // where others drafted than the plan has, or over another cache, nothing of what it predicts was put to the test
+    ...(isAsPlanned(document, plan.document) ? contextFindings(file, document, plan.document) : []),
+    ...(isAsPlanned(document, plan.document) ? promptFindings(file, document, plan.document) : []),
     ...tokenizers(verification, plan, open),
   ];
 }
+
+const isAsPlanned = ({ drafter, draft_cache }: Verification, plan: Plan): boolean =>
+  drafter === undefined && draft_cache === plan.draft_cache;
 
 function changeFindings({ file, document }: Checked<Verification>, plan: Checked<Plan>): Finding[] {
   switch (sameness(document.plan.sha256, plan)) {

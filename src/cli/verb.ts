@@ -12,4 +12,7 @@ export const TO_FILE = "-o, --output <file>";
 export const DRAFTER =
   "who drafts: plan, none, self (the plan's own blocks alone), lookup (n-grams of the text so far), model:PATH (a smaller model), heads:PATH, or hybrid (a lookup, else the plan's drafter) (default: plan, without one none)";
 
+export const STANDALONE =
+  "the draft has a KV cache of its own and fills it itself, as in engines that take it for a model";
+
 export const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;

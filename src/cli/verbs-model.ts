@@ -8,7 +8,7 @@ import {
   withOutputOptions,
   withSamplingOptions,
 } from "./options.js";
-import { DRAFTER, examples, MODEL, type RunVerb } from "./verb.js";
+import { DRAFTER, examples, MODEL, type RunVerb, STANDALONE } from "./verb.js";
 
 export function addRun(program: Command, run: RunVerb): void {
   withDeviceOptions(program.command("run"))
@@ -73,6 +73,7 @@ export function addEvaluate(program: Command, run: RunVerb): void {
         .conflicts("plan"),
     )
     .option("--plan <plan>", "the drafts of this plan, each at its contexts")
+    .option("--standalone", STANDALONE)
     .option(
       "--ids <file>",
       'a JSON array of token ids, or {"ids": [...], "first": k}: positions before k are context only',

@@ -1,7 +1,7 @@
 /** Verbs that put plans to the test, on a model or by their documents. */
 import type { Command } from "commander";
 import { commaList, integerFrom, numberFrom, positive, type SharedOptions, withDeviceOptions } from "./options.js";
-import { DRAFTER, examples, MODEL, type RunVerb, TO_FILE } from "./verb.js";
+import { DRAFTER, examples, MODEL, type RunVerb, STANDALONE, TO_FILE } from "./verb.js";
 
 /** `10` or `10%` */
 const percent = (text: string): number => numberFrom(0)(text.replace(/%$/, ""));
@@ -12,6 +12,7 @@ export function addVerify(program: Command, run: RunVerb): void {
     .argument("<plan>", "the plan")
     .requiredOption("--model <model>", MODEL)
     .option("--drafter <who>", DRAFTER)
+    .option("--standalone", STANDALONE)
     .option("--prompts <file>", "prompts to run it on (default: a few that travel with draftplan)")
     .option(
       "--min-speedup <x>",

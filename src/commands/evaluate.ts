@@ -9,10 +9,15 @@ export interface EvaluateOptions {
   skip?: string[];
   plan?: string;
   ids?: string;
+  standalone?: boolean;
 }
 
 export async function evaluateCommand(model: string, options: EvaluateOptions, context: CommandContext): Promise<void> {
-  const evaluated = await evaluateOn(model, { draft: draftOf(options), ids: options.ids }, context);
+  const evaluated = await evaluateOn(
+    model,
+    { draft: draftOf(options), ids: options.ids, standalone: options.standalone },
+    context,
+  );
   if (context.json) context.print(JSON.stringify(evaluationJson(evaluated)));
   else for (const line of evaluationLines(evaluated)) context.print(line);
 }

@@ -13,6 +13,7 @@ import type { CommandContext } from "./context.js";
 export interface VerifyCommandOptions {
   model: string;
   drafter?: string | undefined;
+  standalone?: boolean | undefined;
   prompts?: string | undefined;
   minSpeedup?: number | undefined;
   minAcceptance?: number | undefined;

@@ -18,9 +18,10 @@ export function verificationSummary(verification: Verification): string[] {
 
 const section = (shown: boolean, title: string, body: () => string): string[] => (shown ? ["", title, body()] : []);
 
-function heading({ model, plan, prompts, max_tokens, pairs }: Verification): string[] {
+function heading({ model, plan, prompts, max_tokens, pairs, draft_cache }: Verification): string[] {
   const runs = `${count(prompts.length, "prompt")}, up to ${max_tokens} tokens each, ${count(pairs, "interleaved pair")} of runs`;
-  return [`${model.name} with ${plan.path}`, runs];
+  const cache = "drafts had a cache of their own; their reading of the prompt is in the plan's time";
+  return [`${model.name} with ${plan.path}`, runs, ...(draft_cache === "own" ? [cache] : [])];
 }
 
 function verdictRows(verification: Verification): string[][] {

@@ -6,6 +6,7 @@ import { DraftplanError } from "../core/errors.js";
 import { besideDocument } from "../core/folders.js";
 import type { Heads } from "../decode/drafters/heads.js";
 import { OwnCache } from "../decode/drafters/own-cache.js";
+import type { SecondCache } from "../decode/drafters/standalone.js";
 import type { DraftPolicy } from "../decode/loop.js";
 import type { Opened } from "../decode/policy.js";
 import { requireFits } from "../model/heads/fit.js";
@@ -35,6 +36,7 @@ import {
   planOfOneSegment,
 } from "./drafting/segments.js";
 import { policyOf } from "./plan-policy.js";
+import { standalonePlan } from "./standalone.js";
 
 export { type DrafterChoice, drafterName, parseDrafter } from "./drafting/choice.js";
 
@@ -64,6 +66,7 @@ export interface Planned {
  * Finds the plan's heads and models and those of the command line, and looks at their files.
  * @param asked null: as the plan says, and without one plain decoding
  * @param model that is drafted for, as the user named it
+ * @param standalone whether drafts of the model's own blocks have a cache of their own, whatever the plan says
  * @throws USAGE where there is no plan to take drafts from, DIGEST_MISMATCH where a plan's heads or model have changed,
  *   DRAFT_MODEL_MISMATCH, what opening a folder of heads or a model throws
  */
@@ -71,9 +74,11 @@ export async function findDrafting(
   plan: Loaded<Plan> | null,
   asked: DrafterChoice | null,
   model: string,
+  standalone = false,
 ): Promise<Drafting> {
   const choice = asked ?? (plan === null ? { kind: "none" } : { kind: "plan" });
   if (plan === null && (choice.kind === "plan" || choice.kind === "self")) throw needsPlan(choice.kind);
+  if (standalone && !["plan", "self", "hybrid"].includes(choice.kind)) throw noOwnCache(choice);
   const folders = new Map<string, HeadsFolder>();
   const models = new Map<string, DraftModelFile>();
   if (choice.kind === "heads") {
@@ -101,7 +106,8 @@ export async function findDrafting(
       }
     }
   }
-  return { plan, choice, folders: [...folders.values()], models: [...models.values()] };
+  const standing = standalone && plan !== null ? standalonePlan(plan) : plan;
+  return { plan: standing, choice, folders: [...folders.values()], models: [...models.values()] };
 }
 
 async function lookAt(folder: string): Promise<HeadsFolder> {
@@ -120,7 +126,7 @@ export function planDrafting(drafting: Drafting, checkpoint: Checkpoint, context
   for (const model of drafting.models) requireFitsTarget(model, checkpoint.spec);
   const plan = asAsked(drafting, checkpoint, context);
   // heads and models that say what they are and guess nothing: what is wrong with a plan is wrong with them too
-  const unopened = [...drafting.folders.map(unopenedHeads), ...drafting.models.map(unopenedModel)];
+  const unopened = [...drafting.folders.map(unopenedHeads), ...drafting.models.map(unopenedModel), UNOPENED_CACHE];
   if (plan !== null) policyOf(plan, checkpoint, context, unopened);
   const trees = plan?.document.segments.map(({ drafter }) => {
     const main = mainDrafter(drafter);
@@ -140,6 +146,8 @@ const unopenedHeads = ({ checkpoint: { spec, sha256 } }: HeadsFolder): Heads => 
 const unopenedModel = ({ checkpoint: { spec, weightsSha256 } }: DraftModelFile): Opened => ({
   ...{ kind: "model", weightsSha256, cache: new OwnCache({ spec } as Engine), close: () => {} },
 });
+
+const UNOPENED_CACHE = { kind: "own cache", close: () => {} } as SecondCache;
 
 /** The plan with the drafter that was asked for. */
 function asAsked(
@@ -175,7 +183,7 @@ interface OpenDrafters {
 }
 
 /**
- * Opens the heads on a loaded model, and the models beside it.
+ * Opens the heads on a loaded model, the models beside it, and a second cache where the plan's drafts have one.
  * @throws what openHeads and openDraftModel throw; nothing stays open then
  */
 async function openDrafters(
@@ -198,11 +206,19 @@ async function openDrafters(
       const kernels = kernelsOf(plan, checkpoint.weightsSha256);
       if (kernels.length > 0) open.push(await openDraftModel(path, kernels, model.engine.capacity, context));
     }
+    if (plan?.document.draft_cache === "own") open.push(secondCache(model));
   } catch (error) {
     close();
     throw error;
   }
   return { open, close };
+}
+
+/** @throws Error for an engine that has one cache alone: none that loadModel opens */
+function secondCache({ engine }: Pick<LoadedModel, "engine">): SecondCache {
+  const second = engine.withOwnCache?.();
+  if (second === undefined) throw new Error(`this engine of ${engine.spec.name} has one cache`);
+  return { kind: "own cache", cache: new OwnCache(second), close: () => second.close() };
 }
 
 const mainDrafters = (plan: Loaded<Plan> | null) =>
@@ -248,6 +264,14 @@ const needsPlan = (kind: string) =>
     at: `--drafter ${kind}`,
     what: kind === "plan" ? "there is no plan" : "which blocks draft, a plan says, and there is none",
     remedy: "Give --plan PLAN as well, or --drafter heads:PATH, model:PATH or lookup, or leave --drafter out.",
+  });
+
+const noOwnCache = (choice: DrafterChoice) =>
+  new DraftplanError({
+    code: "USAGE",
+    at: `--standalone --drafter ${drafterName(choice)}`,
+    what: "a cache of its own is for drafts of the model's own blocks, which are not to draft here",
+    remedy: "Give a plan with such drafts and leave --drafter out, or leave --standalone out.",
   });
 
 const changedHeads = (at: string, { folder, checkpoint }: HeadsFolder) =>

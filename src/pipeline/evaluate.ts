@@ -1,5 +1,5 @@
 /** How often a draft's next token is the target's, on a given text. */
-import { type Evaluation, evaluateDraft } from "../calibrate/evaluate.js";
+import { type Evaluation, evaluateDraft, evaluateStandalone } from "../calibrate/evaluate.js";
 import { DraftplanError } from "../core/errors.js";
 import { drafterOf, selfChoices } from "../decode/drafters/self.js";
 import type { Checkpoint } from "../model/spec.js";
@@ -19,6 +19,8 @@ export interface EvaluateRequest {
   draft: { plan: Loaded<Plan> } | { skip: readonly string[] };
   /** a file of token ids; undefined: a bundled text */
   ids?: string | undefined;
+  /** the draft has a cache of its own; a plan that says so has one anyway */
+  standalone?: boolean | undefined;
 }
 
 export interface EvaluatedDraft extends Evaluation {
@@ -26,6 +28,8 @@ export interface EvaluatedDraft extends Evaluation {
   source: string;
   /** positions before it are context only */
   first: number;
+  /** the draft had a cache of its own */
+  standalone: boolean;
 }
 
 const BUNDLED_TOKENS = 288;
@@ -34,10 +38,12 @@ const BUNDLED_FIRST = 32;
 /** @throws TOKEN_IDS_INVALID, CONTEXT_LIMIT, DOCUMENT_MISMATCH, what loading the model throws */
 export async function evaluateOn(
   model: string,
-  { draft, ids: file }: EvaluateRequest,
+  { draft, ids: file, standalone: asked = false }: EvaluateRequest,
   context: PipelineContext,
 ): Promise<EvaluatedDraft> {
   const source = file ?? "bundled text";
+  const standalone = asked || ("plan" in draft && draft.plan.document.draft_cache === "own");
+  const evaluate = standalone ? evaluateStandalone : evaluateDraft;
   const { ids, first } = file === undefined ? await bundledIds(model) : readTokenIds(file, { withFirst: true });
   const prepare = (checkpoint: Checkpoint) => {
     requireInVocabulary(ids, checkpoint.spec.vocabSize, source);
@@ -48,9 +54,9 @@ export async function evaluateOn(
     model,
     { ...context, kernels: planKernels(["plan" in draft ? draft.plan.document : null]) },
     prepare,
-    ({ engine }, { choicesAt }) => evaluateDraft(engine, ids, first, choicesAt, context.progress),
+    ({ engine }, { choicesAt }) => evaluate(engine, ids, first, choicesAt, context.progress),
   );
-  return { ...evaluation, source, first };
+  return { ...evaluation, source, first, standalone };
 }
 
 /** What drafts at each context; the target itself where a plan does not speculate. */
@@ -61,7 +67,8 @@ function choicesOf(
 ): (contextTokens: number) => ChoiceSet | null {
   if ("plan" in draft) {
     warnOfTemperature(draft.plan, context.progress);
-    const policy = policyOf(draft.plan, checkpoint, context);
+    const { draft_cache: _, ...document } = draft.plan.document; // the drafts alone are looked at here
+    const policy = policyOf({ ...draft.plan, document }, checkpoint, context);
     return (contextTokens) => {
       const request = policy(contextTokens);
       return request === null ? null : selfChoices(drafterOf(request));

@@ -9,7 +9,7 @@ import { type Filters, GREEDY } from "../schema/sampling.js";
 import type { PipelineContext } from "./context.js";
 
 /**
- * @param open heads and models that are open, for plans in which they draft
+ * @param open heads, models and a second cache that are open, for plans in which they draft
  * @throws DOCUMENT_MISMATCH where the plan was made for another model, what planPolicy throws
  */
 export function policyOf(

@@ -2,7 +2,7 @@
 import { DraftplanError } from "../core/errors.js";
 import type { Loaded } from "../schema/document.js";
 import { type StandaloneCurve, standaloneCurve } from "../schema/draft-cache.js";
-import type { Plan } from "../schema/plan.js";
+import type { Plan, Segment } from "../schema/plan.js";
 import { readInputs } from "./plan-inputs.js";
 
 /**
@@ -15,6 +15,30 @@ export function standaloneCurves(plan: Loaded<Plan>): (StandaloneCurve | null)[]
   const calibration = calibrationOf(plan);
   return plan.document.segments.map((_, i) => standaloneCurve(plan.document, i, calibration));
 }
+
+/**
+ * The plan with a cache of its own for its drafts. What was predicted for drafts over the target's is not predicted for these.
+ * @throws OPTION_INVALID where no segment has a draft of the model's own blocks
+ */
+export function standalonePlan(plan: Loaded<Plan>): Loaded<Plan> {
+  const { document } = plan;
+  if (document.draft_cache === "own") return plan;
+  if (!document.segments.some(({ draft }) => draft !== undefined)) throw nothingToStandAlone(plan.path);
+  const segments = document.segments.map((segment): Segment => {
+    if (segment.draft === undefined) return segment;
+    const { predicted: _, refuted: __, ...rest } = segment;
+    return rest;
+  });
+  return { ...plan, document: { ...document, draft_cache: "own", segments } };
+}
+
+const nothingToStandAlone = (at: string) =>
+  new DraftplanError({
+    code: "OPTION_INVALID",
+    at: "--standalone",
+    what: `${at} has no draft of the model's own blocks, which a cache of its own is for`,
+    remedy: "Leave --standalone out, or make a plan with such a draft: draftplan solve --drafters self",
+  });
 
 function calibrationOf(plan: Loaded<Plan>) {
   if (plan.document.inputs === undefined) return null;

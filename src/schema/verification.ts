@@ -1,7 +1,17 @@
 /** draftplan/verification: one plan run end to end, against an independent run of the target. */
 import { z } from "zod";
 import { targetKernel } from "../model/kernels/registry.js";
-import { AcceptanceCurve, Device, Extrapolated, InputRef, Interval, ModelRef, Rate, Sha256 } from "./common.js";
+import {
+  AcceptanceCurve,
+  Device,
+  DraftCache,
+  Extrapolated,
+  InputRef,
+  Interval,
+  ModelRef,
+  Rate,
+  Sha256,
+} from "./common.js";
 import { HeadsRef, ModelDrafter } from "./drafter.js";
 import { DEFAULT_PRECISION, TARGET_PRECISIONS, type TargetPrecision } from "./numerics.js";
 
@@ -108,6 +118,9 @@ export const Verification = z.strictObject({
   device: Device,
   plan: InputRef,
   drafter: OtherDrafter.optional().describe("who drafted in place of the plan's own drafters; absent: they did"),
+  draft_cache: DraftCache.optional().describe(
+    "own: drafts of the model's own blocks had a cache of their own, and its filling is in their time; absent: they read the target's",
+  ),
   inputs: z
     .strictObject({ profile: InputRef, calibration: InputRef })
     .optional()

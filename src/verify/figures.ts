@@ -18,6 +18,7 @@ export type Figures = Omit<
   | "model"
   | "device"
   | "plan"
+  | "draft_cache"
   | "inputs"
   | "tokenizer_sha256"
   | "versions"

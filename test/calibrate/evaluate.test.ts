@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { evaluateDraft } from "../../src/calibrate/evaluate.js";
+import { evaluateDraft, evaluateStandalone } from "../../src/calibrate/evaluate.js";
 import { argmax } from "../../src/runtime/engine.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
 import { type ChoiceSet, expandDraft, targetChoices, uniformChoices } from "../../src/schema/choice.js";
@@ -78,4 +78,22 @@ test("the target runs once over the text, in pieces, and the steps go backwards"
     [664, 36],
   ]);
   expect(passes.slice(4)).toEqual(Array.from({ length: 100 }, (_, i) => [699 - i, 1]));
+});
+
+test.each([0, 20])("with a cache of its own a draft is run over the text alone: from %i tokens on", async (first) => {
+  const [early, late] = [skipping("0.mlp", "1.attn", "2.attn"), skipping("3.mlp")].map((draft) =>
+    expandDraft(draft, LAYERS, "draft"),
+  );
+  const choicesAt = (context: number) => [null, early, late][context % 3];
+  const found = await evaluateStandalone(model.engine, IDS, first, choicesAt);
+  const { engine } = model;
+  const expected = IDS.slice(first).map((_, i) => {
+    const choices = choicesAt(first + i) ?? targetChoices(LAYERS);
+    const pass = engine.run({ position: 0, input: IDS.slice(0, first + i + 1), choices, logitRows: 1 });
+    return argmax(pass.logits, 0, engine.spec.vocabSize);
+  });
+  expect(found.draftTop1).toEqual(expected);
+  const hits = expected.filter((token, row) => token === found.targetTop1[row]).length;
+  expect(found.acceptance).toBe(hits / expected.length);
+  expect(found.targetTop1).toEqual((await evaluateDraft(engine, IDS, first, choicesAt)).targetTop1);
 });

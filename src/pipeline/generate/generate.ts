@@ -82,6 +82,7 @@ function requireAdaptable(plan: Loaded<Plan> | null, drafter: DrafterChoice | nu
   if (drafter !== null && drafter.kind !== "plan") throw adaptAnother(drafter);
   const heads = plan.document.segments.findIndex(({ drafter: kind }) => kind?.kind === "heads");
   if (heads !== -1) throw adaptHeads(`${plan.path}: segments[${heads}].drafter`);
+  if (plan.document.draft_cache === "own") throw adaptOwnCache(`${plan.path}: draft_cache`);
 }
 
 const adaptAnother = (drafter: DrafterChoice) =>
@@ -98,6 +99,14 @@ const adaptHeads = (at: string) =>
     at,
     what: "heads draft there, and --adapt weighs drafts of the model's own blocks alone",
     remedy: "Leave --adapt out, or solve a plan of the model's own blocks: draftplan solve --drafters self",
+  });
+
+const adaptOwnCache = (at: string) =>
+  new DraftplanError({
+    code: "NOT_YET_SUPPORTED",
+    at,
+    what: "its drafts have a KV cache of their own, and --adapt weighs drafts over the target's",
+    remedy: "Leave --adapt out, or solve a plan without --standalone.",
   });
 
 const adaptWithoutPlan = () =>

@@ -40,7 +40,7 @@ export interface VerificationRequest {
   planPath?: string;
   /** who drafted in place of the plan's own drafters; absent: they did */
   drafter?: Verification["drafter"];
-  /** heads and models that are open, for plans in which they draft */
+  /** heads, models and a second cache that are open, for plans in which they draft */
   open?: readonly Opened[];
   prompts: readonly VerifyPrompt[];
   /** null: every prompt was given as ids */
@@ -129,6 +129,7 @@ function documentOf(request: VerificationRequest, result: VerifyResult, progress
     device,
     plan: planRef,
     ...(request.drafter === undefined ? {} : { drafter: request.drafter }),
+    ...(plan.draft_cache === undefined ? {} : { draft_cache: plan.draft_cache }),
     ...(plan.inputs === undefined ? {} : { inputs: seenFromHere(plan.inputs, planRef.path) }),
     ...(plan.extrapolated === undefined ? {} : { extrapolated: plan.extrapolated }),
     ...(tokenizerSha256 === undefined ? {} : { tokenizer_sha256: tokenizerSha256 }),

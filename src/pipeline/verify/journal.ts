@@ -66,6 +66,7 @@ export function journalHeader(request: Omit<VerificationRequest, "journal">) {
     end_tokens: loaded.engine.spec.eosTokenIds,
     alternatives,
     drafter: request.drafter ?? null,
+    draft_cache: request.plan.draft_cache ?? null,
     device,
     versions: softwareVersions(),
   };

@@ -23,6 +23,8 @@ export interface VerifyRequest {
   prompts?: string | undefined;
   /** who drafts in the plan's segments; null: as the plan says */
   drafter?: DrafterChoice | null | undefined;
+  /** drafts of the model's own blocks have a cache of their own; a plan that says so has one anyway */
+  standalone?: boolean | undefined;
   /** where the document is written, a journal beside it while it is measured; null: nothing is written */
   output: string | null;
   thresholds: Thresholds;
@@ -40,7 +42,7 @@ export async function verifyPlanOn(
 ): Promise<Verification> {
   const { output, thresholds, alternatives = false, maxTokens = DEFAULT_MAX_TOKENS, pairs = DEFAULT_PAIRS } = request;
   const { provider, threads, ortLibrary, progress } = context;
-  const drafting = await findDrafting(plan, request.drafter ?? null, request.model);
+  const drafting = await findDrafting(plan, request.drafter ?? null, request.model, request.standalone);
   const prompts = await openPrompts(request.model, request.prompts);
   let journal: FileJournal | undefined;
   try {
