@@ -4,6 +4,7 @@ import { DraftplanError } from "../../core/errors.js";
 import { corrupt } from "../failures.js";
 import { ByteFile } from "./byte-file.js";
 import { isStoredType, STORED_TYPES } from "./dequantize.js";
+import { GGML_TYPE_NAMES } from "./ggml-types.js";
 import type { GgufValue } from "./gguf-reader.js";
 import { GgufReader, isGgufArray } from "./gguf-reader.js";
 import type { StoredTensor } from "./tensors.js";
@@ -22,47 +23,20 @@ const MIN_METADATA_BYTES = 13;
 /** name length, dimensions, one size, type, offset */
 const MIN_TENSOR_BYTES = 32;
 
-/** ggml's type ids (`enum ggml_type`). The ids left out were removed from ggml. */
-const TYPE_NAMES: Record<number, string> = {
-  0: "F32",
-  1: "F16",
-  2: "Q4_0",
-  3: "Q4_1",
-  6: "Q5_0",
-  7: "Q5_1",
-  8: "Q8_0",
-  9: "Q8_1",
-  10: "Q2_K",
-  11: "Q3_K",
-  12: "Q4_K",
-  13: "Q5_K",
-  14: "Q6_K",
-  15: "Q8_K",
-  16: "IQ2_XXS",
-  17: "IQ2_XS",
-  18: "IQ3_XXS",
-  19: "IQ1_S",
-  20: "IQ4_NL",
-  21: "IQ3_S",
-  22: "IQ2_S",
-  23: "IQ4_XS",
-  24: "I8",
-  25: "I16",
-  26: "I32",
-  27: "I64",
-  28: "F64",
-  29: "IQ1_M",
-  30: "BF16",
-  34: "TQ1_0",
-  35: "TQ2_0",
-  39: "MXFP4",
-  40: "NVFP4",
-  41: "Q1_0",
-};
+/** A metadata entry as it lies: its key, its type and its value. */
+export interface GgufSpan {
+  /** bytes from the beginning of the file */
+  offset: number;
+  bytes: number;
+  /** of them, those of the key and its length */
+  keyBytes: number;
+}
 
 export class GgufFile {
   readonly file: ByteFile;
   readonly metadata: ReadonlyMap<string, GgufValue>;
+  /** by the same keys: where the entry lies, for copying it as it is */
+  readonly spans: ReadonlyMap<string, GgufSpan>;
   /** by the name in the file */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 
@@ -70,7 +44,9 @@ export class GgufFile {
     this.file = file;
     const reader = new GgufReader(file);
     const { tensorCount, metadataCount } = readCounts(reader, file);
-    this.metadata = readMetadata(reader, metadataCount);
+    const { metadata, spans } = readMetadata(reader, metadataCount);
+    this.metadata = metadata;
+    this.spans = spans;
     assertWhole(this.metadata, file.path);
     this.tensors = readTensors(reader, tensorCount, alignmentOf(this.metadata, file.path), file);
   }
@@ -135,15 +111,21 @@ function readCounts(reader: GgufReader, file: ByteFile): { tensorCount: number; 
   };
 }
 
-function readMetadata(reader: GgufReader, count: number): Map<string, GgufValue> {
+function readMetadata(
+  reader: GgufReader,
+  count: number,
+): { metadata: Map<string, GgufValue>; spans: Map<string, GgufSpan> } {
   const metadata = new Map<string, GgufValue>();
+  const spans = new Map<string, GgufSpan>();
   for (let i = 0; i < count; i++) {
     const at = reader.position;
     const key = reader.string("key", MAX_KEY_BYTES);
     if (metadata.has(key)) throw reader.fail(`metadata key ${key.slice(0, 200)} appears twice`, at);
+    const keyBytes = reader.position - at;
     metadata.set(key, reader.value(reader.u32()));
+    spans.set(key, { offset: at, bytes: reader.position - at, keyBytes });
   }
-  return metadata;
+  return { metadata, spans };
 }
 
 function alignmentOf(metadata: ReadonlyMap<string, GgufValue>, path: string): number {
@@ -188,7 +170,7 @@ function readTensorInfo(reader: GgufReader, alignment: number, file: ByteFile): 
   const shape = Array.from({ length: dimensions }, () => reader.u64()).reverse();
   const typeId = reader.u32();
   const offset = reader.u64();
-  const type = TYPE_NAMES[typeId];
+  const type = GGML_TYPE_NAMES[typeId];
   if (type === undefined) throw reader.fail(`tensor ${name} has the unknown type ${typeId}`);
   if (!isStoredType(type)) throw typeUnsupported(file.path, name, type);
   const { blockValues, blockBytes } = STORED_TYPES[type];
