@@ -10,7 +10,7 @@ import { tokenizerInvalid, tokenizerUnsupported } from "./failures.js";
 
 const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4 } as const;
 
-interface BytePreTokenizer {
+export interface BytePreTokenizer {
   /** one after the other, each splitting what the ones before left whole */
   splits: readonly string[];
   normalizer?: { type: "NFC" };
@@ -26,7 +26,7 @@ const words = (digits: string): string =>
 const LLAMA3: BytePreTokenizer = { splits: [words("\\p{N}{1,3}")], ignoreMerges: true, addBos: true };
 
 /** `tokenizer.ggml.pre` -> how `gpt2` vocabularies split text before merging. */
-const PRE_TOKENIZERS: Readonly<Record<string, BytePreTokenizer>> = {
+export const PRE_TOKENIZERS: Readonly<Record<string, BytePreTokenizer>> = {
   smollm: { splits: ["\\p{N}", GPT2_SPLIT] },
   "gpt-2": { splits: [GPT2_SPLIT] },
   // not GPT-2's: what llama.cpp does for a file that calls its own pre-tokenizer "default"
