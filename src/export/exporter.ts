@@ -7,6 +7,7 @@
  * the folder appears under its name when all of it is there.
  */
 import type { Progress } from "../core/progress.js";
+import type { Checkpoint } from "../model/spec.js";
 import type { ChoiceSet, QuantisedKernel } from "../schema/choice.js";
 import type { DrafterRef } from "../schema/drafter.js";
 import type { ExportPrediction } from "../schema/export.js";
@@ -72,6 +73,8 @@ export interface Exporter {
   /** the engine's version that this was tried with; null: never run */
   triedVersion: string | null;
   preset: Preset;
+  /** a format of MODEL that it takes as it lies: what making such a model canonical loses is not lost then */
+  takes?: Checkpoint["format"];
   /** words of `--weights` that it knows */
   weightTypes?: readonly string[];
   /**

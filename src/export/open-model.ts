@@ -13,12 +13,18 @@ import { configFromSpec } from "./checkpoint/gguf-config.js";
 import { ggufTokenizerFiles } from "./checkpoint/gguf-tokenizer-files.js";
 import type { ExportModel, ModelTensor } from "./model.js";
 
-/** The caller closes it. @throws what openCheckpoint throws */
-export async function openExportModel(source: string): Promise<ExportModel> {
+/**
+ * The caller closes it.
+ * @param asItLies a format whose files are written as they are: no tokenizer files are made from a GGUF's metadata then
+ * @throws what openCheckpoint throws; TOKENIZER_INVALID
+ */
+export async function openExportModel(source: string, asItLies?: Checkpoint["format"]): Promise<ExportModel> {
   const checkpoint = await openCheckpoint(source);
   try {
     const { path } = locateModel(source);
-    return checkpoint.format === "gguf" ? fromGguf(checkpoint, path) : fromFolder(checkpoint, path);
+    return checkpoint.format === "gguf"
+      ? fromGguf(checkpoint, path, asItLies === "gguf")
+      : fromFolder(checkpoint, path);
   } catch (cause) {
     checkpoint.close();
     throw cause;
@@ -105,19 +111,21 @@ function asFloats(checkpoint: Checkpoint, name: string, shape: readonly number[]
   };
 }
 
-function fromGguf(checkpoint: Checkpoint, path: string): ExportModel {
+function fromGguf(checkpoint: Checkpoint, path: string, asItLies: boolean): ExportModel {
   const { spec } = checkpoint;
-  const { files, notes } = ggufTokenizerFiles(path, spec);
+  const { files, notes } = asItLies ? { files: [], notes: [] } : ggufTokenizerFiles(path, spec);
   return {
     ...shared(checkpoint, path),
     config: configFromSpec(spec, path),
     tensors: new Map([...expectedTensors(spec)].map(([name, shape]) => [name, asFloats(checkpoint, name, shape)])),
     files,
     weightFiles: [],
-    notes: [
-      "The model is a GGUF file: its weights were dequantised to fp32, which is what draftplan computes with; an engine that computes with the file's own blocks rounds otherwise.",
-      ...notes,
-    ],
+    notes: asItLies
+      ? []
+      : [
+          "The model is a GGUF file: its weights were dequantised to fp32, which is what draftplan computes with; an engine that computes with the file's own blocks rounds otherwise.",
+          ...notes,
+        ],
     close: () => checkpoint.close(),
   };
 }

@@ -26,6 +26,7 @@ export async function openTokenizer(
   return createLibraryTokenizer(await readDefinition(path), { now: () => new Date(), ...options });
 }
 
+/** @throws as openTokenizer */
 export async function readDefinition(path: string): Promise<TokenizerDefinition> {
   if (!existsSync(path)) {
     throw new DraftplanError({

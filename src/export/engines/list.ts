@@ -2,6 +2,7 @@
 import type { Exporter } from "../exporter.js";
 
 const EXPORTERS = {
+  "llama.cpp": async () => (await import("./llama-cpp.js")).llamaCpp,
   "onnxruntime-genai": async () => (await import("./onnxruntime-genai.js")).onnxruntimeGenai,
   transformers: async () => (await import("./transformers.js")).transformers,
 } as const satisfies Record<string, () => Promise<Exporter>>;

@@ -27,7 +27,9 @@ export function tokenizerMetadata(definition: TokenizerDefinition, spec: ModelSp
   if (kind.scores) values.set("scores", { type: "array", of: "f32", values: tokens.map(kind.scores) });
   else values.set("merges", { type: "array", of: "string", values: json.model.merges.map(mergeText) });
   for (const [key, value] of specialIds(definition, spec)) values.set(key, value);
-  const whole = new Map<string, MetadataValue>([...values].map(([key, value]) => [`tokenizer.ggml.${key}`, value] as const));
+  const whole = new Map<string, MetadataValue>(
+    [...values].map(([key, value]) => [`tokenizer.ggml.${key}`, value] as const),
+  );
   if (definition.chatTemplate !== undefined)
     whole.set("tokenizer.chat_template", { type: "string", value: definition.chatTemplate });
   return whole;

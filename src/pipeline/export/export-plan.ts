@@ -46,7 +46,7 @@ export async function exportPlan(
   const draft = chooseDraft(request.plan, request.context);
   requirePreset(exporter, draft);
   await progress.tick({ stage: "model" });
-  const model = await openExportModel(request.model);
+  const model = await openExportModel(request.model, exporter.takes);
   try {
     const { spec, ref } = model;
     requireSameModel(
