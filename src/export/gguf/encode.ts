@@ -9,8 +9,6 @@ import { toHalf } from "../../model/kernels/half.js";
 export const ENCODED_TYPES = ["F32", "F16", "BF16", "Q8_0", "Q4_0"] as const;
 export type EncodedType = (typeof ENCODED_TYPES)[number];
 
-export const isEncodedType = (name: string): name is EncodedType => (ENCODED_TYPES as readonly string[]).includes(name);
-
 const PIECE_VALUES = 1 << 18;
 
 /**

@@ -6,7 +6,7 @@ import type { ByteFile } from "../../model/formats/byte-file.js";
 import type { GgufFile } from "../../model/formats/gguf-file.js";
 
 /** ids of the value types (`enum gguf_type`) */
-export const VALUE_TYPES = {
+const VALUE_TYPES = {
   u8: 0,
   i8: 1,
   u16: 2,

@@ -102,8 +102,8 @@ const contextSequence = context.getSequence({
   }),
 });
 const session = new LlamaChatSession({ contextSequence });
-console.log(await session.prompt("Once upon a time", { temperature: 0, maxTokens: 100 }));
-console.log(contextSequence.tokenPredictions);
+const answer = await session.prompt("Once upon a time", { temperature: 0, maxTokens: 100 });
+const { validated, refuted } = contextSequence.tokenPredictions; // drafted tokens that stood, and that did not
 \`\`\``;
 }
 
