@@ -1,3 +1,5 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { defineConfig } from "vitest/config";
 
 // Generous, because machines are busy: a test that hangs still ends.
@@ -6,11 +8,32 @@ const MINUTE = 60_000;
 const LONG = "test/**/*.long.test.ts";
 
 /**
- * Rooms whose tests load nothing native and put no module in another's place: their files share one process's modules,
- * since loading them took as long as a fifth of the tests. ONNX Runtime's bindings are made once a process, so files that
- * run a model have modules of their own.
+ * What a test file says that loads something native or puts a module in another's place. ONNX Runtime's bindings are made
+ * once a process, so such files have modules of their own.
  */
-const PURE = ["profile", "report", "schema", "solve", "stats"].map((room) => `test/${room}/**/*.test.ts`);
+const OWN_MODULES =
+  /vi\.mock\(|support\/cli\.js|runtime\/(load|loading|bindings|session|ort|heads-engine|kernels|providers|node-|bandwidth|probe|training\/)/;
+
+/**
+ * All others share one process's modules, since loading them took as long as a fifth of the tests. test/support/shared-modules.ts
+ * fails where one of them loads a native library after all.
+ */
+function sharingModules(): string[] {
+  const textOf = (path: string) => (existsSync(path) ? readFileSync(path, "utf8") : "");
+  const needsItsOwn = (path: string) => {
+    const text = textOf(path);
+    const beside = [...text.matchAll(/from "(\.[^"]+)\.js"/g)].map(([, name]) => join(dirname(path), `${name}.ts`));
+    const support = beside.filter((one) => one.startsWith("test"));
+    return [text, ...support.map(textOf)].some((one) => OWN_MODULES.test(one));
+  };
+  return readdirSync("test", { recursive: true, encoding: "utf8" })
+    .map((name) => join("test", name))
+    .filter((path) => /\.test\.ts$/.test(path) && !/\.(long|acceptance)\.test\.ts$/.test(path))
+    .filter((path) => dirname(path) !== "test" && !needsItsOwn(path))
+    .map((path) => path.replaceAll("\\", "/"))
+    .sort();
+}
+const SHARED = sharingModules();
 
 /** the build, run as Node loads it */
 const BUILD = [/\/dist\/.*\.js$/];
@@ -35,13 +58,19 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/acceptance/**", LONG, ...PURE],
+          exclude: ["test/acceptance/**", LONG, ...SHARED],
           ...UNIT,
         },
       },
       {
         // the rest of `npm test`
-        test: { name: "unit-pure", include: PURE, exclude: [LONG], isolate: false, ...UNIT },
+        test: {
+          name: "unit-pure",
+          include: SHARED,
+          isolate: false,
+          setupFiles: "test/support/shared-modules.ts",
+          ...UNIT,
+        },
       },
       {
         // `npm run test:long`: what takes minutes (test/support/long.ts)

@@ -17,6 +17,8 @@ const LIBRARY_CONFIG = { clean_up_tokenization_spaces: false };
 export interface LibraryTokenizerOptions {
   /** what a chat template's `strftime_now` reads */
   now: () => Date;
+  /** for splitting any text, beside what its length takes; default: 5 s */
+  timeLimitMs?: number;
 }
 
 export function createLibraryTokenizer(definition: TokenizerDefinition, options: LibraryTokenizerOptions): Tokenizer {
@@ -29,7 +31,9 @@ export function createLibraryTokenizer(definition: TokenizerDefinition, options:
   const encode = (text: string, addSpecialTokens: boolean): number[] => {
     // a lone surrogate has no UTF-8; U+FFFD is what TextEncoder makes of it, too late for normalisers and splits
     const whole = text.replace(/\p{Surrogate}/gu, "\uFFFD");
-    const { ids } = bounded(file, whole.length, () => library.encode(whole, { add_special_tokens: addSpecialTokens }));
+    const { ids } = bounded(file, whole.length, options.timeLimitMs, () =>
+      library.encode(whole, { add_special_tokens: addSpecialTokens }),
+    );
     if (ids.every((id) => id !== undefined)) return ids;
     throw tokenizerInvalid(file, "model.vocab", "a token the tokenizer produces has no id");
   };
@@ -59,8 +63,8 @@ const TIME_LIMIT_MS = 5000;
 const TIME_LIMIT_MS_PER_CHARACTER = 0.02;
 
 /** A regular expression of the tokenizer's, such as `(a+)+$`, may backtrack longer than anybody waits. */
-function bounded<T>(file: string, characters: number, encode: () => T): T {
-  const limitMs = Math.ceil(TIME_LIMIT_MS + TIME_LIMIT_MS_PER_CHARACTER * characters);
+function bounded<T>(file: string, characters: number, timeLimitMs = TIME_LIMIT_MS, encode: () => T): T {
+  const limitMs = Math.ceil(timeLimitMs + TIME_LIMIT_MS_PER_CHARACTER * characters);
   try {
     return withinTimeLimit(limitMs, encode);
   } catch (thrown) {

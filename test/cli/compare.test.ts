@@ -47,8 +47,8 @@ describe("draftplan compare", () => {
     const prompts = join(folder, "prompts.jsonl");
     writeFileSync(prompts, '{"prompt": "My fellow citizens, the union"}\n{"prompt": "We have"}\n');
     const output = join(folder, "two.yaml");
-    const options = ["--methods", "int8", "--prompts", prompts, "--max-tokens", "6", "--pairs", "1", "-o", output];
-    const { code, stdout } = await compare(...DOCUMENTS, ...options, "--json");
+    const options = ["--methods", "int8", "--prompts", prompts, "--max-tokens", "6", "--pairs", "1", "--refine", "0"];
+    const { code, stdout } = await compare(...DOCUMENTS, ...options, "-o", output, "--json");
     expect(code).toBe(0);
     const printed = JSON.parse(stdout);
     expect(printed).toEqual(parseDocument(readFileSync(output, "utf8"), output));

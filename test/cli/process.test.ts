@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { readDocument } from "../../src/schema/document.js";
-import { CLI, draftplan } from "../support/cli.js";
+import { CLI, draftplan, whenModelRuns } from "../support/cli.js";
 import { LONG } from "../support/long.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
@@ -28,7 +28,7 @@ describe.skipIf(process.platform === "win32")("a signal (Windows has none)", () 
     await draftplan(["generate", "embedded", "--prompt", "x", "--max-tokens", "1"]); // so that nothing is converted below
     expect(existsSync(cache)).toBe(true);
     const { code, stdout } = await draftplan([...GENERATE, "--json"], {
-      during: (child) => setTimeout(() => child.kill("SIGINT"), 4000),
+      during: (child) => whenModelRuns(child, () => child.kill("SIGINT")),
     });
     expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
   });

@@ -20,7 +20,7 @@ describe("of a config.json", () => {
     const cache = join(folder, "cache");
     const path = join(folder, "profile.yaml");
     const { code, stdout } = await draftplan(
-      ["profile", CONFIG, "--context", "64", "--query", "1,2,5", "--threads", "1", "-o", path],
+      ["profile", CONFIG, "--context", "64", "--query", "1,2,5", "--threads", "1", "--budget", "2s", "-o", path],
       { env: { DRAFTPLAN_CACHE_DIR: cache } },
     );
     expect(code).toBe(0);
@@ -43,7 +43,7 @@ describe("of a config.json", () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, "tiny-8b.json"), JSON.stringify(tinyConfig({ headDim: 16 })));
     const { code, stdout } = await draftplan(
-      [...["profile", join(folder, "tiny-8b.json"), "--context", "16", "--query", "1", "--threads", "1"], "-o", "-"],
+      ["profile", join(folder, "tiny-8b.json"), ..."--context 16 --query 1 --threads 1 --budget 1s -o -".split(" ")],
       { env: { DRAFTPLAN_CACHE_DIR: join(folder, "cache") } },
     );
     expect(code).toBe(0);

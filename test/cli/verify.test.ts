@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { readDocumentOf } from "../../src/schema/document.js";
-import { draftplan } from "../support/cli.js";
+import { draftplan, whenModelRuns } from "../support/cli.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
 const PLAN = fileURLToPath(new URL("../../plans/union-10m.plan.yaml", import.meta.url));
@@ -39,7 +39,7 @@ const interruptWhen = (path: string) => (child: ChildProcess) => {
 describe.skipIf(process.platform === "win32")("SIGINT (Windows has none)", () => {
   test("leaves a journal, and the same command goes on from it to a whole document", async () => {
     const { folder, args, output } = project();
-    const long = [...args, "--max-tokens", "64", "-o", output];
+    const long = [...args, "--max-tokens", "24", "-o", output];
     const journal = `${output}.partial.jsonl`;
     const stopped = await draftplan(long, { during: interruptWhen(journal) });
     expect(stopped.code).toBe(130);
@@ -57,16 +57,16 @@ describe.skipIf(process.platform === "win32")("SIGINT (Windows has none)", () =>
     expect(stderr).toContain(`going on after ${done} of 5 prompts`);
     expect(readdirSync(folder).sort()).toEqual(["prompts.jsonl", "v.yaml"]);
     const { document } = readDocumentOf("draftplan/verification", output);
-    expect(document).toMatchObject({ resumed: 1, lossless: true, tokens: 320, tokenizer_sha256: null });
+    expect(document).toMatchObject({ resumed: 1, lossless: true, tokens: 120, tokenizer_sha256: null });
     for (const { reference_ids, pairs } of document.prompts)
-      expect({ ids: reference_ids?.length, pairs: pairs?.length }).toEqual({ ids: 64, pairs: 2 });
+      expect({ ids: reference_ids?.length, pairs: pairs?.length }).toEqual({ ids: 24, pairs: 2 });
   });
 
   test("leaves nothing where the document was to be printed", async () => {
     const { folder, args } = project();
     const { code, stdout } = await draftplan([...args, "--max-tokens", "400", "-o", "-"], {
       cwd: folder,
-      during: (child) => setTimeout(() => child.kill("SIGINT"), 4000),
+      during: (child) => whenModelRuns(child, () => child.kill("SIGINT")),
     });
     expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
     expect(readdirSync(folder)).toEqual(["prompts.jsonl"]);

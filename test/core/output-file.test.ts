@@ -144,7 +144,7 @@ onUnix("what is no regular file is written to, and stays what it is:", () => {
     expect(fs.statSync("/dev/full").isCharacterDevice()).toBe(true);
   });
 
-  test.each(["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])(
+  test.concurrent.each(["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])(
     "%s, into a file that something stands in",
     async (path) => {
       if (path.startsWith("/proc") && !fs.existsSync(path)) return;
@@ -172,7 +172,7 @@ onUnix("what is no regular file is written to, and stays what it is:", () => {
 });
 
 describe.skipIf(!fs.existsSync("/dev/full"))("stdout on a full disk", () => {
-  test.each([
+  test.concurrent.each([
     ["report plans/union-10m.plan.yaml -o -"],
     ["inspect plans/union-10m.plan.yaml --json"],
     ["--help"],

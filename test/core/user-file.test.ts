@@ -74,7 +74,7 @@ onUnix("a file that the command line names", () => {
     expect((await draftplan(["inspect", "/dev/zero"])).code).toBe(3);
   });
 
-  test.each([
+  test.concurrent.each([
     ["inspect", (pipe: string) => ["inspect", pipe]],
     ["explain", (pipe: string) => ["explain", pipe]],
     ["generate", (pipe: string) => ["generate", "embedded", "--plan", pipe, "--adapt", "--prompt", "x"]],
@@ -91,9 +91,8 @@ onUnix("relative paths in a document start where it really lies", () => {
     const folder = temporaryFolder();
     cpSync("plans", join(folder, "plans"), { recursive: true });
     cpSync("profiles", join(folder, "profiles"), { recursive: true });
-    const plan = join(folder, PLAN);
-    expect((await draftplan(["explain", plan])).code).toBe(0);
-    expect((await draftplan(["explain", linkTo(plan)])).code).toBe(0);
+    // from the link's folder the plan's inputs would not be found
+    expect((await draftplan(["explain", linkTo(join(folder, PLAN))])).code).toBe(0);
   });
 
   test("and when they are written", () => {

@@ -6,7 +6,7 @@
  * where the test is about processes (`process: true`), changes the environment, or looks at the running child.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -29,6 +29,24 @@ interface RunOptions {
   /** called with the running process; implies one */
   during?: (child: ChildProcess) => void;
   process?: boolean;
+}
+
+/**
+ * Calls back once a child has loaded ONNX Runtime and had half a second more: by then it listens for signals, and a model
+ * is loaded or runs. Where the system does not say what is loaded, after four seconds.
+ */
+export function whenModelRuns({ pid }: ChildProcess, then: () => void): void {
+  const maps = `/proc/${pid}/maps`;
+  if (!existsSync(maps)) {
+    setTimeout(then, 4000);
+    return;
+  }
+  const timer = setInterval(() => {
+    const alive = existsSync(maps);
+    if (alive && !readFileSync(maps, "utf8").includes("onnxruntime")) return;
+    clearInterval(timer);
+    if (alive) setTimeout(then, 500);
+  }, 20);
 }
 
 /** Two test files run at a time: one thread each, where no committed document says otherwise. */

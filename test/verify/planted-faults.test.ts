@@ -14,6 +14,8 @@ import { temporaryFolder, writeTinyCheckpoint } from "../support/tiny-checkpoint
 import { FAULTS, faultyDecode } from "./faulty-decoders.js";
 
 const TOKENS = 40;
+/** of the embedded model, whose passes take a hundred times as long */
+const FEW_TOKENS = LONG ? TOKENS : 16;
 /** Faults of a decoder are the same on every model; the embedded one, which is slower, is spared most of them. */
 const SAMPLE: readonly (typeof FAULTS)[number][] = ["accept-all", "stale cache", "wrong rollback"];
 const CPU = { provider: "cpu", threads: 1, capacity: 256 };
@@ -25,6 +27,7 @@ interface Subject {
   skip: string[];
   prompts: VerifyPrompt[];
   faults: readonly (typeof FAULTS)[number][];
+  tokens: number;
 }
 
 const tiny = (architecture: "llama" | "qwen3", seed: number) => ({
@@ -39,6 +42,7 @@ const tiny = (architecture: "llama" | "qwen3", seed: number) => ({
     { name: "longer", ids: Array.from({ length: 30 }, (_, i) => (i * 13 + 3) % 64) },
   ],
   faults: FAULTS,
+  tokens: TOKENS,
 });
 
 const subjects: Subject[] = [
@@ -50,10 +54,11 @@ const subjects: Subject[] = [
     skip: ["3.attn", "3.mlp", "4.mlp", "5.attn", "5.mlp", "6.mlp", "7.attn", "7.mlp", "8.attn", "9.attn"],
     prompts: [{ name: "ids", ids: [0, 2819, 506, 268] }],
     faults: LONG ? FAULTS : SAMPLE,
+    tokens: FEW_TOKENS,
   },
 ];
 
-describe.each(subjects)("on $name", ({ open, skip, prompts, faults }) => {
+describe.each(subjects)("on $name", ({ open, skip, prompts, faults, tokens }) => {
   let model: LoadedModel;
   let plan: Plan;
   /** [prompts] the target's output by whole passes from position 0, without a cache */
@@ -64,14 +69,14 @@ describe.each(subjects)("on $name", ({ open, skip, prompts, faults }) => {
     const { engine, ref, spec } = model;
     const digests = { architectureSha256: ref.architecture_sha256, weightsSha256: ref.weights_sha256 };
     plan = handPlan({ name: spec.name, layers: spec.layers, ...digests, draft: skipping(...skip), draftTokens: 4 });
-    naive = prompts.map(({ ids }) => naiveGreedy((text) => nextToken(engine, text), [...ids], TOKENS));
+    naive = prompts.map(({ ids }) => naiveGreedy((text) => nextToken(engine, text), [...ids], tokens));
   });
   afterAll(() => model?.close());
 
   const verify = (decoder: typeof decode) =>
     verifyPlan({
       ...{ engine: model.engine, clock: systemClock, plan, planPath: "plan.yaml", prompts, decode: decoder },
-      ...{ maxTokens: TOKENS, endTokens: [], pairs: 1 },
+      ...{ maxTokens: tokens, endTokens: [], pairs: 1 },
     });
 
   test("without a fault the output is the target's own, though drafts are rejected", async () => {
