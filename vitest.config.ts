@@ -21,6 +21,7 @@ const OWN_MODULES =
 function sharingModules(): string[] {
   const textOf = (path: string) => (existsSync(path) ? readFileSync(path, "utf8") : "");
   const needsItsOwn = (path: string) => {
+    if (/^test.(cli|runtime)\b/.test(path)) return true;
     const text = textOf(path);
     const beside = [...text.matchAll(/from "(\.[^"]+)\.js"/g)].map(([, name]) => join(dirname(path), `${name}.ts`));
     const support = beside.filter((one) => one.startsWith("test"));
