@@ -4,9 +4,15 @@
  */
 import { afterAll, expect } from "vitest";
 
+interface Report {
+  /** a report would look up the names of open connections */
+  excludeNetwork: boolean;
+  getReport(): { sharedObjects: string[] };
+}
+
 afterAll(() => {
-  if (process.report === undefined) return;
-  process.report.excludeNetwork = true;
-  const { sharedObjects } = process.report.getReport() as unknown as { sharedObjects: string[] };
-  expect(sharedObjects.filter((path) => /onnxruntime/.test(path))).toEqual([]);
+  const report = process.report as unknown as Report | undefined;
+  if (report === undefined) return;
+  report.excludeNetwork = true;
+  expect(report.getReport().sharedObjects.filter((path) => /onnxruntime/.test(path))).toEqual([]);
 });
