@@ -3,6 +3,7 @@ import type { Progress } from "../core/progress.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { Calibration } from "../schema/calibration.js";
 import { type ModelRef, numericsOf } from "../schema/common.js";
+import type { TextEvidence } from "./along-text.js";
 import { type Continuation, ContinuedPrompts } from "./continuation.js";
 import type { HeadsEvidence } from "./heads.js";
 import { hitsPerOverlap, lossRecord, measureLosses, type Tally } from "./losses.js";
@@ -36,6 +37,8 @@ export interface CalibrationInput {
   temperature?: number;
   /** takes what trained heads know of the same text; absent: there are none */
   heads?: HeadsEvidence | undefined;
+  /** takes what a lookup and other models guess of it; absent: there are none */
+  along?: TextEvidence | undefined;
   progress: Progress;
 }
 
@@ -54,14 +57,15 @@ async function* madeFor(text: ContinuedPrompts, positions: number, progress: Pro
   }
 }
 
-/** The same continuations, each gone through with the heads before it is handed on: the cache holds its states then. */
-async function* withHeads(
+/** The same continuations, each gone through with whoever guesses before it is handed on: the cache holds its states then. */
+async function* withGuesses(
   made: AsyncIterable<Continuation>,
   at: number,
-  { engine, heads, progress }: CalibrationInput,
+  { engine, heads, along, progress }: CalibrationInput,
 ): AsyncGenerator<Continuation> {
   for await (const continuation of made) {
     await heads?.take(engine, at, "choose", continuation, progress);
+    await along?.take(at, "choose", continuation, progress);
     yield continuation;
   }
 }
@@ -83,7 +87,7 @@ export async function calibrate(input: CalibrationInput): Promise<CalibrationRes
     const sampling = samplingAt(input.temperature);
     const text = new ContinuedPrompts(engine, clock, choose, input.continuationTokens, sampling);
     texts.set(atContext, text);
-    const made = withHeads(madeFor(text, input.positions ?? Number.POSITIVE_INFINITY, progress), atContext, input);
+    const made = withGuesses(madeFor(text, input.positions ?? Number.POSITIVE_INFINITY, progress), atContext, input);
     const { probes, tallies } = await measureLosses(engine, made, ROUND_TOKENS, progress, input.kinds);
     const losses = lossRecord(atContext, engine.spec.layers, probes, tallies, hitsFactor(input.temperature, tallies));
     contexts.push(losses);

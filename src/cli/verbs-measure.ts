@@ -29,7 +29,7 @@ export function addProfile(program: Command, run: RunVerb): void {
     )
     .option(
       "--drafters <list>",
-      "who may draft: self,heads:FOLDER (default: self, and the heads in a model's own folder heads/)",
+      "who may draft: self,lookup,model:PATH,heads:FOLDER (default: self, and the heads in a model's own folder heads/)",
       commaList,
     )
     .addHelpText(
@@ -107,7 +107,7 @@ export function addCalibrate(program: Command, run: RunVerb): void {
     )
     .option(
       "--drafters <list>",
-      "who may draft: self,heads:FOLDER (default: self, and the heads in a model's own folder heads/)",
+      "who may draft: self,lookup,model:PATH,heads:FOLDER (default: self, and the heads in a model's own folder heads/)",
       commaList,
     )
     .option(TO_FILE, "where to write the calibration; - prints it (default: into profiles/)")

@@ -4,7 +4,7 @@ import { deliverDocument } from "../output/deliver.js";
 import { headsAccuracyLines } from "../output/heads-lines.js";
 import { calibrateModel } from "../pipeline/calibrate.js";
 import { measuredKernels } from "../pipeline/choices.js";
-import { headsRelativeTo, parseMeasuredDrafters } from "../pipeline/measured-drafters.js";
+import { draftersRelativeTo, parseMeasuredDrafters } from "../pipeline/measured-drafters.js";
 import { defaultPath } from "../pipeline/paths.js";
 import { readCalibrationText } from "../pipeline/text/calibration-text.js";
 import { parseBudget } from "./budget.js";
@@ -40,7 +40,7 @@ export async function calibrateCommand(
   };
   const { calibration, sureness } = await calibrateModel(path, request, context);
   const output = wanted ?? defaultPath("calibration", calibration.model.name);
-  deliverDocument(headsRelativeTo(calibration, output), output, context, () =>
+  deliverDocument(draftersRelativeTo(calibration, output), output, context, () =>
     [
       calibrationTable(calibration),
       "",

@@ -2,7 +2,7 @@
 import { deliverDocument } from "../output/deliver.js";
 import { profileTables, stopLine } from "../output/profile-tables.js";
 import { measuredKernels } from "../pipeline/choices.js";
-import { headsRelativeTo } from "../pipeline/measured-drafters.js";
+import { draftersRelativeTo } from "../pipeline/measured-drafters.js";
 import { defaultPath } from "../pipeline/paths.js";
 import { profileModelAt } from "../pipeline/profile/profile-model.js";
 import { parseBudget, parsePrecision } from "./budget.js";
@@ -44,7 +44,7 @@ export async function profileCommand(
   context.note(stopLine(profile.sampling));
   const output = wanted ?? defaultPath("profile", profile.model.name);
   deliverDocument(
-    headsRelativeTo(profile, output),
+    draftersRelativeTo(profile, output),
     output,
     context,
     () => `${profileTables(profile)}\nwritten to ${output}`,

@@ -1,4 +1,6 @@
 /** A calibration of a model, on text that the target itself would write. */
+
+import { TextEvidence } from "../calibrate/along-text.js";
 import {
   type CalibrationResult,
   type ContextPrompts,
@@ -18,6 +20,7 @@ import type { Calibration } from "../schema/calibration.js";
 import { type Kernel, quantisedKernels, uniformChoices } from "../schema/choice.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import type { PipelineContext } from "./context.js";
+import { lookAtDraftModels, requireFitsTarget, withDraftModels } from "./drafting/draft-models.js";
 import { type AskedDrafters, withHeads } from "./measured-drafters.js";
 import { choosing, TARGET_ERROR } from "./measuring/measuring.js";
 import { type CalibrationText, contextPrompts, defaultContexts, SAMPLE, textCodec } from "./text/calibration-text.js";
@@ -29,9 +32,11 @@ export interface CalibrationOptions {
   promptsPerContext?: number;
   /** takes what trained heads know of the text; absent: there are none */
   heads?: HeadsEvidence;
+  /** takes what a lookup and other models guess of the text; absent: there are none */
+  along?: TextEvidence;
 }
 
-export interface CalibrationRequest extends Omit<CalibrationOptions, "heads"> {
+export interface CalibrationRequest extends Omit<CalibrationOptions, "heads" | "along"> {
   text: CalibrationText;
   /** kernels to measure, the target's first */
   kernels: readonly Kernel[];
@@ -56,16 +61,24 @@ export async function calibrateModel(
   { text, kernels, context: asked, budgetSeconds = DEFAULT_BUDGET_SECONDS, drafters, ...options }: CalibrationRequest,
   context: PipelineContext,
 ): Promise<{ calibration: Calibration; sureness: Sureness[] }> {
+  if (drafters.models.length > 0 && options.temperature !== undefined) throw sampledModels();
+  const found = await lookAtDraftModels(drafters.models, path);
   const model = await loadModel(path, { ...context, kernels }, context.progress);
   try {
+    for (const file of found) requireFitsTarget(file, model.spec);
     const contexts = calibrationContexts(asked, model);
     return await withHeads(drafters.heads, model, context, async (located) => {
       const startUs = systemClock.nowUs();
       const heads = new HeadsEvidence(located);
-      const { calibration, prompts } = await calibrateLoaded(model, text, contexts, context, { ...options, heads });
-      const limits = { untilUs: startUs + 1e6 * budgetSeconds, self: drafters.self, progress: context.progress };
-      const { measured, sureness } = await measureUniform(model, prompts, { ...options, heads }, limits);
-      return { calibration: { ...calibration, measured, ...heads.keys() }, sureness };
+      const asked = { files: found, kernels, capacity: model.engine.capacity };
+      return await withDraftModels(asked, context, async (models) => {
+        const along = new TextEvidence({ lookup: drafters.lookup, models });
+        const measuring = { ...options, heads, along };
+        const { calibration, prompts } = await calibrateLoaded(model, text, contexts, context, measuring);
+        const limits = { untilUs: startUs + 1e6 * budgetSeconds, self: drafters.self, progress: context.progress };
+        const { measured, sureness } = await measureUniform(model, prompts, measuring, limits);
+        return { calibration: { ...calibration, measured, ...heads.keys(), ...along.keys() }, sureness };
+      });
     });
   } finally {
     model.close();
@@ -94,7 +107,7 @@ export async function calibrateLoaded(
   text: CalibrationText,
   contexts: readonly number[],
   { progress }: Pick<PipelineContext, "progress">,
-  { temperature, promptsPerContext, heads }: CalibrationOptions = {},
+  { temperature, promptsPerContext, heads, along }: CalibrationOptions = {},
 ): Promise<CalibrationResult & { prompts: ReturnType<typeof contextPrompts> }> {
   const tokenizer = await openTokenizer(model.path);
   const codec = textCodec(tokenizer);
@@ -111,6 +124,7 @@ export async function calibrateLoaded(
       : { promptsPerContext }),
     ...(temperature === undefined ? {} : { temperature }),
     heads,
+    along,
     progress,
   });
   return { ...result, prompts };
@@ -148,7 +162,7 @@ const USUAL_LENGTH = 4;
 async function measureUniform(
   model: LoadedModel,
   prompts: readonly ContextPrompts[],
-  { temperature, promptsPerContext, heads }: CalibrationOptions,
+  { temperature, promptsPerContext, heads, along }: CalibrationOptions,
   { untilUs, self, progress }: { untilUs: number; self: boolean; progress: Progress },
 ): Promise<{ measured: Calibration["measured"]; sureness: Sureness[] }> {
   const { engine, spec } = model;
@@ -168,6 +182,7 @@ async function measureUniform(
       const made = await text.next(progress);
       if (made === null) break;
       await heads?.take(engine, atContext, "report", made, progress);
+      await along?.take(atContext, "report", made, progress);
       const more = await measureDrafts(engine, [made], sets, ROUND_TOKENS, progress, true);
       found.forEach((evidence, k) => {
         evidence.take(more[k].evidence);
@@ -183,3 +198,11 @@ async function measureUniform(
   }
   return { measured, sureness };
 }
+
+const sampledModels = () =>
+  new DraftplanError({
+    code: "NOT_YET_SUPPORTED",
+    at: "--temperature --drafters model:PATH",
+    what: "how often a model's own draws are accepted is not measured along sampled text yet",
+    remedy: "Leave --temperature out, or measure other drafters: --drafters self,lookup",
+  });

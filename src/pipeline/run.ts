@@ -16,7 +16,7 @@ import { type DrafterKind, planDocument, refutedWarnings } from "../solve/index.
 import { openTokenizer } from "../tokenizer/open.js";
 import { calibrateLoaded, reportHeads } from "./calibrate.js";
 import type { PipelineContext } from "./context.js";
-import { headsRelativeTo, parseMeasuredDrafters, withHeads } from "./measured-drafters.js";
+import { draftersRelativeTo, parseMeasuredDrafters, withHeads } from "./measured-drafters.js";
 import { measureCandidates } from "./measuring/candidates.js";
 import { precisionFor } from "./measuring/measuring.js";
 import { defaultPath, inputRef } from "./paths.js";
@@ -154,10 +154,10 @@ async function runStages(
   const grid = resolveGrid(axis, parseAxis("--query", DEFAULT_QUERY), model.engine.capacity);
   const budgetSeconds = isSmall(model.spec) ? PROFILE_SECONDS.small : PROFILE_SECONDS.large;
   const measured = await makeProfile(model.engine, model.ref, grid, context, { budgetSeconds, heads });
-  const profile = headsRelativeTo(measured, paths.profile);
+  const profile = draftersRelativeTo(measured, paths.profile);
   const profileSha = writeDocument(paths.profile, profile);
 
-  const calibration = headsRelativeTo(await calibrateAndMeasure(model, heads, profile, context), paths.calibration);
+  const calibration = draftersRelativeTo(await calibrateAndMeasure(model, heads, profile, context), paths.calibration);
   const calibrationSha = writeDocument(paths.calibration, calibration);
 
   const solved = variantsOf(heads).map((variant) => {
@@ -167,7 +167,7 @@ async function runStages(
       calibration: inputRef({ path: paths.calibration, sha256: calibrationSha }, path),
     };
     const { choices, drafters } = variant;
-    const seen = headsRelativeTo(calibration, path, paths.calibration);
+    const seen = draftersRelativeTo(calibration, path, paths.calibration);
     const plan = planDocument({ profile, calibration: seen, choices, drafters }, inputs);
     for (const { code, message } of refutedWarnings(plan.segments, plan.model.layers))
       context.progress.warn(code, message);

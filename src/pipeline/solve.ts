@@ -24,7 +24,7 @@ import type { DraftChoice } from "./choices.js";
 import type { PipelineContext } from "./context.js";
 import { requireHeads } from "./drafters.js";
 import { extrapolationOf } from "./extrapolation.js";
-import { headsRelativeTo } from "./measured-drafters.js";
+import { draftersRelativeTo } from "./measured-drafters.js";
 import { measureCandidates, measureReport } from "./measuring/candidates.js";
 import type { Measuring } from "./measuring/measuring.js";
 import { precisionFor } from "./measuring/measuring.js";
@@ -89,7 +89,7 @@ export async function solvePlan(request: SolveRequest, context: PipelineContext)
   if (missing !== null) progress.warn("NOT_MEASURED", missing);
   const output = request.output ?? defaultPath("plan", calibration.document.model.name);
   const inputs = { profile: inputRef(profile, output), calibration: inputRef(calibration, output) };
-  const seen = headsRelativeTo(calibration.document, output, calibration.path);
+  const seen = draftersRelativeTo(calibration.document, output, calibration.path);
   const plan = planDocument({ ...given, calibration: seen }, inputs, method);
   for (const { code, message } of refutedWarnings(plan.segments, plan.model.layers)) progress.warn(code, message);
   return {

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { AcceptanceCurve, DraftCache, DraftSchema, KernelName, KernelNumerics, ModelRef, Sha256 } from "./common.js";
 import { HeadsCalibration } from "./heads-calibration.js";
+import { LookupCalibration, ModelCalibration } from "./text-calibration.js";
 
 const Loss = z.strictObject({
   loss: z.number().nonnegative().describe("l_b: share of -ln(acceptance) that this choice costs"),
@@ -91,5 +92,12 @@ export const Calibration = z.strictObject({
     .max(16)
     .optional()
     .describe("accuracy of trained heads, by the ranks of the text"),
+  lookup: LookupCalibration.optional().describe("how a lookup guesses the text"),
+  models: z
+    .array(ModelCalibration)
+    .min(1)
+    .max(16)
+    .optional()
+    .describe("how other models guess the text, a kernel each"),
 });
 export type Calibration = z.infer<typeof Calibration>;

@@ -49,7 +49,7 @@ export const treeDepth = (tree: readonly (readonly number[])[]): number =>
   tree.reduce((deepest, path) => Math.max(deepest, path.length), 0);
 
 /** Tokens of an n-gram that is looked up, at most. */
-const MAX_NGRAM_TOKENS = 16;
+export const MAX_NGRAM_TOKENS = 16;
 
 /** Lengths of n-grams that are looked up in the text so far, both included: the longest that is found is gone on with. */
 export const NgramTokens = z

@@ -1,7 +1,7 @@
-/** What heads take on a device, and what a tree's verification takes beside a chain's. */
+/** What heads and other models take on a device, and what a tree's verification takes beside a chain's. */
 import { z } from "zod";
-import { Us } from "./common.js";
-import { HeadsKind, HeadsRef, MAX_DRAFT_TOKENS, MAX_HEAD_RANKS } from "./drafter.js";
+import { KernelName, Us } from "./common.js";
+import { HeadsKind, HeadsRef, MAX_DRAFT_TOKENS, MAX_HEAD_RANKS, ModelDrafter } from "./drafter.js";
 
 /** [draws] what each draw of the profile makes of a value, as factors (schema/profile.ts) */
 const Factors = z.array(z.number().nonnegative()).min(1).max(1000);
@@ -91,3 +91,24 @@ export function treePassFaults({ grid, points, heads = [], tree_passes = [] }: M
   });
   return faults;
 }
+
+/** What a step of another model takes on a device, behind a verification as in decoding. */
+export const ModelProfile = z.strictObject({
+  ...ModelDrafter.omit({ kind: true, kernel: true }).shape,
+  kernel: KernelName,
+  steps: z
+    .array(
+      z.strictObject({
+        context_tokens: z.int().min(0),
+        us: z.number().positive().describe("one draft step, median"),
+        passes: z.int().positive().describe("timed steps behind it"),
+      }),
+    )
+    .min(1)
+    .max(256)
+    .refine(
+      (steps) => steps.every((step, i) => i === 0 || step.context_tokens > steps[i - 1].context_tokens),
+      "contexts must rise",
+    ),
+});
+export type ModelProfile = z.infer<typeof ModelProfile>;

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { BatchProfiles, batchFaults } from "./batch-profile.js";
 import { Device, KernelName, KernelNumerics, ModelRef, Sha256, Us } from "./common.js";
-import { HeadsProfile, TreePass, treePassFaults } from "./heads-profile.js";
+import { HeadsProfile, ModelProfile, TreePass, treePassFaults } from "./heads-profile.js";
 import { WeightBytes } from "./weight-bytes.js";
 
 /** µs per layer [L], for each kernel that was measured */
@@ -201,6 +201,7 @@ const ProfileShape = z.strictObject({
     step_us: Us.describe("t_step: what it adds to a plain step"),
   }),
   heads: z.array(HeadsProfile).min(1).max(16).optional().describe("passes of trained heads"),
+  models: z.array(ModelProfile).min(1).max(32).optional().describe("steps of other models that draft, a kernel each"),
   tree_passes: z
     .array(TreePass)
     .min(1)

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
-import { headsRelativeTo, parseMeasuredDrafters } from "../../src/pipeline/measured-drafters.js";
+import { draftersRelativeTo, parseMeasuredDrafters } from "../../src/pipeline/measured-drafters.js";
 import { profileModelAt } from "../../src/pipeline/profile/profile-model.js";
 import { DEFAULT_KERNELS } from "../../src/schema/choice.js";
 import { calibration } from "../support/example-documents.js";
@@ -23,28 +23,40 @@ function travelling(): string {
   return folder;
 }
 
+const NOBODY = { self: false, lookup: false, models: [], heads: [] };
+
 describe("--drafters", () => {
   test("left out, means the model's own blocks and the heads in its folder", () => {
-    expect(parseMeasuredDrafters(undefined, MODEL)).toEqual({ self: true, heads: [] });
+    expect(parseMeasuredDrafters(undefined, MODEL)).toEqual({ ...NOBODY, self: true, heads: [] });
     const model = travelling();
-    expect(parseMeasuredDrafters(undefined, model)).toEqual({ self: true, heads: [join(model, "heads")] });
+    expect(parseMeasuredDrafters(undefined, model)).toEqual({ ...NOBODY, self: true, heads: [join(model, "heads")] });
+  });
+
+  test("names a lookup and other models, each once", () => {
+    expect(parseMeasuredDrafters(["lookup", "model:C:\\small", "model:b", "model:b"], MODEL)).toEqual({
+      ...NOBODY,
+      lookup: true,
+      models: ["C:\\small", "b"],
+    });
   });
 
   test("names folders, each once, and leaves out who is not named", () => {
     expect(parseMeasuredDrafters(["self", "heads:a", "heads:b", "heads:a"], MODEL)).toEqual({
+      ...NOBODY,
       self: true,
       heads: ["a", "b"],
     });
-    expect(parseMeasuredDrafters(["self"], travelling())).toEqual({ self: true, heads: [] });
+    expect(parseMeasuredDrafters(["self"], travelling())).toEqual({ ...NOBODY, self: true, heads: [] });
     const model = travelling();
     expect(parseMeasuredDrafters(["heads", "heads:C:\\x"], model)).toEqual({
-      self: false,
+      ...NOBODY,
       heads: [join(model, "heads"), "C:\\x"],
     });
   });
 
   test.each([
-    [["lookup"], /'lookup' is no drafter that is measured/],
+    [["hybrid"], /'hybrid' is no drafter that is measured/],
+    [["model:"], /'model:' is no drafter/],
     [["heads:"], /'heads:' is no drafter/],
     [[""], /'' is no drafter/],
     [["heads"], /no heads lie beside/],
@@ -69,7 +81,7 @@ test("a document's heads are named as seen from the folder that it lies in", () 
     ...headsCalibration(),
     heads: headsCalibration().heads?.map((one) => ({ ...one, path: "models/m/heads" })),
   };
-  expect(headsRelativeTo(made, "profiles/c.yaml").heads?.[0].path).toBe("../models/m/heads");
-  expect(headsRelativeTo(made, "-").heads?.[0].path).toBe("models/m/heads");
-  expect(headsRelativeTo(calibration(), "profiles/c.yaml")).toEqual(calibration());
+  expect(draftersRelativeTo(made, "profiles/c.yaml").heads?.[0].path).toBe("../models/m/heads");
+  expect(draftersRelativeTo(made, "-").heads?.[0].path).toBe("models/m/heads");
+  expect(draftersRelativeTo(calibration(), "profiles/c.yaml")).toEqual(calibration());
 });

@@ -3,9 +3,10 @@
  * what followed them there is proposed again. It costs nothing but the rows of the verification, and is right where a text
  * repeats itself: edits, summaries, code, lists. Proposals are no draws: of each all of the chance is on its token.
  */
+
+import { NgramIndex } from "../../core/ngram-index.js";
 import type { NgramTokens } from "../../schema/drafter.js";
 import { chain, type Drafter, NOTHING } from "./drafter.js";
-import { NgramIndex } from "./ngram-index.js";
 
 export interface LookupDrafter extends Drafter {
   /** Tokens of the longest n-gram at the text's end that stood before; 0 where none of the asked lengths did. */

@@ -1,4 +1,5 @@
 /** Another model that is to draft: found, held against the model that it drafts for, and opened beside it. */
+import type { MeasuredModel } from "../../calibrate/along-text.js";
 import { DraftplanError } from "../../core/errors.js";
 import type { DraftModel } from "../../decode/drafters/model.js";
 import { OwnCache } from "../../decode/drafters/own-cache.js";
@@ -71,6 +72,31 @@ export async function openDraftModel(
   const { model } = await loadPrepared(path, options, progress, () => ({ capacity }));
   const { weights_sha256: weightsSha256 } = model.ref;
   return { kind: "model", weightsSha256, cache: new OwnCache(model.engine), close: () => model.close() };
+}
+
+/** Several of them, each looked at as one is. */
+export async function lookAtDraftModels(paths: readonly string[], target: string): Promise<DraftModelFile[]> {
+  const found: DraftModelFile[] = [];
+  for (const path of paths) found.push(await lookAtDraftModel(path, target));
+  return found;
+}
+
+/** Opens models to be measured, one after the other, and closes them whatever happens. */
+export async function withDraftModels<Result>(
+  { files, kernels, capacity }: { files: readonly DraftModelFile[]; kernels: readonly Kernel[]; capacity: number },
+  context: PipelineContext,
+  use: (models: MeasuredModel[]) => Promise<Result>,
+): Promise<Result> {
+  const models: MeasuredModel[] = [];
+  try {
+    for (const { path, checkpoint } of files) {
+      const { weightsSha256, cache } = await openDraftModel(path, kernels, capacity, context);
+      models.push({ name: checkpoint.spec.name, path, weightsSha256, engine: cache.engine, kernels });
+    }
+    return await use(models);
+  } finally {
+    for (const { engine } of models) engine.close();
+  }
 }
 
 const mismatch = (at: string, what: string) =>

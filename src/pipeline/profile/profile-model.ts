@@ -11,8 +11,10 @@ import type { Kernel } from "../../schema/choice.js";
 import { type ModelRef, numericsOf } from "../../schema/common.js";
 import type { Profile } from "../../schema/profile.js";
 import type { PipelineContext } from "../context.js";
+import { lookAtDraftModels, requireFitsTarget } from "../drafting/draft-models.js";
 import { parseMeasuredDrafters, withHeads } from "../measured-drafters.js";
 import { withModel } from "../with-model.js";
+import { profileDraftModels } from "./draft-models.js";
 import { type GridOptions, makeProfile, profileCapacity, profileGrid } from "./make.js";
 import { FileSamples, type KeptRounds, UnkeptRounds } from "./samples.js";
 import { isConfig, machineRoom, profileSynthetic } from "./synthetic.js";
@@ -109,19 +111,29 @@ function prepareGrid(request: ProfileRequest, { contextLimit }: ModelSpec) {
   return { ...grid, capacity: profileCapacity(grid) };
 }
 
-function profileWeights(
+async function profileWeights(
   model: string,
   request: ProfileRequest,
   context: PipelineContext,
   measure: Measure,
 ): Promise<Profile> {
   if (request.memoryGib !== undefined) throw memoryWithWeights(model);
-  const { heads } = parseMeasuredDrafters(request.drafters, model);
+  const { heads, models } = parseMeasuredDrafters(request.drafters, model);
+  const files = await lookAtDraftModels(models, model);
   return withModel(
     model,
     { ...context, kernels: request.kernels },
-    ({ spec }) => prepareGrid(request, spec),
-    (loaded, grid) => withHeads(heads, loaded, context, (opened) => measure(loaded.engine, loaded.ref, grid, opened)),
+    ({ spec }) => {
+      for (const file of files) requireFitsTarget(file, spec);
+      return prepareGrid(request, spec);
+    },
+    async (loaded, grid) => {
+      const steps = await profileDraftModels(loaded, files, grid.contexts, request.kernels, context);
+      const profile = await withHeads(heads, loaded, context, (opened) =>
+        measure(loaded.engine, loaded.ref, grid, opened),
+      );
+      return { ...profile, ...steps };
+    },
   );
 }
 

@@ -1,10 +1,10 @@
 /** A lookup proposes what a search through the whole text would. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { NgramIndex } from "../../../src/core/ngram-index.js";
 import { silentProgress } from "../../../src/core/progress.js";
 import type { DraftState } from "../../../src/decode/drafters/drafter.js";
 import { lookupDrafter } from "../../../src/decode/drafters/lookup.js";
-import { NgramIndex } from "../../../src/decode/drafters/ngram-index.js";
 import { naiveLookup, naiveMatch } from "../../oracle/naive-lookup.js";
 import { trials } from "../../support/long.js";
 

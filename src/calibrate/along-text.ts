@@ -1,0 +1,154 @@
+/**
+ * How well a lookup and other models guess the target's own text, position by position. Neither needs the target's states:
+ * the lookup reads the text, and another model runs over it once, its likeliest token compared at every place, since a token
+ * is only drafted where all before it were the text's own.
+ */
+
+import { NgramIndex } from "../core/ngram-index.js";
+import type { Progress } from "../core/progress.js";
+import { prefill } from "../decode/loop.js";
+import { argmax, type Engine } from "../runtime/engine.js";
+import { MAX_LOGIT_ROWS } from "../runtime/limits.js";
+import { type Kernel, uniformChoices } from "../schema/choice.js";
+import { MAX_DRAFT_TOKENS } from "../schema/drafter.js";
+import {
+  type LookupCalibration,
+  type LookupContext,
+  MAX_TEXT_POSITIONS,
+  type ModelCalibration,
+  type ModelContext,
+} from "../schema/text-calibration.js";
+import type { Continuation } from "./continuation.js";
+
+/** Longest n-gram looked up while measuring: longer matches are as good. */
+const LOOKUP_NGRAM_TOKENS = 8;
+
+type Part = LookupContext["part"];
+
+/** A model that was opened to be measured, in each of these kernels. */
+export interface MeasuredModel {
+  name: string;
+  path: string;
+  weightsSha256: string;
+  engine: Engine;
+  kernels: readonly Kernel[];
+}
+
+export interface MeasuredAlong {
+  lookup: boolean;
+  models: readonly MeasuredModel[];
+}
+
+/** What both know of a continuation: at each position the longest match, and the tokens that follow as they did before. */
+export function lookupAlong({ prompt, ids }: Continuation): { matched: number[]; followed: number[] } {
+  const index = new NgramIndex(LOOKUP_NGRAM_TOKENS);
+  index.extend(prompt);
+  const [matched, followed]: [number[], number[]] = [[], []];
+  for (let at = 0; at < ids.length - 1; at++) {
+    index.extend([ids[at]]);
+    const proposed = index.continuation(Math.min(MAX_DRAFT_TOKENS, ids.length - 1 - at));
+    const wrong = proposed.findIndex((token, i) => token !== ids[at + 1 + i]);
+    matched.push(index.match().tokens);
+    followed.push(wrong === -1 ? proposed.length : wrong);
+  }
+  return { matched, followed };
+}
+
+/** 1 where the model's likeliest token is the text's next one. @returns null where its context does not hold the text */
+export async function hitsAlong(
+  engine: Engine,
+  kernel: Kernel,
+  { prompt, ids }: Continuation,
+  progress: Progress,
+): Promise<number[] | null> {
+  const { layers, vocabSize } = engine.spec;
+  const input = ids.slice(0, -1);
+  if (prompt.length + input.length > engine.capacity) return null;
+  if ([...prompt, ...input].some((id) => id >= vocabSize)) return null;
+  const choices = uniformChoices(layers, kernel);
+  await prefill(engine, prompt, choices, progress);
+  const hits: number[] = [];
+  for (let from = 0; from < input.length; from += MAX_LOGIT_ROWS) {
+    const piece = input.slice(from, from + MAX_LOGIT_ROWS);
+    const { logits } = engine.run({
+      ...{ position: prompt.length + from, input: piece, choices, logitRows: piece.length },
+    });
+    for (let row = 0; row < piece.length; row++)
+      hits.push(argmax(logits, row, vocabSize) === ids[from + row + 1] ? 1 : 0);
+    await progress.tick();
+  }
+  return hits;
+}
+
+interface PartTexts {
+  matched: number[][];
+  followed: number[][];
+  /** [models and kernels][texts] */
+  hits: number[][][];
+  positions: number;
+}
+
+/** Lookup and models measured along continuations, as these are made. */
+export class TextEvidence {
+  private readonly parts = new Map<string, PartTexts>();
+  private readonly models: { model: MeasuredModel; kernel: Kernel }[];
+
+  constructor(private readonly measured: MeasuredAlong) {
+    this.models = measured.models.flatMap((model) => model.kernels.map((kernel) => ({ model, kernel })));
+  }
+
+  /** Takes one more continuation, whoever's cache holds what. Past what a document keeps it takes none. */
+  async take(at: number, part: Part, continuation: Continuation, progress: Progress): Promise<void> {
+    const { lookup } = this.measured;
+    const positions = continuation.ids.length - 1;
+    const texts = this.part(at, part);
+    if (positions < 1 || !(lookup || this.models.length > 0)) return;
+    if (texts.positions + positions > MAX_TEXT_POSITIONS) return;
+    const hits: number[][] = [];
+    for (const { model, kernel } of this.models) {
+      const found = await hitsAlong(model.engine, kernel, continuation, progress);
+      hits.push(found ?? new Array<number>(positions).fill(0)); // where it cannot follow it drafts nothing
+    }
+    if (lookup) {
+      const { matched, followed } = lookupAlong(continuation);
+      texts.matched.push(matched);
+      texts.followed.push(followed);
+    }
+    for (const [i, found] of hits.entries()) texts.hits[i].push(found);
+    texts.positions += positions;
+  }
+
+  /** What a calibration says of them. */
+  keys(): { lookup?: LookupCalibration; models?: ModelCalibration[] } {
+    const made = [...this.parts].filter(([, { positions }]) => positions > 0);
+    if (made.length === 0) return {};
+    const at = (key: string) => {
+      const [part, context] = key.split(" ");
+      return { at_context: Number(context), part: part as Part };
+    };
+    const contexts = made.map(
+      ([key, { matched, followed, positions }]): LookupContext => ({
+        ...{ ...at(key), positions, matched, followed },
+      }),
+    );
+    const models = this.models.map(
+      ({ model: { name, path, weightsSha256 }, kernel }, i): ModelCalibration => ({
+        ...{ name, weights_sha256: weightsSha256, path, kernel },
+        contexts: made.map(([key, { hits, positions }]): ModelContext => ({ ...at(key), positions, hits: hits[i] })),
+      }),
+    );
+    return {
+      ...(this.measured.lookup
+        ? { lookup: { max_ngram_tokens: LOOKUP_NGRAM_TOKENS, draft_tokens: MAX_DRAFT_TOKENS, contexts } }
+        : {}),
+      ...(models.length === 0 ? {} : { models }),
+    };
+  }
+
+  private part(at: number, part: Part): PartTexts {
+    const key = `${part} ${at}`;
+    const found = this.parts.get(key) ?? { matched: [], followed: [], hits: this.models.map(() => []), positions: 0 };
+    this.parts.set(key, found);
+    return found;
+  }
+}

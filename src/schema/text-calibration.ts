@@ -1,0 +1,91 @@
+/**
+ * How well a lookup and other models guess a text: along the target's own continuations, position by position, so that
+ * rounds of any settings follow one another exactly as in decoding (stats/text-rounds.ts), and both of them together.
+ */
+import { z } from "zod";
+import { MAX_DRAFT_TOKENS, MAX_NGRAM_TOKENS, ModelDrafter } from "./drafter.js";
+
+/** Positions of one part that are kept. */
+export const MAX_TEXT_POSITIONS = 8192;
+
+const AT = {
+  at_context: z.int().min(0),
+  part: z.enum(["choose", "report"]).describe("choose: text plans are picked on; report: text never seen before"),
+  positions: z.int().positive().max(MAX_TEXT_POSITIONS),
+};
+const texts = (value: z.ZodType<number>) =>
+  z.array(z.array(value).min(1).max(MAX_TEXT_POSITIONS)).min(1).max(MAX_TEXT_POSITIONS);
+
+type Issue = (message: string, ...path: (string | number)[]) => void;
+
+function requirePositions(lists: readonly (readonly number[])[], positions: number, issue: Issue): void {
+  const total = lists.reduce((sum, { length }) => sum + length, 0);
+  if (total !== positions) issue(`${positions}, and the texts have ${total}`, "positions");
+}
+
+const LookupContext = z
+  .strictObject({
+    ...AT,
+    matched: texts(z.int().min(0).max(MAX_NGRAM_TOKENS)).describe(
+      "[continuations][positions] tokens of the longest n-gram ending there that stood before",
+    ),
+    followed: texts(z.int().min(0).max(MAX_DRAFT_TOKENS)).describe(
+      "[continuations][positions] tokens that then follow as they did where it last stood; the text's end ends the count",
+    ),
+  })
+  .superRefine(({ positions, matched, followed }, context) => {
+    const issue: Issue = (message, ...path) => context.addIssue({ code: "custom", message, path });
+    requirePositions(matched, positions, issue);
+    const other = matched.findIndex((text, i) => text.length !== followed[i]?.length);
+    if (other !== -1 || matched.length !== followed.length)
+      issue("its texts are not those of matched", "followed", Math.max(0, other));
+    followed.forEach((text, i) => {
+      const beyond = text.findIndex((count, at) => count > text.length - at);
+      if (beyond !== -1) issue(`${text[beyond]} tokens, and ${text.length - beyond} are left`, "followed", i, beyond);
+      const free = text.findIndex((count, at) => count > 0 && matched[i]?.[at] === 0);
+      if (free !== -1) issue("tokens follow, and nothing matched", "followed", i, free);
+    });
+  });
+export type LookupContext = z.infer<typeof LookupContext>;
+
+export const LookupCalibration = z
+  .strictObject({
+    max_ngram_tokens: z.int().min(1).max(MAX_NGRAM_TOKENS).describe("longest n-gram that was looked up"),
+    draft_tokens: z.int().min(1).max(MAX_DRAFT_TOKENS).describe("tokens that were looked at behind a match"),
+    contexts: z.array(LookupContext).min(1).max(128),
+  })
+  .superRefine(({ contexts }, context) => onceEach(contexts, context));
+export type LookupCalibration = z.infer<typeof LookupCalibration>;
+
+const ModelContext = z
+  .strictObject({
+    ...AT,
+    hits: texts(z.int().min(0).max(1)).describe(
+      "[continuations][positions] 1 where the model's likeliest token behind the text is the target's own next one",
+    ),
+  })
+  .superRefine(({ positions, hits }, context) =>
+    requirePositions(hits, positions, (message, ...path) => context.addIssue({ code: "custom", message, path })),
+  );
+export type ModelContext = z.infer<typeof ModelContext>;
+
+export const ModelCalibration = z
+  .strictObject({
+    ...ModelDrafter.omit({ kind: true }).shape,
+    contexts: z.array(ModelContext).min(1).max(128),
+  })
+  .superRefine(({ contexts }, context) => onceEach(contexts, context));
+export type ModelCalibration = z.infer<typeof ModelCalibration>;
+
+function onceEach(
+  contexts: readonly { at_context: number; part: string }[],
+  context: { addIssue(issue: { code: "custom"; message: string; path: (string | number)[] }): void },
+): void {
+  const known = new Set<string>();
+  contexts.forEach(({ at_context, part }, i) => {
+    const key = `${part} at ${at_context}`;
+    if (known.has(key))
+      context.addIssue({ code: "custom", message: `${key} tokens of context stands twice`, path: ["contexts", i] });
+    known.add(key);
+  });
+}
