@@ -75,6 +75,8 @@ export interface Exporter {
   preset: Preset;
   /** a format of MODEL that it takes as it lies: what making such a model canonical loses is not lost then */
   takes?: Checkpoint["format"];
+  /** it has a form for single blocks as well: whole layers are what it plans for, and `express` refuses what it cannot */
+  singleBlocks?: true;
   /** words of `--weights` that it knows */
   weightTypes?: readonly string[];
   /**
@@ -82,6 +84,8 @@ export interface Exporter {
    * @throws EXPORT_UNSUPPORTED (unsupported.ts)
    */
   express?(draft: PlannedDraft, model: ExportModel): void;
+  /** Whether what is predicted of the draft holds of what is written; always, where an exporter does not say. */
+  keepsPrediction?(draft: PlannedDraft): boolean;
   /** Bytes that will be written, for the room to be looked for before anything is. */
   bytes?(job: Omit<ExportJob, "folder">): number;
   /** @throws FILE_UNWRITABLE, what reading the model throws, what `progress.tick` throws */

@@ -17,14 +17,20 @@ export const unsupported = (engine: string, { at }: Pick<PlannedDraft, "at">, wh
   });
 
 /** @throws EXPORT_UNSUPPORTED naming segment and block */
-export function requirePreset({ name, preset }: Pick<Exporter, "name" | "preset">, draft: PlannedDraft): void {
+export function requirePreset(
+  { name, preset, singleBlocks }: Pick<Exporter, "name" | "preset" | "singleBlocks">,
+  draft: PlannedDraft,
+): void {
   const { kind } = draft.drafter;
   if (!preset.drafters.includes(kind))
     throw unsupported(name, draft, "drafter", `${kind} drafts here, and ${name} has no form for that`);
-  if (draft.choices !== null) requireChoices(name, preset, draft, draft.choices);
+  if (draft.choices !== null)
+    requireChoices(name, singleBlocks ? { kernels: preset.kernels } : preset, draft, draft.choices);
 }
 
-function requireChoices(name: string, preset: Preset, draft: PlannedDraft, { blocks, head }: ChoiceSet): void {
+type Rules = Omit<Preset, "drafters">;
+
+function requireChoices(name: string, preset: Rules, draft: PlannedDraft, { blocks, head }: ChoiceSet): void {
   const refuse = (what: string, and = "") => unsupported(name, draft, "draft", what, and);
   const isKnown = (choice: Choice) => choice === "target" || choice === "skip" || preset.kernels.includes(choice);
   const strange = blocks.findIndex((choice) => !isKnown(choice));

@@ -5,6 +5,9 @@ const EXPORTERS = {
   "llama.cpp": async () => (await import("./llama-cpp.js")).llamaCpp,
   "onnxruntime-genai": async () => (await import("./onnxruntime-genai.js")).onnxruntimeGenai,
   transformers: async () => (await import("./transformers.js")).transformers,
+  sglang: async () => (await import("./sglang.js")).sglang,
+  "tensorrt-llm": async () => (await import("./tensorrt-llm.js")).tensorrtLlm,
+  vllm: async () => (await import("./vllm.js")).vllm,
 } as const satisfies Record<string, () => Promise<Exporter>>;
 
 export type EngineName = keyof typeof EXPORTERS;

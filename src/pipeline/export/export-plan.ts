@@ -60,7 +60,7 @@ export async function exportPlan(
       model,
       plan: request.plan.document,
       draft,
-      predicted: exportPrediction(request.plan, draft),
+      predicted: exporter.keepsPrediction?.(draft) === false ? null : exportPrediction(request.plan, draft),
       weights,
       progress,
     };

@@ -1,0 +1,74 @@
+/**
+ * TensorRT-LLM: the draft as a checkpoint of its own, and the options of `trtllm-serve` as YAML (tensorrt_llm/llmapi/
+ * llm_args.py): DraftTargetDecodingConfig or NGramDecodingConfig, and the draft length by batch as `draft_len_schedule`.
+ */
+import { stringify } from "yaml";
+import { type LengthByBatch, lengthsText } from "../../schema/length-by-batch.js";
+import type { Exporter, ExportJob, PlannedDraft, Written } from "../exporter.js";
+import { tensorRtSchedule } from "../servers/by-batch.js";
+import { draftModelPath, requireServerDraft, serverDraftBytes, writeServerDraft } from "../servers/draft.js";
+
+const CONFIG = "config.yaml";
+
+export const tensorrtLlm: Exporter = {
+  name: "tensorrt-llm",
+  triedVersion: null,
+  preset: { drafters: ["self", "lookup", "model"], kernels: [], whole_layers: true, keep_first_attention: true },
+  singleBlocks: true,
+  express: (draft, model) => requireServerDraft(tensorrtLlm, draft, model, { takesSizes: false }),
+  bytes: serverDraftBytes,
+  write,
+};
+
+async function write(job: ExportJob): Promise<Written> {
+  const isDeci = await writeServerDraft(job);
+  job.folder.text(CONFIG, stringify({ ...optionsOf(job), ...(isDeci ? { trust_remote_code: true } : {}) }));
+  return { usage: usage(job), notes: notesOf(job.draft) };
+}
+
+function optionsOf(job: ExportJob): Record<string, unknown> {
+  const { drafter, draftTokens, draftTokensByBatch: steps } = job.draft;
+  const lengths = steps === undefined ? { max_draft_len: draftTokens } : byBatch(steps);
+  const speculative =
+    drafter.kind === "lookup"
+      ? {
+          ...{ decoding_type: "NGram", ...lengths, max_matching_ngram_size: drafter.ngram_tokens.max },
+          ...{ is_keep_all: true, is_use_oldest: false, is_public_pool: false }, // the latest place, in this text alone
+        }
+      : { decoding_type: "Draft_Target", ...lengths, speculative_model: draftModelPath(job) };
+  // two models in one loop: the next round's tokens are not known before this one has ended
+  return { disable_overlap_scheduler: true, speculative_config: speculative };
+}
+
+function byBatch(steps: LengthByBatch): Record<string, unknown> {
+  const { maxDraftLen, schedule } = tensorRtSchedule(steps);
+  return {
+    max_draft_len: maxDraftLen,
+    draft_len_schedule: new Map(Object.entries(schedule).map(([to, length]) => [Number(to), length])),
+  };
+}
+
+function notesOf({ drafter, draftTokensByBatch: steps }: PlannedDraft): string[] {
+  const longer = (steps ?? []).filter(({ draft_tokens }) => draft_tokens > (steps?.[0].draft_tokens ?? 0));
+  return [
+    ...(steps === undefined || longer.length === 0
+      ? []
+      : [
+          `TensorRT-LLM drafts most of one sequence: longer drafts of more (${lengthsText(steps)}) are cut to ${steps[0].draft_tokens} tokens.`,
+        ]),
+    ...(drafter.kind === "lookup"
+      ? [
+          `TensorRT-LLM has no shortest n-gram: it goes on from matches of fewer than ${drafter.ngram_tokens.min} tokens too.`,
+        ]
+      : []),
+  ];
+}
+
+const shell = (text: string): string => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+function usage({ model, place }: ExportJob): string {
+  return [
+    `\`\`\`sh\ntrtllm-serve ${shell(model.source)} --backend pytorch --extra_llm_api_options ${shell(`${place}/${CONFIG}`)}\n\`\`\``,
+    "Paths in it are as seen from where this folder was written. `trtllm-bench throughput --report_json FILE` with the same options gives `decoding_stats`: acceptance length (tokens a round, the target's own counted) and acceptance rate by request.",
+  ].join("\n\n");
+}
