@@ -6,22 +6,24 @@ import { stringify } from "yaml";
 import { lengthsText } from "../../schema/length-by-batch.js";
 import type { Exporter, ExportJob, PlannedDraft, Written } from "../exporter.js";
 import { isOneLength } from "../servers/by-batch.js";
-import { draftModelPath, requireServerDraft, serverDraftBytes, writeServerDraft } from "../servers/draft.js";
+import { draftModelPath, requireServerDraft, serverDraftBytes, shellWord, writeServerDraft } from "../servers/draft.js";
 
 const CONFIG = "sglang.yaml";
 
+const SERVER = { name: "sglang", needsFfnMult: true };
+
 export const sglang: Exporter = {
-  name: "sglang",
+  name: SERVER.name,
   triedVersion: null,
   preset: { drafters: ["self", "lookup", "model"], kernels: [], whole_layers: true, keep_first_attention: true },
   singleBlocks: true,
-  express: (draft, model) => requireServerDraft(sglang, draft, model, { takesSizes: false }),
+  express: (draft, model) => requireServerDraft(SERVER, draft, model),
   bytes: serverDraftBytes,
   write,
 };
 
 async function write(job: ExportJob): Promise<Written> {
-  const isDeci = await writeServerDraft(job);
+  const isDeci = await writeServerDraft(SERVER, job);
   const flags = { ...flagsOf(job), ...(isDeci ? { "trust-remote-code": true } : {}) };
   job.folder.text(CONFIG, stringify(flags));
   return { usage: usage(job, flags), notes: notesOf(job.draft) };
@@ -63,16 +65,14 @@ function notesOf({ drafter, draftTokens, draftTokensByBatch: steps }: PlannedDra
   ];
 }
 
-const shell = (text: string): string => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-
 function usage({ model, place }: ExportJob, flags: Record<string, unknown>): string {
   const listed = Object.entries(flags).map(([name, value]) =>
-    value === true ? `  --${name}` : `  --${name} ${shell(String(value))}`,
+    value === true ? `  --${name}` : `  --${name} ${shellWord(String(value))}`,
   );
   return [
-    `\`\`\`sh\npython -m sglang.launch_server --model-path ${shell(model.source)} --config ${shell(`${place}/${CONFIG}`)}\n\`\`\``,
+    `\`\`\`sh\npython -m sglang.launch_server --model-path ${shellWord(model.source)} --config ${shellWord(`${place}/${CONFIG}`)}\n\`\`\``,
     "The same as flags:",
-    `\`\`\`sh\npython -m sglang.launch_server --model-path ${shell(model.source)} \\\n${listed.join(" \\\n")}\n\`\`\``,
+    `\`\`\`sh\npython -m sglang.launch_server --model-path ${shellWord(model.source)} \\\n${listed.join(" \\\n")}\n\`\`\``,
     "Paths in it are as seen from where this folder was written. Acceptance comes as `sglang:spec_accept_length` (tokens a round, the target's own counted) and `sglang:spec_accept_rate` at `/metrics`, with `--enable-metrics`.",
   ].join("\n\n");
 }

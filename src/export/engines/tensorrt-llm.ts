@@ -6,22 +6,24 @@ import { stringify } from "yaml";
 import { type LengthByBatch, lengthsText } from "../../schema/length-by-batch.js";
 import type { Exporter, ExportJob, PlannedDraft, Written } from "../exporter.js";
 import { tensorRtSchedule } from "../servers/by-batch.js";
-import { draftModelPath, requireServerDraft, serverDraftBytes, writeServerDraft } from "../servers/draft.js";
+import { draftModelPath, requireServerDraft, serverDraftBytes, shellWord, writeServerDraft } from "../servers/draft.js";
 
 const CONFIG = "config.yaml";
 
+const SERVER = { name: "tensorrt-llm", needsFfnMult: true };
+
 export const tensorrtLlm: Exporter = {
-  name: "tensorrt-llm",
+  name: SERVER.name,
   triedVersion: null,
   preset: { drafters: ["self", "lookup", "model"], kernels: [], whole_layers: true, keep_first_attention: true },
   singleBlocks: true,
-  express: (draft, model) => requireServerDraft(tensorrtLlm, draft, model, { takesSizes: false }),
+  express: (draft, model) => requireServerDraft(SERVER, draft, model),
   bytes: serverDraftBytes,
   write,
 };
 
 async function write(job: ExportJob): Promise<Written> {
-  const isDeci = await writeServerDraft(job);
+  const isDeci = await writeServerDraft(SERVER, job);
   job.folder.text(CONFIG, stringify({ ...optionsOf(job), ...(isDeci ? { trust_remote_code: true } : {}) }));
   return { usage: usage(job), notes: notesOf(job.draft) };
 }
@@ -64,11 +66,9 @@ function notesOf({ drafter, draftTokensByBatch: steps }: PlannedDraft): string[]
   ];
 }
 
-const shell = (text: string): string => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-
 function usage({ model, place }: ExportJob): string {
   return [
-    `\`\`\`sh\ntrtllm-serve ${shell(model.source)} --backend pytorch --extra_llm_api_options ${shell(`${place}/${CONFIG}`)}\n\`\`\``,
+    `\`\`\`sh\ntrtllm-serve ${shellWord(model.source)} --backend pytorch --extra_llm_api_options ${shellWord(`${place}/${CONFIG}`)}\n\`\`\``,
     "Paths in it are as seen from where this folder was written. `trtllm-bench throughput --report_json FILE` with the same options gives `decoding_stats`: acceptance length (tokens a round, the target's own counted) and acceptance rate by request.",
   ].join("\n\n");
 }

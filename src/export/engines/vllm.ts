@@ -5,15 +5,16 @@
  */
 import type { Exporter, ExportJob, PlannedDraft, Written } from "../exporter.js";
 import { longestDraft, vllmSchedule } from "../servers/by-batch.js";
-import { draftModelPath, requireServerDraft, serverDraftBytes, writeServerDraft } from "../servers/draft.js";
+import { draftModelPath, requireServerDraft, serverDraftBytes, shellWord, writeServerDraft } from "../servers/draft.js";
 import { isLikeliestChain, writeMedusa } from "../servers/medusa.js";
 
-const NAME = "vllm";
 const CONFIG = "speculative_config.json";
 const SYNTHETIC = "speculative_config.synthetic.json";
 
+const SERVER = { name: "vllm", needsFfnMult: false };
+
 export const vllm: Exporter = {
-  name: NAME,
+  name: SERVER.name,
   triedVersion: "0.32.0",
   preset: {
     drafters: ["self", "lookup", "model", "heads"],
@@ -22,7 +23,7 @@ export const vllm: Exporter = {
     keep_first_attention: true,
   },
   singleBlocks: true,
-  express: (draft, model) => requireServerDraft(vllm, draft, model, { takesSizes: true }),
+  express: (draft, model) => requireServerDraft(SERVER, draft, model),
   keepsPrediction: ({ drafter }) => drafter.kind !== "heads" || isLikeliestChain(drafter),
   bytes: serverDraftBytes,
   write,
@@ -30,7 +31,7 @@ export const vllm: Exporter = {
 
 async function write(job: ExportJob): Promise<Written> {
   const { draft, folder } = job;
-  const isDeci = await writeServerDraft(job);
+  const isDeci = await writeServerDraft(SERVER, job);
   if (draft.drafter.kind === "heads") await writeMedusa(vllm, job, draft.drafter);
   const config = speculativeConfig(job);
   folder.json(CONFIG, config);
@@ -96,11 +97,9 @@ function notesOf({ drafter }: PlannedDraft): string[] {
   return [];
 }
 
-const shell = (text: string): string => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-
 function usage({ model, place, draft, predicted }: ExportJob, isDeci: boolean, hasSynthetic: boolean): string {
   const serve = (file: string) =>
-    `vllm serve ${shell(model.source)}${isDeci ? " --trust-remote-code" : ""} --speculative-config "$(cat ${shell(`${place}/${file}`)})"`;
+    `vllm serve ${shellWord(model.source)}${isDeci ? " --trust-remote-code" : ""} --speculative-config "$(cat ${shellWord(`${place}/${file}`)})"`;
   const dtype = draft.drafter.kind === "lookup" ? "" : " Target and draft run in the target's type (`--dtype`).";
   const parts = [
     `\`\`\`sh\n${serve(CONFIG)}\n\`\`\``,

@@ -1,24 +1,21 @@
 /** What exports for servers have in common: the draft's checkpoint, and which draft model they name. */
+import { needsDeci } from "../checkpoint/deci.js";
 import { checkpointBytes, writeDraftCheckpoint } from "../checkpoint/draft-checkpoint.js";
 import type { Exporter, ExportJob, PlannedDraft } from "../exporter.js";
 import type { ExportModel } from "../model.js";
 import { unsupported } from "../unsupported.js";
-import { DECI_CONFIGURATION, deciConfig, loneBlock, requireDeci, withoutSkipped } from "./deci.js";
 
-type Job = Omit<ExportJob, "folder">;
+/** Of an engine: whether it takes the size of an MLP from `ffn_mult` alone, where blocks are left out one by one. */
+export type Server = Pick<Exporter, "name"> & { needsFfnMult: boolean };
 
-export const serverDraftBytes = ({ model, draft }: Job): number =>
-  draft.choices === null ? 0 : checkpointBytes(withoutSkipped(model, draft.choices), draft);
+export const serverDraftBytes = ({ model, draft }: Omit<ExportJob, "folder">): number => checkpointBytes(model, draft);
 
-/** Writes the draft's own folder where the model's own blocks draft. @returns whether it needs --trust-remote-code */
-export async function writeServerDraft(job: ExportJob): Promise<boolean> {
-  const { draft, model, folder } = job;
-  if (draft.choices === null) return false;
-  const isDeci = loneBlock(draft.choices) !== null;
-  const config = isDeci ? deciConfig(model, draft.choices) : {};
-  await writeDraftCheckpoint({ ...job, model: withoutSkipped(model, draft.choices) }, { config });
-  if (isDeci) folder.text("configuration_decilm.py", DECI_CONFIGURATION);
-  return isDeci;
+/** Writes the draft's own folder where the model's own blocks draft. @returns whether its configuration is code */
+export async function writeServerDraft({ name, needsFfnMult }: Server, job: ExportJob): Promise<boolean> {
+  if (job.draft.choices === null) return false;
+  const deci = needsDeci(name, job.draft, job.model, needsFfnMult);
+  await writeDraftCheckpoint(job, { deci });
+  return deci;
 }
 
 /** The checkpoint that an engine is given as its draft; null where none drafts. */
@@ -27,17 +24,9 @@ export function draftModelPath({ draft, place }: Pick<ExportJob, "draft" | "plac
   return draft.choices === null ? null : place;
 }
 
-/**
- * @param takesSizes of MLPs as they are, not by a multiple alone
- * @throws EXPORT_UNSUPPORTED
- */
-export function requireServerDraft(
-  { name }: Pick<Exporter, "name">,
-  draft: PlannedDraft,
-  model: ExportModel,
-  { takesSizes }: { takesSizes: boolean },
-): void {
-  requireDeci(name, draft, model, takesSizes);
+/** @throws EXPORT_UNSUPPORTED */
+export function requireServerDraft({ name, needsFfnMult }: Server, draft: PlannedDraft, model: ExportModel): void {
+  needsDeci(name, draft, model, needsFfnMult);
   const { drafter } = draft;
   if (drafter.kind === "model" && drafter.kernel !== "target")
     throw unsupported(
@@ -54,3 +43,7 @@ export function requireServerDraft(
       "the embedded model drafts here, which is no folder that an engine reads",
     );
 }
+
+/** A word of a shell's command line. */
+export const shellWord = (text: string): string =>
+  /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
