@@ -1,18 +1,31 @@
 /**
- * Target and draft of one checkpoint as two ONNX decoders over one file of weights: what both read lies there once.
+ * Target and draft as two ONNX decoders. Of one checkpoint both are over one file of weights: what both read lies there once.
  */
 import { writeFile } from "node:fs/promises";
 import { type Progress, silentProgress } from "../core/progress.js";
 import { blockIndex, type Choice, type ChoiceSet, type Kernel, kernelsFor, targetChoices } from "../schema/choice.js";
+import type { WeightFile } from "./graph/branch.js";
 import { decoderGraph, type LogitRows, portable } from "./graph/decoder.js";
 import type { GraphDialect } from "./graph/dialect.js";
 import { encodeModel } from "./graph/onnx.js";
 import { type KernelsOf, weightParts } from "./graph/weights.js";
+import type { WeightPart } from "./kernels/kernel.js";
 import type { WeightSource } from "./spec.js";
 import { pagesOf, writeWeights } from "./weight-file.js";
 
 /** Names of the files, for whoever writes the configuration beside them. */
-export const DECODER_FILES = { target: "model.onnx", draft: "draft.onnx", weights: "model.onnx.data" } as const;
+export const DECODER_FILES = {
+  target: "model.onnx",
+  draft: "draft.onnx",
+  weights: "model.onnx.data",
+  draftWeights: "draft.onnx.data",
+} as const;
+
+/** What drafts: the target's own blocks, or another checkpoint, whose weights lie in a file of their own. */
+export interface DecoderDraft {
+  choices: ChoiceSet;
+  weights?: WeightSource;
+}
 
 /** version of the graphs' form, as the files name it */
 const FORM = "1";
@@ -46,26 +59,32 @@ export function decoderWeightBytes(weights: WeightSource, draft: ChoiceSet | nul
  */
 export async function writeDecoders(
   place: (name: string) => string,
-  weights: WeightSource,
-  draft: ChoiceSet | null,
+  target: WeightSource,
+  draft: DecoderDraft | null,
   providerDialect: GraphDialect,
   progress: Progress = silentProgress,
 ): Promise<void> {
-  const { spec } = weights;
   const dialect = portable(providerDialect);
-  const places = await writeWeights(place(DECODER_FILES.weights), {
-    parts: () => partsOf(weights, draft, dialect),
-    async written({ name }) {
-      const layer = /^(\d+)\.mlp\.norm$/.exec(name);
-      const done = layer === null ? {} : { stage: "write", done: 2 * Number(layer[1]), total: 2 * spec.layers };
-      await progress.tick(done);
-    },
-  });
-  const stored = { file: DECODER_FILES.weights, places };
-  const write = (file: string, choices: ChoiceSet, rows: LogitRows) => {
-    const model = encodeModel(decoderGraph(spec, choices, stored, dialect, rows), FORM, dialect.opset);
-    return writeFile(place(file), model, { flag: "wx", flush: true });
+  const { target: file, draft: draftFile, weights, draftWeights } = DECODER_FILES;
+  const store = async (name: string, source: WeightSource, choices: ChoiceSet | null): Promise<WeightFile> => {
+    const parts = () => partsOf(source, choices, dialect);
+    return { file: name, places: await writeWeights(place(name), { parts, written: ticking(source, progress) }) };
   };
-  await write(DECODER_FILES.target, targetChoices(spec.layers), "every");
-  if (draft !== null) await write(DECODER_FILES.draft, draft, "last");
+  const write = (name: string, { spec }: WeightSource, choices: ChoiceSet, stored: WeightFile, rows: LogitRows) => {
+    const model = encodeModel(decoderGraph(spec, choices, stored, dialect, rows), FORM, dialect.opset);
+    return writeFile(place(name), model, { flag: "wx", flush: true });
+  };
+  const other = draft?.weights;
+  const stored = await store(weights, target, other === undefined ? (draft?.choices ?? null) : null);
+  await write(file, target, targetChoices(target.spec.layers), stored, "every");
+  if (draft === null) return;
+  if (other === undefined) await write(draftFile, target, draft.choices, stored, "last");
+  else await write(draftFile, other, draft.choices, await store(draftWeights, other, draft.choices), "last");
 }
+
+const ticking =
+  ({ spec: { layers } }: WeightSource, progress: Progress) =>
+  async ({ name }: WeightPart) => {
+    const layer = /^(\d+)\.mlp\.norm$/.exec(name);
+    await progress.tick(layer === null ? {} : { stage: "write", done: 2 * Number(layer[1]), total: 2 * layers });
+  };

@@ -28,6 +28,8 @@ const CPU = { provider: "cpu", threads: 2, capacity: 1024 };
 /** percentage points, as a share */
 const ACCEPTANCE_WITHIN = 0.02;
 const TOKENS = 64;
+/** minutes on a quiet machine, a quarter of an hour beside other work: genai's threads spin */
+const TIMEOUT = 30 * 60_000;
 
 const promptFile = (name: string) =>
   readFileSync(fileURLToPath(new URL(`../../assets/prompts/${name}.jsonl`, import.meta.url)), "utf8")
@@ -92,35 +94,39 @@ for (const { model: source, drafts, needs } of SUBJECTS) {
     });
     afterAll(() => model?.close());
 
-    test.each(Object.entries(drafts))("%s", async (_name, draft) => {
-      expect(prompts).toHaveLength(20);
-      const plan = planOf(model, draft);
-      const folder = join(temporaryFolder(), "export");
-      await exportTo(folder, plan, source);
-      const run = (drafting: boolean) =>
-        runPython<Decoded>("genai_decode.py", { folder, draft: drafting, prompts, tokens: TOKENS, texts: TEXTS });
-      plain ??= await run(false);
-      const drafted = await run(true);
-      expect(drafted.encoded).toEqual(prompts.map((ids) => ids.slice(prefix.length)));
+    test.each(Object.entries(drafts))(
+      "%s",
+      async (_name, draft) => {
+        expect(prompts).toHaveLength(20);
+        const plan = planOf(model, draft);
+        const folder = join(temporaryFolder(), "export");
+        await exportTo(folder, plan, source);
+        const run = (drafting: boolean) =>
+          runPython<Decoded>("genai_decode.py", { folder, draft: drafting, prompts, tokens: TOKENS, texts: TEXTS });
+        plain ??= await run(false);
+        const drafted = await run(true);
+        expect(drafted.encoded).toEqual(prompts.map((ids) => ids.slice(prefix.length)));
 
-      const rounds: Round[] = [];
-      let ties = 0;
-      const totals = { evaluated: 0, accepted: 0 };
-      for (const [i, prompt] of prompts.entries()) {
-        const ours = await standalone(model, plan, prompt);
-        rounds.push(...ours.rounds);
-        const { ids, stats } = drafted.results[i];
-        ties += await partings(model, prompt, plain.results[i].ids, ids, "genai with the draft and without");
-        ties += await partings(model, prompt, ours.ids, plain.results[i].ids, "ours and genai");
-        totals.evaluated += stats?.draft_tokens_evaluated ?? Number.NaN;
-        totals.accepted += stats?.draft_tokens_accepted ?? Number.NaN;
-      }
-      const { acceptance } = acceptanceOf(rounds);
-      const theirs = totals.accepted / totals.evaluated;
-      const says = `genai ${drafted.version}: acceptance ${theirs.toFixed(4)} of ${totals.evaluated}, ours ${acceptance?.toFixed(4)}`;
-      console.log(`${title}, ${_name}: ${says}, ties ${ties}`);
-      expect(Math.abs(theirs - (acceptance as number)), says).toBeLessThanOrEqual(ACCEPTANCE_WITHIN);
-    });
+        const rounds: Round[] = [];
+        let ties = 0;
+        const totals = { evaluated: 0, accepted: 0 };
+        for (const [i, prompt] of prompts.entries()) {
+          const ours = await standalone(model, plan, prompt);
+          rounds.push(...ours.rounds);
+          const { ids, stats } = drafted.results[i];
+          ties += await partings(model, prompt, plain.results[i].ids, ids, "genai with the draft and without");
+          ties += await partings(model, prompt, ours.ids, plain.results[i].ids, "ours and genai");
+          totals.evaluated += stats?.draft_tokens_evaluated ?? Number.NaN;
+          totals.accepted += stats?.draft_tokens_accepted ?? Number.NaN;
+        }
+        const { acceptance } = acceptanceOf(rounds);
+        const theirs = totals.accepted / totals.evaluated;
+        const says = `genai ${drafted.version}: acceptance ${theirs.toFixed(4)} of ${totals.evaluated}, ours ${acceptance?.toFixed(4)}`;
+        console.log(`${title}, ${_name}: ${says}, ties ${ties}`);
+        expect(Math.abs(theirs - (acceptance as number)), says).toBeLessThanOrEqual(ACCEPTANCE_WITHIN);
+      },
+      TIMEOUT,
+    );
   });
 }
 

@@ -8,8 +8,9 @@ import type { PlannedDraft } from "../../src/export/exporter.js";
 import type { ExportModel } from "../../src/export/model.js";
 import { openCheckpoint } from "../../src/model/open.js";
 import { exportPlan } from "../../src/pipeline/export/export-plan.js";
-import { type ChoiceSet, compactDraft, expandDraft, targetChoices } from "../../src/schema/choice.js";
+import { type ChoiceSet, compactDraft, expandDraft, targetChoices, uniformChoices } from "../../src/schema/choice.js";
 import type { Device } from "../../src/schema/common.js";
+import type { DrafterRef } from "../../src/schema/drafter.js";
 import { greatestDifference, openTiny, randomChoices, tokens } from "../runtime/support.js";
 import { expectFailure } from "../support/failure.js";
 import { integers, openGraph, zeros } from "../support/graph-session.js";
@@ -41,10 +42,17 @@ interface GenaiConfig {
 
 const DEVICE: Device = { processor: "p", provider: "cpu", threads: 3, runtime: "r", platform: "p" };
 
-async function exported(model: TinyModel, choices: ChoiceSet, draftTokens = 4, device?: Partial<Device>) {
-  const source = writeTinyCheckpoint(temporaryFolder(), model);
-  writeFileSync(join(source, "tokenizer.json"), "{}");
-  writeFileSync(join(source, "tokenizer_config.json"), '{"tokenizer_class": "PreTrainedTokenizerFast"}');
+interface Asked {
+  draftTokens?: number;
+  device?: Partial<Device>;
+  /** instead of the model's own blocks */
+  drafter?: DrafterRef;
+}
+
+const exported = (model: TinyModel, choices: ChoiceSet, asked: Asked = {}) =>
+  exportedFrom(writeTinyCheckpoint(temporaryFolder(), model), choices, asked);
+
+async function exportedFrom(source: string, choices: ChoiceSet, { draftTokens = 4, device, drafter }: Asked) {
   const { spec, architectureSha256, weightsSha256, close } = await openCheckpoint(source);
   close();
   const draft = compactDraft(choices);
@@ -56,12 +64,13 @@ async function exported(model: TinyModel, choices: ChoiceSet, draftTokens = 4, d
     draft,
     draftTokens,
   });
+  if (drafter !== undefined) plan.segments = plan.segments.map(({ draft: _, ...segment }) => ({ ...segment, drafter }));
   const output = join(temporaryFolder(), "out");
   const document = await exportPlan(
     {
       plan: {
         document: { ...plan, ...(device && { device: { ...DEVICE, ...device } }) },
-        path: join(source, "plan.yaml"),
+        path: join(temporaryFolder(), "plan.yaml"),
         sha256: "0".repeat(64),
       },
       to: "onnxruntime-genai",
@@ -140,7 +149,10 @@ test.each<[string, TinyModel]>([
 });
 
 test("the tokenizer's files lie beside, and every file is named", async () => {
-  const { output, document } = await exported({ seed: 1 }, targetChoices(2));
+  const source = writeTinyCheckpoint(temporaryFolder(), { seed: 1 });
+  writeFileSync(join(source, "tokenizer.json"), "{}");
+  writeFileSync(join(source, "tokenizer_config.json"), '{"tokenizer_class": "PreTrainedTokenizerFast"}');
+  const { output, document } = await exportedFrom(source, targetChoices(2), {});
   const expected = ["draft.onnx", "genai_config.json", "model.onnx", "model.onnx.data", "README.md"];
   expect(document.files.map(({ path }) => path)).toEqual(
     [...expected, "tokenizer.json", "tokenizer_config.json"].sort(),
@@ -154,7 +166,7 @@ test.each<{ provider: string; options: unknown[]; threads: number | undefined; s
   { provider: "webgpu", options: [{ WebGPU: {} }], threads: undefined, says: /tried on the CPU only/ },
   { provider: "abacus", options: [], threads: 3, says: /made for abacus, and the files are for the CPU/ },
 ])("a plan for $provider: target and draft have one provider", async ({ provider, options, threads, says }) => {
-  const { config, document } = await exported({ seed: 1 }, targetChoices(2), 4, { provider });
+  const { config, document } = await exported({ seed: 1 }, targetChoices(2), { device: { provider } });
   const { decoder, draft } = config.model;
   expect(draft.session_options).toEqual(decoder.session_options);
   expect(decoder.session_options.provider_options).toEqual(options);
@@ -162,9 +174,63 @@ test.each<{ provider: string; options: unknown[]; threads: number | undefined; s
   if (says !== null) expect(document.notes.join("\n")).toMatch(says);
 });
 
+const refusal = (draft: Partial<PlannedDraft>) =>
+  onnxruntimeGenai.express?.(
+    { at: "plan.yaml: segments[2]", draftTokens: 4, drafter: { kind: "self" }, ...draft } as PlannedDraft,
+    {} as ExportModel,
+  );
+const lookup = (min: number, max: number): DrafterRef => ({ kind: "lookup", ngram_tokens: { min, max } });
+
 test("more tokens a round than genai drafts are refused, by segment", async () => {
-  const draft = { at: "plan.yaml: segments[2]", draftTokens: 17 } as PlannedDraft;
-  const express = () => onnxruntimeGenai.express?.(draft, {} as ExportModel);
+  const express = () => refusal({ draftTokens: 17 });
   await expectFailure(express, "EXPORT_UNSUPPORTED", /segments\[2\]\.draft_tokens.*17.*at most 16/s);
-  expect(onnxruntimeGenai.express?.({ ...draft, draftTokens: 16 }, {} as ExportModel)).toBeUndefined();
+  expect(refusal({ draftTokens: 16 })).toBeUndefined();
+});
+
+test("n-grams longer than genai looks up are refused", async () => {
+  await expectFailure(() => refusal({ drafter: lookup(16, 16) }), "EXPORT_UNSUPPORTED", /ngram_tokens.*at most 15/s);
+  expect(refusal({ drafter: lookup(15, 16) })).toBeUndefined();
+});
+
+test("a lookup is a setting of the target alone: ngram_size counts the token looked for too", async () => {
+  const { output, config, document } = await exported({ seed: 1 }, targetChoices(2), { drafter: lookup(3, 5) });
+  expect(config.speculative).toMatchObject({ ngram_size: 4, ngram_chained_lookup: true, max_draft_tokens: 4 });
+  expect(config.model).not.toHaveProperty("draft");
+  expect(readdirSync(output).filter((name) => name.startsWith("draft"))).toEqual([]);
+  expect(document.notes.join(" ")).toMatch(/one length, 3 tokens/);
+});
+
+const refOf = async (path: string, kernel: "target" | "int8"): Promise<DrafterRef> => {
+  const { spec, weightsSha256, close } = await openCheckpoint(path);
+  close();
+  return { kind: "model", name: spec.name, weights_sha256: weightsSha256, path, kernel };
+};
+
+test("another checkpoint drafts with its own shape, weights and kernel", async () => {
+  const small: TinyModel = { seed: 5, layers: 1, hidden: 48, heads: 3, kvHeads: 1, headDim: 16 };
+  const drafter = await refOf(writeTinyCheckpoint(temporaryFolder(), small), "int8");
+  const { output, config } = await exported({ seed: 1, layers: 3, headDim: 16 }, targetChoices(3), { drafter });
+  expect(config.model.draft).toMatchObject({ num_hidden_layers: 1, num_key_value_heads: 1 });
+  const engine = await openTiny(small);
+  const ids = tokens(3, 14, 64);
+  const [row] = lastLogits(output, config, config.model.draft, ids);
+  const choices = uniformChoices(1, "int8");
+  const { logits } = engine.run({ position: 0, input: ids.slice(0, -2), choices, logitRows: 1 });
+  expect(greatestDifference(row, logits)).toBeLessThanOrEqual(TOLERANCE);
+  engine.close();
+});
+
+test("another checkpoint is refused where its vocabulary has another size, or it is not the plan's", async () => {
+  const larger = await refOf(writeTinyCheckpoint(temporaryFolder(), { seed: 2, vocab: 96 }), "target");
+  const run = (drafter: DrafterRef) => exported({ seed: 1 }, targetChoices(2), { drafter });
+  await expectFailure(() => run(larger), "EXPORT_UNSUPPORTED", /96 tokens and the model 64/);
+  const same = await refOf(writeTinyCheckpoint(temporaryFolder(), { seed: 2 }), "target");
+  const edited = { ...same, weights_sha256: "1".repeat(64) } as DrafterRef;
+  await expectFailure(() => run(edited), "DOCUMENT_MISMATCH", /other weights than the plan/);
+});
+
+test("the README's command puts what begins every text before the prompt: genai's tokenizer leaves it out", async () => {
+  const { output, config } = await exportedFrom("embedded", uniformChoices(12, "int8"), {});
+  expect(readFileSync(join(output, "README.md"), "utf8")).toContain("prompt = [0] + list(tokenizer.encode(");
+  expect(config.model.pad_token_id).toBe(-1); // the embedded model's end token, 0, may end a prompt
 });

@@ -20,7 +20,7 @@ const PASSES = [13, 1, 5, 1, 1];
 async function write(model: TinyModel, draft: ChoiceSet | null): Promise<string> {
   const checkpoint = await openCheckpoint(writeTinyCheckpoint(temporaryFolder(), model));
   const folder = temporaryFolder();
-  await writeDecoders((name) => join(folder, name), checkpoint, draft, CPU_DIALECT);
+  await writeDecoders((name) => join(folder, name), checkpoint, draft && { choices: draft }, CPU_DIALECT);
   const { size } = statSync(join(folder, DECODER_FILES.weights));
   expect(decoderWeightBytes(checkpoint, draft, CPU_DIALECT)).toBe(size);
   checkpoint.close();

@@ -4,17 +4,23 @@
  *
  * Any set of blocks is a draft there, since a draft is just another graph: blocks left out, in int8 and in int4.
  */
-import { DECODER_FILES, decoderWeightBytes, writeDecoders } from "../../model/decoders.js";
+import { DraftplanError } from "../../core/errors.js";
+import { DECODER_FILES, type DecoderDraft, decoderWeightBytes, writeDecoders } from "../../model/decoders.js";
 import { DECODER_NAMES } from "../../model/graph/decoder.js";
 import { CPU_DIALECT, CUDA_DIALECT, type GraphDialect, WEBGPU_DIALECT } from "../../model/graph/dialect.js";
 import { storedHeadDim } from "../../model/graph/heads.js";
 import { attendingLayers } from "../../model/graph/straight-line.js";
-import type { ModelSpec } from "../../model/spec.js";
-import { type ChoiceSet, QUANTISED_KERNELS, targetChoices } from "../../schema/choice.js";
+import { openCheckpoint } from "../../model/open.js";
+import type { Checkpoint, ModelSpec } from "../../model/spec.js";
+import { type ChoiceSet, QUANTISED_KERNELS, targetChoices, uniformChoices } from "../../schema/choice.js";
+import type { DrafterRef } from "../../schema/drafter.js";
 import { withTarget } from "../../schema/numerics.js";
 import type { Plan } from "../../schema/plan.js";
+import { openTokenizer } from "../../tokenizer/open.js";
+import { differingToken, readVocabulary } from "../../tokenizer/vocabulary.js";
 import { fileText } from "../checkpoint/files.js";
 import type { Exporter, ExportJob, PlannedDraft, Written } from "../exporter.js";
+import type { ExportModel } from "../model.js";
 import { unsupported } from "../unsupported.js";
 
 const NAME = "onnxruntime-genai";
@@ -34,34 +40,106 @@ const PROMPT_TOKENS_AT_A_TIME = 512;
  */
 const NO_PADDING = -1;
 
+type ModelDrafter = Extract<DrafterRef, { kind: "model" }>;
+
+/** genai's `ngram_size` counts the token that is looked for with those before it. */
+const MOST_LOOKED_UP = 15;
+
 export const onnxruntimeGenai: Exporter = {
   name: NAME,
   triedVersion: "0.18.0",
-  preset: { drafters: ["self"], kernels: QUANTISED_KERNELS },
-  express({ at, draftTokens }: PlannedDraft) {
-    if (draftTokens > MOST_DRAFT_TOKENS)
-      throw unsupported(
-        NAME,
-        { at },
-        "draft_tokens",
-        `${draftTokens} tokens a round, and ${NAME} drafts at most ${MOST_DRAFT_TOKENS}`,
-      );
-  },
+  preset: { drafters: ["self", "lookup", "model"], kernels: QUANTISED_KERNELS },
+  express,
   bytes: ({ model, plan, draft }) => decoderWeightBytes(model, draft.choices, deviceOf(plan).dialect),
   write,
 };
 
-async function write({ model, plan, draft, folder, place, progress }: ExportJob): Promise<Written> {
+function express(draft: PlannedDraft): void {
+  const { drafter, draftTokens } = draft;
+  const refuse = (where: string, what: string) => unsupported(NAME, draft, where, what);
+  if (draftTokens > MOST_DRAFT_TOKENS)
+    throw refuse("draft_tokens", `${draftTokens} tokens a round, and ${NAME} drafts at most ${MOST_DRAFT_TOKENS}`);
+  if (drafter.kind === "lookup" && drafter.ngram_tokens.min > MOST_LOOKED_UP)
+    throw refuse(
+      "drafter.ngram_tokens",
+      `n-grams of ${drafter.ngram_tokens.min} tokens are looked up, and ${NAME} looks up at most ${MOST_LOOKED_UP}`,
+    );
+}
+
+async function write(job: ExportJob): Promise<Written> {
+  const { model, plan, draft, folder, progress } = job;
   const device = deviceOf(plan);
-  const { choices, draftTokens } = draft;
-  if (choices === null) throw new Error("a draft of the model's own blocks says nothing of them");
-  await writeDecoders((name) => folder.path(name), model, choices, device.dialect, progress);
-  folder.json("genai_config.json", {
-    ...configuration(model.spec, choices, device.session),
-    speculative: { max_draft_tokens: draftTokens, min_adaptive_k: 0 },
-  });
+  const other = draft.drafter.kind === "model" ? await openDraftModel(job, draft.drafter) : null;
+  try {
+    const drafting = decoderDraft(draft, other);
+    await writeDecoders((name) => folder.path(name), model, drafting, device.dialect, progress);
+    folder.json("genai_config.json", {
+      ...configuration(model.spec, drafting, device.session),
+      speculative: { max_draft_tokens: draft.draftTokens, min_adaptive_k: 0, ...lookupKeys(draft.drafter) },
+    });
+  } finally {
+    other?.close();
+  }
   for (const file of model.files) folder.text(file.name, fileText(file));
-  return { usage: usage(place), notes: [...device.notes, ...notesOn(model.spec)] };
+  return {
+    usage: usage(job, await textPrefix(model)),
+    notes: [...device.notes, ...lookupNotes(draft.drafter), ...notesOn(model.spec)],
+  };
+}
+
+function decoderDraft({ drafter, choices }: PlannedDraft, other: Checkpoint | null): DecoderDraft | null {
+  if (drafter.kind === "model" && other !== null)
+    return { choices: uniformChoices(other.spec.layers, drafter.kernel), weights: other };
+  return choices === null ? null : { choices };
+}
+
+/** @throws EXPORT_UNSUPPORTED for another vocabulary, DOCUMENT_MISMATCH for a model that is not the plan's */
+async function openDraftModel(
+  { model, draft }: ExportJob,
+  { path, weights_sha256 }: ModelDrafter,
+): Promise<Checkpoint> {
+  const refuse = (what: string) => unsupported(NAME, draft, "drafter.path", what);
+  const other = await openCheckpoint(path);
+  try {
+    if (other.weightsSha256 !== weights_sha256)
+      throw new DraftplanError({
+        code: "DOCUMENT_MISMATCH",
+        at: `${draft.at}.drafter`,
+        what: `${path} has other weights than the plan was made with`,
+        remedy: "Put the plan's model there, or plan again with this one.",
+      });
+    const [ours, theirs] = [model.spec.vocabSize, other.spec.vocabSize];
+    if (ours !== theirs)
+      throw refuse(`${path} has ${theirs} tokens and the model ${ours}, and ${NAME} wants logits of one length`);
+    const [vocabulary, drafted] = [await readVocabulary(model.path), await readVocabulary(path)];
+    const differing = vocabulary === null || drafted === null ? null : differingToken(vocabulary, drafted);
+    if (differing !== null) throw refuse(`token ${differing.id} of ${path} is not the model's`);
+    return other;
+  } catch (cause) {
+    other.close();
+    throw cause;
+  }
+}
+
+/** It looks up n-grams of one length, at their last place, and with `chained` goes on by looking up again (src/n_gram_lookup.h). */
+const lookupKeys = (drafter: DrafterRef) =>
+  drafter.kind === "lookup" ? { ngram_size: drafter.ngram_tokens.min + 1, ngram_chained_lookup: true } : {};
+
+const lookupNotes = (drafter: DrafterRef): string[] =>
+  drafter.kind === "lookup"
+    ? [
+        `${NAME} looks up n-grams of one length, ${drafter.ngram_tokens.min} tokens, where the plan takes the longest up to ${drafter.ngram_tokens.max}; and it looks up again for every further token of a draft.`,
+      ]
+    : [];
+
+/** What the model's tokenizer puts before every text; null: it is not one that draftplan reads. */
+async function textPrefix({ path }: ExportModel): Promise<number[] | null> {
+  try {
+    return (await openTokenizer(path)).encode("");
+  } catch (cause) {
+    if (cause instanceof DraftplanError) return null;
+    throw cause;
+  }
 }
 
 interface Device {
@@ -97,7 +175,7 @@ const deviceNote = (provider: string, option: string | undefined): string =>
     ? `The plan was made for ${provider}, and the files are for the CPU: ${NAME} has no provider that draftplan knows under that name.`
     : `provider_options names ${option}, in decoder and draft alike, as ${NAME} asks; it was tried on the CPU only.`;
 
-function configuration(spec: ModelSpec, draft: ChoiceSet, session: Device["session"]) {
+function configuration(spec: ModelSpec, draft: DecoderDraft | null, session: Device["session"]) {
   const { vocabSize, contextLimit, bosTokenId, eosTokenIds } = spec;
   return {
     model: {
@@ -108,7 +186,9 @@ function configuration(spec: ModelSpec, draft: ChoiceSet, session: Device["sessi
       eos_token_id: eosTokenIds,
       pad_token_id: NO_PADDING,
       decoder: decoder(spec, DECODER_FILES.target, targetChoices(spec.layers), session),
-      draft: decoder(spec, DECODER_FILES.draft, draft, session),
+      ...(draft === null
+        ? {}
+        : { draft: decoder(draft.weights?.spec ?? spec, DECODER_FILES.draft, draft.choices, session) }),
     },
     search: {
       max_length: contextLimit,
@@ -153,7 +233,11 @@ function notesOn({ slidingWindow, eosTokenIds }: ModelSpec): string[] {
   ];
 }
 
-function usage(place: string): string {
+function usage({ place, draft }: ExportJob, prefix: number[] | null): string {
+  const encoded = 'tokenizer.encode("Once upon a time")';
+  const prompt = prefix === null || prefix.length === 0 ? encoded : `${JSON.stringify(prefix)} + list(${encoded})`;
+  const special = prefix === null ? "What stands before every text (a token of its beginning)" : "Special tokens";
+  const without = draft.drafter.kind === "lookup" ? "`speculative`" : "`model.draft` and `speculative`";
   return `\`\`\`sh
 pip install onnxruntime-genai==0.18.0 "onnxruntime>=1.31"
 \`\`\`
@@ -163,7 +247,7 @@ import onnxruntime_genai as og
 
 model = og.Model(${JSON.stringify(place)})
 tokenizer = og.Tokenizer(model)
-prompt = tokenizer.encode("Once upon a time")
+prompt = ${prompt}
 params = og.GeneratorParams(model)
 params.set_search_options(do_sample=False, max_length=len(prompt) + 100)
 generator = og.Generator(model, params)
@@ -174,5 +258,5 @@ print(tokenizer.decode(generator.get_sequence(0)))
 print(generator.get_speculative_stats()["acceptance_rate"])
 \`\`\`
 
-\`acceptance_rate\` is \`draft_tokens_accepted / draft_tokens_evaluated\`: tokens accepted by tokens looked at, the first rejected one of a round included. Without \`model.draft\` and \`speculative\` in \`genai_config.json\` the same folder decodes plainly.`;
+${special} are not added by genai's \`encode\`. \`acceptance_rate\` is \`draft_tokens_accepted / draft_tokens_evaluated\`: tokens accepted by tokens looked at, the first rejected one of a round included. Without ${without} in \`genai_config.json\` the same folder decodes plainly.`;
 }
