@@ -16,6 +16,11 @@ export function addTrainHeads(program: Command, run: RunVerb): void {
       "tokens of its own to train on (default: 24576, of a larger model 12288)",
       integerFrom(512, 10_000_000),
     )
+    .option(
+      "--text-positions <n>",
+      "tokens of the text itself to train on before (default: 0, of a larger model 65536)",
+      integerFrom(0, 10_000_000),
+    )
     .option("--budget <time>", "for everything: 10m, 1h; ends with what is trained by then (default: 20m)")
     .option("--seed <n>", "of the order of training", integerFrom(0), 1)
     .option("--with-lm-head", "write the model's LM head into the folder too: vLLM asks for it")

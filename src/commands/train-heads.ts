@@ -13,19 +13,20 @@ export interface TrainHeadsOptions {
   text?: string[];
   seed: number;
   positions?: number;
+  textPositions?: number;
   budget?: string;
   withLmHead?: true;
 }
 
 export async function trainHeadsCommand(
   path: string,
-  { kind, heads, output, text, seed, positions, budget, withLmHead }: TrainHeadsOptions,
+  { kind, heads, output, text, seed, positions, textPositions, budget, withLmHead }: TrainHeadsOptions,
   context: CommandContext,
 ): Promise<void> {
   const request = {
     kind: parseKind(kind),
     heads: parseHeads(heads),
-    ...{ output, seed, positions, withLmHead: withLmHead ?? false },
+    ...{ output, seed, positions, textPositions, withLmHead: withLmHead ?? false },
     budgetSeconds: budget === undefined ? DEFAULT_BUDGET_SECONDS : parseBudget(budget),
     text: readCalibrationText(text),
   };

@@ -10,7 +10,7 @@ const ENDED = {
 } satisfies Record<TrainedHeads["stopped"], string>;
 
 export function trainedHeadsText(trained: TrainedHeads): string {
-  const { accuracy, positions, epochs, bestEpoch, stopped, heads, kind, path, seconds } = trained;
+  const { accuracy, positions, textPositions, epochs, bestEpoch, stopped, heads, kind, path, seconds } = trained;
   const table = new Table({
     head: ["head", "first guess right", "among ten", "loss"],
     style: { head: [], border: [] },
@@ -23,16 +23,18 @@ export function trainedHeadsText(trained: TrainedHeads): string {
     `${table}`,
     `A round with a chain of ${heads} yields ${accuracy.tokensPerRound.toFixed(2)} tokens there.`,
     "",
-    `Trained on ${positions} positions; after ${epochs} epochs ${ENDED[stopped]}, and the ${bestEpoch}. was kept. Text took ${seconds.text.toFixed(0)} s, training ${seconds.training.toFixed(0)} s.`,
+    `Trained on ${positions} positions${textPositions === 0 ? "" : `, before them on ${textPositions} of the text itself`}; after ${epochs} epochs ${ENDED[stopped]}, and the ${bestEpoch}. was kept. Text took ${seconds.text.toFixed(0)} s, training ${seconds.training.toFixed(0)} s.`,
     "",
     `${kind === "medusa" ? "Medusa" : "Hydra"} heads: ${path}`,
   ].join("\n");
 }
 
 export function trainedHeadsJson(trained: TrainedHeads): object {
-  const { accuracy, path, sha256, kind, heads, model, positions, epochs, bestEpoch, stopped, seconds } = trained;
+  const { accuracy, path, sha256, kind, heads, model, positions, textPositions, epochs, bestEpoch, stopped, seconds } =
+    trained;
   return {
     ...{ path, sha256, kind, heads, model, positions, epochs, best_epoch: bestEpoch, stopped, seconds },
+    text_positions: textPositions,
     held_back: {
       positions: accuracy.positions,
       tokens_per_round_as_a_chain: accuracy.tokensPerRound,

@@ -30,12 +30,12 @@ export interface TrainingTask {
   computation: Computation;
   /** that a step tells apart, as many as the computation was opened for; null: the vocabulary */
   classes: Classes | null;
-  train: readonly OwnText[];
+  /** [epochs] the texts of each epoch */
+  epochs: readonly (readonly OwnText[])[];
   /** of other documents: decides when to stop */
   heldBack: readonly OwnText[];
   /** [vocabSize, hiddenSize] */
   embedding: Float32Array;
-  epochs: number;
   seed: number;
   clock: Clock;
   /** when training ends at the latest, though epochs are left */
@@ -87,28 +87,31 @@ function initialWeights(shape: HeadsShape, weights: Float32Array): void {
 }
 
 export async function trainHeads(task: TrainingTask): Promise<TrainingResult> {
-  const { shape, weights, computation, train, clock, progress, epochs } = task;
-  const positions = allPositions(train, shape.heads);
+  const { shape, weights, computation, clock, progress, epochs } = task;
   const rows = computation.losses.length / shape.heads;
-  const steps = Math.floor(positions.length / rows);
+  const stepsOf = (texts: readonly OwnText[]) =>
+    Math.floor(texts.reduce((sum, text) => sum + positionsOf(text, shape.heads), 0) / rows);
+  const total = epochs.reduce((sum, texts) => sum + stepsOf(texts), 0);
   const state = task.resumed ?? (await newState(task));
   weights.set(state.weights);
   state.weights = weights;
   task.classes?.fix(computation);
+  let before = epochs.slice(0, state.epochs).reduce((sum, texts) => sum + stepsOf(texts), 0);
   let stopped: TrainingResult["stopped"] = "epochs";
   try {
-    while (state.epochs < epochs) {
-      const order = seededRandom(task.seed, state.epochs).shuffle(positions);
+    for (const texts of epochs.slice(state.epochs)) {
+      const steps = stepsOf(texts);
+      const order = seededRandom(task.seed, state.epochs).shuffle(allPositions(texts, shape.heads));
       for (; state.step < steps; state.step++) {
-        const done = state.epochs * steps + state.step;
-        await progress.tick({ stage: "train", done, total: epochs * steps });
+        const done = before + state.step;
+        await progress.tick({ stage: "train", done, total });
         if (clock.nowUs() >= task.untilUs) break;
         const from = state.step * rows;
-        fillBatch(computation, shape, train, order.slice(from, from + rows), task.embedding);
+        fillBatch(computation, shape, texts, order.slice(from, from + rows), task.embedding);
         task.classes?.draw(computation, seededRandom(task.seed, state.epochs, state.step), computation.targets);
         computation.differentiate();
         state.lossSum += computation.losses.reduce((sum, loss) => sum + loss, 0) / rows;
-        const rate = 0.5 * RATE * (1 + Math.cos((Math.PI * done) / (epochs * steps)));
+        const rate = 0.5 * RATE * (1 + Math.cos((Math.PI * done) / total));
         adamStep(weights, computation.gradient, state.adam, rate);
       }
       const whole = state.step === steps;
@@ -123,11 +126,12 @@ export async function trainHeads(task: TrainingTask): Promise<TrainingResult> {
         break;
       }
       state.epochs += 1;
+      before += steps;
       task.epochDone?.(state.epochs, state.lossSum / steps, accuracy);
       state.step = 0;
       state.lossSum = 0;
       task.save(state);
-      if (state.epochs - state.bestEpoch >= PATIENCE && state.epochs < epochs) {
+      if (state.epochs - state.bestEpoch >= PATIENCE && state.epochs < epochs.length) {
         stopped = "no better";
         break;
       }

@@ -1,10 +1,9 @@
 /**
- * What training has so far, in a folder beside the heads: the target's continuations with their states, and the state of
- * training. An interrupted command goes on from it.
+ * What training has so far, in a folder beside the heads: texts with the target's states, and the state of training. An interrupted command goes on from it.
  *
  *     task.json      what is trained; another task's folder is not gone on from
- *     texts.jsonl    one line a continuation: its part, and its tokens
- *     states.f32     their states, one continuation behind the other, written before the line is
+ *     texts.jsonl    one line a text: its part, and its tokens
+ *     states.f32     their states, one text behind the other, written before the line is
  *     training.bin   the state of training; replaced as a whole
  */
 import {
@@ -27,7 +26,8 @@ import { DraftplanError } from "../core/errors.js";
 import type { OwnText } from "./examples.js";
 import type { TrainingState } from "./train.js";
 
-export type Part = "train" | "held back";
+/** `read`: text as it is, which the model only read; the others it wrote itself */
+export type Part = "read" | "train" | "held back";
 
 export interface StoredText extends OwnText {
   part: Part;
@@ -37,7 +37,7 @@ const COUNTS = ["bestLoss", "bestEpoch", "epochs", "step", "lossSum"] as const;
 
 export class WorkFolder {
   readonly texts: StoredText[] = [];
-  /** continuations that were asked for, those without any position among them */
+  /** texts that were asked for, those without any position among them */
   asked = 0;
   private readonly statesPath: string;
   private readonly textsPath: string;
@@ -79,7 +79,7 @@ export class WorkFolder {
     });
   }
 
-  /** Keeps a continuation; null: its prompt gave none. @throws FILE_UNWRITABLE */
+  /** Keeps a text; null: its prompt gave none. @throws FILE_UNWRITABLE */
   add(part: Part, text: OwnText | null): void {
     this.guarded(() => {
       if (text !== null) {

@@ -50,8 +50,8 @@ async function trained(work: WorkFolder, tick: Progress["tick"] = async () => {}
   const graphs = openTrainingGraphs(SHAPE, embedding, weights, 32, { threads: 1 }, classes?.count);
   try {
     const result = await trainHeads({
-      ...{ shape: SHAPE, weights, computation: graphs, classes, embedding, epochs: 6, seed: 4 },
-      ...{ train, heldBack: texts(2, 4, embedding) },
+      ...{ shape: SHAPE, weights, computation: graphs, classes, embedding, epochs: new Array(6).fill(train), seed: 4 },
+      ...{ heldBack: texts(2, 4, embedding) },
       ...{ clock: { nowUs: () => 0 }, untilUs: 1, progress: { tick, warn: () => {} } },
       save: (state) => work.saveTraining(state),
       resumed: work.savedTraining(),

@@ -13,6 +13,8 @@ export interface TrainingRequest {
   seed: number;
   /** tokens of the target's own to train on; default: by the model's size */
   positions?: number | undefined;
+  /** tokens of the text itself to train on before; default: by the model's size */
+  textPositions?: number | undefined;
   budgetSeconds: number;
   /** write the model's LM head into the folder too */
   withLmHead: boolean;

@@ -1,6 +1,6 @@
-/** The target's own text, with its states: what heads are trained on. */
+/** What heads are trained on: the target's own text with its states, and before it text that the target only read. */
 import { continuePrompts } from "../../calibrate/continuation.js";
-import type { TextCodec } from "../../calibrate/windows.js";
+import { makePrompts, type TextCodec } from "../../calibrate/windows.js";
 import { DraftplanError } from "../../core/errors.js";
 import type { Progress } from "../../core/progress.js";
 import type { ModelSpec } from "../../model/spec.js";
@@ -18,13 +18,36 @@ const CONTEXTS = [32, 128, 512];
 /** continuations of the part that is trained on, for each of the other */
 const TRAIN_FOR_EACH = 5;
 
+/** tokens of a piece of text that is only read */
+const READ = 512;
+
 export interface PromptOfPart {
   part: Part;
   ids: readonly number[];
 }
 
 /** Room that the cache needs for it. */
-export const ownTextCapacity = (spec: ModelSpec): number => Math.max(...contextsOf(spec)) + CONTINUATION + 2;
+export const ownTextCapacity = (spec: ModelSpec): number =>
+  Math.max(Math.max(...contextsOf(spec)) + CONTINUATION + 2, readTokens(spec));
+
+const readTokens = ({ contextLimit }: ModelSpec): number => Math.min(READ, contextLimit);
+
+/**
+ * Pieces of the text that plans are chosen on, to be read: fewer where there is less text.
+ * @param positions wanted
+ */
+export function textToRead(
+  text: CalibrationText,
+  codec: TextCodec,
+  spec: ModelSpec,
+  positions: number,
+  heads: number,
+): PromptOfPart[] {
+  const tokens = readTokens(spec);
+  const wanted = Math.ceil(positions / Math.max(1, tokens - 1 - heads));
+  if (wanted === 0) return [];
+  return makePrompts(text.choose, codec, tokens, wanted).map((ids) => ({ part: "read", ids }));
+}
 
 function contextsOf({ contextLimit }: ModelSpec): number[] {
   const fitting = CONTEXTS.filter((context) => context + CONTINUATION + 2 <= contextLimit);
@@ -66,7 +89,7 @@ function lists(all: readonly (readonly (readonly number[])[])[]): (readonly numb
 }
 
 /**
- * Continues prompts until there are as many positions as are wanted, the prompts are at an end or the time is up.
+ * Reads and continues prompts until they are at an end or the time is up.
  * @returns whether the time was up
  * @throws TEXT_TOO_SHORT where there is too little to train on
  */
@@ -92,10 +115,14 @@ export async function collectOwnText(
 ): Promise<boolean> {
   let late = false;
   for (let i = work.asked; i < prompts.length; i++) {
-    await progress.tick({ stage: "continue text", done: i, total: prompts.length });
+    const { part, ids } = prompts[i];
+    await progress.tick({ stage: part === "read" ? "read text" : "continue text", done: i, total: prompts.length });
     late = clock.nowUs() >= untilUs;
     if (late) break;
-    const { part, ids } = prompts[i];
+    if (part === "read") {
+      work.add(part, { ids: Int32Array.from(ids.slice(1)), states: statesOf(engine, 0, ids.slice(0, -1), norm) });
+      continue;
+    }
     const [made] = await continuePrompts(engine, clock, [ids], CONTINUATION - 1, progress);
     work.add(part, made === undefined ? null : stated(engine, ids, made.ids, norm));
   }
@@ -114,18 +141,27 @@ const LEAST_HELD_BACK = 128;
 
 /** Runs the continuation once more, all its tokens at once, behind the prompt that the cache holds: its states. */
 function stated(engine: Engine, prompt: readonly number[], ids: readonly number[], norm: Float32Array): OwnText {
-  const { hiddenSize, layers, rmsEps } = engine.spec;
   const input = [prompt[prompt.length - 1], ...ids.slice(0, -1)];
-  const states = new Float32Array(input.length * hiddenSize);
-  for (let from = 0; from < input.length; from += MAX_PASS_TOKENS) {
-    const piece = input.slice(from, from + MAX_PASS_TOKENS);
-    const position = prompt.length - 1 + from;
-    const { hidden } = engine.run({ position, input: piece, choices: targetChoices(layers), logitRows: 0 });
+  return { ids: Int32Array.from(ids), states: statesOf(engine, prompt.length - 1, input, norm) };
+}
+
+/** @returns [tokens, hiddenSize] states behind the final norm */
+function statesOf(engine: Engine, position: number, tokens: readonly number[], norm: Float32Array): Float32Array {
+  const { hiddenSize, layers, rmsEps } = engine.spec;
+  const states = new Float32Array(tokens.length * hiddenSize);
+  for (let from = 0; from < tokens.length; from += MAX_PASS_TOKENS) {
+    const input = tokens.slice(from, from + MAX_PASS_TOKENS);
+    const { hidden } = engine.run({
+      position: position + from,
+      input,
+      choices: targetChoices(layers),
+      logitRows: 0,
+    });
     states.set(hidden, from * hiddenSize);
   }
-  for (let row = 0; row < input.length; row++)
+  for (let row = 0; row < tokens.length; row++)
     normalise(states.subarray(row * hiddenSize, (row + 1) * hiddenSize), norm, rmsEps);
-  return { ids: Int32Array.from(ids), states };
+  return states;
 }
 
 /** The model's final RMS norm, in place. */

@@ -9,7 +9,7 @@ import { floats, openTrainingGraphs } from "../../runtime/training/head-graphs.j
 import { openTokenizer } from "../../tokenizer/open.js";
 import type { Accuracy } from "../../train/accuracy.js";
 import { Classes } from "../../train/classes.js";
-import { positionsOf } from "../../train/examples.js";
+import { type OwnText, positionsOf } from "../../train/examples.js";
 import { ROWS, type TrainingResult, trainHeads } from "../../train/train.js";
 import { WorkFolder } from "../../train/work-folder.js";
 import { writeHeads } from "../../train/write-heads.js";
@@ -17,7 +17,7 @@ import type { PipelineContext } from "../context.js";
 import { isSmall, textCodec } from "../text/calibration-text.js";
 import { withModel } from "../with-model.js";
 import { requireEmpty, type TrainingRequest } from "./options.js";
-import { collectOwnText, ownTextCapacity, trainingPrompts } from "./own-text.js";
+import { collectOwnText, ownTextCapacity, textToRead, trainingPrompts } from "./own-text.js";
 import { readmeOf } from "./readme.js";
 
 export interface TrainedHeads {
@@ -29,6 +29,8 @@ export interface TrainedHeads {
   model: LoadedModel["ref"];
   /** what heads are trained on and judged by */
   positions: number;
+  /** of the text itself, trained on before */
+  textPositions: number;
   accuracy: Accuracy;
   epochs: number;
   bestEpoch: number;
@@ -37,12 +39,15 @@ export interface TrainedHeads {
   seconds: { text: number; training: number };
 }
 
-/** Passes over all positions, at most: of a large vocabulary's model each takes minutes. */
-const EPOCHS = { small: 10, large: 4 };
+/** Passes over the text that was read, then over the target's own, at most: of a larger model each takes minutes. */
+const EPOCHS = { small: { read: 2, own: 10 }, large: { read: 2, own: 4 } };
 /** share of the budget that the target's text may take */
 const TEXT_SHARE = 0.6;
-/** tokens of the target's own to train on */
-const POSITIONS = { small: 24_576, large: 12_288 };
+/**
+ * Tokens to train on. A larger model writes some 50 in a second and reads ten times as many, and what it wrote in the time is
+ * too little by itself.
+ */
+const POSITIONS = { small: { read: 0, own: 24_576 }, large: { read: 65_536, own: 12_288 } };
 
 /** Weights of the model's that heads need. */
 interface Frozen {
@@ -70,17 +75,22 @@ export async function trainHeadsFor(
     const { spec } = model;
     const shape: HeadsShape = { kind: request.kind, heads: request.heads, hiddenSize: spec.hiddenSize };
     const tokenizer = await openTokenizer(model.path);
-    const positions = request.positions ?? (isSmall(spec) ? POSITIONS.small : POSITIONS.large);
-    const prompts = trainingPrompts(request.text, textCodec(tokenizer), spec, positions, shape.heads);
-    const task = taskOf(model, request, positions);
-    const bytes = 4 * 1.3 * positions * spec.hiddenSize + 20 * parameterCount(shape);
+    const size = isSmall(spec) ? "small" : "large";
+    const { positions = POSITIONS[size].own, textPositions = POSITIONS[size].read } = request;
+    const codec = textCodec(tokenizer);
+    const prompts = [
+      ...textToRead(request.text, codec, spec, textPositions, shape.heads),
+      ...trainingPrompts(request.text, codec, spec, positions, shape.heads),
+    ];
+    const task = taskOf(model, request, positions, textPositions);
+    const bytes = 4 * (1.3 * positions + textPositions) * spec.hiddenSize + 20 * parameterCount(shape);
     const work = new WorkFolder(`${request.output}.partial`, task, spec.hiddenSize, bytes, (why) =>
       progress.warn(
         "JOURNAL_IGNORED",
         `${request.output}.partial is not gone on from, and will be written anew: ${why}`,
       ),
     );
-    if (work.asked > 0) note(`goes on from ${work.path}: ${work.asked} of ${prompts.length} continuations are there`);
+    if (work.asked > 0) note(`goes on from ${work.path}: ${work.asked} of ${prompts.length} texts are there`);
     const before = work.asked;
     const collect = { prompts, work, norm: frozen.norm, heads: shape.heads, untilUs: textUntilUs, progress };
     const late = await collectOwnText(model.engine, systemClock, collect);
@@ -89,7 +99,8 @@ export async function trainHeadsFor(
     const weights = floats(parameterCount(shape));
     const train = work.of("train");
     const trained = train.reduce((sum, text) => sum + positionsOf(text, shape.heads), 0);
-    const classes = Classes.of(train, spec.vocabSize);
+    const read = work.of("read");
+    const classes = Classes.of([...read, ...train], spec.vocabSize);
     const graphs = openTrainingGraphs(shape, frozen.lmHead, weights, ROWS, context, classes?.count);
     let result: TrainingResult;
     try {
@@ -104,7 +115,10 @@ export async function trainHeadsFor(
           embedding: frozen.embedding,
         },
         ...{
-          epochs: isSmall(spec) ? EPOCHS.small : EPOCHS.large,
+          epochs: [
+            ...new Array<OwnText[]>(read.length === 0 ? 0 : EPOCHS[size].read).fill(read),
+            ...new Array<OwnText[]>(EPOCHS[size].own).fill(train),
+          ],
           seed: request.seed,
           clock: systemClock,
           untilUs,
@@ -117,9 +131,11 @@ export async function trainHeadsFor(
     } finally {
       graphs.close();
     }
-    const made = { kind: shape.kind, heads: shape.heads, path: request.output, model: model.ref, positions: trained };
+    const readPositions = read.reduce((sum, text) => sum + positionsOf(text, shape.heads), 0);
+    const counts = { positions: trained, textPositions: readPositions };
+    const made = { kind: shape.kind, heads: shape.heads, path: request.output, model: model.ref, ...counts };
     const seconds = { text: (collectedUs - startUs) / 1e6, training: (systemClock.nowUs() - collectedUs) / 1e6 };
-    const facts = { made_by: `draftplan ${draftplanVersion()}`, ...task, ...factsOf(trained, result) };
+    const facts = { made_by: `draftplan ${draftplanVersion()}`, ...task, ...factsOf(counts, result) };
     const folder = {
       ...{ shape, vocabSize: spec.vocabSize, weights, lmHead: request.withLmHead ? frozen.lmHead : null, facts },
       readme: readmeOf(path, request, facts, result),
@@ -142,7 +158,12 @@ function frozenWeights({ spec, tensor }: Checkpoint): Frozen {
 }
 
 /** Everything that the heads depend on, but for the clock. */
-function taskOf({ ref }: LoadedModel, { kind, heads, text, seed }: TrainingRequest, positions: number) {
+function taskOf(
+  { ref }: LoadedModel,
+  { kind, heads, text, seed }: TrainingRequest,
+  positions: number,
+  textPositions: number,
+) {
   return {
     kind,
     heads,
@@ -150,15 +171,20 @@ function taskOf({ ref }: LoadedModel, { kind, heads, text, seed }: TrainingReque
     text: { source: text.source, sha256: text.sha256 },
     seed,
     positions_wanted: positions,
+    ...(textPositions === 0 ? {} : { text_positions_wanted: textPositions }),
   };
 }
 
 /** A share or a loss as documents have it. */
 const rounded = (value: number): number => Number(value.toFixed(4));
 
-function factsOf(positions: number, { accuracy, epochs, bestEpoch, stopped }: TrainingResult) {
+function factsOf(
+  { positions, textPositions }: Pick<TrainedHeads, "positions" | "textPositions">,
+  { accuracy, epochs, bestEpoch, stopped }: TrainingResult,
+) {
   return {
     positions,
+    ...(textPositions === 0 ? {} : { text_positions: textPositions }),
     epochs,
     best_epoch: bestEpoch,
     stopped,
