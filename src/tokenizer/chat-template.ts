@@ -1,15 +1,14 @@
 /**
  * Chat templates are programs that come with a model, so they run under bounds: of time, of `range`, of output.
  * What they see is what transformers' `apply_chat_template` gives them (utils/chat_template_utils.py).
- *
- * Compared with Python's jinja2 on 31 expressions, @huggingface/jinja 0.5.11 differs in: a printed boolean ("true", not
- * "True") or none ("", not "None"), a printed list, `dict()`, and an iteration ended by `continue` or `break` loses what
- * it had printed.
+ * They run over Python's values, since that is what they were written for and what they print (jinja/).
  */
 import { chatTemplateInvalid, messageOf } from "./failures.js";
+import { FUNCTIONS, renderTemplate } from "./jinja/interpreter.js";
+import { type Node, parseTemplate } from "./jinja/syntax.js";
+import { Callable, fromJson, numberOf, text, type Value } from "./jinja/values.js";
 import { withinTimeLimit } from "./time-limit.js";
 import type { ChatMessage } from "./types.js";
-import { type JinjaEnvironment, type JinjaProgram, jinja } from "./untyped.js";
 
 /** A template takes about a millisecond; a busy machine gets patience. */
 const TIME_LIMIT_MS = 2000;
@@ -29,20 +28,17 @@ export type ChatRenderer = (messages: readonly ChatMessage[], addGenerationPromp
 
 /** The template is parsed when it is first used: a broken one must not keep a plain prompt from running. */
 export function createChatRenderer({ file, chatTemplate, specialTokens, now }: ChatTemplateSource): ChatRenderer {
-  let program: JinjaProgram | undefined;
+  let program: Node | undefined;
   const render: ChatRenderer = (messages, addGenerationPrompt) => {
-    program ??= jinja.parse(jinja.tokenize(chatTemplate, { trim_blocks: true, lstrip_blocks: true }));
-    const environment = globals(now);
-    const variables = {
-      ...specialTokens,
-      messages,
+    program ??= parseTemplate(chatTemplate);
+    const value = renderTemplate(program, {
+      ...globals(now),
+      ...(specialTokens as Record<string, string>),
+      messages: fromJson(messages),
       tools: null,
       documents: null,
       add_generation_prompt: addGenerationPrompt,
-    };
-    for (const [name, value] of Object.entries(variables)) environment.set(name, value);
-    const { value } = new jinja.Interpreter(environment).run(program);
-    if (typeof value !== "string") throw new Error("the template yields no text");
+    });
     if (value.length > MAX_RENDERED_CHARS)
       throw new Error(`the rendered chat has ${value.length} characters, more than ${MAX_RENDERED_CHARS}`);
     return value;
@@ -58,20 +54,26 @@ export function createChatRenderer({ file, chatTemplate, specialTokens, now }: C
   };
 }
 
-/** The library's own globals, except: `range` is bounded and `strftime_now` reads the given clock in English. */
-function globals(now: () => Date): JinjaEnvironment {
-  const environment = new jinja.Environment();
-  const constants = { true: true, false: false, none: null, True: true, False: false, None: null };
-  for (const [name, value] of Object.entries(constants)) environment.set(name, value);
-  environment.set("raise_exception", (message: unknown) => {
-    throw new Error(`the template refuses this conversation: ${String(message)}`);
-  });
-  environment.set("range", boundedRange);
-  environment.set("strftime_now", (format: unknown) => strftime(now(), String(format)));
-  return environment;
+/** Python's constants and what transformers adds; `range` is bounded, and `strftime_now` reads the given clock in English. */
+function globals(now: () => Date): Record<string, Value> {
+  const refuse = ([message = ""]: readonly Value[]): never => {
+    throw new Error(`the template refuses this conversation: ${text(message)}`);
+  };
+  return {
+    ...{ true: true, false: false, none: null, True: true, False: false, None: null },
+    ...FUNCTIONS,
+    raise_exception: new Callable("raise_exception", refuse),
+    range: new Callable("range", boundedRange),
+    strftime_now: new Callable("strftime_now", ([format = ""]) => strftime(now(), text(format))),
+  };
 }
 
-function boundedRange(first: number, end?: number, step = 1): number[] {
+function boundedRange(bounds: readonly Value[]): number[] {
+  const [first, end, step = 1] = bounds.map((bound) => {
+    const number = numberOf(bound);
+    if (number === null || !Number.isInteger(number)) throw new Error("range() takes whole numbers");
+    return number;
+  });
   const [from, to] = end === undefined ? [0, first] : [first, end];
   const length = Math.max(0, Math.ceil((to - from) / step));
   if (step === 0 || !(length <= MAX_RANGE))

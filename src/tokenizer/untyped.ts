@@ -24,17 +24,13 @@ interface TokenizersModule {
 }
 export const hf = tokenizersModule as unknown as TokenizersModule;
 
-interface JinjaEnvironment {
-  set(name: string, value: unknown): void;
+export interface JinjaToken {
+  readonly type: string;
+  readonly value: string;
 }
-/** a parsed template */
-type JinjaProgram = { readonly type: string };
 
 interface JinjaModule {
-  tokenize(template: string, options: { trim_blocks: boolean; lstrip_blocks: boolean }): readonly object[];
-  parse(tokens: readonly object[]): JinjaProgram;
-  Environment: new () => JinjaEnvironment;
-  Interpreter: new (environment: JinjaEnvironment) => { run(program: JinjaProgram): { value: unknown } };
+  tokenize(template: string, options: { trim_blocks: boolean; lstrip_blocks: boolean }): readonly JinjaToken[];
+  parse(tokens: readonly JinjaToken[]): { readonly type: string };
 }
 export const jinja = jinjaModule as unknown as JinjaModule;
-export type { JinjaEnvironment, JinjaProgram };
