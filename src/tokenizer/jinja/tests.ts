@@ -38,7 +38,7 @@ const cased =
 const equalTo = compared("==");
 const [below, atMost, above, atLeast] = ["<", "<=", ">", ">="].map(compared);
 
-export const TESTS: Readonly<Record<string, Test>> = {
+const TESTS: Readonly<Record<string, Test>> = {
   defined: (value) => !isUndefined(value),
   undefined: isUndefined,
   none: (value) => value === null,
