@@ -1,14 +1,17 @@
 """Decodes prompts greedily with llama.cpp's server (package xllamacpp), plain or with a draft, as JSON on stdin says.
 
-in:  {"target": FILE, "draft": FILE or null, "draft_tokens": d, "synth_rates": [..] or absent, "ngram": {"n": N, "m": M} or absent,
-      "prompts": [[ids]], "tokens": n}
-out: {"version": .., "results": [{"ids": [..], "draft_n": n, "draft_n_accepted": n}]}, on the last line of stdout
+in:  {"prompts": [[ids]], "tokens": n,
+      "jobs": [{"target": FILE, "draft": FILE or null, "draft_tokens": d, "ngram": {"n": N, "m": M} or absent,
+                "synth_rates": [..] or absent, "cache": "f32" or absent}]}
+out: {"version": .., "jobs": [[{"ids": [..], "draft_n": n, "draft_n_accepted": n}]]}, on the last line of stdout
 """
 import json
 import sys
 import urllib.request
 
 import xllamacpp as xlc
+
+GGML_TYPE_F32 = 0
 
 
 def quiet(cpu):
@@ -37,49 +40,58 @@ def parameters(job):
     p.verbosity = job.get("verbosity", 0)
     kinds = xlc.common_speculative_type
     spec = p.speculative
+    types = []
+    if job.get("cache") == "f32":
+        p.flash_attn_type = xlc.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED  # it sums in fp16
+        p.cache_type_k = p.cache_type_v = GGML_TYPE_F32
+        spec.draft.cache_type_k = spec.draft.cache_type_v = GGML_TYPE_F32
+    if job.get("ngram"):
+        types.append(kinds.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE)
+        spec.ngram_simple.size_n = job["ngram"]["n"]
+        spec.ngram_simple.size_m = job["ngram"]["m"]
     if job.get("draft"):
-        spec.types = [kinds.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
+        types.append(kinds.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE)
         spec.draft.mparams.path = job["draft"]
         spec.draft.n_max = job["draft_tokens"]
+        spec.draft.n_min = 0
         spec.draft.p_min = 0.0
         quiet(spec.draft.cpuparams)
         quiet(spec.draft.cpuparams_batch)
-    if job.get("ngram"):
-        spec.types = [kinds.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
-        spec.ngram_simple.size_n = job["ngram"]["n"]
-        spec.ngram_simple.size_m = job["ngram"]["m"]
+    if types:
+        spec.types = types
     if job.get("synth_rates"):
         spec.synth_rates = job["synth_rates"]
     return p
 
 
+def decode(server, prompt, tokens):
+    answer = completion(
+        server.listening_address,
+        {
+            "prompt": prompt,
+            "n_predict": tokens,
+            "temperature": 0.0,
+            "seed": 1,
+            "cache_prompt": False,
+            "return_tokens": True,
+        },
+    )
+    timings = answer["timings"]
+    return {
+        "ids": answer["tokens"],
+        "draft_n": timings.get("draft_n", 0),
+        "draft_n_accepted": timings.get("draft_n_accepted", 0),
+    }
+
+
 def main():
-    job = json.load(sys.stdin)
-    server = xlc.Server(parameters(job))
-    results = []
-    for prompt in job["prompts"]:
-        answer = completion(
-            server.listening_address,
-            {
-                "prompt": prompt,
-                "n_predict": job["tokens"],
-                "temperature": 0.0,
-                "seed": 1,
-                "cache_prompt": False,
-                "return_tokens": True,
-            },
-        )
-        if "timings" not in answer:
-            raise SystemExit(f"llama.cpp answered {json.dumps(answer)[:500]}")
-        timings = answer["timings"]
-        results.append(
-            {
-                "ids": answer["tokens"],
-                "draft_n": timings.get("draft_n", 0),
-                "draft_n_accepted": timings.get("draft_n_accepted", 0),
-            }
-        )
-    print(json.dumps({"version": xlc.__version__, "results": results}))
+    request = json.load(sys.stdin)
+    jobs = []
+    for job in request["jobs"]:
+        server = xlc.Server(parameters(job))
+        jobs.append([decode(server, prompt, request["tokens"]) for prompt in request["prompts"]])
+        del server
+    print(json.dumps({"version": xlc.__version__, "jobs": jobs}))
 
 
 main()
