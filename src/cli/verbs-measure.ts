@@ -44,6 +44,23 @@ export function addProfile(program: Command, run: RunVerb): void {
       run(options, async (context) => (await import("../commands/profile.js")).profileCommand(model, options, context)),
     );
   addProfileImport(program, profile, run);
+  addProfileConvert(profile, run);
+}
+
+function addProfileConvert(profile: Command, run: RunVerb): void {
+  withOutputOptions(profile.command("convert"))
+    .description("make a table for profile import of an engine's own benchmarks")
+    .argument(
+      "<runs.csv>",
+      "file, layers, batch, context_tokens, query_tokens, and perhaps input_tokens and output_tokens (docs/profile-import.md)",
+    )
+    .requiredOption("-o, --output <file>", "where to write the table; - prints it")
+    .addHelpText("after", examples("draftplan profile convert runs.csv -o measured.csv"))
+    .action(async (list: string, options: SharedOptions & import("../commands/profile-convert.js").ConvertOptions) =>
+      run(options, async (context) =>
+        (await import("../commands/profile-convert.js")).profileConvertCommand(list, options, context),
+      ),
+    );
 }
 
 function addProfileImport(program: Command, profile: Command, run: RunVerb): void {

@@ -43,7 +43,8 @@ export async function draftSpaceFor(
   );
   return {
     choices: choices ?? DEFAULT_CHOICES.filter(runs),
-    drafters: drafters ?? DRAFTER_KINDS.filter(has),
+    // an engine that has them all is told nothing: what was not measured is then no error
+    drafters: drafters ?? (DRAFTER_KINDS.every(has) ? undefined : DRAFTER_KINDS.filter(has)),
     constraints: { ...constraints, ...constraintsOf(preset) },
   };
 }
