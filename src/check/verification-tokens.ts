@@ -106,9 +106,15 @@ function firstDifference(a: readonly number[], b: readonly number[]): number | n
   return a.length === b.length ? null : length;
 }
 
-function losslessFindings(file: string, { lossless, prompts }: Verification): Finding[] {
+function losslessFindings(file: string, { lossless, prompts, distribution }: Verification): Finding[] {
   const failing = prompts.findIndex((prompt) => prompt.first_mismatch !== null);
   const found: Finding[] = [];
+  if (failing === -1 && distribution?.holds === false) {
+    const message = "what was drawn has not the target's distribution";
+    return lossless
+      ? [finding("VERIFICATION_INCONSISTENT", file, "lossless", `true, and ${message}`)]
+      : [finding("NOT_LOSSLESS", file, "distribution", message)];
+  }
   if (lossless !== (failing === -1)) {
     const message = `${lossless}, and ${failing === -1 ? "no prompt has" : `prompts[${failing}] has`} a first_mismatch`;
     found.push(finding("VERIFICATION_INCONSISTENT", file, "lossless", message));

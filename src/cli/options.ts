@@ -79,8 +79,8 @@ export function withDeviceOptions(command: Command): Command {
     .option("--ort-library <path>", "another build of ONNX Runtime's shared library (default: the bundled one)");
 }
 
-/** How tokens are drawn. @param count what `--count` counts */
-export function withSamplingOptions(command: Command, count: string): Command {
+/** How tokens are drawn. @param count what `--count` counts. @param seed the seed where none is named */
+export function withSamplingOptions(command: Command, count: string, seed = "one is drawn, and printed"): Command {
   return command
     .option("--temperature <t>", "draw tokens: logits are divided by this (default: 0, greedy)", numberFrom(0))
     .option("--top-k <n>", "draw among the n likeliest tokens", integerFrom(0))
@@ -91,6 +91,6 @@ export function withSamplingOptions(command: Command, count: string): Command {
       "make tokens less likely that the text has already, by this factor",
       numberFrom(0),
     )
-    .option("--seed <n>", "of the draws (default: one is drawn, and printed)", seedNumber)
-    .option("--count <n>", `${count}, by the seeds from --seed on`, integerFrom(1));
+    .option("--seed <n>", `of the draws (default: ${seed})`, seedNumber)
+    .option("--count <n>", count, integerFrom(1));
 }

@@ -35,7 +35,10 @@ export function addGenerate(program: Command, run: RunVerb): void {
   const prompts = ["prompt", "chat", "promptIds"];
   const prompt = (flags: string, description: string, name: string) =>
     new Option(flags, description).conflicts(prompts.filter((other) => other !== name));
-  withSamplingOptions(withDeviceOptions(program.command("generate")), "independent continuations of the prompt")
+  withSamplingOptions(
+    withDeviceOptions(program.command("generate")),
+    "independent continuations of the prompt, by the seeds from --seed on",
+  )
     .description("continue a prompt, greedily or by sampling, with or without a plan; the output is the target's own")
     .argument("<model>", MODEL)
     .addOption(prompt("--prompt <text>", "text to continue", "prompt"))

@@ -1,14 +1,28 @@
 /** Verbs that put plans to the test, on a model or by their documents. */
 import type { Command } from "commander";
-import { commaList, integerFrom, numberFrom, positive, type SharedOptions, withDeviceOptions } from "./options.js";
+import {
+  commaList,
+  integerFrom,
+  numberFrom,
+  positive,
+  type SharedOptions,
+  withDeviceOptions,
+  withSamplingOptions,
+} from "./options.js";
 import { DRAFTER, examples, MODEL, type RunVerb, STANDALONE, TO_FILE } from "./verb.js";
 
 /** `10` or `10%` */
 const percent = (text: string): number => numberFrom(0)(text.replace(/%$/, ""));
 
 export function addVerify(program: Command, run: RunVerb): void {
-  withDeviceOptions(program.command("verify"))
-    .description("prove a plan: the same output as the target's own, and how much faster")
+  withSamplingOptions(
+    withDeviceOptions(program.command("verify")),
+    "texts drawn from each of four prompts, for the distribution (default: 400)",
+    "1",
+  )
+    .description(
+      "prove a plan: the target's own output, or its distribution where tokens are drawn, and how much faster",
+    )
     .argument("<plan>", "the plan")
     .requiredOption("--model <model>", MODEL)
     .option("--drafter <who>", DRAFTER)
@@ -31,6 +45,7 @@ export function addVerify(program: Command, run: RunVerb): void {
         "draftplan verify plans/plan.yaml --model embedded",
         "draftplan verify plans/plan.yaml --model model.gguf --min-speedup 1.3",
         "draftplan verify plans/plan.yaml --model model.gguf --prompts mine.jsonl --min-acceptance 0.9",
+        "draftplan verify plans/plan.yaml --model model.gguf --temperature 0.7 --top-p 0.9",
       )}\n\nA run that was interrupted goes on where it stopped when the same command is given again.`,
     )
     .action(async (plan: string, options: SharedOptions & import("../commands/verify.js").VerifyCommandOptions) =>

@@ -4,13 +4,14 @@ import { DraftplanError } from "../core/errors.js";
 import { printDocument, STDOUT } from "../output/deliver.js";
 import { verificationSummary } from "../output/verification-summary.js";
 import { parseDrafter } from "../pipeline/drafting.js";
+import { type SamplingOptions, samplingOf } from "../pipeline/sampling.js";
 import { requireVerdict, verifyPlanOn } from "../pipeline/verify/verify-plan.js";
 import { readDocumentOf } from "../schema/document.js";
 import type { Verification } from "../schema/verification.js";
 import type { Thresholds } from "../verify/index.js";
 import type { CommandContext } from "./context.js";
 
-export interface VerifyCommandOptions {
+export interface VerifyCommandOptions extends SamplingOptions {
   model: string;
   drafter?: string | undefined;
   standalone?: boolean | undefined;
@@ -33,10 +34,12 @@ export async function verifyCommand(
   context: CommandContext,
 ): Promise<boolean> {
   const thresholds = thresholdsOf(options);
+  // the same draws again in a run that goes on after an interruption
+  const sampling = samplingOf({ seed: 1, ...options });
   const plan = readDocumentOf("draftplan/plan", planPath);
   const output = options.output ?? `plans/${basename(planPath).replace(/\.ya?ml$/i, "")}.verification.yaml`;
   const drafter = options.drafter === undefined ? null : parseDrafter(options.drafter);
-  const request = { ...options, drafter, thresholds, output: output === STDOUT ? null : output };
+  const request = { ...options, drafter, thresholds, output: output === STDOUT ? null : output, sampling };
   const verification = await verifyPlanOn(plan, request, context);
   printDocument(verification, output, context, () =>
     [...verificationSummary(verification), `\nWritten to ${output}`].join("\n"),

@@ -12,8 +12,11 @@ import { type Progress, silentProgress } from "../core/progress.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import { MAX_PASS_TOKENS } from "../runtime/limits.js";
 import { type ChoiceSet, targetChoices } from "../schema/choice.js";
+import type { Filters } from "../schema/sampling.js";
+import type { Random } from "../stats/random.js";
 import type { Accept } from "./accept/accept.js";
 import { greedy } from "./accept/greedy.js";
+import { acceptOf } from "./accept/of-filters.js";
 import { type Drafter, type DraftRequest, NOTHING } from "./drafters/drafter.js";
 import { noDrafter } from "./drafters/none.js";
 import { drafterOf } from "./drafters/self.js";
@@ -57,7 +60,9 @@ export interface Round {
 export interface DecodeOptions extends OutputLimits {
   /** null: plain decoding */
   policy: DraftPolicy | null;
-  /** which drafted tokens stand; default: greedily */
+  /** how tokens are drawn, from which random source; left out: the likeliest are taken */
+  sampling?: { readonly filters: Filters; readonly random: Random };
+  /** which drafted tokens stand; default: as `sampling` says */
   accept?: Accept;
   /** what one plain step, and the verification, run: the target unless another model is being tried by itself */
   verifier?: ChoiceSet;
@@ -90,7 +95,8 @@ export interface Decoded {
 
 /** Decodes until an end token or maxTokens. @throws CONTEXT_LIMIT before anything runs where the cache is too small */
 export async function decode(engine: Engine, prompt: readonly number[], options: DecodeOptions): Promise<Decoded> {
-  const { accept = greedy, clock, policy, progress = silentProgress } = options;
+  const { sampling, clock, policy, progress = silentProgress } = options;
+  const accept = options.accept ?? (sampling === undefined ? greedy : acceptOf(sampling.filters, sampling.random));
   const verifier = options.verifier ?? targetChoices(engine.spec.layers);
   requireRoom(engine, prompt.length, options.maxTokens);
   const output = new Output(engine, prompt, options, accept);

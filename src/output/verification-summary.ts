@@ -51,6 +51,7 @@ function verdictRows(verification: Verification): string[][] {
     "acceptance",
     drafting ? "nothing was drafted" : `${share(acceptance)}, ${accepted_length.toFixed(2)} tokens a round`,
   ]);
+  for (const line of distributionLines(verification)) rows.push(line);
   for (const other of verification.alternatives) rows.push([other.name, alternativeLine(other)]);
   for (const requirement of decided?.failed ?? []) rows.push(["FAILED", failureLine(requirement, verification)]);
   return rows;
@@ -62,7 +63,9 @@ function failureLine(requirement: Decision["failed"][number], verification: Veri
   const { decided, speedup, acceptance, prediction_error_percent: error } = verification;
   switch (requirement) {
     case "lossless":
-      return "lossless: the output is not the target's own";
+      return verification.distribution === undefined
+        ? "lossless: the output is not the target's own"
+        : "lossless: what was drawn has not the target's distribution";
     case "min_speedup":
       return speedup.low === null
         ? "--min-speedup: there is no interval, as fewer than 4 prompts were timed"
@@ -74,7 +77,15 @@ function failureLine(requirement: Decision["failed"][number], verification: Veri
   }
 }
 
-function outputLine({ lossless, ties, tokens, prompts }: Verification): string {
+function outputLine({ lossless, ties, tokens, prompts, distribution }: Verification): string {
+  if (distribution !== undefined) {
+    const wrong = prompts.filter((prompt) => prompt.first_mismatch !== null).length;
+    const token = wrong === 0 ? "" : `; ${count(wrong, "output")} with a token that the filters take away`;
+    const drawn = `${distribution.draws * distribution.prompts} texts drawn`;
+    return distribution.holds
+      ? `the target's own distribution, ${drawn}${token}`
+      : `NOT the target's distribution, ${drawn}${token}`;
+  }
   const tied =
     ties === 0
       ? ""
@@ -82,6 +93,15 @@ function outputLine({ lossless, ties, tokens, prompts }: Verification): string {
   if (lossless) return `the target's own, all ${tokens} tokens${tied}`;
   const wrong = prompts.filter((prompt) => prompt.first_mismatch !== null);
   return `NOT the target's own: ${wrong.length} of ${count(prompts.length, "prompt")} went wrong${tied}`;
+}
+
+/** What the distribution was told by. */
+function distributionLines({ distribution }: Verification): string[][] {
+  const names = ["", "first tokens", "pairs", "triples"];
+  return (distribution?.tests ?? []).map(({ first_tokens: tokens, chi_square, freedom, chance }) => [
+    names[tokens] ?? `${tokens} tokens`,
+    `chi-square ${chi_square.toFixed(1)} of ${freedom} expected; by chance ${chance < 0.001 ? chance.toExponential(1) : share(chance)}`,
+  ]);
 }
 
 const alternativeLine = ({ speedup, agreement, agreeing_prefix }: Verification["alternatives"][number]): string =>

@@ -25,3 +25,7 @@ export const GREEDY: Filters = { temperature: 0 };
 
 /** Whether chance has a part in what is written. */
 export const draws = ({ temperature }: Filters): boolean => temperature > 0;
+
+/** Whether the output is nothing else than the model's likeliest tokens. */
+export const isPlainGreedy = ({ temperature, repetition_penalty = 1 }: Filters): boolean =>
+  temperature === 0 && repetition_penalty === 1;

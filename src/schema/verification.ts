@@ -14,6 +14,7 @@ import {
 } from "./common.js";
 import { HeadsRef, ModelDrafter } from "./drafter.js";
 import { DEFAULT_PRECISION, TARGET_PRECISIONS, type TargetPrecision } from "./numerics.js";
+import { Filters } from "./sampling.js";
 
 const TokenIds = z.array(z.int().min(0));
 
@@ -105,6 +106,14 @@ const Decided = z.strictObject({
   failed: z.array(z.enum(["lossless", "min_speedup", "min_acceptance", "max_prediction_error_percent"])),
 });
 
+const DistributionTest = z.strictObject({
+  first_tokens: z.int().positive().describe("tokens that texts are told apart by: 1 first tokens, 2 pairs, …"),
+  chi_square: z.number().nonnegative(),
+  freedom: z.int().min(0),
+  chance: Rate.describe("of a statistic as large, were the distribution the target's: over all prompts"),
+  least_prompt_chance: Rate.describe("the same of the prompt where it is least"),
+});
+
 const OtherDrafter = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.enum(["none", "self", "lookup", "hybrid"]) }),
   ModelDrafter.omit({ kernel: true }),
@@ -132,6 +141,20 @@ export const Verification = z.strictObject({
   lossless: z
     .boolean()
     .describe("every emitted token's logit lies within the tie margin of the maximum of an independent q = 1 pass"),
+  sampling: z
+    .strictObject({ ...Filters.shape, seed: z.int().min(0).optional() })
+    .optional()
+    .describe("how tokens were drawn: then the distribution was proved; absent: the likeliest tokens were"),
+  distribution: z
+    .strictObject({
+      draws: z.int().positive().describe("texts drawn from each of `prompts`"),
+      prompts: z.int().positive().describe("prompts that texts were drawn from: some of all, evenly apart"),
+      false_alarm: Rate.describe("chance that a right decoder fails the verification by these tests"),
+      holds: z.boolean(),
+      tests: z.array(DistributionTest),
+    })
+    .optional()
+    .describe("beginnings of texts against their exact chances, by passes of the target alone"),
   tie_margin: z
     .number()
     .positive()

@@ -5,6 +5,8 @@ import type { Round } from "../decode/loop.js";
 import { acceptanceOf } from "../decode/statistics.js";
 import type { Verification } from "../schema/verification.js";
 import { byContext, machineChangePercent, predictedSpeedup, type segmentsUpTo } from "./contexts.js";
+import { decideDistribution, FALSE_ALARM } from "./distribution/decide.js";
+import type { Drawing } from "./distribution/drawn.js";
 import type { AlternativeModel, PromptRuns } from "./measure.js";
 import { type PromptTiming, promptTiming, speedupInterval, totalTimes } from "./speedup.js";
 
@@ -35,7 +37,9 @@ export function figuresOf(
   segments: Segments,
   prompts: readonly PromptRuns[],
   alternatives: readonly AlternativeModel[],
+  { drawing, penalty }: { drawing?: Drawing | undefined; penalty?: number | undefined } = {},
 ): Figures {
+  const distribution = drawing === undefined ? null : distributionOf(drawing, prompts);
   const timings = timingsOf(prompts, ({ plan }) => plan);
   const speedup = speedupInterval(timings);
   const predicted = predictedSpeedup(segments, prompts);
@@ -43,7 +47,9 @@ export function figuresOf(
   const { acceptance, curve, acceptedLength } = acceptanceOf(rounds);
   const { tokens, plainUs, otherUs } = totalTimes(timings);
   return {
-    lossless: prompts.every(({ verdict }) => verdict.firstMismatch === null),
+    lossless: prompts.every(({ verdict }) => verdict.firstMismatch === null) && (distribution?.holds ?? true),
+    ...(distribution === null ? {} : { distribution }),
+    ...samplingRecord(drawing, penalty),
     ties: prompts.reduce((sum, { verdict }) => sum + verdict.ties.length, 0),
     tokens: prompts.reduce((sum, { output }) => sum + output.length, 0),
     acceptance,
@@ -55,13 +61,24 @@ export function figuresOf(
     prediction_error_percent: predicted === null ? null : 100 * (predicted / speedup.median - 1),
     machine_change_percent: machineChangePercent(segments, prompts),
     tokens_per_second: { target: (1e6 * tokens) / plainUs, plan: (1e6 * tokens) / otherUs },
-    reference_sha256: idsDigest(prompts.map(({ reference }) => reference)),
+    ...(drawing === undefined ? { reference_sha256: idsDigest(prompts.map(({ reference }) => reference)) } : {}),
     output_sha256: idsDigest(prompts.map(({ output }) => output)),
     by_position: byPosition(rounds),
     by_context: byContext(segments, prompts),
     prompts: prompts.map((prompt) => promptRecord(segments, prompt)),
     alternatives: alternatives.map(({ name }, i) => alternativeRecord(name, prompts, i)),
   };
+}
+
+/** What is told of a verification other than of the likeliest tokens. */
+function samplingRecord(drawing: Drawing | undefined, penalty: number | undefined): Pick<Figures, "sampling"> {
+  if (drawing !== undefined) return { sampling: { ...drawing.filters, seed: drawing.seed } };
+  return penalty === undefined ? {} : { sampling: { temperature: 0, repetition_penalty: penalty } };
+}
+
+function distributionOf({ draws }: Drawing, prompts: readonly PromptRuns[]): NonNullable<Figures["distribution"]> {
+  const statistics = prompts.flatMap(({ distribution = [] }) => (distribution.length === 0 ? [] : [distribution]));
+  return { draws, prompts: statistics.length, false_alarm: FALSE_ALARM, ...decideDistribution(statistics) };
 }
 
 function timingsOf(prompts: readonly PromptRuns[], other: (prompt: PromptRuns) => PromptRuns["plan"]): PromptTiming[] {
@@ -87,8 +104,8 @@ function promptRecord(segments: Segments, runs: PromptRuns): Figures["prompts"][
     acceptance: acceptanceOf(plan[0].rounds).acceptance,
     speedup: promptTiming(plain, plan)?.ratio ?? null,
     predicted_speedup: predictedSpeedup(segments, [runs]),
-    reference_ids: [...reference],
-    ...(output.join() === reference.join() ? {} : { output_ids: [...output] }),
+    ...(runs.distribution === undefined ? { reference_ids: [...reference] } : {}),
+    ...(runs.distribution === undefined && output.join() === reference.join() ? {} : { output_ids: [...output] }),
     tie_margins: verdict.ties,
     pairs: pairRecords(runs),
   };

@@ -4,6 +4,7 @@ export {
   type PoliciesAtContext,
   type PromptPolicyRuns,
 } from "./compare-policies.js";
+export type { Drawing } from "./distribution/drawn.js";
 export { commonPrefix, judge, type Tie, type Verdict } from "./judge.js";
 export type { AlternativeModel, PromptRuns, VerifyPrompt } from "./measure.js";
 export { type FigureOptions, type PolicyFigures, policyFigures } from "./policy-figures.js";

@@ -4,6 +4,7 @@ import type { Engine } from "../runtime/engine.js";
 import { argmax } from "../runtime/engine.js";
 import { targetChoices } from "../schema/choice.js";
 import { TIE_MARGINS } from "../schema/verification.js";
+import { penalised } from "./distribution/exact.js";
 import { notNumbers, type OutputLimits, teacherForced } from "./target-passes.js";
 
 /** A token that is not the maximum but within the tie margin of it (schema/verification.ts). */
@@ -48,8 +49,11 @@ export async function judge(
   const same = commonPrefix(judged, reference);
   if (same < judged.length) {
     const tie = TIE_MARGINS[engine.numerics.targetPrecision];
-    const visit = (logits: Float32Array, index: number) =>
-      index < same || score(verdict, logits, judged[index], index, tie);
+    const visit = (logits: Float32Array, index: number) => {
+      if (index < same) return true;
+      const text = limits.penalty === undefined ? [] : [...prompt, ...judged.slice(0, index)];
+      return score(verdict, penalised(logits, text, limits.penalty), judged[index], index, tie);
+    };
     await teacherForced(engine, prompt, targetChoices(engine.spec.layers), judged, visit, progress);
   }
   const fault = wrongEnd(ids, limits);
@@ -80,7 +84,7 @@ function score(verdict: Verdict, logits: Float32Array, token: number, index: num
 }
 
 /** An output ends with its first end token or at maxTokens; where it does not, the token that is missing or too much. */
-function wrongEnd(ids: readonly number[], { endTokens, maxTokens }: OutputLimits): number | null {
+export function wrongEnd(ids: readonly number[], { endTokens, maxTokens }: OutputLimits): number | null {
   const end = ids.findIndex((id) => endTokens.includes(id));
   const length = end === -1 ? maxTokens : Math.min(end + 1, maxTokens);
   return ids.length === length ? null : Math.min(ids.length, length);

@@ -4,6 +4,9 @@ import { type Decoded, type DecodeOptions, type DraftPolicy, decode } from "../d
 import type { Clock, Engine } from "../runtime/engine.js";
 import { argmax } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
+import type { ChiSquare } from "../stats/chi-square.js";
+import { seededRandom } from "../stats/random.js";
+import { type Drawing, drawnDistributions, isDrawnFrom, judgeDrawn, samplingOfRun } from "./distribution/drawn.js";
 import { commonPrefix, isWorse, judge, type Verdict } from "./judge.js";
 import { type ReferenceCache, referenceOutput } from "./reference.js";
 import { type OutputLimits, teacherForced } from "./target-passes.js";
@@ -34,6 +37,8 @@ export interface PromptRuns {
   /** [pairs]; the very same runs as `plain` where the plan drafts nothing at this prompt's contexts */
   plan: Decoded[];
   alternatives: AlternativeRuns[];
+  /** [TOLD_TOKENS] how texts drawn from the prompt begin; empty where none were, left out where nothing is drawn at all */
+  distribution?: ChiSquare[] | undefined;
 }
 
 export interface AlternativeRuns {
@@ -59,6 +64,8 @@ export interface Measuring extends OutputLimits {
   references: ReferenceCache;
   /** the decoder under test */
   decode?: typeof decode;
+  /** how outputs are drawn; left out: greedily */
+  drawing?: Drawing | undefined;
 }
 
 type Arm = Pick<DecodeOptions, "policy" | "verifier">;
@@ -69,8 +76,9 @@ const WARM_UP_TOKENS = 8;
 export async function warmUp(measuring: Measuring, prompt: VerifyPrompt): Promise<void> {
   const { engine, clock, endTokens, progress } = measuring;
   const maxTokens = Math.min(WARM_UP_TOKENS, measuring.maxTokens);
+  const sampling = drawnBy(measuring, 0, 2);
   for (const arm of [{ policy: null }, ...planArms(measuring), ...alternativeArms(measuring)]) {
-    await decode(engine, prompt.ids, { clock, maxTokens, endTokens, progress, ...arm });
+    await decode(engine, prompt.ids, { clock, maxTokens, endTokens, progress, ...sampling, ...arm });
   }
 }
 
@@ -82,9 +90,12 @@ export async function warmUp(measuring: Measuring, prompt: VerifyPrompt): Promis
  */
 export async function measurePrompt(measuring: Measuring, prompt: VerifyPrompt, index: number): Promise<PromptRuns[]> {
   const { engine, progress, policies, references } = measuring;
-  const reference = await referenceOutput(engine, prompt.ids, measuring, references, progress);
+  const { drawing } = measuring;
+  const reference =
+    drawing === undefined ? await referenceOutput(engine, prompt.ids, measuring, references, progress) : [];
+  const tokens = drawing === undefined ? reference.length : measuring.maxTokens;
   const speculates = policies.map((policy) =>
-    reference.some((_, i) => i > 0 && policy(prompt.ids.length + i - 1) !== null),
+    Array.from({ length: Math.max(0, tokens - 1) }).some((_, i) => policy(prompt.ids.length + i) !== null),
   );
   // a plan that drafts nothing here is the plain run: it is not timed against itself
   const drafting = planArms(measuring).filter((_, i) => speculates[i]);
@@ -93,11 +104,16 @@ export async function measurePrompt(measuring: Measuring, prompt: VerifyPrompt, 
   const [plain, ...runs] = await interleave(measuring, prompt, arms, pairs, index);
   const drafted = runs.slice(0, drafting.length);
   const alternatives = await alternativeRuns(measuring, prompt, runs.slice(drafting.length), reference);
+  const isDrawn = drawing !== undefined && isDrawnFrom(index, measuring.prompts);
+  const distributions = !isDrawn
+    ? policies.map(() => [])
+    : await drawnDistributions({ ...measuring, drawing }, prompt.ids, policies, index);
   const found: PromptRuns[] = [];
-  for (const isDrafting of speculates) {
+  for (const [which, isDrafting] of speculates.entries()) {
     const plan = isDrafting ? (drafted.shift() as Decoded[]) : plain;
     const { output, verdict } = await judgeAll(measuring, prompt, plan, reference);
-    found.push({ prompt, reference, output, verdict, plain, plan, alternatives });
+    const distribution = drawing === undefined ? {} : { distribution: distributions[which] };
+    found.push({ prompt, reference, output, verdict, plain, plan, alternatives, ...distribution });
   }
   return found;
 }
@@ -115,6 +131,13 @@ async function alternativeRuns(
     alternatives.push({ runs: decoded, agreeing, positions: reference.length, prefix });
   }
   return alternatives;
+}
+
+/** What draws, or penalises; nothing where the likeliest tokens are taken as they are. */
+function drawnBy({ drawing, penalty }: Measuring, ...run: readonly number[]): Pick<DecodeOptions, "sampling"> {
+  if (drawing !== undefined) return { sampling: samplingOfRun(drawing, ...run) };
+  if (penalty === undefined) return {};
+  return { sampling: { filters: { temperature: 0, repetition_penalty: penalty }, random: seededRandom(0) } };
 }
 
 const planArms = ({ policies }: Measuring): Arm[] => policies.map((policy) => ({ policy }));
@@ -138,7 +161,10 @@ async function interleave(
     const steps = measuring.pairs + 1; // the reference is one too
     await progress.tick({ stage: "verify", done: index * steps + pair + 1, total: measuring.prompts * steps });
     for (const arm of order) {
-      runs[arm].push(await run(engine, prompt.ids, { clock, maxTokens, endTokens, progress, ...arms[arm] }));
+      const sampling = drawnBy(measuring, index, 0, pair, arm);
+      runs[arm].push(
+        await run(engine, prompt.ids, { clock, maxTokens, endTokens, progress, ...sampling, ...arms[arm] }),
+      );
     }
   }
   return runs;
@@ -159,7 +185,11 @@ async function judgeAll(
   const distinct = new Map(runs.map(({ ids }) => [ids.join(), ids]));
   const judged: Judged[] = [];
   for (const output of distinct.values()) {
-    const verdict = await judge(measuring.engine, prompt.ids, output, reference, measuring, measuring.progress);
+    const { engine, progress, drawing } = measuring;
+    const verdict =
+      drawing === undefined
+        ? await judge(engine, prompt.ids, output, reference, measuring, progress)
+        : await judgeDrawn(engine, prompt.ids, output, drawing.filters, measuring, progress);
     judged.push({ output, verdict });
   }
   return judged.reduce((worst, other) => (isWorse(other.verdict, worst.verdict) ? other : worst));

@@ -15,19 +15,19 @@ export type ReferenceCache = WeakMap<Engine, Map<string, readonly number[]>>;
 export async function referenceOutput(
   engine: Engine,
   prompt: readonly number[],
-  { maxTokens, endTokens }: OutputLimits,
+  { maxTokens, endTokens, penalty }: OutputLimits,
   cache: ReferenceCache,
   progress: Progress,
 ): Promise<readonly number[]> {
   const known = cache.get(engine) ?? new Map<string, readonly number[]>();
   cache.set(engine, known);
   const key = createHash("sha256")
-    .update(JSON.stringify([prompt, maxTokens, endTokens]))
+    .update(JSON.stringify([prompt, maxTokens, endTokens, penalty ?? 1]))
     .digest("hex");
   const kept = known.get(key);
   if (kept !== undefined) return kept;
   const target = targetChoices(engine.spec.layers);
-  const ids = Object.freeze(await greedyOutput(engine, prompt, target, { maxTokens, endTokens }, progress));
+  const ids = Object.freeze(await greedyOutput(engine, prompt, target, { maxTokens, endTokens, penalty }, progress));
   known.set(key, ids);
   return ids;
 }

@@ -8,12 +8,15 @@ import type { Engine } from "../runtime/engine.js";
 import { argmax } from "../runtime/engine.js";
 import { MAX_PASS_TOKENS } from "../runtime/limits.js";
 import type { ChoiceSet } from "../schema/choice.js";
+import { penalised } from "./distribution/exact.js";
 
 /** What ends an output. */
 export interface OutputLimits {
   maxTokens: number;
   /** tokens that end the output; they are part of it */
   endTokens: readonly number[];
+  /** of repetitions, in greedy decoding; left out: none */
+  penalty?: number | undefined;
 }
 
 /** Given the logits [vocabSize] after the prompt and `index` tokens: the token that follows, or null to stop. */
@@ -27,18 +30,29 @@ async function runPasses(
   next: NextToken,
   progress: Progress,
 ): Promise<void> {
-  let logits: Float32Array = new Float32Array();
-  for (let position = 0; position < prompt.length; position += MAX_PASS_TOKENS) {
-    await progress.tick();
-    const input = prompt.slice(position, position + MAX_PASS_TOKENS);
-    logits = engine.run({ position, input, choices, logitRows: 1 }).logits;
-  }
+  let logits = await promptPasses(engine, prompt, choices, progress);
   for (let index = 0; ; index++) {
     const token = next(logits, index);
     if (token === null) return;
     await progress.tick();
     logits = engine.run({ position: prompt.length + index, input: [token], choices, logitRows: 1 }).logits;
   }
+}
+
+/** Writes a prompt over whatever the cache holds. @returns a view of the logits [vocabSize] behind it */
+export async function promptPasses(
+  engine: Engine,
+  prompt: readonly number[],
+  choices: ChoiceSet,
+  progress: Progress,
+): Promise<Float32Array> {
+  let logits: Float32Array = new Float32Array();
+  for (let position = 0; position < prompt.length; position += MAX_PASS_TOKENS) {
+    await progress.tick();
+    const input = prompt.slice(position, position + MAX_PASS_TOKENS);
+    logits = engine.run({ position, input, choices, logitRows: 1 }).logits;
+  }
+  return logits;
 }
 
 /** The model's own greedy output. */
@@ -51,7 +65,8 @@ export async function greedyOutput(
 ): Promise<number[]> {
   const ids: number[] = [];
   const next: NextToken = (logits, index) => {
-    const token = argmax(logits, 0, engine.spec.vocabSize);
+    const text = limits.penalty === undefined ? [] : [...prompt, ...ids];
+    const token = argmax(penalised(logits, text, limits.penalty), 0, engine.spec.vocabSize);
     if (!Number.isFinite(logits[token])) throw notNumbers(index);
     ids.push(token);
     return limits.endTokens.includes(token) || ids.length >= limits.maxTokens ? null : token;

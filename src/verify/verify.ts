@@ -8,6 +8,7 @@ import type { Clock, Engine } from "../runtime/engine.js";
 import type { Plan } from "../schema/plan.js";
 import { LEAST_UNITS } from "../stats/interval.js";
 import { segmentsUpTo } from "./contexts.js";
+import type { Drawing } from "./distribution/drawn.js";
 import { type Figures, figuresOf, idsDigest } from "./figures.js";
 import {
   type AlternativeModel,
@@ -34,6 +35,10 @@ export interface VerifyOptions {
   endTokens?: readonly number[];
   /** interleaved runs of each prompt */
   pairs: number;
+  /** how outputs are drawn; left out: greedily */
+  drawing?: Drawing | undefined;
+  /** of repetitions, in greedy decoding; left out: none */
+  penalty?: number | undefined;
   /** cheaper models to decode with alone, for comparison */
   alternatives?: readonly AlternativeModel[];
   /** references of earlier verifications on this engine, and the place for those of this one */
@@ -101,6 +106,7 @@ async function verifyTogether(
   const endTokens = options.endTokens ?? engine.spec.eosTokenIds;
   const measuring: Measuring = {
     ...{ engine, clock, policies, maxTokens, endTokens, pairs, prompts: prompts.length, alternatives, progress },
+    ...{ drawing: options.drawing, penalty: options.penalty },
     references: options.references ?? new WeakMap(),
     ...(options.decode === undefined ? {} : { decode: options.decode }),
   };
@@ -109,7 +115,7 @@ async function verifyTogether(
   const runs = await measureAll(measuring, prompts, journal);
   await progress.tick({ stage: "verify", done: total, total });
   const results = plans.map(({ plan }, i) => {
-    const figures = figuresOf(segmentsUpTo(plan, engine.capacity), runs[i], alternatives);
+    const figures = figuresOf(segmentsUpTo(plan, engine.capacity), runs[i], alternatives, options);
     const made = { pairs, max_tokens: maxTokens, prompts_sha256: promptsDigest(prompts) };
     return { ...figures, ...made, resumed: journal?.resumed ?? 0 };
   });

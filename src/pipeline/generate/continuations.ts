@@ -1,6 +1,5 @@
 /** One prompt gone on with, once or several times: each continuation is what its seed alone gives. */
 import type { Progress } from "../../core/progress.js";
-import { acceptOf } from "../../decode/accept/of-filters.js";
 import { type Decoded, type DecodeOptions, type DraftPolicy, decode, prefill } from "../../decode/loop.js";
 import { acceptanceOf } from "../../decode/statistics.js";
 import { systemClock } from "../../runtime/device.js";
@@ -33,8 +32,8 @@ export async function continuationsOf(
   const found: Continuation[] = [];
   for (let i = 0; i < count; i++) {
     const own = seed === null ? null : seed + i;
-    const accept = acceptOf(filters, seededRandom(own ?? 0));
-    const decoded = await decodeTo(engine, prompt, options, { accept, ...prefilled });
+    const sampling = { filters, random: seededRandom(own ?? 0) };
+    const decoded = await decodeTo(engine, prompt, options, { sampling, ...prefilled });
     found.push({ ...summarise(decoded, prompt, options.policy !== null), seed: own });
   }
   return found;
@@ -57,7 +56,7 @@ async function decodeTo(
   engine: Engine,
   { ids, tokenizer }: Prompt,
   { policy, maxTokens, sink, progress }: ContinuationOptions,
-  own: Pick<DecodeOptions, "accept" | "prefilled">,
+  own: Pick<DecodeOptions, "sampling" | "prefilled">,
 ): Promise<Decoded> {
   const stream = sink === null || tokenizer === null ? null : createTextStream(tokenizer);
   try {

@@ -17,6 +17,7 @@ import { TIE_MARGINS, type Verification } from "../../schema/verification.js";
 import { significant } from "../../stats/numbers.js";
 import {
   type AlternativeModel,
+  type Drawing,
   decide,
   type Journal,
   type ReferenceCache,
@@ -51,6 +52,10 @@ export interface VerificationRequest {
   maxTokens?: number;
   pairs?: number;
   thresholds?: Thresholds;
+  /** how outputs are drawn; left out: greedily */
+  drawing?: Drawing;
+  /** of repetitions, in greedy decoding; left out: none */
+  penalty?: number;
   /** shared by verifications on the same engine: the target then decodes each prompt once */
   references?: ReferenceCache;
   journal?: Journal;
@@ -159,6 +164,7 @@ function verifyOptions(request: Omit<VerificationRequest, "plan" | "planRef">) {
     ...(request.open === undefined ? {} : { open: request.open }),
     ...(references === undefined ? {} : { references }),
     ...(journal === undefined ? {} : { journal }),
+    ...{ drawing: request.drawing, penalty: request.penalty },
   };
 }
 

@@ -44,6 +44,10 @@ const Line = z.strictObject({
   }),
   plain: z.array(DecodedRow).min(1),
   plan: z.array(DecodedRow).min(1),
+  distribution: z
+    .array(z.strictObject({ statistic: z.number(), freedom: Count, variance: z.number() }))
+    .optional()
+    .describe("of texts drawn from the prompt"),
   alternatives: z.array(
     z.strictObject({ runs: z.array(DecodedRow).min(1), agreeing: Count, positions: Count, prefix: Count }),
   ),
@@ -57,7 +61,7 @@ export function journalHeader(request: Omit<VerificationRequest, "journal">) {
   const { loaded, prompts, planRef, device, alternatives } = request;
   return {
     kind: "draftplan/verification-journal",
-    version: 3,
+    version: 4,
     plan: planRef.sha256,
     model: loaded.ref,
     prompts: sha256(JSON.stringify(prompts)),
@@ -67,6 +71,8 @@ export function journalHeader(request: Omit<VerificationRequest, "journal">) {
     alternatives,
     drafter: request.drafter ?? null,
     draft_cache: request.plan.draft_cache ?? null,
+    drawing: request.drawing ?? null,
+    penalty: request.penalty ?? null,
     device,
     versions: softwareVersions(),
   };
@@ -166,7 +172,7 @@ function validLine(text: string, prompts: number, header: JournalHeader): Line |
 }
 
 function lineOf(prompt: number, session: number, runs: PromptRuns): Line {
-  const { reference, output, verdict, plain, plan, alternatives } = runs;
+  const { reference, output, verdict, plain, plan, alternatives, distribution } = runs;
   return {
     prompt,
     session,
@@ -175,6 +181,7 @@ function lineOf(prompt: number, session: number, runs: PromptRuns): Line {
     verdict,
     plain: plain.map(rowOf),
     plan: plan.map(rowOf),
+    ...(distribution === undefined ? {} : { distribution }),
     alternatives: alternatives.map(({ runs, ...figures }) => ({ runs: runs.map(rowOf), ...figures })),
   };
 }

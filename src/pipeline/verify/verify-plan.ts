@@ -1,9 +1,11 @@
 /** A plan verified on a model: from files to a document, gone on with where an earlier run was interrupted. */
+import { DraftplanError } from "../../core/errors.js";
 import { isKept } from "../../core/output-file.js";
 import { describeDevice } from "../../runtime/device.js";
 import type { Loaded } from "../../schema/document.js";
 import { writeDocument } from "../../schema/document.js";
 import type { Plan } from "../../schema/plan.js";
+import { isPlainGreedy } from "../../schema/sampling.js";
 import type { Verification } from "../../schema/verification.js";
 import { requirePrompts, type Thresholds } from "../../verify/index.js";
 import { planKernels } from "../choices.js";
@@ -11,9 +13,10 @@ import type { PipelineContext } from "../context.js";
 import { type DrafterChoice, type Drafting, findDrafting, planDrafting, withDrafting } from "../drafting.js";
 import { inputRef, modelPath } from "../paths.js";
 import { warnOfTemperature } from "../plan-policy.js";
+import type { SamplingRequest } from "../sampling.js";
 import { fitPrompts, openPrompts } from "../text/model-prompts.js";
 import { withModel } from "../with-model.js";
-import { buildVerification, DEFAULT_MAX_TOKENS, DEFAULT_PAIRS } from "./document.js";
+import { buildVerification, DEFAULT_MAX_TOKENS, DEFAULT_PAIRS, type VerificationRequest } from "./document.js";
 import { FileJournal, journalHeader, journalPath } from "./journal.js";
 
 export interface VerifyRequest {
@@ -32,6 +35,22 @@ export interface VerifyRequest {
   pairs?: number | undefined;
   /** also decode with int8 alone, for comparison */
   alternatives?: boolean | undefined;
+  /** undefined: greedily */
+  sampling?: SamplingRequest | undefined;
+}
+
+/** Texts drawn from each of a few prompts where no number is asked for. */
+const DEFAULT_DRAWS = 400;
+
+/** How a verification draws; nothing where the likeliest tokens are taken as they are. */
+function drawingOf({
+  filters,
+  seed,
+  count = DEFAULT_DRAWS,
+}: SamplingRequest): Pick<VerificationRequest, "drawing" | "penalty"> {
+  if (seed !== null) return { drawing: { filters, seed, draws: count } };
+  const { repetition_penalty: penalty = 1 } = filters;
+  return penalty === 1 ? {} : { penalty };
 }
 
 /** @throws DOCUMENT_MISMATCH for a plan of another model, what reading prompts and loading the model throw, FILE_UNWRITABLE, OPTION_INVALID for a least speedup and fewer than four prompts */
@@ -42,6 +61,8 @@ export async function verifyPlanOn(
 ): Promise<Verification> {
   const { output, thresholds, alternatives = false, maxTokens = DEFAULT_MAX_TOKENS, pairs = DEFAULT_PAIRS } = request;
   const { provider, threads, ortLibrary, progress } = context;
+  if (alternatives && request.sampling !== undefined && !isPlainGreedy(request.sampling.filters))
+    throw alternativesDrawn();
   const drafting = await findDrafting(plan, request.drafter ?? null, request.model, request.standalone);
   const prompts = await openPrompts(request.model, request.prompts);
   let journal: FileJournal | undefined;
@@ -50,7 +71,7 @@ export async function verifyPlanOn(
       request.model,
       { ...context, kernels: planKernels([plan.document], alternatives ? ["int8"] : []) },
       (checkpoint) => {
-        warnOfTemperature(plan, progress);
+        warnOfTemperature(plan, progress, request.sampling?.filters);
         const planned = planDrafting(drafting, checkpoint, context);
         const fitting = fitPrompts(prompts, checkpoint.spec, maxTokens, progress);
         requirePrompts(fitting.prompts.length, thresholds.minSpeedup);
@@ -62,6 +83,7 @@ export async function verifyPlanOn(
             ...{ loaded, plan: (planned.plan ?? plan).document, planRef: inputRef(plan, output ?? "-") },
             ...{ planPath: plan.path, drafter: drafterRecord(drafting, output ?? "-"), open },
             ...{ prompts: kept, tokenizerSha256: prompts.tokenizerSha256, alternatives, maxTokens, pairs, thresholds },
+            ...(request.sampling === undefined ? {} : drawingOf(request.sampling)),
             device: describeDevice(provider, threads, ortLibrary, loaded.engine.numerics.targetPrecision),
           };
           if (output === null || !isKept(output)) return buildVerification(asked, progress);
@@ -82,6 +104,14 @@ export async function verifyPlanOn(
     throw error;
   }
 }
+
+const alternativesDrawn = () =>
+  new DraftplanError({
+    code: "USAGE",
+    at: "--alternatives",
+    what: "it counts how often int8 alone takes the target's likeliest token, and here tokens are drawn or penalised",
+    remedy: "Leave it out, or the options of sampling.",
+  });
 
 /** Who drafted in place of the plan's own drafters, as the document has it. */
 function drafterRecord({ choice, folders, models }: Drafting, output: string): Verification["drafter"] {

@@ -1,0 +1,1 @@
+import "./distribution.test.js";

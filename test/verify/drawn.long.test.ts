@@ -1,0 +1,1 @@
+import "./drawn.test.js";
