@@ -34,7 +34,8 @@ export function warnOfTemperature(
   { temperature }: Filters = GREEDY,
 ): void {
   const { temperature: calibrated = 0 } = document;
-  if (calibrated === temperature) return;
+  // a plan by hand predicts nothing
+  if (calibrated === temperature || document.inputs === undefined) return;
   const told = (t: number) => (t === 0 ? "greedy decoding" : `sampling at temperature ${t}`);
   progress.warn(
     "PLAN_TEMPERATURE",
