@@ -171,7 +171,7 @@ test("where constraints leave none of the measured drafts, that is said", async 
   expect(stderr).toMatch(/NOT_MEASURED[\s\S]*keeps to these choices and constraints/);
 });
 
-test("--for transformers plans what its exporter can express, and keeps to what else is asked for", async () => {
+test("--for an engine plans what its exporter can express, and keeps to what else is asked for", async () => {
   const { plan } = await solve("--for", "transformers", "--max-skip", "4");
   expect(plan?.drafters ?? ["self"]).toEqual(["self"]);
   const { preset } = await (await import("../../src/export/engines/transformers.js")).transformers;
@@ -180,10 +180,4 @@ test("--for transformers plans what its exporter can express, and keeps to what 
       expect(["target", "skip", ...preset.kernels]).toContain(choice);
     expect(draft.skip.length).toBeLessThanOrEqual(4);
   }
-});
-
-test("--for an engine refuses a choice that it does not have", async () => {
-  const { code, stderr } = await solve("--for", "transformers", "--choices", "skip,int4");
-  expect(code).toBe(2);
-  expect(stderr).toContain("int4");
 });

@@ -146,3 +146,43 @@ test("an empty folder that is there is filled", async () => {
   expect((await draftplan(args)).code).toBe(0);
   expect(existsSync(join(output, "export.yaml"))).toBe(true);
 });
+
+describe("for transformers", () => {
+  test("blocks that stay alone are a module without a checkpoint, whole layers are both", async () => {
+    const half = await exported(await planOf(draft(["1.attn", "2.mlp"])));
+    expect(half.code).toBe(0);
+    const files = readdirSync(half.output);
+    expect(files).toContain("draftplan_assistant.py");
+    expect(files).not.toContain("config.json");
+    const whole = await exported(await planOf(WHOLE));
+    expect(readdirSync(whole.output)).toEqual(expect.arrayContaining(["draftplan_assistant.py", "config.json"]));
+    const { document } = readDocumentOf("draftplan/export", join(whole.output, "export.yaml"));
+    const generation = JSON.parse(readFileSync(join(whole.output, "generation_config.json"), "utf8"));
+    expect(generation).toMatchObject({
+      num_assistant_tokens: document.draft_tokens,
+      num_assistant_tokens_schedule: "constant",
+      assistant_confidence_threshold: 0,
+    });
+  });
+
+  test("quantised blocks are a module, and what becomes of them is said", async () => {
+    const { code, output } = await exported(await planOf(draft([], "int8")));
+    expect(code).toBe(0);
+    const { document } = readDocumentOf("draftplan/export", join(output, "export.yaml"));
+    expect(document.notes.join(" ")).toContain("int8");
+    expect(readFileSync(join(output, "README.md"), "utf8")).toContain("no such quantised blocks");
+    expect(readdirSync(output)).not.toContain("model.safetensors");
+  });
+
+  test("a lookup is two settings of generate", async () => {
+    const lookup = {
+      speculate: true,
+      draft_tokens: 5,
+      drafter: { kind: "lookup" as const, ngram_tokens: { min: 2, max: 3 } },
+    };
+    const { code, output } = await exported(await planOf(lookup));
+    expect(code).toBe(0);
+    const readme = readFileSync(join(output, "README.md"), "utf8");
+    expect(readme).toContain("prompt_lookup_num_tokens=5, max_matching_ngram_size=3");
+  });
+});

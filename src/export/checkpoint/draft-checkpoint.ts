@@ -2,7 +2,7 @@
 import type { ExportJob, PlannedDraft } from "../exporter.js";
 import type { ExportModel } from "../model.js";
 import { DECI_CODE, deciConfig } from "./deci.js";
-import { fileText } from "./files.js";
+import { fileText, writeModelFiles } from "./files.js";
 import { packedConfig, packedLayers, packedTensors } from "./layers.js";
 import { writeSafetensors } from "./safetensors.js";
 
@@ -38,11 +38,7 @@ export async function writeDraftCheckpoint(
     ...(deci ? deciConfig(model, layers) : {}),
     ...config,
   });
-  for (const file of model.files) {
-    if (file.name === "generation_config.json") continue;
-    if ("text" in file) folder.text(file.name, file.text);
-    else folder.copy(file.name, file.path);
-  }
+  writeModelFiles(folder, model);
   folder.json("generation_config.json", { ...generationConfig(model), ...generation });
   const tensors = packedTensors(model.tensors, layers);
   const whole = model.weightFiles.filter((file) =>

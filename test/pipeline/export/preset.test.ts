@@ -4,7 +4,8 @@ import { ENGINE_NAMES, loadExporter } from "../../../src/export/engines/list.js"
 import type { PlannedDraft } from "../../../src/export/exporter.js";
 import { requirePreset } from "../../../src/export/unsupported.js";
 import { draftSpaceFor } from "../../../src/pipeline/export/preset.js";
-import { type Choice, targetChoices } from "../../../src/schema/choice.js";
+import { type Choice, QUANTISED_KERNELS, targetChoices } from "../../../src/schema/choice.js";
+import { DRAFTER_KINDS } from "../../../src/solve/index.js";
 
 const nothing = { choices: undefined, drafters: undefined, constraints: {} };
 
@@ -25,6 +26,20 @@ describe.each(ENGINE_NAMES)("%s", (name) => {
     });
     for (const choice of space.choices) expect(["skip", ...preset.kernels]).toContain(choice);
     for (const kind of space.drafters ?? []) expect(preset.drafters).toContain(kind);
+  });
+
+  test("refuses a kernel and a drafter that it does not have, and takes those it has", async () => {
+    const { preset } = await loadExporter(name);
+    for (const kernel of QUANTISED_KERNELS) {
+      const asked = draftSpaceFor(name, { ...nothing, choices: ["skip", kernel] });
+      if (preset.kernels.includes(kernel)) expect((await asked).choices).toEqual(["skip", kernel]);
+      else await expect(asked).rejects.toMatchObject({ code: "OPTION_INVALID", what: expect.stringContaining(kernel) });
+    }
+    for (const kind of DRAFTER_KINDS) {
+      const asked = draftSpaceFor(name, { ...nothing, drafters: [kind] });
+      if (preset.drafters.includes(kind)) expect((await asked).drafters).toEqual([kind]);
+      else await expect(asked).rejects.toMatchObject({ code: "OPTION_INVALID", what: expect.stringContaining(kind) });
+    }
   });
 });
 
