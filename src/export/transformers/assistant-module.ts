@@ -5,6 +5,7 @@
  */
 import { blockKind, blockLayer, blockName, type ChoiceSet } from "../../schema/choice.js";
 import { ASSISTANT_SOURCE } from "./assistant-source.js";
+import { COUNTING_SOURCE } from "./counting-source.js";
 
 export const ASSISTANT_FILE = "draftplan_assistant.py";
 
@@ -57,5 +58,5 @@ export function assistantModule({ targetLayers, draftTokens, choices, ...others 
   const lines = Object.entries(constants).map(
     ([name, value]) => `${name} = ${JSON.stringify(value) === "null" ? "None" : JSON.stringify(value)}`,
   );
-  return ASSISTANT_SOURCE.replace("# CONSTANTS", () => lines.join("\n"));
+  return `${ASSISTANT_SOURCE.replace("# CONSTANTS", () => lines.join("\n"))}\n\n${COUNTING_SOURCE}`;
 }
