@@ -177,7 +177,7 @@ test.each<{ provider: string; options: unknown[]; threads: number | undefined; s
 const refusal = (draft: Partial<PlannedDraft>) =>
   onnxruntimeGenai.express?.(
     { at: "plan.yaml: segments[2]", draftTokens: 4, drafter: { kind: "self" }, ...draft } as PlannedDraft,
-    {} as ExportModel,
+    { spec: tinySpec() } as ExportModel,
   );
 const lookup = (min: number, max: number): DrafterRef => ({ kind: "lookup", ngram_tokens: { min, max } });
 
@@ -185,6 +185,11 @@ test("more tokens a round than genai drafts are refused, by segment", async () =
   const express = () => refusal({ draftTokens: 17 });
   await expectFailure(express, "EXPORT_UNSUPPORTED", /segments\[2\]\.draft_tokens.*17.*at most 16/s);
   expect(refusal({ draftTokens: 16 })).toBeUndefined();
+});
+
+test("a model without an end token is refused: genai makes no generator for it", async () => {
+  const run = () => exported({ seed: 1, eosTokenIds: [] }, targetChoices(2));
+  await expectFailure(run, "EXPORT_UNSUPPORTED", /no end token/);
 });
 
 test("n-grams longer than genai looks up are refused", async () => {

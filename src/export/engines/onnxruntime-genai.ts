@@ -50,13 +50,22 @@ export const onnxruntimeGenai: Exporter = {
   triedVersion: "0.18.0",
   preset: { drafters: ["self", "lookup", "model"], kernels: QUANTISED_KERNELS },
   express,
+  // of several lengths genai looks up the shortest alone
+  keepsPrediction: ({ drafter }) => drafter.kind !== "lookup" || drafter.ngram_tokens.min === drafter.ngram_tokens.max,
   bytes: ({ model, plan, draft }) => decoderWeightBytes(model, draft.choices, deviceOf(plan).dialect),
   write,
 };
 
-function express(draft: PlannedDraft): void {
+function express(draft: PlannedDraft, { spec, source }: ExportModel): void {
   const { drafter, draftTokens } = draft;
   const refuse = (where: string, what: string) => unsupported(NAME, draft, where, what);
+  if (spec.eosTokenIds.length === 0)
+    throw new DraftplanError({
+      code: "EXPORT_UNSUPPORTED",
+      at: source,
+      what: `the model names no end token, and ${NAME} makes no generator without one`,
+      remedy: "Name it in the model's config.json or generation_config.json: eos_token_id.",
+    });
   if (draftTokens > MOST_DRAFT_TOKENS)
     throw refuse("draft_tokens", `${draftTokens} tokens a round, and ${NAME} drafts at most ${MOST_DRAFT_TOKENS}`);
   if (drafter.kind === "lookup" && drafter.ngram_tokens.min > MOST_LOOKED_UP)
@@ -83,7 +92,7 @@ async function write(job: ExportJob): Promise<Written> {
   for (const file of model.files) folder.text(file.name, fileText(file));
   return {
     usage: usage(job, await textPrefix(model)),
-    notes: [...device.notes, ...lookupNotes(draft.drafter), ...notesOn(model.spec)],
+    notes: [...device.notes, ...lookupNotes(draft.drafter), ...notesOn(model.spec, draft)],
   };
 }
 
@@ -221,15 +230,15 @@ const decoder = (spec: ModelSpec, filename: string, choices: ChoiceSet, session:
   },
 });
 
-function notesOn({ slidingWindow, eosTokenIds }: ModelSpec): string[] {
+function notesOn({ slidingWindow }: ModelSpec, { draftTokensByBatch }: PlannedDraft): string[] {
+  const lost = draftTokensByBatch === undefined ? "" : " The plan's draft lengths for several at once are lost.";
   return [
-    `${NAME} speculates for one sequence at a time, without beams and without no_repeat_ngram_size.`,
+    `${NAME} speculates for one sequence at a time, without beams and without no_repeat_ngram_size.${lost}`,
     ...(slidingWindow === null
       ? []
       : [
           `The attention's window of ${slidingWindow} tokens is in the graphs; the caches keep all tokens, because ${NAME} refuses to speculate over caches that slide.`,
         ]),
-    ...(eosTokenIds.length === 0 ? ["The model names no end token: generation ends at max_length alone."] : []),
   ];
 }
 
