@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, test } from "vitest";
 import { CLI } from "../support/cli.js";
+import { LONG } from "../support/long.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
 const INDEX = pathToFileURL(join(dirname(CLI), "index.js")).href;
@@ -56,13 +57,74 @@ describe("nothing is left in the user's folders by", () => {
   });
 });
 
-test("no socket is opened", ({ skip }) => {
-  if (spawnSync("strace", ["-f", "true"]).status !== 0) skip("strace is missing, or may not trace");
-  const { folder, env } = emptyPlaces();
+/** Counts calls of socket() and connect() of a whole process tree: by strace, else by a library loaded before all others. */
+interface SocketCounter {
+  /** @returns lines that name such a call */
+  calls(command: readonly string[], env: NodeJS.ProcessEnv): string[];
+}
+
+function byStrace(folder: string): SocketCounter | null {
+  if (spawnSync("strace", ["-f", "true"]).status !== 0) return null; // missing, or it may not trace
   const log = join(folder, "calls");
-  execFileSync("strace", ["-f", "-e", "trace=socket,connect", "-o", log, process.execPath, ...GENERATE], {
-    env,
-    stdio: "pipe",
+  return {
+    calls(command, env) {
+      execFileSync("strace", ["-f", "-e", "trace=socket,connect", "-o", log, ...command], { env, stdio: "pipe" });
+      return readFileSync(log, "utf8").match(/\b(socket|connect)\(.*/g) ?? [];
+    },
+  };
+}
+
+function byPreload(folder: string): SocketCounter | null {
+  const [source, object, log] = ["count.c", "count.so", "calls"].map((name) => join(folder, name));
+  writeFileSync(
+    source,
+    `#define _GNU_SOURCE
+     #include <dlfcn.h>
+     #include <stdio.h>
+     #include <stdlib.h>
+     #include <sys/socket.h>
+     static void told(const char *name) {
+       FILE *log = fopen(getenv("SOCKETS_LOG"), "a");
+       if (log) { fprintf(log, "%s\\n", name); fclose(log); }
+     }
+     int socket(int domain, int type, int protocol) {
+       told("socket");
+       return ((int (*)(int, int, int))dlsym(RTLD_NEXT, "socket"))(domain, type, protocol);
+     }
+     int connect(int fd, const struct sockaddr *to, socklen_t size) {
+       told("connect");
+       return ((int (*)(int, const struct sockaddr *, socklen_t))dlsym(RTLD_NEXT, "connect"))(fd, to, size);
+     }`,
+  );
+  if (spawnSync("cc", ["-shared", "-fPIC", "-o", object, source, "-ldl"]).status !== 0) return null;
+  return {
+    calls([program, ...args], env) {
+      writeFileSync(log, "");
+      execFileSync(program, args, { env: { ...env, LD_PRELOAD: object, SOCKETS_LOG: log }, stdio: "pipe" });
+      return readFileSync(log, "utf8").split("\n").filter(Boolean);
+    },
+  };
+}
+
+describe.skipIf(process.platform !== "linux")("no socket is opened", () => {
+  const { folder, env } = emptyPlaces();
+  const traced = byStrace(folder);
+  const counters: [string, SocketCounter | null][] = [["strace", traced]];
+  if (traced === null || LONG) counters.push(["a preloaded library", byPreload(folder)]);
+  const opens = library(folder, `import net from "node:net"; net.connect(9, "127.0.0.1").on("error", () => {});`);
+  test.each(counters)("as %s sees it, which sees one that is opened", (name, counter) => {
+    if (counter === null)
+      return expect(
+        counters.some(([, other]) => other !== null),
+        `${name} is missing`,
+      ).toBe(true);
+    expect(counter.calls([process.execPath, opens], env).join()).toMatch(/socket.*connect/s);
+    expect(counter.calls([process.execPath, ...GENERATE], env)).toEqual([]);
   });
-  expect(readFileSync(log, "utf8")).not.toMatch(/\b(socket|connect)\(/);
+
+  test.runIf(LONG)("by doctor, whose probes load every provider there is", ({ skip }) => {
+    const counter = counters.find(([, one]) => one !== null)?.[1];
+    if (counter === undefined || counter === null) return skip("neither strace nor a C compiler is here");
+    expect(counter.calls([process.execPath, CLI, "doctor", "--json"], env)).toEqual([]);
+  });
 });

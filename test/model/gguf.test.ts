@@ -34,6 +34,38 @@ const floats = (values: readonly number[]) => ({
   bytes: new Uint8Array(Float32Array.from(values).buffer),
 });
 
+describe("a text that is not UTF-8", () => {
+  /** the u of ü gone: C3 BC becomes FF BC */
+  const broken = (metadata: Record<string, Metadata>): string => {
+    const bytes = readFileSync(tiny({ metadata }));
+    const at = bytes.indexOf(Buffer.from("ü"));
+    expect(at).toBeGreaterThan(0);
+    bytes[at] = 0xff;
+    return raw(bytes);
+  };
+
+  test("refuses no model where nothing is computed by it", async () => {
+    const path = broken({ "general.author": string("Müller") });
+    (await openCheckpoint(path)).close();
+    const file = openGguf(path);
+    expect(() => file.string("general.author")).toThrow(/metadata general\.author.*not UTF-8: 4dffbc6c6c6572/);
+    file.close();
+  });
+
+  test("is refused where it is a name of the model, a key, or a token", async () => {
+    await expectFailure(
+      () => openCheckpoint(broken({ "general.name": string("ü") })),
+      "CHECKPOINT_CORRUPT",
+      "not UTF-8",
+    );
+    await expectFailure(() => openGguf(broken({ "general.ü": u32(1) })), "CHECKPOINT_CORRUPT", "key is not UTF-8");
+    const tokens: Metadata = { type: "array", of: "string", values: ["a", "ü"] };
+    const file = openGguf(broken({ "tokenizer.ggml.tokens": tokens }));
+    expect(() => file.strings("tokenizer.ggml.tokens")).toThrow(/not UTF-8: ffbc/);
+    file.close();
+  });
+});
+
 describe("architecture", () => {
   test.each([2, 3])("version %i is read", async (version) => {
     const checkpoint = await openCheckpoint(tiny({ version }));

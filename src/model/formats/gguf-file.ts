@@ -6,7 +6,7 @@ import { ByteFile } from "./byte-file.js";
 import { isStoredType, STORED_TYPES } from "./dequantize.js";
 import { GGML_TYPE_NAMES } from "./ggml-types.js";
 import type { GgufValue } from "./gguf-reader.js";
-import { GgufReader, isGgufArray } from "./gguf-reader.js";
+import { GgufReader, isGgufArray, NotUtf8 } from "./gguf-reader.js";
 import type { StoredTensor } from "./tensors.js";
 import { assertNoOverlap, product, typeUnsupported } from "./tensors.js";
 
@@ -79,6 +79,7 @@ export class GgufFile {
   #typed<T>(key: string, wanted: string, take: (value: GgufValue) => T | null): T | undefined {
     const value = this.metadata.get(key);
     if (value === undefined) return undefined;
+    if (value instanceof NotUtf8) throw corrupt(this.file.path, `metadata ${key}`, value.what);
     const taken = take(value);
     if (taken === null) throw corrupt(this.file.path, `metadata ${key}`, `is not ${wanted}`);
     return taken;

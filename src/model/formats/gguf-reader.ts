@@ -9,6 +9,7 @@
  * Nothing here is allocated from a count before the file was seen to be long enough to hold that many items.
  */
 
+import { isUtf8 } from "node:buffer";
 import { corrupt } from "../failures.js";
 import type { ByteFile } from "./byte-file.js";
 
@@ -46,9 +47,19 @@ export interface GgufArray {
   offset: number;
 }
 
-export type GgufValue = number | boolean | string | GgufArray;
+/** A text that is not UTF-8: no reason to refuse a model for its author's name, but nothing to compute by. */
+export class NotUtf8 {
+  constructor(readonly what: string) {}
+}
 
-export const isGgufArray = (value: GgufValue | undefined): value is GgufArray => typeof value === "object";
+export type GgufValue = number | boolean | string | GgufArray | NotUtf8;
+
+export const isGgufArray = (value: GgufValue | undefined): value is GgufArray =>
+  typeof value === "object" && !(value instanceof NotUtf8);
+
+const SHOWN_BYTES = 16;
+const shown = (bytes: Uint8Array): string =>
+  `${Buffer.from(bytes.subarray(0, SHOWN_BYTES)).toString("hex")}${bytes.length > SHOWN_BYTES ? "…" : ""} (hexadecimal)`;
 
 export class GgufReader {
   /** byte offset of what is read next */
@@ -87,14 +98,23 @@ export class GgufReader {
     return this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 2 ** 32;
   }
 
+  /** @throws where it is not UTF-8: taken as such, it would be another text */
   string(what: string, maxBytes = MAX_STRING_BYTES): string {
+    const start = this.position;
+    const text = this.#text(what, maxBytes);
+    if (text instanceof NotUtf8) throw this.fail(`${what} ${text.what}`, start);
+    return text;
+  }
+
+  #text(what: string, maxBytes: number): string | NotUtf8 {
     const length = this.count(`bytes of ${what}`, 1, maxBytes);
     const at = this.#take(length);
-    return this.#window.toString("utf8", at, at + length);
+    const bytes = this.#window.subarray(at, at + length);
+    return isUtf8(bytes) ? bytes.toString("utf8") : new NotUtf8(`is not UTF-8: ${shown(bytes)}`);
   }
 
   value(type: number): GgufValue {
-    if (type === TYPE_STRING) return this.string("string");
+    if (type === TYPE_STRING) return this.#text("string", MAX_STRING_BYTES);
     if (type === TYPE_ARRAY) return this.#array();
     return this.#scalar(type);
   }
