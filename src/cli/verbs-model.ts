@@ -31,6 +31,8 @@ export function addInspect(program: Command, run: RunVerb): void {
     );
 }
 
+const collect = (text: string, before: string[] = []): string[] => [...before, text];
+
 export function addGenerate(program: Command, run: RunVerb): void {
   const prompts = ["prompt", "chat", "promptIds"];
   const prompt = (flags: string, description: string, name: string) =>
@@ -41,9 +43,11 @@ export function addGenerate(program: Command, run: RunVerb): void {
   )
     .description("continue a prompt, greedily or by sampling, with or without a plan; the output is the target's own")
     .argument("<model>", MODEL)
-    .addOption(prompt("--prompt <text>", "text to continue", "prompt"))
-    .addOption(prompt("--chat <text>", "what a user says, put into the model's chat template", "chat"))
+    .addOption(prompt("--prompt <text>", "text to continue; - reads it from standard input", "prompt"))
+    .addOption(prompt("--chat <text>", "what a user says, put into the model's chat template; - as above", "chat"))
+    .option("--system <text>", "with --chat: what the system says before the user")
     .addOption(prompt("--prompt-ids <file>", "a JSON array of token ids; no tokenizer is needed", "promptIds"))
+    .option("--stop <text>", "end the output where it has this text, which is not printed; may be repeated", collect)
     .option("--plan <plan>", "draft as this plan says")
     .option("--drafter <who>", DRAFTER)
     .option("--adapt", "begin with the plan, and change draft and length as the text turns out harder or easier")

@@ -16,6 +16,8 @@ export interface GenerateOptions extends SamplingOptions {
   drafter?: string;
   adapt?: true;
   maxTokens?: number;
+  stop?: string[];
+  system?: string;
 }
 
 export async function generateCommand(model: string, options: GenerateOptions, context: CommandContext): Promise<void> {
@@ -25,7 +27,7 @@ export async function generateCommand(model: string, options: GenerateOptions, c
     plan: options.plan === undefined ? null : readDocumentOf("draftplan/plan", options.plan),
     prompt: promptOf(options),
     drafter: options.drafter === undefined ? null : parseDrafter(options.drafter),
-    ...{ adapt, maxTokens, sampling },
+    ...{ adapt, maxTokens, sampling, stops: options.stop ?? [] },
   };
   const sink = context.json ? null : { write: context.write, end: (text: string) => context.write(`${text}\n`) };
   const generation = await generateFrom(model, request, sink, context);
@@ -37,10 +39,11 @@ export async function generateCommand(model: string, options: GenerateOptions, c
   if (generation.adapted !== null) context.note(adaptedLine(generation.adapted, generation.decodeUs));
 }
 
-function promptOf({ prompt, chat, promptIds }: GenerateOptions): PromptSource {
+function promptOf({ prompt, chat, promptIds, system }: GenerateOptions): PromptSource {
+  if (system !== undefined && chat === undefined) throw systemWithoutChat();
   if (promptIds !== undefined) return { kind: "ids", file: promptIds };
   if (prompt !== undefined) return { kind: "text", text: prompt };
-  if (chat !== undefined) return { kind: "chat", text: chat };
+  if (chat !== undefined) return { kind: "chat", text: chat, system };
   throw new DraftplanError({
     code: "USAGE",
     at: "draftplan generate",
@@ -48,3 +51,11 @@ function promptOf({ prompt, chat, promptIds }: GenerateOptions): PromptSource {
     remedy: "Give one of --prompt TEXT, --chat TEXT, --prompt-ids FILE.",
   });
 }
+
+const systemWithoutChat = () =>
+  new DraftplanError({
+    code: "USAGE",
+    at: "--system",
+    what: "only a chat has a system's part",
+    remedy: "Give --chat TEXT as well, or leave --system out.",
+  });

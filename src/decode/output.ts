@@ -8,6 +8,11 @@ export interface OutputLimits {
   maxTokens: number;
   /** tokens that end the output; they are part of it */
   endTokens: readonly number[];
+  /**
+   * Told of every token that is taken, in order: how many of these are taken where one of them completes what the output is
+   * to stop at, itself too; null: all of them.
+   */
+  stopAfter?: ((ids: readonly number[]) => number | null) | undefined;
 }
 
 /** Why an output is no longer: an end token, a text that it was to stop at, or the limit of tokens. */
@@ -18,6 +23,7 @@ export class Output implements DraftState {
   hidden: Float32Array | null = null;
   private readonly end: ReadonlySet<number>;
   private ended = false;
+  private stopped = false;
 
   constructor(
     readonly engine: Engine,
@@ -47,11 +53,11 @@ export class Output implements DraftState {
   }
 
   get done(): boolean {
-    return this.ended || this.room <= 0;
+    return this.ended || this.stopped || this.room <= 0;
   }
 
   get finish(): FinishReason {
-    return this.ended ? "end" : "length";
+    return this.stopped ? "stop" : this.ended ? "end" : "length";
   }
 
   choose(logits: Float32Array, drafted: readonly number[]): Chosen {
@@ -63,12 +69,15 @@ export class Output implements DraftState {
     return this.text.slice(this.prompt.length);
   }
 
-  /** Takes tokens up to an end token or the limit. @returns those taken */
+  /** Takes tokens up to an end token, the completion of a text to stop at, or the limit. @returns those taken */
   push(tokens: readonly number[]): number[] {
     const within = tokens.slice(0, this.room);
-    const stop = within.findIndex((id) => this.end.has(id));
-    const taken = stop === -1 ? within : within.slice(0, stop + 1);
-    this.ended = stop !== -1;
+    const end = within.findIndex((id) => this.end.has(id));
+    const ending = end === -1 ? within : within.slice(0, end + 1);
+    const stop = this.limits.stopAfter?.(ending) ?? null;
+    const taken = stop === null ? ending : ending.slice(0, stop);
+    this.stopped = stop !== null;
+    this.ended = end !== -1 && taken.length === end + 1;
     this.text.push(...taken);
     return taken;
   }

@@ -1,4 +1,5 @@
 /** What a generation gave and how: a line for people, one value for programs. */
+import type { Round } from "../decode/loop.js";
 import type { FinishReason } from "../decode/output.js";
 import type { AdaptedSummary, AdaptedUse, Continuation, Generation } from "../pipeline/generate/types.js";
 import { compactDraft, type Draft, describeChoices } from "../schema/choice.js";
@@ -103,8 +104,25 @@ export function statisticsLines(generation: Generation): string[] {
   const plan = drafted === null ? "" : `, ${rounds} rounds: ${accepted} of ${drafted} drafted tokens accepted${share}`;
   const many = all.length === 1 ? "" : ` in ${all.length} continuations`;
   const seeds = all.length === 1 ? "seed" : "seeds from";
+  const rounded = all.flatMap(({ allRounds }) => allRounds);
   return [
     `${generation.promptTokens} prompt tokens, ${tokens} new${many}${speed}${plan}`,
+    ...(drafted === null || drafted === 0 ? [] : [roundsLine(rounded)]),
     ...(generation.seed === null ? [] : [`${seeds} ${generation.seed}`]),
   ];
+}
+
+/** `accepted by position: 91 %, 83 %; time: drafting 31 %, verifying 66 %, host 3 %` */
+function roundsLine(rounds: readonly Round[]): string {
+  const longest = rounds.reduce((most, { drafted }) => Math.max(most, drafted), 0);
+  const positions = Array.from({ length: longest }, (_, i) => {
+    const tried = rounds.filter(({ drafted, accepted }) => drafted > i && accepted >= i);
+    if (tried.length === 0) return "-";
+    return formatPercent(tried.filter(({ accepted }) => accepted > i).length / tried.length);
+  });
+  const us = sum(rounds.map(({ totalUs }) => totalUs));
+  const part = (of: (round: Round) => number) => formatPercent(us === 0 ? 0 : sum(rounds.map(of)) / us);
+  const host = part(({ totalUs, draftUs, verifyUs }) => totalUs - draftUs - verifyUs);
+  const times = `drafting ${part(({ draftUs }) => draftUs)}, verifying ${part(({ verifyUs }) => verifyUs)}, host ${host}`;
+  return `accepted by position: ${positions.join(", ")}; time: ${times}`;
 }

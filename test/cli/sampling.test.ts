@@ -99,3 +99,33 @@ test("with --adapt a seed is warned of, since time decides what is drafted", asy
   // this plan was written by hand and has no calibration to adapt with: said after the warning
   expect(stderr).toMatch(/SEED_NOT_REPEATABLE[\s\S]*INPUTS_MISSING/);
 });
+
+describe("--stop", () => {
+  test.each(["none", "plan"])("ends the text in front of it, also inside an accepted draft: %s", async (drafter) => {
+    const stop = greedy.text.slice(9, 15);
+    const found = await json("--stop", stop, "--stop", "never there", ...(drafter === "none" ? [] : ["--plan", plan]));
+    expect(found).toMatchObject({ finish_reason: "stop", text: greedy.text.slice(0, greedy.text.indexOf(stop)) });
+    expect(found.ids.length).toBeLessThan(greedy.ids.length);
+    expect(found.ids).toEqual(greedy.ids.slice(0, found.ids.length));
+    if (drafter === "plan") expect((found.accepted ?? 0) + 1).toBeLessThanOrEqual(found.ids.length);
+  });
+
+  test("needs text", async () => {
+    const empty = await draftplan(arguments_("--stop", ""));
+    expect([empty.code, empty.stderr]).toEqual([2, expect.stringMatching(/OPTION_INVALID[\s\S]*--stop/)]);
+    const ids = await draftplan(["generate", "embedded", "--prompt-ids", "none.json", "--stop", "x"]);
+    expect([ids.code, ids.stderr]).toEqual([2, expect.stringMatching(/USAGE[\s\S]*--prompt TEXT/)]);
+  });
+});
+
+test("what the system says belongs to a chat", async () => {
+  const { code, stderr } = await draftplan(arguments_("--system", "Be brief."));
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/USAGE[\s\S]*--chat/)]);
+});
+
+test("with a plan a line says what was accepted where, and what the time went to", async () => {
+  const { stderr } = await draftplan(arguments_("--plan", plan));
+  expect(stderr).toMatch(
+    /accepted by position: [\d.]+ %(, ([\d.]+ %|-))*; time: drafting [\d.]+ %, verifying [\d.]+ %, host [\d.]+ %\n/,
+  );
+});

@@ -7,15 +7,17 @@ import type { Engine } from "../../runtime/engine.js";
 import { targetChoices } from "../../schema/choice.js";
 import { GREEDY } from "../../schema/sampling.js";
 import { seededRandom } from "../../stats/random.js";
-import { createTextStream } from "../../tokenizer/stream.js";
 import type { SamplingRequest } from "../sampling.js";
 import type { Prompt } from "./prompt.js";
+import { StoppingText } from "./stopping-text.js";
 import type { Continuation, TextSink } from "./types.js";
 
 export interface ContinuationOptions {
   policy: DraftPolicy | null;
   maxTokens: number;
   sampling: SamplingRequest | undefined;
+  /** texts that end a continuation */
+  stops: readonly string[];
   /** null: the text is not wanted before it is whole */
   sink: TextSink | null;
   progress: Progress;
@@ -34,7 +36,7 @@ export async function continuationsOf(
     const own = seed === null ? null : seed + i;
     const sampling = { filters, random: seededRandom(own ?? 0) };
     const decoded = await decodeTo(engine, prompt, options, { sampling, ...prefilled });
-    found.push({ ...summarise(decoded, prompt, options.policy !== null), seed: own });
+    found.push({ ...summarise(decoded, options.policy !== null), seed: own });
   }
   return found;
 }
@@ -55,30 +57,35 @@ async function readOnce(
 async function decodeTo(
   engine: Engine,
   { ids, tokenizer }: Prompt,
-  { policy, maxTokens, sink, progress }: ContinuationOptions,
+  { policy, maxTokens, stops, sink, progress }: ContinuationOptions,
   own: Pick<DecodeOptions, "sampling" | "prefilled">,
-): Promise<Decoded> {
-  const stream = sink === null || tokenizer === null ? null : createTextStream(tokenizer);
+): Promise<Told> {
+  const text = tokenizer === null ? null : new StoppingText(tokenizer, stops, sink);
   try {
-    return await decode(engine, ids, {
+    const decoded = await decode(engine, ids, {
       ...{ maxTokens, endTokens: engine.spec.eosTokenIds, policy, clock: systemClock, progress },
       ...own,
-      onTokens: (tokens) => {
-        if (stream !== null) for (const id of tokens) sink?.write(stream.push(id));
-      },
+      stopAfter: text === null ? undefined : (tokens) => text.take(tokens),
+      onTokens: () => text?.write(),
     });
-  } finally {
+    text?.end();
+    return { ...decoded, text: text?.text ?? null };
+  } catch (error) {
     // also when interrupted: the shell's prompt belongs on a line of its own
-    if (stream !== null) sink?.end(stream.end());
+    text?.end();
+    throw error;
   }
 }
 
-function summarise(decoded: Decoded, { tokenizer }: Prompt, planned: boolean): Omit<Continuation, "seed"> {
-  const { ids, finish, rounds, decodeUs } = decoded;
+interface Told extends Decoded {
+  text: string | null;
+}
+
+function summarise(told: Told, planned: boolean): Omit<Continuation, "seed"> {
+  const { ids, text, finish, rounds, decodeUs } = told;
   const { drafted, accepted } = acceptanceOf(rounds);
   return {
-    ...{ ids, finish, decodeUs },
-    text: tokenizer?.decode(ids) ?? null,
+    ...{ ids, text, finish, decodeUs, allRounds: rounds },
     // the first token comes from the prompt's pass
     tokensPerSecond: rounds.length === 0 ? null : (1e6 * (ids.length - 1)) / decodeUs,
     rounds: planned ? rounds.filter((round) => round.drafted > 0).length : null,

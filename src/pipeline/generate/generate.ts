@@ -46,8 +46,9 @@ export async function generateFrom(
   sink: TextSink | null,
   context: PipelineContext,
 ): Promise<Generation> {
-  const { plan, drafter, adapt, sampling } = request;
+  const { plan, drafter, adapt, sampling, stops = [] } = request;
   const { progress } = context;
+  requireStops(request);
   if (adapt) requireAdaptable(plan, drafter);
   const drafting = await findDrafting(plan, drafter, model);
   const prompt = await readPrompt(model, request.prompt);
@@ -63,7 +64,7 @@ export async function generateFrom(
       withDrafting(drafting, planned, loaded, context, async (policy) => {
         const drafts = drafting.choice.kind === "none" ? null : policy;
         const adaptive = drafts === null ? null : (adapted?.(drafts) ?? null);
-        const options = { policy: adaptive?.policy ?? drafts, maxTokens, sampling, sink, progress };
+        const options = { policy: adaptive?.policy ?? drafts, maxTokens, sampling, stops, sink, progress };
         const continuations = await continuationsOf(loaded.engine, prompt, options);
         return {
           ...continuations[0],
@@ -75,6 +76,28 @@ export async function generateFrom(
       }),
   );
 }
+
+/** @throws OPTION_INVALID for a text without characters, USAGE where there is no text to stop at */
+function requireStops({ stops = [], prompt }: GenerateRequest): void {
+  if (stops.includes("")) throw emptyStop();
+  if (stops.length > 0 && prompt.kind === "ids") throw stopWithoutText();
+}
+
+const emptyStop = () =>
+  new DraftplanError({
+    code: "OPTION_INVALID",
+    at: "--stop",
+    what: "it is empty, and every text has that at its beginning",
+    remedy: "Give a text, or leave --stop out.",
+  });
+
+const stopWithoutText = () =>
+  new DraftplanError({
+    code: "USAGE",
+    at: "--stop --prompt-ids",
+    what: "a prompt of token ids is gone on with in token ids, without a tokenizer to make text of them",
+    remedy: "Give the prompt as text: --prompt TEXT or --chat TEXT.",
+  });
 
 /** @throws USAGE without a plan to begin with, NOT_YET_SUPPORTED for one that heads draft in */
 function requireAdaptable(plan: Loaded<Plan> | null, drafter: DrafterChoice | null): void {

@@ -1,12 +1,16 @@
 /** What a generation begins with, as token ids. */
 import { DraftplanError } from "../../core/errors.js";
+import { readUserFile } from "../../core/user-file.js";
+import { utf8Text } from "../../core/utf8.js";
 import type { Checkpoint } from "../../model/spec.js";
 import { openTokenizer } from "../../tokenizer/open.js";
-import type { Tokenizer } from "../../tokenizer/types.js";
+import type { ChatMessage, Tokenizer } from "../../tokenizer/types.js";
 import { readTokenIds } from "../text/token-ids.js";
 import type { PromptSource } from "./types.js";
 
 const DEFAULT_MAX_TOKENS = 256;
+/** Beyond any context that a model has. */
+const MAX_PROMPT_BYTES = 64 << 20;
 
 export interface Prompt {
   ids: number[];
@@ -23,11 +27,20 @@ export async function readPrompt(model: string, source: PromptSource): Promise<P
     return { ids, tokenizer: null, at: source.file };
   }
   const tokenizer = await openTokenizer(model);
-  const { text } = source;
+  const text = source.text === "-" ? readStandardInput() : source.text;
   if (source.kind === "text") return { ids: tokenizer.encode(text), tokenizer, at: "--prompt" };
-  const chat = tokenizer.renderChat([{ role: "user", content: text }], { addGenerationPrompt: true });
+  const { system } = source;
+  const messages: ChatMessage[] = [
+    ...(system === undefined ? [] : [{ role: "system" as const, content: system }]),
+    { role: "user" as const, content: text },
+  ];
+  const chat = tokenizer.renderChat(messages, { addGenerationPrompt: true });
   return { ids: tokenizer.encodeRendered(chat), tokenizer, at: "--chat" };
 }
+
+/** All of it, without the line break that commands put at its end. @throws FILE_UNREADABLE, TEXT_NOT_UTF8 */
+const readStandardInput = (): string =>
+  utf8Text(readUserFile("/dev/stdin", MAX_PROMPT_BYTES), "standard input").replace(/\r?\n$/, "");
 
 /** What was asked for must fit; the default takes what room there is. @throws CONTEXT_LIMIT */
 export function chooseMaxTokens(prompt: Prompt, spec: Checkpoint["spec"], asked: number | undefined): number {

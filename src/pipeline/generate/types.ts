@@ -1,5 +1,6 @@
 /** What a generation is asked for, and what it gives. */
 import type { AdaptiveSummary } from "../../decode/adaptive/policy.js";
+import type { Round } from "../../decode/loop.js";
 import type { FinishReason } from "../../decode/output.js";
 import type { ChoiceSet } from "../../schema/choice.js";
 import type { Loaded } from "../../schema/document.js";
@@ -7,11 +8,11 @@ import type { Plan } from "../../schema/plan.js";
 import type { DrafterChoice } from "../drafting.js";
 import type { SamplingRequest } from "../sampling.js";
 
-/** What is gone on with. */
+/** What is gone on with. A text of `-` is read from standard input. */
 export type PromptSource =
   | { kind: "text"; text: string }
   /** what a user says, put into the model's chat template */
-  | { kind: "chat"; text: string }
+  | { kind: "chat"; text: string; system?: string | undefined }
   /** a JSON array of token ids; no tokenizer is needed */
   | { kind: "ids"; file: string };
 
@@ -27,6 +28,8 @@ export interface GenerateRequest {
   maxTokens?: number | undefined;
   /** undefined: greedily, once */
   sampling?: SamplingRequest | undefined;
+  /** texts that end the output and are not part of it; undefined: none */
+  stops?: readonly string[] | undefined;
 }
 
 /** Where text goes as it comes. */
@@ -59,6 +62,8 @@ export interface Continuation {
   /** null where the prompt was given as ids: no text is read or written then */
   text: string | null;
   finish: FinishReason;
+  /** what was run, for statistics */
+  allRounds: readonly Round[];
   /** null: greedily */
   seed: number | null;
   /** time behind the prompt's pass */
