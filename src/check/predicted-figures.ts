@@ -15,11 +15,12 @@ import { type Finding, finding } from "./findings.js";
  * @param steps draft steps of a round: the draft length, or 1 where heads draft a whole round in draft_us
  */
 function derived(p: Predicted, steps: number) {
+  // where a lookup drafts the curve is over all rounds: how much was drafted in them it does not say
   const tokens = sum(p.acceptance_curve);
   const tokensPerSecond = (1e6 * tokens) / (steps * p.draft_us + p.verify_us + p.round_us);
   return {
     accepted_length: tokens,
-    acceptance: (tokens - 1) / sum(p.acceptance_curve.slice(0, -1)),
+    acceptance: p.match_rate === undefined ? (tokens - 1) / sum(p.acceptance_curve.slice(0, -1)) : p.acceptance,
     tokens_per_second: tokensPerSecond,
     speedup: (tokensPerSecond * p.target_step_us) / 1e6,
   };
@@ -51,8 +52,10 @@ function segmentFindings(file: string, segment: Segment, where: string): Finding
   if (interval !== undefined && interval.low > interval.high)
     found.push(wrong("speedup_interval", `${interval.low} to ${interval.high} is no interval`));
   const length = predicted.acceptance_curve.length;
-  if (length !== d + 1) {
-    const message = `${length} values, and ${d} drafted tokens have ${d + 1}: a_0 to a_${d}`;
+  const { drafter } = segment;
+  const longest = drafter?.kind === "hybrid" ? Math.max(d, drafter.lookup.draft_tokens ?? d) : d;
+  if (length !== longest + 1) {
+    const message = `${length} values, and ${longest} drafted tokens have ${longest + 1}: a_0 to a_${longest}`;
     return [...lossy, ...found, wrong("acceptance_curve", message)];
   }
   const expected = derived(predicted, draftSteps({ drafter: segment.drafter, draft_tokens: d }));

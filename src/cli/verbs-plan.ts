@@ -28,7 +28,11 @@ export function addSolve(program: Command, run: RunVerb): void {
       "--for <engine>",
       `plan what can be exported to it: ${ENGINE_NAMES.join(", ")}; its constraints come on top of those below`,
     )
-    .option("--drafters <list>", "what may draft: self,heads (default: all that were measured)", commaList)
+    .option(
+      "--drafters <list>",
+      "what may draft: self,lookup,model,heads,hybrid; hybrid is a lookup beside any other that is named (default: all that were measured)",
+      commaList,
+    )
     .option("--refine <seconds>", "with --model: time to improve the best draft by exchanges", numberFrom(0), 20)
     .option("--whole-layers", "a layer's attention and MLP always have the same choice")
     .option("--keep <list>", "layers and blocks that are never skipped: 0,29 or 5.attn", commaList)

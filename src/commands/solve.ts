@@ -5,7 +5,7 @@ import { deliverDocument } from "../output/deliver.js";
 import { solveSummary } from "../output/plan-table.js";
 import { parseChoices } from "../pipeline/choices.js";
 import { type ConstraintOptions, toConstraints } from "../pipeline/constraints.js";
-import { parseDrafters } from "../pipeline/drafters.js";
+import { parseDrafters, requireNamedModels } from "../pipeline/drafters.js";
 import { draftSpaceFor } from "../pipeline/export/preset.js";
 import { type SolveMethod, solvePlan } from "../pipeline/solve.js";
 import { readDocumentOf } from "../schema/document.js";
@@ -37,12 +37,14 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
     drafters: options.drafters === undefined ? undefined : parseDrafters(options.drafters),
     constraints: options,
   });
+  const calibration = readDocumentOf("draftplan/calibration", options.calibration);
+  requireNamedModels(options.drafters ?? [], calibration);
   const request = {
     choices: space.choices,
     method: parseMethod(options.method),
     drafters: space.drafters,
     profile: readDocumentOf("draftplan/profile", options.profile),
-    calibration: readDocumentOf("draftplan/calibration", options.calibration),
+    calibration,
     constraints: toConstraints(space.constraints),
     ...{ extrapolate, output },
     ...(model === undefined ? {} : { measure: { model, text, refineSeconds: refine } }),

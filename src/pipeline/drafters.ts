@@ -1,31 +1,94 @@
 /** What `--drafters` means, and which drafters a plan was solved with. */
 import { DraftplanError } from "../core/errors.js";
+import { besideDocument, seenFrom } from "../core/folders.js";
+import { EMBEDDED } from "../model/open.js";
 import type { Calibration } from "../schema/calibration.js";
+import type { Loaded } from "../schema/document.js";
 import type { Plan } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
-import { DRAFTER_KINDS, type DrafterKind } from "../solve/index.js";
+import { DRAFTER_KINDS, type DrafterKind, modelsOfBoth } from "../solve/index.js";
 
 /** @throws OPTION_INVALID for a name that is no drafter that a plan can be solved for */
 export function parseDrafters(names: readonly string[]): DrafterKind[] {
-  const bad = names.find((name) => !(DRAFTER_KINDS as readonly string[]).includes(name));
-  if (bad === undefined) return DRAFTER_KINDS.filter((kind) => names.includes(kind));
+  const kinds = names.map((name) => (isNamedModel(name) ? "model" : name));
+  const bad = kinds.find((name) => !(DRAFTER_KINDS as readonly string[]).includes(name));
+  if (bad === undefined) return DRAFTER_KINDS.filter((kind) => kinds.includes(kind));
   throw new DraftplanError({
     code: "OPTION_INVALID",
     at: `--drafters ${names.join(",")}`,
     what: `'${bad.slice(0, 40)}' is no drafter that a plan is solved for`,
-    remedy: `Use any of: ${DRAFTER_KINDS.join(",")}. Heads are named by what was measured: draftplan calibrate --drafters heads:PATH`,
+    remedy: `Use any of: ${DRAFTER_KINDS.join(",")}. Heads and models are named by what was measured: draftplan calibrate --drafters heads:PATH,model:PATH`,
   });
 }
 
 /** Solved with the model's own blocks alone, unless the plan says more. */
 export const draftersOf = ({ drafters = ["self"] }: Plan): DrafterKind[] => parseDrafters(drafters);
 
+const isNamedModel = (name: string): boolean => name.startsWith("model:") && name.length > "model:".length;
+
 /**
- * Heads that were asked for are weighed, or it is said why not.
+ * `model:PATH` has to be a model that the calibration knows, and those that it knows are all weighed.
+ * @throws OPTION_INVALID
+ */
+export function requireNamedModels(names: readonly string[], { document, path }: Loaded<Calibration>): void {
+  const asked = names.filter(isNamedModel).map((name) => name.slice("model:".length));
+  if (asked.length === 0) return;
+  const measured = [...new Set((document.models ?? []).map((one) => one.path))];
+  const placeOf = (one: string) => (one === EMBEDDED ? EMBEDDED : seenFrom(path, one));
+  const places = asked.map(placeOf);
+  const known = measured.map((one) => (one === EMBEDDED ? EMBEDDED : seenFrom(path, besideDocument(path, one))));
+  const at = `--drafters ${names.join(",")}`;
+  const missing = asked.find((_, i) => !known.includes(places[i]));
+  const measure = "Measure the models to weigh: draftplan calibrate MODEL --drafters self,lookup,model:PATH";
+  if (missing !== undefined)
+    throw new DraftplanError({
+      code: "OPTION_INVALID",
+      at,
+      what: `${path} knows no model ${missing}`,
+      remedy: measure,
+    });
+  const beside = measured.find((_, i) => !places.includes(known[i]));
+  if (beside !== undefined)
+    throw new DraftplanError({
+      ...{
+        code: "OPTION_INVALID" as const,
+        at,
+        what: `${path} knows ${beside} as well, and all that it knows are weighed`,
+      },
+      remedy: `Say model, which means all of them. ${measure}`,
+    });
+}
+
+/**
+ * Drafters that were asked for beside the model's own blocks are weighed, or it is said why not.
  * @throws DRAFTER_UNAVAILABLE where they were not measured; OPTION_INVALID where the method chooses blocks alone
  */
-export function requireHeads(profile: Profile, calibration: Calibration, method: string): void {
-  if (method !== "knapsack") throw blocksAlone(method);
+export function requireMeasured(
+  kinds: readonly DrafterKind[],
+  profile: Profile,
+  calibration: Calibration,
+  method: string,
+): void {
+  const others = kinds.filter((kind) => kind !== "self");
+  if (method !== "knapsack" && others.length > 0) throw blocksAlone(method, others[0]);
+  if (kinds.includes("heads")) requireHeads(profile, calibration);
+  for (const kind of kinds.filter((one) => one === "lookup" || one === "hybrid"))
+    if (calibration.lookup === undefined) throw unavailable(kind, "calibration", "no lookup", "lookup");
+  if (!kinds.includes("model")) return;
+  if (calibration.models === undefined) throw unavailable("model", "calibration", "no other model", "model:PATH");
+  if (modelsOfBoth(profile, calibration).length === 0)
+    throw unavailable("model", "profile", "none of the calibration's other models", "model:PATH");
+}
+
+const unavailable = (kind: DrafterKind, document: "calibration" | "profile", what: string, asked: string) =>
+  new DraftplanError({
+    code: "DRAFTER_UNAVAILABLE",
+    at: `--drafters ${kind}`,
+    what: `the ${document} knows ${what}`,
+    remedy: `Measure it: draftplan ${document === "calibration" ? "calibrate" : "profile"} MODEL --drafters self,${asked}; or leave ${kind} out`,
+  });
+
+function requireHeads(profile: Profile, calibration: Calibration): void {
   const known = (calibration.heads ?? []).map(({ sha256 }) => sha256);
   const both = known.some((sha256) => profile.heads?.some((other) => other.sha256 === sha256));
   if (both) return;
@@ -41,10 +104,10 @@ export function requireHeads(profile: Profile, calibration: Calibration, method:
   });
 }
 
-const blocksAlone = (method: string) =>
+const blocksAlone = (method: string, kind: DrafterKind) =>
   new DraftplanError({
     code: "OPTION_INVALID",
-    at: `--method ${method} --drafters heads`,
-    what: `${method} chooses blocks of the model, and heads have none`,
+    at: `--method ${method} --drafters ${kind}`,
+    what: `${method} chooses blocks of the model, and ${kind === "heads" ? "heads have" : `a ${kind} has`} none`,
     remedy: "Leave one of the two options out.",
   });

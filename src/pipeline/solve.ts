@@ -22,7 +22,7 @@ import {
 } from "../solve/index.js";
 import type { DraftChoice } from "./choices.js";
 import type { PipelineContext } from "./context.js";
-import { requireHeads } from "./drafters.js";
+import { requireMeasured } from "./drafters.js";
 import { extrapolationOf } from "./extrapolation.js";
 import { draftersRelativeTo } from "./measured-drafters.js";
 import { measureCandidates, measureReport } from "./measuring/candidates.js";
@@ -73,7 +73,7 @@ export async function solvePlan(request: SolveRequest, context: PipelineContext)
   const { progress } = context;
   const extrapolateTo = extrapolationOf(request.extrapolate, profile, progress);
   const given = { profile: profile.document, choices, constraints, drafters, extrapolateTo };
-  if (drafters?.includes("heads")) requireHeads(profile.document, request.calibration.document, method);
+  requireMeasured(drafters ?? [], profile.document, request.calibration.document, method);
   let { calibration } = request;
   let problem = openProblem({ ...given, calibration: calibration.document }); // refuse before anything long begins
   for (const { code, message } of constraintWarnings(problem)) progress.warn(code, message);

@@ -23,7 +23,7 @@ export const Predicted = z.strictObject({
   acceptance: Rate.describe("accepted tokens per token drafted up to and including the first rejection"),
   acceptance_curve: AcceptanceCurve,
   accepted_length: z.number().min(1).describe("tokens a round yields, bonus counted"),
-  draft_us: Us.describe("one draft step; of heads, all their passes of a round"),
+  draft_us: Us.describe("one draft step; of heads, and where a lookup drafts, all the drafting of a round"),
   verify_us: Us,
   round_us: Us,
   target_step_us: Us.describe("one plain step of the target, loop included"),
@@ -61,6 +61,9 @@ export const Predicted = z.strictObject({
     .nonnegative()
     .optional()
     .describe("rounds behind the curve that came to its last position; absent: they were not counted"),
+  match_rate: Rate.optional().describe(
+    "share of rounds in which a lookup drafts; curve, length and times are then means over all rounds, plain steps among them",
+  ),
   by_batch: SpeedByBatch.optional().describe("at at_context, for every batch that was measured"),
 });
 export type Predicted = z.infer<typeof Predicted>;
@@ -184,14 +187,17 @@ export const Plan = PlanShape.superRefine(({ extrapolated, segments }, context) 
 });
 export type Plan = z.infer<typeof Plan>;
 
-/** How often draft_us is paid in a round: once for each drafted token, or once where heads draft the whole tree. */
+/** How often draft_us is paid in a round: once for each drafted token, or once where it is that of a whole round. */
 export const draftSteps = ({
   drafter,
   draft_tokens,
 }: {
   drafter?: DrafterRef | undefined;
   draft_tokens: number;
-}): number => (drafter?.kind === "heads" ? 1 : draft_tokens);
+}): number => {
+  const kind = drafter?.kind ?? "self";
+  return kind === "self" || kind === "model" ? draft_tokens : 1;
+};
 
 export type Speed = Pick<Predicted, "tokens_per_second" | "speedup">;
 

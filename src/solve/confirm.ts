@@ -12,10 +12,10 @@
 import type { ChoiceSet } from "../schema/choice.js";
 import type { Refuted } from "../schema/plan.js";
 import { significant } from "../stats/numbers.js";
-import { drafterRecord, familyKey, nodesOf } from "./drafter.js";
+import { drafterRecord, familyKey, longestDraft, nodesOf } from "./drafter.js";
+import type { Option } from "./drafting/option.js";
 import { knownOf } from "./evidence.js";
 import { gainIsAboveNoise, speedBy } from "./gain.js";
-import type { Option } from "./options.js";
 import { type ContextData, contextFor, middle, type Problem } from "./problem.js";
 
 /** Contexts of a plan, `last` included. */
@@ -166,8 +166,10 @@ function wanted(
   contexts: ContextData[],
   follows: boolean,
 ): void {
-  if (contexts.length > 0 && drafter.kind === "self")
-    unconfirmed.push({ set: drafter.set, draftTokens, contexts, follows });
+  const main = drafter.kind === "hybrid" ? drafter.otherwise : drafter;
+  const length = drafter.kind === "hybrid" ? drafter.otherwiseTokens : draftTokens;
+  if (contexts.length > 0 && main.kind === "self")
+    unconfirmed.push({ set: main.set, draftTokens: length, contexts, follows });
 }
 
 /** Of options that differ in how far they draft alone the best one. */
@@ -199,9 +201,11 @@ export const reportedAt = (context: ContextData, option: Pick<Option, "drafter" 
 
 /** By the text kept back; null where that says nothing. */
 function confirmedSpeedup({ problem }: Planning, n: number, option: Option): number | null {
-  const curve = reportedAt(contextFor(problem, n), option)?.curve.slice(0, option.draftTokens + 1);
-  if (curve === undefined) return null;
-  return (speedBy(problem.latency, n, option.drafter, curve) * problem.latency.stepUs(n)) / 1e6;
+  const known = reportedAt(contextFor(problem, n), option);
+  if (known === null) return null;
+  const { drafter, draftTokens } = option;
+  const curve = known.curve.slice(0, longestDraft(drafter, draftTokens) + 1);
+  return (speedBy(problem.latency, n, drafter, { ...known, curve }) * problem.latency.stepUs(n)) / 1e6;
 }
 
 const losesAt = (planning: Planning, n: number, option: Option): boolean =>

@@ -1,15 +1,19 @@
-/** What may draft, as the solver weighs it: the model's own blocks, or heads and the tree they fill. */
+/** What may draft, as the solver weighs it: the model's own blocks, heads and the tree they fill, a lookup, another model. */
 import { type ChoiceSet, choiceKey, compactDraft, expandDraft } from "../schema/choice.js";
+import type { DrafterRef } from "../schema/drafter.js";
 import type { Segment } from "../schema/plan.js";
+import {
+  hybridOf,
+  lookupOf,
+  modelOf,
+  type SelfDrafter,
+  type SingleDrafter,
+  type SolvedDrafter,
+} from "./drafting/drafters.js";
 import type { LatencyModel } from "./latency.js";
-import { type HeadsDrafter, headsDrafter } from "./trees/heads.js";
+import { headsDrafter } from "./trees/heads.js";
 
-export type SolvedDrafter = SelfDrafter | HeadsDrafter;
-
-export interface SelfDrafter {
-  kind: "self";
-  set: ChoiceSet;
-}
+export type { SelfDrafter, SingleDrafter, SolvedDrafter };
 
 export const self = (set: ChoiceSet): SelfDrafter => ({ kind: "self", set });
 
@@ -18,46 +22,162 @@ export const drafterKey = (drafter: SolvedDrafter): string =>
   drafter.kind === "self" ? choiceKey(drafter.set) : drafter.key;
 
 /** Equal for drafters that differ in how far they draft alone: one set of choices; one set of heads, whatever its tree. */
-export const familyKey = (drafter: SolvedDrafter): string =>
-  drafter.kind === "self" ? choiceKey(drafter.set) : `heads ${drafter.heads.sha256}`;
+export function familyKey(drafter: SolvedDrafter): string {
+  switch (drafter.kind) {
+    case "self":
+      return choiceKey(drafter.set);
+    case "heads":
+      return `heads ${drafter.heads.sha256}`;
+    case "lookup":
+    case "model":
+      return drafter.key;
+    case "hybrid":
+      return `hybrid ${familyKey(drafter.otherwise)}`;
+  }
+}
 
 /** Tokens that one verification holds beside the pending one: what a shorter draft has fewer of. */
 export const nodesOf = (drafter: SolvedDrafter, draftTokens: number): number =>
-  drafter.kind === "self" ? draftTokens : drafter.tree.length;
+  drafter.kind === "heads"
+    ? drafter.tree.length
+    : drafter.kind === "hybrid"
+      ? nodesOf(drafter.otherwise, drafter.otherwiseTokens) + drafter.lookupTokens
+      : draftTokens;
 
-/** µs of all the drafting of one round. */
-export const draftingUs = (latency: LatencyModel, n: number, drafter: SolvedDrafter, draftTokens: number): number =>
-  drafter.kind === "self"
-    ? draftTokens * latency.draftUs(drafter.set, n)
-    : latency.headsUs(drafter.heads.sha256, drafter.rows);
+/** Longest draft that a round may have: of a hybrid that of either. */
+export const longestDraft = (drafter: SolvedDrafter, draftTokens: number): number =>
+  drafter.kind === "hybrid" ? Math.max(drafter.lookupTokens, drafter.otherwiseTokens) : draftTokens;
 
-/** µs of the pass that judges it; a tree that is a chain is run as one. */
-export const verifyingUs = (latency: LatencyModel, n: number, drafter: SolvedDrafter, draftTokens: number): number =>
-  drafter.kind === "self" || drafter.tree.length === draftTokens
-    ? latency.verifyUs(n, draftTokens)
-    : latency.verifyTreeUs(n, drafter.tree.length);
+/**
+ * µs of all the drafting of one round.
+ * @param match share of rounds in which a lookup drafts
+ */
+export function draftingUs(
+  latency: LatencyModel,
+  n: number,
+  drafter: SolvedDrafter,
+  draftTokens: number,
+  match = 1,
+): number {
+  switch (drafter.kind) {
+    case "self":
+      return draftTokens * latency.draftUs(drafter.set, n);
+    case "heads":
+      return latency.headsUs(drafter.heads.sha256, drafter.rows);
+    case "lookup":
+      return 0;
+    case "model":
+      return draftTokens * latency.modelUs(drafter.weightsSha256, drafter.kernel, n);
+    case "hybrid":
+      return (1 - match) * draftingUs(latency, n, drafter.otherwise, drafter.otherwiseTokens);
+  }
+}
+
+/**
+ * µs of the pass that judges it, in the mean over rounds; a tree that is a chain is run as one. A round in which a lookup
+ * alone finds nothing is a plain step.
+ */
+export function verifyingUs(
+  latency: LatencyModel,
+  n: number,
+  drafter: SolvedDrafter,
+  draftTokens: number,
+  match = 1,
+): number {
+  switch (drafter.kind) {
+    case "self":
+    case "model":
+      return latency.verifyUs(n, draftTokens);
+    case "heads":
+      return drafter.tree.length === draftTokens
+        ? latency.verifyUs(n, draftTokens)
+        : latency.verifyTreeUs(n, drafter.tree.length);
+    case "lookup":
+      return match * latency.verifyUs(n, draftTokens) + (1 - match) * latency.verifyUs(n, 0);
+    case "hybrid": {
+      const otherwise = verifyingUs(latency, n, drafter.otherwise, drafter.otherwiseTokens);
+      return match * latency.verifyUs(n, drafter.lookupTokens) + (1 - match) * otherwise;
+    }
+  }
+}
+
+/** µs that the loop adds to a round, in the mean. */
+export const loopUs = (latency: LatencyModel, n: number, drafter: SolvedDrafter, match = 1): number =>
+  drafter.kind === "lookup"
+    ? match * latency.roundUs + (1 - match) * (latency.stepUs(n) - latency.verifyUs(n, 0))
+    : latency.roundUs;
 
 /** As a plan writes it. */
 export function drafterRecord(drafter: SolvedDrafter): Pick<Segment, "draft" | "drafter"> {
-  if (drafter.kind === "self") return { draft: compactDraft(drafter.set) };
-  const { path, sha256 } = drafter.heads;
-  return { drafter: { kind: "heads", path, sha256, tree: drafter.tree.map((ranks) => [...ranks]) } };
+  switch (drafter.kind) {
+    case "self":
+      return { draft: compactDraft(drafter.set) };
+    case "hybrid": {
+      const { minMatch: min_match, ngramTokens: ngram_tokens, lookupTokens, otherwise, otherwiseTokens } = drafter;
+      const length = lookupTokens === otherwiseTokens ? {} : { draft_tokens: lookupTokens };
+      const lookup = { min_match, ngram_tokens, ...length };
+      const own = otherwise.kind === "self" ? { draft: compactDraft(otherwise.set) } : {};
+      return { drafter: { kind: "hybrid", lookup, otherwise: singleRef(otherwise) }, ...own };
+    }
+    case "lookup":
+      return { drafter: { kind: "lookup", ngram_tokens: drafter.ngramTokens } };
+    default:
+      return { drafter: singleRef(drafter) };
+  }
+}
+
+type OtherwiseRef = Extract<DrafterRef, { kind: "hybrid" }>["otherwise"];
+
+function singleRef(drafter: SingleDrafter): OtherwiseRef {
+  switch (drafter.kind) {
+    case "self":
+      return { kind: "self" };
+    case "heads": {
+      const { path, sha256 } = drafter.heads;
+      return { kind: "heads", path, sha256, tree: drafter.tree.map((ranks) => [...ranks]) };
+    }
+    case "model": {
+      const { name, weightsSha256: weights_sha256, path, kernel } = drafter;
+      return { kind: "model", name, weights_sha256, path, kernel };
+    }
+  }
 }
 
 /** A drafter and how far it drafts. */
 export interface PlannedDraft {
   drafter: SolvedDrafter;
-  /** of a tree its depth */
+  /** of a tree its depth; of a hybrid that of the drafter beside the lookup */
   draftTokens: number;
 }
 
 /** As a plan has it; null: plain decoding. @param at names the plan in errors */
-export function plannedBy(
-  { drafter, draft, draft_tokens: draftTokens }: Segment,
+export function plannedBy(segment: Segment, layers: number, at: string): PlannedDraft | null {
+  const { drafter, draft_tokens: draftTokens } = segment;
+  if (draftTokens === undefined) return null;
+  if (drafter?.kind === "lookup") return { drafter: lookupOf(drafter.ngram_tokens), draftTokens };
+  if (drafter?.kind !== "hybrid") {
+    const single = singleBy(drafter, segment, layers, at);
+    return single === null ? null : { drafter: single, draftTokens };
+  }
+  const otherwise = singleBy(drafter.otherwise, segment, layers, at);
+  if (otherwise === null) return null;
+  const { min_match: minMatch, ngram_tokens: ngramTokens, draft_tokens: lookupTokens = draftTokens } = drafter.lookup;
+  const hybrid = { minMatch, ngramTokens, lookupTokens, otherwise, otherwiseTokens: draftTokens };
+  return { drafter: hybridOf(hybrid, drafterKey(otherwise)), draftTokens };
+}
+
+function singleBy(
+  drafter: OtherwiseRef | undefined,
+  { draft }: Segment,
   layers: number,
   at: string,
-): PlannedDraft | null {
-  if (draftTokens === undefined) return null;
-  if (drafter?.kind === "heads") return { drafter: headsDrafter(drafter, drafter.tree), draftTokens };
-  return draft === undefined ? null : { drafter: self(expandDraft(draft, layers, at)), draftTokens };
+): SingleDrafter | null {
+  switch (drafter?.kind) {
+    case "heads":
+      return headsDrafter(drafter, drafter.tree);
+    case "model":
+      return modelOf({ ...drafter, weightsSha256: drafter.weights_sha256 });
+    default:
+      return draft === undefined ? null : self(expandDraft(draft, layers, at));
+  }
 }

@@ -2,18 +2,10 @@
 import { choiceKey } from "../schema/choice.js";
 import { treeRounds } from "../stats/tree-rounds.js";
 import type { SolvedDrafter } from "./drafter.js";
+import { knownHybrid, knownLookup, knownModel } from "./drafting/evidence.js";
+import type { Known } from "./drafting/known.js";
 import type { ContextData, MeasuredSet } from "./problem.js";
 import { LEAST_ROUNDS } from "./trees/heads.js";
-
-/** A curve and what it rests on. */
-export interface Known {
-  /** [d + 1] or longer */
-  curve: readonly number[];
-  /** positions behind it */
-  tokens: number;
-  /** [d] rounds that came to each position; undefined: not counted */
-  reached?: readonly number[] | undefined;
-}
 
 /** null where it was not measured to that length on that part. */
 export function knownOf(
@@ -21,6 +13,14 @@ export function knownOf(
   part: MeasuredSet["part"],
   { drafter, draftTokens }: { drafter: SolvedDrafter; draftTokens: number },
 ): Known | null {
+  const guessed = context.guessed[part];
+  if (drafter.kind === "lookup") return guessed === undefined ? null : knownLookup(guessed, drafter, draftTokens);
+  if (drafter.kind === "model") return guessed === undefined ? null : knownModel(guessed, drafter, draftTokens);
+  if (drafter.kind === "hybrid") {
+    const { otherwise, otherwiseTokens } = drafter;
+    const alone = knownOf(context, part, { drafter: otherwise, draftTokens: otherwiseTokens });
+    return guessed === undefined || alone === null ? null : knownHybrid(guessed, drafter, alone);
+  }
   if (drafter.kind === "heads") {
     const text = context.heads.get(drafter.heads.sha256)?.[part];
     if (text === undefined) return null;

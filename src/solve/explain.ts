@@ -4,11 +4,12 @@
  */
 import { type ChoiceSet, choiceKey, targetChoices } from "../schema/choice.js";
 import { constrainedFrontier, hasLimits } from "./constraints.js";
-import { drafterKey, draftingUs, type PlannedDraft } from "./drafter.js";
+import { drafterKey, type PlannedDraft } from "./drafter.js";
 import { speedOf } from "./gain.js";
 import type { ParetoPoint } from "./knapsack/multiple-choice.js";
 import { lossErrors, type Margin, marginOf } from "./margins.js";
 import { optionsAt } from "./options.js";
+import { draftUsOf } from "./predict.js";
 import { contextFor, type DrafterKind, groupsAt, openProblem, type Problem, type SolveInput } from "./problem.js";
 import { expectedRate, fitCorrection } from "./surrogate.js";
 import { type TreeReason, treeReason } from "./trees/explain.js";
@@ -17,6 +18,7 @@ import {
   commonEvidence,
   countsBy,
   type Evidence,
+  matchBy,
   SLOWER_ATTENTION,
   solvedAt,
   speedupBy,
@@ -124,10 +126,7 @@ function explained(problem: Problem, n: number, draft: PlannedDraft): ExplainedD
   const evidence = commonEvidence([{ problem, n, draft }]) ?? "surrogate";
   return {
     ...draft,
-    draftUs:
-      draft.drafter.kind === "self"
-        ? problem.latency.draftUs(draft.drafter.set, n)
-        : draftingUs(problem.latency, n, draft.drafter, draft.draftTokens),
+    draftUs: draftUsOf(problem.latency, n, draft, matchBy(evidence, problem, n, draft)),
     acceptance: acceptanceBy(evidence, problem, n, draft),
     evidence,
     ...countsBy(evidence, problem, n, draft),

@@ -1,7 +1,8 @@
 /** Whether a draft's predicted gain over plain decoding is above the noise of what it is predicted from. */
 import { standardDeviation } from "simple-statistics";
 import type { ChoiceSet } from "../schema/choice.js";
-import { draftingUs, type SolvedDrafter, self, verifyingUs } from "./drafter.js";
+import { draftingUs, loopUs, type SolvedDrafter, self, verifyingUs } from "./drafter.js";
+import type { Known } from "./drafting/known.js";
 import type { LatencyModel } from "./latency.js";
 import { bestDraftLength, curveFromRate, expectedTokens } from "./objective.js";
 import type { Problem } from "./problem.js";
@@ -14,6 +15,8 @@ export interface Gaining {
   curve: readonly number[];
   /** positions behind the curve; null: it was not measured */
   tokens: number | null;
+  /** where a lookup drafts: share of rounds in which it does */
+  match?: number | undefined;
 }
 
 /** Where a profile says nothing of its own noise, a gain below this is not above it. */
@@ -24,15 +27,21 @@ const STANDARD_ERRORS = 1.282;
 const STEP = 1e-3;
 
 /** Tokens per second of rounds of `curve.length - 1` drafted tokens one behind the other. */
-export function speedBy(latency: LatencyModel, n: number, drafter: SolvedDrafter, curve: readonly number[]): number {
+export function speedBy(latency: LatencyModel, n: number, drafter: SolvedDrafter, { curve, match }: Reaching): number {
   const d = curve.length - 1;
-  const us = draftingUs(latency, n, drafter, d) + verifyingUs(latency, n, drafter, d) + latency.roundUs;
+  const us =
+    draftingUs(latency, n, drafter, d, match) +
+    verifyingUs(latency, n, drafter, d, match) +
+    loopUs(latency, n, drafter, match);
   return (1e6 * expectedTokens(curve)) / us;
 }
 
+/** A curve [d + 1], and where a lookup drafts the share of rounds in which it does. */
+export type Reaching = Pick<Known, "curve" | "match">;
+
 /** The same for the model's own blocks. */
 export const speedOf = (latency: LatencyModel, n: number, set: ChoiceSet, curve: readonly number[]): number =>
-  speedBy(latency, n, self(set), curve);
+  speedBy(latency, n, self(set), { curve });
 
 /** Best draft length and its tokens per second, for a curve of any length. */
 export function bestLength(
@@ -51,8 +60,8 @@ export function bestLength(
   });
 }
 
-const speedupOf = (latency: LatencyModel, n: number, { drafter, curve }: Gaining): number =>
-  (speedBy(latency, n, drafter, curve) * latency.stepUs(n)) / 1e6;
+const speedupOf = (latency: LatencyModel, n: number, { drafter, ...known }: Gaining): number =>
+  (speedBy(latency, n, drafter, known) * latency.stepUs(n)) / 1e6;
 
 /**
  * The lower end of the speedup's interval must lie above 1. Latencies and acceptance were measured apart, so their
@@ -75,7 +84,7 @@ export function gainIsAboveNoise(problem: Problem, n: number, option: Gaining): 
  */
 export function acceptedLengthError({ drafter, curve, tokens }: Gaining): number {
   if (tokens === null) return 0;
-  if (drafter.kind === "heads") return countedLengthError(curve, tokens);
+  if (drafter.kind !== "self") return countedLengthError(curve, tokens);
   const d = curve.length - 1;
   const rate = Math.min(acceptanceRate(curve), (tokens - 0.5) / tokens);
   const error = Math.sqrt((rate * (1 - rate)) / tokens);

@@ -1,6 +1,15 @@
 export { measuredSpeed, proposals, rankedCandidates, rankedFrontier } from "./candidates.js";
 export { constrainedFrontier, draftBytes, type Limits, satisfies } from "./constraints.js";
-export { drafterKey, draftingUs, type PlannedDraft, plannedBy, type SolvedDrafter, verifyingUs } from "./drafter.js";
+export {
+  drafterKey,
+  longestDraft,
+  loopUs,
+  type PlannedDraft,
+  plannedBy,
+  type SolvedDrafter,
+  verifyingUs,
+} from "./drafter.js";
+export { modelsOfBoth } from "./drafting/documents.js";
 export { knownOf } from "./evidence.js";
 export {
   isFaster,
@@ -32,6 +41,7 @@ export {
   tokensPerSecond,
 } from "./objective.js";
 export { planDocument, segmentsBy } from "./plan.js";
+export { draftUsOf } from "./predict.js";
 export {
   type ContextData,
   contextFor,

@@ -13,6 +13,7 @@ import { DraftplanError } from "../core/errors.js";
 import { blockKind, blockLayer, type Choice, type ChoiceSet, type Kernel } from "../schema/choice.js";
 import { MAX_TREE_NODES } from "../schema/drafter.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
+import { openModelPrices } from "./drafting/prices.js";
 import { openHeadsPrices } from "./trees/prices.js";
 
 /** Costs at one context, µs. */
@@ -53,6 +54,8 @@ export interface LatencyModel {
   verifyTreeUs(n: number, nodes: number): number;
   /** all passes of heads in one round. @throws DRAFTER_UNAVAILABLE where these heads were not profiled */
   headsUs(sha256: string, rows: readonly number[]): number;
+  /** one step of another model that drafts. @throws DRAFTER_UNAVAILABLE where it was not profiled in this kernel */
+  modelUs(weightsSha256: string, kernel: Kernel, n: number): number;
 }
 
 /** A value between two points of an axis: (1 - share) · [low] + share · [low + 1]. */
@@ -105,6 +108,7 @@ export function openLatency(profile: Profile, file = "profile"): LatencyModel {
     maxTreeNodes: Math.min(MAX_TREE_NODES, queries[queries.length - 1] - 1),
     verifyTreeUs: (n, nodes) => interpolate(surface.placeOfContext(n), treeUs(nodes)),
     headsUs,
+    modelUs: openModelPrices(profile),
   };
 }
 

@@ -1,27 +1,13 @@
 /** What may be run at a context: drafts with a length, and what each reaches there. */
 import { type ChoiceSet, choiceKey } from "../schema/choice.js";
 import { rankedFrontier } from "./candidates.js";
-import { type SolvedDrafter, self } from "./drafter.js";
+import { self } from "./drafter.js";
+import type { Option } from "./drafting/option.js";
+import { textOptions } from "./drafting/options.js";
 import { curveFromRate, tokensPerSecond } from "./objective.js";
 import { contextFor, type Problem, supportedLength, surrogateLoss } from "./problem.js";
 import { expectedRate, fitCorrection } from "./surrogate.js";
 import { headsOptions } from "./trees/options.js";
-
-/** A drafter with its length, and what it reaches at one context. */
-export interface Option {
-  key: string;
-  drafter: SolvedDrafter;
-  /** of a tree its depth */
-  draftTokens: number;
-  /** [d+1] the curve it was chosen by */
-  curve: readonly number[];
-  /** positions behind the curve; null: it was not measured */
-  tokens: number | null;
-  /** rounds that came to each position of the measured curve; undefined: not counted */
-  reached?: readonly number[] | undefined;
-  evidence: "choose" | "surrogate";
-  tokensPerSecond: number;
-}
 
 /** Every measured draft at every length, or, where nothing is measured, the surrogate's best; and every tree of heads. */
 export const optionsAt = (problem: Problem, n: number): Option[] => optionsOver(problem, [n])(n);
@@ -33,11 +19,12 @@ export const optionsAt = (problem: Problem, n: number): Option[] => optionsOver(
 export function optionsOver(problem: Problem, contexts: readonly number[]): (n: number) => Option[] {
   const ofSelf = problem.drafters.includes("self") ? selfOptions(problem, contexts) : () => [];
   const ofHeads = problem.drafters.includes("heads") ? headsOptions(problem, contexts) : () => [];
+  const ofText = textOptions(problem, contexts, (n) => [...ofSelf(n), ...ofHeads(n)]);
   const known = new Map<number, Option[]>();
   return (n) => {
     let options = known.get(n);
     if (options === undefined) {
-      options = [...ofSelf(n), ...ofHeads(n)];
+      options = [...ofSelf(n), ...ofHeads(n), ...ofText(n)];
       known.set(n, options);
     }
     return options;

@@ -2,6 +2,7 @@
 import { DraftplanError } from "../core/errors.js";
 import type { InputRef } from "../schema/common.js";
 import type { Plan, Segment } from "../schema/plan.js";
+import { modelsOfBoth } from "./drafting/documents.js";
 import { extrapolatedRange } from "./extrapolate.js";
 import { DRAFTER_KINDS, type DrafterKind, headsOfBoth, openProblem, type SolveInput } from "./problem.js";
 import { planSegments } from "./segments.js";
@@ -48,7 +49,14 @@ function requireMeasuredFor(method: string, made: string): void {
 
 /** What drafted beside the model's own blocks, or instead of them; null: those alone. Other methods choose blocks. */
 function weighed({ profile, calibration, drafters = DRAFTER_KINDS }: SolveInput, method: string): DrafterKind[] | null {
-  const isThere = (kind: DrafterKind) => kind !== "heads" || headsOfBoth(profile, calibration).length > 0;
+  const isKnown: Record<DrafterKind, boolean> = {
+    self: true,
+    lookup: calibration.lookup !== undefined,
+    model: modelsOfBoth(profile, calibration).length > 0,
+    heads: headsOfBoth(profile, calibration).length > 0,
+    hybrid: calibration.lookup !== undefined,
+  };
+  const isThere = (kind: DrafterKind) => isKnown[kind];
   const there = drafters.filter(isThere);
   return method !== "knapsack" || there.every((kind) => kind === "self") ? null : there;
 }

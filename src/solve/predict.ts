@@ -6,12 +6,13 @@ import type { Predicted } from "../schema/plan.js";
 import { hundredths, significant } from "../stats/numbers.js";
 import { reportedAt } from "./confirm.js";
 import { constrainedGroups, constrainedIds, limitedGroups, sumLimits } from "./constraints.js";
-import { draftingUs, verifyingUs } from "./drafter.js";
-import { speedBy } from "./gain.js";
+import { draftingUs, longestDraft, loopUs, type PlannedDraft, verifyingUs } from "./drafter.js";
+import type { Option } from "./drafting/option.js";
+import { type Reaching, speedBy } from "./gain.js";
 import { limitedLowerBound } from "./knapsack/limited-bound.js";
 import { checkedLowerBound, lpGapPercent } from "./knapsack/lp-bound.js";
+import type { LatencyModel } from "./latency.js";
 import { expectedTokens } from "./objective.js";
-import type { Option } from "./options.js";
 import { contextFor, groupsAt, type Problem, surrogateLoss } from "./problem.js";
 import { drawnInterval, regretPercent } from "./resample.js";
 import { acceptanceRate } from "./surrogate.js";
@@ -25,8 +26,8 @@ export function speedsAlong(
 ): Pick<Predicted, "along"> {
   if (contexts.length < 2) return {};
   const along = contexts.map((n) => {
-    const { curve } = evidenceAt(problem, n, option, options(n));
-    const speed = speedBy(problem.latency, n, option.drafter, curve);
+    const known = evidenceAt(problem, n, option, options(n));
+    const speed = speedBy(problem.latency, n, option.drafter, known);
     const speedup = (speed * problem.latency.stepUs(n)) / 1e6;
     return { context_tokens: n, tokens_per_second: digits(speed), speedup: digits(speedup) };
   });
@@ -38,9 +39,12 @@ function evidenceAt(problem: Problem, n: number, option: Option, options: readon
   const d = option.draftTokens;
   const here = options.find((o) => o.key === option.key) ?? option;
   const reported = reportedAt(contextFor(problem, n), option);
-  const { curve, tokens, reached, evidence } = reported === null ? here : { ...reported, evidence: "report" as const };
+  const { curve, tokens, reached, match, acceptance, evidence } =
+    reported === null ? here : { ...reported, evidence: "report" as const };
   return {
-    curve: curve.slice(0, d + 1),
+    curve: curve.slice(0, longestDraft(option.drafter, d) + 1),
+    match,
+    acceptance,
     evidence,
     counts: {
       ...(tokens === null ? {} : { positions: tokens }),
@@ -53,22 +57,24 @@ function evidenceAt(problem: Problem, n: number, option: Option, options: readon
 export function predict(problem: Problem, n: number, option: Option, options: readonly Option[]): Predicted {
   const { latency } = problem;
   const d = option.draftTokens;
-  const { curve, evidence, counts } = evidenceAt(problem, n, option, options);
+  const known = evidenceAt(problem, n, option, options);
+  const { curve, match, evidence, counts } = known;
   const { drafter } = option;
-  const speed = speedBy(latency, n, drafter, curve);
+  const speed = speedBy(latency, n, drafter, known);
   return {
     at_context: n,
-    acceptance: digits(acceptanceRate(curve)),
+    acceptance: digits(known.acceptance ?? acceptanceRate(curve)),
     acceptance_curve: curve.map(digits),
     accepted_length: digits(expectedTokens(curve)),
-    draft_us: digits(drafter.kind === "self" ? latency.draftUs(drafter.set, n) : draftingUs(latency, n, drafter, d)),
-    verify_us: digits(verifyingUs(latency, n, drafter, d)),
-    round_us: digits(latency.roundUs),
+    draft_us: digits(draftUsOf(latency, n, option, match)),
+    verify_us: digits(verifyingUs(latency, n, drafter, d, match)),
+    round_us: digits(loopUs(latency, n, drafter, match)),
     target_step_us: digits(latency.stepUs(n)),
     tokens_per_second: digits(speed),
     speedup: digits((speed * latency.stepUs(n)) / 1e6),
     lp_gap_percent: drafter.kind === "self" ? digits(lpGap(problem, n, drafter.set)) : 0,
-    ...uncertainty(problem, n, options, option, curve),
+    ...uncertainty(problem, n, options, option, known),
+    ...(match === undefined ? {} : { match_rate: digits(match) }),
     evidence,
     ...counts,
   };
@@ -80,17 +86,17 @@ function uncertainty(
   n: number,
   options: readonly Option[],
   chosen: Option,
-  curve: readonly number[],
+  known: Reaching,
 ): Pick<Predicted, "speedup_interval" | "regret_percent"> {
   const resampled = problem.resampled();
   if (resampled.length === 0) return {};
   const { low, high } = drawnInterval(
-    resampled.map((latency) => (speedBy(latency, n, chosen.drafter, curve) * latency.stepUs(n)) / 1e6),
+    resampled.map((latency) => (speedBy(latency, n, chosen.drafter, known) * latency.stepUs(n)) / 1e6),
   );
   const regret = regretPercent(
-    resampled.map((latency) => speedBy(latency, n, chosen.drafter, chosen.curve)),
+    resampled.map((latency) => speedBy(latency, n, chosen.drafter, chosen)),
     resampled.map((latency) =>
-      Math.max(1e6 / latency.stepUs(n), ...options.map((option) => speedBy(latency, n, option.drafter, option.curve))),
+      Math.max(1e6 / latency.stepUs(n), ...options.map((option) => speedBy(latency, n, option.drafter, option))),
     ),
   );
   return {
@@ -130,3 +136,9 @@ function notOffered(n: number, id: string | undefined): never {
 
 /** What a measurement is good for, and short to read. */
 const digits = (x: number): number => significant(x, 6);
+
+/** One draft step of blocks or of another model; of others all the drafting of a round. */
+export function draftUsOf(latency: LatencyModel, n: number, { drafter, draftTokens }: PlannedDraft, match?: number) {
+  const steps = drafter.kind === "self" || drafter.kind === "model" ? draftTokens : 1;
+  return draftingUs(latency, n, drafter, draftTokens, match) / steps;
+}

@@ -20,8 +20,11 @@ import { isStandalone } from "../schema/draft-cache.js";
 import type { HeadsCalibration, HeadsContext } from "../schema/heads-calibration.js";
 import { MAX_DRAFT_TOKENS } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
+import type { LookupCalibration } from "../schema/text-calibration.js";
 import { type BatchLatency, openBatches } from "./batch/latency.js";
 import { type Limits, resolveConstraints, satisfies } from "./constraints.js";
+import { guessedAt, type KnownModel, modelsOfBoth } from "./drafting/documents.js";
+import type { GuessedText } from "./drafting/evidence.js";
 import { contextsBeyond, extendProfile, extrapolatedRange } from "./extrapolate.js";
 import type { Group } from "./knapsack/group.js";
 import { type LatencyModel, openLatency } from "./latency.js";
@@ -45,7 +48,7 @@ export interface SolveInput {
 }
 
 /** What drafts, by its word in plans and on the command line. */
-export const DRAFTER_KINDS = ["self", "heads"] as const;
+export const DRAFTER_KINDS = ["self", "lookup", "model", "heads", "hybrid"] as const;
 export type DrafterKind = (typeof DRAFTER_KINDS)[number];
 
 /** A draft whose acceptance was measured at one context. */
@@ -81,6 +84,8 @@ export interface ContextData {
   measured: MeasuredSet[];
   /** by the heads' digest: the ranks that they gave the text, by its part */
   heads: ReadonlyMap<string, Partial<Record<MeasuredSet["part"], RankedText>>>;
+  /** what a lookup and other models guess of the text, by its part */
+  guessed: Partial<Record<MeasuredSet["part"], GuessedText>>;
   /** contexts [from, to) that this one is nearest to, on a logarithmic scale */
   from: number;
   to: number;
@@ -95,6 +100,10 @@ export interface Problem {
   drafters: readonly DrafterKind[];
   /** heads that both documents have measured */
   heads: readonly KnownHeads[];
+  /** what was looked up; null: the calibration has none, or no lookup may draft */
+  lookup: LookupCalibration | null;
+  /** models that both documents have measured, a kernel each */
+  models: readonly KnownModel[];
   /** what every draft keeps to; measured drafts that do not are not in `contexts` */
   limits: Limits;
   latency: LatencyModel;
@@ -127,6 +136,8 @@ export function openProblem({
   requireJoinable(profile, calibration);
   if (drafters.includes("self")) requireChoices(profile, calibration, choices);
   const heads = drafters.includes("heads") ? headsOfBoth(profile, calibration) : [];
+  const models = drafters.includes("model") || drafters.includes("hybrid") ? modelsOfBoth(profile, calibration) : [];
+  const lookup = calibration.lookup ?? null;
   const layers = profile.model.layers;
   const allowed = new Set<Choice>(["target", ...choices]);
   const limits = resolveConstraints(constraints, profile, choices);
@@ -147,6 +158,7 @@ export function openProblem({
       losses,
       measured,
       heads: new Map(heads.map((one) => [one.sha256, pathsAt(one, losses.at_context)])),
+      guessed: guessedAt(calibration, losses.at_context),
       from: before === undefined ? 0 : middle(before, losses.at_context),
       to: after === undefined ? Number.POSITIVE_INFINITY : middle(losses.at_context, after),
     };
@@ -162,6 +174,8 @@ export function openProblem({
     choices,
     drafters,
     heads,
+    lookup,
+    models,
     limits,
     latency,
     batches: openBatches(profile, latency),

@@ -11,8 +11,9 @@
  * Knots are the profiled contexts, and both sides of every place where another calibrated context's curves begin to hold.
  * Whether the best's gain is above the noise is no such quotient; it is looked at every 128 tokens besides.
  */
+
+import type { Option } from "./drafting/option.js";
 import { gainIsAboveNoise } from "./gain.js";
-import type { Option } from "./options.js";
 import { middle, type Problem } from "./problem.js";
 
 /** A range of contexts, `last` included, and the options that are near the best in all of it; none: plain decoding. */

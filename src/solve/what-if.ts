@@ -2,7 +2,7 @@
 import { type ChangedChoice, changedChoices } from "../schema/choice.js";
 import type { Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
-import { drafterKey, type PlannedDraft, plannedBy, type SolvedDrafter } from "./drafter.js";
+import { drafterKey, longestDraft, type PlannedDraft, plannedBy, type SolvedDrafter } from "./drafter.js";
 import { knownOf } from "./evidence.js";
 import { speedBy } from "./gain.js";
 import { curveFromRate } from "./objective.js";
@@ -41,10 +41,13 @@ export type Evidence = (typeof EVIDENCE)[number];
 function curveBy(evidence: Evidence, problem: Problem, n: number, draft: PlannedDraft) {
   const context = contextFor(problem, n);
   const { drafter, draftTokens } = draft;
-  if (evidence !== "surrogate") return knownOf(context, evidence, draft)?.curve.slice(0, draftTokens + 1) ?? null;
-  if (drafter.kind === "heads") return null; // nothing is known of heads that were not measured
+  if (evidence !== "surrogate") {
+    const known = knownOf(context, evidence, draft);
+    return known === null ? null : { ...known, curve: known.curve.slice(0, longestDraft(drafter, draftTokens) + 1) };
+  }
+  if (drafter.kind !== "self") return null; // nothing is known of others that were not measured
   const rate = expectedRate(fitCorrection(context), surrogateLoss(context.losses, drafter.set));
-  return curveFromRate(rate, draftTokens);
+  return { curve: curveFromRate(rate, draftTokens), match: undefined, acceptance: undefined };
 }
 
 /** Positions behind a draft's curve, and the rounds that came to its last token; null where they are not known. */
@@ -70,13 +73,18 @@ export function commonEvidence(cases: readonly Case[]): Evidence | null {
 }
 
 export function acceptanceBy(evidence: Evidence, problem: Problem, n: number, draft: PlannedDraft): number {
-  return acceptanceRate(curveBy(evidence, problem, n, draft) ?? [1]);
+  const known = curveBy(evidence, problem, n, draft);
+  return known?.acceptance ?? acceptanceRate(known?.curve ?? [1]);
 }
 
+/** Share of rounds in which a lookup drafts; undefined where none does. */
+export const matchBy = (evidence: Evidence, problem: Problem, n: number, draft: PlannedDraft): number | undefined =>
+  curveBy(evidence, problem, n, draft)?.match;
+
 export function speedupBy(evidence: Evidence | null, { problem, n, draft }: Case): number {
-  const curve = draft === null || evidence === null ? null : curveBy(evidence, problem, n, draft);
-  if (draft === null || curve === null) return 1;
-  return (speedBy(problem.latency, n, draft.drafter, curve) * problem.latency.stepUs(n)) / 1e6;
+  const known = draft === null || evidence === null ? null : curveBy(evidence, problem, n, draft);
+  if (draft === null || known === null) return 1;
+  return (speedBy(problem.latency, n, draft.drafter, known) * problem.latency.stepUs(n)) / 1e6;
 }
 
 /** What the plan for a problem does at a context, compared with the plan's own draft as it is and where it is. */

@@ -12,6 +12,7 @@ import type {
   TreeReason,
   WhatIf,
 } from "../../solve/index.js";
+import { drafterRef, ownBlocks } from "./drafter.js";
 
 /** Every key is always there; null where something is not known or there is no draft. */
 export function explanationJson(
@@ -44,11 +45,11 @@ export function explanationJson(
   };
 }
 
-const compact = ({ drafter }: PlannedDraft): Draft | null =>
-  drafter.kind === "self" ? compactDraft(drafter.set) : null;
+const compact = ({ drafter }: PlannedDraft): Draft | null => compacted(ownBlocks(drafter));
 
-const drafterJson = ({ drafter }: PlannedDraft) =>
-  drafter.kind === "self" ? { kind: drafter.kind } : { kind: drafter.kind, ...drafter.heads, tree: drafter.tree };
+const compacted = (set: ReturnType<typeof ownBlocks>): Draft | null => (set === null ? null : compactDraft(set));
+
+const drafterJson = ({ drafter }: PlannedDraft) => drafterRef(drafter);
 
 const contenderJson = (contender: Contender) => ({
   drafter: drafterJson(contender),

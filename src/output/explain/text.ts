@@ -1,12 +1,13 @@
 /** What `explain` prints for a reader: a summary, the telling blocks, and what other conditions would change. */
+
 import Table from "cli-table3";
-import { describeChoices } from "../../schema/choice.js";
 import { describeConstraints } from "../../schema/constraints.js";
 import { lengthsText } from "../../schema/length-by-batch.js";
 import type { Plan, Segment } from "../../schema/plan.js";
-import { drafterText, refutedText } from "../../schema/plan-text.js";
-import type { BlockReason, ExplainedDraft, Explanation, PlannedDraft, WhatIf } from "../../solve/index.js";
+import { refutedText } from "../../schema/plan-text.js";
+import type { BlockReason, ExplainedDraft, Explanation, WhatIf } from "../../solve/index.js";
 import { formatPercent } from "../format.js";
+import { DRAFTER_WORDS, describeDrafter } from "./drafter.js";
 import { TREE_LEGEND, treeLines, treeSentences } from "./tree.js";
 
 /** Blocks shown without --all, unless more differ from the commonest choice. */
@@ -114,16 +115,9 @@ function rivals({ byDrafter, draft }: Explanation): string[] {
   const others = byDrafter.filter(({ drafter }) => byDrafter.length > 1 && drafter.kind !== draft?.drafter.kind);
   return others.map(
     (one) =>
-      `The best that ${DRAFTERS[one.drafter.kind]} would do there (${one.draftTokens} tokens, ${describeDrafter(one)}) is ${times(one.speedup)}, by the text of choosing.`,
+      `The best that ${DRAFTER_WORDS[one.drafter.kind]} would do there (${one.draftTokens} tokens, ${describeDrafter(one)}) is ${times(one.speedup)}, by the text of choosing.`,
   );
 }
-
-const DRAFTERS = { self: "the model's own blocks", heads: "heads" } as const;
-
-const describeDrafter = ({ drafter }: PlannedDraft): string =>
-  drafter.kind === "self"
-    ? describeChoices(drafter.set)
-    : drafterText({ kind: "heads", ...drafter.heads, tree: drafter.tree.map((ranks) => [...ranks]) });
 
 /** The turns are the knapsack's, whatever chose the blocks. */
 const method = ({ method = "knapsack" }: Plan): string[] =>
@@ -131,13 +125,14 @@ const method = ({ method = "knapsack" }: Plan): string[] =>
 
 const constrained = ({ constraints, drafters = ["self"] }: Plan): string[] => {
   if (constraints === undefined) return [];
-  const drafts = drafters.includes("heads") ? "Every draft of the model's own blocks" : "Every draft";
+  const drafts = drafters.some((name) => name !== "self") ? "Every draft of the model's own blocks" : "Every draft";
   return [`${drafts} keeps to ${describeConstraints(constraints)}, what follows too.`];
 };
 
 function reasonsOf(draft: ExplainedDraft, all: boolean, isConstrained: boolean): string[] {
   if (draft.drafter.kind === "self") return reasons(draft, all, isConstrained);
-  const { tree } = draft;
+  const { tree, drafter } = draft;
+  if (drafter.kind !== "heads") return [];
   if (tree === null) return ["The plan's own calibration knows nothing of these heads."];
   return [...treeSentences(tree, draft).flatMap(wrapped), "", ...treeLines(tree, all), ...wrapped(TREE_LEGEND)];
 }
@@ -242,10 +237,10 @@ function outcome(after: WhatIf, before: ExplainedDraft | null): string {
   return `${blocks}, ${length} a round; ${old} -> ${now} times as fast${kept}${by}.`;
 }
 
-function whatDrafts({ drafter, sameDrafter, changed, draftTokens }: WhatIf, before: ExplainedDraft): string {
+function whatDrafts({ drafter, sameDrafter, changed }: WhatIf, before: ExplainedDraft): string {
   if (drafter === null || (drafter.kind === "self" && before.drafter.kind === "self"))
     return changed.length === 0 ? "the same blocks" : changes(changed);
-  return sameDrafter ? "the same tree" : describeDrafter({ drafter, draftTokens: draftTokens ?? 0 });
+  return sameDrafter ? (drafter.kind === "heads" ? "the same tree" : "the same drafter") : describeDrafter({ drafter });
 }
 
 const LISTED = 4;

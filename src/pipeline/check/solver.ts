@@ -9,10 +9,12 @@ import type { Profile } from "../../schema/profile.js";
 import {
   contextFor,
   curveFromRate,
-  draftingUs,
+  draftUsOf,
   expectedRate,
   fitCorrection,
   knownOf,
+  longestDraft,
+  loopUs,
   openProblem,
   type PlannedDraft,
   type Problem,
@@ -58,30 +60,45 @@ function predict(
   const planned = plannedBy(segment, profile.model.layers, "plan");
   if (planned === null || predicted === undefined) return {};
   const { drafter, draftTokens } = planned;
-  const used = drafter.kind === "self" ? new Set<Choice>([...drafter.set.blocks, drafter.set.head]) : new Set<Choice>();
+  const main = drafter.kind === "hybrid" ? drafter.otherwise : drafter;
+  const used = main.kind === "self" ? new Set<Choice>([...main.set.blocks, main.set.head]) : new Set<Choice>();
   const choices = CHOICES.filter((choice): choice is DraftChoice => choice !== "target" && used.has(choice));
   const problem = openProblem({ profile, calibration, choices, extrapolateTo });
   const { latency } = problem;
   const n = predicted.at_context;
-  const curve = curveOf(problem, n, planned, predicted.evidence);
+  const known = knownBy(problem, n, planned, predicted.evidence);
+  const match = known?.match;
+  // without the share of rounds that a lookup drafts in nothing is known of their times
+  const isPriced = match !== undefined || (drafter.kind !== "lookup" && drafter.kind !== "hybrid");
   return {
-    draft_us: drafter.kind === "self" ? latency.draftUs(drafter.set, n) : draftingUs(latency, n, drafter, draftTokens),
-    verify_us: verifyingUs(latency, n, drafter, draftTokens),
-    round_us: latency.roundUs,
+    ...(isPriced
+      ? {
+          draft_us: draftUsOf(latency, n, planned, match),
+          verify_us: verifyingUs(latency, n, drafter, draftTokens, match),
+          round_us: loopUs(latency, n, drafter, match),
+        }
+      : {}),
     target_step_us: latency.stepUs(n),
-    ...(curve === null ? {} : { acceptance_curve: curve }),
+    ...(known === null ? {} : { acceptance_curve: known.curve }),
+    ...(match === undefined ? {} : { match_rate: match }),
   };
 }
 
-/** The curve that the calibration gives by the evidence named; null where it has none of that kind. */
-function curveOf(problem: Problem, n: number, planned: PlannedDraft, evidence: Predicted["evidence"]): number[] | null {
+/** What the calibration gives by the evidence named; null where it has none of that kind. */
+function knownBy(
+  problem: Problem,
+  n: number,
+  planned: PlannedDraft,
+  evidence: Predicted["evidence"],
+): { curve: number[]; match?: number | undefined } | null {
   const context = contextFor(problem, n);
   const { drafter, draftTokens } = planned;
   if (evidence === "surrogate") {
-    if (drafter.kind === "heads") return null;
+    if (drafter.kind !== "self") return null;
     const rate = expectedRate(fitCorrection(context), surrogateLoss(context.losses, drafter.set));
-    return curveFromRate(rate, draftTokens);
+    return { curve: curveFromRate(rate, draftTokens) };
   }
   if (evidence === undefined) return null;
-  return knownOf(context, evidence, planned)?.curve.slice(0, draftTokens + 1) ?? null;
+  const known = knownOf(context, evidence, planned);
+  return known === null ? null : { ...known, curve: known.curve.slice(0, longestDraft(drafter, draftTokens) + 1) };
 }

@@ -14,8 +14,8 @@ import { type LengthByBatch, type SpeedByBatch, toSteps } from "../../schema/len
 import { significant } from "../../stats/numbers.js";
 import { reportedAt } from "../confirm.js";
 import { draftingUs, familyKey, verifyingUs } from "../drafter.js";
+import type { Option } from "../drafting/option.js";
 import { expectedTokens } from "../objective.js";
-import type { Option } from "../options.js";
 import { contextFor, type Problem } from "../problem.js";
 import type { BatchLatency } from "./latency.js";
 

@@ -56,7 +56,7 @@ export function treeReason(problem: Problem, n: number, drafter: HeadsDrafter, e
   const speedup = (one: HeadsDrafter): number => {
     const draft = { drafter: one, draftTokens: one.rows.length };
     const curve = knownOf(context, part, draft)?.curve ?? [1];
-    return (speedBy(latency, n, one, curve) * latency.stepUs(n)) / 1e6;
+    return (speedBy(latency, n, one, { curve }) * latency.stepUs(n)) / 1e6;
   };
   const roundUs = (one: HeadsDrafter): number =>
     draftingUs(latency, n, one, one.rows.length) + verifyingUs(latency, n, one, one.rows.length) + latency.roundUs;
@@ -122,7 +122,10 @@ function depthReasons(problem: Problem, n: number, known: Problem["heads"][numbe
   return treesOf(known, text.counted, latency.maxTreeNodes, problem.maxDraft).flatMap((trees, i) => {
     const speeds = trees.map((drafter) => {
       const curve = knownOf(context, "choose", { drafter, draftTokens: i + 1 })?.curve ?? [1];
-      return { nodes: drafter.tree.length, speedup: (speedBy(latency, n, drafter, curve) * latency.stepUs(n)) / 1e6 };
+      return {
+        nodes: drafter.tree.length,
+        speedup: (speedBy(latency, n, drafter, { curve }) * latency.stepUs(n)) / 1e6,
+      };
     });
     if (speeds.length === 0) return [];
     const best = speeds.reduce((a, b) => (b.speedup > a.speedup ? b : a));

@@ -1,6 +1,7 @@
 /** The trees of heads that may be run at a context, and what each reaches there. */
 
-import { isSupported, type Known, knownOf } from "../evidence.js";
+import type { Known } from "../drafting/known.js";
+import { isSupported, knownOf } from "../evidence.js";
 import { speedBy } from "../gain.js";
 import { type ContextData, contextFor, type Problem } from "../problem.js";
 import { type HeadsDrafter, treesOf } from "./heads.js";
@@ -36,7 +37,7 @@ export function headsOptions(problem: Problem, contexts: readonly number[]): (n:
     return {
       ...{ drafter, key: drafter.key, draftTokens: drafter.rows.length, evidence: "choose" },
       ...counts,
-      tokensPerSecond: speedBy(latency, n, drafter, counts.curve),
+      tokensPerSecond: speedBy(latency, n, drafter, counts),
     };
   };
   const speedOf = (n: number, drafter: HeadsDrafter) => optionOf(n, drafter)?.tokensPerSecond ?? 0;

@@ -1,0 +1,59 @@
+/** What may draft, as the solver weighs it: lookups, other models, and a lookup beside another drafter are made here. */
+import type { ChoiceSet, Kernel } from "../../schema/choice.js";
+import type { NgramTokens } from "../../schema/drafter.js";
+import type { HeadsDrafter } from "../trees/heads.js";
+
+export interface SelfDrafter {
+  kind: "self";
+  set: ChoiceSet;
+}
+
+export type SingleDrafter = SelfDrafter | HeadsDrafter | ModelDrafter;
+export type SolvedDrafter = SingleDrafter | LookupDrafter | HybridDrafter;
+
+export interface LookupDrafter {
+  kind: "lookup";
+  ngramTokens: NgramTokens;
+  key: string;
+}
+
+export interface ModelDrafter {
+  kind: "model";
+  name: string;
+  weightsSha256: string;
+  /** as seen from where the plan will lie */
+  path: string;
+  kernel: Kernel;
+  key: string;
+}
+
+export interface HybridDrafter {
+  kind: "hybrid";
+  minMatch: number;
+  ngramTokens: NgramTokens;
+  /** drafted behind a match */
+  lookupTokens: number;
+  otherwise: SingleDrafter;
+  /** drafted by the other: of a tree its depth */
+  otherwiseTokens: number;
+  key: string;
+}
+
+export const lookupOf = (ngramTokens: NgramTokens): LookupDrafter => ({
+  ...{ kind: "lookup", ngramTokens, key: `lookup ${ngramTokens.min} ${ngramTokens.max}` },
+});
+
+export const modelOf = (model: Omit<ModelDrafter, "kind" | "key">): ModelDrafter => ({
+  ...{ name: model.name, weightsSha256: model.weightsSha256, path: model.path, kernel: model.kernel },
+  ...{ kind: "model", key: `model ${model.weightsSha256} ${model.kernel}` },
+});
+
+/** @param otherwiseKey of the other drafter */
+export const hybridOf = (hybrid: Omit<HybridDrafter, "kind" | "key">, otherwiseKey: string): HybridDrafter => {
+  const { minMatch, ngramTokens, lookupTokens, otherwise, otherwiseTokens } = hybrid;
+  const lookup = `${minMatch} ${ngramTokens.min} ${ngramTokens.max} ${lookupTokens}`;
+  return {
+    ...{ kind: "hybrid", minMatch, ngramTokens, lookupTokens, otherwise, otherwiseTokens },
+    key: `hybrid ${lookup} ${otherwiseTokens} ${otherwiseKey}`,
+  };
+};

@@ -1,0 +1,100 @@
+/**
+ * What lookups, other models, and a lookup beside another drafter reach along a calibrated text. Rounds are walked along it
+ * (stats/text-rounds.ts); of another model it is known what it would accept at each place, of blocks and heads their own
+ * curve, and that is taken to be the same where the lookup finds nothing.
+ */
+import type { Kernel } from "../../schema/choice.js";
+import type { LookupContext, ModelContext } from "../../schema/text-calibration.js";
+import { acceptingBy, certainly, curveOf, type RoundAt, type TextRounds, textRounds } from "../../stats/text-rounds.js";
+import type { HybridDrafter, LookupDrafter, ModelDrafter } from "./drafters.js";
+import type { Known } from "./known.js";
+
+/** One part of a context's text. */
+export interface GuessedText {
+  lookup: LookupContext | null;
+  /** by weights and kernel */
+  models: ReadonlyMap<string, ModelContext>;
+}
+
+export const modelKey = (weightsSha256: string, kernel: Kernel): string => `${weightsSha256} ${kernel}`;
+
+export function knownLookup(
+  { lookup }: GuessedText,
+  { ngramTokens }: LookupDrafter,
+  draftTokens: number,
+): Known | null {
+  if (lookup === null) return null;
+  const rounds = textRounds(lengthsOf(lookup.matched), (text, position) =>
+    matches(lookup, ngramTokens.min, text, position)
+      ? lookedUp(lookup, draftTokens, text, position)
+      : { byLookup: false, drafted: 0, accepting: [1] },
+  );
+  return mixed(rounds, { lookupTokens: draftTokens, otherCurve: [1] }, lookup.positions);
+}
+
+export function knownModel({ models }: GuessedText, { weightsSha256, kernel }: ModelDrafter, d: number): Known | null {
+  const text = models.get(modelKey(weightsSha256, kernel));
+  if (text === undefined) return null;
+  const { other } = textRounds(lengthsOf(text.hits), (index, position) => hitsAt(text, d, index, position));
+  return { curve: curveOf(other, d), tokens: text.positions, reached: other.reached.slice(0, d).map(Math.floor) };
+}
+
+/** @param otherwise the other drafter's own curve on this text, to its length or beyond; unused where it is another model */
+export function knownHybrid(guessed: GuessedText, hybrid: HybridDrafter, otherwise: Known): Known | null {
+  const { lookup, models } = guessed;
+  if (lookup === null) return null;
+  const { minMatch, lookupTokens, otherwise: other, otherwiseTokens: d } = hybrid;
+  const text = other.kind === "model" ? models.get(modelKey(other.weightsSha256, other.kernel)) : undefined;
+  const isAligned =
+    text !== undefined &&
+    text.hits.length === lookup.matched.length &&
+    text.hits.every((hits, i) => hits.length === lookup.matched[i].length);
+  const curve = otherwise.curve.slice(0, d + 1);
+  const rounds = textRounds(lengthsOf(lookup.matched), (index, position) => {
+    if (matches(lookup, minMatch, index, position)) return lookedUp(lookup, lookupTokens, index, position);
+    if (isAligned) return hitsAt(text, d, index, position);
+    const left = lookup.matched[index].length - position;
+    return { byLookup: false, drafted: d, accepting: acceptingBy(curve, left) };
+  });
+  const otherCurve = isAligned ? curveOf(rounds.other, d) : curve;
+  const known = mixed(rounds, { lookupTokens, otherCurve }, lookup.positions);
+  // a hybrid's drafter has to be as well known as it would be alone
+  return { ...known, tokens: Math.min(known.tokens, otherwise.tokens) };
+}
+
+const lengthsOf = (texts: readonly (readonly unknown[])[]): number[] => texts.map(({ length }) => length);
+
+const matches = ({ matched }: LookupContext, min: number, text: number, position: number): boolean =>
+  matched[text][position] >= min;
+
+const lookedUp = ({ followed }: LookupContext, d: number, text: number, position: number): RoundAt => ({
+  ...{ byLookup: true, drafted: d, accepting: certainly(Math.min(d, followed[text][position])) },
+});
+
+function hitsAt({ hits }: ModelContext, d: number, text: number, position: number): RoundAt {
+  let accepted = 0;
+  while (accepted < d && hits[text][position + accepted] === 1) accepted++;
+  return { byLookup: false, drafted: d, accepting: certainly(accepted) };
+}
+
+/** Shares of all rounds: those of a lookup that finds nothing are plain steps. */
+function mixed(
+  { lookup, other }: TextRounds,
+  { lookupTokens, otherCurve }: { lookupTokens: number; otherCurve: readonly number[] },
+  positions: number,
+): Known {
+  const all = lookup.rounds + other.rounds;
+  const match = all === 0 ? 0 : lookup.rounds / all;
+  const looked = curveOf(lookup, lookupTokens);
+  const longest = Math.max(looked.length, otherCurve.length);
+  const curve = Array.from({ length: longest }, (_, i) =>
+    i === 0 ? 1 : match * (looked[i] ?? 0) + (1 - match) * (otherCurve[i] ?? 0),
+  );
+  const tried = (of: readonly number[]) => of.slice(0, -1).reduce((sum, a) => sum + a, 0);
+  const accepted = curve.reduce((sum, a) => sum + a, 0) - 1;
+  const drafted = match * tried(looked) + (1 - match) * tried(otherCurve);
+  return {
+    ...{ curve, tokens: positions, match, acceptance: drafted === 0 ? 0 : accepted / drafted },
+    reached: Array.from({ length: lookupTokens }, (_, i) => Math.floor(lookup.reached[i] ?? 0)),
+  };
+}

@@ -1,0 +1,15 @@
+/** What is known of how much a drafter has accepted. */
+
+/** A curve and what it rests on. */
+export interface Known {
+  /** [d + 1] or longer */
+  curve: readonly number[];
+  /** positions behind it */
+  tokens: number;
+  /** [d] rounds that came to each position; undefined: not counted */
+  reached?: readonly number[] | undefined;
+  /** where a lookup drafts, alone or beside another: share of all rounds in which it does, and the curve is over all rounds */
+  match?: number | undefined;
+  /** and the rate of acceptance over the rounds that draft, which such a curve does not say */
+  acceptance?: number | undefined;
+}
