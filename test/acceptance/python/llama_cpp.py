@@ -64,14 +64,14 @@ def parameters(job):
     return p
 
 
-def decode(server, prompt, tokens):
+def decode(server, prompt, tokens, seed):
     answer = completion(
         server.listening_address,
         {
             "prompt": prompt,
             "n_predict": tokens,
             "temperature": 0.0,
-            "seed": 1,
+            "seed": seed,  # greedy output needs none; replayed acceptance draws by it
             "cache_prompt": False,
             "return_tokens": True,
         },
@@ -89,7 +89,7 @@ def main():
     jobs = []
     for job in request["jobs"]:
         server = xlc.Server(parameters(job))
-        jobs.append([decode(server, prompt, request["tokens"]) for prompt in request["prompts"]])
+        jobs.append([decode(server, prompt, request["tokens"], i) for i, prompt in enumerate(request["prompts"], 1)])
         del server
     print(json.dumps({"version": xlc.__version__, "jobs": jobs}))
 
