@@ -121,7 +121,7 @@ function binomialBound(trials: number, chance: number): number {
 
 describe("a whole search", () => {
   test("accepts anything in at most 5 % of searches where no exchange helps", async () => {
-    const searches = LONG ? 100 : 40;
+    const searches = LONG ? 100 : 24;
     const world = optimistic(1);
     let [accepting, found, trials] = [0, 0, 0];
     for (let seed = 0; seed < searches; seed++) {

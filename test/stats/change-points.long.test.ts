@@ -1,0 +1,2 @@
+/** False alarms of change points, over more series. */
+import "./change-points.test.js";
