@@ -5,7 +5,19 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
 const SRC = fileURLToPath(new URL("../src", import.meta.url));
-const STAGES = ["profile", "calibrate", "solve", "decode", "verify", "methods", "check", "report", "train", "export"];
+const STAGES = [
+  "profile",
+  "calibrate",
+  "solve",
+  "decode",
+  "verify",
+  "methods",
+  "check",
+  "report",
+  "train",
+  "export",
+  "metrics",
+];
 const PURE = ["solve", "check", "report"];
 
 interface Source {

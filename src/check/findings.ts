@@ -94,6 +94,11 @@ export const FINDING_CODES = {
   /** no figure of any document given could be held against the baseline */
   NOTHING_COMPARED: "error",
 
+  /** in the engine fewer drafted tokens are accepted than predicted: the whole 95 % interval lies beyond the tolerance */
+  ACCEPTANCE_LOWER: "error",
+  /** the engine drafts another number of tokens a round than the plan */
+  DRAFT_LENGTH_DIFFERS: "warning",
+
   /** measured side by side, the whole one-sided 99 % interval lies beyond tolerance and this machine's own noise */
   SLOWER_MEASURED: "error",
   /** time ended before the interval was narrow enough to tell */

@@ -34,6 +34,18 @@ export interface CheckResult {
   compared: ComparedFigure[];
   /** which criterion decided, one line each; empty where nothing was compared */
   decided: string[];
+  /** what candidates are held against, where that is no baseline */
+  words?: ComparisonWords;
+}
+
+/** How outputs call the two columns of figures. */
+export interface ComparisonWords {
+  /** behind `beside` */
+  beside: string;
+  baseline: string;
+  candidate: string;
+  /** what `regressed` means */
+  regressed: string;
 }
 
 /** What holding candidates against a baseline adds to a result. */

@@ -4,7 +4,7 @@
  */
 import type { Command } from "commander";
 import type { RunVerb } from "./verb.js";
-import { addExport } from "./verbs-export.js";
+import { addExport, addImportMetrics } from "./verbs-export.js";
 import { addCache, addDoctor, addHistory, addReport } from "./verbs-look.js";
 import { addCalibrate, addProfile } from "./verbs-measure.js";
 import { addEvaluate, addGenerate, addInspect, addRun } from "./verbs-model.js";
@@ -26,6 +26,7 @@ export function addVerbs(program: Command, run: RunVerb): void {
   addPlan(program, run);
   addVerify(program, run);
   addExport(program, run);
+  addImportMetrics(program, run);
   addCompare(program, run);
   addCheck(program, run);
   addReport(program, run);

@@ -4,6 +4,7 @@ import { type CheckOutputOptions, outputCheck } from "../output/check/index.js";
 import { verdictOf } from "../output/check/text.js";
 import { checkPaths } from "../pipeline/check/check-paths.js";
 import type { CommandContext } from "./context.js";
+import { tolerancePercent } from "./tolerance.js";
 
 export interface CheckCommandOptions extends CheckOutputOptions {
   baseline?: string | undefined;
@@ -34,20 +35,7 @@ export async function checkCommand(
   return verdictOf(result, options.failInconclusive) !== "failed";
 }
 
-const DEFAULT_TOLERANCE = "5%";
 const DEFAULT_SECONDS = 120;
-
-/** `5%` -> 5. @throws OPTION_INVALID */
-function tolerancePercent(text: string = DEFAULT_TOLERANCE): number {
-  const percent = /^\d{1,3}(\.\d{1,6})?%$/.test(text) ? Number(text.slice(0, -1)) : Number.NaN;
-  if (percent < 100) return percent;
-  throw new DraftplanError({
-    code: "OPTION_INVALID",
-    at: `--tolerance ${text}`,
-    what: "a tolerance is a percentage from 0% to below 100%",
-    remedy: "Write it with its sign: --tolerance 5%",
-  });
-}
 
 /** @throws USAGE where a flag has no meaning without another */
 function requireMeaning({ measure, model, time, prompts }: CheckCommandOptions): void {

@@ -8,7 +8,16 @@
 import type { Finding } from "../../check/findings.js";
 import type { CheckResult, ComparedFigure } from "../../check/result.js";
 import { counted, visible } from "../../core/text.js";
-import { byFile, changeText, countLine, type FileFindings, figureText, type Verdict, verdictOf } from "./text.js";
+import {
+  BASELINE_WORDS,
+  byFile,
+  changeText,
+  countLine,
+  type FileFindings,
+  figureText,
+  type Verdict,
+  verdictOf,
+} from "./text.js";
 
 /** A comment on GitHub holds 65,536 characters. */
 const MAX_CHARACTERS = 60_000;
@@ -25,7 +34,7 @@ export function checkMarkdown(result: CheckResult, failInconclusive = false): st
     ...result.decided.flatMap((line) => [`- ${code(line)}`]),
     ...(result.decided.length > 0 ? [""] : []),
   ];
-  const blocks = [...comparedBlocks(result.compared), ...groups.map(findingBlock)];
+  const blocks = [...comparedBlocks(result.compared, result.words), ...groups.map(findingBlock)];
   return `${fitting(head, blocks).join("\n").trimEnd()}\n`;
 }
 
@@ -58,12 +67,12 @@ const findingBlock = ({ file, findings }: FileFindings): string[] => [
 const findingLine = ({ severity, code: findingCode, where, message }: Finding): string =>
   `- ${severity} **${findingCode}**${where === "" ? "" : ` at ${code(where)}`}: ${code(message)}`;
 
-function comparedBlocks(compared: readonly ComparedFigure[]): string[][] {
+function comparedBlocks(compared: readonly ComparedFigure[], words = BASELINE_WORDS): string[][] {
   const files = [...new Set(compared.map(({ file }) => file))];
   return files.map((file) => [
-    `**${code(file)}**, beside the baseline`,
+    `**${code(file)}**, beside ${words.beside}`,
     "",
-    "| figure | context | baseline | candidate | change |",
+    `| figure | context | ${words.baseline} | ${words.candidate} | change |`,
     "| --- | --- | ---: | ---: | ---: |",
     ...compared.filter((figure) => figure.file === file).map(comparedRow),
     "",

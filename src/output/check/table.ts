@@ -1,9 +1,9 @@
 /** `draftplan check` on a terminal: findings by file, figures beside the baseline's, the verdict last. */
 import Table from "cli-table3";
 import type { Finding } from "../../check/findings.js";
-import type { CheckResult, ComparedFigure } from "../../check/result.js";
+import type { CheckResult, ComparedFigure, ComparisonWords } from "../../check/result.js";
 import { counted, visible } from "../../core/text.js";
-import { byFile, changeText, countOf, type FileFindings, figureText, verdictLine } from "./text.js";
+import { BASELINE_WORDS, byFile, changeText, countOf, type FileFindings, figureText, verdictLine } from "./text.js";
 
 /** Room that a table needs to be read at all. */
 const MIN_COLUMNS = 60;
@@ -24,7 +24,7 @@ export function checkTable(result: CheckResult, columns: number, failInconclusiv
     ...shown.flatMap(({ file, findings }) => [heading(file), findingTable(findings, width), ""]),
     ...moreLine(result.findings.length - MAX_FINDINGS, "finding"),
     ...(shown.length > 0 && clean > 0 ? [`${counted(clean, "file")} without findings`, ""] : []),
-    ...comparedLines(result.compared.slice(0, MAX_COMPARED), width),
+    ...comparedLines(result.compared.slice(0, MAX_COMPARED), width, result.words),
     ...moreLine(result.compared.length - MAX_COMPARED, "compared figure"),
     ...(result.decided.length === 0 ? [] : [...result.decided.map((line) => `- ${visible(line)}`), ""]),
     verdictLine(result, failInconclusive),
@@ -73,15 +73,15 @@ function findingTable(findings: readonly Finding[], width: number): string {
   return table.toString();
 }
 
-function comparedLines(compared: readonly ComparedFigure[], width: number): string[] {
+function comparedLines(compared: readonly ComparedFigure[], width: number, words = BASELINE_WORDS): string[] {
   const files = [...new Set(compared.map(({ file }) => file))];
   return files.flatMap((file) => {
     const rows = compared.filter((figure) => figure.file === file);
-    return [`${heading(file)}, beside the baseline`, comparedTable(rows, width), ""];
+    return [`${heading(file)}, beside ${words.beside}`, comparedTable(rows, width, words), ""];
   });
 }
 
-function comparedTable(rows: readonly ComparedFigure[], width: number): string {
+function comparedTable(rows: readonly ComparedFigure[], width: number, words: ComparisonWords): string {
   const cells = rows.map(({ name, range, baseline, candidate, changePercent }) => [
     visible(name),
     range === null ? "all" : visible(range),
@@ -89,7 +89,7 @@ function comparedTable(rows: readonly ComparedFigure[], width: number): string {
     figureText(candidate),
     changeText(changePercent),
   ]);
-  const head = ["figure", "context", "baseline", "candidate", "change"];
+  const head = ["figure", "context", words.baseline, words.candidate, "change"];
   const widths = head.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column].length)) + 2);
   // names are words and wrap well; figures must not
   widths[0] = Math.max(12, Math.min(widths[0], width - 6 - widths.slice(1).reduce((sum, each) => sum + each, 0)));

@@ -1,7 +1,7 @@
 /** What every output of `draftplan check` shares: findings by file, the verdict, figures. */
 
 import type { Finding, Severity } from "../../check/findings.js";
-import type { CheckResult } from "../../check/result.js";
+import type { CheckResult, ComparisonWords } from "../../check/result.js";
 import { counted } from "../../core/text.js";
 import { significant } from "../../stats/numbers.js";
 
@@ -49,10 +49,18 @@ export function countLine(findings: readonly Finding[]): string {
   return parts.length === 0 ? "no findings" : parts.join(", ");
 }
 
+/** How the columns are called where nothing else is said. */
+export const BASELINE_WORDS: ComparisonWords = {
+  beside: "the baseline",
+  baseline: "baseline",
+  candidate: "candidate",
+  regressed: "slower than the baseline",
+};
+
 /** `failed: 3 files, 2 errors, 1 warning; slower than the baseline` */
 export function verdictLine(result: CheckResult, failInconclusive = false): string {
   const reasons = [
-    ...(result.regressed ? ["slower than the baseline"] : []),
+    ...(result.regressed ? [(result.words ?? BASELINE_WORDS).regressed] : []),
     ...(result.inconclusive ? ["the measurement could not tell"] : []),
   ];
   const counts = `${counted(result.files.length, "file")}, ${countLine(result.findings)}`;
