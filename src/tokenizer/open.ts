@@ -22,12 +22,12 @@ export async function openTokenizer(
   modelPath: string,
   options: Partial<LibraryTokenizerOptions> = {},
 ): Promise<Tokenizer> {
-  const path = modelPath === "embedded" ? EMBEDDED : modelPath;
-  return createLibraryTokenizer(await readDefinition(path), { now: () => new Date(), ...options });
+  return createLibraryTokenizer(await readDefinition(modelPath), { now: () => new Date(), ...options });
 }
 
 /** @throws as openTokenizer */
-export async function readDefinition(path: string): Promise<TokenizerDefinition> {
+export async function readDefinition(modelPath: string): Promise<TokenizerDefinition> {
+  const path = modelPath === "embedded" ? EMBEDDED : modelPath;
   if (!existsSync(path)) {
     throw new DraftplanError({
       code: "FILE_NOT_FOUND",

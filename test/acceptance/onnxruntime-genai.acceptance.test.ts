@@ -106,9 +106,9 @@ const SUBJECTS: Subject[] = [
   },
 ];
 
-/** Of several lengths; the last ends in the model's end token, which genai must not take for padding. */
+/** Of several lengths; every fourth ends in the model's end token, which genai must not take for padding. */
 const randomPrompts = (): number[][] =>
-  Array.from({ length: 20 }, (_, i) => [...tokens(100 + i, 4 + 2 * i, VOCABULARY), ...(i === 19 ? [2] : [])]);
+  Array.from({ length: 20 }, (_, i) => [...tokens(100 + i, 4 + 2 * i, VOCABULARY), ...(i % 4 === 3 ? [2] : [])]);
 
 for (const { title: subject, source: sourceOf, texts, drafts, needs } of SUBJECTS) {
   const packages = unlessPackages(subject, "onnxruntime_genai", "onnxruntime", "onnx");

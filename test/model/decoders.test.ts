@@ -119,14 +119,18 @@ test.each<[string, ChoiceSet]>([
   await expectEqualToEngine(THREE, draft, 64);
 });
 
+const pages = (bytes: number): number => Math.ceil(bytes / 4096) * 4096;
+
 test("weights that both read lie in the file once, and of a quantised block only what is run", async () => {
   const model: TinyModel = { seed: 3, layers: 2, hidden: 64, intermediate: 256, vocab: 512, headDim: 16 };
   const size = async (draft: ChoiceSet | null) => statSync(join(await write(model, draft), DECODER_FILES.weights)).size;
   const alone = await size(null);
+  const layer = [64, 64 * 128, 64 * 64, 64, 64 * 512, 64 * 256]; // norm, q k v, out, norm, gate and up, down
+  const floats = [512 * 64, 256 * 8, 256 * 8, ...layer, ...layer, 64]; // table and tied head, rotation, layers, norm
+  expect(alone).toBe(floats.reduce((bytes, count) => bytes + pages(4 * count), 0));
   expect(await size(targetChoices(2))).toBe(alone);
   expect(await size({ blocks: ["skip", "target", "target", "skip"], head: "target" })).toBe(alone);
   // down [64, 256] and gate_up [512, 64] in 4 bits with an fp32 scale a block of 32: (16 + 4) / 32 bytes a weight, by pages
-  const pages = (bytes: number) => Math.ceil(bytes / 4096) * 4096;
   const quantised = [64 * 256, 512 * 64].map((weights) => pages(weights / 2) + pages(weights / 8));
   expect(await size({ blocks: ["target", "int4", "target", "skip"], head: "target" })).toBe(
     alone + quantised[0] + quantised[1],

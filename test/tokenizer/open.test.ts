@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openTokenizer } from "../../src/tokenizer/open.js";
+import { readVocabulary } from "../../src/tokenizer/vocabulary.js";
 import { folderWith, tinyFile, UNION, unionFile } from "../support/tokenizers.js";
 
 describe("the embedded model's tokenizer", () => {
@@ -16,6 +17,7 @@ describe("the embedded model's tokenizer", () => {
   test("is the one in models/union-10m, digest included", async () => {
     const [embedded, folder] = await Promise.all([openTokenizer("embedded"), openTokenizer(UNION)]);
     expect(embedded.sha256).toBe(folder.sha256);
+    expect(await readVocabulary("embedded")).toEqual(await readVocabulary(UNION));
     expect(embedded.sha256).toMatch(/^[0-9a-f]{64}$/);
   });
 
