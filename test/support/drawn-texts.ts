@@ -82,8 +82,8 @@ export async function deviationOf(
 ): Promise<number> {
   const counts = new Array<number>(VOCAB ** TOLD).fill(0);
   const policy: DraftPolicy = Object.assign(() => ({ drafter, draftTokens: DRAFT_TOKENS }), { drafters: [drafter] });
+  const accept = acceptOf(filters, seededRandom(seed));
   for (let i = 0; i < draws; i++) {
-    const accept = acceptOf(filters, seededRandom(seed, i));
     const options = { maxTokens: TOLD + 2, endTokens: [], clock: systemClock, policy, accept };
     const { ids } = await decode(engine, PROMPT, options);
     counts[ids.slice(0, TOLD).reduce((index, token) => index * VOCAB + token, 0)]++;

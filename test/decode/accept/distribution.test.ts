@@ -7,7 +7,7 @@ import { deviationOf, everyDrafter, FILTERS, TEMPERATURES, VOCAB } from "../../s
 import { LONG, trials } from "../../support/long.js";
 import { tableEngine } from "../../support/table-engine.js";
 
-const DRAWS = trials(500, 20_000);
+const DRAWS = Number(process.env.DRAFTPLAN_DRAWS ?? trials(500, 20_000));
 /** standard normal: all of 84 together beyond it once in a thousand times, by chance */
 const MOST = 4.23;
 

@@ -1,0 +1,28 @@
+/**
+ * The distribution of drawn texts with every drafter, every filter by itself and together, at two temperatures: 200,000
+ * texts each against exact enumeration, by the test that test:long runs with 20,000.
+ *
+ *     node bench/sampling.mjs [DRAWS]
+ *
+ * Prints JSON: how many of the distributions were as they should be, of how many. By chance one of all together fails once
+ * in a thousand runs; seeds are fixed, so the same commit gives the same answer.
+ */
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+const draws = Number(process.argv[2] ?? 200_000);
+if (!(Number.isInteger(draws) && draws >= 1000)) throw new Error("give a whole number of draws from 1000");
+const { stdout, status } = spawnSync(
+  "npx",
+  ["vitest", "run", "--project", "long", "--reporter", "json", "test/decode/accept/distribution.long.test.ts"],
+  {
+    cwd: fileURLToPath(new URL("..", import.meta.url)),
+    env: { ...process.env, DRAFTPLAN_LONG: "1", DRAFTPLAN_DRAWS: String(draws) },
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+    stdio: ["ignore", "pipe", "inherit"],
+  },
+);
+const { numPassedTests: passed, numTotalTests: distributions } = JSON.parse(stdout.slice(stdout.indexOf("{")));
+console.log(JSON.stringify({ draws, distributions, passed }));
+process.exitCode = status ?? 1;
