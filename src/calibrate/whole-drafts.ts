@@ -1,7 +1,9 @@
 /** The acceptance of whole drafts: quickly, to choose among them, and by real drafting, to report the one chosen. */
 
 import type { Progress } from "../core/progress.js";
-import { decode, type Round } from "../decode/loop.js";
+import { OwnCache } from "../decode/drafters/own-cache.js";
+import { standaloneDrafter } from "../decode/drafters/standalone.js";
+import { decode, prefill, type Round } from "../decode/loop.js";
 import { acceptanceOf } from "../decode/statistics.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
@@ -153,6 +155,40 @@ export async function measureDrafts(
   return found.map((evidence) => ({ ...evidence.curve(d), positions: evidence.positions, evidence }));
 }
 
+/**
+ * The same of drafts with a cache of their own. A draft's token at a position depends on nothing but the text before it: the
+ * cache holds the draft's own states of that text, and up to the first miss of a round what was drafted is the text. So every
+ * position is that of a real round, and each draft runs over the text once.
+ * @param own   an engine of the same weights, whose cache the drafts fill one after another
+ * @param engine whose cache the prompt is put into, where the text was sampled and the target's distributions are needed
+ */
+export async function measureStandalone(
+  engine: Engine,
+  own: Engine,
+  continuations: readonly Continuation[],
+  drafts: readonly ChoiceSet[],
+  d: number,
+  progress: Progress,
+): Promise<MeasuredPositions[]> {
+  const found = drafts.map(() => new DraftEvidence());
+  for (const [index, continuation] of continuations.entries()) {
+    const sampled = continuation.temperature !== undefined;
+    if (sampled) await fillCache(engine, continuation, progress);
+    const distributions = sampled ? targetDistributions(engine, continuation) : [];
+    for (const [i, choices] of drafts.entries()) {
+      found[i].beginText();
+      await prefill(own, continuation.prompt, choices, progress);
+      for (const span of spansBackwards(continuation, d).reverse()) {
+        if (sampled) found[i].addSampled(sampledRound(own, continuation, span, choices, distributions));
+        else found[i].addHits(span.from, draftPass(own, continuation, span, choices, null).hits);
+        await progress.tick();
+      }
+    }
+    await progress.tick({ stage: "measure", done: index + 1, total: continuations.length });
+  }
+  return found.map((evidence) => ({ ...evidence.curve(d), positions: evidence.positions, evidence }));
+}
+
 /** What real drafting of one draft showed, prompt after prompt. */
 class DraftedRounds {
   /** [prompts] speculative rounds */
@@ -196,6 +232,7 @@ class DraftedRounds {
 /**
  * One draft by real drafting, d tokens a round, after prompts it was not chosen on.
  * @param isEnough asked after each prompt; default: all prompts are gone through
+ * @param own      where the draft has a cache of its own, the engine that it fills; null: it reads the target's
  */
 export async function measureByDrafting(
   engine: Engine,
@@ -205,10 +242,13 @@ export async function measureByDrafting(
   tokens: number,
   progress: Progress,
   isEnough: (found: DraftedRounds) => boolean = () => false,
+  own: Engine | null = null,
 ): Promise<MeasuredCurve> {
   const found = new DraftedRounds(draft.draftTokens);
+  const { choices, draftTokens } = draft;
+  const request = own === null ? draft : { drafter: standaloneDrafter(choices, new OwnCache(own)), draftTokens };
   for (const [index, prompt] of prompts.entries()) {
-    const options = { maxTokens: tokens, endTokens: engine.spec.eosTokenIds, policy: () => draft, clock, progress };
+    const options = { maxTokens: tokens, endTokens: engine.spec.eosTokenIds, policy: () => request, clock, progress };
     const { rounds, ids } = await decode(engine, prompt, options);
     found.add(rounds, ids.length);
     await progress.tick({ stage: "report", done: index + 1, total: prompts.length });

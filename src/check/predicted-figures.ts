@@ -9,15 +9,18 @@ import { type Finding, finding } from "./findings.js";
  *
  *     accepted_length   = Σ_{i=0..d} a_i
  *     acceptance        = Σ_{i=1..d} a_i / Σ_{i=0..d-1} a_i
- *     tokens_per_second = 10⁶ · accepted_length / (drafting + verify + round),  drafting d · draft, of heads draft itself
+ *     tokens_per_second = 10⁶ · accepted_length / (drafting + verify + round),  drafting d · draft, of heads draft itself,
+ *                         and with a cache of the draft's own accepted_length · prompt / answer_tokens more
  *     speedup           = tokens_per_second · target_step / 10⁶
  *
+ * @param answerTokens tokens that share the draft's reading of the prompt
  * @param steps draft steps of a round: the draft length, or 1 where heads draft a whole round in draft_us
  */
-function derived(p: Predicted, steps: number) {
+function derived(p: Predicted, steps: number, answerTokens: number) {
   // where a lookup drafts the curve is over all rounds: how much was drafted in them it does not say
   const tokens = sum(p.acceptance_curve);
-  const tokensPerSecond = (1e6 * tokens) / (steps * p.draft_us + p.verify_us + p.round_us);
+  const readingUs = (tokens * (p.prompt_us ?? 0)) / answerTokens;
+  const tokensPerSecond = (1e6 * tokens) / (steps * p.draft_us + p.verify_us + p.round_us + readingUs);
   return {
     accepted_length: tokens,
     acceptance: p.match_rate === undefined ? (tokens - 1) / sum(p.acceptance_curve.slice(0, -1)) : p.acceptance,
@@ -34,10 +37,10 @@ const SAYS = {
 } as const;
 
 export function predictedFindings(file: string, plan: Plan): Finding[] {
-  return plan.segments.flatMap((segment, i) => segmentFindings(file, segment, `segments[${i}].predicted`));
+  return plan.segments.flatMap((segment, i) => segmentFindings(file, plan, segment, `segments[${i}].predicted`));
 }
 
-function segmentFindings(file: string, segment: Segment, where: string): Finding[] {
+function segmentFindings(file: string, { answer_tokens = 1 }: Plan, segment: Segment, where: string): Finding[] {
   const { predicted, draft_tokens: d, context_tokens: range } = segment;
   if (predicted === undefined || d === undefined) return [];
   const wrong = (key: string, message: string) => finding("PREDICTED_INCONSISTENT", file, `${where}.${key}`, message);
@@ -58,7 +61,7 @@ function segmentFindings(file: string, segment: Segment, where: string): Finding
     const message = `${length} values, and ${longest} drafted tokens have ${longest + 1}: a_0 to a_${longest}`;
     return [...lossy, ...found, wrong("acceptance_curve", message)];
   }
-  const expected = derived(predicted, draftSteps({ drafter: segment.drafter, draft_tokens: d }));
+  const expected = derived(predicted, draftSteps({ drafter: segment.drafter, draft_tokens: d }), answer_tokens);
   const keys = Object.keys(SAYS) as (keyof typeof SAYS)[];
   const differing = keys.filter((key) => !agrees(predicted[key], expected[key]));
   return [

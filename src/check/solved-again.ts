@@ -16,8 +16,9 @@ export function solvedFindings(
   solver: RememberingSolver,
 ): Finding[] {
   const { method, choices, constraints, drafters, segments } = plan.document;
-  const extrapolateTo = plan.document.extrapolated?.to_context_tokens;
-  const own = () => ownFigures(plan, (segment) => solver.predict(profile, calibration, segment, extrapolateTo));
+  const { draft_cache, answer_tokens: answerTokens, extrapolated } = plan.document;
+  const by = { extrapolateTo: extrapolated?.to_context_tokens, standalone: draft_cache === "own", answerTokens };
+  const own = () => ownFigures(plan, (segment) => solver.predict(profile, calibration, segment, by));
   if (method === undefined || choices === undefined || !solver.methods.includes(method)) {
     const key = choices === undefined ? "choices" : "method";
     const message =
@@ -26,7 +27,7 @@ export function solvedFindings(
         : `it names inputs but no ${key}, so it cannot be solved again`;
     return [finding("PLAN_NOT_SOLVED", plan.file, key, message), ...own()];
   }
-  const solved = solver.solve(profile, calibration, { choices, method, constraints, drafters, extrapolateTo });
+  const solved = solver.solve(profile, calibration, { choices, method, constraints, drafters, ...by });
   if ("refusal" in solved)
     return [finding("PLAN_DIFFERS", plan.file, "inputs", `its inputs give no plan: ${solved.refusal}`), ...own()];
   const differing = planDifferences(plan, solved.segments);

@@ -15,7 +15,14 @@ export interface SolvedBy {
   drafters?: readonly string[] | undefined;
   /** context that costs were drawn on to */
   extrapolateTo: number | undefined;
+  /** drafts have a cache of their own */
+  standalone?: boolean | undefined;
+  /** tokens that share the draft's reading of a prompt */
+  answerTokens?: number | undefined;
 }
+
+/** What the costs of a draft as it stands depend on. */
+export type PricedBy = Pick<SolvedBy, "extrapolateTo" | "standalone" | "answerTokens">;
 
 /** What a check needs of the solver; src/commands passes it in. */
 export interface Solver {
@@ -24,12 +31,7 @@ export interface Solver {
   /** @throws DraftplanError where the inputs give no plan */
   solve(profile: Profile, calibration: Calibration, by: SolvedBy): Segment[];
   /** the prediction for a draft as it stands. @throws DraftplanError where the inputs give none */
-  predict(
-    profile: Profile,
-    calibration: Calibration,
-    segment: Segment,
-    extrapolateTo: number | undefined,
-  ): Partial<Predicted>;
+  predict(profile: Profile, calibration: Calibration, segment: Segment, by: PricedBy): Partial<Predicted>;
 }
 
 export type Solved = { segments: readonly Segment[] } | { refusal: string };
@@ -41,7 +43,7 @@ export interface RememberingSolver {
     profile: Checked<Profile>,
     calibration: Checked<Calibration>,
     segment: Segment,
-    extrapolateTo: number | undefined,
+    by: PricedBy,
   ): Partial<Predicted> | null;
 }
 
@@ -58,9 +60,9 @@ export function remembering(solver: Solver): RememberingSolver {
       }
       return solved;
     },
-    predict(profile, calibration, segment, extrapolateTo) {
+    predict(profile, calibration, segment, by) {
       try {
-        return solver.predict(profile.document, calibration.document, segment, extrapolateTo);
+        return solver.predict(profile.document, calibration.document, segment, by);
       } catch (error) {
         if (error instanceof DraftplanError) return null; // solving again says why
         throw error;

@@ -9,7 +9,7 @@ import {
   withDeviceOptions,
   withOutputOptions,
 } from "./options.js";
-import { examples, MODEL, type RunVerb, TO_FILE } from "./verb.js";
+import { examples, MODEL, type RunVerb, STANDALONE, TO_FILE } from "./verb.js";
 
 export function addProfile(program: Command, run: RunVerb): void {
   const profile = withDeviceOptions(program.command("profile"))
@@ -127,6 +127,7 @@ export function addCalibrate(program: Command, run: RunVerb): void {
       "who may draft: self,lookup,model:PATH,heads:FOLDER (default: self, and the heads in a model's own folder heads/)",
       commaList,
     )
+    .option("--standalone", `measure whole drafts where ${STANDALONE}`)
     .option(TO_FILE, "where to write the calibration; - prints it (default: into profiles/)")
     .addHelpText(
       "after",

@@ -10,7 +10,7 @@ import {
   withDeviceOptions,
   withOutputOptions,
 } from "./options.js";
-import { examples, type RunVerb, TO_FILE } from "./verb.js";
+import { examples, type RunVerb, STANDALONE, TO_FILE } from "./verb.js";
 
 export function addSolve(program: Command, run: RunVerb): void {
   withDeviceOptions(program.command("solve"))
@@ -32,6 +32,12 @@ export function addSolve(program: Command, run: RunVerb): void {
       "--drafters <list>",
       "what may draft: self,lookup,model,heads,hybrid; hybrid is a lookup beside any other that is named (default: all that were measured)",
       commaList,
+    )
+    .option("--standalone", `plan for engines that take a draft for a model: ${STANDALONE}`)
+    .option(
+      "--answer-tokens <n>",
+      "with --standalone: tokens of an answer, which share the draft's reading of the prompt (default: the calibration's continuations)",
+      integerFrom(1, 1 << 20),
     )
     .option("--refine <seconds>", "with --model: time to improve the best draft by exchanges", numberFrom(0), 20)
     .option("--whole-layers", "a layer's attention and MLP always have the same choice")

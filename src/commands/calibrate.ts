@@ -22,6 +22,8 @@ export interface CalibrateOptions {
   promptsPerContext?: number;
   /** `60s`, `2m`, `90`: for all measuring */
   budget?: string;
+  /** whole drafts with a cache of their own too */
+  standalone?: boolean;
   /** `self`, `heads:FOLDER` */
   drafters?: string[];
 }

@@ -27,6 +27,10 @@ export interface SolveCommandOptions extends ConstraintOptions {
   refine?: number;
   /** context to plan to, beyond the profile; true: the model's own limit */
   extrapolate?: number | true;
+  /** drafts have a cache of their own */
+  standalone?: boolean;
+  /** tokens of an answer that the draft's reading of the prompt is shared by */
+  answerTokens?: number;
   output?: string;
 }
 
@@ -46,11 +50,22 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
     profile: readDocumentOf("draftplan/profile", options.profile),
     calibration,
     constraints: toConstraints(space.constraints),
-    ...{ extrapolate, output },
+    ...{ extrapolate, output, standalone: standaloneOf(options) },
     ...(model === undefined ? {} : { measure: { model, text, refineSeconds: refine } }),
   };
   const solved = await solvePlan(request, context);
   deliverDocument(solved.plan, solved.output, context, () => solveSummary(solved));
+}
+
+function standaloneOf({ standalone = false, answerTokens }: SolveCommandOptions): { answerTokens?: number } | null {
+  if (standalone) return answerTokens === undefined ? {} : { answerTokens };
+  if (answerTokens === undefined) return null;
+  throw new DraftplanError({
+    code: "USAGE",
+    at: "--answer-tokens",
+    what: "a draft over the target's cache reads no prompt that an answer would have to bear",
+    remedy: "Add --standalone, or leave --answer-tokens out.",
+  });
 }
 
 function parseMethod(name: string): SolveMethod {

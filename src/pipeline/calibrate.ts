@@ -23,6 +23,8 @@ import type { PipelineContext } from "./context.js";
 import { lookAtDraftModels, requireFitsTarget, withDraftModels } from "./drafting/draft-models.js";
 import { type AskedDrafters, withHeads } from "./measured-drafters.js";
 import { choosing, TARGET_ERROR } from "./measuring/measuring.js";
+import { measureStandaloneDrafts, standaloneDrafts } from "./measuring/standalone-drafts.js";
+import { secondEngine } from "./standalone.js";
 import { type CalibrationText, contextPrompts, defaultContexts, SAMPLE, textCodec } from "./text/calibration-text.js";
 
 export interface CalibrationOptions {
@@ -44,6 +46,8 @@ export interface CalibrationRequest extends Omit<CalibrationOptions, "heads" | "
   context?: string;
   /** for all measuring: losses are measured whatever it is, whole drafts until it ends */
   budgetSeconds?: number;
+  /** whole drafts with a cache of their own are measured too */
+  standalone?: boolean | undefined;
   /** whose acceptance is measured beside the losses of single choices */
   drafters: AskedDrafters;
 }
@@ -58,7 +62,15 @@ const DEFAULT_BUDGET_SECONDS = 120;
  */
 export async function calibrateModel(
   path: string,
-  { text, kernels, context: asked, budgetSeconds = DEFAULT_BUDGET_SECONDS, drafters, ...options }: CalibrationRequest,
+  {
+    text,
+    kernels,
+    context: asked,
+    budgetSeconds = DEFAULT_BUDGET_SECONDS,
+    drafters,
+    standalone = false,
+    ...options
+  }: CalibrationRequest,
   context: PipelineContext,
 ): Promise<{ calibration: Calibration; sureness: Sureness[] }> {
   if (drafters.models.length > 0 && options.temperature !== undefined) throw sampledModels();
@@ -74,9 +86,17 @@ export async function calibrateModel(
       return await withDraftModels(asked, context, async (models) => {
         const along = new TextEvidence({ lookup: drafters.lookup, models });
         const measuring = { ...options, heads, along };
-        const { calibration, prompts } = await calibrateLoaded(model, text, contexts, context, measuring);
-        const limits = { untilUs: startUs + 1e6 * budgetSeconds, self: drafters.self, progress: context.progress };
-        const { measured, sureness } = await measureUniform(model, prompts, measuring, limits);
+        const made = await calibrateLoaded(model, text, contexts, context, measuring);
+        const { calibration, prompts } = made;
+        const untilUs = startUs + 1e6 * budgetSeconds;
+        const nowUs = systemClock.nowUs();
+        const { progress } = context;
+        const limits = { untilUs: standalone ? nowUs + (untilUs - nowUs) / 3 : untilUs, self: drafters.self, progress };
+        const { measured, sureness, texts } = await measureUniform(model, prompts, measuring, limits);
+        if (standalone) {
+          const both = { choose: made.texts, report: texts };
+          measured.push(...(await measureOwn(model, calibration, prompts, both, options, { untilUs, progress })));
+        }
         return { calibration: { ...calibration, measured, ...heads.keys(), ...along.keys() }, sureness };
       });
     });
@@ -164,15 +184,17 @@ async function measureUniform(
   prompts: readonly ContextPrompts[],
   { temperature, promptsPerContext, heads, along }: CalibrationOptions,
   { untilUs, self, progress }: { untilUs: number; self: boolean; progress: Progress },
-): Promise<{ measured: Calibration["measured"]; sureness: Sureness[] }> {
+): Promise<{ measured: Calibration["measured"]; sureness: Sureness[]; texts: Map<number, ContinuedPrompts> }> {
   const { engine, spec } = model;
   const kernels = self ? quantisedKernels(engine.kernels) : [];
   const sets = kernels.map((kernel) => uniformChoices(spec.layers, kernel));
   const measured: Calibration["measured"] = [];
   const sureness: Sureness[] = [];
+  const texts = new Map<number, ContinuedPrompts>();
   const positions = promptsPerContext === undefined ? SAMPLE.positions(spec) : Number.POSITIVE_INFINITY;
   for (const [i, { atContext, report }] of prompts.entries()) {
     const text = new ContinuedPrompts(engine, systemClock, report, SAMPLE.continuationTokens, samplingAt(temperature));
+    texts.set(atContext, text);
     const found = sets.map(() => new DraftEvidence());
     const error = () => Math.max(0, ...found.map((evidence) => evidence.error(USUAL_LENGTH) ?? 1));
     // contexts share the time that is left
@@ -196,7 +218,32 @@ async function measureUniform(
       sureness.push({ contextTokens: atContext, kernel: kernels[k], ...known });
     });
   }
-  return { measured, sureness };
+  return { measured, sureness, texts };
+}
+
+/** Whole drafts with a cache of their own, on the texts that there are and on more of them. */
+async function measureOwn(
+  model: LoadedModel,
+  { contexts }: Calibration,
+  prompts: readonly ContextPrompts[],
+  texts: Parameters<typeof measureStandaloneDrafts>[3],
+  { promptsPerContext }: CalibrationOptions,
+  limits: { untilUs: number; progress: Progress },
+): Promise<Calibration["measured"]> {
+  const { engine, spec } = model;
+  const own = secondEngine(model);
+  const positions = promptsPerContext === undefined ? SAMPLE.positions(spec) : Number.POSITIVE_INFINITY;
+  try {
+    const sets = standaloneDrafts(contexts, spec.layers, engine.kernels);
+    return await measureStandaloneDrafts(
+      { engine, own, clock: systemClock, positions, ...limits },
+      sets,
+      prompts,
+      texts,
+    );
+  } finally {
+    own.close();
+  }
 }
 
 const sampledModels = () =>

@@ -36,7 +36,7 @@ import {
   planOfOneSegment,
 } from "./drafting/segments.js";
 import { policyOf } from "./plan-policy.js";
-import { standalonePlan } from "./standalone.js";
+import { secondEngine, standalonePlan } from "./standalone.js";
 
 export { type DrafterChoice, drafterName, parseDrafter } from "./drafting/choice.js";
 
@@ -214,10 +214,8 @@ async function openDrafters(
   return { open, close };
 }
 
-/** @throws Error for an engine that has one cache alone: none that loadModel opens */
-function secondCache({ engine }: Pick<LoadedModel, "engine">): SecondCache {
-  const second = engine.withOwnCache?.();
-  if (second === undefined) throw new Error(`this engine of ${engine.spec.name} has one cache`);
+function secondCache(model: Pick<LoadedModel, "engine">): SecondCache {
+  const second = secondEngine(model);
   return { kind: "own cache", cache: new OwnCache(second), close: () => second.close() };
 }
 

@@ -28,6 +28,8 @@ export function explainPlan(plan: Loaded<Plan>, at: number | undefined): Explain
       ...{ profile, calibration, choices: choicesOf(plan.document), constraints: plan.document.constraints },
       drafters: draftersOf(plan.document),
       extrapolateTo: plan.document.extrapolated?.to_context_tokens,
+      standalone: plan.document.draft_cache === "own",
+      answerTokens: plan.document.answer_tokens,
     },
     place.at,
     plannedBy(place.segment, plan.document.model.layers, plan.path),

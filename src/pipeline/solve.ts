@@ -30,6 +30,7 @@ import type { Measuring } from "./measuring/measuring.js";
 import { precisionFor } from "./measuring/measuring.js";
 import { measureProposals } from "./measuring/proposals.js";
 import { defaultPath, inputRef } from "./paths.js";
+import { requireStandalone, secondEngine } from "./standalone.js";
 import { readCalibrationText } from "./text/calibration-text.js";
 import { continueAgain, requireSameText } from "./text/measuring-text.js";
 
@@ -44,6 +45,8 @@ export interface SolveRequest {
   drafters?: readonly DrafterKind[] | undefined;
   /** context to plan to, beyond the profile; true: the model's own limit */
   extrapolate?: number | true | undefined;
+  /** drafts of the model's own blocks have a cache of their own: null: they read the target's */
+  standalone?: { answerTokens?: number | undefined } | null | undefined;
   /** the model that the best candidates are measured on; undefined: the calibration is all there is */
   measure?: {
     model: string;
@@ -69,10 +72,13 @@ export interface Solved {
  * @throws DOCUMENT_MISMATCH, DIGEST_MISMATCH, OPTION_INVALID, CONTEXT_LIMIT, what loading and measuring throw
  */
 export async function solvePlan(request: SolveRequest, context: PipelineContext): Promise<Solved> {
-  const { profile, choices, method, constraints, drafters, measure } = request;
+  const { profile, choices, method, constraints, measure, standalone = null } = request;
   const { progress } = context;
   const extrapolateTo = extrapolationOf(request.extrapolate, profile, progress);
-  const given = { profile: profile.document, choices, constraints, drafters, extrapolateTo };
+  if (standalone !== null) requireStandalone(request);
+  const drafters = request.drafters ?? (standalone === null ? undefined : ["self" as const]);
+  const own = standalone === null ? {} : { standalone: true, answerTokens: standalone.answerTokens };
+  const given = { profile: profile.document, choices, constraints, drafters, extrapolateTo, ...own };
   requireMeasured(drafters ?? [], profile.document, request.calibration.document, method);
   let { calibration } = request;
   let problem = openProblem({ ...given, calibration: calibration.document }); // refuse before anything long begins
@@ -81,7 +87,7 @@ export async function solvePlan(request: SolveRequest, context: PipelineContext)
     context.note("constraints and choices concern drafts of the model's own blocks; heads are weighed without them");
   const isMeasured = measure !== undefined && method !== "none" && drafters?.includes("self") !== false;
   if (isMeasured) {
-    calibration = await measureInto(measure, { ...given, method }, calibration, context);
+    calibration = await measureInto(measure, { ...given, method, standalone }, calibration, context);
     problem = openProblem({ ...given, calibration: calibration.document });
   }
   const missing =
@@ -119,13 +125,14 @@ function notMeasured(
 }
 
 type Solving = Pick<Measuring, "profile" | "constraints" | "extrapolateTo"> & {
+  standalone: NonNullable<SolveRequest["standalone"]> | null;
   method: Exclude<SolveMethod, "none">;
   choices: readonly DraftChoice[];
 };
 
 async function measureInto(
   measure: NonNullable<SolveRequest["measure"]>,
-  { method, profile, choices, constraints, extrapolateTo }: Solving,
+  { method, profile, choices, constraints, extrapolateTo, standalone }: Solving,
   calibration: Loaded<Calibration>,
   context: PipelineContext,
 ): Promise<Loaded<Calibration>> {
@@ -146,6 +153,7 @@ async function measureInto(
       variants: [choices],
       constraints,
       extrapolateTo,
+      own: standalone === null ? undefined : { engine: secondEngine(model), ...standalone },
       text: await continueAgain(model, document, text, context.progress),
       precision: precisionFor(model.spec),
       progress: context.progress,

@@ -1,7 +1,10 @@
 /** What is known of a plan's drafts with a cache of their own, from the plan and the calibration that it names. */
 import { DraftplanError } from "../core/errors.js";
+import type { Engine } from "../runtime/engine.js";
+import type { LoadedModel } from "../runtime/load.js";
+import type { Calibration } from "../schema/calibration.js";
 import type { Loaded } from "../schema/document.js";
-import { type StandaloneCurve, standaloneCurve } from "../schema/draft-cache.js";
+import { isStandalone, type StandaloneCurve, standaloneCurve } from "../schema/draft-cache.js";
 import type { Plan, Segment } from "../schema/plan.js";
 import { readInputs } from "./plan-inputs.js";
 
@@ -14,6 +17,43 @@ import { readInputs } from "./plan-inputs.js";
 export function standaloneCurves(plan: Loaded<Plan>): (StandaloneCurve | null)[] {
   const calibration = calibrationOf(plan);
   return plan.document.segments.map((_, i) => standaloneCurve(plan.document, i, calibration));
+}
+
+/** The same weights over a second cache. @throws Error for an engine that has one cache alone: none that loadModel opens */
+export function secondEngine({ engine }: Pick<LoadedModel, "engine">): Engine {
+  const second = engine.withOwnCache?.();
+  if (second === undefined) throw new Error(`this engine of ${engine.spec.name} has one cache`);
+  return second;
+}
+
+/**
+ * A plan for drafts with a cache of their own rests on curves measured so.
+ * @throws DRAFTER_UNAVAILABLE where there are none and no model to measure them on; OPTION_INVALID for a method that proposes
+ *   drafts over the target's cache
+ */
+export function requireStandalone({ calibration, method, measure }: StandaloneRequest): void {
+  if (method !== "knapsack" && method !== "none")
+    throw new DraftplanError({
+      code: "OPTION_INVALID",
+      at: `--method ${method} --standalone`,
+      what: `${method} looks for drafts over the target's cache`,
+      remedy: "Leave one of the two options out.",
+    });
+  const { measured } = calibration.document;
+  if (measure !== undefined || measured.some((record) => isStandalone(record) && record.part === "choose")) return;
+  throw new DraftplanError({
+    code: "DRAFTER_UNAVAILABLE",
+    at: "--standalone",
+    what: "the calibration knows no draft with a cache of its own",
+    remedy:
+      "Measure some: draftplan calibrate MODEL --standalone; or add --model MODEL, and the best are measured now.",
+  });
+}
+
+interface StandaloneRequest {
+  calibration: Loaded<Calibration>;
+  method: string;
+  measure?: unknown;
 }
 
 /**

@@ -25,6 +25,12 @@ export const Predicted = z.strictObject({
   accepted_length: z.number().min(1).describe("tokens a round yields, bonus counted"),
   draft_us: Us.describe("one draft step; of heads, and where a lookup drafts, all the drafting of a round"),
   verify_us: Us,
+  prompt_us: Us.optional().describe("the draft's own reading of a prompt of at_context tokens, into its own cache"),
+  draft_cache_bytes: z
+    .int()
+    .positive()
+    .optional()
+    .describe("keys and values of the draft's own cache at the end of the segment"),
   round_us: Us,
   target_step_us: Us.describe("one plain step of the target, loop included"),
   tokens_per_second: z.number().positive(),
@@ -145,6 +151,11 @@ const PlanShape = z.strictObject({
   draft_cache: DraftCache.optional().describe(
     "own: drafts of the model's own blocks have a cache of their own, and predictions are for that; absent: they read the target's",
   ),
+  answer_tokens: z
+    .int()
+    .positive()
+    .optional()
+    .describe("with draft_cache own: tokens of an answer that the draft's reading of the prompt was shared by"),
   extrapolated: Extrapolated.optional().describe("the plan goes on beyond what was profiled"),
   segments: z
     .array(Segment)

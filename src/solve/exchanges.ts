@@ -92,6 +92,7 @@ function expectedSpeed(problem: Problem, n: number, surrogate: Surrogate): (set:
       draftUs: latency.draftUs(set, n),
       verifyUs: (d) => verifyUs[d],
       roundUs: latency.roundUs,
+      perTokenUs: latency.readingUs(set, n),
       curve: (d) => curveFromRate(rate, d),
       maxDraft,
     }).tokensPerSecond;

@@ -33,7 +33,8 @@ export function speedBy(latency: LatencyModel, n: number, drafter: SolvedDrafter
     draftingUs(latency, n, drafter, d, match) +
     verifyingUs(latency, n, drafter, d, match) +
     loopUs(latency, n, drafter, match);
-  return (1e6 * expectedTokens(curve)) / us;
+  const tokens = expectedTokens(curve);
+  return (1e6 * tokens) / (us + (drafter.kind === "self" ? tokens * latency.readingUs(drafter.set, n) : 0));
 }
 
 /** A curve [d + 1], and where a lookup drafts the share of rounds in which it does. */
@@ -55,6 +56,7 @@ export function bestLength(
     draftUs: latency.draftUs(set, n),
     verifyUs: (d) => latency.verifyUs(n, d),
     roundUs: latency.roundUs,
+    perTokenUs: latency.readingUs(set, n),
     curve,
     maxDraft,
   });

@@ -52,6 +52,8 @@ export interface LatencyModel {
   readonly maxTreeNodes: number;
   /** one pass of the target over a tree of so many nodes, in which some share a parent, and the pending token */
   verifyTreeUs(n: number, nodes: number): number;
+  /** µs of the draft's own reading of a prompt of n tokens, over the tokens of an answer; 0 where it reads the target's cache */
+  readingUs(set: ChoiceSet, n: number): number;
   /** all passes of heads in one round. @throws DRAFTER_UNAVAILABLE where these heads were not profiled */
   headsUs(sha256: string, rows: readonly number[]): number;
   /** one step of another model that drafts. @throws DRAFTER_UNAVAILABLE where it was not profiled in this kernel */
@@ -105,6 +107,7 @@ export function openLatency(profile: Profile, file = "profile"): LatencyModel {
     draftUs: (set, n) => at(n).draftUs(set),
     verifyUs: (n, draftTokens) => at(n).verifyUs(draftTokens),
     stepUs: (n) => at(n).stepUs,
+    readingUs: () => 0,
     maxTreeNodes: Math.min(MAX_TREE_NODES, queries[queries.length - 1] - 1),
     verifyTreeUs: (n, nodes) => interpolate(surface.placeOfContext(n), treeUs(nodes)),
     headsUs,

@@ -21,6 +21,8 @@ export interface Round {
   verifyUs: number;
   /** µs the decoding loop itself adds to a round */
   roundUs: number;
+  /** µs that every emitted token bears besides: a prompt read once more, over the tokens of an answer; default: 0 */
+  perTokenUs?: number;
 }
 
 /** The times and acceptance of one draft at one context, for every draft length. */
@@ -33,6 +35,8 @@ export interface DraftLengthProblem {
   roundUs: number;
   /** [d+1] acceptance curve for d drafted tokens */
   curve: (draftTokens: number) => readonly number[];
+  /** µs that every emitted token bears besides; default: 0 */
+  perTokenUs?: number;
   /** longest draft to consider, ≥ 1 */
   maxDraft: number;
 }
@@ -53,9 +57,10 @@ export function expectedTokens(curve: readonly number[]): number {
 }
 
 /** Expected tokens per second of draft-and-verify decoding, bonus token counted; [1] as curve is d = 0, no draft. */
-export function tokensPerSecond({ acceptanceCurve, draftUs, verifyUs, roundUs }: Round): number {
+export function tokensPerSecond({ acceptanceCurve, draftUs, verifyUs, roundUs, perTokenUs = 0 }: Round): number {
   const draftTokens = acceptanceCurve.length - 1;
-  return (1e6 * expectedTokens(acceptanceCurve)) / (draftTokens * draftUs + verifyUs + roundUs);
+  const tokens = expectedTokens(acceptanceCurve);
+  return (1e6 * tokens) / (draftTokens * draftUs + verifyUs + roundUs + tokens * perTokenUs);
 }
 
 /**
@@ -82,11 +87,18 @@ export function curveFromRate(alpha: number, d: number): number[] {
  * need not be smooth, so nothing is assumed of their shape. Of equal lengths the shortest.
  * Whether to speculate at all is the caller's comparison with plain decoding.
  */
-export function bestDraftLength({ draftUs, verifyUs, roundUs, curve, maxDraft }: DraftLengthProblem): DraftLength {
+export function bestDraftLength({
+  draftUs,
+  verifyUs,
+  roundUs,
+  perTokenUs = 0,
+  curve,
+  maxDraft,
+}: DraftLengthProblem): DraftLength {
   let best: DraftLength | undefined;
   for (let draftTokens = 1; draftTokens <= maxDraft; draftTokens += 1) {
     const acceptanceCurve = curve(draftTokens);
-    const tps = tokensPerSecond({ acceptanceCurve, draftUs, verifyUs: verifyUs(draftTokens), roundUs });
+    const tps = tokensPerSecond({ acceptanceCurve, draftUs, verifyUs: verifyUs(draftTokens), roundUs, perTokenUs });
     if (acceptanceCurve.length !== draftTokens + 1 || !Number.isFinite(tps))
       throw unusable(draftTokens, acceptanceCurve, tps);
     if (best === undefined || tps > best.tokensPerSecond) best = { draftTokens, tokensPerSecond: tps };

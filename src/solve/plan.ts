@@ -67,7 +67,8 @@ export function planDocument(
   inputs: { profile: InputRef; calibration: InputRef },
   method = "knapsack",
 ): Plan {
-  const { temperature } = input.calibration.text;
+  const { temperature, continuation_tokens } = input.calibration.text;
+  const { answerTokens = continuation_tokens } = input;
   const extrapolated = extrapolatedRange(input.profile, input.extrapolateTo);
   const drafters = weighed(input, method);
   return {
@@ -81,6 +82,7 @@ export function planDocument(
     ...(input.constraints === undefined ? {} : { constraints: input.constraints }),
     ...(drafters === null ? {} : { drafters }),
     ...(temperature === undefined ? {} : { temperature }),
+    ...(input.standalone === true ? { draft_cache: "own" as const, answer_tokens: answerTokens } : {}),
     ...(extrapolated === undefined ? {} : { extrapolated }),
     segments: segmentsBy(method, input),
   };

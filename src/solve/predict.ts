@@ -1,12 +1,12 @@
 /** What a segment predicts for its draft: speeds, what they rest on, and how sure they are. */
 
 import { DraftplanError } from "../core/errors.js";
-import type { ChoiceSet } from "../schema/choice.js";
+import { blockKind, type ChoiceSet } from "../schema/choice.js";
 import type { Predicted } from "../schema/plan.js";
 import { hundredths, significant } from "../stats/numbers.js";
 import { reportedAt } from "./confirm.js";
 import { constrainedGroups, constrainedIds, limitedGroups, sumLimits } from "./constraints.js";
-import { draftingUs, longestDraft, loopUs, type PlannedDraft, verifyingUs } from "./drafter.js";
+import { draftingUs, longestDraft, loopUs, type PlannedDraft, type SolvedDrafter, verifyingUs } from "./drafter.js";
 import type { Option } from "./drafting/option.js";
 import { type Reaching, speedBy } from "./gain.js";
 import { limitedLowerBound } from "./knapsack/limited-bound.js";
@@ -68,6 +68,7 @@ export function predict(problem: Problem, n: number, option: Option, options: re
     accepted_length: digits(expectedTokens(curve)),
     draft_us: digits(draftUsOf(latency, n, option, match)),
     verify_us: digits(verifyingUs(latency, n, drafter, d, match)),
+    ...ownCache(problem, n, drafter),
     round_us: digits(loopUs(latency, n, drafter, match)),
     target_step_us: digits(latency.stepUs(n)),
     tokens_per_second: digits(speed),
@@ -78,6 +79,24 @@ export function predict(problem: Problem, n: number, option: Option, options: re
     evidence,
     ...counts,
   };
+}
+
+/** What a cache of the draft's own costs: reading the prompt into it, and its memory, which its segment's end decides. */
+function ownCache({ standalone, latency }: Problem, n: number, drafter: SolvedDrafter): Pick<Predicted, "prompt_us"> {
+  if (standalone === null || drafter.kind !== "self") return {};
+  return { prompt_us: digits(latency.readingUs(drafter.set, n) * standalone.answerTokens) };
+}
+
+/** Keys and values of the draft's own cache with so many tokens; none of a skipped attention. Nothing where the profile does not say. */
+export function ownCacheBytes(
+  { standalone }: Problem,
+  tokens: number,
+  drafter: SolvedDrafter,
+): Pick<Predicted, "draft_cache_bytes"> {
+  const bytes = standalone?.bytesPerTokenAndLayer ?? null;
+  if (bytes === null || drafter.kind !== "self") return {};
+  const kept = drafter.set.blocks.filter((choice, index) => blockKind(index) === "attn" && choice !== "skip").length;
+  return kept === 0 ? {} : { draft_cache_bytes: bytes * kept * tokens };
 }
 
 /** What the profile's resamples make of the prediction; nothing where it has none. */

@@ -28,6 +28,7 @@ import type { GuessedText } from "./drafting/evidence.js";
 import { contextsBeyond, extendProfile, extrapolatedRange } from "./extrapolate.js";
 import type { Group } from "./knapsack/group.js";
 import { type LatencyModel, openLatency } from "./latency.js";
+import { withReading } from "./reading.js";
 import { resampledLatencies } from "./resample.js";
 import { type KnownHeads, LEAST_ROUNDS } from "./trees/heads.js";
 import { RankPaths } from "./trees/rank-paths.js";
@@ -45,6 +46,8 @@ export interface SolveInput {
   extrapolateTo?: number | undefined;
   /** drafts of the model's own blocks have a cache of their own: only curves measured so count */
   standalone?: boolean | undefined;
+  /** tokens of an answer that the reading of its prompt is shared by; undefined: as many as the calibration's continuations */
+  answerTokens?: number | undefined;
 }
 
 /** What drafts, by its word in plans and on the command line. */
@@ -94,6 +97,8 @@ export interface ContextData {
 export interface Problem {
   /** drafts that were not measured are no candidates: the surrogate's best is the knapsack's, and no other method's */
   measuredOnly?: boolean;
+  /** drafts have a cache of their own, and an answer so many tokens; null: they read the target's */
+  standalone: { answerTokens: number; bytesPerTokenAndLayer: number | null } | null;
   layers: number;
   choices: readonly Exclude<Choice, "target">[];
   /** what may draft */
@@ -132,6 +137,7 @@ export function openProblem({
   drafters = DRAFTER_KINDS,
   extrapolateTo,
   standalone = false,
+  answerTokens = calibration.text.continuation_tokens,
 }: SolveInput): Problem {
   requireJoinable(profile, calibration);
   if (drafters.includes("self")) requireChoices(profile, calibration, choices);
@@ -163,13 +169,20 @@ export function openProblem({
       to: after === undefined ? Number.POSITIVE_INFINITY : middle(losses.at_context, after),
     };
   });
-  const latency = openLatency(extendProfile(profile, extrapolateTo));
+  const extended = extendProfile(profile, extrapolateTo);
+  const reading = (one: LatencyModel) =>
+    standalone ? withReading(one, extended.grid.context_tokens, 2 * layers, answerTokens) : one;
+  const latency = reading(openLatency(extended));
   const maxDraft = Math.min(MAX_DRAFT_TOKENS, latency.maxDraftTokens);
   let drawn: readonly LatencyModel[] | undefined;
-  const resampled = () => (drawn ??= resampledLatencies(profile, extrapolateTo));
+  const resampled = () => (drawn ??= resampledLatencies(profile, extrapolateTo).map(reading));
   const gridContexts = [...profile.grid.context_tokens];
   const extrapolated = extrapolatedRange(profile, extrapolateTo);
+  const bytesPerTokenAndLayer = profile.floor?.kv_bytes_per_token ?? null;
   return {
+    // what single blocks lose over the target's cache orders drafts, and predicts none with a cache of its own
+    ...(standalone ? { measuredOnly: true } : {}),
+    standalone: standalone ? { answerTokens, bytesPerTokenAndLayer } : null,
     layers,
     choices,
     drafters,

@@ -7,7 +7,7 @@ import { drafterRecord } from "./drafter.js";
 import type { Option } from "./drafting/option.js";
 import { contextsBeyond } from "./extrapolate.js";
 import { optionsOver } from "./options.js";
-import { predict, speedsAlong } from "./predict.js";
+import { ownCacheBytes, predict, speedsAlong } from "./predict.js";
 import { middle, type Problem } from "./problem.js";
 import { mergedRanges } from "./ranges.js";
 
@@ -71,14 +71,14 @@ function segmentsOver(problem: Problem, grid: readonly number[], begin: number, 
     const notes = refuted.length === 0 ? {} : { refuted };
     if (option === null) return [{ context_tokens: { from, to }, speculate: false, ...notes }];
     const stretches = cutByBatch(problem, contextsIn(grid, from, last), option, options);
-    return stretches.map((stretch, j) => ({
-      context_tokens: {
-        from: j === 0 ? from : cutBetween(stretches[j - 1], stretch),
-        to: j === stretches.length - 1 ? to : cutBetween(stretch, stretches[j + 1]),
-      },
-      ...drafting(planning, option, stretch),
-      ...notes,
-    }));
+    return stretches.map((stretch, j) => {
+      const end = j === stretches.length - 1 ? to : cutBetween(stretch, stretches[j + 1]);
+      return {
+        context_tokens: { from: j === 0 ? from : cutBetween(stretches[j - 1], stretch), to: end },
+        ...drafting(planning, option, stretch, end),
+        ...notes,
+      };
+    });
   });
 }
 
@@ -93,6 +93,7 @@ function drafting(
   { problem, options }: Pick<Planning, "problem" | "options">,
   option: Option,
   { contexts, lengths }: BatchStretch,
+  end: number,
 ): Omit<Segment, "context_tokens"> {
   const centre = middle(contexts[0], contexts[contexts.length - 1]);
   const at = contexts.reduce((a, b) => (Math.abs(b - centre) < Math.abs(a - centre) ? b : a));
@@ -106,6 +107,7 @@ function drafting(
     ...batched,
     predicted: {
       ...predict(problem, at, option, options(at)),
+      ...ownCacheBytes(problem, end, option.drafter),
       ...speedsAlong(problem, contexts, option, options),
       ...(by_batch === null ? {} : { by_batch }),
     },

@@ -1,5 +1,5 @@
 /** The solver, as a check needs it. */
-import type { Solver } from "../../check/solver.js";
+import type { PricedBy, Solver } from "../../check/solver.js";
 import { DraftplanError } from "../../core/errors.js";
 import { SOLVE_METHODS } from "../../methods/names.js";
 import type { Calibration } from "../../schema/calibration.js";
@@ -29,9 +29,9 @@ type DraftChoice = Exclude<Choice, "target">;
 
 export const solver: Solver = {
   methods: SOLVE_METHODS,
-  solve: (profile, calibration, { choices, method, constraints, drafters = ["self"], extrapolateTo }) =>
+  solve: (profile, calibration, { choices, method, constraints, drafters = ["self"], ...by }) =>
     segmentsBy(method, {
-      ...{ profile, calibration, choices: toDraftChoices(choices), constraints, extrapolateTo },
+      ...{ profile, calibration, choices: toDraftChoices(choices), constraints, ...by },
       drafters: parseDrafters(drafters),
     }),
   predict,
@@ -50,12 +50,7 @@ function toDraftChoices(names: readonly string[]): DraftChoice[] {
 }
 
 /** The prediction for a segment's own draft, whether or not the solver would choose it. */
-function predict(
-  profile: Profile,
-  calibration: Calibration,
-  segment: Segment,
-  extrapolateTo: number | undefined,
-): Partial<Predicted> {
+function predict(profile: Profile, calibration: Calibration, segment: Segment, by: PricedBy): Partial<Predicted> {
   const { predicted } = segment;
   const planned = plannedBy(segment, profile.model.layers, "plan");
   if (planned === null || predicted === undefined) return {};
@@ -63,7 +58,7 @@ function predict(
   const main = drafter.kind === "hybrid" ? drafter.otherwise : drafter;
   const used = main.kind === "self" ? new Set<Choice>([...main.set.blocks, main.set.head]) : new Set<Choice>();
   const choices = CHOICES.filter((choice): choice is DraftChoice => choice !== "target" && used.has(choice));
-  const problem = openProblem({ profile, calibration, choices, extrapolateTo });
+  const problem = openProblem({ profile, calibration, choices, ...by });
   const { latency } = problem;
   const n = predicted.at_context;
   const known = knownBy(problem, n, planned, predicted.evidence);

@@ -1,13 +1,13 @@
 /** The frontier's best drafts measured on the model: what `solve --model` and `run` add to a calibration. */
 import { samplingAt } from "../../calibrate/calibrate.js";
 import { ContinuedPrompts } from "../../calibrate/continuation.js";
-import { DraftEvidence, type MeasuredCurve, measureByDrafting, measureDrafts } from "../../calibrate/whole-drafts.js";
+import { DraftEvidence, type MeasuredCurve, measureByDrafting } from "../../calibrate/whole-drafts.js";
 import { systemClock } from "../../runtime/device.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { type Choice, type ChoiceSet, choiceKey, compactDraft } from "../../schema/choice.js";
-import { openProblem, proposals, unconfirmedDrafts } from "../../solve/index.js";
+import { proposals, unconfirmedDrafts } from "../../solve/index.js";
 import { ChoosingEvidence } from "./evidence.js";
-import type { Measuring } from "./measuring.js";
+import { type Measuring, measureAlong, problemOf } from "./measuring.js";
 import { refine } from "./refine.js";
 
 type DraftChoice = Exclude<Choice, "target">;
@@ -51,16 +51,14 @@ export async function measureChoosing(
 
 /** @param first whether points around the best are wanted too */
 async function measureFrontier(
-  { profile, variants, constraints, extrapolateTo }: Measuring,
+  measuring: Measuring,
   evidence: ChoosingEvidence,
   calibration: Calibration,
   first: boolean,
 ): Promise<Calibration> {
   let grown = calibration;
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const problems = variants.map((choices) =>
-      openProblem({ profile, calibration: grown, choices, constraints, drafters: ["self"], extrapolateTo }),
-    );
+    const problems = measuring.variants.map((choices) => problemOf(measuring, grown, choices));
     const found: Calibration["measured"] = [];
     for (const [index, { losses }] of problems[0].contexts.entries()) {
       const at = losses.at_context;
@@ -87,17 +85,9 @@ export async function measureReport(
   calibration: Calibration,
   choices: readonly DraftChoice[],
 ): Promise<Calibration> {
-  const { profile, constraints, extrapolateTo } = measuring;
   let grown = calibration;
   for (let reports = 0; reports < MOST_REPORTS; reports++) {
-    const problem = openProblem({
-      profile,
-      calibration: grown,
-      choices,
-      constraints,
-      drafters: ["self"],
-      extrapolateTo,
-    });
+    const problem = problemOf(measuring, grown, choices);
     const next = unconfirmedDrafts(problem).find(({ follows }) => !follows || !isTimeUp(measuring));
     if (next === undefined) break;
     const measured = [...grown.measured];
@@ -105,8 +95,9 @@ export async function measureReport(
       const at = losses.at_context;
       const prompts = measuring.text.prompts.find(({ atContext }) => atContext === at)?.report ?? [];
       const trial = { choices: next.set, draftTokens: next.draftTokens };
+      const cache = measuring.own === undefined ? {} : { draft_cache: "own" as const };
       const found = await reportCurve(measuring, calibration.text.temperature, prompts, trial);
-      measured.push({ at_context: at, part: "report", draft: compactDraft(next.set), ...found });
+      measured.push({ at_context: at, part: "report", draft: compactDraft(next.set), ...cache, ...found });
     }
     grown = { ...grown, measured };
   }
@@ -123,7 +114,7 @@ async function reportCurve(
   prompts: readonly (readonly number[])[],
   draft: { choices: ChoiceSet; draftTokens: number },
 ): Promise<MeasuredCurve> {
-  const { model, text, precision, progress } = measuring;
+  const { model, own, text, precision, progress } = measuring;
   const tokens = text.continuationTokens;
   const sampling = samplingAt(temperature);
   const isEnough = (known: { tokens: number; error: () => number | null }): boolean => {
@@ -131,14 +122,14 @@ async function reportCurve(
     return (known.error() ?? 1) <= precision.error || isTimeUp(measuring);
   };
   if (sampling === null)
-    return measureByDrafting(model.engine, systemClock, prompts, draft, tokens, progress, isEnough);
+    return measureByDrafting(model.engine, systemClock, prompts, draft, tokens, progress, isEnough, own?.engine);
   const { choices, draftTokens } = draft;
   const continued = new ContinuedPrompts(model.engine, systemClock, prompts, tokens, sampling);
   const evidence = new DraftEvidence();
   for (;;) {
     const made = await continued.next(progress);
     if (made === null) break;
-    const [found] = await measureDrafts(model.engine, [made], [choices], draftTokens, progress, true);
+    const [found] = await measureAlong(measuring, [made], [choices], true, draftTokens);
     evidence.take(found.evidence);
     if (isEnough({ tokens: evidence.positions.length, error: () => evidence.error(draftTokens) })) break;
   }

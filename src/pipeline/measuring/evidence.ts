@@ -5,18 +5,11 @@
  */
 import { ROUND_TOKENS } from "../../calibrate/calibrate.js";
 import type { Continuation } from "../../calibrate/continuation.js";
-import { type DraftEvidence, measureDrafts } from "../../calibrate/whole-drafts.js";
+import type { DraftEvidence } from "../../calibrate/whole-drafts.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { type ChoiceSet, choiceKey, expandDraft } from "../../schema/choice.js";
-import {
-  contextFor,
-  measuredSpeed,
-  nearestContext,
-  openProblem,
-  type Problem,
-  unconfirmedDrafts,
-} from "../../solve/index.js";
-import { choosing, type Measuring, type Precision } from "./measuring.js";
+import { contextFor, measuredSpeed, nearestContext, type Problem, unconfirmedDrafts } from "../../solve/index.js";
+import { choosing, type Measuring, measureAlong, type Precision, problemOf } from "./measuring.js";
 
 /** One draft's evidence at one context, and on how many of the context's texts. */
 interface Known {
@@ -98,8 +91,7 @@ export class ChoosingEvidence {
   }
 
   private async follow(at: number, sets: readonly ChoiceSet[], texts: readonly Continuation[], isCached: boolean) {
-    const { model, progress } = this.measuring;
-    const found = await measureDrafts(model.engine, texts, sets, ROUND_TOKENS, progress, isCached);
+    const found = await measureAlong(this.measuring, texts, sets, isCached);
     for (const [i, set] of sets.entries()) {
       const known = this.known.get(keyOf(at, set));
       if (known === undefined)
@@ -112,14 +104,14 @@ export class ChoosingEvidence {
   }
 
   private records(at: number, sets: readonly ChoiceSet[]): Calibration["measured"] {
-    return sets.map((set) => choosing(at, set, (this.known.get(keyOf(at, set)) as Known).evidence.curve(ROUND_TOKENS)));
+    const isOwn = this.measuring.own !== undefined;
+    return sets.map((set) =>
+      choosing(at, set, (this.known.get(keyOf(at, set)) as Known).evidence.curve(ROUND_TOKENS), isOwn),
+    );
   }
 
   private problems(calibration: Calibration): Problem[] {
-    const { profile, variants, constraints, extrapolateTo } = this.measuring;
-    return variants.map((choices) =>
-      openProblem({ profile, calibration, choices, constraints, drafters: ["self"], extrapolateTo }),
-    );
+    return this.measuring.variants.map((choices) => problemOf(this.measuring, calibration, choices));
   }
 
   /** Where a plan's own draft is known the least, with the plans' drafts there; null where all are known well enough. */

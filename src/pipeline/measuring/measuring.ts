@@ -1,16 +1,22 @@
 /** What measuring candidates needs, and the record it leaves. */
-import type { ContextPrompts } from "../../calibrate/calibrate.js";
+import { type ContextPrompts, ROUND_TOKENS } from "../../calibrate/calibrate.js";
 import type { Continuation } from "../../calibrate/continuation.js";
-import type { MeasuredCurve } from "../../calibrate/whole-drafts.js";
+import {
+  type MeasuredCurve,
+  type MeasuredPositions,
+  measureDrafts,
+  measureStandalone,
+} from "../../calibrate/whole-drafts.js";
 import type { Progress } from "../../core/progress.js";
 import type { ModelSpec } from "../../model/spec.js";
 import { systemClock } from "../../runtime/device.js";
-import type { Clock } from "../../runtime/engine.js";
+import type { Clock, Engine } from "../../runtime/engine.js";
 import type { LoadedModel } from "../../runtime/load.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { type Choice, type ChoiceSet, compactDraft } from "../../schema/choice.js";
 import type { Constraints } from "../../schema/constraints.js";
 import type { Profile } from "../../schema/profile.js";
+import { openProblem, type Problem } from "../../solve/index.js";
 import { isSmall, SAMPLE } from "../text/calibration-text.js";
 
 type DraftChoice = Exclude<Choice, "target">;
@@ -37,6 +43,8 @@ export interface Measuring {
   constraints?: Constraints | undefined;
   /** context that costs are drawn on to, beyond the profile */
   extrapolateTo?: number | undefined;
+  /** where drafts have a cache of their own: the engine whose cache they fill, and the tokens of an answer; absent: the target's */
+  own?: { engine: Engine; answerTokens?: number | undefined } | undefined;
   text: MeasuringText;
   /** how surely the drafts that plans rest on are to be known; absent: as what is there says */
   precision?: Precision;
@@ -70,15 +78,40 @@ export function precisionFor(spec: ModelSpec, startUs = systemClock.nowUs()): Pr
   };
 }
 
+/** The problem of a plan of the model's own blocks, with what is known so far. */
+export const problemOf = (
+  { profile, constraints, extrapolateTo, own }: Measuring,
+  calibration: Calibration,
+  choices: readonly DraftChoice[],
+): Problem =>
+  openProblem({
+    ...{ profile, calibration, choices, constraints, drafters: ["self"], extrapolateTo },
+    ...{ standalone: own !== undefined, answerTokens: own?.answerTokens },
+  });
+
+/** Curves of drafts along some texts, over whichever cache they are to have. */
+export const measureAlong = (
+  { model, own, progress }: Pick<Measuring, "model" | "own" | "progress">,
+  texts: readonly Continuation[],
+  sets: readonly ChoiceSet[],
+  isCached = false,
+  d = ROUND_TOKENS,
+): Promise<MeasuredPositions[]> =>
+  own === undefined
+    ? measureDrafts(model.engine, texts, sets, d, progress, isCached)
+    : measureStandalone(model.engine, own.engine, texts, sets, d, progress);
+
 /** The record of a draft measured on the text that plans are chosen on. */
 export const choosing = (
   at: number,
   set: ChoiceSet,
   { tokens, curve, reached }: MeasuredCurve,
+  isOwn = false,
 ): Calibration["measured"][number] => ({
   at_context: at,
   part: "choose",
   draft: compactDraft(set),
+  ...(isOwn ? { draft_cache: "own" as const } : {}),
   tokens,
   curve,
   reached,

@@ -5,12 +5,12 @@
  */
 import { ROUND_TOKENS } from "../../calibrate/calibrate.js";
 import type { Continuation } from "../../calibrate/continuation.js";
-import { DraftEvidence, measureDrafts } from "../../calibrate/whole-drafts.js";
+import { DraftEvidence } from "../../calibrate/whole-drafts.js";
 import type { Clock } from "../../runtime/engine.js";
 import type { Calibration } from "../../schema/calibration.js";
 import type { Choice, ChoiceSet } from "../../schema/choice.js";
-import { openProblem, searchExchanges } from "../../solve/index.js";
-import { choosing, type Measuring } from "./measuring.js";
+import { searchExchanges } from "../../solve/index.js";
+import { choosing, type Measuring, measureAlong, problemOf } from "./measuring.js";
 
 /** Chance that anything is accepted, at any context, where no exchange helps. */
 const FALSE_ACCEPTS = 0.05;
@@ -51,25 +51,26 @@ export async function refine(
 type DraftChoice = Exclude<Choice, "target">;
 
 async function refineAt(
-  { model, profile, constraints, text, progress }: Measuring,
+  measuring: Measuring,
   calibration: Calibration,
   { choices, at }: { choices: readonly DraftChoice[]; at: number },
   chance: number,
   timeIsUp: () => boolean,
 ): Promise<Calibration["measured"]> {
-  const [finding, confirming] = halves(text.continuations.get(at) ?? []);
+  const [finding, confirming] = halves(measuring.text.continuations.get(at) ?? []);
   if (confirming.length === 0) return [];
   const measureOn = (continuations: readonly Continuation[]) => (sets: readonly ChoiceSet[]) =>
-    measureDrafts(model.engine, continuations, sets, ROUND_TOKENS, progress);
+    measureAlong(measuring, continuations, sets);
+  const isOwn = measuring.own !== undefined;
+  const asMeasured = (record: Calibration["measured"][number]) =>
+    isOwn ? { ...record, draft_cache: "own" as const } : record;
   const accepted = await searchExchanges({
     problemWith: (tried) =>
-      openProblem({
-        profile,
-        calibration: { ...calibration, measured: [...calibration.measured, ...tried] },
+      problemOf(
+        { ...measuring, extrapolateTo: undefined },
+        { ...calibration, measured: [...calibration.measured, ...tried.map(asMeasured)] },
         choices,
-        constraints,
-        drafters: ["self"],
-      }),
+      ),
     at,
     chance,
     finding: measureOn(finding),
@@ -80,7 +81,7 @@ async function refineAt(
     const evidence = new DraftEvidence();
     evidence.take(found.evidence);
     evidence.take(confirmed.evidence);
-    return choosing(at, set, evidence.curve(ROUND_TOKENS));
+    return choosing(at, set, evidence.curve(ROUND_TOKENS), isOwn);
   });
 }
 
