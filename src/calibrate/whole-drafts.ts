@@ -1,9 +1,7 @@
 /** The acceptance of whole drafts: quickly, to choose among them, and by real drafting, to report the one chosen. */
 
 import type { Progress } from "../core/progress.js";
-import { OwnCache } from "../decode/drafters/own-cache.js";
-import { standaloneDrafter } from "../decode/drafters/standalone.js";
-import { decode, prefill, type Round } from "../decode/loop.js";
+import { type DraftPolicy, decode, prefill, type Round } from "../decode/loop.js";
 import { acceptanceOf } from "../decode/statistics.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
@@ -230,25 +228,21 @@ class DraftedRounds {
 }
 
 /**
- * One draft by real drafting, d tokens a round, after prompts it was not chosen on.
+ * One draft by real drafting, over whichever cache it has, d tokens a round, after prompts it was not chosen on.
  * @param isEnough asked after each prompt; default: all prompts are gone through
- * @param own      where the draft has a cache of its own, the engine that it fills; null: it reads the target's
  */
 export async function measureByDrafting(
   engine: Engine,
   clock: Clock,
   prompts: readonly (readonly number[])[],
-  draft: { choices: ChoiceSet; draftTokens: number },
+  draft: NonNullable<ReturnType<DraftPolicy>>,
   tokens: number,
   progress: Progress,
   isEnough: (found: DraftedRounds) => boolean = () => false,
-  own: Engine | null = null,
 ): Promise<MeasuredCurve> {
   const found = new DraftedRounds(draft.draftTokens);
-  const { choices, draftTokens } = draft;
-  const request = own === null ? draft : { drafter: standaloneDrafter(choices, new OwnCache(own)), draftTokens };
   for (const [index, prompt] of prompts.entries()) {
-    const options = { maxTokens: tokens, endTokens: engine.spec.eosTokenIds, policy: () => request, clock, progress };
+    const options = { maxTokens: tokens, endTokens: engine.spec.eosTokenIds, policy: () => draft, clock, progress };
     const { rounds, ids } = await decode(engine, prompt, options);
     found.add(rounds, ids.length);
     await progress.tick({ stage: "report", done: index + 1, total: prompts.length });

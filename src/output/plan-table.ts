@@ -4,7 +4,7 @@ import Table from "cli-table3";
 import type { Solved } from "../pipeline/solve.js";
 import { lengthsText } from "../schema/length-by-batch.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
-import { draftText } from "../schema/plan-text.js";
+import { draftText, ownCacheText } from "../schema/plan-text.js";
 import { extrapolatedLine } from "./format.js";
 
 /** `0 to 1024: skip 2, int8 58, head int8; d 5; predicted 1.48 times` for each segment. */
@@ -22,6 +22,10 @@ const batchLines = ({ segments }: Plan): string[] =>
   segments.flatMap(({ context_tokens: { from, to }, draft_tokens_by_batch: steps }) =>
     steps === undefined ? [] : [`Draft length by sequences at once, context ${from} to ${to}: ${lengthsText(steps)}`],
   );
+
+/** A line for each segment that drafts with a cache of its own. */
+const ownCacheLines = (plan: Plan): string[] =>
+  plan.segments.flatMap((segment) => (segment.speculate ? (ownCacheText(plan, segment) ?? []) : []));
 
 /** `1.48` and, where the profile has resamples, `1.44 to 1.53` below it. */
 function speedupWithInterval({ speedup, speedup_interval: interval }: Predicted): string {
@@ -54,7 +58,12 @@ function planTable(plan: Plan): string {
       predicted === undefined ? "?" : speedupWithInterval(predicted),
     ]);
   }
-  return [table.toString(), ...extrapolatedLine(plan).map((line) => `* ${line}`), ...batchLines(plan)].join("\n");
+  return [
+    table.toString(),
+    ...extrapolatedLine(plan).map((line) => `* ${line}`),
+    ...batchLines(plan),
+    ...ownCacheLines(plan),
+  ].join("\n");
 }
 
 /** What `solve` ends with: the plan, where it lies, and what was measured for it. */

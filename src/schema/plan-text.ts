@@ -2,7 +2,7 @@
 import { counted } from "../core/text.js";
 import { describeChoices, expandDraft } from "./choice.js";
 import type { DrafterRef, NgramTokens } from "./drafter.js";
-import type { Refuted, Segment } from "./plan.js";
+import type { Plan, Refuted, Segment } from "./plan.js";
 
 /** `context 0 to 256: text kept back predicts 0.87 times plain decoding for …`; null where nothing was refused. */
 export function refutedText({ context_tokens, refuted, ...planned }: Segment, layers: number): string | null {
@@ -14,6 +14,22 @@ export function refutedText({ context_tokens, refuted, ...planned }: Segment, la
       : `instead ${drafting(planned, layers)}`;
   const refusals = refuted.map((one) => refusal(one, layers)).join(" and ");
   return `context ${from} to ${to}: text kept back predicts a loss for ${refusals}; ${instead}`;
+}
+
+/** `Drafts have a cache of their own, …`: what it costs where it is predicted; null for a plan whose drafts read the target's. */
+export function ownCacheText(
+  { draft_cache, answer_tokens }: Pick<Plan, "draft_cache" | "answer_tokens">,
+  { predicted, context_tokens }: Pick<Segment, "predicted" | "context_tokens">,
+): string | null {
+  if (draft_cache !== "own") return null;
+  const { at_context, prompt_us, draft_cache_bytes: bytes } = predicted ?? {};
+  const reading =
+    prompt_us === undefined
+      ? ""
+      : `; reading a prompt of ${at_context} tokens into it takes ${(prompt_us / 1000).toFixed(1)} ms, shared by the ${answer_tokens} tokens of an answer`;
+  const memory =
+    bytes === undefined ? "" : `; it takes ${(bytes / 2 ** 20).toFixed(1)} MiB at ${context_tokens.to} tokens`;
+  return `Drafts have a KV cache of their own, as engines have it${reading}${memory}.`;
 }
 
 const refusal = ({ at_context, speedup, ...refuted }: Refuted, layers: number): string =>

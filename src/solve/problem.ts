@@ -28,7 +28,7 @@ import type { GuessedText } from "./drafting/evidence.js";
 import { contextsBeyond, extendProfile, extrapolatedRange } from "./extrapolate.js";
 import type { Group } from "./knapsack/group.js";
 import { type LatencyModel, openLatency } from "./latency.js";
-import { withReading } from "./reading.js";
+import { withReading } from "./own-cache/reading.js";
 import { resampledLatencies } from "./resample.js";
 import { type KnownHeads, LEAST_ROUNDS } from "./trees/heads.js";
 import { RankPaths } from "./trees/rank-paths.js";

@@ -97,3 +97,17 @@ test.each([0, 20])("with a cache of its own a draft is run over the text alone: 
   expect(found.acceptance).toBe(hits / expected.length);
   expect(found.targetTop1).toEqual((await evaluateDraft(engine, IDS, first, choicesAt)).targetTop1);
 });
+
+test("a draft that changes no key and no value is the same over either cache: the last MLP and the head", async () => {
+  const last = expandDraft({ ...skipping(`${LAYERS - 1}.mlp`), head: "int8" }, LAYERS, "draft");
+  const own = await evaluateStandalone(model.engine, IDS, 10, () => last);
+  const over = await evaluateDraft(model.engine, IDS, 10, () => last);
+  expect(own.draftTop1).toEqual(over.draftTop1);
+  expect(own.acceptance).toBeLessThan(1);
+  const early = expandDraft(skipping("0.attn"), LAYERS, "draft");
+  const [alone, beside] = [
+    await evaluateStandalone(model.engine, IDS, 10, () => early),
+    await evaluateDraft(model.engine, IDS, 10, () => early),
+  ];
+  expect(alone.draftTop1).not.toEqual(beside.draftTop1);
+});

@@ -1,6 +1,7 @@
 /** `--standalone` of evaluate and verify, and plans that say `draft_cache: own`, on a tiny model. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import { parseDocument, stringifyDocument } from "../../src/schema/document.js";
 import type { Plan } from "../../src/schema/plan.js";
@@ -78,6 +79,26 @@ test("generate: a plan with such drafts gives the target's own tokens", async ()
   const own = await run("--plan", plans.own);
   expect(own.ids).toEqual((await run()).ids);
   expect(own.drafted).toBeGreaterThan(0);
+});
+
+describe("solve", () => {
+  const PROFILES = fileURLToPath(new URL("../../profiles/", import.meta.url));
+  const solve = (...args: string[]) =>
+    draftplan([
+      ...["solve", "--profile", join(PROFILES, "union-10m.profile.yaml")],
+      ...["--calibration", join(PROFILES, "union-10m.calibration.yaml"), "-o", join(folder, "solved.yaml"), ...args],
+    ]);
+
+  test.each([
+    [["--standalone"], 3, /knows no draft with a cache of its own[\s\S]*calibrate MODEL --standalone/],
+    [["--answer-tokens", "50"], 2, /--standalone/],
+    [["--standalone", "--method", "uniform"], 2, /over the target's cache/],
+    [["--standalone", "--answer-tokens", "0"], 2, /--answer-tokens/],
+  ])("%j is refused", async (args, expected, message) => {
+    const { code, stderr } = await solve(...args);
+    expect(stderr).toMatch(message);
+    expect(code).toBe(expected);
+  });
 });
 
 describe("what cannot be is refused before the model is loaded", () => {

@@ -30,6 +30,8 @@ export function explanationJson(
     draft_tokens_by_batch: draft_tokens_by_batch ?? null,
     by_batch: predicted?.by_batch ?? null,
     draft_us: draft?.draftUs ?? null,
+    prompt_us: predicted?.prompt_us ?? null,
+    draft_cache_bytes: predicted?.draft_cache_bytes ?? null,
     acceptance: draft?.acceptance ?? null,
     evidence: draft?.evidence ?? null,
     positions: draft?.positions ?? null,

@@ -4,7 +4,7 @@ import Table from "cli-table3";
 import { describeConstraints } from "../../schema/constraints.js";
 import { lengthsText } from "../../schema/length-by-batch.js";
 import type { Plan, Segment } from "../../schema/plan.js";
-import { refutedText } from "../../schema/plan-text.js";
+import { ownCacheText, refutedText } from "../../schema/plan-text.js";
 import type { BlockReason, ExplainedDraft, Explanation, WhatIf } from "../../solve/index.js";
 import { formatPercent } from "../format.js";
 import { DRAFTER_WORDS, describeDrafter } from "./drafter.js";
@@ -22,6 +22,7 @@ export function explanationText(explanation: Explanation, plan: Plan, all: boole
   const prose = [
     ...(extrapolated ? [`Extrapolated: no pass was profiled at ${contextTokens} tokens of context.`] : []),
     ...(draft === null ? plainSummary(explanation) : summary(explanation, draft)),
+    ...ownCache(explanation, plan),
     ...rivals(explanation),
     ...batches(explanation, plan),
     ...refused(explanation, plan),
@@ -35,6 +36,12 @@ export function explanationText(explanation: Explanation, plan: Plan, all: boole
     ...conditions(explanation).flatMap(wrapped),
     ...elsewhere(explanation, plan).flatMap(wrapped),
   ].join("\n");
+}
+
+/** What a cache of the draft's own costs where it is predicted. */
+function ownCache({ contextTokens, draft }: Explanation, plan: Plan): string[] {
+  const segment = plan.segments.find(({ context_tokens: { to } }) => contextTokens < to) ?? plan.segments.at(-1);
+  return segment === undefined || draft === null ? [] : [ownCacheText(plan, segment) ?? []].flat();
 }
 
 /** Lines of words that fit; further ones are indented. */

@@ -2,6 +2,8 @@
 import { samplingAt } from "../../calibrate/calibrate.js";
 import { ContinuedPrompts } from "../../calibrate/continuation.js";
 import { DraftEvidence, type MeasuredCurve, measureByDrafting } from "../../calibrate/whole-drafts.js";
+import { OwnCache } from "../../decode/drafters/own-cache.js";
+import { standaloneDrafter } from "../../decode/drafters/standalone.js";
 import { systemClock } from "../../runtime/device.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { type Choice, type ChoiceSet, choiceKey, compactDraft } from "../../schema/choice.js";
@@ -121,9 +123,11 @@ async function reportCurve(
     if (precision === undefined || known.tokens < precision.positions) return false;
     return (known.error() ?? 1) <= precision.error || isTimeUp(measuring);
   };
-  if (sampling === null)
-    return measureByDrafting(model.engine, systemClock, prompts, draft, tokens, progress, isEnough, own?.engine);
   const { choices, draftTokens } = draft;
+  const request =
+    own === undefined ? draft : { drafter: standaloneDrafter(choices, new OwnCache(own.engine)), draftTokens };
+  if (sampling === null)
+    return measureByDrafting(model.engine, systemClock, prompts, request, tokens, progress, isEnough);
   const continued = new ContinuedPrompts(model.engine, systemClock, prompts, tokens, sampling);
   const evidence = new DraftEvidence();
   for (;;) {

@@ -9,8 +9,8 @@
  * with Q the longest pass profiled, at the context in its middle: weights read once, and so much for every token. What the
  * tokens of an answer bear of it is a straight line between the profiled contexts, as every other cost is (ranges.ts).
  */
-import type { ChoiceSet } from "../schema/choice.js";
-import type { LatencyModel } from "./latency.js";
+import type { ChoiceSet } from "../../schema/choice.js";
+import type { LatencyModel } from "../latency.js";
 
 /** Tokens of a pass over a prompt, as the decoder runs it (MAX_PASS_TOKENS). */
 const READING_TOKENS = 512;

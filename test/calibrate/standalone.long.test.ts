@@ -1,0 +1,2 @@
+/** Longer texts, and more lengths of drafts. */
+import "./standalone.test.js";
