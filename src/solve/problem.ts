@@ -2,7 +2,6 @@
  * Profile and calibration joined into what the solver works on: blocks with costs at a context and losses there.
  * Pure: the same two documents give the same problem.
  */
-import { DraftplanError } from "../core/errors.js";
 import type { Calibration, CalibrationContext } from "../schema/calibration.js";
 import {
   blockKind,
@@ -26,6 +25,7 @@ import { type Limits, resolveConstraints, satisfies } from "./constraints.js";
 import { guessedAt, type KnownModel, modelsOfBoth } from "./drafting/documents.js";
 import type { GuessedText } from "./drafting/evidence.js";
 import { contextsBeyond, extendProfile, extrapolatedRange } from "./extrapolate.js";
+import { requireChoices, requireJoinable } from "./inputs/joinable.js";
 import type { Group } from "./knapsack/group.js";
 import { type LatencyModel, openLatency } from "./latency.js";
 import { withReading } from "./own-cache/reading.js";
@@ -266,43 +266,4 @@ export function groupsAt(problem: Problem, n: number): Group[] {
 
 export function toChoiceSet(chosen: readonly string[]): ChoiceSet {
   return { blocks: chosen.slice(0, -1) as Choice[], head: chosen[chosen.length - 1] as Kernel };
-}
-
-function requireJoinable(profile: Profile, calibration: Calibration): void {
-  const problem = (what: string, remedy: string) =>
-    new DraftplanError({ code: "DOCUMENT_MISMATCH", at: "profile and calibration", what, remedy });
-  if (profile.model.architecture_sha256 !== calibration.model.architecture_sha256) {
-    throw problem(
-      `the profile is of ${profile.model.name}, the calibration of ${calibration.model.name}: their architectures differ`,
-      "Give a profile and a calibration of the same model.",
-    );
-  }
-  for (const [kernel, numerics] of Object.entries(calibration.kernels)) {
-    const other = profile.kernels[kernel as Kernel];
-    if (other !== undefined && other !== numerics) {
-      throw problem(
-        `${kernel} means '${other}' in the profile and '${numerics}' in the calibration`,
-        "Make both with the same version of draftplan.",
-      );
-    }
-  }
-}
-
-function requireChoices(profile: Profile, calibration: Calibration, choices: readonly Choice[]): void {
-  for (const choice of choices) {
-    if (choice === "skip" || choice === "target") continue;
-    const profiled = profile.points.some(
-      (point) => point.attn_us[choice] !== undefined && point.head_us[choice] !== undefined,
-    );
-    const calibrated = calibration.contexts.every((c) => c.attn[choice] && c.mlp[choice] && c.head[choice]);
-    if (profiled && calibrated) continue;
-    const [document, verb] = profiled ? ["calibration", "calibrate"] : ["profile", "profile"];
-    const wanted = ["int8", ...choices].filter((name, i, all) => name !== "skip" && all.indexOf(name) === i);
-    throw new DraftplanError({
-      code: "CHOICE_UNAVAILABLE",
-      at: "--choices",
-      what: `the ${document} has no ${choice}`,
-      remedy: `Leave ${choice} out, or measure it: draftplan ${verb} MODEL --choices ${wanted.join(",")}`,
-    });
-  }
 }

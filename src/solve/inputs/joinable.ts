@@ -1,0 +1,46 @@
+/** Whether a profile and a calibration belong together, and have what is asked for. */
+import { DraftplanError } from "../../core/errors.js";
+import type { Calibration } from "../../schema/calibration.js";
+import type { Choice, Kernel } from "../../schema/choice.js";
+import type { Profile } from "../../schema/profile.js";
+
+/** @throws DOCUMENT_MISMATCH where they are of other models or numerics */
+export function requireJoinable(profile: Profile, calibration: Calibration): void {
+  const problem = (what: string, remedy: string) =>
+    new DraftplanError({ code: "DOCUMENT_MISMATCH", at: "profile and calibration", what, remedy });
+  if (profile.model.architecture_sha256 !== calibration.model.architecture_sha256) {
+    throw problem(
+      `the profile is of ${profile.model.name}, the calibration of ${calibration.model.name}: their architectures differ`,
+      "Give a profile and a calibration of the same model.",
+    );
+  }
+  for (const [kernel, numerics] of Object.entries(calibration.kernels)) {
+    const other = profile.kernels[kernel as Kernel];
+    if (other !== undefined && other !== numerics) {
+      throw problem(
+        `${kernel} means '${other}' in the profile and '${numerics}' in the calibration`,
+        "Make both with the same version of draftplan.",
+      );
+    }
+  }
+}
+
+/** @throws CHOICE_UNAVAILABLE where one of them lacks a choice */
+export function requireChoices(profile: Profile, calibration: Calibration, choices: readonly Choice[]): void {
+  for (const choice of choices) {
+    if (choice === "skip" || choice === "target") continue;
+    const profiled = profile.points.some(
+      (point) => point.attn_us[choice] !== undefined && point.head_us[choice] !== undefined,
+    );
+    const calibrated = calibration.contexts.every((c) => c.attn[choice] && c.mlp[choice] && c.head[choice]);
+    if (profiled && calibrated) continue;
+    const [document, verb] = profiled ? ["calibration", "calibrate"] : ["profile", "profile"];
+    const wanted = ["int8", ...choices].filter((name, i, all) => name !== "skip" && all.indexOf(name) === i);
+    throw new DraftplanError({
+      code: "CHOICE_UNAVAILABLE",
+      at: "--choices",
+      what: `the ${document} has no ${choice}`,
+      remedy: `Leave ${choice} out, or measure it: draftplan ${verb} MODEL --choices ${wanted.join(",")}`,
+    });
+  }
+}
