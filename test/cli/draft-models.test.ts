@@ -163,6 +163,10 @@ describe("is refused before any work:", () => {
     expect((await draftplan(command(more))).code).toBe(0);
   });
 
+  test("adapting a plan in which others draft than the model's own blocks", async () => {
+    await refused(generate("--plan", mixed(), "--adapt"), 2, "NOT_YET_SUPPORTED", /segments\[0\]\.drafter/);
+  });
+
   test("a plan's model that is another now, or gone", async () => {
     const gone = planFile("gone.yaml", segment(0, 96, { drafter: modelDrafter("int8", "nowhere") }));
     await refused(generate("--plan", gone), 3, "FILE_NOT_FOUND", "nowhere");

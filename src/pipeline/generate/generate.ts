@@ -7,6 +7,7 @@ import type { Checkpoint } from "../../model/spec.js";
 import { systemClock } from "../../runtime/device.js";
 import type { Loaded } from "../../schema/document.js";
 import type { Plan } from "../../schema/plan.js";
+import { drafterText } from "../../schema/plan-text.js";
 import { planKernels } from "../choices.js";
 import type { PipelineContext } from "../context.js";
 import {
@@ -99,12 +100,13 @@ const stopWithoutText = () =>
     remedy: "Give the prompt as text: --prompt TEXT or --chat TEXT.",
   });
 
-/** @throws USAGE without a plan to begin with, NOT_YET_SUPPORTED for one that heads draft in */
+/** @throws USAGE without a plan to begin with, NOT_YET_SUPPORTED for one that others than the model's own blocks draft in */
 function requireAdaptable(plan: Loaded<Plan> | null, drafter: DrafterChoice | null): void {
   if (plan === null) throw adaptWithoutPlan();
   if (drafter !== null && drafter.kind !== "plan") throw adaptAnother(drafter);
-  const heads = plan.document.segments.findIndex(({ drafter: kind }) => kind?.kind === "heads");
-  if (heads !== -1) throw adaptHeads(`${plan.path}: segments[${heads}].drafter`);
+  const { segments } = plan.document;
+  const other = segments.findIndex(({ drafter: who }) => who !== undefined && who.kind !== "self");
+  if (other !== -1) throw adaptOther(`${plan.path}: segments[${other}].drafter`, drafterText(segments[other].drafter));
   if (plan.document.draft_cache === "own") throw adaptOwnCache(`${plan.path}: draft_cache`);
 }
 
@@ -116,11 +118,11 @@ const adaptAnother = (drafter: DrafterChoice) =>
     remedy: "Leave one of the two options out.",
   });
 
-const adaptHeads = (at: string) =>
+const adaptOther = (at: string, who: string) =>
   new DraftplanError({
     code: "NOT_YET_SUPPORTED",
     at,
-    what: "heads draft there, and --adapt weighs drafts of the model's own blocks alone",
+    what: `there drafts ${who}, and --adapt weighs drafts of the model's own blocks alone`,
     remedy: "Leave --adapt out, or solve a plan of the model's own blocks: draftplan solve --drafters self",
   });
 
