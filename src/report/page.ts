@@ -38,7 +38,7 @@ export const page = ({ title, created, sections }: Page): string =>
 <body>
 <a class="skip" href="#main">Skip to the content</a>
 <header><h1>${foreign(title)}</h1>
-<p>Made ${moment(created)}. One sequence at a time (batch 1), greedy decoding.</p></header>
+<p>Made ${moment(created)}. Where nothing else is said: one sequence at a time (batch 1), greedy decoding.</p></header>
 <nav aria-label="Contents"><h2>Contents</h2>${contents(sections)}</nav>
 <main id="main" tabindex="-1">
 ${sections.map(sectionPart)}</main>

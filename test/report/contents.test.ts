@@ -70,6 +70,21 @@ describe("a verification", () => {
     expect(rows[1].slice(0, 6)).toEqual(["Fellow citizens", "4", "128", "1.40×", "1.20× to 3.00×", "1.45×"]);
   });
 
+  test("of sampled output says whether the distribution is the target's", () => {
+    const distribution = { draws: 400, prompts: 4, false_alarm: 0.001, holds: true, tests: [] };
+    const [record] = verification().prompts;
+    expect(pageText(verified({ distribution }))).toContain(
+      "✓ lossless: the target’s own distribution, 1,600 texts drawn",
+    );
+    const off = pageText(verified({ lossless: false, distribution: { ...distribution, holds: false } }));
+    expect(off).toContain("✗ not lossless: not the target’s distribution, 1,600 texts drawn");
+    expect(off).not.toContain("prompts differ");
+    const prompts = [{ ...record, first_mismatch: 3 }];
+    expect(pageText(verified({ lossless: false, distribution, prompts }))).toContain(
+      "✗ not lossless: 1 output with a token that the filters take away",
+    );
+  });
+
   test("that is not lossless says so, and which prompts differ", () => {
     const [record] = verification().prompts;
     const wrong = { ...record, prompt: "the wrong one", first_mismatch: 17, worst_margin: 0.25 };

@@ -55,8 +55,14 @@ const factsOf = (document: Verification, plan: Shown<"draftplan/plan"> | undefin
     ],
     ["Model", modelText(document.model)],
     ["Device", deviceText(document.device)],
+    document.sampling === undefined ? null : ["Drawn", samplingText(document.sampling)],
     ["Measured", runText(document)],
   );
+
+const samplingText = (sampling: NonNullable<Verification["sampling"]>): string =>
+  Object.entries(sampling)
+    .map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`)
+    .join(", ");
 
 /** What a prediction of tokens per second is off by for a reason that is none of the plan's. */
 const machineText = (percent: number): string =>
@@ -75,12 +81,24 @@ ${plan === undefined && note(html`Give ${foreignPath(fileName(document.plan.path
 
 /** Whether the output is the target's own, and what else was asked for and not met. */
 export function verdicts(document: Verification): Html[] {
-  const { lossless, tokens, ties, prompts } = document;
+  const { lossless, tokens, ties, prompts, distribution } = document;
   const wrong = prompts.filter(({ first_mismatch }) => first_mismatch !== null).length;
+  if (distribution !== undefined) return [drawnVerdict(distribution, wrong), ...notMet(document)];
   const output = lossless
     ? verdict("good", `lossless: ${counted(tokens, "token")} compared, ${counted(ties, "tie")}`)
     : verdict("bad", `not lossless: ${whole(wrong)} of ${counted(prompts.length, "prompt")} differ`);
   return [output, ...notMet(document)];
+}
+
+/** Of sampled output its distribution is what was proved. @param wrong outputs with a token that the filters take away */
+function drawnVerdict({ draws, prompts, holds }: NonNullable<Verification["distribution"]>, wrong: number): Html {
+  const drawn = `${counted(draws * prompts, "text")} drawn`;
+  if (holds && wrong === 0) return verdict("good", `lossless: the target’s own distribution, ${drawn}`);
+  const why = [
+    ...(holds ? [] : [`not the target’s distribution, ${drawn}`]),
+    ...(wrong === 0 ? [] : [`${counted(wrong, "output")} with a token that the filters take away`]),
+  ];
+  return verdict("bad", `not lossless: ${why.join("; ")}`);
 }
 
 /** The same in a table. */
