@@ -19,6 +19,10 @@ const PAGES = [
     .map((name) => `docs/${name.replaceAll("\\", "/")}`),
 ];
 
+test.each(PAGES)("%s has no side of a merge left in it", (page) => {
+  expect(read(page)).not.toMatch(/^(<{7} |={7}$|>{7} )/m);
+});
+
 interface Section {
   title: string;
   /** titles of the third level below it */

@@ -5,7 +5,7 @@ import { deliverDocument } from "../output/deliver.js";
 import { solveSummary } from "../output/plan-table.js";
 import { parseChoices } from "../pipeline/choices.js";
 import { type ConstraintOptions, toConstraints } from "../pipeline/constraints.js";
-import { parseDrafters, requireNamedModels } from "../pipeline/drafters.js";
+import { measuredAmong, parseDrafters, requireNamedModels } from "../pipeline/drafters.js";
 import { draftSpaceFor } from "../pipeline/export/preset.js";
 import { type SolveMethod, solvePlan } from "../pipeline/solve.js";
 import { readDocumentOf } from "../schema/document.js";
@@ -41,16 +41,21 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
     drafters: options.drafters === undefined ? undefined : parseDrafters(options.drafters),
     constraints: options,
   });
+  const profile = readDocumentOf("draftplan/profile", options.profile);
   const calibration = readDocumentOf("draftplan/calibration", options.calibration);
   requireNamedModels(options.drafters ?? [], calibration);
+  const standalone = standaloneOf(options);
+  // of what an engine can have, what was measured; what the user names has to have been
+  const drafters =
+    options.drafters !== undefined || space.drafters === undefined
+      ? space.drafters
+      : measuredAmong(standalone === null ? space.drafters : ["self"], profile.document, calibration.document);
   const request = {
     choices: space.choices,
     method: parseMethod(options.method),
-    drafters: space.drafters,
-    profile: readDocumentOf("draftplan/profile", options.profile),
-    calibration,
+    ...{ drafters, profile, calibration },
     constraints: toConstraints(space.constraints),
-    ...{ extrapolate, output, standalone: standaloneOf(options) },
+    ...{ extrapolate, output, standalone },
     ...(model === undefined ? {} : { measure: { model, text, refineSeconds: refine } }),
   };
   const solved = await solvePlan(request, context);

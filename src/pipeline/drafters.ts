@@ -71,13 +71,35 @@ export function requireMeasured(
 ): void {
   const others = kinds.filter((kind) => kind !== "self");
   if (method !== "knapsack" && others.length > 0) throw blocksAlone(method, others[0]);
-  if (kinds.includes("heads")) requireHeads(profile, calibration);
-  for (const kind of kinds.filter((one) => one === "lookup" || one === "hybrid"))
-    if (calibration.lookup === undefined) throw unavailable(kind, "calibration", "no lookup", "lookup");
-  if (!kinds.includes("model")) return;
-  if (calibration.models === undefined) throw unavailable("model", "calibration", "no other model", "model:PATH");
-  if (modelsOfBoth(profile, calibration).length === 0)
-    throw unavailable("model", "profile", "none of the calibration's other models", "model:PATH");
+  for (const kind of kinds) {
+    const missing = notMeasured(kind, profile, calibration);
+    if (missing !== null) throw missing;
+  }
+}
+
+/** Of what may draft, what was measured. */
+export const measuredAmong = (
+  kinds: readonly DrafterKind[],
+  profile: Profile,
+  calibration: Calibration,
+): DrafterKind[] => kinds.filter((kind) => notMeasured(kind, profile, calibration) === null);
+
+/** Why a drafter cannot be weighed; null where it can. */
+function notMeasured(kind: DrafterKind, profile: Profile, calibration: Calibration): DraftplanError | null {
+  switch (kind) {
+    case "self":
+      return null;
+    case "heads":
+      return headsNotMeasured(profile, calibration);
+    case "lookup":
+    case "hybrid":
+      return calibration.lookup === undefined ? unavailable(kind, "calibration", "no lookup", "lookup") : null;
+    case "model":
+      if (calibration.models === undefined) return unavailable("model", "calibration", "no other model", "model:PATH");
+      return modelsOfBoth(profile, calibration).length === 0
+        ? unavailable("model", "profile", "none of the calibration's other models", "model:PATH")
+        : null;
+  }
 }
 
 const unavailable = (kind: DrafterKind, document: "calibration" | "profile", what: string, asked: string) =>
@@ -88,15 +110,15 @@ const unavailable = (kind: DrafterKind, document: "calibration" | "profile", wha
     remedy: `Measure it: draftplan ${document === "calibration" ? "calibrate" : "profile"} MODEL --drafters self,${asked}; or leave ${kind} out`,
   });
 
-function requireHeads(profile: Profile, calibration: Calibration): void {
+function headsNotMeasured(profile: Profile, calibration: Calibration): DraftplanError | null {
   const known = (calibration.heads ?? []).map(({ sha256 }) => sha256);
   const both = known.some((sha256) => profile.heads?.some((other) => other.sha256 === sha256));
-  if (both) return;
+  if (both) return null;
   const [document, verb] =
     known.length === 0
       ? ["calibration", "calibrate --drafters heads:PATH"]
       : ["profile", "profile --drafters heads:PATH"];
-  throw new DraftplanError({
+  return new DraftplanError({
     code: "DRAFTER_UNAVAILABLE",
     at: "--drafters heads",
     what: `the ${document} knows no heads${known.length === 0 ? "" : " that the calibration knows"}`,
