@@ -66,7 +66,8 @@ def load(source, **kwargs):
     """The target: a folder, a name of the hub, or a .gguf file, which transformers dequantises (package gguf)."""
     if str(source).endswith(".gguf"):
         folder, name = os.path.split(os.path.abspath(source))
-        return transformers.AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32, **kwargs)
+        kwargs.setdefault("dtype", torch.float32)
+        return transformers.AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, **kwargs)
     return transformers.AutoModelForCausalLM.from_pretrained(source, **kwargs)
 
 

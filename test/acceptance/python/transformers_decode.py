@@ -46,7 +46,8 @@ def difference(a, b):
     return float((a - b).abs().max())
 
 
-target = draft.load(job["target"]).eval()
+# as draftplan computes it; by default transformers takes the type that a checkpoint is stored in
+target = draft.load(job["target"], dtype=torch.float32).eval()
 assistant = draft.build_assistant(target, job.get("quantised", "dynamic")) if draft.LAYERS else None
 answer = {"version": transformers.__version__}
 shared = {parameter.data_ptr() for parameter in target.parameters()}
@@ -58,7 +59,7 @@ if assistant is not None:
         answer["module_difference"] = difference(logits(assistant, job["prompts"][0]), oracle)
 checkpoint = None
 if os.path.exists(os.path.join(job["folder"], "config.json")):
-    checkpoint = transformers.AutoModelForCausalLM.from_pretrained(job["folder"]).eval()
+    checkpoint = transformers.AutoModelForCausalLM.from_pretrained(job["folder"], dtype=torch.float32).eval()
     answer["checkpoint_layers"] = len(checkpoint.model.layers)
     if "skip" in job:
         answer["checkpoint_difference"] = difference(logits(checkpoint, job["prompts"][0]), oracle)
