@@ -2,6 +2,7 @@
 import { calibrationTable, surenessLines } from "../output/calibration-table.js";
 import { deliverDocument } from "../output/deliver.js";
 import { headsAccuracyLines } from "../output/heads-lines.js";
+import { otherDraftersLines } from "../output/other-drafters-lines.js";
 import { calibrateModel } from "../pipeline/calibrate.js";
 import { measuredKernels } from "../pipeline/choices.js";
 import { draftersRelativeTo, parseMeasuredDrafters } from "../pipeline/measured-drafters.js";
@@ -48,6 +49,7 @@ export async function calibrateCommand(
       "",
       ...surenessLines(sureness),
       ...headsAccuracyLines(calibration.heads),
+      ...otherDraftersLines(calibration),
       "",
       `Calibration: ${output}`,
     ].join("\n"),

@@ -11,6 +11,7 @@ import type { Profile } from "../schema/profile.js";
 import type { Verification } from "../schema/verification.js";
 import { extrapolatedLine, formatPercent, limitsText } from "./format.js";
 import { headsAccuracyLines, headsCostLines } from "./heads-lines.js";
+import { otherDraftersLines } from "./other-drafters-lines.js";
 import { originLines } from "./profile-tables.js";
 
 export function summariseDocument(document: AnyDocument): string[] {
@@ -84,12 +85,14 @@ function profileLines(profile: Profile): string[] {
   ];
 }
 
-function calibrationLines({ text, contexts, measured, heads }: Calibration): string[] {
+function calibrationLines(calibration: Calibration): string[] {
+  const { text, contexts, measured, heads } = calibration;
   return [
     `text ${text.source}: ${text.prompts.choose} prompts to choose on, ${text.prompts.report} to report on, ${text.continuation_tokens} tokens each`,
     ...contexts.map((at) => `context ${at.at_context}: ${at.positions} positions for each loss`),
     `${measured.length} whole drafts measured`,
     ...headsAccuracyLines(heads),
+    ...otherDraftersLines(calibration),
   ];
 }
 
