@@ -7,11 +7,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
-import { OwnCache } from "../../src/decode/drafters/own-cache.js";
-import { decode, prefill, type Round } from "../../src/decode/loop.js";
-import { planPolicy } from "../../src/decode/policy.js";
+import { prefill, type Round } from "../../src/decode/loop.js";
 import { exportPlan } from "../../src/pipeline/export/export-plan.js";
-import { systemClock } from "../../src/runtime/device.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
 import { type Draft, expandDraft, targetChoices } from "../../src/schema/choice.js";
 import { readDocumentOf, stringifyDocument } from "../../src/schema/document.js";
@@ -20,6 +17,7 @@ import { openTokenizer } from "../../src/tokenizer/open.js";
 import { handPlan, skipping } from "../support/plans.js";
 import { runPython, unlessPackages } from "../support/python.js";
 import { SMOLLM2, unlessMissing } from "../support/shared.js";
+import { decodeStandalone, partings } from "../support/standalone.js";
 import { TIE } from "../support/ties.js";
 import { type TinyModel, temporaryFolder, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
 import { UNION } from "../support/tokenizers.js";
@@ -88,38 +86,10 @@ async function exported(plan: Plan, model: string): Promise<string> {
   return join(output, "draft.gguf");
 }
 
-async function standalone({ engine, spec }: LoadedModel, plan: Plan, prompt: readonly number[]) {
-  const own = engine.withOwnCache?.();
-  if (own === undefined) throw new Error("the engine has one cache alone");
-  try {
-    const opened = { kind: "own cache", cache: new OwnCache(own), close: () => {} } as const;
-    const policy = planPolicy(plan, spec.layers, "plan", undefined, [opened]);
-    return await decode(engine, prompt, { maxTokens: TOKENS, endTokens: spec.eosTokenIds, clock: systemClock, policy });
-  } finally {
-    own.close();
-  }
-}
-
 /** llama.cpp computes with fp16 or 8-bit activations: what is a tie to a target in fp16 (README) is one here. */
 const HALF_TIE = 0.0625;
 /** of twenty outputs */
 const MOST_TIES = 2;
-
-/** Fails where two outputs part though the target's two tokens there are no tie. @returns 1 where they part at one */
-async function partings(
-  { engine, spec }: LoadedModel,
-  prompt: readonly number[],
-  a: readonly number[],
-  b: readonly number[],
-): Promise<number> {
-  const at = a.findIndex((id, i) => b[i] !== id);
-  if (at === -1 && a.length === b.length) return 0;
-  expect(b[at], "one output is longer than the other").toBeDefined();
-  const { logits } = await prefill(engine, [...prompt, ...a.slice(0, at)], targetChoices(spec.layers));
-  const gap = Math.abs(logits[a[at]] - logits[b[at]]);
-  expect(gap, `they part at token ${at}: ${a[at]} and ${b[at]}`).toBeLessThan(HALF_TIE);
-  return 1;
-}
 
 /** llama.cpp's own: all tokens drafted, those behind a rejected one too. */
 const ratioOf = (rounds: readonly Pick<Round, "nodes" | "accepted">[]): number =>
@@ -180,8 +150,10 @@ for (const { source: file, needs, drafts } of SUBJECTS) {
       const rounds: Round[] = [];
       let ties = 0;
       for (const [i, prompt] of prompts.entries()) {
-        ties += await partings(model, prompt, plain[i].ids, drafted[i].ids);
-        rounds.push(...(await standalone(model, plan, prompt)).rounds);
+        ties += await partings(model, prompt, [plain[i].ids, drafted[i].ids], "with the draft and without", {
+          within: HALF_TIE,
+        });
+        rounds.push(...(await decodeStandalone(model, plan, prompt, TOKENS)).rounds);
       }
       const theirs = sum(drafted.map((one) => one.draft_n_accepted)) / sum(drafted.map((one) => one.draft_n));
       const ours = ratioOf(rounds);

@@ -7,27 +7,25 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
-import { OwnCache } from "../../src/decode/drafters/own-cache.js";
-import { decode, prefill, type Round } from "../../src/decode/loop.js";
-import { planPolicy } from "../../src/decode/policy.js";
+import type { Round } from "../../src/decode/loop.js";
 import { acceptanceOf } from "../../src/decode/statistics.js";
 import { exportPlan } from "../../src/pipeline/export/export-plan.js";
-import { systemClock } from "../../src/runtime/device.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
-import { type Draft, targetChoices } from "../../src/schema/choice.js";
+import type { Draft } from "../../src/schema/choice.js";
 import { readDocumentOf, stringifyDocument } from "../../src/schema/document.js";
 import type { Plan, Segment } from "../../src/schema/plan.js";
 import { openTokenizer } from "../../src/tokenizer/open.js";
 import { tokens } from "../runtime/support.js";
 import { runPython, unlessPackages } from "../support/python.js";
 import { SMOLLM2, unlessMissing } from "../support/shared.js";
-import { TIE } from "../support/ties.js";
+import { decodeStandalone, partings } from "../support/standalone.js";
 import { type TinyModel, temporaryFolder, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
 
 const CPU = { provider: "cpu", threads: 2 };
 /** percentage points, as a share */
 const ACCEPTANCE_WITHIN = 0.02;
 const TOKENS = 64;
+const ENDS = { endsUnseen: true };
 /** minutes on a quiet machine, a quarter of an hour beside other work: genai's threads spin */
 const TIMEOUT = 30 * 60_000;
 
@@ -153,8 +151,8 @@ for (const { title: subject, source: sourceOf, texts, drafts, needs } of SUBJECT
         const ours = await standalone(model, plan, prompt);
         rounds.push(...ours.rounds);
         const { ids, stats } = drafted.results[i];
-        ties += await partings(model, prompt, plain.results[i].ids, ids, "genai with the draft and without");
-        ties += await partings(model, prompt, ours.ids, plain.results[i].ids, "ours and genai");
+        ties += await partings(model, prompt, [plain.results[i].ids, ids], "genai with the draft and without", ENDS);
+        ties += await partings(model, prompt, [ours.ids, plain.results[i].ids], "ours and genai", ENDS);
         totals.evaluated += stats?.draft_tokens_evaluated ?? Number.NaN;
         totals.accepted += stats?.draft_tokens_accepted ?? Number.NaN;
       }
@@ -183,34 +181,8 @@ async function exportTo(output: string, plan: Plan, model: string): Promise<void
   await exportPlan({ plan: loaded, to: "onnxruntime-genai", model, output }, { progress: silentProgress });
 }
 
-async function standalone({ engine, spec }: LoadedModel, plan: Plan, prompt: readonly number[]) {
-  const own = engine.withOwnCache?.();
-  if (own === undefined) throw new Error("the engine has one cache alone");
-  try {
-    const opened = { kind: "own cache", cache: new OwnCache(own), close: () => own.close() } as const;
-    const policy = planPolicy(plan, spec.layers, "plan", undefined, [opened]);
-    const options = { maxTokens: TOKENS, endTokens: spec.eosTokenIds, clock: systemClock, policy };
-    const { ids, rounds } = await decode(engine, prompt, options);
-    return { ids: ids.filter((id) => !spec.eosTokenIds.includes(id)), rounds }; // genai's output is without the end token
-  } finally {
-    own.close();
-  }
-}
-
-/** Fails where two outputs part though the target's two tokens there are no tie. @returns 1 where they part at one */
-async function partings(
-  { engine, spec }: LoadedModel,
-  prompt: readonly number[],
-  a: readonly number[],
-  b: readonly number[],
-  what: string,
-): Promise<number> {
-  const length = Math.max(a.length, b.length);
-  const at = Array.from({ length }, (_, i) => i).find((i) => a[i] !== b[i]);
-  if (at === undefined) return 0;
-  const { logits } = await prefill(engine, [...prompt, ...a.slice(0, at)], targetChoices(spec.layers));
-  const of = (id: number | undefined) =>
-    id === undefined ? Math.max(...spec.eosTokenIds.map((end) => logits[end])) : logits[id];
-  expect(Math.abs(of(a[at]) - of(b[at])), `${what} part at ${at}: ${a[at]} and ${b[at]}`).toBeLessThan(TIE);
-  return 1;
+/** genai's output is without the end token. */
+async function standalone(model: LoadedModel, plan: Plan, prompt: readonly number[]) {
+  const { ids, rounds } = await decodeStandalone(model, plan, prompt, TOKENS);
+  return { ids: ids.filter((id) => !model.spec.eosTokenIds.includes(id)), rounds };
 }

@@ -8,23 +8,20 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
-import { OwnCache } from "../../src/decode/drafters/own-cache.js";
-import { decode, prefill, type Round } from "../../src/decode/loop.js";
-import { planPolicy } from "../../src/decode/policy.js";
+import type { Round } from "../../src/decode/loop.js";
 import { acceptanceOf } from "../../src/decode/statistics.js";
 import { EMBEDDED, locateModel, openCheckpoint } from "../../src/model/open.js";
 import type { Architecture } from "../../src/model/spec.js";
 import { exportPlan } from "../../src/pipeline/export/export-plan.js";
-import { systemClock } from "../../src/runtime/device.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
-import { type Draft, targetChoices } from "../../src/schema/choice.js";
+import type { Draft } from "../../src/schema/choice.js";
 import { readDocumentOf, stringifyDocument } from "../../src/schema/document.js";
 import type { Plan } from "../../src/schema/plan.js";
 import { openTokenizer } from "../../src/tokenizer/open.js";
 import { handPlan } from "../support/plans.js";
 import { runPython, unlessPackages } from "../support/python.js";
 import { SMOLLM2, unlessMissing } from "../support/shared.js";
-import { TIE } from "../support/ties.js";
+import { decodeStandalone, partings } from "../support/standalone.js";
 import { temporaryFolder, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
 
 /** percentage points, as a share */
@@ -190,16 +187,15 @@ for (const { model: source, drafts, files } of SUBJECTS) {
         const rounds: Round[] = [];
         let ties = 0;
         for (const [i, prompt] of prompts.entries()) {
-          const ours = await standalone(model, plan, prompt);
+          const ours = await decodeStandalone(model, plan, prompt, TOKENS);
           rounds.push(...ours.rounds);
           ties += await partings(
             model,
             prompt,
-            answer.plain[i],
-            answer.drafted[i],
+            [answer.plain[i], answer.drafted[i]],
             "transformers with the draft and without",
           );
-          ties += await partings(model, prompt, ours.ids, answer.plain[i], "ours and transformers");
+          ties += await partings(model, prompt, [ours.ids, answer.plain[i]], "ours and transformers");
         }
         const { acceptance } = acceptanceOf(rounds);
         const says = `transformers ${answer.version}: acceptance ${answer.counts.acceptance.toFixed(4)} of ${answer.counts.evaluated}, ours ${acceptance?.toFixed(4)}, ties ${ties}`;
@@ -211,37 +207,9 @@ for (const { model: source, drafts, files } of SUBJECTS) {
         expect(answer.checkpoint_layers).toBe(model.spec.layers - draft.skip.length / 2);
         expect(answer.checkpoint_difference).toBeLessThan(LOGITS_WITHIN * answer.scale);
         for (const [i, ids] of (answer.by_checkpoint ?? []).entries())
-          await partings(model, prompts[i], answer.plain[i], ids, "transformers with the checkpoint and without");
+          await partings(model, prompts[i], [answer.plain[i], ids], "transformers with the checkpoint and without");
       },
       TIMEOUT,
     );
   });
-}
-
-async function standalone({ engine, spec }: LoadedModel, plan: Plan, prompt: readonly number[]) {
-  const own = engine.withOwnCache?.();
-  if (own === undefined) throw new Error("the engine has one cache alone");
-  try {
-    const opened = { kind: "own cache", cache: new OwnCache(own), close: () => own.close() } as const;
-    const policy = planPolicy(plan, spec.layers, "plan", undefined, [opened]);
-    return await decode(engine, prompt, { maxTokens: TOKENS, endTokens: spec.eosTokenIds, clock: systemClock, policy });
-  } finally {
-    own.close();
-  }
-}
-
-/** Fails where two outputs part though the target's two tokens there are no tie. @returns 1 where they part at one */
-async function partings(
-  { engine, spec }: LoadedModel,
-  prompt: readonly number[],
-  a: readonly number[],
-  b: readonly number[],
-  what: string,
-): Promise<number> {
-  const length = Math.max(a.length, b.length);
-  const at = Array.from({ length }, (_, i) => i).find((i) => a[i] !== b[i]);
-  if (at === undefined) return 0;
-  const { logits } = await prefill(engine, [...prompt, ...a.slice(0, at)], targetChoices(spec.layers));
-  expect(Math.abs(logits[a[at]] - logits[b[at]]), `${what} part at ${at}: ${a[at]} and ${b[at]}`).toBeLessThan(TIE);
-  return 1;
 }

@@ -7,15 +7,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
-import { OwnCache } from "../../src/decode/drafters/own-cache.js";
-import { decode, prefill, type Round } from "../../src/decode/loop.js";
-import { planPolicy } from "../../src/decode/policy.js";
+import type { Round } from "../../src/decode/loop.js";
 import { acceptanceOf } from "../../src/decode/statistics.js";
 import { openHeadsCheckpoint } from "../../src/model/heads/open.js";
 import { exportPlan } from "../../src/pipeline/export/export-plan.js";
-import { systemClock } from "../../src/runtime/device.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
-import { targetChoices } from "../../src/schema/choice.js";
 import { readDocumentOf, stringifyDocument } from "../../src/schema/document.js";
 import { lengthAt } from "../../src/schema/length-by-batch.js";
 import type { Plan, Segment } from "../../src/schema/plan.js";
@@ -23,7 +19,7 @@ import { openTokenizer } from "../../src/tokenizer/open.js";
 import { handPlan } from "../support/plans.js";
 import { runPython, unlessPackages } from "../support/python.js";
 import { SMOLLM2, unlessMissing } from "../support/shared.js";
-import { TIE } from "../support/ties.js";
+import { decodeStandalone, partings } from "../support/standalone.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
 const CPU = { provider: "cpu", threads: 2, capacity: 1024 };
@@ -118,7 +114,13 @@ for (const { model: source, drafts, needs } of SUBJECTS) {
     const sameOutput = async (drafted: Decoded): Promise<number> => {
       let ties = 0;
       for (const [i, prompt] of prompts.entries())
-        ties += await partings(model, prompt, plain.results[i], drafted.results[i], "vLLM with the draft and without");
+        ties += await partings(
+          model,
+          prompt,
+          [plain.results[i], drafted.results[i]],
+          "vLLM with the draft and without",
+          { endsUnseen: true },
+        );
       return ties;
     };
 
@@ -134,7 +136,8 @@ for (const { model: source, drafts, needs } of SUBJECTS) {
         );
 
         const rounds: Round[] = [];
-        for (const prompt of prompts) rounds.push(...(await standalone(model, planOf(model, segment), prompt)));
+        for (const prompt of prompts)
+          rounds.push(...(await decodeStandalone(model, planOf(model, segment), prompt, TOKENS)).rounds);
         const { acceptance } = acceptanceOf(rounds);
         const { drafts: rounds_, per_position: accepted } = drafted;
         const evaluated = [rounds_, ...accepted.slice(0, -1)].reduce((sum, n) => sum + n, 0);
@@ -190,35 +193,4 @@ function planOf({ ref }: LoadedModel, segment: Partial<Segment>): Plan {
   });
   const whole = { ...plan, segments: plan.segments.map((one) => ({ ...one, ...segment })) };
   return JSON.parse(JSON.stringify({ ...whole, ...(segment.drafter === undefined ? { draft_cache: "own" } : {}) }));
-}
-
-async function standalone({ engine, spec }: LoadedModel, plan: Plan, prompt: readonly number[]): Promise<Round[]> {
-  const own = engine.withOwnCache?.();
-  if (own === undefined) throw new Error("the engine has one cache alone");
-  try {
-    const opened = { kind: "own cache", cache: new OwnCache(own), close: () => own.close() } as const;
-    const policy = planPolicy(plan, spec.layers, "plan", undefined, [opened]);
-    const options = { maxTokens: TOKENS, endTokens: spec.eosTokenIds, clock: systemClock, policy };
-    return (await decode(engine, prompt, options)).rounds;
-  } finally {
-    own.close();
-  }
-}
-
-/** Fails where two outputs part though the target's two tokens there are no tie. @returns 1 where they part at one */
-async function partings(
-  { engine, spec }: LoadedModel,
-  prompt: readonly number[],
-  a: readonly number[],
-  b: readonly number[],
-  what: string,
-): Promise<number> {
-  const length = Math.max(a.length, b.length);
-  const at = Array.from({ length }, (_, i) => i).find((i) => a[i] !== b[i]);
-  if (at === undefined) return 0;
-  const { logits } = await prefill(engine, [...prompt, ...a.slice(0, at)], targetChoices(spec.layers));
-  const of = (id: number | undefined) =>
-    id === undefined ? Math.max(...spec.eosTokenIds.map((end) => logits[end])) : logits[id];
-  expect(Math.abs(of(a[at]) - of(b[at])), `${what} part at ${at}: ${a[at]} and ${b[at]}`).toBeLessThan(TIE);
-  return 1;
 }

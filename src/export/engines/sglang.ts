@@ -6,21 +6,17 @@ import { stringify } from "yaml";
 import { lengthsText } from "../../schema/length-by-batch.js";
 import type { Exporter, ExportJob, PlannedDraft, Written } from "../exporter.js";
 import { isOneLength } from "../servers/by-batch.js";
-import { draftModelPath, requireServerDraft, serverDraftBytes, shellWord, writeServerDraft } from "../servers/draft.js";
+import { draftModelPath, serverExporter, shellWord, writeServerDraft } from "../servers/draft.js";
 
 const CONFIG = "sglang.yaml";
 
 const SERVER = { name: "sglang", needsFfnMult: true };
 
-export const sglang: Exporter = {
-  name: SERVER.name,
+export const sglang: Exporter = serverExporter(SERVER, {
   triedVersion: null,
-  preset: { drafters: ["self", "lookup", "model"], kernels: [], whole_layers: true, keep_first_attention: true },
-  singleBlocks: true,
-  express: (draft, model) => requireServerDraft(SERVER, draft, model),
-  bytes: serverDraftBytes,
+  drafters: ["self", "lookup", "model"],
   write,
-};
+});
 
 async function write(job: ExportJob): Promise<Written> {
   const isDeci = await writeServerDraft(SERVER, job);

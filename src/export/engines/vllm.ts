@@ -5,7 +5,7 @@
  */
 import type { Exporter, ExportJob, PlannedDraft, Written } from "../exporter.js";
 import { longestDraft, vllmSchedule } from "../servers/by-batch.js";
-import { draftModelPath, requireServerDraft, serverDraftBytes, shellWord, writeServerDraft } from "../servers/draft.js";
+import { draftModelPath, serverExporter, shellWord, writeServerDraft } from "../servers/draft.js";
 import { isLikeliestChain, writeMedusa } from "../servers/medusa.js";
 
 const CONFIG = "speculative_config.json";
@@ -13,21 +13,12 @@ const SYNTHETIC = "speculative_config.synthetic.json";
 
 const SERVER = { name: "vllm", needsFfnMult: false };
 
-export const vllm: Exporter = {
-  name: SERVER.name,
+export const vllm: Exporter = serverExporter(SERVER, {
   triedVersion: "0.32.0",
-  preset: {
-    drafters: ["self", "lookup", "model", "heads"],
-    kernels: [],
-    whole_layers: true,
-    keep_first_attention: true,
-  },
-  singleBlocks: true,
-  express: (draft, model) => requireServerDraft(SERVER, draft, model),
+  drafters: ["self", "lookup", "model", "heads"],
   keepsPrediction: ({ drafter }) => drafter.kind !== "heads" || isLikeliestChain(drafter),
-  bytes: serverDraftBytes,
   write,
-};
+});
 
 async function write(job: ExportJob): Promise<Written> {
   const { draft, folder } = job;
