@@ -11,6 +11,7 @@ import { readDocumentOf, stringifyDocument } from "../../src/schema/document.js"
 import { lengthAt } from "../../src/schema/length-by-batch.js";
 import type { Plan, Segment } from "../../src/schema/plan.js";
 import { draftplan } from "../support/cli.js";
+import { modelRefOf } from "../support/plans.js";
 import { temporaryFolder, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
 
 const ENGINES = ["vllm", "sglang", "tensorrt-llm"] as const;
@@ -40,11 +41,8 @@ const PREDICTED: Segment["predicted"] = {
 
 let count = 0;
 async function planOf(model: string, one: Partial<Segment>, over: Partial<Plan> = {}): Promise<string> {
-  const { spec, architectureSha256, weightsSha256, close } = await openCheckpoint(model);
-  close();
-  const digests = { architecture_sha256: architectureSha256, weights_sha256: weightsSha256 };
   const plan: Plan = {
-    ...{ kind: "draftplan/plan", version: 1, model: { name: spec.name, layers: spec.layers, ...digests } },
+    ...{ kind: "draftplan/plan", version: 1, model: await modelRefOf(model) },
     ...over,
     segments: [{ context_tokens: { from: 0, to: 64 }, speculate: true, ...one }],
   };

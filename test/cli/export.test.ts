@@ -9,6 +9,7 @@ import { readDocumentOf, stringifyDocument } from "../../src/schema/document.js"
 import type { Export } from "../../src/schema/export.js";
 import type { Plan, Segment } from "../../src/schema/plan.js";
 import { draftplan } from "../support/cli.js";
+import { modelRefOf } from "../support/plans.js";
 import { temporaryFolder, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
 
 const folder = temporaryFolder();
@@ -23,17 +24,10 @@ const WHOLE = draft(["1.attn", "1.mlp", "3.attn", "3.mlp"]);
 
 let plans = 0;
 async function planOf(...drafts: Partial<Segment>[]): Promise<string> {
-  const { spec, architectureSha256, weightsSha256, close } = await openCheckpoint(MODEL);
-  close();
   const plan: Plan = {
     kind: "draftplan/plan",
     version: 1,
-    model: {
-      name: spec.name,
-      layers: spec.layers,
-      architecture_sha256: architectureSha256,
-      weights_sha256: weightsSha256,
-    },
+    model: await modelRefOf(MODEL),
     segments: drafts.map((one, i) => ({ speculate: false, ...one, context_tokens: { from: 64 * i, to: 64 * i + 64 } })),
   };
   const path = join(folder, `plan-${++plans}.yaml`);

@@ -9,7 +9,7 @@ import { openCheckpoint } from "../../src/model/open.js";
 import { exportPlan } from "../../src/pipeline/export/export-plan.js";
 import { readDocumentOf, stringifyDocument } from "../../src/schema/document.js";
 import type { Plan, Predicted, Segment } from "../../src/schema/plan.js";
-import { skipping } from "../support/plans.js";
+import { modelRefOf, skipping } from "../support/plans.js";
 import { temporaryFolder, writeTinyCheckpoint, writeTinyGguf } from "../support/tiny-checkpoint.js";
 import { UNION } from "../support/tokenizers.js";
 
@@ -20,17 +20,10 @@ const WHOLE = skipping("1.attn", "1.mlp");
 
 let folders = 0;
 async function exported(model: string, segment: Partial<Segment>, plan: Partial<Plan> = {}) {
-  const { spec, architectureSha256, weightsSha256, close } = await openCheckpoint(model);
-  close();
   const document: Plan = {
     kind: "draftplan/plan",
     version: 1,
-    model: {
-      name: spec.name,
-      layers: spec.layers,
-      architecture_sha256: architectureSha256,
-      weights_sha256: weightsSha256,
-    },
+    model: await modelRefOf(model),
     ...plan,
     segments: [{ context_tokens: { from: 0, to: 128 }, speculate: true, draft_tokens: 3, ...segment }],
   };

@@ -1,5 +1,6 @@
 /** Plans as people write them by hand. */
 import { writeFileSync } from "node:fs";
+import { openCheckpoint } from "../../src/model/open.js";
 import { stringifyDocument } from "../../src/schema/document.js";
 import type { Plan, Segment } from "../../src/schema/plan.js";
 
@@ -12,6 +13,16 @@ export interface HandPlan {
   draftTokens: number;
   /** end of the only segment */
   to?: number;
+}
+
+/** What documents say of the model in a folder or a file. */
+export async function modelRefOf(source: string): Promise<Plan["model"]> {
+  const { spec, architectureSha256, weightsSha256, close } = await openCheckpoint(source);
+  close();
+  return {
+    ...{ name: spec.name, layers: spec.layers },
+    ...{ architecture_sha256: architectureSha256, weights_sha256: weightsSha256 },
+  };
 }
 
 export const handPlan = (plan: HandPlan): Plan => ({
