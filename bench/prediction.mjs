@@ -406,7 +406,8 @@ const { text, context } = values;
 const kept = (name) =>
   values[name] ?? (existsSync(join(values.out, `${name}.yaml`)) ? join(values.out, `${name}.yaml`) : undefined);
 const [profile, calibration] = ["profile", "calibration"].map(kept);
-const request = compareRequest({ choices: values.choices.split(","), profile, calibration, text, context, maxTokens });
+const asked = { choices: values.choices.split(","), profile, calibration, text, context, maxTokens };
+const request = compareRequest(asked, model);
 const device = { provider: "cpu", threads: Number(values.threads), ortLibrary: undefined, progress: silentProgress };
 const known = existsSync(predictionsFile) ? JSON.parse(readFileSync(predictionsFile, "utf8")) : null;
 if (known !== null) say({ kept: predictionsFile, plans: known.plans.length });

@@ -59,7 +59,11 @@ export function addCompare(program: Command, run: RunVerb): void {
     .argument("<model>", MODEL)
     .option("--profile <file>", "what blocks cost in time (default: measured now)")
     .option("--calibration <file>", "what choices cost in acceptance (default: measured now)")
-    .option("--methods <list>", "methods, and kernels as rules for all blocks (default: all)", commaList)
+    .option(
+      "--methods <list>",
+      "methods, heads, and kernels as rules for all blocks (default: all there are)",
+      commaList,
+    )
     .option("--choices <list>", "what a draft may do with a block besides running it: skip,int8,int4", commaList, [
       "skip",
       "int8",

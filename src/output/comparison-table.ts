@@ -1,8 +1,8 @@
 /** A comparison as a table for a terminal of 80 columns: a row a method, contexts below each other. */
 import Table from "cli-table3";
-import { describeChoices, expandDraft } from "../schema/choice.js";
 import { type Interval, limitsOf } from "../schema/common.js";
 import type { ComparedContext, ComparedRow, Comparison } from "../schema/comparison.js";
+import { draftText } from "../schema/plan-text.js";
 import { extrapolatedLine, formatPercent } from "./format.js";
 
 export function comparisonTable({ contexts, methods, model, baseline, lossless, extrapolated }: Comparison): string {
@@ -45,9 +45,10 @@ function contextTable(
   return `Context ${context_tokens}, ${prompts.length} prompts\n${table}`;
 }
 
-function methodText({ method, draft, draft_changes_at, same_draft_as, lossless }: ComparedRow, layers: number): string {
-  const what = draft === undefined ? "plain decoding" : describeChoices(expandDraft(draft, layers, "comparison"));
-  const same = same_draft_as === undefined || draft === undefined ? undefined : `(as ${same_draft_as})`;
+function methodText(row: ComparedRow, layers: number): string {
+  const { method, draft_tokens, draft_changes_at, same_draft_as, lossless } = row;
+  const what = draft_tokens === undefined ? "plain decoding" : draftText(row, layers);
+  const same = same_draft_as === undefined || draft_tokens === undefined ? undefined : `(as ${same_draft_as})`;
   const changes = draft_changes_at === undefined ? undefined : `(changes at ${draft_changes_at.join(", ")})`;
   return lines(method, what, changes, same, lossless ? undefined : "NOT lossless");
 }

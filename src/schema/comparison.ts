@@ -15,6 +15,7 @@ import {
   Sha256,
   Us,
 } from "./common.js";
+import { DrafterRef, drafterFaults } from "./drafter.js";
 import { MAX_DRAFT_TOKENS } from "./plan.js";
 
 const Speed = z.number().positive();
@@ -39,6 +40,7 @@ const Row = z
   .strictObject({
     method: MethodName,
     same_draft_as: MethodName.optional().describe("a method before it, whose runs are these as well"),
+    drafter: DrafterRef.optional().describe("who drafts; absent beside a draft: the model's own blocks"),
     draft: DraftSchema.optional(),
     draft_tokens: z.int().min(1).max(MAX_DRAFT_TOKENS).optional().describe("d per round, bonus token not counted"),
     draft_changes_at: z
@@ -51,7 +53,9 @@ const Row = z
     predicted: z
       .strictObject({
         acceptance: Rate.nullable().describe("on the text that drafts were chosen on; null where nothing is drafted"),
-        draft_us: Us.nullable().describe("one draft step; null where nothing is drafted"),
+        draft_us: Us.nullable().describe(
+          "one draft step; of heads, and where a lookup drafts, all the drafting of a round; null where nothing is drafted",
+        ),
         tokens_per_second: Speed,
         speedup: Speed,
       })
@@ -69,7 +73,9 @@ const Row = z
     us_per_token: z.array(z.array(z.number().nonnegative()).min(1)).min(1).describe("[prompts][runs]"),
   })
   .superRefine((row, context) => {
-    if ((row.draft === undefined) === (row.draft_tokens === undefined)) return;
+    const faults = row.draft_tokens === undefined ? [] : drafterFaults(row);
+    for (const { key, message } of faults) context.addIssue({ code: "custom", message, path: [key] });
+    if (((row.draft ?? row.drafter) === undefined) === (row.draft_tokens === undefined)) return;
     context.addIssue({ code: "custom", message: "a draft and its length come together", path: ["draft_tokens"] });
   });
 export type ComparedRow = z.infer<typeof Row>;

@@ -21,6 +21,7 @@ export {
 export { exchanges, improveByExchanges } from "./exchanges.js";
 export { type BlockReason, type Contender, type ExplainedDraft, type Explanation, explainDraft } from "./explain.js";
 export { extendProfile, extrapolatedRange } from "./extrapolate.js";
+export { speedBy } from "./gain.js";
 export type { Choice, Group } from "./knapsack/group.js";
 export { limitedLowerBound, limitedRelaxation } from "./knapsack/limited-bound.js";
 export { type LimitedChoice, type LimitedGroup, limitedFrontier, type SumLimits } from "./knapsack/limited-frontier.js";

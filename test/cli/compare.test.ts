@@ -1,6 +1,6 @@
 /** draftplan compare as a user runs it, on the embedded model and the committed documents. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import type { Comparison } from "../../src/schema/comparison.js";
@@ -85,8 +85,34 @@ describe("draftplan compare", () => {
     },
   );
 
+  test.runIf(LONG)(
+    "runs the heads that lie in the model's folder beside the methods, and writes where they lie",
+    async () => {
+      const output = join(folder, "heads", "c.yaml");
+      const options = ["--methods", "heads,int8", "--choices", "int8", "--max-tokens", "12", "--pairs", "1"];
+      const { code, stdout } = await compare(...options, "--context", "40,64", "--refine", "0", "-o", output);
+      expect(code).toBe(0);
+      expect(stdout).toContain("Every run of every plan emitted the target's own tokens.");
+      const document = parseDocument(readFileSync(output, "utf8"), output) as Comparison;
+      expect(document.methods.map(({ method }) => method)).toEqual(["heads", "int8", "none"]);
+      const lying = fileURLToPath(new URL("../../models/union-10m/heads", import.meta.url));
+      for (const { rows } of document.contexts) {
+        const [{ drafter, draft_tokens, predicted }] = rows;
+        expect(drafter?.kind === "heads" && resolve(folder, "heads", drafter.path)).toBe(lying);
+        expect(draft_tokens).toBeGreaterThan(1); // four heads that are right more often than not
+        expect(predicted?.speedup).toBeGreaterThan(1);
+      }
+      expect((await draftplan(["check", join(folder, "heads")])).stdout).toContain("passed");
+      const made = ["--profile", join(folder, "heads", "c.profile.yaml")];
+      const again = [...made, "--calibration", join(folder, "heads", "c.calibration.yaml"), ...options.slice(2)];
+      const second = await compare(...again, "--methods", "heads", "-o", join(folder, "again.yaml"));
+      expect(second.code).toBe(0);
+    },
+  );
+
   test.each<[string, string[], number, RegExp]>([
     ["a method that does not exist", ["--methods", "best"], 2, /'best' is not a method/],
+    ["heads that the documents given do not know", [...DOCUMENTS, "--methods", "heads"], 2, /no trained heads lie/],
     ["a method whose choice is not allowed", ["--methods", "int4"], 2, /int4 needs a choice/],
     ["prompts that go past the profile", [...DOCUMENTS, "--context", "64,60000"], 3, /60000|60,000/],
     ["another text than the calibration's", [...DOCUMENTS, "--text", committed("profile")], 3, /made on other text/],

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { comparisonTable } from "../../src/output/comparison-table.js";
 import { draftUsAt } from "../../src/report/sections/frontier.js";
 import type { Comparison } from "../../src/schema/comparison.js";
 import { curveFromRate, speedup, tokensPerSecond } from "../../src/solve/index.js";
@@ -50,6 +51,22 @@ describe("a comparison on the page", () => {
     const drafts = tableRows(page, "Every method at context 128").map((row) => row[1]);
     expect(drafts[1]).toBe("target 1, int8 2, skip 1, head int8; another from 130, 140 on; 2 ties");
     expect(drafts[3]).toBe("int8 4, head int8; as knapsack; not lossless");
+  });
+
+  test("names the heads that draft and their tree, and leaves them out of the picture of draft steps", () => {
+    const document = comparison();
+    const [first] = document.contexts[0].rows;
+    const drafter = { kind: "heads" as const, path: "../heads", sha256: "c".repeat(64), tree: [[0], [1], [0, 0]] };
+    document.methods[0].method = "heads";
+    Object.assign(document, { baseline: "heads" });
+    Object.assign(first, { method: "heads", drafter, draft: undefined, draft_tokens: 2 });
+    const page = pageOf(document);
+    const rows = tableRows(page, "Every method at context 128");
+    expect(rows[1].slice(0, 3)).toEqual(["heads", "heads, a tree of 3 nodes", "2"]);
+    const labels = named(page, "svg").map((svg) => attribute(svg, "aria-label") ?? "");
+    expect(labels.filter((label) => label.includes("accepted"))).toEqual([]); // no method is a point
+    expect(labels.some((label) => label.includes("heads: 100 tokens per second."))).toBe(true);
+    expect(comparisonTable(document)).toContain("│ heads, a tree │");
   });
 
   test("draws the frontier: methods by name, the curve, other drafts, and their numbers", () => {

@@ -1,11 +1,12 @@
 /** The keys of drafters that are no part of the model: lookups, other models, and a lookup beside either. */
 import { describe, expect, test } from "vitest";
+import type { Comparison } from "../../src/schema/comparison.js";
 import { type AnyDocument, parseDocument, stringifyDocument } from "../../src/schema/document.js";
 import type { DrafterRef } from "../../src/schema/drafter.js";
 import { mainDrafter } from "../../src/schema/drafter.js";
 import type { Plan, Segment } from "../../src/schema/plan.js";
 import { draftText } from "../../src/schema/plan-text.js";
-import { plan } from "../support/example-documents.js";
+import { comparison, plan } from "../support/example-documents.js";
 import { failureOf } from "../support/failure.js";
 
 const read = (document: AnyDocument) => parseDocument(stringifyDocument(document), "some.yaml") as Plan;
@@ -44,6 +45,17 @@ test.each([
   const text = draftText(document.segments[0], document.model.layers);
   if (typeof words === "string") expect(text).toBe(words);
   else expect(text).toMatch(words);
+});
+
+test("a comparison's row may name its drafter, whose depth is its draft length", () => {
+  const document = comparison();
+  Object.assign(document.contexts[0].rows[0], { drafter: heads, draft: undefined, draft_tokens: 2 });
+  const written = parseDocument(stringifyDocument(document), "c.yaml") as Comparison;
+  expect(written.contexts[0].rows[0].drafter).toEqual(heads);
+  Object.assign(document.contexts[0].rows[0], { draft_tokens: 3 });
+  expect(() => parseDocument(stringifyDocument(document), "c.yaml")).toThrow(/the tree is 2 deep/);
+  Object.assign(document.contexts[0].rows[0], { draft_tokens: undefined });
+  expect(() => parseDocument(stringifyDocument(document), "c.yaml")).toThrow(/come together/);
 });
 
 test("the drafter beside a lookup is the segment's main one", () => {

@@ -1,24 +1,28 @@
 /** Plans of all methods on one model, measured side by side on text that none of them was chosen on. */
 import { basename } from "node:path";
 import { isKept } from "../../core/output-file.js";
+import type { LocatedHeads } from "../../decode/drafters/heads.js";
 import type { Checkpoint } from "../../model/spec.js";
 import { describeDevice, systemClock } from "../../runtime/device.js";
 import type { LoadedModel } from "../../runtime/load.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { kernelsFor } from "../../schema/choice.js";
 import type { InputRef } from "../../schema/common.js";
-import type { Comparison } from "../../schema/comparison.js";
+import type { ComparedRow, Comparison } from "../../schema/comparison.js";
 import { writeDocument } from "../../schema/document.js";
+import { MAX_TREE_NODES } from "../../schema/drafter.js";
 import { openTokenizer } from "../../tokenizer/open.js";
 import type { Tokenizer } from "../../tokenizer/types.js";
 import { promptsDigest, type VerifyPrompt } from "../../verify/index.js";
 import type { PipelineContext } from "../context.js";
-import { defaultPath, inputRef } from "../paths.js";
+import { draftersRelativeTo, withHeads } from "../measured-drafters.js";
+import { defaultPath, inputRef, modelPath } from "../paths.js";
 import { readPrompts } from "../text/prompts.js";
 import { requireInVocabulary } from "../text/token-ids.js";
 import { rounded, softwareVersions } from "../verify/document.js";
 import { withModel } from "../with-model.js";
 import { frontierAt } from "./frontier.js";
+import { requireMeasuredHeads } from "./heads.js";
 import { type CompareInputs, comparedContexts, openInputs, requireFit, roomFor } from "./inputs.js";
 import { mergeMeasured, type SolvedMethod } from "./methods.js";
 import { type CompareOptions, type CompareRequest, compareRequest } from "./options.js";
@@ -30,7 +34,8 @@ import { contextsAlong, runPlans } from "./run.js";
  * Plans of all methods, each derived and then run beside the others.
  * @param model  a model's folder or file, or `embedded`
  * @param output where the comparison will lie, and what is made on the way lies beside it; undefined: the default place
- * @throws OPTION_INVALID, DOCUMENT_MISMATCH, CONTEXT_LIMIT, CONTEXT_OUT_OF_RANGE, what loading and measuring throw
+ * @throws OPTION_INVALID, DOCUMENT_MISMATCH, CONTEXT_LIMIT, CONTEXT_OUT_OF_RANGE, DRAFTER_UNAVAILABLE, DIGEST_MISMATCH where heads
+ *   have changed since they were measured, what loading and measuring throw
  */
 export async function compareMethods(
   model: string,
@@ -38,14 +43,20 @@ export async function compareMethods(
   output: string | undefined,
   context: PipelineContext,
 ): Promise<{ comparison: Comparison; output: string }> {
-  const request = compareRequest(options);
+  const request = compareRequest(options, model);
   const tokenizer = await openTokenizer(model);
   const given = request.promptsFile === null ? null : await readPrompts(request.promptsFile, async () => tokenizer);
   return withModel(
     model,
     { ...context, kernels: kernelsFor(request.choices) },
     (checkpoint) => prepare(checkpoint, request, given),
-    (loaded, { contexts }) => compare({ loaded, request, contexts, given, tokenizer }, output, context),
+    (loaded, { contexts }) =>
+      withHeads(
+        request.heads.map(({ path }) => path),
+        loaded,
+        context,
+        (heads) => compare({ loaded, request, contexts, given, tokenizer, heads }, output, context),
+      ),
   );
 }
 
@@ -57,7 +68,10 @@ function prepare(checkpoint: Checkpoint, request: CompareRequest, given: readonl
   const reached = [...contexts, ...(given ?? []).map(({ ids }) => ids.length)];
   requireFit(request, checkpoint, reached);
   const calibrated = request.calibration?.document.contexts.map(({ at_context }) => at_context) ?? [];
-  return { contexts, capacity: roomFor([...reached, ...calibrated], request.maxTokens) };
+  const room = roomFor([...reached, ...calibrated], request.maxTokens);
+  // a tree is judged whole where there is room for its nodes, and cut where there is not
+  const capacity = request.heads.length === 0 ? room : Math.min(spec.contextLimit, room + MAX_TREE_NODES);
+  return { contexts, capacity };
 }
 
 interface Comparing {
@@ -67,16 +81,20 @@ interface Comparing {
   /** prompts of the user's file; null: they are made of text */
   given: readonly VerifyPrompt[] | null;
   tokenizer: Tokenizer;
+  /** trained heads that are open */
+  heads: readonly LocatedHeads[];
 }
 
 async function compare(comparing: Comparing, wanted: string | undefined, context: PipelineContext) {
-  const { loaded, request, contexts, given, tokenizer } = comparing;
+  const { loaded, request, contexts, given, tokenizer, heads } = comparing;
+  requireMeasuredHeads(heads, request.heads);
   const output = wanted ?? defaultPath("comparison", loaded.spec.name);
   const inputs = await openInputs(
     loaded,
     request,
     [...contexts, ...(given ?? []).map(({ ids }) => ids.length)],
     context,
+    heads,
   );
   const prompts =
     given === null
@@ -88,7 +106,7 @@ async function compare(comparing: Comparing, wanted: string | undefined, context
     solved.map((one) => one.calibration),
   );
   const refs = writeInputs(request, inputs, calibration, output, loaded.spec.name);
-  const comparison = await measure(comparing, { inputs, calibration, refs, prompts, solved }, context);
+  const comparison = await measure(comparing, { inputs, calibration, refs, prompts, solved, output }, context);
   return { comparison, output };
 }
 
@@ -128,7 +146,7 @@ function writeInputs(
   const base = (output === "-" || !isKept(output) ? defaultPath("comparison", name) : output).replace(/\.ya?ml$/i, "");
   const made = (kind: string, document: Calibration | CompareInputs["profile"]): InputRef => {
     const path = `${base}.${kind}.yaml`;
-    return inputRef({ path, sha256: writeDocument(path, document) }, output);
+    return inputRef({ path, sha256: writeDocument(path, draftersRelativeTo(document, path, "-")) }, output);
   };
   const asGiven =
     request.calibration !== null && calibration.measured.length === request.calibration.document.measured.length;
@@ -148,16 +166,18 @@ interface Made {
   refs: Refs;
   prompts: readonly PromptsAt[];
   solved: readonly TimedMethod[];
+  /** where the comparison will lie */
+  output: string;
 }
 
 async function measure(
-  { loaded, request, tokenizer }: Comparing,
+  { loaded, request, tokenizer, heads }: Comparing,
   made: Made,
   context: PipelineContext,
 ): Promise<Comparison> {
   const { maxTokens, pairs, timeLimitSeconds, text, promptsFile, choices } = request;
   const { provider, threads, ortLibrary, progress } = context;
-  const { inputs, calibration, refs, prompts, solved } = made;
+  const { inputs, calibration, refs, prompts, solved, output } = made;
   const baseline = solved.some(({ method }) => method === "knapsack") ? "knapsack" : solved[0].method;
   const plans = solved.map((one) => ({ ...one, predictor: new Predictor(inputs.profile, one.calibration) }));
   const ran = await runPlans({
@@ -171,6 +191,7 @@ async function measure(
       pairs,
       timeLimitSeconds,
       progress,
+      open: heads.map((one) => one.heads),
     },
   });
   const own = solved.find(({ method }) => method === "knapsack")?.calibration ?? calibration;
@@ -199,8 +220,14 @@ async function measure(
         choices,
         contextsAlong(at.context_tokens, maxTokens),
       );
-      const { context_tokens, ...rest } = at;
-      return { context_tokens, ...costs, ...rest, frontier };
+      const { context_tokens, rows, ...rest } = at;
+      return { context_tokens, ...costs, ...rest, rows: rows.map((row) => seenFromOutput(row, output)), frontier };
     }),
   });
+}
+
+/** The folder of heads as seen from where the comparison will lie. */
+function seenFromOutput(row: ComparedRow, output: string): ComparedRow {
+  if (row.drafter?.kind !== "heads") return row;
+  return { ...row, drafter: { ...row.drafter, path: modelPath(row.drafter.path, output) } };
 }

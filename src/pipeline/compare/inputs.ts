@@ -1,6 +1,8 @@
 /** The profile and the calibration that methods are compared on: given, or made on the way. */
 
+import { HeadsEvidence } from "../../calibrate/heads.js";
 import { DraftplanError } from "../../core/errors.js";
+import type { LocatedHeads } from "../../decode/drafters/heads.js";
 import { requireSameModel } from "../../decode/policy.js";
 import type { Checkpoint, ModelSpec } from "../../model/spec.js";
 import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../../profile/grid.js";
@@ -15,6 +17,7 @@ import type { MeasuringText } from "../measuring/measuring.js";
 import { makeProfile } from "../profile/make.js";
 import { defaultContexts, isSmall, SAMPLE } from "../text/calibration-text.js";
 import { continueAgain, measuringText } from "../text/measuring-text.js";
+import { seenFromHere } from "./heads.js";
 import type { CompareRequest } from "./options.js";
 
 export interface CompareInputs {
@@ -73,26 +76,35 @@ export function requireFit(
   }
 }
 
-/** @returns inputs as given, or made now for these contexts */
+/**
+ * @param heads trained heads that are measured too, where documents are made
+ * @returns inputs as given, or made now for these contexts; folders of heads in them as they are found from here
+ */
 export async function openInputs(
   model: LoadedModel,
   request: CompareRequest,
   contexts: readonly number[],
   context: PipelineContext,
+  heads: readonly LocatedHeads[] = [],
 ): Promise<CompareInputs> {
-  const given = request.profile?.document ?? (await profileFor(model, request, contexts, context));
+  const given =
+    request.profile === null
+      ? await profileFor(model, request, contexts, context, heads)
+      : seenFromHere(request.profile.document, request.profile.path);
   const reached = Math.max(...contexts) + request.maxTokens;
   const extrapolated = request.extrapolate ? extrapolatedRange(given, reached) : undefined;
   const profile = extendProfile(given, extrapolated?.to_context_tokens);
   if (request.calibration !== null) {
-    const { method, ...own } = request.calibration.document;
+    const { method, ...own } = seenFromHere(request.calibration.document, request.calibration.path);
     // what another method had measured is not what these methods begin with
     const calibration = method === undefined ? own : { ...own, measured: [] };
     const text = await continueAgain(model, calibration, request.text, context.progress);
     return { profile, extrapolated, calibration, text };
   }
-  const made = await calibrateLoaded(model, request.text, contexts, context);
-  const { calibration, texts, prompts } = made;
+  const evidence = new HeadsEvidence(heads);
+  const made = await calibrateLoaded(model, request.text, contexts, context, { heads: evidence });
+  const { texts, prompts } = made;
+  const calibration = { ...made.calibration, ...evidence.keys() };
   const text = measuringText(texts, prompts, SAMPLE.continuationTokens);
   return { profile, extrapolated, calibration, text };
 }
@@ -102,10 +114,11 @@ function profileFor(
   { maxTokens }: CompareRequest,
   contexts: readonly number[],
   context: PipelineContext,
+  heads: readonly LocatedHeads[],
 ): Promise<Profile> {
   const from = Math.min(SHORTEST_CONTEXT, ...contexts);
   const axis = { kind: "range", from, to: Math.max(...contexts) + maxTokens + SLACK } as const;
   const grid = resolveGrid(axis, parseAxis("--query", DEFAULT_QUERY), model.engine.capacity);
   const budgetSeconds = isSmall(model.spec) ? PROFILE_SECONDS.small : PROFILE_SECONDS.large;
-  return makeProfile(model.engine, model.ref, grid, context, { budgetSeconds });
+  return makeProfile(model.engine, model.ref, grid, context, { budgetSeconds, heads });
 }

@@ -13,6 +13,7 @@ import {
   quantisedKernels,
   uniformChoices,
 } from "../../schema/choice.js";
+import type { HeadsCalibration } from "../../schema/heads-calibration.js";
 import type { Plan } from "../../schema/plan.js";
 import { planDocument } from "../../solve/index.js";
 import type { DraftChoice } from "../choices.js";
@@ -51,7 +52,7 @@ const UNWRITTEN = {
   calibration: { path: "calibration", sha256: "0".repeat(64) },
 };
 
-/** What is compared are ways to choose among the model's own blocks; heads that were measured too stand in `run`'s table. */
+/** All methods but `heads` are ways to choose among the model's own blocks. */
 const OWN_BLOCKS = ["self"] as const;
 
 const knapsack: ComparedMethod = {
@@ -63,6 +64,21 @@ const knapsack: ComparedMethod = {
       calibration: grown,
       plan: planDocument({ profile: measuring.profile, calibration: grown, choices, drafters: OWN_BLOCKS }, UNWRITTEN),
     };
+  },
+};
+
+/** The trained heads that were measured: their best tree at each context, and no blocks of the model. Nothing is proposed. */
+const heads: ComparedMethod = {
+  name: "heads",
+  choices: () => [],
+  async solve({ measuring: { profile }, calibration }) {
+    const onChosen = ({ contexts, ...rest }: HeadsCalibration) => ({
+      ...rest,
+      contexts: contexts.filter(({ part }) => part === "choose"), // the other part is what plans are run on
+    });
+    const own = { ...calibration, heads: (calibration.heads ?? []).map(onChosen) };
+    const plan = planDocument({ profile, calibration: own, choices: [], drafters: ["heads"] }, UNWRITTEN);
+    return { calibration, plan };
   },
 };
 
@@ -116,21 +132,23 @@ const proposing = (name: MethodName): ComparedMethod => ({
 });
 
 /** In the order of the table. */
-function methodsFor(choices: readonly DraftChoice[]): ComparedMethod[] {
+function methodsFor(choices: readonly DraftChoice[], hasHeads: boolean): ComparedMethod[] {
   const rules = quantisedKernels(KERNEL_NAMES).filter((kernel) => (choices as readonly string[]).includes(kernel));
   const others = choices.includes("skip") ? METHOD_NAMES.map(proposing) : [];
-  return [knapsack, ...rules.map(rule), ...others, none];
+  return [knapsack, ...(hasHeads ? [heads] : []), ...rules.map(rule), ...others, none];
 }
 
 /**
  * The methods asked for, or all of them; `none` is always there, since speedups are over plain decoding.
+ * @param hasHeads whether trained heads are known: then they are a method
  * @throws OPTION_INVALID for a name that is no method
  */
 export function comparedMethods(
   names: readonly string[] | undefined,
   choices: readonly DraftChoice[],
+  hasHeads: boolean,
 ): ComparedMethod[] {
-  const all = methodsFor(choices);
+  const all = methodsFor(choices, hasHeads);
   if (names === undefined) return all;
   const unknown = names.find((name) => all.every((method) => method.name !== name));
   if (unknown !== undefined) throw unknownMethod(names, unknown, all);
@@ -138,7 +156,8 @@ export function comparedMethods(
 }
 
 function unknownMethod(names: readonly string[], unknown: string, all: readonly ComparedMethod[]): DraftplanError {
-  const exists = methodsFor(EVERY_CHOICE).some(({ name }) => name === unknown);
+  if (unknown === heads.name) return noHeads(names);
+  const exists = methodsFor(EVERY_CHOICE, false).some(({ name }) => name === unknown);
   return new DraftplanError({
     code: "OPTION_INVALID",
     at: `--methods ${names.join(",")}`,
@@ -146,6 +165,15 @@ function unknownMethod(names: readonly string[], unknown: string, all: readonly 
     remedy: `Use any of: ${all.map(({ name }) => name).join(",")}${exists ? "; or allow more with --choices" : ""}.`,
   });
 }
+
+const noHeads = (names: readonly string[]): DraftplanError =>
+  new DraftplanError({
+    code: "DRAFTER_UNAVAILABLE",
+    at: `--methods ${names.join(",")}`,
+    what: "no trained heads lie in the model's folder, or the documents given have not measured the same ones",
+    remedy:
+      "Measure them and give both documents: profile and calibrate with --drafters self,heads:FOLDER; or leave heads out.",
+  });
 
 /** What several methods had measured, in one document: each draft once. No method plans with it, as it is no one's. */
 export function mergeMeasured(base: Calibration, others: readonly Calibration[]): Calibration {

@@ -8,6 +8,7 @@ import { type DraftChoice, parseChoices } from "../choices.js";
 import { type CalibrationText, readCalibrationText } from "../text/calibration-text.js";
 import { requireSameText } from "../text/measuring-text.js";
 import { DEFAULT_MAX_TOKENS } from "../verify/document.js";
+import { type ComparedHeads, comparedHeads } from "./heads.js";
 import { type ComparedMethod, comparedMethods } from "./methods.js";
 
 export interface CompareOptions {
@@ -33,6 +34,8 @@ export interface CompareRequest {
   calibration: Loaded<Calibration> | null;
   choices: readonly DraftChoice[];
   methods: readonly ComparedMethod[];
+  /** trained heads to measure and run; none where no method asks for them */
+  heads: readonly ComparedHeads[];
   text: CalibrationText;
   /** a file of prompts; null: made from the text's second part */
   promptsFile: string | null;
@@ -48,20 +51,25 @@ export interface CompareRequest {
 const DEFAULT_PAIRS = 2;
 const DEFAULT_REFINE_SECONDS = 20;
 
-/** @throws OPTION_INVALID, DIGEST_MISMATCH, and what reading documents and text throws */
-export function compareRequest(options: CompareOptions): CompareRequest {
+/**
+ * @param model as the user named it: heads may lie in its folder
+ * @throws OPTION_INVALID, DIGEST_MISMATCH, DRAFTER_UNAVAILABLE, and what reading documents and text throws
+ */
+export function compareRequest(options: CompareOptions, model: string): CompareRequest {
   const choices = parseChoices(options.choices);
-  const methods = comparedMethods(options.methods, choices);
   const profile = options.profile === undefined ? null : readDocumentOf("draftplan/profile", options.profile);
   const calibration =
     options.calibration === undefined ? null : readDocumentOf("draftplan/calibration", options.calibration);
+  const known = comparedHeads({ profile, calibration }, model);
+  const methods = comparedMethods(options.methods, choices, known.length > 0);
+  const heads = methods.some(({ name }) => name === "heads") ? known : [];
   const text = readCalibrationText(options.text);
   if (calibration !== null) {
     requireSameText(calibration, text);
     requireGreedy(calibration);
   }
   return {
-    ...{ profile, calibration, choices, methods, text },
+    ...{ profile, calibration, choices, methods, heads, text },
     promptsFile: options.prompts ?? null,
     contexts: options.context === undefined ? null : contextsOf(options.context),
     extrapolate: options.extrapolate === true,

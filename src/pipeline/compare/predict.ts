@@ -1,12 +1,26 @@
 /** What a draft is predicted to reach at a context, from a profile and what it accepted on the text it was chosen on. */
 import { mean } from "simple-statistics";
+import type { DraftRequest } from "../../decode/drafters/drafter.js";
 import { drafterOf, selfChoices } from "../../decode/drafters/self.js";
 import type { DraftPolicy } from "../../decode/loop.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { type ChoiceSet, choiceKey, expandDraft } from "../../schema/choice.js";
 import { isStandalone } from "../../schema/draft-cache.js";
 import type { Profile } from "../../schema/profile.js";
-import { acceptanceRate, type LatencyModel, middle, openLatency, tokensPerSecond } from "../../solve/index.js";
+import {
+  acceptanceRate,
+  contextFor,
+  draftUsOf,
+  knownOf,
+  type LatencyModel,
+  middle,
+  openLatency,
+  openProblem,
+  type PlannedDraft,
+  type Problem,
+  speedBy,
+  tokensPerSecond,
+} from "../../solve/index.js";
 
 export interface PredictedSpeed {
   /** null where nothing is drafted */
@@ -21,8 +35,10 @@ export class Predictor {
   readonly latency: LatencyModel;
   private readonly curves = new Map<string, readonly number[]>();
 
+  private problem: Problem | undefined;
+
   constructor(
-    profile: Profile,
+    private readonly profile: Profile,
     private readonly calibration: Calibration,
   ) {
     this.latency = openLatency(profile);
@@ -43,20 +59,44 @@ export class Predictor {
   /**
    * Over several contexts of equal weight, each with the draft that the policy has there: tokens over time, and acceptance
    * and draft time of the middle one. Null where one of them has no prediction.
+   * @param planned what the policy's plan says of a context, for drafters other than the model's own blocks
    */
-  along(contexts: readonly number[], policy: DraftPolicy): PredictedSpeed | null {
+  along(
+    contexts: readonly number[],
+    policy: DraftPolicy,
+    planned: (n: number) => PlannedDraft | null = () => null,
+  ): PredictedSpeed | null {
     const all: PredictedSpeed[] = [];
     for (const n of contexts) {
       const request = policy(n);
-      const choices = request === null ? null : selfChoices(drafterOf(request));
-      if (request !== null && choices === null) return null;
-      const one = request === null || choices === null ? this.plain(n) : this.drafting(n, choices, request.draftTokens);
+      const one = request === null ? this.plain(n) : this.requested(n, request, planned);
       if (one === null) return null;
       all.push(one);
     }
     const speed = 1 / mean(all.map(({ tokensPerSecond }) => 1 / tokensPerSecond));
     const middle = all[all.length >> 1];
     return { ...middle, tokensPerSecond: speed, speedup: (speed * this.stepUs(contexts)) / 1e6 };
+  }
+
+  private requested(n: number, request: DraftRequest, planned: (n: number) => PlannedDraft | null) {
+    const choices = selfChoices(drafterOf(request));
+    if (choices !== null) return this.drafting(n, choices, request.draftTokens);
+    const draft = planned(n);
+    return draft === null ? null : this.guessing(n, draft);
+  }
+
+  /** By what another drafter guessed of the text of choosing. @returns null where that was not measured */
+  private guessing(n: number, draft: PlannedDraft): PredictedSpeed | null {
+    this.problem ??= openProblem({ profile: this.profile, calibration: this.calibration, choices: [] });
+    const known = knownOf(contextFor(this.problem, n), "choose", draft);
+    if (known === null) return null;
+    const speed = speedBy(this.latency, n, draft.drafter, known);
+    return {
+      acceptance: known.acceptance ?? acceptanceRate(known.curve),
+      draftUs: draftUsOf(this.latency, n, draft, known.match),
+      tokensPerSecond: speed,
+      speedup: (speed * this.latency.stepUs(n)) / 1e6,
+    };
   }
 
   /** One plain step, in the mean. */

@@ -2,14 +2,13 @@
 
 import { DraftplanError } from "../../core/errors.js";
 import type { Progress } from "../../core/progress.js";
-import type { DraftRequest } from "../../decode/drafters/drafter.js";
-import { drafterOf, selfChoices } from "../../decode/drafters/self.js";
+import { drafterOf } from "../../decode/drafters/self.js";
 import type { DraftPolicy, decode } from "../../decode/loop.js";
-import { planPolicy } from "../../decode/policy.js";
+import { type Opened, planPolicy } from "../../decode/policy.js";
 import type { Clock, Engine } from "../../runtime/engine.js";
-import { compactDraft } from "../../schema/choice.js";
 import type { ComparedContext, ComparedRow } from "../../schema/comparison.js";
-import type { Plan } from "../../schema/plan.js";
+import type { Plan, Segment } from "../../schema/plan.js";
+import { plannedBy } from "../../solve/index.js";
 import { LEAST_UNITS } from "../../stats/interval.js";
 import { comparePolicies, type PolicyFigures, type PromptPolicyRuns, policyFigures } from "../../verify/index.js";
 import type { PredictedSpeed, Predictor } from "./predict.js";
@@ -33,6 +32,8 @@ export interface RunRequest {
   maxTokens: number;
   pairs: number;
   timeLimitSeconds: number | null;
+  /** heads that are open, for plans in which they draft */
+  open?: readonly Opened[];
   progress: Progress;
   decode?: typeof decode;
 }
@@ -90,13 +91,13 @@ interface Arms {
 }
 
 /** Plans that draft alike at all contexts of these prompts are run once. */
-function armsAt({ plans, engine, maxTokens }: RunRequest, { prompts }: PromptsAt): Arms {
+function armsAt({ plans, engine, maxTokens, open }: RunRequest, { prompts }: PromptsAt): Arms {
   const lengths = prompts.map(({ ids }) => ids.length);
   const [from, to] = [Math.min(...lengths), Math.max(...lengths) + maxTokens];
   const known = new Map<string, number>();
   const arms: Arms = { policies: [], of: [], changes: [] };
   for (const { plan, method } of plans) {
-    const policy = planPolicy(plan, engine.spec.layers, `plan of ${method}`);
+    const policy = planPolicy(plan, engine.spec.layers, `plan of ${method}`, undefined, open);
     const drafts = draftsBetween(policy, from, to);
     const behaviour = drafts.map(({ at, key }) => `${at} ${key}`).join(";");
     const index = known.get(behaviour) ?? arms.policies.length;
@@ -148,16 +149,19 @@ function contextOf(request: RunRequest, at: PromptsAt, arms: Arms, turns: readon
 function rowOf(
   { method, plan, predictor }: MethodPlan,
   contextTokens: number,
-  { engine, maxTokens }: RunRequest,
+  { engine, maxTokens, open }: RunRequest,
   figures: PolicyFigures,
 ): ComparedRow {
-  const policy = planPolicy(plan, engine.spec.layers, `plan of ${method}`);
-  const draft = policy(middleOf(contextTokens, maxTokens));
-  const predicted = predictor.along(contextsAlong(contextTokens, maxTokens), policy);
+  const at = `plan of ${method}`;
+  const policy = planPolicy(plan, engine.spec.layers, at, undefined, open);
+  const predicted = predictor.along(contextsAlong(contextTokens, maxTokens), policy, (n) => {
+    const segment = segmentAt(plan, n);
+    return segment === undefined ? null : plannedBy(segment, engine.spec.layers, at);
+  });
   const { acceptance, tokensPerSecond, speedup, baselineRatio, lossless, ties, usPerToken } = figures;
   return {
     method,
-    ...(draft === null ? {} : draftKeys(draft)),
+    ...draftKeys(segmentAt(plan, middleOf(contextTokens, maxTokens))),
     predicted: predicted === null ? null : predictedRecord(predicted),
     measured: { acceptance, tokens_per_second: tokensPerSecond, speedup, baseline_speed_ratio: baselineRatio },
     prediction_error_percent:
@@ -166,9 +170,13 @@ function rowOf(
   };
 }
 
-function draftKeys(request: DraftRequest) {
-  const choices = selfChoices(drafterOf(request));
-  return { ...(choices === null ? {} : { draft: compactDraft(choices) }), draft_tokens: request.draftTokens };
+const segmentAt = ({ segments }: Plan, n: number): Segment | undefined =>
+  segments.find(({ context_tokens: { to } }) => n < to);
+
+function draftKeys(segment: Segment | undefined): Pick<ComparedRow, "drafter" | "draft" | "draft_tokens"> {
+  if (segment?.speculate !== true || segment.draft_tokens === undefined) return {};
+  const { drafter, draft, draft_tokens } = segment;
+  return { ...(drafter === undefined ? {} : { drafter }), ...(draft === undefined ? {} : { draft }), draft_tokens };
 }
 
 const predictedRecord = ({ acceptance, draftUs, tokensPerSecond, speedup }: PredictedSpeed) => ({

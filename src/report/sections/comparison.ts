@@ -1,7 +1,7 @@
 /** A comparison: what every method's plan reached at every context, beside what had been predicted. */
-import { type ChoiceSet, describeChoices, expandDraft } from "../../schema/choice.js";
 import { type Interval, limitsOf, NO_INTERVAL } from "../../schema/common.js";
 import type { ComparedContext, ComparedRow, Comparison } from "../../schema/comparison.js";
+import { draftText } from "../../schema/plan-text.js";
 import { figure, figures, numeric, prose, type TableSpec, table } from "../charts/figure.js";
 import { type Row, type RowMark, rowsChart } from "../charts/rows.js";
 import { legend } from "../charts/series.js";
@@ -23,11 +23,11 @@ import {
 } from "./facts.js";
 import { frontierFigure } from "./frontier.js";
 
-export function comparisonBody({ document, path }: Shown<"draftplan/comparison">): Html {
+export function comparisonBody({ document }: Shown<"draftplan/comparison">): Html {
   return html`<p class="verdicts">${losslessVerdict(document)}</p>
 ${factsOf(document)}
 ${extrapolatedNote(document.extrapolated)}
-${document.contexts.map((at) => contextPart(at, document, path))}`;
+${document.contexts.map((at) => contextPart(at, document))}`;
 }
 
 function losslessVerdict({ contexts, lossless }: Comparison): Html {
@@ -52,13 +52,13 @@ const factsOf = ({ model, device, text, prompts, created, versions, ...rest }: C
     rest.time_limit_seconds === null ? null : ["Time limit", `${whole(rest.time_limit_seconds)} s for the runs`],
   );
 
-function contextPart(at: ComparedContext, document: Comparison, path: string): Html {
+function contextPart(at: ComparedContext, document: Comparison): Html {
   const { context_tokens, prompts, rows } = at;
   const last = document.extrapolated?.beyond_context_tokens ?? Number.POSITIVE_INFINITY;
   const beyond = context_tokens + document.max_tokens > last && " *";
   return html`<h4>Context ${whole(context_tokens)}${beyond}</h4>
 ${figures(speedFigure(at), frontierFigure(at))}
-${table({ caption: `Every method at context ${whole(context_tokens)}`, ...rowsTable(rows, document, path) })}
+${table({ caption: `Every method at context ${whole(context_tokens)}`, ...rowsTable(rows, document) })}
 ${note(html`${counted(prompts.length, "prompt")}. Intervals: 95 %, over prompts; all plans ran by turns, and ratios are of runs side by side. In brackets what was predicted.`)}`;
 }
 
@@ -119,7 +119,7 @@ const speedData = (rows: readonly ComparedRow[]): Omit<TableSpec, "caption"> => 
   ]),
 });
 
-function rowsTable(rows: readonly ComparedRow[], document: Comparison, path: string): Omit<TableSpec, "caption"> {
+function rowsTable(rows: readonly ComparedRow[], document: Comparison): Omit<TableSpec, "caption"> {
   const { baseline, model } = document;
   const seconds = new Map(document.methods.map(({ method, solve_seconds }) => [method, solve_seconds]));
   return {
@@ -136,7 +136,7 @@ function rowsTable(rows: readonly ComparedRow[], document: Comparison, path: str
     ],
     rows: rows.map((row): Part[] => [
       row.method,
-      draftText(row, model.layers, path),
+      rowText(row, model.layers),
       row.draft_tokens ?? NONE,
       withPrediction(row.measured.acceptance, row.predicted?.acceptance, percent),
       withPrediction(row.measured.tokens_per_second.median, row.predicted?.tokens_per_second, significant),
@@ -150,20 +150,14 @@ function rowsTable(rows: readonly ComparedRow[], document: Comparison, path: str
   };
 }
 
-function draftText(
-  { draft, draft_changes_at, same_draft_as, lossless, ties }: ComparedRow,
-  layers: number,
-  path: string,
-): string {
-  const what = draft === undefined ? "plain decoding" : describeChoices(setOf(draft, layers, path));
+function rowText(row: ComparedRow, layers: number): string {
+  const { draft_tokens, draft_changes_at, same_draft_as, lossless, ties } = row;
+  const what = draft_tokens === undefined ? "plain decoding" : draftText(row, layers);
   const same = same_draft_as === undefined ? "" : `; as ${same_draft_as}`;
   const changes = draft_changes_at === undefined ? "" : `; another from ${draft_changes_at.join(", ")} on`;
   const judged = lossless ? (ties === 0 ? "" : `; ${counted(ties, "tie")}`) : "; not lossless";
   return `${what}${changes}${same}${judged}`;
 }
-
-const setOf = (draft: NonNullable<ComparedRow["draft"]>, layers: number, path: string): ChoiceSet =>
-  expandDraft(draft, layers, path);
 
 function withPrediction(
   measured: number | null,

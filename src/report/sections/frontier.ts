@@ -62,7 +62,8 @@ interface MethodPoint {
 /** Methods that draft; those with the same draft are one point. */
 function methodPoints(rows: readonly ComparedRow[]): MethodPoint[] {
   const points = new Map<string, MethodPoint>();
-  for (const { method, same_draft_as, predicted, measured } of rows) {
+  for (const { method, drafter, same_draft_as, predicted, measured } of rows) {
+    if (drafter !== undefined && drafter.kind !== "self") continue; // the picture is of a draft step, which others do not take
     const known = same_draft_as === undefined ? undefined : points.get(same_draft_as);
     if (known !== undefined) {
       known.names.push(method);

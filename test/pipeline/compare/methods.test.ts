@@ -5,35 +5,50 @@ import { comparedMethods, mergeMeasured } from "../../../src/pipeline/compare/me
 import { compareRequest } from "../../../src/pipeline/compare/options.js";
 import { heldBackPrompts, promptsByContext } from "../../../src/pipeline/compare/prompts.js";
 import { readCalibrationText } from "../../../src/pipeline/text/calibration-text.js";
-import type { MeasuredDraft } from "../../../src/schema/calibration.js";
+import type { Calibration, MeasuredDraft } from "../../../src/schema/calibration.js";
 import { choiceKey, compactDraft, expandDraft, uniformChoices } from "../../../src/schema/choice.js";
+import type { Plan } from "../../../src/schema/plan.js";
 import { planDocument } from "../../../src/solve/index.js";
 import { openTokenizer } from "../../../src/tokenizer/open.js";
 import { LAYERS, makeCalibration, makeProfile } from "../../support/documents.js";
 import { expectFailure } from "../../support/failure.js";
 import { fakeEngine } from "../../support/fake-model.js";
 
-const names = (...given: Parameters<typeof comparedMethods>) => comparedMethods(...given).map(({ name }) => name);
+type Names = Parameters<typeof comparedMethods>[0];
+type Choices = Parameters<typeof comparedMethods>[1];
+const names = (asked: Names, choices: Choices, hasHeads = false) =>
+  comparedMethods(asked, choices, hasHeads).map(({ name }) => name);
 
 describe("the methods that are compared", () => {
   test("are all that the choices allow: a rule for every kernel, and those that skip where skipping is allowed", () => {
     expect(names(undefined, ["int8", "skip"])).toEqual(["knapsack", "int8", ...METHOD_NAMES, "none"]);
     expect(names(undefined, ["int8", "int4", "skip"])).toEqual(["knapsack", "int8", "int4", ...METHOD_NAMES, "none"]);
     expect(names(undefined, ["int8"])).toEqual(["knapsack", "int8", "none"]);
+    expect(names(undefined, ["int8"], true)).toEqual(["knapsack", "heads", "int8", "none"]);
   });
 
   test("are those asked for and plain decoding, which speedups are over", () => {
     expect(names(["knapspec", "knapsack"], ["skip"])).toEqual(["knapsack", "knapspec", "none"]);
+    expect(names(["heads"], ["skip"], true)).toEqual(["heads", "none"]);
   });
 
   test("are refused by name, and where a choice is missing", async () => {
-    await expectFailure(() => comparedMethods(["knapsak"], ["skip"]), "OPTION_INVALID", "'knapsak' is not a method");
-    await expectFailure(() => comparedMethods(["int4"], ["skip"]), "OPTION_INVALID", "int4 needs a choice");
-    await expectFailure(() => comparedMethods(["swift"], ["int8"]), "OPTION_INVALID", "swift needs a choice");
+    await expectFailure(
+      () => comparedMethods(["knapsak"], ["skip"], true),
+      "OPTION_INVALID",
+      "'knapsak' is not a method",
+    );
+    await expectFailure(() => comparedMethods(["int4"], ["skip"], true), "OPTION_INVALID", "int4 needs a choice");
+    await expectFailure(() => comparedMethods(["swift"], ["int8"], true), "OPTION_INVALID", "swift needs a choice");
+    await expectFailure(() => comparedMethods(["heads"], ["int8"], false), "DRAFTER_UNAVAILABLE", "no trained heads");
   });
 
   test("a context of no token is refused", async () => {
-    await expectFailure(() => compareRequest({ choices: ["skip"], context: "0,64" }), "OPTION_INVALID", "--context");
+    await expectFailure(
+      () => compareRequest({ choices: ["skip"], context: "0,64" }, "embedded"),
+      "OPTION_INVALID",
+      "--context",
+    );
   });
 });
 
@@ -60,7 +75,7 @@ describe("what a method is solved from", () => {
     return { measuring, calibration: makeCalibration([128], measured), refineSeconds: 0 };
   }
   const method = (name: string) => {
-    const found = comparedMethods(undefined, ["int8", "skip"]).find((one) => one.name === name);
+    const found = comparedMethods(undefined, ["int8", "skip"], true).find((one) => one.name === name);
     if (found === undefined) throw new Error(`no method ${name}`);
     return found;
   };
@@ -102,27 +117,51 @@ describe("what a method is solved from", () => {
     expect(plan.segments.map(({ speculate }) => speculate)).toEqual([false]);
   });
 
-  test("heads that are always right are in no method's plan, though a plan of all drafters would have them", async () => {
+  /** heads whose first two guesses are right throughout one part of the text, and never in the other */
+  async function withHeads(right: "choose" | "report") {
     const heads = { path: "heads", sha256: "c".repeat(64), kind: "medusa" as const, heads: 2, ranks: 10 };
-    const right = { at_context: 128, positions: 600, paths: [{ ranks: [0, 0], positions: 600 }] };
     const contexts = (["choose", "report"] as const).map((part) => ({
-      ...right,
-      part,
-      texts: [new Array(600).fill(0)],
+      ...{ at_context: 128, part, positions: 600, texts: [new Array(600).fill(0)] },
+      paths: [{ ranks: part === right ? [0, 0] : [], positions: 600 }],
     }));
     const one = await request([]);
     const profile = { ...one.measuring.profile, heads: [{ ...heads, passes: [{ rows: 1, us: 1, passes: 9 }] }] };
     const calibration = { ...one.calibration, heads: [{ ...heads, contexts }] };
+    const planOf = (name: string) =>
+      method(name).solve({
+        ...{ ...one, calibration, measuring: { ...one.measuring, profile } },
+        choices: method(name).choices(["int8", "skip"]),
+      });
+    return { profile, calibration, planOf };
+  }
+
+  test("heads that are always right are in no plan of blocks, though a plan of all drafters would have them", async () => {
+    const { profile, calibration, planOf } = await withHeads("choose");
+    const right = { ...calibration, heads: calibration.heads.map((one) => onBothParts(one)) };
     const unwritten = { path: "x", sha256: "0".repeat(64) };
     const inputs = { profile: unwritten, calibration: unwritten };
-    const all = planDocument({ profile, calibration, choices: ["int8"] }, inputs);
+    const all = planDocument({ profile, calibration: right, choices: ["int8"] }, inputs);
     expect(all.segments.some(({ drafter }) => drafter?.kind === "heads")).toBe(true);
     for (const name of ["knapsack", "int8", "uniform"]) {
-      const measuring = { ...one.measuring, profile };
-      const choices = method(name).choices(["int8", "skip"]);
-      const { plan } = await method(name).solve({ ...one, measuring, calibration, choices });
+      const { plan } = await planOf(name);
       expect(plan.segments.map(({ drafter }) => drafter)).toEqual(plan.segments.map(() => undefined));
     }
+  });
+  type Known = NonNullable<Calibration["heads"]>[number];
+  const onBothParts = ({ contexts: [choose, report], ...rest }: Known): Known => ({
+    ...rest,
+    contexts: [choose, { ...choose, part: report.part }],
+  });
+
+  test("heads draft what is best by the text of choosing; the other part, which plans are run on, says nothing", async () => {
+    const drafters = (plan: Plan) => plan.segments.map(({ drafter }) => drafter);
+    const tree = [[0], [0, 0]];
+    const found = { kind: "heads", path: "heads", sha256: "c".repeat(64), tree };
+    const { plan, calibration } = await (await withHeads("choose")).planOf("heads");
+    expect(drafters(plan)).toEqual([found]);
+    expect(plan.segments[0].draft_tokens).toBe(2);
+    expect(calibration.measured).toEqual([]);
+    expect(drafters((await (await withHeads("report")).planOf("heads")).plan)).toEqual([undefined]);
   });
 
   test.each(["knapsack", "uniform", "knapspec"])("%s measures drafts of its own", async (name) => {

@@ -8,6 +8,7 @@ import type { Plan, Segment } from "../../../src/schema/plan.js";
 import { blockUs, FIXED_US, headUs, LAYERS, LOOP, makeCalibration, makeProfile } from "../../support/documents.js";
 import { expectFailure } from "../../support/failure.js";
 import { fakeEngine } from "../../support/fake-model.js";
+import { plantedHeads } from "../../support/planted-heads.js";
 
 const INT8 = uniformChoices(LAYERS, "int8");
 const CURVE = [1, 0.9, 0.75, 0.6];
@@ -146,6 +147,42 @@ describe("a comparison's rows", () => {
     const longer = { method: "knapsack", plan: plan(drafted(0, 1024, 4)), predictor };
     const [{ rows }] = await runPlans(request({ plans: [longer, PLANS[3]] }));
     expect(rows[0]).toMatchObject({ predicted: null, prediction_error_percent: null });
+  });
+
+  test("of heads name their tree, predict by what they guessed of the text of choosing, and emit the target's own", async () => {
+    const { engine, clock } = fakeEngine({ layers: LAYERS });
+    const heads = plantedHeads(engine, [], { kind: "medusa", heads: 2, ranks: 2 }); // they know no text
+    const ref = { path: "heads", sha256: heads.sha256 };
+    const known = { ...ref, kind: "medusa" as const, heads: 2, ranks: 2 };
+    // of ten positions five find both tokens by the tree [0], [1], [0, 0], two the first alone, three nothing
+    const paths = [[0, 0], [1, 0], []].map((ranks, i) => ({ ranks, positions: [5, 2, 3][i] }));
+    const texts = [0, 0, 0, 0, 0, 1, 1, 2, 2, 2].map((path) => [path]); // each position a text of its own: none overlap
+    const context = { at_context: 128, part: "choose" as const, positions: 10, paths, texts };
+    const HEADS_US = 70;
+    const passes = [{ rows: 1, us: HEADS_US, passes: 9 }];
+    const tree_passes = [64, 1024].map((context_tokens) => ({
+      ...{ context_tokens, query_tokens: 4, times_chain: 1.5, pairs: 9 },
+    }));
+    const both = new Predictor(
+      { ...makeProfile(), heads: [{ ...known, passes }], tree_passes },
+      { ...calibration, heads: [{ ...known, contexts: [context] }] },
+    );
+    const drafter = { kind: "heads" as const, ...ref, tree: [[0], [1], [0, 0]] };
+    const segment = { context_tokens: { from: 0, to: 1024 }, speculate: true, drafter, draft_tokens: 2 };
+    const row = { method: "heads", plan: plan(segment), predictor: both };
+    const asked = request({ engine, clock, plans: [row, PLANS[3]], baseline: "heads", open: [heads] });
+    const [{ rows }] = await runPlans(asked);
+    expect(rows[0]).toMatchObject({ drafter, draft_tokens: 2, lossless: true });
+    expect(rows[0].draft).toBeUndefined();
+    expect(rows[0].measured.acceptance).toBeLessThan(0.1); // of 50 tokens one is now and then right by chance
+    const contexts = contextsAlong(100, MAX_TOKENS);
+    const us = contexts.map((n) => HEADS_US + verifyUs(n, 4) * 1.5 + LOOP.round_us);
+    const tokens = 1 + (5 + 2) / 10 + 5 / 10;
+    const sum = (list: number[]) => list.reduce((a, b) => a + b, 0);
+    expect(rows[0].predicted?.draft_us).toBe(HEADS_US);
+    expect(rows[0].predicted?.tokens_per_second).toBeCloseTo((1e6 * 8 * tokens) / sum(us), 3);
+    const step = sum(contexts.map((n) => verifyUs(n, 1) + LOOP.step_us));
+    expect(rows[0].predicted?.speedup).toBeCloseTo((step * tokens) / sum(us), 6);
   });
 
   test("are not lossless where one run is not", async () => {
