@@ -1,5 +1,5 @@
 /** A CommandContext for this process: the one place that connects commands to streams, signals and the terminal. */
-
+import { isatty } from "node:tty";
 import type { CommandContext } from "../commands/context.js";
 import type { Progress } from "../core/progress.js";
 import { harmless, withoutControls } from "../core/text.js";
@@ -7,6 +7,7 @@ import { defaultThreads } from "../runtime/device.js";
 import type { Interrupts } from "./interruption.js";
 import type { SharedOptions } from "./options.js";
 import { noDisplay, type ProgressDisplay, terminalDisplay } from "./progress-bar.js";
+import { openTerminal } from "./terminal.js";
 
 /** Work may block the event loop for so long before signals are let in. */
 const YIELD_MS = 20;
@@ -31,6 +32,9 @@ export function createContext(options: SharedOptions, interrupts: Interrupts): P
   // Model and device names are anybody's text: cleaned here, where it leaves. In JSON these are the escapes JSON has.
   const note = (text: string) => err(harmless(text));
   const progress = createProgress(display, interrupts, note);
+  // asked by number: looking at process.stdin opens it, and a pipe that was opened no longer waits for its writer
+  const onTerminal = isatty(0) && process.stdout.isTTY;
+  const terminal = onTerminal ? openTerminal({ input: process.stdin, output: process.stdout }, interrupts) : null;
   return {
     write,
     print: (text) => out(`${harmless(text)}\n`),
@@ -43,7 +47,11 @@ export function createContext(options: SharedOptions, interrupts: Interrupts): P
     threads: boundedThreads(options.threads ?? defaultThreads(), progress),
     ortLibrary: options.ortLibrary,
     columns: process.stdout.columns ?? DEFAULT_COLUMNS,
-    close: () => display.clear(),
+    terminal,
+    close() {
+      display.clear();
+      terminal?.close();
+    },
   };
 }
 

@@ -37,15 +37,28 @@ export interface Interrupts {
   listen(): void;
   /** gives the signals back to the system */
   release(): void;
+  /**
+   * A Ctrl-C has done its work, such as ending a turn of a conversation: forgets it, and listens for the next.
+   * @param anew something else was typed since, so that whatever comes now is another press
+   */
+  resume(anew?: boolean): void;
+  /** Called once something asks to stop: for what waits for the event loop, and asks nobody. null: nobody is. */
+  wake: (() => void) | null;
 }
 
 export function listenForInterrupts(): Interrupts {
   let reason: Interruption | undefined;
   let lost: Interruption | undefined;
+  let later: NodeJS.Timeout | undefined;
+  let pressed = Number.NEGATIVE_INFINITY;
   const onSignal = (signal: NodeJS.Signals) => {
-    if (reason?.exitCode === SIGNALS[signal as keyof typeof SIGNALS]) return;
-    reason = new Interruption(SIGNALS[signal as keyof typeof SIGNALS], "interrupted");
-    setTimeout(release, SAME_PRESS_MS).unref();
+    const exitCode = SIGNALS[signal as keyof typeof SIGNALS];
+    if (reason?.exitCode === exitCode) return;
+    if (signal === "SIGINT" && performance.now() - pressed < SAME_PRESS_MS) return;
+    if (signal === "SIGINT") pressed = performance.now();
+    reason = new Interruption(exitCode, "interrupted");
+    later = setTimeout(release, SAME_PRESS_MS).unref();
+    interrupts.wake?.();
   };
   const onClosed = (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE")
@@ -54,6 +67,7 @@ export function listenForInterrupts(): Interrupts {
         `error [FILE_UNWRITABLE] stdout: ${error.message}; make room, or print elsewhere`,
       );
     reason ??= lost ?? new Interruption(CLOSED_PIPE, "");
+    interrupts.wake?.();
   };
   const release = () => {
     for (const signal of Object.keys(SIGNALS)) process.removeListener(signal, onSignal);
@@ -71,7 +85,8 @@ export function listenForInterrupts(): Interrupts {
   writeWhole(process.stdout);
   process.stdout.on("error", onClosed);
   process.stderr.on("error", () => {}); // nobody is left to tell
-  return {
+  const interrupts: Interrupts = {
+    wake: null,
     get reason() {
       return reason;
     },
@@ -83,5 +98,13 @@ export function listenForInterrupts(): Interrupts {
       asked = true;
     },
     release,
+    resume(anew = false) {
+      clearTimeout(later);
+      if (anew) pressed = Number.NEGATIVE_INFINITY;
+      if (reason?.exitCode === SIGNALS.SIGINT) reason = undefined;
+      release();
+      listen();
+    },
   };
+  return interrupts;
 }

@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { EXIT } from "../core/errors.js";
 import { draftplanVersion } from "../core/version.js";
+import { withChatText } from "./chat-text.js";
 import { listenForInterrupts } from "./interruption.js";
 import { explainError } from "./report-error.js";
 import type { RunVerb } from "./verb.js";
@@ -41,7 +42,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   });
   let explained: unknown;
   try {
-    await program.parseAsync(argv, { from: "user" });
+    await program.parseAsync(withChatText(argv, program), { from: "user" });
   } catch (error) {
     explained = error;
     const verb = program.commands.find((command) => argv.includes(command.name()))?.name();

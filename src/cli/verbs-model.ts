@@ -44,8 +44,15 @@ export function addGenerate(program: Command, run: RunVerb): void {
     .description("continue a prompt, greedily or by sampling, with or without a plan; the output is the target's own")
     .argument("<model>", MODEL)
     .addOption(prompt("--prompt <text>", "text to continue; - reads it from standard input", "prompt"))
-    .addOption(prompt("--chat <text>", "what a user says, put into the model's chat template; - as above", "chat"))
+    .addOption(
+      prompt(
+        "--chat [text]",
+        "what a user says, put into the model's chat template; - as above; without a text, on a terminal: a conversation",
+        "chat",
+      ),
+    )
     .option("--system <text>", "with --chat: what the system says before the user")
+    .option("--context <n>", "tokens of a conversation (default: 8192, or what the model has)", integerFrom(1))
     .addOption(prompt("--prompt-ids <file>", "a JSON array of token ids; no tokenizer is needed", "promptIds"))
     .option("--stop <text>", "end the output where it has this text, which is not printed; may be repeated", collect)
     .option("--plan <plan>", "draft as this plan says")
@@ -57,6 +64,7 @@ export function addGenerate(program: Command, run: RunVerb): void {
       examples(
         'draftplan generate embedded --prompt "My fellow citizens" --max-tokens 40',
         'draftplan generate model.gguf --plan plans/plan.yaml --chat "Why is the sky blue?"',
+        "draftplan generate model.gguf --plan plans/plan.yaml --chat",
         'draftplan generate model.gguf --plan plans/plan.yaml --adapt --prompt "def fibonacci(n):"',
         'draftplan generate model.gguf --drafter heads:my-heads --prompt "Once upon a time"',
         'draftplan generate model.gguf --temperature 0.7 --top-p 0.9 --seed 1 --prompt "Once upon a time"',

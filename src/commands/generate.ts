@@ -7,10 +7,13 @@ import type { PromptSource } from "../pipeline/generate/types.js";
 import { type SamplingOptions, samplingOf } from "../pipeline/sampling.js";
 import { readDocumentOf } from "../schema/document.js";
 import type { CommandContext } from "./context.js";
+import { converseCommand } from "./converse.js";
 
 export interface GenerateOptions extends SamplingOptions {
   prompt?: string;
-  chat?: string;
+  /** true: a conversation */
+  chat?: string | true;
+  context?: number;
   promptIds?: string;
   plan?: string;
   drafter?: string;
@@ -23,12 +26,17 @@ export interface GenerateOptions extends SamplingOptions {
 export async function generateCommand(model: string, options: GenerateOptions, context: CommandContext): Promise<void> {
   const sampling = samplingOf(options);
   const { adapt = false, maxTokens } = options;
-  const request = {
+  const drafting = {
     plan: options.plan === undefined ? null : readDocumentOf("draftplan/plan", options.plan),
-    prompt: promptOf(options),
     drafter: options.drafter === undefined ? null : parseDrafter(options.drafter),
     ...{ adapt, maxTokens, sampling, stops: options.stop ?? [] },
   };
+  if (options.chat === true) {
+    const { system, context: contextTokens } = options;
+    return converseCommand(model, { ...drafting, system, contextTokens }, context);
+  }
+  if (options.context !== undefined) throw contextWithoutConversation();
+  const request = { ...drafting, prompt: promptOf(options) };
   const sink = context.json ? null : { write: context.write, end: (text: string) => context.write(`${text}\n`) };
   const generation = await generateFrom(model, request, sink, context);
   const generated = generationJson(generation);
@@ -43,7 +51,7 @@ function promptOf({ prompt, chat, promptIds, system }: GenerateOptions): PromptS
   if (system !== undefined && chat === undefined) throw systemWithoutChat();
   if (promptIds !== undefined) return { kind: "ids", file: promptIds };
   if (prompt !== undefined) return { kind: "text", text: prompt };
-  if (chat !== undefined) return { kind: "chat", text: chat, system };
+  if (typeof chat === "string") return { kind: "chat", text: chat, system };
   throw new DraftplanError({
     code: "USAGE",
     at: "draftplan generate",
@@ -52,10 +60,18 @@ function promptOf({ prompt, chat, promptIds, system }: GenerateOptions): PromptS
   });
 }
 
+const contextWithoutConversation = () =>
+  new DraftplanError({
+    code: "USAGE",
+    at: "--context",
+    what: "only a conversation grows by itself; one prompt has a context of its own tokens and --max-tokens",
+    remedy: "Leave --context out, or begin a conversation: --chat without a text.",
+  });
+
 const systemWithoutChat = () =>
   new DraftplanError({
     code: "USAGE",
     at: "--system",
     what: "only a chat has a system's part",
-    remedy: "Give --chat TEXT as well, or leave --system out.",
+    remedy: "Give --chat as well, or leave --system out.",
   });

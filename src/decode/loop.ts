@@ -177,6 +177,7 @@ function requireNoStates(drafter: Drafter): Drafter {
 /**
  * Fills the cache with a prompt, in passes of at most MAX_PASS_TOKENS.
  * @param onStates shown the states of each pass: [tokens, hiddenSize] from a position on, a view
+ * @param held     tokens of the prompt that the cache holds already, fewer than the prompt has
  * @returns copies of what stands behind its last token
  */
 export async function prefill(
@@ -185,8 +186,9 @@ export async function prefill(
   choices: ChoiceSet,
   progress: Progress = silentProgress,
   onStates: (position: number, states: Float32Array) => void = () => {},
+  held = 0,
 ): Promise<Prefilled> {
-  for (let from = 0; ; from += MAX_PASS_TOKENS) {
+  for (let from = held; ; from += MAX_PASS_TOKENS) {
     const input = prompt.slice(from, from + MAX_PASS_TOKENS);
     const last = from + MAX_PASS_TOKENS >= prompt.length;
     const { logits, hidden } = engine.run({ position: from, input, choices, logitRows: last ? 1 : 0 });

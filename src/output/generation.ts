@@ -1,7 +1,7 @@
 /** What a generation gave and how: a line for people, one value for programs. */
 import type { Round } from "../decode/loop.js";
 import type { FinishReason } from "../decode/output.js";
-import type { AdaptedSummary, AdaptedUse, Continuation, Generation } from "../pipeline/generate/types.js";
+import type { AdaptedSummary, AdaptedUse, Generation } from "../pipeline/generate/types.js";
 import { compactDraft, type Draft, describeChoices } from "../schema/choice.js";
 import { significant, sum } from "../stats/numbers.js";
 import { formatPercent } from "./format.js";
@@ -92,23 +92,36 @@ export function generationJson(generation: Generation): Generated {
 /** `12 prompt tokens, 40 new, 21.3 tokens/s, …`, and the seed where tokens were drawn. */
 export function statisticsLines(generation: Generation): string[] {
   const all = generation.continuations ?? [generation];
-  const total = (of: (one: Continuation) => number) => sum(all.map(of));
-  const tokens = total(({ ids }) => ids.length);
-  const steps = total(({ ids, tokensPerSecond }) => (tokensPerSecond === null ? 0 : ids.length - 1));
-  const us = total(({ decodeUs }) => decodeUs);
-  const drafted = generation.drafted === null ? null : total((one) => one.drafted ?? 0);
-  const accepted = total((one) => one.accepted ?? 0);
-  const rounds = total((one) => one.rounds ?? 0);
-  const speed = steps === 0 ? "" : `, ${((1e6 * steps) / us).toFixed(1)} tokens/s`;
-  const share = drafted === null || drafted === 0 ? "" : ` (${formatPercent(accepted / drafted)})`;
-  const plan = drafted === null ? "" : `, ${rounds} rounds: ${accepted} of ${drafted} drafted tokens accepted${share}`;
   const many = all.length === 1 ? "" : ` in ${all.length} continuations`;
   const seeds = all.length === 1 ? "seed" : "seeds from";
-  const rounded = all.flatMap(({ allRounds }) => allRounds);
+  const decoded = all.map(({ ids, allRounds }) => ({ newTokens: ids.length, rounds: allRounds }));
   return [
-    `${generation.promptTokens} prompt tokens, ${tokens} new${many}${speed}${plan}`,
-    ...(drafted === null || drafted === 0 ? [] : [roundsLine(rounded)]),
+    ...decodedLines(`${generation.promptTokens} prompt tokens`, many, decoded, generation.drafted !== null),
     ...(generation.seed === null ? [] : [`${seeds} ${generation.seed}`]),
+  ];
+}
+
+/** What was run for one continuation, or one turn: the first of its tokens came from the prompt's pass. */
+export interface DecodedRounds {
+  newTokens: number;
+  rounds: readonly Round[];
+}
+
+/** @param drafts whether anything could be drafted */
+export function decodedLines(read: string, many: string, all: readonly DecodedRounds[], drafts: boolean): string[] {
+  const rounds = all.flatMap((one) => one.rounds);
+  const tokens = sum(all.map(({ newTokens }) => newTokens));
+  const steps = sum(all.map(({ newTokens, rounds }) => (rounds.length === 0 ? 0 : newTokens - 1)));
+  const us = sum(rounds.map(({ totalUs }) => totalUs));
+  const speculative = rounds.filter((round) => round.drafted > 0);
+  const drafted = sum(speculative.map((round) => round.drafted));
+  const accepted = sum(speculative.map((round) => round.accepted));
+  const speed = steps === 0 ? "" : `, ${((1e6 * steps) / us).toFixed(1)} tokens/s`;
+  const share = drafted === 0 ? "" : ` (${formatPercent(accepted / drafted)})`;
+  const plan = `, ${speculative.length} rounds: ${accepted} of ${drafted} drafted tokens accepted${share}`;
+  return [
+    `${read}, ${tokens} new${many}${speed}${drafts ? plan : ""}`,
+    ...(drafts && drafted > 0 ? [roundsLine(rounds)] : []),
   ];
 }
 

@@ -21,7 +21,7 @@ export interface LoadedModel {
 }
 
 /** A capacity for every model: its context limit, but no more than this many tokens unless asked for. */
-const DEFAULT_CAPACITY = 8192;
+export const DEFAULT_CAPACITY = 8192;
 
 export const modelRef = (checkpoint: Checkpoint): ModelRef & { weights_sha256: string } => ({
   name: checkpoint.spec.name,

@@ -8,7 +8,7 @@ import type { ChatMessage, Tokenizer } from "../../tokenizer/types.js";
 import { readTokenIds } from "../text/token-ids.js";
 import type { PromptSource } from "./types.js";
 
-const DEFAULT_MAX_TOKENS = 256;
+export const DEFAULT_MAX_TOKENS = 256;
 /** Beyond any context that a model has. */
 const MAX_PROMPT_BYTES = 64 << 20;
 

@@ -16,8 +16,8 @@ export type PromptSource =
   /** a JSON array of token ids; no tokenizer is needed */
   | { kind: "ids"; file: string };
 
-export interface GenerateRequest {
-  prompt: PromptSource;
+/** Who drafts, how tokens are drawn, and where an output ends: of one prompt, and of every turn of a conversation. */
+export interface DraftingRequest {
   /** null: plain decoding */
   plan: Loaded<Plan> | null;
   /** who drafts; null: as the plan says */
@@ -30,6 +30,10 @@ export interface GenerateRequest {
   sampling?: SamplingRequest | undefined;
   /** texts that end the output and are not part of it; undefined: none */
   stops?: readonly string[] | undefined;
+}
+
+export interface GenerateRequest extends DraftingRequest {
+  prompt: PromptSource;
 }
 
 /** Where text goes as it comes. */
