@@ -19,6 +19,8 @@ export async function converseCommand(
   if (request.sampling?.count !== undefined) throw severalContinuations();
   if (terminal === null) throw noTerminal();
   await withConversation(model, request, context, (open) => talk(open, terminal, context));
+  const { seed } = request.sampling ?? {};
+  if (typeof seed === "number") context.note(`seeds from ${seed}`);
 }
 
 async function talk(open: OpenConversation, terminal: Terminal, context: CommandContext): Promise<void> {
