@@ -3,8 +3,8 @@ import type { Printer } from "../output/printer.js";
 import type { PipelineContext } from "../pipeline/context.js";
 
 export interface CommandContext extends PipelineContext, Printer {
-  /** null: nobody can be asked, since input or output is no terminal */
-  readonly terminal: Terminal | null;
+  /** null or missing: nobody can be asked, since input or output is no terminal */
+  readonly terminal?: Terminal | null;
 }
 
 /** A person at a terminal. */

@@ -14,7 +14,7 @@ export async function converseCommand(
   request: ConversationRequest,
   context: CommandContext,
 ): Promise<void> {
-  const { terminal } = context;
+  const { terminal = null } = context;
   if (context.json) throw conversationInJson();
   if (request.sampling?.count !== undefined) throw severalContinuations();
   if (terminal === null) throw noTerminal();
