@@ -23,7 +23,10 @@ export function addVerify(program: Command, run: RunVerb): void {
     .description(
       "prove a plan: the target's own output, or its distribution where tokens are drawn, and how much faster",
     )
-    .argument("<plan>", "the plan")
+    .argument(
+      "[plan]",
+      "the plan; without one --drafter says who drafts, by its defaults, and the plan they make is written",
+    )
     .requiredOption("--model <model>", MODEL)
     .option("--drafter <who>", DRAFTER)
     .option("--standalone", STANDALONE)
@@ -46,10 +49,12 @@ export function addVerify(program: Command, run: RunVerb): void {
         "draftplan verify plans/plan.yaml --model model.gguf --min-speedup 1.3",
         "draftplan verify plans/plan.yaml --model model.gguf --prompts mine.jsonl --min-acceptance 0.9",
         "draftplan verify plans/plan.yaml --model model.gguf --temperature 0.7 --top-p 0.9",
+        "draftplan verify --drafter lookup --model model.gguf",
       )}\n\nA run that was interrupted goes on where it stopped when the same command is given again.`,
     )
-    .action(async (plan: string, options: SharedOptions & import("../commands/verify.js").VerifyCommandOptions) =>
-      run(options, async (context) => (await import("../commands/verify.js")).verifyCommand(plan, options, context)),
+    .action(
+      async (plan: string | undefined, options: SharedOptions & import("../commands/verify.js").VerifyCommandOptions) =>
+        run(options, async (context) => (await import("../commands/verify.js")).verifyCommand(plan, options, context)),
     );
 }
 

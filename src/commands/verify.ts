@@ -3,10 +3,12 @@ import { basename } from "node:path";
 import { DraftplanError } from "../core/errors.js";
 import { printDocument, STDOUT } from "../output/deliver.js";
 import { verificationSummary } from "../output/verification-summary.js";
-import { parseDrafter } from "../pipeline/drafting.js";
+import { type DrafterChoice, drafterName, parseDrafter } from "../pipeline/drafting.js";
 import { type SamplingOptions, samplingOf } from "../pipeline/sampling.js";
+import { writeDefaultPlan } from "../pipeline/verify/default-plan.js";
 import { requireVerdict, verifyPlanOn } from "../pipeline/verify/verify-plan.js";
-import { readDocumentOf } from "../schema/document.js";
+import { type Loaded, readDocumentOf } from "../schema/document.js";
+import type { Plan } from "../schema/plan.js";
 import type { Verification } from "../schema/verification.js";
 import type { Thresholds } from "../verify/index.js";
 import type { CommandContext } from "./context.js";
@@ -27,18 +29,22 @@ export interface VerifyCommandOptions extends SamplingOptions {
   alternatives?: boolean | undefined;
 }
 
-/** @returns false where the output is not the target's own, or a figure is beyond what was asked for */
+/**
+ * @param given undefined: the drafter's documented defaults are planned and written first
+ * @returns false where the output is not the target's own, or a figure is beyond what was asked for
+ */
 export async function verifyCommand(
-  planPath: string,
+  given: string | undefined,
   options: VerifyCommandOptions,
   context: CommandContext,
 ): Promise<boolean> {
   const thresholds = thresholdsOf(options);
   // the same draws again in a run that goes on after an interruption
   const sampling = samplingOf({ seed: 1, ...options });
-  const plan = readDocumentOf("draftplan/plan", planPath);
-  const output = options.output ?? `plans/${basename(planPath).replace(/\.ya?ml$/i, "")}.verification.yaml`;
   const drafter = options.drafter === undefined ? null : parseDrafter(options.drafter);
+  const plan =
+    given === undefined ? await defaultPlan(drafter, options, context) : readDocumentOf("draftplan/plan", given);
+  const output = options.output ?? `plans/${basename(plan.path).replace(/\.ya?ml$/i, "")}.verification.yaml`;
   const request = { ...options, drafter, thresholds, output: output === STDOUT ? null : output, sampling };
   const verification = await verifyPlanOn(plan, request, context);
   printDocument(verification, output, context, () =>
@@ -48,6 +54,25 @@ export async function verifyCommand(
   requireVerdict(verification, thresholds);
   return false;
 }
+
+async function defaultPlan(
+  drafter: DrafterChoice | null,
+  { model, standalone, output }: VerifyCommandOptions,
+  context: CommandContext,
+): Promise<Loaded<Plan>> {
+  if (drafter === null) throw nothingToVerify();
+  const plan = await writeDefaultPlan({ model, drafter, standalone, output }, context);
+  context.note(`planned by ${drafterName(drafter)}'s defaults: ${plan.path}`);
+  return plan;
+}
+
+const nothingToVerify = () =>
+  new DraftplanError({
+    code: "USAGE",
+    at: "verify",
+    what: "there is neither a plan nor a drafter",
+    remedy: "Name a plan, or say who drafts: --drafter lookup, model:PATH, heads:PATH, hybrid or none.",
+  });
 
 const passes = ({ lossless, decided }: Verification): boolean =>
   decided === undefined ? lossless : decided.failed.length === 0;

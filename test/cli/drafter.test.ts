@@ -134,6 +134,54 @@ describe("verify", () => {
     expect(verification.acceptance).not.toBeNull();
   });
 
+  test("without a plan writes the one that a drafter's defaults make, and proves that", async () => {
+    const output = join(folder, "out", "default.verification.yaml");
+    const written = join(folder, "out", "default.plan.yaml");
+    const options = ["--model", MODEL, "--prompts", prompts, "--max-tokens", "12", "--pairs", "1", "--threads", "1"];
+    const verify = (drafter: string, ...more: string[]) =>
+      draftplan(["verify", "--drafter", drafter, ...options, ...more], { cwd: folder });
+    const read = () => ({
+      verification: parseDocument(readFileSync(output, "utf8"), output) as Verification,
+      segments: (parseDocument(readFileSync(written, "utf8"), written) as Plan).segments,
+    });
+    const context_tokens = { from: 0, to: 64 };
+    const { code, stderr } = await verify(`heads:${join(folder, "my-heads")}`, "-o", output);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining(written) });
+    const heads = read();
+    const [, last] = [...(heads.segments[0].drafter as { tree: number[][] }).tree];
+    expect(last).toEqual([0, 0]); // a chain
+    expect(heads.segments).toMatchObject([
+      { context_tokens, speculate: true, drafter: { kind: "heads", path: "../my-heads", sha256 } },
+    ]);
+    expect(heads.verification).toMatchObject({
+      lossless: true,
+      drafter: { kind: "heads", path: "../my-heads", sha256 },
+    });
+    expect(heads.verification.plan.path).toBe("default.plan.yaml");
+    expect((await draftplan(["verify", written, ...options, "-o", "-", "--json"])).code).toBe(0);
+    expect((await verify("hybrid", "-o", output)).code).toBe(0);
+    expect(read().segments).toEqual([
+      {
+        context_tokens,
+        speculate: true,
+        drafter: { kind: "lookup", ngram_tokens: { min: 3, max: 8 } },
+        draft_tokens: 8,
+      },
+    ]);
+    const printed = await verify("none", "-o", "-", "--json");
+    expect(JSON.parse(printed.stdout)).toMatchObject({ lossless: true, acceptance: null, drafter: { kind: "none" } });
+    expect(printed.stderr).toMatch(/plans.*none\.plan\.yaml/);
+    expect((await draftplan(["check", join(folder, "out")])).stdout).not.toContain("failed");
+  });
+
+  test("without a plan refuses drafters that only a plan describes, and nobody", async () => {
+    const verify = ["verify", "--model", MODEL];
+    await refused(verify, 2, "USAGE", "neither a plan nor a drafter");
+    await refused([...verify, "--drafter", "plan"], 2, "USAGE", "there is no plan");
+    await refused([...verify, "--drafter", "self"], 2, "USAGE", "which blocks draft");
+    await refused([...verify, "--drafter", "lookup", "--standalone"], 2, "USAGE", "cache of its own");
+  });
+
   test("records the drafter that stood in for the plan's own", async () => {
     const plan = planFile("own.yaml", ownSegment(0, 64));
     const heads = join(folder, "my-heads");
