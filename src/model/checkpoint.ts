@@ -4,8 +4,10 @@ import { DraftplanError } from "../core/errors.js";
 import { architectureSha256, weightsSha256 } from "./digest.js";
 import { unsupportedMaths } from "./failures.js";
 import type { ByteFile } from "./formats/byte-file.js";
+import { STORED_TYPES } from "./formats/dequantize.js";
 import type { StoredTensor } from "./formats/tensors.js";
 import { expectedTensors, readableType, readTensor } from "./formats/tensors.js";
+import { halfSplitRows } from "./rotary-rows.js";
 import type { Checkpoint, ModelSpec } from "./spec.js";
 
 export interface CheckpointParts {
@@ -15,8 +17,8 @@ export interface CheckpointParts {
   /** canonical name -> where its bytes are */
   tensors: ReadonlyMap<string, StoredTensor>;
   files: readonly ByteFile[];
-  /** puts a tensor's rows into Hugging Face's order, where the format keeps another */
-  reorder?: (name: string, values: Float32Array) => Float32Array;
+  /** whether the format keeps a tensor's rows in interleaved rotary order, and not in Hugging Face's; left out: none */
+  isInterleaved?: (name: string) => boolean;
 }
 
 const EMBEDDING = "model.embed_tokens.weight";
@@ -24,8 +26,10 @@ const HEAD = "lm_head.weight";
 
 /** Digests the weights and makes sure that every tensor is there, so that nothing is found missing half-way. */
 export async function makeCheckpoint(parts: CheckpointParts): Promise<Checkpoint> {
-  const { source, format, spec, tensors, files } = parts;
+  const { source, format, spec, tensors, files, isInterleaved = () => false } = parts;
   assertComplete(parts);
+  // A tied head may still have a copy in the file; transformers reads the embedding, and so does this.
+  const canonicalName = (name: string) => (name === HEAD && spec.tiedEmbeddings ? EMBEDDING : name);
   return {
     source,
     format,
@@ -34,10 +38,26 @@ export async function makeCheckpoint(parts: CheckpointParts): Promise<Checkpoint
     architectureSha256: architectureSha256(spec),
     storedTypes: countTypes(tensors.values()),
     tensor(name, shape) {
-      // A tied head may still have a copy in the file; transformers reads the embedding, and so does this.
-      const canonical = name === HEAD && spec.tiedEmbeddings ? EMBEDDING : name;
+      const canonical = canonicalName(name);
       const values = readTensor(find(parts, canonical, shape));
-      return parts.reorder ? parts.reorder(canonical, values) : values;
+      return isInterleaved(canonical) ? halfSplitRows(values, shape[0] / spec.headDim, spec.headDim) : values;
+    },
+    origin(name, shape) {
+      const canonical = canonicalName(name);
+      const tensor = find(parts, canonical, shape);
+      const { file, storedName, offset } = tensor;
+      const type = readableType(tensor);
+      if (shape[1] % STORED_TYPES[type].blockValues !== 0) return null; // a block may hold the end of a row and the next one's beginning
+      const interleavedHeadDim = isInterleaved(canonical) ? spec.headDim : null;
+      return {
+        kind: "stored",
+        descriptor: file.descriptor,
+        path: file.path,
+        storedName,
+        type,
+        offset,
+        interleavedHeadDim,
+      };
     },
     close() {
       for (const file of files) file.close();

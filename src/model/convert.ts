@@ -73,6 +73,7 @@ function conversion(
   const total = 2 * checkpoint.spec.layers;
   return {
     parts: () => weightParts(checkpoint, kernels, dialect),
+    origin: checkpoint.origin,
     async written({ name }) {
       const layer = /^(\d+)\.mlp\.norm$/.exec(name);
       await progress.tick(layer === null ? {} : { stage: "convert", done: 2 * Number(layer[1]), total });

@@ -5,6 +5,7 @@
 
 import type { Biases } from "./architectures/architecture.js";
 import type { Architecture } from "./architectures/registry.js";
+import type { TensorOrigin } from "./conversion/origin.js";
 
 export { ARCHITECTURES, type Architecture } from "./architectures/registry.js";
 
@@ -59,9 +60,14 @@ export interface Checkpoint {
   storedTypes: Record<string, number>;
   /** Reads one tensor, converted to fp32. Throws TENSOR_MISSING, TENSOR_SHAPE or CHECKPOINT_CORRUPT. */
   tensor(name: string, shape: readonly number[]): Float32Array;
+  /**
+   * Where a matrix [rows, inner] comes from, for other threads to read some of its rows; null where only `tensor` can tell.
+   * Left out: nobody but `tensor` can. Throws as `tensor` does.
+   */
+  origin?(name: string, shape: readonly [rows: number, inner: number]): TensorOrigin | null;
   /** Closes the files; reading afterwards throws. */
   close(): void;
 }
 
 /** All that writing a model's weights asks for: a checkpoint, or weights that are made up (synthetic.ts). */
-export type WeightSource = Pick<Checkpoint, "spec" | "tensor">;
+export type WeightSource = Pick<Checkpoint, "spec" | "tensor" | "origin">;

@@ -82,7 +82,7 @@ function* convert(from: StoredTypeName, chunks: Iterable<Uint8Array>, to: Encode
 
 /**
  * Within each head, row j · headDim/2 + i moves to row 2i + j (`LlamaModel.permute` of llama.cpp's converter; the inverse
- * of formats/gguf.ts `halfSplitRows`). Rows are moved as they are stored.
+ * of rotary-rows.ts `halfSplitRows`). Rows are moved as they are stored.
  */
 function* interleavedRows(
   { type, shape, chunks }: SourceTensor,

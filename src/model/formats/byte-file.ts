@@ -5,6 +5,8 @@ import { corrupt } from "../failures.js";
 
 /** One readSync takes at most 2^31 - 1 bytes. */
 const MAX_READ_BYTES = 1 << 30;
+/** Read at a time for a digest. */
+const DIGEST_BYTES = 1 << 20;
 
 /** A regular file held open, read at offsets. What was promised by its size but cannot be read is corruption. */
 export class ByteFile {
@@ -27,23 +29,14 @@ export class ByteFile {
 
   /** Fills `target` from `offset`; `where` names what is being read. */
   readInto(target: Uint8Array, offset: number, where: string): void {
-    // A closed descriptor's number may already belong to another file.
-    if (!this.#open) throw closed(this.path);
-    let done = 0;
-    while (done < target.length) {
-      const count = this.#read(target, done, offset + done, where);
-      if (count === 0)
-        throw corrupt(this.path, where, `the file ends at byte ${offset + done}, ${target.length - done} bytes early`);
-      done += count;
-    }
+    openedFile(this.path, this.descriptor).readInto(target, offset, where);
   }
 
-  #read(target: Uint8Array, at: number, position: number, where: string): number {
-    try {
-      return readSync(this.#descriptor, target, at, Math.min(target.length - at, MAX_READ_BYTES), position);
-    } catch (cause) {
-      throw unreadable(`${this.path}: ${where}`, messageOf(cause), cause);
-    }
+  /** For other threads of this process, which share it. It is theirs to read as long as this file is open. */
+  get descriptor(): number {
+    // A closed descriptor's number may already belong to another file.
+    if (!this.#open) throw closed(this.path);
+    return this.#descriptor;
   }
 
   async sha256(): Promise<string> {
@@ -62,6 +55,43 @@ export class ByteFile {
     if (!this.#open) return;
     this.#open = false;
     closeSync(this.#descriptor);
+  }
+}
+
+/** What reads at offsets of a file. */
+export type BytesAt = Pick<ByteFile, "path" | "readInto">;
+
+/** Reads of a file that another thread opened. */
+export const openedFile = (path: string, descriptor: number): BytesAt => ({
+  path,
+  readInto(target, offset, where) {
+    let done = 0;
+    while (done < target.length) {
+      const count = readAt(path, descriptor, target.subarray(done), offset + done, where);
+      if (count === 0)
+        throw corrupt(path, where, `the file ends at byte ${offset + done}, ${target.length - done} bytes early`);
+      done += count;
+    }
+  },
+});
+
+function readAt(path: string, descriptor: number, target: Uint8Array, position: number, where: string): number {
+  try {
+    return readSync(descriptor, target, 0, Math.min(target.length, MAX_READ_BYTES), position);
+  } catch (cause) {
+    throw unreadable(`${path}: ${where}`, messageOf(cause), cause);
+  }
+}
+
+/** SHA-256 of a file that another thread opened, hex. */
+export function digestOpened(path: string, descriptor: number): string {
+  const hash = createHash("sha256");
+  const bytes = new Uint8Array(DIGEST_BYTES);
+  for (let position = 0; ; ) {
+    const count = readAt(path, descriptor, bytes, position, "its digest");
+    if (count === 0) return hash.digest("hex");
+    hash.update(bytes.subarray(0, count));
+    position += count;
   }
 }
 

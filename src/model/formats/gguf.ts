@@ -1,7 +1,7 @@
 /** A `.gguf` file as a Checkpoint: canonical tensor names, and q and k rows in Hugging Face's order. */
 
 import { makeCheckpoint } from "../checkpoint.js";
-import type { Checkpoint, ModelSpec } from "../spec.js";
+import type { Checkpoint } from "../spec.js";
 import { openGguf } from "./gguf-file.js";
 import { ggufArchitecture, ggufSpec } from "./gguf-spec.js";
 import { canonicalTensors } from "./tensor-names.js";
@@ -22,32 +22,10 @@ export async function openGgufCheckpoint(path: string, source: string): Promise<
       spec,
       tensors,
       files: [gguf.file],
-      ...(interleavedRotary ? { reorder: (name, values) => reorder(name, values, spec) } : {}),
+      ...(interleavedRotary ? { isInterleaved: (name) => /\.self_attn\.[qk]_proj\.(weight|bias)$/.test(name) } : {}),
     });
   } catch (cause) {
     gguf.close();
     throw cause;
   }
-}
-
-function reorder(name: string, values: Float32Array, spec: ModelSpec): Float32Array {
-  if (/\.self_attn\.q_proj\.(weight|bias)$/.test(name)) return halfSplitRows(values, spec.heads, spec.headDim);
-  if (/\.self_attn\.k_proj\.(weight|bias)$/.test(name)) return halfSplitRows(values, spec.kvHeads, spec.headDim);
-  return values;
-}
-
-/**
- * Within each head, row 2i + j moves to row j · headDim/2 + i.
- * @param values [heads · headDim, columns], rows in interleaved rotary order; a bias has one column
- */
-export function halfSplitRows(values: Float32Array, heads: number, headDim: number): Float32Array {
-  const columns = values.length / (heads * headDim);
-  const half = headDim / 2;
-  const out = new Float32Array(values.length);
-  for (let row = 0; row < heads * headDim; row++) {
-    const inHead = row % headDim;
-    const target = row - inHead + (inHead % 2) * half + (inHead >> 1);
-    out.set(values.subarray(row * columns, (row + 1) * columns), target * columns);
-  }
-  return out;
 }

@@ -3,7 +3,7 @@
 import { DraftplanError } from "../../core/errors.js";
 import { corrupt } from "../failures.js";
 import type { ModelSpec } from "../spec.js";
-import type { ByteFile } from "./byte-file.js";
+import type { ByteFile, BytesAt } from "./byte-file.js";
 import type { StoredTypeName } from "./dequantize.js";
 import { isStoredType, STORED_TYPES } from "./dequantize.js";
 
@@ -26,22 +26,39 @@ const CHUNK_BYTES = 1 << 20;
 export const product = (shape: readonly number[]): number => shape.reduce((total, n) => total * n, 1);
 
 export function readTensor(tensor: StoredTensor): Float32Array {
+  const type = readableType(tensor);
+  const { blockBytes, blockValues } = STORED_TYPES[type];
+  return readValues({ ...tensor, type }, 0, (tensor.byteLength / blockBytes) * blockValues);
+}
+
+/** What is to be read of a tensor: its bytes, in whatever thread they are asked for. */
+export interface StoredValues {
+  file: BytesAt;
+  storedName: string;
+  type: StoredTypeName;
+  /** bytes from the beginning of the file */
+  offset: number;
+}
+
+/** @param first and `count`: whole blocks of the type */
+export function readValues(tensor: StoredValues, first: number, count: number): Float32Array {
   const { file, storedName } = tensor;
-  const { blockBytes, blockValues, decode } = STORED_TYPES[readableType(tensor)];
-  const blocks = tensor.byteLength / blockBytes;
-  const values = allocate(blocks * blockValues, tensor);
+  const { blockBytes, blockValues, decode } = STORED_TYPES[tensor.type];
+  const blocks = count / blockValues;
+  const begin = tensor.offset + (first / blockValues) * blockBytes;
+  const values = allocate(count, tensor);
   const chunkBlocks = Math.max(1, Math.floor(CHUNK_BYTES / blockBytes));
   const bytes = new Uint8Array(Math.min(blocks, chunkBlocks) * blockBytes);
   for (let done = 0; done < blocks; done += chunkBlocks) {
-    const count = Math.min(chunkBlocks, blocks - done);
-    const chunk = bytes.subarray(0, count * blockBytes);
-    file.readInto(chunk, tensor.offset + done * blockBytes, `tensor ${storedName}`);
-    decode(chunk, count, values, done * blockValues);
+    const decoded = Math.min(chunkBlocks, blocks - done);
+    const chunk = bytes.subarray(0, decoded * blockBytes);
+    file.readInto(chunk, begin + done * blockBytes, `tensor ${storedName}`);
+    decode(chunk, decoded, values, done * blockValues);
   }
   return values;
 }
 
-function allocate(values: number, tensor: StoredTensor): Float32Array {
+function allocate(values: number, tensor: StoredValues): Float32Array {
   try {
     return new Float32Array(values);
   } catch (cause) {

@@ -5,6 +5,7 @@
  */
 import type { Kernel } from "../../schema/choice.js";
 import { CPU_NUMERICS, type Numerics } from "../../schema/numerics.js";
+import type { RowsOfPart, RowTensor } from "../conversion/rows.js";
 import { storedFloats } from "../kernels/floats.js";
 import type { WeightPart } from "../kernels/kernel.js";
 import { kernelFor, targetKernel } from "../kernels/registry.js";
@@ -26,13 +27,23 @@ interface Request {
   numerics: Numerics;
 }
 
-/** How the matrices of one block are stored. */
+/** How the matrices of one block are stored, and where they come from. */
 interface Form {
+  checkpoint: WeightSource;
   kernels: readonly Kernel[];
   numerics: Numerics;
 }
 
-const formOf = ({ kernels, numerics }: Request, part: string): Form => ({ kernels: kernels(part), numerics });
+/** A part of the weight file; where it can be made some rows at a time, in another thread, of what. */
+export interface ModelPart extends WeightPart {
+  rows?: RowsOfPart;
+}
+
+const formOf = ({ checkpoint, kernels, numerics }: Request, part: string): Form => ({
+  checkpoint,
+  kernels: kernels(part),
+  numerics,
+});
 
 export const vector = (
   { numerics }: Pick<Form, "numerics">,
@@ -41,21 +52,25 @@ export const vector = (
   read: () => Float32Array,
 ): WeightPart => storedFloats(numerics.float, name, [length], read);
 
-/** One matrix [out, inner], as every kernel stores it. It is read once, and let go of with its last part. */
+/**
+ * One matrix [out, inner], as every kernel stores it. It is read once, and let go of with its last part.
+ * @param tensors whose rows, one tensor under the other, are what `read` gives; left out: it is made in another way
+ */
 export function matrix(
-  { kernels, numerics }: Form,
+  { kernels, numerics }: Pick<Form, "kernels" | "numerics">,
   name: string,
   [out, inner]: MatrixShape,
   read: () => Float32Array,
-): WeightPart[] {
+  tensors?: readonly RowTensor[],
+): ModelPart[] {
   let cached: Float32Array | undefined; // the parts of one matrix are written one after another
   const get = () => (cached ??= read());
-  const parts = kernels.flatMap((kernel) =>
-    kernelFor(kernel, numerics.targetPrecision).weights(
-      { label: kernelName(name, kernel), out, inner, read: get },
-      numerics,
-    ),
-  );
+  const rows = tensors && { inner, numerics, tensors };
+  const parts = kernels.flatMap((kernel): ModelPart[] => {
+    const label = kernelName(name, kernel);
+    const stored = kernelFor(kernel, numerics.targetPrecision).weights({ label, out, inner, read: get }, numerics);
+    return rows ? stored.map((part, index) => ({ ...part, rows: { matrix: rows, by: kernel, label, index } })) : stored;
+  });
   return parts.map((part, i) => ({
     ...part,
     bytes() {
@@ -77,7 +92,14 @@ export function stack(tensors: Float32Array[]): Float32Array {
   return all;
 }
 
-function attentionParts(request: Request, layer: number): WeightPart[] {
+/** A matrix that is the rows of tensors, one under the other. */
+const rowMatrix = (form: Form, name: string, shape: MatrixShape, tensors: readonly RowTensor[]): ModelPart[] =>
+  matrix(form, name, shape, () => readRows(form.checkpoint, tensors, shape[1]), tensors);
+
+const readRows = (checkpoint: WeightSource, tensors: readonly RowTensor[], inner: number): Float32Array =>
+  stack(tensors.map(({ name, rows }) => checkpoint.tensor(name, [rows, inner])));
+
+function attentionParts(request: Request, layer: number): ModelPart[] {
   const { checkpoint } = request;
   const { spec } = checkpoint;
   const { hiddenSize, headDim } = spec;
@@ -91,18 +113,23 @@ function attentionParts(request: Request, layer: number): WeightPart[] {
     ["k_proj", spec.kvHeads * headDim],
     ["v_proj", spec.kvHeads * headDim],
   ] as const;
+  const projections = rows.map(([p, out]) => ({ name: `${at}.self_attn.${p}.weight`, rows: out }));
+  const output = `${at}.self_attn.o_proj.weight`;
   const parts = [
     vector(request, `${name}.norm`, hiddenSize, () => checkpoint.tensor(`${at}.input_layernorm.weight`, [hiddenSize])),
-    ...matrix(form, `${name}.qkv`, shapes.qkv, () =>
-      stack(
-        rows.map(([p, out]) =>
-          fillHeads(checkpoint.tensor(`${at}.self_attn.${p}.weight`, [out, hiddenSize]), spec, hiddenSize),
-        ),
-      ),
-    ),
-    ...matrix(form, `${name}.out`, shapes.out, () =>
-      fillHeads(checkpoint.tensor(`${at}.self_attn.o_proj.weight`, [hiddenSize, spec.heads * headDim]), spec, 1),
-    ),
+    ...(stored === headDim
+      ? [
+          ...rowMatrix(form, `${name}.qkv`, shapes.qkv, projections),
+          ...rowMatrix(form, `${name}.out`, shapes.out, [{ name: output, rows: hiddenSize }]),
+        ]
+      : [
+          ...matrix(form, `${name}.qkv`, shapes.qkv, () =>
+            fillHeads(readRows(checkpoint, projections, hiddenSize), spec, hiddenSize),
+          ),
+          ...matrix(form, `${name}.out`, shapes.out, () =>
+            fillHeads(checkpoint.tensor(output, [hiddenSize, spec.heads * headDim]), spec, 1),
+          ),
+        ]),
   ];
   if (spec.qkvBias) {
     parts.push(
@@ -129,7 +156,7 @@ function attentionParts(request: Request, layer: number): WeightPart[] {
   return parts;
 }
 
-function mlpParts(request: Request, layer: number): WeightPart[] {
+function mlpParts(request: Request, layer: number): ModelPart[] {
   const { checkpoint } = request;
   const { hiddenSize, intermediateSize, mlpBias } = checkpoint.spec;
   const shapes = matrixShapes(checkpoint.spec).mlp;
@@ -140,14 +167,13 @@ function mlpParts(request: Request, layer: number): WeightPart[] {
     vector(request, `${name}.norm`, hiddenSize, () =>
       checkpoint.tensor(`${at}.post_attention_layernorm.weight`, [hiddenSize]),
     ),
-    ...matrix(form, `${name}.gate_up`, shapes.gate_up, () =>
-      stack(
-        ["gate_proj", "up_proj"].map((p) => checkpoint.tensor(`${at}.mlp.${p}.weight`, [intermediateSize, hiddenSize])),
-      ),
+    ...rowMatrix(
+      form,
+      `${name}.gate_up`,
+      shapes.gate_up,
+      ["gate_proj", "up_proj"].map((p) => ({ name: `${at}.mlp.${p}.weight`, rows: intermediateSize })),
     ),
-    ...matrix(form, `${name}.down`, shapes.down, () =>
-      checkpoint.tensor(`${at}.mlp.down_proj.weight`, [hiddenSize, intermediateSize]),
-    ),
+    ...rowMatrix(form, `${name}.down`, shapes.down, [{ name: `${at}.mlp.down_proj.weight`, rows: hiddenSize }]),
   ];
   if (mlpBias) {
     parts.push(
@@ -170,17 +196,16 @@ export function* weightParts(
   checkpoint: WeightSource,
   stored: readonly Kernel[] | KernelsOf,
   numerics: Numerics = CPU_NUMERICS,
-): Generator<WeightPart> {
+): Generator<ModelPart> {
   const { spec } = checkpoint;
   const kernels = typeof stored === "function" ? stored : () => stored;
   const request = { checkpoint, kernels, numerics };
   const { float } = numerics;
-  const table = () => checkpoint.tensor("model.embed_tokens.weight", [spec.vocabSize, spec.hiddenSize]);
-  const head = () =>
-    spec.tiedEmbeddings ? table() : checkpoint.tensor("lm_head.weight", [spec.vocabSize, spec.hiddenSize]);
+  const tables = (name: string) => [{ name, rows: spec.vocabSize }];
+  const table = tables("model.embed_tokens.weight");
+  const head = spec.tiedEmbeddings ? table : tables("lm_head.weight");
   const embedding = embeddingName(spec, numerics);
-  if (embedding !== kernelName("head", "target"))
-    yield storedFloats(float, embedding, [spec.vocabSize, spec.hiddenSize], table);
+  if (embedding !== kernelName("head", "target")) yield floatTable(request, embedding, spec, table);
   const { cos, sin } = ropeTables(spec);
   const ropeDims = [spec.contextLimit, storedHeadDim(spec) / 2];
   yield storedFloats(float, "cos_cache", ropeDims, () => cos);
@@ -190,8 +215,18 @@ export function* weightParts(
     yield* mlpParts(request, layer);
   }
   yield vector(request, "norm", spec.hiddenSize, () => checkpoint.tensor("model.norm.weight", [spec.hiddenSize]));
-  yield* matrix(formOf(request, "head"), "head", matrixShapes(spec).head.head, head);
+  yield* rowMatrix(formOf(request, "head"), "head", matrixShapes(spec).head.head, head);
 }
+
+const floatTable = (
+  { checkpoint, numerics }: Request,
+  label: string,
+  { vocabSize, hiddenSize: inner }: ModelSpec,
+  tensors: readonly RowTensor[],
+): ModelPart => ({
+  ...storedFloats(numerics.float, label, [vocabSize, inner], () => readRows(checkpoint, tensors, inner)),
+  rows: { matrix: { inner, numerics, tensors }, by: "floats", label, index: 0 },
+});
 
 /** The name of the embedding table's tensor. It is a tied head's, where the target's kernel stores that as it is. */
 export const embeddingName = (spec: ModelSpec, { targetPrecision }: Numerics): string =>

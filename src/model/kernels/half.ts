@@ -17,20 +17,19 @@ const ROUNDER = 2 ** 52;
 export function toHalf(values: Float32Array): Uint16Array<ArrayBuffer> {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const halves = new Uint16Array(values.length);
-  for (let i = 0; i < bits.length; i++) {
-    const magnitude = bits[i] & 0x7fffffff;
-    let half: number;
-    if (magnitude >= LEAST_NORMAL && magnitude < OVERFLOWS) {
-      // the exponent's bias goes from 127 to 15; 13 bits are dropped, and carry into the exponent where they round up
-      half = (magnitude - 0x38000000 + 0x0fff + ((magnitude >>> 13) & 1)) >>> 13;
-    } else if (magnitude < LEAST_NORMAL) {
-      half = Math.abs(values[i]) * SUBNORMALS_PER_ONE + ROUNDER - ROUNDER;
-    } else {
-      half = magnitude > 0x7f800000 ? NOT_A_NUMBER : INFINITY;
-    }
-    halves[i] = ((bits[i] >>> 16) & 0x8000) | half;
-  }
+  for (let i = 0; i < bits.length; i++) halves[i] = halfOf(bits[i], values[i]);
   return halves;
+}
+
+/** @param bits of `value` in fp32 */
+function halfOf(bits: number, value: number): number {
+  const magnitude = bits & 0x7fffffff;
+  const sign = (bits >>> 16) & 0x8000;
+  // the exponent's bias goes from 127 to 15; 13 bits are dropped, and carry into the exponent where they round up
+  if (magnitude >= LEAST_NORMAL && magnitude < OVERFLOWS)
+    return sign | ((magnitude - 0x38000000 + 0x0fff + ((magnitude >>> 13) & 1)) >>> 13);
+  if (magnitude < LEAST_NORMAL) return sign | (Math.abs(value) * SUBNORMALS_PER_ONE + ROUNDER - ROUNDER);
+  return sign | (magnitude > 0x7f800000 ? NOT_A_NUMBER : INFINITY);
 }
 
 /** fp16 bits -> number; a table, because bit tricks are several times slower */
@@ -49,11 +48,17 @@ function numbers(): Float32Array {
   return table;
 }
 
-/** The fp16 number nearest to an fp32 one. */
-export const roundToHalf = (value: number): number => HALF_NUMBERS[toHalf(Float32Array.of(value))[0]];
+const one = new Float32Array(1);
+const oneBits = new Uint32Array(one.buffer);
+
+/** The fp16 number nearest to an fp32 one. Asked for every block of a model: nothing is made for it. */
+export function roundToHalf(value: number): number {
+  one[0] = value;
+  return HALF_NUMBERS[halfOf(oneBits[0], one[0])];
+}
 
 /** Index of the first half that is infinite or not a number; undefined: all are finite. */
 export function firstNotFinite(halves: Uint16Array): number | undefined {
-  const index = halves.findIndex((half) => (half & INFINITY) === INFINITY);
-  return index === -1 ? undefined : index;
+  for (let i = 0; i < halves.length; i++) if ((halves[i] & INFINITY) === INFINITY) return i;
+  return undefined;
 }

@@ -77,7 +77,11 @@ export interface KernelDefinition<Name extends string = string> {
   name: Name;
   /** of a stored weight, scales not counted: what a reader of a report sees */
   bits: number;
-  /** the tensors that a matrix is stored as, in the order they are written */
+  /**
+   * The tensors that a matrix is stored as, in the order they are written. Each has `out` as its first dimension, and a row
+   * of it depends on that row of the matrix alone: large models are stored some rows at a time, in threads
+   * (conversion/rows.ts), and test/model/conversion.test.ts holds the two equal for every kernel of the list.
+   */
   weights(matrix: Matrix, numbers: Numbers): WeightPart[];
   /** writes the product into the graph; @returns the output's name in the graph */
   emit(graph: ProductGraph, product: Product): string;

@@ -7,10 +7,10 @@ import { folderModel, folderTensors } from "../../../src/export/gguf/from-folder
 import { ggufModel } from "../../../src/export/gguf/from-gguf.js";
 import { writeGguf } from "../../../src/export/gguf/write.js";
 import { openExportModel } from "../../../src/export/open-model.js";
-import { halfSplitRows } from "../../../src/model/formats/gguf.js";
 import { type GgufFile, openGguf } from "../../../src/model/formats/gguf-file.js";
 import { expectedTensors, readTensor } from "../../../src/model/formats/tensors.js";
 import { openCheckpoint } from "../../../src/model/open.js";
+import { halfSplitRows } from "../../../src/model/rotary-rows.js";
 import { ARCHITECTURES, type Checkpoint } from "../../../src/model/spec.js";
 import { type Choice, type ChoiceSet, uniformChoices } from "../../../src/schema/choice.js";
 import { readDefinition } from "../../../src/tokenizer/open.js";

@@ -1,0 +1,62 @@
+/** Makes the bytes of one slab and writes them where they belong: what a thread of the conversion does (worker.ts). */
+import { writeSync } from "node:fs";
+import { openedFile } from "../formats/byte-file.js";
+import { readValues } from "../formats/tensors.js";
+import { storedFloats } from "../kernels/floats.js";
+import type { WeightPart } from "../kernels/kernel.js";
+import { kernelFor } from "../kernels/registry.js";
+import { halfSplitRows } from "../rotary-rows.js";
+import { madeRows } from "../synthetic/values.js";
+import type { TensorOrigin } from "./origin.js";
+import type { Form, SlabJob, SlabTarget } from "./rows.js";
+
+/** One write takes at most 2^31 - 1 bytes; a slab in fp32 has fewer. */
+export function writeSlab(job: SlabJob): void {
+  const { descriptor, rows, firstRow, targets, forms } = job;
+  let values: Float32Array | undefined;
+  const read = () => (values ??= readSlab(job.origin, firstRow, rows, job.inner));
+  forms.forEach((form, f) => {
+    storedAs(form, job, read).forEach((part, index) => {
+      const bytes = part.bytes();
+      for (const target of targets) writeRows(descriptor, bytes, job, target, target.places[f][index]);
+    });
+  });
+}
+
+function storedAs({ by, label }: Form, { rows, inner, numerics }: SlabJob, read: () => Float32Array): WeightPart[] {
+  if (by === "floats") return [storedFloats(numerics.float, label, [rows, inner], read)];
+  return kernelFor(by, numerics.targetPrecision).weights({ label, out: rows, inner, read }, numerics);
+}
+
+/** @returns [rows, inner] fp32 */
+function readSlab(origin: TensorOrigin, firstRow: number, rows: number, inner: number): Float32Array {
+  if (origin.kind === "made") return madeRows(origin, firstRow, rows, inner);
+  const { interleavedHeadDim } = origin;
+  const file = openedFile(origin.path, origin.descriptor);
+  const values = readValues({ ...origin, file }, firstRow * inner, rows * inner);
+  return interleavedHeadDim === null ? values : halfSplitRows(values, rows / interleavedHeadDim, interleavedHeadDim);
+}
+
+/** Rows of a tensor that is turned by `shift` may end behind its last row, and go on at its first. */
+function writeRows(
+  descriptor: number,
+  bytes: Uint8Array,
+  { rows, firstRow }: SlabJob,
+  { at, rowsOfTensor, shift }: SlabTarget,
+  { offset, rowBytes }: SlabTarget["places"][number][number],
+): void {
+  if (bytes.length !== rows * rowBytes)
+    throw new Error(`a slab of ${rows} rows of ${rowBytes} bytes was made as ${bytes.length} bytes`);
+  const begin = (firstRow + shift) % rowsOfTensor;
+  const untilEnd = Math.min(rows, rowsOfTensor - begin);
+  writeAll(descriptor, bytes.subarray(0, untilEnd * rowBytes), offset + (at + begin) * rowBytes);
+  writeAll(descriptor, bytes.subarray(untilEnd * rowBytes), offset + at * rowBytes);
+}
+
+function writeAll(descriptor: number, bytes: Uint8Array, position: number): void {
+  for (let done = 0; done < bytes.length; ) {
+    const written = writeSync(descriptor, bytes, done, bytes.length - done, position + done);
+    if (written === 0) throw Object.assign(new Error("no more bytes were taken"), { code: "ENOSPC", syscall: "write" });
+    done += written;
+  }
+}
