@@ -105,12 +105,12 @@ test("a made-up matrix has the same rows in every layer, each as often, beginnin
 });
 
 describe("what goes wrong in a thread", () => {
-  test("is the same error as without: a file that was cut", async () => {
+  test("a file that was cut is the same error as without, at whichever slab is met first", async () => {
     const path = writeTinyCheckpoint(fresh(), MODEL);
     const checkpoint = await open(path);
     truncateSync(join(path, "model.safetensors"), 4000);
     for (const threads of [undefined, THREADS])
-      await expectFailure(() => written(checkpoint, threads), "CHECKPOINT_CORRUPT", /the file ends at byte 4000/);
+      await expectFailure(() => written(checkpoint, threads), "CHECKPOINT_CORRUPT", /the file ends at byte \d+, \d+ bytes early/);
   });
 
   test("a weight that fp16 does not have", async () => {
