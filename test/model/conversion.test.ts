@@ -110,7 +110,11 @@ describe("what goes wrong in a thread", () => {
     const checkpoint = await open(path);
     truncateSync(join(path, "model.safetensors"), 4000);
     for (const threads of [undefined, THREADS])
-      await expectFailure(() => written(checkpoint, threads), "CHECKPOINT_CORRUPT", /the file ends at byte \d+, \d+ bytes early/);
+      await expectFailure(
+        () => written(checkpoint, threads),
+        "CHECKPOINT_CORRUPT",
+        /the file ends at byte \d+, \d+ bytes early/,
+      );
   });
 
   test("a weight that fp16 does not have", async () => {
