@@ -12,6 +12,7 @@ import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "./limits.js";
 import { type NodeRecording, recordNodes } from "./node-recording.js";
 import type { PassTimings } from "./node-timings.js";
 import { loadOrt, type OrtApi, type Pointer } from "./ort-api.js";
+import { putIds, requirePass } from "./pass.js";
 import { chooseProvider, copiedInputs, dialectFor, libraryFacts, type Provider, runsTrees } from "./providers.js";
 import { openSession } from "./session.js";
 import { isChain, requireAscendingRows } from "./tree.js";
@@ -148,15 +149,10 @@ class OrtEngine implements Engine {
 
   run(pass: Pass): PassResult {
     this.assertOpen();
+    const q = requirePass(this, pass);
     const hidden = "hidden" in pass.input ? pass.input.hidden : undefined;
-    const q = hidden === undefined ? (pass.input as ArrayLike<number>).length : hidden.length / this.spec.hiddenSize;
-    this.checkRange(pass, q);
-    if (hidden === undefined) {
-      const ids = pass.input as ArrayLike<number>;
-      for (let i = 0; i < q; i++) this.ids.data[i] = BigInt(this.checkedId(ids[i]));
-    } else {
-      this.hiddenIn.data.set(hidden);
-    }
+    if (hidden === undefined) putIds(this.ids.data, pass.input as ArrayLike<number>, this.spec);
+    else this.hiddenIn.data.set(hidden);
     this.setChoices(pass.choices, hidden !== undefined);
     this.lengths[0] = pass.position + q - 1;
     this.lengths[16] = this.setTree(pass, q);
@@ -178,34 +174,6 @@ class OrtEngine implements Engine {
     if (this.closed) throw new Error("the engine is closed");
   }
 
-  /** The embedding would take -1 for its last row. */
-  private checkedId(id: number): number {
-    if (id >= 0 && id < this.spec.vocabSize) return id;
-    throw new RangeError(`token ${id} is not in a vocabulary of ${this.spec.vocabSize}`);
-  }
-
-  private checkRange(pass: Pass, q: number): void {
-    const { position, logitRows, choices } = pass;
-    const within = (n: number, least: number, most: number) => Number.isInteger(n) && n >= least && n <= most;
-    if (
-      !within(q, 1, MAX_PASS_TOKENS) ||
-      !within(logitRows, 0, Math.min(q, MAX_LOGIT_ROWS)) ||
-      !within(position, 0, Infinity)
-    ) {
-      throw new RangeError(`a pass of ${q} tokens at ${position} with ${logitRows} rows of logits is out of range`);
-    }
-    if (choices.blocks.length !== 2 * this.spec.layers) {
-      throw new RangeError(`${choices.blocks.length} choices for a model of ${2 * this.spec.layers} blocks`);
-    }
-    if (position + q <= this.capacity) return;
-    throw new DraftplanError({
-      code: "CONTEXT_LIMIT",
-      at: `context of ${position + q} tokens`,
-      what: `the KV cache holds ${this.capacity}; the model's limit is ${this.spec.contextLimit}`,
-      remedy: "Use a shorter prompt or fewer tokens.",
-    });
-  }
-
   private setChoices(choices: ChoiceSet, useHidden: boolean): void {
     if (choices !== this.lastChoices) {
       let pattern = this.flagPatterns.get(choices);
@@ -224,7 +192,6 @@ class OrtEngine implements Engine {
   /** @returns the total length that the operator is to be told */
   private setTree({ position, parents, choices }: Pass, q: number): number {
     this.tree?.clear();
-    if (parents !== undefined && parents.length !== q) throw new RangeError(`${parents.length} parents of ${q} rows`);
     if (parents === undefined || isChain(parents)) return position + q;
     if (this.tree === undefined)
       throw noTrees(`the model as it was loaded for ${this.provider.name} runs chains alone`);

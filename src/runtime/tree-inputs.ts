@@ -9,10 +9,10 @@ import { rowDepths } from "./tree.js";
 
 /** Added to a score: it is then no part of the softmax. Finite, so that no difference of two is not a number. */
 const HIDDEN = { fp32: -1e30, fp16: 0xfbff /* −65504 */ } as const;
-const BIAS_ARRAYS = { fp32: Float32Array, fp16: Uint16Array } as const;
-const BIAS_ELEMENT = { fp32: ELEMENT.float, fp16: ELEMENT.float16 } as const;
+export const BIAS_ARRAYS = { fp32: Float32Array, fp16: Uint16Array } as const;
+export const BIAS_ELEMENT = { fp32: ELEMENT.float, fp16: ELEMENT.float16 } as const;
 
-type Bias = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
+export type Bias = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
 
 /** A tensor that lasts until `use` returns; what was bound to it stays valid, as long as its data does. */
 export type BorrowTensor = (...place: [...Parameters<MakeTensor>, use: (tensor: Pointer) => void]) => void;
@@ -22,16 +22,56 @@ export type BorrowTensor = (...place: [...Parameters<MakeTensor>, use: (tensor: 
  * one of position_ids (ONNX Runtime 1.30, CPU). A total that is one too long prevents that; how much there really is it
  * knows from seqlens_k.
  */
-const toldTotal = (position: number, q: number): number => Math.max(position + q, q + 1);
+export const toldTotal = (position: number, q: number): number => Math.max(position + q, q + 1);
+
+/** @throws RangeError where a pass at `position` does not take a tree of so many rows */
+export function requireTreeRows(q: number, position: number, capacity: number): void {
+  const most = Math.min(MAX_TREE_ROWS, capacity - (toldTotal(position, q) - q));
+  if (q > most) throw new RangeError(`a tree of ${q} rows at ${position}, and a pass takes ${most}`);
+}
+
+/** What the rows of a tree do not see: [rows, total], added to their scores. */
+export class TreeBias {
+  /** zeros, but for what the last tree hid */
+  readonly data: Bias;
+  private hidden = { rows: 0, total: 0, from: 0 };
+
+  /** @param data of a buffer that lies somewhere already; default: one of its own */
+  constructor(
+    private readonly spec: ModelSpec,
+    capacity: number,
+    private readonly float: FloatType,
+    data?: Bias,
+  ) {
+    this.data = data ?? new BIAS_ARRAYS[float](MAX_TREE_ROWS * capacity);
+  }
+
+  /** A row sees the cache, its ancestors and itself, and of these what its window reaches. */
+  hide(total: number, position: number, parents: ArrayLike<number>, depths: Int32Array): void {
+    const { data: bias, hidden: before } = this;
+    for (let row = 0; row < before.rows; row++)
+      bias.fill(0, row * before.total + before.from, (row + 1) * before.total);
+    const q = parents.length;
+    const window = this.spec.slidingWindow ?? Infinity;
+    for (let row = 0; row < q; row++) {
+      const start = row * total;
+      const first = Math.max(0, position + depths[row] - window + 1); // the first position that it sees
+      bias.fill(HIDDEN[this.float], start, start + Math.min(first, position));
+      bias.fill(HIDDEN[this.float], start + position, start + total);
+      for (let seen = row; seen !== -1 && position + depths[seen] >= first; seen = parents[seen])
+        bias[start + position + seen] = 0;
+    }
+    this.hidden = { rows: q, total, from: window === Infinity ? position : 0 };
+  }
+}
 
 export class TreeInputs {
   private readonly flag = new Uint8Array(new ArrayBuffer(128));
   private readonly positions: HostTensor<BigInt64Array<ArrayBuffer>>;
   /** bound until the first tree runs; kept, since the tensor over it does not keep it */
   private readonly nothing = new BigInt64Array(16);
-  /** [rows, total], from the first tree on: zeros, but for what the last tree hid */
-  private bias: Bias | undefined;
-  private hidden = { rows: 0, total: 0, from: 0 };
+  /** from the first tree on */
+  private bias: TreeBias | undefined;
 
   constructor(
     private readonly spec: ModelSpec,
@@ -62,36 +102,18 @@ export class TreeInputs {
   set(position: number, parents: ArrayLike<number>): number {
     const q = parents.length;
     const total = toldTotal(position, q);
-    const most = Math.min(MAX_TREE_ROWS, this.capacity - (total - q));
-    if (q > most) throw new RangeError(`a tree of ${q} rows at ${position}, and a pass takes ${most}`);
+    requireTreeRows(q, position, this.capacity);
     const depths = rowDepths(parents);
     for (let row = 0; row < q; row++) this.positions.data[row] = BigInt(position + depths[row]);
     this.inputs.rebind(TREE.positions, this.positions.of(q));
-    this.bias ??= new BIAS_ARRAYS[this.float](MAX_TREE_ROWS * this.capacity);
-    this.hide(this.bias, total, position, parents, depths);
+    this.bias ??= new TreeBias(this.spec, this.capacity, this.float);
+    const { data } = this.bias;
+    this.bias.hide(total, position, parents, depths);
     // the operator takes a bias of exactly the total length, so no tensor of it serves twice
     const shape = BigInt64Array.from([1, 1, q, total], BigInt);
-    const bytes = q * total * this.bias.BYTES_PER_ELEMENT;
-    this.borrow(this.bias, bytes, shape, BIAS_ELEMENT[this.float], (tensor) => this.inputs.rebind(TREE.bias, tensor));
+    const bytes = q * total * data.BYTES_PER_ELEMENT;
+    this.borrow(data, bytes, shape, BIAS_ELEMENT[this.float], (tensor) => this.inputs.rebind(TREE.bias, tensor));
     this.flag[0] = 1;
     return total;
-  }
-
-  /** A row sees the cache, its ancestors and itself, and of these what its window reaches. */
-  private hide(bias: Bias, total: number, position: number, parents: ArrayLike<number>, depths: Int32Array): void {
-    const before = this.hidden;
-    for (let row = 0; row < before.rows; row++)
-      bias.fill(0, row * before.total + before.from, (row + 1) * before.total);
-    const q = parents.length;
-    const window = this.spec.slidingWindow ?? Infinity;
-    for (let row = 0; row < q; row++) {
-      const start = row * total;
-      const first = Math.max(0, position + depths[row] - window + 1); // the first position that it sees
-      bias.fill(HIDDEN[this.float], start, start + Math.min(first, position));
-      bias.fill(HIDDEN[this.float], start + position, start + total);
-      for (let seen = row; seen !== -1 && position + depths[seen] >= first; seen = parents[seen])
-        bias[start + position + seen] = 0;
-    }
-    this.hidden = { rows: q, total, from: window === Infinity ? position : 0 };
   }
 }

@@ -1,20 +1,15 @@
 /** Keys and values of every layer. Past and present are one buffer: a pass writes its keys and values where they stay. */
-import { storedDimension, storedHeadDim } from "../../model/graph/heads.js";
-import { HALF_NUMBERS } from "../../model/kernels/half.js";
+import { storedHeadDim } from "../../model/graph/heads.js";
 import type { ModelSpec } from "../../model/spec.js";
 import { FLOAT_BYTES, type FloatType } from "../../schema/numerics.js";
-import { type BoundInputs, ELEMENT, Handles } from "../bindings.js";
+import { type BoundInputs, Handles } from "../bindings.js";
 import type { OrtApi, Pointer } from "../ort-api.js";
 import type { CacheMemory } from "../providers.js";
 import { rowsInPlace } from "../tree.js";
 import { type MoverOwner, RowMover } from "./row-mover.js";
+import { CACHE_ARRAYS, CACHE_ELEMENT, type CacheArray, moveRows, numbersOf } from "./rows.js";
 
 export type CachePart = "key" | "value";
-
-/** Keys or values as they are stored: fp32, or the bits of fp16. */
-type CacheArray = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
-const CACHE_ARRAYS = { fp32: Float32Array, fp16: Uint16Array } as const;
-const CACHE_ELEMENT = { fp32: ELEMENT.float, fp16: ELEMENT.float16 } as const;
 
 /** view: null where the tensor lies in a device's memory */
 interface CacheTensor {
@@ -75,7 +70,6 @@ export class KvCache {
 
   /** Moves keys and values of rows behind `position` to position, position + 1, …; the rows ascend. */
   keepRows(position: number, rows: ArrayLike<number>): void {
-    const width = storedHeadDim(this.spec);
     const first = rowsInPlace(rows);
     if (this.owner.mover !== undefined) {
       const from = Array.from(rows, (row) => position + row).slice(first);
@@ -83,13 +77,8 @@ export class KvCache {
       return;
     }
     for (const layer of this.tensors) {
-      for (const { view } of [layer.key, layer.value]) {
-        for (let head = 0; head < this.spec.kvHeads; head++) {
-          const start = head * this.capacity + position;
-          for (let i = first; i < rows.length; i++)
-            view?.copyWithin((start + i) * width, (start + rows[i]) * width, (start + rows[i] + 1) * width);
-        }
-      }
+      for (const { view } of [layer.key, layer.value])
+        if (view !== null) moveRows(view, this.spec, this.capacity, position, rows);
     }
   }
 
@@ -119,15 +108,8 @@ export class KvCache {
    * @returns [kvHeads, count, headDim] from `position`
    */
   read(layer: number, part: CachePart, position: number, count: number, handOn: () => void): Float32Array {
-    const { kvHeads, headDim } = this.spec;
-    const stored = this.tensors[layer][part].view ?? this.copyFromDevice(layer, part, handOn); // [kvHeads, capacity, storedHeadDim]
-    const at = stored instanceof Uint16Array ? (i: number) => HALF_NUMBERS[stored[i]] : (i: number) => stored[i];
-    const width = storedHeadDim(this.spec);
-    return Float32Array.from({ length: kvHeads * count * headDim }, (_, i) => {
-      const row = Math.floor(i / headDim);
-      const token = Math.floor(row / count) * this.capacity + position + (row % count);
-      return at(token * width + storedDimension(this.spec, i % headDim));
-    });
+    const stored = this.tensors[layer][part].view ?? this.copyFromDevice(layer, part, handOn);
+    return numbersOf(stored, this.spec, this.capacity, position, count);
   }
 
   /** A device's memory cannot be looked into from here: the cache is handed on, this once into host memory. */
