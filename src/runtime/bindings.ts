@@ -2,7 +2,7 @@
 import type { OrtApi, Pointer } from "./ort-api.js";
 
 /** Element types of tensors, as onnx.proto3 numbers them. */
-export const ELEMENT = { float: 1, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
+export const ELEMENT = { float: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
 
 /** Handles in the order they were made; released backwards, bindings before all others, once. */
 export class Handles {

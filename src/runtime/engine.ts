@@ -9,6 +9,7 @@ import type { ModelSpec } from "../model/spec.js";
 import type { ChoiceSet, Kernel } from "../schema/choice.js";
 import type { Numerics, TargetPrecision } from "../schema/numerics.js";
 import type { PassTimings } from "./node-timings.js";
+import type { GraphKind } from "./programs/graph-kind.js";
 
 export interface Pass {
   /** tokens already in the cache that this pass builds on; what lies behind is overwritten (that is a rollback) */
@@ -34,6 +35,31 @@ export interface PassResult {
   hidden: Float32Array;
 }
 
+/** Passes that follow from each other by the likeliest token alone. */
+export interface GreedyRound {
+  /** tokens in the cache that it builds on */
+  position: number;
+  /** the token behind them */
+  pending: number;
+  /** what drafts, a token a pass */
+  draft: ChoiceSet;
+  /** 0: a plain step; at most one less than a pass may give rows of logits */
+  draftTokens: number;
+  /** what then runs over the pending token and all drafted ones */
+  verifier: ChoiceSet;
+}
+
+export interface GreedyRoundResult {
+  /** [draftTokens] */
+  drafted: number[];
+  /** [draftTokens + 1] the verifier's likeliest token behind the pending one and behind each drafted one, the first on a tie */
+  likeliest: number[];
+  /** [draftTokens + 1, hiddenSize] of the verifier before the final norm; a view, valid until the next pass */
+  readonly hidden: Float32Array;
+  /** share of the round's time that its drafts took, 0 to 1 */
+  draftShare: number;
+}
+
 export interface Engine {
   readonly spec: ModelSpec;
   /** tokens the cache holds */
@@ -54,6 +80,13 @@ export interface Engine {
    * @param rows rows of that pass, ascending: a path that begins at a row without a parent
    */
   keepRows?(position: number, rows: ArrayLike<number>): void;
+  /**
+   * A round of greedy decoding without the host between its passes: each drafted token is the next step's input where it was
+   * computed, and the verification is queued behind them. The cache is afterwards as after those passes one by one. Left
+   * out: an engine that hands every token over.
+   * @throws what `run` throws
+   */
+  greedyRound?(round: GreedyRound): GreedyRoundResult;
   /**
    * The same weights over a second cache of as many tokens: passes of one leave the other's keys and values as they are. It
    * is closed when this one is, at the latest. Left out: an engine with one cache alone.
@@ -99,6 +132,13 @@ export interface RuntimeOptions {
   trees?: boolean | undefined;
   /** what the converted model was written for; default: the provider's own. For tests: the CPU runs every dialect */
   dialect?: GraphDialect | undefined;
+  /**
+   * which graphs compute: one with every choice (`choices`), or a straight line for each set of them (`programs`);
+   * default: what DRAFTPLAN_GRAPH says, else the provider's own (runtime/programs/graph-kind.ts)
+   */
+  graph?: GraphKind | undefined;
+  /** of programs: bytes that those which are kept ready may take beside the weights and the cache */
+  programBytes?: number | undefined;
   /** move rows of the cache by a graph, as on a device, wherever the cache lies. For tests */
   movesByGraph?: boolean | undefined;
   /** run even though the provider lacks operators, with those on the CPU. For diagnosis alone (bench/provider-check.mjs) */

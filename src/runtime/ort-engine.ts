@@ -12,7 +12,9 @@ import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "./limits.js";
 import { type NodeRecording, recordNodes } from "./node-recording.js";
 import type { PassTimings } from "./node-timings.js";
 import { loadOrt, type OrtApi, type Pointer } from "./ort-api.js";
-import { putIds, requirePass } from "./pass.js";
+import { putIds, requirePass } from "./pass/require.js";
+import { graphKindOf } from "./programs/graph-kind.js";
+import { openProgramEngine } from "./programs/open.js";
 import { chooseProvider, copiedInputs, dialectFor, libraryFacts, type Provider, runsTrees } from "./providers.js";
 import { openSession } from "./session.js";
 import { isChain, requireAscendingRows } from "./tree.js";
@@ -46,6 +48,7 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
   const api = loadOrt(options.ortLibrary);
   const provider = chooseProvider(options.provider, libraryFacts(api));
   const dialect = dialectOf(options);
+  if (graphKindOf(options) === "programs") return openProgramEngine(api, provider, modelPath, spec, dialect, options);
   const handles = new Handles(api);
   let recording: NodeRecording | undefined;
   try {

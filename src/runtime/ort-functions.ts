@@ -28,6 +28,7 @@ export const FUNCTIONS = {
     36,
     "void *SessionGetInputName(void *session, size_t index, void *allocator, _Out_ void **name)",
   ],
+  CreateRunOptions: [39, "void *CreateRunOptions(_Out_ void **options)"],
   CreateTensorAsOrtValue: [
     48,
     "void *CreateTensorAsOrtValue(void *allocator, const int64_t *shape, size_t rank, int type, _Out_ void **value)",
@@ -49,6 +50,7 @@ export const FUNCTIONS = {
   ReleaseMemoryInfo: [94, "void ReleaseMemoryInfo(void *info)"],
   ReleaseSession: [95, "void ReleaseSession(void *session)"],
   ReleaseValue: [96, "void ReleaseValue(void *value)"],
+  ReleaseRunOptions: [97, "void ReleaseRunOptions(void *options)"],
   ReleaseSessionOptions: [100, "void ReleaseSessionOptions(void *options)"],
   SessionEndProfiling: [110, "void *SessionEndProfiling(void *session, void *allocator, _Out_ void **fileName)"],
   GetAvailableProviders: [125, "void *GetAvailableProviders(_Out_ void **names, _Out_ int *count)"],
@@ -60,6 +62,7 @@ export const FUNCTIONS = {
   CreateIoBinding: [134, "void *CreateIoBinding(void *session, _Out_ void **binding)"],
   ReleaseIoBinding: [135, "void ReleaseIoBinding(void *binding)"],
   BindInput: [136, "void *BindInput(void *binding, const char *name, void *value)"],
+  AddRunConfigEntry: [165, "void *AddRunConfigEntry(void *options, const char *key, const char *value)"],
   SynchronizeBoundOutputs: [203, "void *SynchronizeBoundOutputs(void *binding)"],
   BindOutput: [137, "void *BindOutput(void *binding, const char *name, void *value)"],
   SessionOptionsAppendExecutionProvider_TensorRT_V2: [

@@ -214,7 +214,7 @@ export function chooseProvider(name: string, { version, available, placement }: 
   return provider;
 }
 
-function unavailable(provider: Provider, what: string, remedy?: string, cause?: unknown): DraftplanError {
+export function unavailable(provider: Provider, what: string, remedy?: string, cause?: unknown): DraftplanError {
   return new DraftplanError({
     code: "PROVIDER_UNAVAILABLE",
     at: `--provider ${provider.name}`,

@@ -6,6 +6,7 @@ import { CPU_DIALECT, type GraphDialect } from "../../src/model/graph/dialect.js
 import { openCheckpoint } from "../../src/model/open.js";
 import type { Engine } from "../../src/runtime/engine.js";
 import { openOrtEngine } from "../../src/runtime/ort-engine.js";
+import type { GraphKind } from "../../src/runtime/programs/graph-kind.js";
 import { type Choice, type ChoiceSet, KERNEL_NAMES, targetChoices } from "../../src/schema/choice.js";
 import { type Forward, forward, type Skipped, type TensorReader } from "../oracle/transformer.js";
 import { uniform } from "../support/numbers.js";
@@ -58,8 +59,10 @@ const converted = new Map<string, Promise<string>>();
 export async function openTiny(
   model: TinyModel,
   capacity = 64,
-  dialect = CPU_DIALECT,
+  dialect: GraphDialect = CPU_DIALECT,
   movesByGraph = false,
+  graph: GraphKind = "choices",
+  programBytes?: number,
 ): Promise<Engine> {
   const key = JSON.stringify([model, dialect]);
   if (!converted.has(key)) converted.set(key, convertTiny(model, dialect));
@@ -70,6 +73,8 @@ export async function openTiny(
     kernels: KERNEL_NAMES,
     dialect,
     movesByGraph,
+    graph,
+    programBytes,
   });
 }
 
@@ -80,13 +85,18 @@ async function convertTiny(model: TinyModel, dialect: GraphDialect): Promise<str
   return modelPath;
 }
 
-export async function openSubject(model: TinyModel, capacity = 64, dialect = CPU_DIALECT): Promise<Subject> {
+export async function openSubject(
+  model: TinyModel,
+  capacity = 64,
+  dialect: GraphDialect = CPU_DIALECT,
+  graph: GraphKind = "choices",
+): Promise<Subject> {
   const tensors = tinyTensors(model);
   const read: TensorReader = (name) => (tensors.get(name) as { values: Float32Array }).values;
   const spec = tinySpec(model);
   return {
     model,
-    engine: await openTiny(model, capacity, dialect),
+    engine: await openTiny(model, capacity, dialect, false, graph),
     twin: (ids, skipped) => forward(spec, read, ids, skipped),
     target: targetChoices(spec.layers),
   };

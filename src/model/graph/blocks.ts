@@ -33,6 +33,8 @@ export interface AttentionNames {
   lengths: readonly [last: string, total: string];
   /** tables of the rotation */
   tables: readonly [cos: string, sin: string];
+  /** of a graph that runs trees alone: where each row stands, and what it does not see */
+  tree?: readonly [positions: string, bias: string];
 }
 
 /** Of the graph with choices (build.ts). */
@@ -57,7 +59,7 @@ function attend(
   branch: Branch,
   spec: ModelSpec,
   projections: readonly string[],
-  { past, present, lengths, tables }: AttentionNames,
+  { past, present, lengths, tables, tree: ofTree }: AttentionNames,
   trees: boolean,
 ): void {
   const inputs = [...projections, ...past, ...lengths, ...tables];
@@ -69,6 +71,10 @@ function attend(
     scale: { float: 1 / Math.sqrt(spec.headDim) },
   };
   const window = { local_window_size: spec.slidingWindow ?? -1 };
+  if (ofTree !== undefined) {
+    branch.contrib("GroupQueryAttention", [...inputs, ...ofTree], outputs, attributes);
+    return;
+  }
   if (!trees) {
     branch.contrib("GroupQueryAttention", inputs, outputs, { ...attributes, ...window });
     return;

@@ -36,12 +36,15 @@ export interface WeightFile {
 /** What every part of the graph is written for. */
 export interface Context extends WeightFile {
   dialect: GraphDialect;
+  /** makes a stored weight an input of the graph, and gives that input's name; left out: weights are initializers */
+  weightInput?: (name: string, place: Place) => string;
 }
 
 const attributeList = (attributes: Attributes): Attribute[] =>
   Object.entries(attributes).map(([name, of]) => (typeof of === "number" ? int(name, of) : float(name, of.float)));
 
-const ELEMENT = { float32: FLOAT, float16: FLOAT16, uint8: UINT8 } as const;
+/** element types of stored tensors */
+export const ELEMENT = { float32: FLOAT, float16: FLOAT16, uint8: UINT8 } as const;
 /** element type of weights, hidden states, keys and values */
 export const elementOf = ({ dialect }: Context): number => (dialect.float === "fp16" ? FLOAT16 : FLOAT);
 
@@ -79,9 +82,10 @@ export class Branch implements ProductGraph {
   /** a stored weight, declared in this branch once */
   weight(name: string): string {
     if (this.declared.has(name)) return this.name(name);
-    this.declared.add(name);
     const place = this.context.places.get(name);
     if (place === undefined) throw new Error(`the weight file has no ${name}`);
+    if (this.context.weightInput !== undefined) return this.context.weightInput(name, place);
+    this.declared.add(name);
     const local = this.name(name);
     const { file } = this.context;
     this.initializers.push(external(local, place.dims, ELEMENT[place.type], { file, ...place }));

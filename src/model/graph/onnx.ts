@@ -190,3 +190,10 @@ export function encodeModel(graph: Graph, producerVersion: string, opset = 21): 
     }),
   ).finish();
 }
+
+/** The graph of a serialised model, so far as draftplan writes it. @throws where the bytes are no such model */
+export function decodeModel(bytes: Uint8Array): Graph {
+  const Model = schema.lookupType("Model");
+  const { graph } = Model.toObject(Model.decode(bytes), { longs: Number, arrays: true }) as { graph: Graph };
+  return graph;
+}

@@ -1,8 +1,8 @@
 /** What every engine asks of a pass before it runs it. */
-import { DraftplanError } from "../core/errors.js";
-import type { ModelSpec } from "../model/spec.js";
-import type { Engine, Pass } from "./engine.js";
-import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "./limits.js";
+import { DraftplanError } from "../../core/errors.js";
+import type { ModelSpec } from "../../model/spec.js";
+import type { Engine, Pass } from "../engine.js";
+import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "../limits.js";
 
 /**
  * @returns q, its tokens

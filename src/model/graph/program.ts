@@ -1,0 +1,152 @@
+/**
+ * A program: one set of choices as a straight line of nodes, whose weights are inputs.
+ *
+ * The graph with choices (build.ts) holds every kernel of every block behind `If`s, which no device captures. A program
+ * holds what one pass runs and nothing else. Its weights are inputs of the graph, so any number of programs share one set
+ * of buffers as they share the KV cache: on an H200 a program was as fast as with initializers, gave the same bits, and
+ * took 0.04 s and 70 MB to make (Llama-3.1-8B's shape, fp16 and int4). On the CPU products with weights that are no
+ * constants are not packed beforehand; there it is a form for tests.
+ *
+ * Inputs:  input_ids int64[1, q], or hidden_in float[1, q, H]; logits_from int64[1] where some rows have logits;
+ *          seqlens_k int32[1] = n + q − 1 and total_sequence_length int32[1] where an attention runs; of a tree
+ *          tree_positions int64[1, q] and tree_bias T[1, 1, q, total]; past.<layer>.key|value T[1, kvHeads, capacity,
+ *          storedHeadDim] of layers whose attention runs; weight/<name>
+ * Outputs: hidden_out float[1, q, H]; logits float[1, rows, V], or ids int64[1, rows]; present.<layer>.key|value
+ */
+import { type ChoiceSet, choiceKey } from "../../schema/choice.js";
+import type { ModelSpec } from "../spec.js";
+import { type AttentionNames, cacheDims, TREE } from "./blocks.js";
+import { Branch, type Context, ELEMENT, elementOf, type Place } from "./branch.js";
+import type { GraphDialect } from "./dialect.js";
+import { matrixShapes } from "./matrices.js";
+import { constant, FLOAT, type Graph, INT32, INT64, type ValueInfo, value } from "./onnx.js";
+import { attendingLayers, straightBlocks } from "./straight-line.js";
+import { embeddingName } from "./weights.js";
+
+/** What a program is written from. */
+export interface ProgramForm {
+  choices: ChoiceSet;
+  /** token ids, or hidden states in place of the embedding */
+  entry: "ids" | "hidden";
+  /** rows whose head is computed: all of them, those from `logits_from` on, or none */
+  rows: "every" | "some" | "none";
+  /** what is made of these rows: their logits, or the likeliest token of each, the first one on a tie */
+  head: "logits" | "ids";
+  /** whether its rows are a tree's: positions and bias are inputs then, and no other pass runs on it */
+  tree: boolean;
+}
+
+export const PROGRAM = {
+  ids: "input_ids",
+  hidden: "hidden_in",
+  logitsFrom: "logits_from",
+  length: "seqlens_k",
+  total: "total_sequence_length",
+  hiddenOut: "hidden_out",
+  logits: "logits",
+  likeliest: "ids",
+} as const;
+
+/** Equal for forms of the same graph. */
+export const programKey = ({ choices, entry, rows, head, tree }: ProgramForm): string =>
+  [entry, rows, rows === "none" ? "" : head, tree ? "tree" : "chain", choiceKey(choices)].join(" ");
+
+export interface Program {
+  graph: Graph;
+  /** input of the graph -> stored tensor that belongs there */
+  weights: ReadonlyMap<string, string>;
+  /** layers whose keys and values are bound */
+  layers: readonly number[];
+}
+
+/**
+ * @param places  of every stored tensor that the choices need
+ * @param dialect of the provider; its trees are programs of their own here
+ */
+export function writeProgram(
+  spec: ModelSpec,
+  form: ProgramForm,
+  places: ReadonlyMap<string, Place>,
+  dialect: GraphDialect,
+): Program {
+  const weights = new Map<string, string>();
+  const infos: ValueInfo[] = [];
+  const weightInput = (name: string, { dims, type }: Place): string => {
+    const input = `weight/${name}`;
+    if (!weights.has(input)) infos.push(value(input, ELEMENT[type], dims));
+    weights.set(input, name);
+    return input;
+  };
+  const context: Context = { file: "", places, dialect: { ...dialect, trees: false, hostInputs: false }, weightInput };
+  const main = new Branch("program", context);
+  const layers = attendingLayers(form.choices);
+  const hidden = straightBlocks(main, spec, form.choices, entrance(main, spec, form), (layer) =>
+    namesOf(main, layer, form),
+  );
+  main.cast(hidden, elementOf(context), FLOAT, `=${PROGRAM.hiddenOut}`);
+  exit(main, spec, form, hidden);
+  const cache = (side: string) =>
+    layers.flatMap((layer) =>
+      ["key", "value"].map((part) => value(`${side}.${layer}.${part}`, elementOf(context), cacheDims(spec))),
+    );
+  const outputs = [value(PROGRAM.hiddenOut, FLOAT, [1, "q", spec.hiddenSize]), ...headOutputs(spec, form)];
+  const inputs = [...passInputs(spec, form, elementOf(context), layers.length > 0), ...cache("past"), ...infos];
+  return { graph: main.graph([...outputs, ...cache("present")], inputs), weights, layers };
+}
+
+function passInputs(spec: ModelSpec, form: ProgramForm, element: number, attends: boolean): ValueInfo[] {
+  const { entry, rows, tree } = form;
+  return [
+    entry === "ids" ? value(PROGRAM.ids, INT64, [1, "q"]) : value(PROGRAM.hidden, FLOAT, [1, "q", spec.hiddenSize]),
+    ...(rows === "some" ? [value(PROGRAM.logitsFrom, INT64, [1])] : []),
+    ...(attends ? [value(PROGRAM.length, INT32, [1]), value(PROGRAM.total, INT32, [1])] : []),
+    ...(attends && tree
+      ? [value(TREE.positions, INT64, [1, "q"]), value(TREE.bias, element, [1, 1, "q", "total"])]
+      : []),
+  ];
+}
+
+function headOutputs(spec: ModelSpec, { rows, head }: ProgramForm): ValueInfo[] {
+  if (rows === "none") return [];
+  const extent = rows === "every" ? "q" : "rows";
+  return [
+    head === "ids"
+      ? value(PROGRAM.likeliest, INT64, [1, extent])
+      : value(PROGRAM.logits, FLOAT, [1, extent, spec.vocabSize]),
+  ];
+}
+
+function namesOf(main: Branch, layer: number, { tree }: ProgramForm): AttentionNames {
+  return {
+    past: [`past.${layer}.key`, `past.${layer}.value`],
+    present: [`=present.${layer}.key`, `=present.${layer}.value`],
+    lengths: [PROGRAM.length, PROGRAM.total],
+    tables: [main.weight("cos_cache"), main.weight("sin_cache")],
+    ...(tree ? { tree: [TREE.positions, TREE.bias] as const } : {}),
+  };
+}
+
+/** Embedding rows, or the hidden states that stand in for them. */
+function entrance(main: Branch, spec: ModelSpec, { entry }: ProgramForm): string {
+  const { dialect } = main.context;
+  if (entry === "hidden") return main.cast(PROGRAM.hidden, FLOAT, elementOf(main.context), "entered");
+  return main.node("Gather", [main.weight(embeddingName(spec, dialect)), PROGRAM.ids], "embedded");
+}
+
+/** Final norm and head over the rows that are asked for. */
+function exit(main: Branch, spec: ModelSpec, { choices, rows, head }: ProgramForm, hidden: string): void {
+  if (rows === "none") return;
+  let states = hidden;
+  if (rows === "some") {
+    main.initializers.push(
+      constant(main.name("far"), [1], BigInt64Array.of(BigInt(2 ** 31))),
+      constant(main.name("axis"), [1], BigInt64Array.of(1n)),
+    );
+    states = main.node("Slice", [hidden, PROGRAM.logitsFrom, main.name("far"), main.name("axis")], "last");
+  }
+  const normed = main.rmsNorm(states, "norm", "normed", spec.rmsEps);
+  const matrix = { name: "head", shape: matrixShapes(spec).head.head, bias: false };
+  const logits = main.linear(normed, matrix, choices.head, "logits");
+  if (head === "ids") main.node("ArgMax", [logits], `=${PROGRAM.likeliest}`, { axis: -1, keepdims: 0 });
+  else main.cast(logits, elementOf(main.context), FLOAT, `=${PROGRAM.logits}`);
+}

@@ -1,0 +1,83 @@
+/** Keys and values of every layer, in the memory that programs compute in: past and present of every program that is bound to them. */
+import { storedHeadDim } from "../../model/graph/heads.js";
+import type { ModelSpec } from "../../model/spec.js";
+import { FLOAT_BYTES, type FloatType } from "../../schema/numerics.js";
+import { type MoverOwner, RowMover } from "../cache/row-mover.js";
+import { CACHE_ARRAYS, CACHE_ELEMENT, moveRows, numbersOf } from "../cache/rows.js";
+import type { Pointer } from "../ort-api.js";
+import { rowsInPlace } from "../tree.js";
+import type { Block, ComputeMemory } from "./memory.js";
+import type { Tensors } from "./tensors.js";
+
+type CachePart = "key" | "value";
+
+export class ProgramCache {
+  private readonly layers: Record<CachePart, { block: Block; tensor: Pointer }>[];
+  private mover: RowMover | undefined;
+
+  /** @param moverOwner for a graph that moves rows; left out: they are moved where they lie, in the host's memory */
+  constructor(
+    private readonly memory: ComputeMemory,
+    tensors: Tensors,
+    private readonly spec: ModelSpec,
+    private readonly capacity: number,
+    private readonly float: FloatType,
+    private readonly moverOwner: MoverOwner | undefined,
+  ) {
+    const dims = [1, spec.kvHeads, capacity, storedHeadDim(spec)];
+    const size = FLOAT_BYTES[float];
+    const make = () => {
+      const block = memory.allocate(
+        dims.reduce((product, d) => product * d, size),
+        false,
+      );
+      return { block, tensor: tensors.over(block, dims, CACHE_ELEMENT[float], size) };
+    };
+    this.layers = Array.from({ length: spec.layers }, () => ({ key: make(), value: make() }));
+  }
+
+  tensor(layer: number, part: CachePart): Pointer {
+    return this.layers[layer][part].tensor;
+  }
+
+  /** Moves keys and values of rows behind `position` to position, position + 1, …; the rows ascend. */
+  keepRows(position: number, rows: ArrayLike<number>): void {
+    const { spec, capacity } = this;
+    if (this.moverOwner !== undefined) {
+      const first = rowsInPlace(rows);
+      const from = Array.from(rows, (row) => position + row).slice(first);
+      if (from.length > 0) this.moverOf(this.moverOwner).move(from, position + first);
+      return;
+    }
+    for (const { key, value } of this.layers)
+      for (const { block } of [key, value]) moveRows(this.view(block), spec, capacity, position, rows);
+  }
+
+  private view(block: Block) {
+    return new CACHE_ARRAYS[this.float](this.memory.snapshot(block));
+  }
+
+  /** Made when the first path is kept: most runs keep none. */
+  private moverOf(owner: MoverOwner): RowMover {
+    if (this.mover === undefined) {
+      const tensors = new Map(
+        this.layers.flatMap(({ key, value }, layer) => [
+          [`${layer}.key`, key.tensor],
+          [`${layer}.value`, value.tensor],
+        ]),
+      );
+      const { kvHeads } = this.spec;
+      this.mover = new RowMover(owner, { tensors, kvHeads, width: storedHeadDim(this.spec), float: this.float });
+    }
+    return this.mover;
+  }
+
+  /** @returns [kvHeads, count, headDim] from `position` */
+  read(layer: number, part: CachePart, position: number, count: number): Float32Array {
+    return numbersOf(this.view(this.layers[layer][part].block), this.spec, this.capacity, position, count);
+  }
+
+  free(): void {
+    for (const { key, value } of this.layers) for (const { block } of [key, value]) this.memory.free(block);
+  }
+}

@@ -1,0 +1,123 @@
+/** One program made ready: a session with its weights bound, and what else it reads and writes bound when that changes. */
+import { encodeModel } from "../../model/graph/onnx.js";
+import { PROGRAM, type Program } from "../../model/graph/program.js";
+import { Handles } from "../bindings.js";
+import type { OrtApi, Pointer } from "../ort-api.js";
+import { copiedInputs, type Provider, unavailable } from "../providers.js";
+import { openSession } from "../session.js";
+import type { ProgramCache } from "./program-cache.js";
+import type { WeightStore } from "./weight-store.js";
+
+/** What every program of an engine is made with. */
+export interface ProgramMaker {
+  api: OrtApi;
+  /** with the options by which its sessions compute in the memory's order */
+  provider: Provider;
+  threads: number;
+  opset: number;
+  store: WeightStore;
+  allowFallback?: boolean | undefined;
+}
+
+/** Version of the graphs' form, as the models name it. */
+const FORM = "1";
+
+/** Read by the host whatever computes: a captured pass keeps what they were at its capture. */
+const ON_HOST: ReadonlySet<string> = new Set([PROGRAM.total, PROGRAM.logitsFrom]);
+
+export class ProgramSession {
+  readonly layers: readonly number[];
+  readonly leastBytes: number;
+  private readonly handles: Handles;
+  private readonly session: Pointer;
+  private readonly binding: Pointer;
+  private readonly bound = new Map<string, Pointer>();
+  private cache: ProgramCache | undefined;
+  private readonly outputs: ReadonlySet<string>;
+
+  /** @throws RUNTIME_FAILED; PROVIDER_UNAVAILABLE where the provider lacks operators, or wants inputs where they do not lie */
+  constructor(
+    private readonly maker: ProgramMaker,
+    program: Program,
+  ) {
+    const { api, provider, store, opset, allowFallback, threads } = maker;
+    this.layers = program.layers;
+    this.outputs = new Set(program.graph.output.map(({ name }) => name));
+    this.handles = new Handles(api);
+    const model = encodeModel(program.graph, FORM, opset);
+    this.leastBytes = model.length;
+    try {
+      this.session = openSession(api, this.handles, provider, model, { threads, allowFallback });
+      this.binding = this.handles.own("ReleaseIoBinding", api.create("CreateIoBinding", this.session));
+      requireInPlace(api, this.session, provider);
+      for (const [input, stored] of program.weights) this.input(input, store.tensor(stored));
+    } catch (error) {
+      this.handles.releaseAll();
+      throw error;
+    }
+  }
+
+  input(name: string, tensor: Pointer): void {
+    if (this.bound.get(name) === tensor) return;
+    this.maker.api.check("BindInput", this.binding, name, tensor);
+    this.bound.set(name, tensor);
+  }
+
+  output(name: string, tensor: Pointer): void {
+    if (!this.outputs.has(name) || this.bound.get(name) === tensor) return;
+    this.maker.api.check("BindOutput", this.binding, name, tensor);
+    this.bound.set(name, tensor);
+  }
+
+  /** Keys and values are read from and written into this cache. */
+  over(cache: ProgramCache): void {
+    if (this.cache === cache) return;
+    for (const layer of this.layers) {
+      for (const part of ["key", "value"] as const) {
+        const tensor = cache.tensor(layer, part);
+        this.input(`past.${layer}.${part}`, tensor);
+        this.output(`present.${layer}.${part}`, tensor);
+      }
+    }
+    this.cache = cache;
+  }
+
+  /** Binds the next cache whole, whichever it is: this one goes. */
+  leave(cache: ProgramCache): void {
+    if (this.cache !== cache) return;
+    this.bound.clear();
+    this.cache = undefined;
+  }
+
+  /** Lets go of a tensor that is about to be released: another may get its address. */
+  forget(tensor: Pointer): void {
+    for (const [name, known] of this.bound) if (known === tensor) this.bound.delete(name);
+  }
+
+  /** @param options of the run; null: none */
+  run(options: Pointer | null): void {
+    this.maker.api.check("RunWithBinding", this.session, options, this.binding);
+  }
+
+  close(): void {
+    this.handles.releaseAll();
+  }
+}
+
+/**
+ * On a device, binding an input that lies elsewhere makes a copy, and later writes are not seen.
+ * @throws PROVIDER_UNAVAILABLE where the session wants one on the other side
+ */
+function requireInPlace(api: OrtApi, session: Pointer, provider: Provider): void {
+  if (provider.inputs === "in place" || api.placement === undefined) return;
+  const copied = copiedInputs(api, session, provider);
+  const names = [...api.placement.inputMemory(session).keys()];
+  const misplaced = names.filter((name) => copied.has(name) === ON_HOST.has(name));
+  if (misplaced.length === 0) return;
+  const list = misplaced.slice(0, 5).join(", ");
+  throw unavailable(
+    provider,
+    `its session wants ${misplaced.length} inputs in another memory than draftplan puts them in: ${list}`,
+    "Set DRAFTPLAN_GRAPH=choices, or use --provider cpu.",
+  );
+}

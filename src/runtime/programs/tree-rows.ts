@@ -1,0 +1,61 @@
+/** What a program over a tree reads besides: where its rows stand, and what they do not see. */
+import { TREE } from "../../model/graph/blocks.js";
+import type { ModelSpec } from "../../model/spec.js";
+import { FLOAT_BYTES, type FloatType } from "../../schema/numerics.js";
+import { MAX_TREE_ROWS } from "../limits.js";
+import { rowDepths } from "../tree.js";
+import { BIAS_ARRAYS, BIAS_ELEMENT, requireTreeRows, TreeBias } from "../tree-inputs.js";
+import type { Block, ComputeMemory } from "./memory.js";
+import type { PassBuffers } from "./pass-buffers.js";
+import type { ProgramSession } from "./program-session.js";
+import type { Tensors } from "./tensors.js";
+
+export class TreeRows {
+  private readonly block: Block;
+  private readonly bias: TreeBias;
+
+  constructor(
+    private readonly memory: ComputeMemory,
+    private readonly tensors: Tensors,
+    spec: ModelSpec,
+    private readonly capacity: number,
+    private readonly float: FloatType,
+  ) {
+    this.block = memory.allocate(MAX_TREE_ROWS * capacity * FLOAT_BYTES[float], true);
+    const data = new BIAS_ARRAYS[float](this.block.host as ArrayBuffer);
+    this.bias = new TreeBias(spec, capacity, float, data);
+  }
+
+  /**
+   * @param total of the bias; at least what `toldTotal` says
+   * @throws RangeError where they are no tree, or one of too many rows
+   */
+  put({ positions }: PassBuffers, position: number, parents: ArrayLike<number>, total: number): void {
+    const q = parents.length;
+    requireTreeRows(q, position, this.capacity);
+    const depths = rowDepths(parents);
+    const stand = new BigInt64Array(positions.block.host as ArrayBuffer);
+    for (let row = 0; row < q; row++) stand[row] = BigInt(position + depths[row]);
+    this.memory.push({ block: positions.block, from: 0 }, positions.bytes(q));
+    this.bias.hide(total, position, parents, depths);
+    this.memory.push({ block: this.block, from: 0 }, q * total * FLOAT_BYTES[this.float]);
+  }
+
+  /** Binds both while `run` runs: the operator takes a bias of exactly the total length, so no tensor of it serves twice. */
+  whileBound(program: ProgramSession, { positions }: PassBuffers, q: number, total: number, run: () => void): void {
+    program.input(TREE.positions, positions.of(q));
+    const size = FLOAT_BYTES[this.float];
+    this.tensors.borrow(this.block, [1, 1, q, total], BIAS_ELEMENT[this.float], size, (tensor) => {
+      program.input(TREE.bias, tensor);
+      try {
+        run();
+      } finally {
+        program.forget(tensor);
+      }
+    });
+  }
+
+  free(): void {
+    this.memory.free(this.block);
+  }
+}
