@@ -174,6 +174,12 @@ export function dialectFor(name: string, target?: TargetPrecision): GraphDialect
   });
 }
 
+/** Whether it computes on an NVIDIA GPU by CUDA, of which nvidia-smi can tell. */
+export function isNvidia(name: string): boolean {
+  const cache = TABLE.find((entry) => entry.name === name)?.cache;
+  return cache?.on === "device" && cache.memoryName === "Cuda";
+}
+
 /** Whether passes over trees run there, where they are asked for (RuntimeOptions). */
 export function runsTrees({ dialect, treesSinceMinor }: Provider, { version }: LibraryFacts): boolean {
   return dialect.trees || (treesSinceMinor !== undefined && (minorVersion(version) ?? 0) >= treesSinceMinor);

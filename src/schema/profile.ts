@@ -4,8 +4,10 @@
  */
 import { z } from "zod";
 import { BatchProfiles, batchFaults } from "./batch-profile.js";
-import { Device, KernelName, KernelNumerics, ModelRef, Sha256, Us } from "./common.js";
+import { Device, KernelName, KernelNumerics, ModelRef, Us } from "./common.js";
+import { GpuFacts } from "./gpu.js";
 import { HeadsProfile, ModelProfile, TreePass, treePassFaults } from "./heads-profile.js";
+import { Imported, Scaled, Synthetic } from "./profile-origin.js";
 import { WeightBytes } from "./weight-bytes.js";
 
 /** µs per layer [L], for each kernel that was measured */
@@ -107,31 +109,6 @@ const ErrorSummary = z.strictObject({
   signed_percent: z.number().describe("median of predicted / measured - 1: above 0, too dear"),
 });
 
-/** Weights that were made up from a configuration: latency does not depend on their values. */
-const Synthetic = z.strictObject({
-  config_sha256: Sha256.describe("of the config.json"),
-  seed: z.int(),
-});
-
-/** A slice was measured, and its costs stand for the whole model (profile/scale.ts). */
-const Scaled = z
-  .strictObject({
-    layers_measured: z
-      .int()
-      .positive()
-      .describe("distinct layers that were measured; their mean stands for each of `layers`"),
-    layers: z.int().positive(),
-    vocabulary_measured: z.int().positive().describe("rows of the head; its cost grows in proportion to them"),
-    vocabulary: z.int().positive(),
-    weight_bytes: z.int().positive().describe("of the slice, all kernels together"),
-    cache_bytes: z.int().positive().nullable().describe("last-level cache of the processor; null: not known"),
-    memory_bytes: z.int().positive().describe("what might be used"),
-  })
-  .refine(
-    (s) => s.layers_measured <= s.layers && s.vocabulary_measured <= s.vocabulary,
-    "more was measured than the model has",
-  );
-
 /** How draftplan measured; an imported profile has none. */
 const Sampling = z.strictObject({
   rounds: z.int().positive().describe("interleaved rounds over the grid"),
@@ -159,15 +136,6 @@ const Sampling = z.strictObject({
   left_out_percent: z.number().min(0).max(100).optional().describe("visits that were too slow to be used"),
 });
 
-/** Latencies that another engine measured, read from a table. */
-const Imported = z.strictObject({
-  source: z.string().max(200).describe("name of the file"),
-  sha256: Sha256,
-  whole_pass: z
-    .enum(["measured", "summed"])
-    .describe("where whole_target_us comes from: the table, or the sum of its parts"),
-});
-
 const isRising = (values: readonly number[]): boolean => values.every((value, i) => i === 0 || value > values[i - 1]);
 
 const MAX_POINTS = 10_000;
@@ -177,6 +145,7 @@ const ProfileShape = z.strictObject({
   version: z.literal(1),
   model: ModelRef,
   device: Device,
+  gpu: GpuFacts.optional().describe("what the driver said of an NVIDIA GPU before and after the sweep"),
   kernels: KernelNumerics,
   context_limit_tokens: z.int().positive().optional().describe("most tokens that the model was made for"),
   synthetic: Synthetic.optional(),

@@ -1,5 +1,6 @@
 /** A profile of an open model. */
 
+import type { Progress } from "../../core/progress.js";
 import { weightBytes } from "../../model/graph/matrices.js";
 import type { Grid } from "../../profile/grid.js";
 import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../../profile/grid.js";
@@ -7,8 +8,11 @@ import type { ProfileOptions as StageOptions } from "../../profile/profile.js";
 import { profileModel } from "../../profile/profile.js";
 import { describeDevice, systemClock } from "../../runtime/device.js";
 import type { Engine } from "../../runtime/engine.js";
+import { gpuFacts, readGpu, throttledText } from "../../runtime/nvidia-smi.js";
+import { isNvidia } from "../../runtime/providers.js";
 import type { ModelRef } from "../../schema/common.js";
 import { numericsOf } from "../../schema/common.js";
+import type { GpuFacts } from "../../schema/gpu.js";
 import type { Profile } from "../../schema/profile.js";
 import type { PipelineContext } from "../context.js";
 import { readBandwidth, withFloor } from "./floor.js";
@@ -53,12 +57,21 @@ export async function makeProfile(
 ): Promise<Profile> {
   const startUs = systemClock.nowUs();
   const bytesPerSecond = readBandwidth({ provider, threads, ortLibrary });
+  const before = isNvidia(provider) ? readGpu() : null;
   const measured = await profileModel({ engine, clock: systemClock, ...grid, progress, startUs, ...options });
+  const after = before === null ? null : readGpu();
+  const gpu = before === null || after === null ? {} : { gpu: gpuFacts(before, after) };
+  warnWhereThrottled(gpu.gpu, progress);
   const device = describeDevice(provider, threads, ortLibrary, engine.numerics.targetPrecision);
   const kernels = numericsOf(engine.kernels, engine.numerics);
   const { contextLimit: context_limit_tokens } = engine.spec;
   const weight_bytes = weightBytes(engine.spec, engine.kernels, engine.numerics);
   const head = { kind: "draftplan/profile", version: 1, model, device, kernels } as const;
-  const profile = { ...head, context_limit_tokens, weight_bytes, ...measured };
+  const profile = { ...head, ...gpu, context_limit_tokens, weight_bytes, ...measured };
   return withFloor(profile, engine.spec, bytesPerSecond);
+}
+
+function warnWhereThrottled(gpu: GpuFacts | undefined, progress: Pick<Progress, "warn">): void {
+  const text = gpu && throttledText(gpu);
+  if (text) progress.warn("GPU_THROTTLED", `${text}; times are of a slower GPU than this one can be`);
 }
