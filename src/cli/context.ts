@@ -1,9 +1,11 @@
 /** A CommandContext for this process: the one place that connects commands to streams, signals and the terminal. */
 import { isatty } from "node:tty";
 import type { CommandContext } from "../commands/context.js";
+import { DraftplanError } from "../core/errors.js";
 import type { Progress } from "../core/progress.js";
 import { harmless, withoutControls } from "../core/text.js";
 import { defaultThreads } from "../runtime/device.js";
+import type { TargetPrecision } from "../schema/numerics.js";
 import type { Interrupts } from "./interruption.js";
 import type { SharedOptions } from "./options.js";
 import { noDisplay, type ProgressDisplay, terminalDisplay } from "./progress-bar.js";
@@ -46,6 +48,7 @@ export function createContext(options: SharedOptions, interrupts: Interrupts): P
     provider: options.provider ?? "cpu",
     threads: boundedThreads(options.threads ?? defaultThreads(), progress),
     ortLibrary: options.ortLibrary,
+    targetPrecision: precisionNamed(options.target, options.provider ?? "cpu"),
     columns: process.stdout.columns ?? DEFAULT_COLUMNS,
     terminal,
     close() {
@@ -53,6 +56,17 @@ export function createContext(options: SharedOptions, interrupts: Interrupts): P
       terminal?.close();
     },
   };
+}
+
+/** @throws OPTION_INVALID for a precision that draftplan computes in nowhere */
+function precisionNamed(target: SharedOptions["target"], provider: string): TargetPrecision | undefined {
+  if (target !== "bf16") return target;
+  throw new DraftplanError({
+    code: "OPTION_INVALID",
+    at: "--target bf16",
+    what: `draftplan does not compute in bf16 on ${provider}`,
+    remedy: "Use --target fp32, int8 or int4 on the CPU, and fp16, int8 or int4 on cuda.",
+  });
 }
 
 /** Threads that wait for one another by spinning; beyond this the library hangs, or is refused a thread and aborts. */

@@ -7,6 +7,7 @@ export interface SharedOptions {
   threads?: number;
   provider?: string;
   ortLibrary?: string | undefined;
+  target?: TargetName;
 }
 
 const MAX_THREADS = 1024;
@@ -77,6 +78,25 @@ export function withDeviceOptions(command: Command): Command {
       providerName,
     )
     .option("--ort-library <path>", "another build of ONNX Runtime's shared library (default: the bundled one)");
+}
+
+/** What --target takes. */
+const TARGET_NAMES = ["fp32", "fp16", "bf16", "int8", "int4"] as const;
+type TargetName = (typeof TARGET_NAMES)[number];
+
+function targetName(text: string): TargetName {
+  const name = TARGET_NAMES.find((known) => known === text);
+  if (name === undefined) throw new InvalidArgumentError(`It must be one of ${TARGET_NAMES.join(", ")}.`);
+  return name;
+}
+
+/** The precision that is served and reproduced. @param more what follows from leaving it out, where that is not all */
+export function withTargetOption(command: Command, more = ""): Command {
+  return command.option(
+    "--target <precision>",
+    `what the model is served in, and its output reproduced in: ${TARGET_NAMES.join(", ")} (default: ${more}the provider's own: fp32 on the CPU, fp16 on cuda)`,
+    targetName,
+  );
 }
 
 /** How tokens are drawn. @param count what `--count` counts. @param seed the seed where none is named */

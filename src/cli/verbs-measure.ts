@@ -8,11 +8,12 @@ import {
   type SharedOptions,
   withDeviceOptions,
   withOutputOptions,
+  withTargetOption,
 } from "./options.js";
 import { examples, MODEL, type RunVerb, STANDALONE, TO_FILE } from "./verb.js";
 
 export function addProfile(program: Command, run: RunVerb): void {
-  const profile = withDeviceOptions(program.command("profile"))
+  const profile = withTargetOption(withDeviceOptions(program.command("profile")))
     .description("measure what every block costs on this device, over context and query length")
     .argument("<model|config.json>", `${MODEL}; a config.json alone will do`)
     .option(TO_FILE, "where to write the profile; - prints it (default: into profiles/)")
@@ -21,7 +22,11 @@ export function addProfile(program: Command, run: RunVerb): void {
     .option("--budget <time>", "for all measuring: 60s, 2m, 90 (default: 55 s after the cache is filled)")
     .option("--precision <percent>", "stop once the target's medians are known so well: 1%")
     .option("--samples <file>", "keep every timing as JSON lines; the same command goes on from there")
-    .option("--choices <list>", "kernels to measure beside the target: int8,int4 (default: int8)", commaList)
+    .option(
+      "--choices <list>",
+      "kernels to measure beside the target: int8,int4 (default: int8, beside a target in int8 int4)",
+      commaList,
+    )
     .option(
       "--memory <gib>",
       "of a config.json: measure what fits into so much memory (default: what is free)",
@@ -99,7 +104,7 @@ function addProfileImport(program: Command, profile: Command, run: RunVerb): voi
 }
 
 export function addCalibrate(program: Command, run: RunVerb): void {
-  withDeviceOptions(program.command("calibrate"))
+  withTargetOption(withDeviceOptions(program.command("calibrate")))
     .description("measure what leaving out or quantising each block costs in acceptance")
     .argument("<model>", MODEL)
     .option("--text <file...>", "text to calibrate on (default: a short one that travels with draftplan)")
@@ -107,7 +112,11 @@ export function addCalibrate(program: Command, run: RunVerb): void {
       "--context <tokens>",
       "contexts to measure at: 64..1024, or exactly 64,512 (default: as the model's size allows)",
     )
-    .option("--choices <list>", "kernels to measure beside skipping: int8,int4 (default: int8)", commaList)
+    .option(
+      "--choices <list>",
+      "kernels to measure beside skipping: int8,int4 (default: int8, for a target in int8 int4)",
+      commaList,
+    )
     .option(
       "--temperature <t>",
       "measure acceptance for sampling at this temperature (default: greedy decoding)",

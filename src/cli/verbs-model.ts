@@ -7,11 +7,12 @@ import {
   withDeviceOptions,
   withOutputOptions,
   withSamplingOptions,
+  withTargetOption,
 } from "./options.js";
 import { DRAFTER, examples, MODEL, type RunVerb, STANDALONE } from "./verb.js";
 
 export function addRun(program: Command, run: RunVerb): void {
-  withDeviceOptions(program.command("run"))
+  withTargetOption(withDeviceOptions(program.command("run")))
     .description("all stages: profile, calibrate, solve, verify")
     .argument("[model]", `${MODEL} (default: embedded)`)
     .option("--out <dir>", "folder for all documents (default: profiles/ and plans/)")
@@ -38,7 +39,7 @@ export function addGenerate(program: Command, run: RunVerb): void {
   const prompt = (flags: string, description: string, name: string) =>
     new Option(flags, description).conflicts(prompts.filter((other) => other !== name));
   withSamplingOptions(
-    withDeviceOptions(program.command("generate")),
+    withTargetOption(withDeviceOptions(program.command("generate")), "the plan's, else "),
     "independent continuations of the prompt, by the seeds from --seed on",
   )
     .description("continue a prompt, greedily or by sampling, with or without a plan; the output is the target's own")
@@ -79,7 +80,7 @@ export function addGenerate(program: Command, run: RunVerb): void {
 }
 
 export function addEvaluate(program: Command, run: RunVerb): void {
-  withDeviceOptions(program.command("evaluate"))
+  withTargetOption(withDeviceOptions(program.command("evaluate")), "the plan's, else ")
     .description("how often a draft's next token is the target's, on a given text")
     .argument("<model>", MODEL)
     .addOption(

@@ -8,6 +8,7 @@ import {
   type SharedOptions,
   withDeviceOptions,
   withSamplingOptions,
+  withTargetOption,
 } from "./options.js";
 import { DRAFTER, examples, MODEL, type RunVerb, STANDALONE, TO_FILE } from "./verb.js";
 
@@ -16,7 +17,7 @@ const percent = (text: string): number => numberFrom(0)(text.replace(/%$/, ""));
 
 export function addVerify(program: Command, run: RunVerb): void {
   withSamplingOptions(
-    withDeviceOptions(program.command("verify")),
+    withTargetOption(withDeviceOptions(program.command("verify")), "the plan's, else "),
     "texts drawn from each of four prompts, for the distribution (default: 400)",
     "1",
   )
@@ -38,7 +39,7 @@ export function addVerify(program: Command, run: RunVerb): void {
     )
     .option("--min-acceptance <rate>", "fail below this acceptance rate, 0 to 1", numberFrom(0))
     .option("--max-prediction-error <percent>", "fail where the prediction is off by more", percent)
-    .option("--alternatives", "also decode with int8 alone, for comparison")
+    .option("--alternatives", "also decode with int8 alone (of a target in int8 with int4 alone), for comparison")
     .option("--max-tokens <n>", "new tokens of each prompt", integerFrom(1))
     .option("--pairs <n>", "interleaved pairs of runs of each prompt", integerFrom(1))
     .option(TO_FILE, "where to write the verification; - prints it (default: into plans/)")
@@ -59,7 +60,7 @@ export function addVerify(program: Command, run: RunVerb): void {
 }
 
 export function addCompare(program: Command, run: RunVerb): void {
-  withDeviceOptions(program.command("compare"))
+  withTargetOption(withDeviceOptions(program.command("compare")), "the profile's, else ")
     .description("plans of several methods, run side by side on text that none of them was chosen on")
     .argument("<model>", MODEL)
     .option("--profile <file>", "what blocks cost in time (default: measured now)")
@@ -96,7 +97,7 @@ export function addCompare(program: Command, run: RunVerb): void {
 }
 
 export function addCheck(program: Command, run: RunVerb): void {
-  withDeviceOptions(program.command("check"))
+  withTargetOption(withDeviceOptions(program.command("check")), "with --measure: the plan's, else ")
     .description("do committed plans still hold? documents alone, against a baseline, or measured side by side")
     .argument("<plan|dir...>", "plans, verifications, profiles, calibrations, or folders of them")
     .option("--baseline <file>", "a plan or a verification that the ones given must not be slower than")

@@ -1,12 +1,14 @@
 /** draftplan calibrate: losses of single choices, on text the target itself would write. */
+
 import { calibrationTable, surenessLines } from "../output/calibration-table.js";
 import { deliverDocument } from "../output/deliver.js";
 import { headsAccuracyLines } from "../output/heads-lines.js";
 import { otherDraftersLines } from "../output/other-drafters-lines.js";
 import { calibrateModel } from "../pipeline/calibrate.js";
 import { measuredKernels } from "../pipeline/choices.js";
+import { precisionOf } from "../pipeline/context.js";
 import { draftersRelativeTo, parseMeasuredDrafters } from "../pipeline/measured-drafters.js";
-import { defaultPath } from "../pipeline/paths.js";
+import { defaultPath, servedName } from "../pipeline/paths.js";
 import { readCalibrationText } from "../pipeline/text/calibration-text.js";
 import { parseBudget } from "./budget.js";
 import type { CommandContext } from "./context.js";
@@ -35,14 +37,16 @@ export async function calibrateCommand(
   context: CommandContext,
 ): Promise<void> {
   const request = {
-    kernels: measuredKernels(choices),
+    kernels: measuredKernels(choices, context),
     drafters: parseMeasuredDrafters(drafters, path),
     text: readCalibrationText(text),
     ...(budget === undefined ? {} : { budgetSeconds: parseBudget(budget) }),
     ...options,
   };
   const { calibration, sureness } = await calibrateModel(path, request, context);
-  const output = wanted ?? defaultPath("calibration", calibration.model.name);
+  const output =
+    wanted ??
+    defaultPath("calibration", servedName(calibration.model.name, { ...context, target: precisionOf(context) }));
   deliverDocument(draftersRelativeTo(calibration, output), output, context, () =>
     [
       calibrationTable(calibration),

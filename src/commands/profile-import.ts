@@ -2,7 +2,7 @@
 import { DraftplanError } from "../core/errors.js";
 import { deliverDocument } from "../output/deliver.js";
 import { profileTables } from "../output/profile-tables.js";
-import { defaultPath } from "../pipeline/paths.js";
+import { defaultPath, servedName } from "../pipeline/paths.js";
 import { importProfile } from "../pipeline/profile/import.js";
 import { Device } from "../schema/common.js";
 import type { CommandContext } from "./context.js";
@@ -21,7 +21,7 @@ export async function profileImportCommand(
   context: CommandContext,
 ): Promise<void> {
   const profile = await importProfile(table, options.modelConfig, readDevice(options.device));
-  const output = options.output ?? defaultPath("profile", profile.model.name);
+  const output = options.output ?? defaultPath("profile", servedName(profile.model.name, profile.device));
   deliverDocument(profile, output, context, () => `${profileTables(profile)}\nwritten to ${output}`);
 }
 

@@ -3,7 +3,7 @@ import { deliverDocument } from "../output/deliver.js";
 import { profileTables, stopLine } from "../output/profile-tables.js";
 import { measuredKernels } from "../pipeline/choices.js";
 import { draftersRelativeTo } from "../pipeline/measured-drafters.js";
-import { defaultPath } from "../pipeline/paths.js";
+import { defaultPath, servedName } from "../pipeline/paths.js";
 import { profileModelAt } from "../pipeline/profile/profile-model.js";
 import { parseBudget, parsePrecision } from "./budget.js";
 import type { CommandContext } from "./context.js";
@@ -35,14 +35,14 @@ export async function profileCommand(
 ): Promise<void> {
   const request = {
     ...options,
-    kernels: measuredKernels(choices),
+    kernels: measuredKernels(choices, context),
     budgetSeconds: budget === undefined ? undefined : parseBudget(budget),
     precisionPercent: precision === undefined ? undefined : parsePrecision(precision),
     memoryGib: memory,
   };
   const { profile, interruption } = await profileModelAt(model, request, context);
   context.note(stopLine(profile.sampling));
-  const output = wanted ?? defaultPath("profile", profile.model.name);
+  const output = wanted ?? defaultPath("profile", servedName(profile.model.name, profile.device));
   deliverDocument(
     draftersRelativeTo(profile, output),
     output,

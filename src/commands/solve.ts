@@ -15,7 +15,7 @@ export interface SolveCommandOptions extends ConstraintOptions {
   profile: string;
   calibration: string;
   model?: string;
-  /** undefined: skip and int8, or what of them --for has */
+  /** undefined: skip and what is usual beside the target, int8 for one in floats, or what of them --for has */
   choices?: string[];
   /** an engine that the plan is to be exported to */
   for?: string;
@@ -36,12 +36,13 @@ export interface SolveCommandOptions extends ConstraintOptions {
 
 export async function solveCommand(options: SolveCommandOptions, context: CommandContext): Promise<void> {
   const { model, text, refine, extrapolate, output } = options;
-  const space = await draftSpaceFor(options.for, {
+  const named = {
     choices: options.choices === undefined ? undefined : parseChoices(options.choices),
     drafters: options.drafters === undefined ? undefined : parseDrafters(options.drafters),
     constraints: options,
-  });
+  };
   const profile = readDocumentOf("draftplan/profile", options.profile);
+  const space = await draftSpaceFor(options.for, named, profile.document.device.target);
   const calibration = readDocumentOf("draftplan/calibration", options.calibration);
   requireNamedModels(options.drafters ?? [], calibration);
   const standalone = standaloneOf(options);

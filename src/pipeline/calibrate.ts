@@ -19,6 +19,7 @@ import { type LoadedModel, loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
 import { type Kernel, quantisedKernels, uniformChoices } from "../schema/choice.js";
 import { openTokenizer } from "../tokenizer/open.js";
+import { draftModelKernels } from "./choices.js";
 import type { PipelineContext } from "./context.js";
 import { lookAtDraftModels, requireFitsTarget, withDraftModels } from "./drafting/draft-models.js";
 import { type AskedDrafters, withHeads } from "./measured-drafters.js";
@@ -82,7 +83,7 @@ export async function calibrateModel(
     return await withHeads(drafters.heads, model, context, async (located) => {
       const startUs = systemClock.nowUs();
       const heads = new HeadsEvidence(located);
-      const asked = { files: found, kernels, capacity: model.engine.capacity };
+      const asked = { files: found, kernels: draftModelKernels(kernels, context), capacity: model.engine.capacity };
       return await withDraftModels(asked, context, async (models) => {
         const along = new TextEvidence({ lookup: drafters.lookup, models });
         const measuring = { ...options, heads, along };

@@ -1,8 +1,18 @@
 /** What `--choices` means, and which kernels a command has to load. */
 
 import { DraftplanError } from "../core/errors.js";
-import { CHOICES, type Choice, DEFAULT_KERNELS, type Kernel, kernelsFor } from "../schema/choice.js";
+import {
+  CHOICES,
+  type Choice,
+  defaultKernels,
+  type Kernel,
+  kernelsFor,
+  QUANTISED_KERNELS,
+  usualKernels,
+} from "../schema/choice.js";
+import type { TargetPrecision } from "../schema/numerics.js";
 import type { Plan } from "../schema/plan.js";
+import { type PipelineContext, precisionOf } from "./context.js";
 
 export type DraftChoice = Exclude<Choice, "target">;
 
@@ -35,6 +45,37 @@ export function planKernels(plans: readonly (Plan | null)[], also: readonly stri
   ]);
 }
 
-/** Target and the kernels of `--choices`. @throws OPTION_INVALID */
-export const measuredKernels = (choices: readonly string[] | undefined): readonly Kernel[] =>
-  choices === undefined ? DEFAULT_KERNELS : kernelsFor(parseChoices(choices));
+/**
+ * Target and the kernels of `--choices`. The one that the target is computed with is no choice beside it, and is left out
+ * with a word.
+ * @throws OPTION_INVALID
+ */
+export function measuredKernels(
+  choices: readonly string[] | undefined,
+  context: Pick<PipelineContext, "provider" | "targetPrecision" | "note">,
+): Kernel[] {
+  const precision = precisionOf(context);
+  if (choices === undefined) return defaultKernels(precision);
+  return kernelsFor(besideTarget(parseChoices(choices), precision, context));
+}
+
+/**
+ * Kernels that models are measured in which may draft for a target, whose own kernel is a choice of theirs: a model in int8
+ * may draft for a target in int8.
+ */
+export const draftModelKernels = (kernels: readonly Kernel[], context: Parameters<typeof precisionOf>[0]): Kernel[] =>
+  kernelsFor([...kernels, ...QUANTISED_KERNELS.filter((kernel) => kernel === precisionOf(context))]);
+
+/** These choices without the one that the target is computed with. */
+export function besideTarget<One extends Choice>(
+  choices: readonly One[],
+  precision: TargetPrecision,
+  { note }: Pick<PipelineContext, "note">,
+): One[] {
+  const others = choices.filter((choice) => choice !== precision);
+  if (others.length < choices.length) note(`${precision} is the target's own kernel here, and no choice beside it`);
+  return others;
+}
+
+/** What a draft may do with a block beside a target of this precision, where nothing else is asked for. */
+export const usualChoices = (precision: TargetPrecision): DraftChoice[] => ["skip", ...usualKernels(precision)];

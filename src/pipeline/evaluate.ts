@@ -8,7 +8,7 @@ import type { Loaded } from "../schema/document.js";
 import type { Plan } from "../schema/plan.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import { planKernels } from "./choices.js";
-import type { PipelineContext } from "./context.js";
+import { contextFor, type PipelineContext } from "./context.js";
 import { policyOf, warnOfTemperature } from "./plan-policy.js";
 import { readCalibrationText } from "./text/calibration-text.js";
 import { readTokenIds, requireInVocabulary, type TokenIds } from "./text/token-ids.js";
@@ -39,8 +39,9 @@ const BUNDLED_FIRST = 32;
 export async function evaluateOn(
   model: string,
   { draft, ids: file, standalone: asked = false }: EvaluateRequest,
-  context: PipelineContext,
+  given: PipelineContext,
 ): Promise<EvaluatedDraft> {
+  const context = contextFor(given, "plan" in draft ? draft.plan : null);
   const source = file ?? "bundled text";
   const standalone = asked || ("plan" in draft && draft.plan.document.draft_cache === "own");
   const evaluate = standalone ? evaluateStandalone : evaluateDraft;

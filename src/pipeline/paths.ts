@@ -2,7 +2,9 @@
 import { join } from "node:path";
 import { seenFrom } from "../core/folders.js";
 import { EMBEDDED } from "../model/open.js";
-import type { InputRef } from "../schema/common.js";
+import { dialectFor } from "../runtime/providers.js";
+import type { Device, InputRef } from "../schema/common.js";
+import { DEFAULT_PRECISION } from "../schema/numerics.js";
 
 /** A model's name as part of a file's name. */
 const slug = (name: string): string =>
@@ -16,6 +18,12 @@ export type PathKind = "profile" | "calibration" | "plan" | "verification" | "co
 
 export const defaultPath = (kind: PathKind, modelName: string): string =>
   join(kind === "profile" || kind === "calibration" ? "profiles" : "plans", `${slug(modelName)}.${kind}.yaml`);
+
+/** The model's name for files about it: with its precision where that is not the provider's own. */
+export const servedName = (name: string, { provider, target }: Pick<Device, "provider" | "target">): string => {
+  const precision = target ?? DEFAULT_PRECISION;
+  return precision === dialectFor(provider).targetPrecision ? name : `${name}-${precision}`;
+};
 
 /** A model's path in a document that lies there; the embedded one has none. */
 export const modelPath = (path: string, document: string): string =>

@@ -7,7 +7,7 @@ import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../profile/grid.js";
 import { describeDevice, systemClock } from "../runtime/device.js";
 import { type LoadedModel, loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
-import type { Choice } from "../schema/choice.js";
+import { usualKernels } from "../schema/choice.js";
 import { writeDocument } from "../schema/document.js";
 import type { Plan, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
@@ -15,11 +15,12 @@ import type { Verification } from "../schema/verification.js";
 import { type DrafterKind, planDocument, refutedWarnings } from "../solve/index.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import { calibrateLoaded, reportHeads } from "./calibrate.js";
+import type { DraftChoice } from "./choices.js";
 import type { PipelineContext } from "./context.js";
 import { draftersRelativeTo, parseMeasuredDrafters, withHeads } from "./measured-drafters.js";
 import { measureCandidates } from "./measuring/candidates.js";
 import { precisionFor } from "./measuring/measuring.js";
-import { defaultPath, inputRef } from "./paths.js";
+import { defaultPath, inputRef, servedName } from "./paths.js";
 import { makeProfile } from "./profile/make.js";
 import { defaultContexts, isSmall, readCalibrationText, SAMPLE } from "./text/calibration-text.js";
 import { measuringText } from "./text/measuring-text.js";
@@ -63,25 +64,27 @@ interface Variant {
   drafters: DrafterKind[];
 }
 
-type DraftChoice = Exclude<Choice, "target">;
-
 const SKIP: DraftChoice[] = ["skip"];
-const EVERYTHING: DraftChoice[] = ["int8", "skip"];
+
+const everythingFor = ({ engine }: Pick<LoadedModel, "engine">): DraftChoice[] => [
+  ...usualKernels(engine.numerics.targetPrecision),
+  "skip",
+];
 
 /**
  * What is solved: the 0/1 skip knapsack of KnapSpec, and the knapsack of everything. Where heads travel with the model, the
  * best of all drafters is the plan, and the best of each kind is told beside it.
  */
-const variantsOf = (heads: readonly LocatedHeads[]): Variant[] => [
+const variantsOf = (heads: readonly LocatedHeads[], everything: DraftChoice[]): Variant[] => [
   { plan: "planSkip", verification: "verificationSkip", choices: SKIP, drafters: ["self"] },
   ...(heads.length === 0
     ? []
     : ([
-        { plan: "planSelf", verification: "verificationSelf", choices: EVERYTHING, drafters: ["self"] },
-        { plan: "planHeads", verification: "verificationHeads", choices: EVERYTHING, drafters: ["heads"] },
+        { plan: "planSelf", verification: "verificationSelf", choices: everything, drafters: ["self"] },
+        { plan: "planHeads", verification: "verificationHeads", choices: everything, drafters: ["heads"] },
       ] satisfies Variant[])),
   {
-    ...{ plan: "plan", verification: "verification", choices: EVERYTHING },
+    ...{ plan: "plan", verification: "verification", choices: everything },
     drafters: heads.length === 0 ? ["self"] : ["self", "heads"],
   },
 ];
@@ -134,7 +137,8 @@ export async function runModel(
   const model = await loadModel(path, context, context.progress);
   try {
     const { heads } = parseMeasuredDrafters(undefined, path);
-    const paths = runPaths(out, model.spec.name, heads.length > 0);
+    const { targetPrecision: target } = model.engine.numerics;
+    const paths = runPaths(out, servedName(model.spec.name, { ...context, target }), heads.length > 0);
     const result = await withHeads(heads, model, context, (opened) => runStages(model, opened, paths, context));
     return { result, paths };
   } finally {
@@ -160,7 +164,7 @@ async function runStages(
   const calibration = draftersRelativeTo(await calibrateAndMeasure(model, heads, profile, context), paths.calibration);
   const calibrationSha = writeDocument(paths.calibration, calibration);
 
-  const solved = variantsOf(heads).map((variant) => {
+  const solved = variantsOf(heads, everythingFor(model)).map((variant) => {
     const path = paths[variant.plan] as string;
     const inputs = {
       profile: inputRef({ path: paths.profile, sha256: profileSha }, path),
@@ -199,7 +203,7 @@ async function calibrateAndMeasure(
   await reportHeads(model, prompts, { heads }, context);
   const measuring = {
     ...{ model, profile, precision: precisionFor(model.spec, startUs), progress: context.progress },
-    variants: [SKIP, EVERYTHING],
+    variants: [SKIP, everythingFor(model)],
     text: measuringText(texts, prompts, SAMPLE.continuationTokens),
   };
   return measureCandidates(measuring, { ...made.calibration, ...heads.keys() });

@@ -9,6 +9,7 @@ import { kernelsFor } from "../schema/choice.js";
 import type { Constraints } from "../schema/constraints.js";
 import type { Loaded } from "../schema/document.js";
 import { writeDocument } from "../schema/document.js";
+import { DEFAULT_PRECISION } from "../schema/numerics.js";
 import type { Plan } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import type { Problem } from "../solve/index.js";
@@ -20,8 +21,8 @@ import {
   planDocument,
   refutedWarnings,
 } from "../solve/index.js";
-import type { DraftChoice } from "./choices.js";
-import type { PipelineContext } from "./context.js";
+import { besideTarget, type DraftChoice } from "./choices.js";
+import { contextFor, type PipelineContext } from "./context.js";
 import { requireMeasured } from "./drafters.js";
 import { extrapolationOf } from "./extrapolation.js";
 import { draftersRelativeTo } from "./measured-drafters.js";
@@ -29,7 +30,7 @@ import { measureCandidates, measureReport } from "./measuring/candidates.js";
 import type { Measuring } from "./measuring/measuring.js";
 import { precisionFor } from "./measuring/measuring.js";
 import { measureProposals } from "./measuring/proposals.js";
-import { defaultPath, inputRef } from "./paths.js";
+import { defaultPath, inputRef, servedName } from "./paths.js";
 import { requireStandalone, secondEngine } from "./standalone.js";
 import { readCalibrationText } from "./text/calibration-text.js";
 import { continueAgain, requireSameText } from "./text/measuring-text.js";
@@ -37,7 +38,7 @@ import { continueAgain, requireSameText } from "./text/measuring-text.js";
 export interface SolveRequest {
   profile: Loaded<Profile>;
   calibration: Loaded<Calibration>;
-  /** what a draft may do with a block besides running it */
+  /** what a draft may do with a block besides running it; the kernel of the profile's target is none, and left out */
   choices: readonly DraftChoice[];
   method: SolveMethod;
   constraints?: Constraints | undefined;
@@ -71,8 +72,10 @@ export interface Solved {
 /**
  * @throws DOCUMENT_MISMATCH, DIGEST_MISMATCH, OPTION_INVALID, CONTEXT_LIMIT, what loading and measuring throw
  */
-export async function solvePlan(request: SolveRequest, context: PipelineContext): Promise<Solved> {
-  const { profile, choices, method, constraints, measure, standalone = null } = request;
+export async function solvePlan(request: SolveRequest, asked: PipelineContext): Promise<Solved> {
+  const { profile, method, constraints, measure, standalone = null } = request;
+  const choices = besideTarget(request.choices, profile.document.device.target ?? DEFAULT_PRECISION, asked);
+  const context = measure === undefined ? asked : contextFor(asked, profile);
   const { progress } = context;
   const extrapolateTo = extrapolationOf(request.extrapolate, profile, progress);
   if (standalone !== null) requireStandalone(request);
@@ -93,7 +96,8 @@ export async function solvePlan(request: SolveRequest, context: PipelineContext)
   const missing =
     method === "none" || !problem.drafters.includes("self") ? null : notMeasured(problem, calibration.document, method);
   if (missing !== null) progress.warn("NOT_MEASURED", missing);
-  const output = request.output ?? defaultPath("plan", calibration.document.model.name);
+  const output =
+    request.output ?? defaultPath("plan", servedName(calibration.document.model.name, profile.document.device));
   const inputs = { profile: inputRef(profile, output), calibration: inputRef(calibration, output) };
   const seen = draftersRelativeTo(calibration.document, output, calibration.path);
   const plan = planDocument({ ...given, calibration: seen }, inputs, method);
@@ -168,7 +172,9 @@ async function measureInto(
           )
         : await measureReport(measuring, await measureProposals(method, measuring, document), ["skip"]);
     const suffix = method === "knapsack" ? "measured" : method;
-    const kept = isKept(calibration.path) ? calibration.path : defaultPath("calibration", document.model.name);
+    const kept = isKept(calibration.path)
+      ? calibration.path
+      : defaultPath("calibration", servedName(document.model.name, profile.device));
     const path = kept.replace(/(\.measured)?\.ya?ml$|$/, `.${suffix}.yaml`);
     return { document: grown, path, sha256: writeDocument(path, grown) };
   } finally {

@@ -6,7 +6,7 @@
 import { DraftplanError } from "../core/errors.js";
 import type { GraphDialect } from "../model/graph/dialect.js";
 import type { ModelSpec } from "../model/spec.js";
-import type { ChoiceSet, Kernel } from "../schema/choice.js";
+import { apartFromTarget, type ChoiceSet, defaultKernels, inTargetsTerms, type Kernel } from "../schema/choice.js";
 import type { Numerics, TargetPrecision } from "../schema/numerics.js";
 import type { PassTimings } from "./node-timings.js";
 import type { GraphKind } from "./programs/graph-kind.js";
@@ -64,7 +64,10 @@ export interface Engine {
   readonly spec: ModelSpec;
   /** tokens the cache holds */
   readonly capacity: number;
-  /** the kernels it can run, target first; nothing else is in its graph */
+  /**
+   * the kernels it can run, target first; nothing else is in its graph. The one that the target is computed with is not
+   * named again: a pass that asks for it gets the target
+   */
   readonly kernels: readonly Kernel[];
   /** what they compute with, and the precision that `target` stands for */
   readonly numerics: Numerics;
@@ -116,7 +119,7 @@ export interface RuntimeOptions {
   ortLibrary?: string | undefined;
   /** tokens the KV cache holds */
   capacity: number;
-  /** what the converted model was made with, target first; default: DEFAULT_KERNELS */
+  /** what the converted model was made with, target first; default: defaultKernels */
   kernels?: readonly Kernel[] | undefined;
   /**
    * for diagnosis: records how long every node of every pass takes, in a folder of its own below this one, which is gone
@@ -143,6 +146,28 @@ export interface RuntimeOptions {
   movesByGraph?: boolean | undefined;
   /** run even though the provider lacks operators, with those on the CPU. For diagnosis alone (bench/provider-check.mjs) */
   allowFallback?: boolean | undefined;
+}
+
+/** What is loaded where these kernels are asked for. @param kernels default: defaultKernels */
+export const loadedKernels = (kernels: readonly Kernel[] | undefined, precision: TargetPrecision): Kernel[] =>
+  apartFromTarget(kernels ?? defaultKernels(precision), precision);
+
+/**
+ * Choices as the graph has them: the kernel that the target is computed with is there once, as the target.
+ * @returns what names it so, and throws CHOICE_UNAVAILABLE for a kernel that was not loaded; the same choices always become
+ *   the same object, so what is kept of them is made once
+ */
+export function ownTerms(precision: TargetPrecision, kernels: readonly Kernel[]): (choices: ChoiceSet) => ChoiceSet {
+  const known = new WeakMap<ChoiceSet, ChoiceSet>();
+  return (choices) => {
+    let own = known.get(choices);
+    if (own === undefined) {
+      own = inTargetsTerms(choices, precision);
+      requireKernels(own, kernels);
+      known.set(choices, own);
+    }
+    return own;
+  };
 }
 
 /** @throws CHOICE_UNAVAILABLE where a pass asks for a kernel that the engine was not loaded with */

@@ -10,7 +10,7 @@ import { openHeadsCheckpoint } from "../model/heads/open.js";
 import type { HeadsSpec } from "../model/heads/spec.js";
 import { openCheckpoint } from "../model/open.js";
 import type { ModelSpec } from "../model/spec.js";
-import type { FloatType } from "../schema/numerics.js";
+import { type FloatType, isQuantised } from "../schema/numerics.js";
 import { ELEMENT, Handles, HostTensor } from "./bindings.js";
 import type { RuntimeOptions } from "./engine.js";
 import { BoundGraph } from "./heads/bound-graph.js";
@@ -83,7 +83,7 @@ export async function openHeads(
     const ranks = Math.min(options.ranks ?? DEFAULT_RANKS, guessedTokens(spec, model.spec));
     const { lmHead = "int8", logits = false } = options;
     // heads and prefix layer run over chains alone, whatever the model runs
-    const dialect = { ...dialectOf(options), trees: false };
+    const dialect = { ...dialectOf(inFloats(options)), trees: false };
     const target = {
       spec: model.spec,
       weightsSha256: model.ref.weights_sha256,
@@ -99,6 +99,13 @@ export async function openHeads(
     checkpoint.close();
   }
 }
+
+/** Beside a quantised target, heads compute in the provider's own floats: they were trained in such, and are small. */
+const inFloats = <Options extends HeadsOptions>({
+  targetPrecision,
+  ...options
+}: Options): Omit<Options, "targetPrecision"> =>
+  targetPrecision === undefined || isQuantised(targetPrecision) ? options : { ...options, targetPrecision };
 
 interface Made {
   spec: HeadsSpec;

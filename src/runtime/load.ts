@@ -3,9 +3,9 @@ import { type Progress, silentProgress } from "../core/progress.js";
 import { convertModel } from "../model/convert.js";
 import { openCheckpoint } from "../model/open.js";
 import type { Checkpoint, ModelSpec } from "../model/spec.js";
-import { DEFAULT_KERNELS, kernelsFor } from "../schema/choice.js";
+import { kernelsFor } from "../schema/choice.js";
 import type { ModelRef } from "../schema/common.js";
-import type { Engine, RuntimeOptions } from "./engine.js";
+import { type Engine, loadedKernels, type RuntimeOptions } from "./engine.js";
 import { loadOrt } from "./ort-api.js";
 import { dialectOf, openOrtEngine } from "./ort-engine.js";
 import { chooseProvider, libraryFacts } from "./providers.js";
@@ -30,7 +30,7 @@ export const modelRef = (checkpoint: Checkpoint): ModelRef & { weights_sha256: s
   weights_sha256: checkpoint.weightsSha256,
 });
 
-/** Where a model computes, with how much room and which kernels (default: DEFAULT_KERNELS). */
+/** Where a model computes, with how much room and which kernels (default: defaultKernels). */
 export type LoadOptions = Omit<RuntimeOptions, "capacity"> & { capacity?: number };
 
 /** @throws what openCheckpoint, convertModel and openOrtEngine throw; nothing stays open then */
@@ -59,8 +59,8 @@ export async function loadPrepared<Prepared extends { capacity: number }>(
     const { spec, storedTypes } = checkpoint;
     const prepared = prepare(checkpoint);
     chooseProvider(options.provider, libraryFacts(loadOrt(options.ortLibrary))); // refused before minutes of converting
-    const kernels = kernelsFor(options.kernels ?? DEFAULT_KERNELS);
     const dialect = dialectOf(options);
+    const kernels = loadedKernels(options.kernels && kernelsFor(options.kernels), dialect.targetPrecision);
     const { modelPath } = await convertModel(checkpoint, progress, kernels, dialect);
     const capacity = Math.min(spec.contextLimit, prepared.capacity);
     const engine = openOrtEngine(modelPath, spec, { ...options, capacity, kernels, dialect });

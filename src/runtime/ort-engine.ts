@@ -1,13 +1,12 @@
 /** A model run by ONNX Runtime: every input, output and the KV cache bound once, each pass one native call. */
-import { DraftplanError } from "../core/errors.js";
 import { choiceFlags, choiceInputNames } from "../model/graph/choice-inputs.js";
 import type { GraphDialect } from "../model/graph/dialect.js";
 import type { ModelSpec } from "../model/spec.js";
-import { blockKind, type ChoiceSet, DEFAULT_KERNELS, type Kernel, uniformChoices } from "../schema/choice.js";
+import { blockKind, type ChoiceSet, type Kernel, uniformChoices } from "../schema/choice.js";
 import type { Numerics } from "../schema/numerics.js";
 import { BoundInputs, ELEMENT, Handles, HostTensor, type MakeTensor } from "./bindings.js";
 import { KvCache } from "./cache/kv-cache.js";
-import { type Engine, type Pass, type PassResult, type RuntimeOptions, requireKernels } from "./engine.js";
+import { type Engine, loadedKernels, ownTerms, type Pass, type PassResult, type RuntimeOptions } from "./engine.js";
 import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "./limits.js";
 import { type NodeRecording, recordNodes } from "./node-recording.js";
 import type { PassTimings } from "./node-timings.js";
@@ -17,7 +16,7 @@ import { graphKindOf } from "./programs/graph-kind.js";
 import { openProgramEngine } from "./programs/open.js";
 import { chooseProvider, copiedInputs, dialectFor, libraryFacts, type Provider, runsTrees } from "./providers.js";
 import { openSession } from "./session.js";
-import { isChain, requireAscendingRows } from "./tree.js";
+import { isChain, noTrees, requireAscendingRows } from "./tree.js";
 import { type BorrowTensor, TreeInputs } from "./tree-inputs.js";
 
 /**
@@ -33,15 +32,6 @@ export function dialectOf(
   return { ...dialect, trees: runsTrees(chooseProvider(options.provider, facts), facts) };
 }
 
-const noTrees = (what: string) =>
-  new DraftplanError({
-    code: "CHOICE_UNAVAILABLE",
-    at: "a pass over a tree",
-    what,
-    remedy:
-      "Draft chains, or run the target on the CPU (--provider cpu); cuda runs trees from ONNX Runtime 1.31 on (as a library: loadModel with trees: true).",
-  });
-
 const NO_SHAPE = new BigInt64Array(0);
 
 export function openOrtEngine(modelPath: string, spec: ModelSpec, options: RuntimeOptions): Engine {
@@ -55,7 +45,8 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
     const session = openSession(api, handles, provider, modelPath, options, (settings) => {
       recording = options.nodeTimings && recordNodes(api, settings, options.nodeTimings.folder);
     });
-    const { capacity, kernels = DEFAULT_KERNELS } = options;
+    const { capacity } = options;
+    const kernels = loadedKernels(options.kernels, dialect.targetPrecision);
     const movesByGraph = options.movesByGraph ?? provider.cache.on === "device";
     const model = { capacity, kernels, dialect, movesByGraph };
     return new OrtEngine(api, handles, session, spec, provider, model, recording);
@@ -75,6 +66,7 @@ class OrtEngine implements Engine {
   readonly capacity: number;
   readonly kernels: readonly Kernel[];
   readonly numerics: Numerics;
+  private readonly ownTerms: (choices: ChoiceSet) => ChoiceSet;
   private readonly binding: Pointer;
   private readonly inputs: BoundInputs;
   private readonly flags: Uint8Array;
@@ -108,6 +100,7 @@ class OrtEngine implements Engine {
     this.capacity = capacity;
     this.kernels = kernels;
     this.numerics = dialect;
+    this.ownTerms = ownTerms(dialect.targetPrecision, kernels);
     // OrtDeviceAllocator 0 (no arena bookkeeping of ours), default memory
     const hostInfo = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
     const create: MakeTensor = (data, bytes, shape, type) =>
@@ -150,8 +143,10 @@ class OrtEngine implements Engine {
     this.cache = new KvCache(owner, spec, capacity, dialect.float);
   }
 
-  run(pass: Pass): PassResult {
+  run(asked: Pass): PassResult {
     this.assertOpen();
+    const choices = this.ownTerms(asked.choices);
+    const pass = choices === asked.choices ? asked : { ...asked, choices };
     const q = requirePass(this, pass);
     const hidden = "hidden" in pass.input ? pass.input.hidden : undefined;
     if (hidden === undefined) putIds(this.ids.data, pass.input as ArrayLike<number>, this.spec);
@@ -181,7 +176,6 @@ class OrtEngine implements Engine {
     if (choices !== this.lastChoices) {
       let pattern = this.flagPatterns.get(choices);
       if (pattern === undefined) {
-        requireKernels(choices, this.kernels);
         pattern = choiceFlags(choices, this.kernels);
         this.flagPatterns.set(choices, pattern);
       }

@@ -1,4 +1,5 @@
 /** What a pass over a tree is made of: each row's depth, whom it sees, and which rows one path of it takes. */
+import { DraftplanError } from "../core/errors.js";
 
 /**
  * The depth of each row: 0 for one that follows the cache itself.
@@ -41,3 +42,13 @@ export function rowsInPlace(rows: ArrayLike<number>): number {
   while (i < rows.length && rows[i] === i) i++;
   return i;
 }
+
+/** @param what why this engine runs no tree here */
+export const noTrees = (what: string) =>
+  new DraftplanError({
+    code: "CHOICE_UNAVAILABLE",
+    at: "a pass over a tree",
+    what,
+    remedy:
+      "Draft chains, or run the target on the CPU (--provider cpu); cuda runs trees from ONNX Runtime 1.31 on (as a library: loadModel with trees: true).",
+  });

@@ -7,8 +7,8 @@
  */
 import { DraftplanError } from "../core/errors.js";
 import { DRAFT_KERNELS } from "../model/kernels/list.js";
-import { type DraftKernel, draftKernel, type KernelRole } from "../model/kernels/registry.js";
-import { CPU_NUMERICS, numericsName } from "./numerics.js";
+import { type DraftKernel, draftKernel, type KernelRole, targetKernel } from "../model/kernels/registry.js";
+import { CPU_NUMERICS, numericsName, type TargetPrecision } from "./numerics.js";
 
 /** A way to run a block or the head: the target's own, or a kernel of the list (model/kernels/list.ts). */
 export type Kernel = KernelRole;
@@ -33,6 +33,23 @@ export const quantisedKernels = (kernels: readonly Kernel[]): QuantisedKernel[] 
 
 /** What a model is loaded with where nothing else is asked for. Every further kernel takes disk, memory and start-up time. */
 export const DEFAULT_KERNELS: readonly Kernel[] = ["target", "int8"];
+
+/** What a target of this precision is usually given to choose from: the first kernel here that is cheaper than its own. */
+const USUAL_KERNELS: readonly QuantisedKernel[] = ["int8", "int4"];
+
+/**
+ * The kernels that are something else than the target: of a target in int8, `int8` is its own.
+ * @returns those of these, in the order given
+ */
+export const apartFromTarget = (kernels: readonly Kernel[], precision: TargetPrecision): Kernel[] =>
+  kernels.filter((kernel) => kernel !== precision);
+
+/** The cheaper kernel that a draft may choose beside a target of this precision where none was named; none for int4. */
+export const usualKernels = (precision: TargetPrecision): QuantisedKernel[] =>
+  USUAL_KERNELS.filter((kernel) => draftKernel(kernel).bits < targetKernel(precision).bits).slice(0, 1);
+
+/** What a model is loaded with where nothing else is asked for, by its target's precision. */
+export const defaultKernels = (precision: TargetPrecision): Kernel[] => ["target", ...usualKernels(precision)];
 
 /** What a draft does with a block. */
 export type Choice = Kernel | "skip";
@@ -135,6 +152,16 @@ export function compactDraft(set: ChoiceSet): Draft {
     else if (choice !== most) choices[blockName(index)] = choice;
   });
   return { default: most, head: set.head, skip, choices };
+}
+
+/** The same choices, a kernel that is the target's own named as the target; the very same object where none is. */
+export function inTargetsTerms(choices: ChoiceSet, precision: TargetPrecision): ChoiceSet {
+  const own = (choice: Choice): boolean => choice === precision;
+  if (!own(choices.head) && !choices.blocks.some(own)) return choices;
+  return {
+    blocks: choices.blocks.map((choice) => (own(choice) ? "target" : choice)),
+    head: own(choices.head) ? "target" : choices.head,
+  };
 }
 
 /** A key that is equal for equal choice sets. */

@@ -32,6 +32,9 @@ export const withTarget = <N extends Numerics>(numerics: N, targetPrecision: Tar
   float: targetKernel(targetPrecision).float ?? numerics.float,
 });
 
+/** Whether a target of this precision has its matrices as codes and scales, and not as floats. */
+export const isQuantised = (precision: TargetPrecision): boolean => targetKernel(precision).float === null;
+
 /** What a kernel computes with, as documents name it. */
 export const numericsName = (kernel: KernelRole, numerics: Numerics): string =>
   kernelFor(kernel, numerics.targetPrecision).numerics(numerics);

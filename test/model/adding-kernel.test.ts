@@ -7,40 +7,29 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { decode } from "../../src/decode/loop.js";
 import { acceptanceOf } from "../../src/decode/statistics.js";
-import { CPU_DIALECT } from "../../src/model/graph/dialect.js";
 import { weightBytes } from "../../src/model/graph/matrices.js";
-import { describeDevice, systemClock } from "../../src/runtime/device.js";
+import { systemClock } from "../../src/runtime/device.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
-import { dialectFor } from "../../src/runtime/providers.js";
 import {
   CHOICES,
-  DEFAULT_KERNELS,
   describeChoices,
   KERNEL_NAMES,
   type Kernel,
   targetChoices,
   uniformChoices,
 } from "../../src/schema/choice.js";
-import { Device, DraftSchema, numericsOf } from "../../src/schema/common.js";
-import { type TargetPrecision, withTarget } from "../../src/schema/numerics.js";
-import { TIE_MARGINS } from "../../src/schema/verification.js";
+import { DraftSchema, numericsOf } from "../../src/schema/common.js";
 import { forward } from "../oracle/transformer.js";
 import { greatestDifference } from "../runtime/support.js";
-import { expectFailure } from "../support/failure.js";
 import { temporaryFolder, tinySpec, tinyTensors, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
 
 vi.mock("../../src/model/kernels/list.js", async (original) => {
   const lists = await original<typeof import("../../src/model/kernels/list.js")>();
   const { bf16 } = await import("../support/toys/bf16.js");
-  return {
-    DRAFT_KERNELS: [...lists.DRAFT_KERNELS, bf16],
-    // what `--target int8` will take: a kernel of drafts in the target's list
-    TARGET_KERNELS: [...lists.TARGET_KERNELS, { ...lists.DRAFT_KERNELS[0], float: null, tieMargin: 0.05 }],
-  };
+  return { ...lists, DRAFT_KERNELS: [...lists.DRAFT_KERNELS, bf16] };
 });
 
 const BF16 = "bf16" as Kernel;
-const INT8 = "int8" as TargetPrecision;
 const MODEL = { layers: 3, headDim: 16, seed: 21, tied: false, attentionBias: true, eosTokenIds: [] };
 const LAYERS = MODEL.layers;
 const TEXT = [5, 9, 23, 40, 7, 12, 3];
@@ -100,52 +89,5 @@ describe("a kernel more", () => {
     const drafted = await decode(model.engine, TEXT, { ...options, policy: () => ({ choices, draftTokens: 4 }) });
     expect(drafted.ids).toEqual(plain.ids);
     expect(acceptanceOf(drafted.rounds).accepted).toBeGreaterThan(10);
-  });
-});
-
-describe("a target in int8", () => {
-  let quantised: LoadedModel;
-  let full: LoadedModel;
-  beforeAll(async () => {
-    quantised = await loadModel(folder, { ...CPU, targetPrecision: INT8 });
-    full = await loadModel(folder, { ...CPU, kernels: DEFAULT_KERNELS });
-  });
-  afterAll(() => {
-    quantised?.close();
-    full?.close();
-  });
-
-  test("is the kernel int8 in the target's role: every number of it is that of an int8 draft of all blocks", () => {
-    expect(quantised.engine.numerics).toMatchObject({ targetPrecision: "int8", float: "fp32", activations: "int8" });
-    const expected = logitsOf(full, uniformChoices(LAYERS, "int8"));
-    expect(logitsOf(quantised)).toEqual(expected);
-    expect(logitsOf(quantised, uniformChoices(LAYERS, "int8"))).toEqual(expected);
-    expect(logitsOf(full)).not.toEqual(expected);
-  });
-
-  test("with a tied head keeps a table of floats for the embedding", async () => {
-    const tied = writeTinyCheckpoint(temporaryFolder(), { ...MODEL, tied: true });
-    const [one, other] = [await loadModel(tied, { ...CPU, targetPrecision: INT8 }), await loadModel(tied, CPU)];
-    expect(logitsOf(one)).toEqual(logitsOf(other, uniformChoices(LAYERS, "int8")));
-    one.close();
-    other.close();
-  });
-
-  test("is what documents say: kernels, device and margin", () => {
-    const { engine } = quantised;
-    const { target, int8 } = numericsOf(engine.kernels, engine.numerics);
-    expect(target).toBe(int8);
-    const device = describeDevice("cpu", 1, undefined, engine.numerics.targetPrecision);
-    expect(Device.parse(device).target).toBe("int8");
-    expect(describeDevice("cpu", 1).target).toBeUndefined();
-    expect(TIE_MARGINS[INT8]).toBe(0.05);
-  });
-
-  test("is computed in the numbers of its provider; fp16 on the CPU is refused", async () => {
-    expect(dialectFor("cuda", INT8)).toMatchObject({ targetPrecision: "int8", float: "fp16", activations: "float" });
-    expect(dialectFor("cpu")).toBe(CPU_DIALECT);
-    expect(withTarget(CPU_DIALECT, "fp32")).toEqual(CPU_DIALECT);
-    await expectFailure(() => dialectFor("cpu", "fp16"), "OPTION_INVALID", /fp16 on cpu/);
-    await expectFailure(() => loadModel(folder, { ...CPU, targetPrecision: "fp16" }), "OPTION_INVALID", /fp16 on cpu/);
   });
 });

@@ -3,9 +3,10 @@ import { fp16 } from "./fp16.js";
 import { fp32 } from "./fp32.js";
 import { int4 } from "./int4.js";
 import { int8 } from "./int8.js";
+import { quantisedTarget } from "./quantised-target.js";
 
 /** What a target may be computed with; the first is what documents mean that name none. */
-export const TARGET_KERNELS = [fp32, fp16] as const;
+export const TARGET_KERNELS = [fp32, fp16, quantisedTarget(int8, 0.5), quantisedTarget(int4, 0.5)] as const;
 
 /** What a draft may choose besides the target's own, in the order of tables and messages. */
 export const DRAFT_KERNELS = [int8, int4] as const;

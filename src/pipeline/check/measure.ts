@@ -19,7 +19,7 @@ import {
   type VerifyPrompt,
 } from "../../verify/index.js";
 import { planKernels } from "../choices.js";
-import type { PipelineContext } from "../context.js";
+import { contextFor, type PipelineContext } from "../context.js";
 import { findDrafting, planDrafting, withDrafting } from "../drafting.js";
 import { fitPrompts, openPrompts } from "../text/model-prompts.js";
 import { DEFAULT_MAX_TOKENS } from "../verify/document.js";
@@ -44,8 +44,9 @@ export type MeasuredCheck = Pick<CheckResult, "findings" | "regressed" | "inconc
  * @throws DOCUMENT_MISMATCH where a plan was made for another model, CONTEXT_LIMIT, TOKEN_IDS_INVALID, TEXT_TOO_SHORT
  *   where no prompt is answered by more than one token
  */
-export async function measureCheck(request: MeasureRequest, context: PipelineContext): Promise<MeasuredCheck> {
+export async function measureCheck(request: MeasureRequest, given: PipelineContext): Promise<MeasuredCheck> {
   const { candidate, baseline, maxTokens = DEFAULT_MAX_TOKENS } = request;
+  const context = contextFor(given, candidate, baseline);
   const prompts = await openPrompts(request.model, request.prompts);
   const draftings = [
     await findDrafting(candidate, null, request.model),

@@ -2,8 +2,9 @@
 import { DraftplanError } from "../../core/errors.js";
 import { ENGINE_NAMES, type EngineName, isEngineName, loadExporter } from "../../export/engines/list.js";
 import type { Preset } from "../../export/exporter.js";
+import { DEFAULT_PRECISION, type TargetPrecision } from "../../schema/numerics.js";
 import { DRAFTER_KINDS, type DrafterKind } from "../../solve/index.js";
-import type { DraftChoice } from "../choices.js";
+import { type DraftChoice, usualChoices } from "../choices.js";
 import type { ConstraintOptions } from "../constraints.js";
 
 /** What a draft may be, before and after an engine has had its say. */
@@ -14,18 +15,19 @@ export interface DraftSpace {
   constraints: ConstraintOptions;
 }
 
-const DEFAULT_CHOICES: readonly DraftChoice[] = ["skip", "int8"];
-
 /**
  * Choices and drafters that are not named are those of the defaults that the engine has; constraints are added up.
  * @param engine undefined: none, and the defaults are all there
+ * @param target precision of the target: what is usual beside it
  * @throws OPTION_INVALID for an engine that does not exist, and for a choice or a drafter named that it does not have
  */
 export async function draftSpaceFor(
   engine: string | undefined,
   { choices, drafters, constraints }: DraftSpace,
+  target: TargetPrecision = DEFAULT_PRECISION,
 ): Promise<DraftSpace & { choices: readonly DraftChoice[] }> {
-  if (engine === undefined) return { choices: choices ?? DEFAULT_CHOICES, drafters, constraints };
+  const usual = usualChoices(target);
+  if (engine === undefined) return { choices: choices ?? usual, drafters, constraints };
   const { name, preset } = await loadExporter(parseEngine(engine, "--for"));
   const runs = (choice: DraftChoice) => choice === "skip" || preset.kernels.includes(choice);
   const has = (kind: DrafterKind) => preset.drafters.includes(kind);
@@ -42,7 +44,7 @@ export async function draftSpaceFor(
     DRAFTER_KINDS.filter(has),
   );
   return {
-    choices: choices ?? DEFAULT_CHOICES.filter(runs),
+    choices: choices ?? usual.filter(runs),
     // an engine that has them all is told nothing: what was not measured is then no error
     drafters: drafters ?? (DRAFTER_KINDS.every(has) ? undefined : DRAFTER_KINDS.filter(has)),
     constraints: { ...constraints, ...constraintsOf(preset) },

@@ -4,7 +4,7 @@ import type { DraftPolicy } from "../../decode/loop.js";
 import type { Checkpoint } from "../../model/spec.js";
 import type { Engine } from "../../runtime/engine.js";
 import { planKernels } from "../choices.js";
-import type { PipelineContext } from "../context.js";
+import { contextFor, type PipelineContext } from "../context.js";
 import { type Drafting, drafterName, findDrafting, planDrafting, withDrafting } from "../drafting.js";
 import { warnOfSeed } from "../plan-policy.js";
 import { withModel } from "../with-model.js";
@@ -37,9 +37,10 @@ export async function withReadyModel<Size extends { tokens: number }, Result>(
   drafting: Drafting,
   { plan, adapt, sampling }: DraftingRequest,
   sizeOf: (checkpoint: Checkpoint) => Size,
-  context: PipelineContext,
+  given: PipelineContext,
   use: (ready: ReadyModel, sized: Size) => Promise<Result>,
 ): Promise<Result> {
+  const context = contextFor(given, plan);
   const kernels = planKernels([plan?.document ?? null], adapt ? plan?.document.choices : []);
   return withModel(
     model,

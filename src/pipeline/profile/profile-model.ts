@@ -10,6 +10,7 @@ import type { Engine } from "../../runtime/engine.js";
 import type { Kernel } from "../../schema/choice.js";
 import { type ModelRef, numericsOf } from "../../schema/common.js";
 import type { Profile } from "../../schema/profile.js";
+import { draftModelKernels } from "../choices.js";
 import type { PipelineContext } from "../context.js";
 import { lookAtDraftModels, requireFitsTarget } from "../drafting/draft-models.js";
 import { parseMeasuredDrafters, withHeads } from "../measured-drafters.js";
@@ -128,7 +129,8 @@ async function profileWeights(
       return prepareGrid(request, spec);
     },
     async (loaded, grid) => {
-      const steps = await profileDraftModels(loaded, files, grid.contexts, request.kernels, context);
+      const kernels = draftModelKernels(request.kernels, context);
+      const steps = await profileDraftModels(loaded, files, grid.contexts, kernels, context);
       const profile = await withHeads(heads, loaded, context, (opened) =>
         measure(loaded.engine, loaded.ref, grid, opened),
       );

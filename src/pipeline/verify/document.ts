@@ -8,7 +8,7 @@ import { requireSameModel } from "../../decode/policy.js";
 import { systemClock } from "../../runtime/device.js";
 import type { Clock, Engine } from "../../runtime/engine.js";
 import type { LoadedModel } from "../../runtime/load.js";
-import { uniformChoices } from "../../schema/choice.js";
+import { type Kernel, uniformChoices, usualKernels } from "../../schema/choice.js";
 import { type Device, deviceSays, differingDeviceKeys, type InputRef } from "../../schema/common.js";
 import { MAX_VALUES } from "../../schema/document.js";
 import { DEFAULT_PRECISION } from "../../schema/numerics.js";
@@ -47,7 +47,7 @@ export interface VerificationRequest {
   /** null: every prompt was given as ids */
   tokenizerSha256?: string | null;
   device: Device;
-  /** also decode with int8 alone, for comparison */
+  /** also decode with a cheaper kernel alone, for comparison */
   alternatives: boolean;
   maxTokens?: number;
   pairs?: number;
@@ -88,7 +88,7 @@ export async function buildVerification(
 /**
  * Several plans on one loaded model, all of them and plain decoding by turns, so that their speeds compare.
  * @param shared  what they have in common
- * @param planned each plan, its file as seen from its verification's folder, and whether int8 alone is told beside it
+ * @param planned each plan, its file as seen from its verification's folder, and whether a cheaper kernel alone is told beside it
  * @returns [plans]
  */
 export async function buildVerifications(
@@ -155,12 +155,15 @@ function tieMarginKey({ numerics: { targetPrecision } }: Engine): Pick<Verificat
 function verifyOptions(request: Omit<VerificationRequest, "plan" | "planRef">) {
   const { loaded, prompts, references, journal, clock = systemClock } = request;
   const { engine } = loaded;
-  const int8: AlternativeModel = { name: "int8 alone", choices: uniformChoices(engine.spec.layers, "int8") };
+  const alone = (kernel: Kernel): AlternativeModel => ({
+    name: `${kernel} alone`,
+    choices: uniformChoices(engine.spec.layers, kernel),
+  });
   return {
     ...{ engine, clock, prompts },
     maxTokens: request.maxTokens ?? DEFAULT_MAX_TOKENS,
     pairs: request.pairs ?? DEFAULT_PAIRS,
-    alternatives: request.alternatives ? [int8] : [],
+    alternatives: request.alternatives ? usualKernels(engine.numerics.targetPrecision).map(alone) : [],
     ...(request.open === undefined ? {} : { open: request.open }),
     ...(references === undefined ? {} : { references }),
     ...(journal === undefined ? {} : { journal }),

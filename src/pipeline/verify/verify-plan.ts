@@ -2,14 +2,16 @@
 import { DraftplanError } from "../../core/errors.js";
 import { isKept } from "../../core/output-file.js";
 import { describeDevice } from "../../runtime/device.js";
+import { usualKernels } from "../../schema/choice.js";
 import type { Loaded } from "../../schema/document.js";
 import { writeDocument } from "../../schema/document.js";
+import type { TargetPrecision } from "../../schema/numerics.js";
 import type { Plan } from "../../schema/plan.js";
 import { isPlainGreedy } from "../../schema/sampling.js";
 import type { Verification } from "../../schema/verification.js";
 import { requirePrompts, type Thresholds } from "../../verify/index.js";
 import { planKernels } from "../choices.js";
-import type { PipelineContext } from "../context.js";
+import { contextFor, type PipelineContext, precisionOf } from "../context.js";
 import { type DrafterChoice, type Drafting, findDrafting, planDrafting, withDrafting } from "../drafting.js";
 import { inputRef, modelPath } from "../paths.js";
 import { warnOfTemperature } from "../plan-policy.js";
@@ -33,7 +35,7 @@ export interface VerifyRequest {
   thresholds: Thresholds;
   maxTokens?: number | undefined;
   pairs?: number | undefined;
-  /** also decode with int8 alone, for comparison */
+  /** also decode with a cheaper kernel alone, for comparison: int8, beside a target in int8 int4 */
   alternatives?: boolean | undefined;
   /** undefined: greedily */
   sampling?: SamplingRequest | undefined;
@@ -57,19 +59,22 @@ function drawingOf({
 export async function verifyPlanOn(
   plan: Loaded<Plan>,
   request: VerifyRequest,
-  context: PipelineContext,
+  given: PipelineContext,
 ): Promise<Verification> {
+  const context = contextFor(given, plan);
   const { output, thresholds, alternatives = false, maxTokens = DEFAULT_MAX_TOKENS, pairs = DEFAULT_PAIRS } = request;
   const { provider, threads, ortLibrary, progress } = context;
   if (alternatives && request.sampling !== undefined && !isPlainGreedy(request.sampling.filters))
     throw alternativesDrawn();
+  const others = alternatives ? usualKernels(precisionOf(context)) : [];
+  if (alternatives && others.length === 0) throw noAlternative(precisionOf(context));
   const drafting = await findDrafting(plan, request.drafter ?? null, request.model, request.standalone);
   const prompts = await openPrompts(request.model, request.prompts);
   let journal: FileJournal | undefined;
   try {
     const verification = await withModel(
       request.model,
-      { ...context, kernels: planKernels([plan.document], alternatives ? ["int8"] : []) },
+      { ...context, kernels: planKernels([plan.document], others) },
       (checkpoint) => {
         warnOfTemperature(plan, progress, request.sampling?.filters);
         const planned = planDrafting(drafting, checkpoint, context);
@@ -109,8 +114,16 @@ const alternativesDrawn = () =>
   new DraftplanError({
     code: "USAGE",
     at: "--alternatives",
-    what: "it counts how often int8 alone takes the target's likeliest token, and here tokens are drawn or penalised",
+    what: "it counts how often a cheaper kernel alone takes the target's likeliest token, and here tokens are drawn or penalised",
     remedy: "Leave it out, or the options of sampling.",
+  });
+
+const noAlternative = (target: TargetPrecision) =>
+  new DraftplanError({
+    code: "OPTION_INVALID",
+    at: `--alternatives --target ${target}`,
+    what: `there is no cheaper kernel than ${target} to decode with alone`,
+    remedy: "Leave --alternatives out.",
   });
 
 /** Who drafted in place of the plan's own drafters, as the document has it. */

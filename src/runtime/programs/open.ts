@@ -5,9 +5,8 @@ import type { GraphDialect } from "../../model/graph/dialect.js";
 import { readPlaces } from "../../model/graph/places.js";
 import { writeProgram } from "../../model/graph/program.js";
 import type { ModelSpec } from "../../model/spec.js";
-import { DEFAULT_KERNELS } from "../../schema/choice.js";
 import { Handles, type MakeTensor } from "../bindings.js";
-import type { Engine, RuntimeOptions } from "../engine.js";
+import { type Engine, loadedKernels, type RuntimeOptions } from "../engine.js";
 import type { OrtApi } from "../ort-api.js";
 import { libraryFacts, type Provider, runsTrees, unavailable } from "../providers.js";
 import { type ComputeMemory, HostMemory } from "./memory.js";
@@ -60,7 +59,8 @@ export function openProgramEngine(
   try {
     const make: MakeTensor = (data, _bytes, shape, type) => tensors.overHost(data, Array.from(shape, Number), type);
     const mover = (options.movesByGraph ?? memory.queues) ? { api, provider, handles, make } : undefined;
-    const { capacity, kernels = DEFAULT_KERNELS } = options;
+    const { capacity } = options;
+    const kernels = loadedKernels(options.kernels, dialect.targetPrecision);
     const runner = new EagerRunner((program, work) => programs.grow(program, work));
     const core: ProgramCore = {
       ...{ spec, capacity, kernels, numerics, dialect: numerics, memory, programs, runner, mover, close },

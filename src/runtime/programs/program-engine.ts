@@ -10,9 +10,9 @@ import {
   type Engine,
   type GreedyRound,
   type GreedyRoundResult,
+  ownTerms,
   type Pass,
   type PassResult,
-  requireKernels,
 } from "../engine.js";
 import { MAX_LOGIT_ROWS } from "../limits.js";
 import { putIds, requirePass } from "../pass/require.js";
@@ -47,11 +47,11 @@ export class ProgramEngine implements Engine {
   readonly capacity: number;
   readonly kernels: readonly Kernel[];
   readonly numerics: Numerics;
+  private readonly ownTerms: (choices: ChoiceSet) => ChoiceSet;
   private readonly tensors: Tensors;
   private readonly buffers: PassBuffers;
   private readonly cache: ProgramCache;
   private treeRows: TreeRows | undefined;
-  private readonly allowed = new WeakSet<ChoiceSet>();
   private readonly others = new Set<ProgramEngine>();
   private closed = false;
 
@@ -66,6 +66,7 @@ export class ProgramEngine implements Engine {
     this.capacity = capacity;
     this.kernels = kernels;
     this.numerics = numerics;
+    this.ownTerms = ownTerms(numerics.targetPrecision, kernels);
     this.buffers = new PassBuffers(memory, this.tensors, spec);
     this.cache = new ProgramCache(memory, this.tensors, spec, capacity, dialect.float, mover);
   }
@@ -73,8 +74,8 @@ export class ProgramEngine implements Engine {
   run(pass: Pass): PassResult {
     this.assertOpen();
     const q = requirePass(this, pass);
-    const { position, logitRows, choices } = pass;
-    this.require(choices);
+    const { position, logitRows } = pass;
+    const choices = this.ownTerms(pass.choices);
     const parents = this.treeOf(pass);
     const hidden = "hidden" in pass.input ? pass.input.hidden : undefined;
     const rows = logitRows === 0 ? "none" : logitRows === q ? "every" : "some";
@@ -101,14 +102,13 @@ export class ProgramEngine implements Engine {
 
   greedyRound(round: GreedyRound): GreedyRoundResult {
     this.assertOpen();
-    const { position, pending, draft, draftTokens, verifier } = round;
+    const { position, pending, draftTokens } = round;
+    const [draft, verifier] = [this.ownTerms(round.draft), this.ownTerms(round.verifier)];
     if (!Number.isInteger(draftTokens) || draftTokens < 0 || draftTokens >= MAX_LOGIT_ROWS)
       throw new RangeError(`a round of ${draftTokens} drafted tokens is out of range`);
     const q = draftTokens + 1;
-    for (const choices of [draft, verifier]) {
+    for (const choices of [draft, verifier])
       requirePass(this, { position, input: new Array<number>(q).fill(pending), choices, logitRows: q });
-      this.require(choices);
-    }
     const { memory } = this.core;
     const { ids, likeliest, length, lengths, round: tokens } = this.buffers;
     const at = (row: number, { block }: { block: typeof ids.block }, size: number) => ({ block, from: row * size });
@@ -229,12 +229,6 @@ export class ProgramEngine implements Engine {
         return fetched;
       },
     };
-  }
-
-  private require(choices: ChoiceSet): void {
-    if (this.allowed.has(choices)) return;
-    requireKernels(choices, this.kernels);
-    this.allowed.add(choices);
   }
 
   /** undefined: a chain */
