@@ -70,10 +70,11 @@ export function addCompare(program: Command, run: RunVerb): void {
       "methods, heads, and kernels as rules for all blocks (default: all there are)",
       commaList,
     )
-    .option("--choices <list>", "what a draft may do with a block besides running it: skip,int8,int4", commaList, [
-      "skip",
-      "int8",
-    ])
+    .option(
+      "--choices <list>",
+      "what a draft may do with a block besides running it: skip,int8,int4 (default: skip,int8; of a target in int8 skip,int4)",
+      commaList,
+    )
     .option("--text <file...>", "text, one half to choose plans on and one to run them on (default: a short one)")
     .option("--prompts <file>", "prompts to run plans on, in place of the text's second half")
     .option("--context <tokens>", "lengths of the prompts: 200,1000 (default: the calibration's contexts)")

@@ -18,6 +18,8 @@ export interface PipelineContext {
 }
 
 type Asked = Pick<PipelineContext, "provider" | "targetPrecision">;
+/** What deciding about a target needs. */
+export type TargetContext = Asked & Pick<PipelineContext, "note">;
 
 /** @throws OPTION_INVALID where the provider does not compute in it */
 export const precisionOf = ({ provider, targetPrecision }: Asked): TargetPrecision =>
@@ -37,7 +39,7 @@ interface MadeFor {
  * @throws OPTION_INVALID where the provider does not compute in what was asked for, DOCUMENT_MISMATCH where documents are for
  *   another target than that, or than each other
  */
-export function contextFor<Context extends PipelineContext>(
+export function contextFor<Context extends TargetContext>(
   context: Context,
   ...documents: readonly (MadeFor | null)[]
 ): Context {

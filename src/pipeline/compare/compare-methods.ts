@@ -16,7 +16,7 @@ import type { Tokenizer } from "../../tokenizer/types.js";
 import { promptsDigest, type VerifyPrompt } from "../../verify/index.js";
 import type { PipelineContext } from "../context.js";
 import { draftersRelativeTo, withHeads } from "../measured-drafters.js";
-import { defaultPath, inputRef, modelPath } from "../paths.js";
+import { defaultPath, inputRef, modelPath, servedName } from "../paths.js";
 import { readPrompts } from "../text/prompts.js";
 import { requireInVocabulary } from "../text/token-ids.js";
 import { rounded, softwareVersions } from "../verify/document.js";
@@ -41,9 +41,10 @@ export async function compareMethods(
   model: string,
   options: CompareOptions,
   output: string | undefined,
-  context: PipelineContext,
+  asked: PipelineContext,
 ): Promise<{ comparison: Comparison; output: string }> {
-  const request = compareRequest(options, model);
+  const request = compareRequest(options, model, asked);
+  const context = { ...asked, targetPrecision: request.target };
   const tokenizer = await openTokenizer(model);
   const given = request.promptsFile === null ? null : await readPrompts(request.promptsFile, async () => tokenizer);
   return withModel(
@@ -88,7 +89,8 @@ interface Comparing {
 async function compare(comparing: Comparing, wanted: string | undefined, context: PipelineContext) {
   const { loaded, request, contexts, given, tokenizer, heads } = comparing;
   requireMeasuredHeads(heads, request.heads);
-  const output = wanted ?? defaultPath("comparison", loaded.spec.name);
+  const name = servedName(loaded.spec.name, { ...context, target: request.target });
+  const output = wanted ?? defaultPath("comparison", name);
   const inputs = await openInputs(
     loaded,
     request,
@@ -105,7 +107,7 @@ async function compare(comparing: Comparing, wanted: string | undefined, context
     inputs.calibration,
     solved.map((one) => one.calibration),
   );
-  const refs = writeInputs(request, inputs, calibration, output, loaded.spec.name);
+  const refs = writeInputs(request, inputs, calibration, output, name);
   const comparison = await measure(comparing, { inputs, calibration, refs, prompts, solved, output }, context);
   return { comparison, output };
 }

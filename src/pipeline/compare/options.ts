@@ -3,8 +3,10 @@ import { DraftplanError } from "../../core/errors.js";
 import { parseAxis } from "../../profile/grid.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { type Loaded, readDocumentOf } from "../../schema/document.js";
+import type { TargetPrecision } from "../../schema/numerics.js";
 import type { Profile } from "../../schema/profile.js";
-import { type DraftChoice, parseChoices } from "../choices.js";
+import { besideTarget, type DraftChoice, parseChoices, usualChoices } from "../choices.js";
+import { contextFor, precisionOf, type TargetContext } from "../context.js";
 import { type CalibrationText, readCalibrationText } from "../text/calibration-text.js";
 import { requireSameText } from "../text/measuring-text.js";
 import { DEFAULT_MAX_TOKENS } from "../verify/document.js";
@@ -15,7 +17,8 @@ export interface CompareOptions {
   profile?: string | undefined;
   calibration?: string | undefined;
   methods?: string[] | undefined;
-  choices: string[];
+  /** undefined: what is usual beside the target */
+  choices?: string[] | undefined;
   text?: string[] | undefined;
   prompts?: string | undefined;
   context?: string | undefined;
@@ -30,6 +33,8 @@ export interface CompareOptions {
 }
 
 export interface CompareRequest {
+  /** precision that is served and reproduced */
+  target: TargetPrecision;
   profile: Loaded<Profile> | null;
   calibration: Loaded<Calibration> | null;
   choices: readonly DraftChoice[];
@@ -51,15 +56,25 @@ export interface CompareRequest {
 const DEFAULT_PAIRS = 2;
 const DEFAULT_REFINE_SECONDS = 20;
 
+/** Asks for no provider and no target in particular. */
+const ANYWHERE: TargetContext = { provider: "cpu", note: () => {} };
+
 /**
  * @param model as the user named it: heads may lie in its folder
+ * @param asked with the target that was asked for; the profile says it otherwise
  * @throws OPTION_INVALID, DIGEST_MISMATCH, DRAFTER_UNAVAILABLE, and what reading documents and text throws
  */
-export function compareRequest(options: CompareOptions, model: string): CompareRequest {
-  const choices = parseChoices(options.choices);
+export function compareRequest(
+  options: CompareOptions,
+  model: string,
+  asked: TargetContext = ANYWHERE,
+): CompareRequest {
   const profile = options.profile === undefined ? null : readDocumentOf("draftplan/profile", options.profile);
   const calibration =
     options.calibration === undefined ? null : readDocumentOf("draftplan/calibration", options.calibration);
+  const target = precisionOf(contextFor(asked, profile));
+  const choices =
+    options.choices === undefined ? usualChoices(target) : besideTarget(parseChoices(options.choices), target, asked);
   const known = comparedHeads({ profile, calibration }, model);
   const methods = comparedMethods(options.methods, choices, known.length > 0);
   const heads = methods.some(({ name }) => name === "heads") ? known : [];
@@ -69,7 +84,7 @@ export function compareRequest(options: CompareOptions, model: string): CompareR
     requireGreedy(calibration);
   }
   return {
-    ...{ profile, calibration, choices, methods, heads, text },
+    ...{ target, profile, calibration, choices, methods, heads, text },
     promptsFile: options.prompts ?? null,
     contexts: options.context === undefined ? null : contextsOf(options.context),
     extrapolate: options.extrapolate === true,
