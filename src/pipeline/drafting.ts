@@ -67,6 +67,7 @@ export interface Planned {
  * @param asked null: as the plan says, and without one plain decoding
  * @param model that is drafted for, as the user named it
  * @param standalone whether drafts of the model's own blocks have a cache of their own, whatever the plan says
+ * @param answerTokens that such a draft's reading of the prompt is shared by in what is predicted of it; null: nothing is predicted
  * @throws USAGE where there is no plan to take drafts from, DIGEST_MISMATCH where a plan's heads or model have changed,
  *   DRAFT_MODEL_MISMATCH, what opening a folder of heads or a model throws
  */
@@ -75,6 +76,7 @@ export async function findDrafting(
   asked: DrafterChoice | null,
   model: string,
   standalone = false,
+  answerTokens: number | null = null,
 ): Promise<Drafting> {
   const choice = asked ?? (plan === null ? { kind: "none" } : { kind: "plan" });
   if (plan === null && (choice.kind === "plan" || choice.kind === "self")) throw needsPlan(choice.kind);
@@ -106,7 +108,7 @@ export async function findDrafting(
       }
     }
   }
-  const standing = standalone && plan !== null ? standalonePlan(plan) : plan;
+  const standing = standalone && plan !== null ? standalonePlan(plan, answerTokens) : plan;
   return { plan: standing, choice, folders: [...folders.values()], models: [...models.values()] };
 }
 

@@ -3,9 +3,11 @@ import { DraftplanError } from "../core/errors.js";
 import type { Engine } from "../runtime/engine.js";
 import type { LoadedModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
+import { CHOICES } from "../schema/choice.js";
 import type { Loaded } from "../schema/document.js";
 import { isStandalone, type StandaloneCurve, standaloneCurve } from "../schema/draft-cache.js";
-import type { Plan, Segment } from "../schema/plan.js";
+import type { Plan, Predicted, Segment } from "../schema/plan.js";
+import { openProblem, ownCachePrediction } from "../solve/index.js";
 import { readInputs } from "./plan-inputs.js";
 
 /**
@@ -15,7 +17,7 @@ import { readInputs } from "./plan-inputs.js";
  * @throws what reading a document throws that is there and cannot be read
  */
 export function standaloneCurves(plan: Loaded<Plan>): (StandaloneCurve | null)[] {
-  const calibration = calibrationOf(plan);
+  const calibration = inputsOf(plan)?.calibration ?? null;
   return plan.document.segments.map((_, i) => standaloneCurve(plan.document, i, calibration));
 }
 
@@ -57,17 +59,21 @@ interface StandaloneRequest {
 }
 
 /**
- * The plan with a cache of its own for its drafts. What was predicted for drafts over the target's is not predicted for these.
+ * The plan with a cache of its own for its drafts. What was predicted for drafts over the target's is not predicted for these:
+ * where the plan's calibration has measured them with a cache of their own, that is, by the plan's profile.
+ * @param answerTokens tokens of an answer that the reading of its prompt is shared by; null: nothing is to be predicted
  * @throws OPTION_INVALID where no segment has a draft of the model's own blocks
  */
-export function standalonePlan(plan: Loaded<Plan>): Loaded<Plan> {
+export function standalonePlan(plan: Loaded<Plan>, answerTokens: number | null): Loaded<Plan> {
   const { document } = plan;
   if (document.draft_cache === "own") return plan;
   if (!document.segments.some(({ draft }) => draft !== undefined)) throw nothingToStandAlone(plan.path);
-  const segments = document.segments.map((segment): Segment => {
+  const predictions = answerTokens === null ? [] : predictionsOf(plan, answerTokens);
+  const segments = document.segments.map((segment, i): Segment => {
     if (segment.draft === undefined) return segment;
     const { predicted: _, refuted: __, ...rest } = segment;
-    return rest;
+    const predicted = predictions[i] ?? null;
+    return predicted === null ? rest : { ...rest, predicted };
   });
   return { ...plan, document: { ...document, draft_cache: "own", segments } };
 }
@@ -80,10 +86,28 @@ const nothingToStandAlone = (at: string) =>
     remedy: "Leave --standalone out, or make a plan with such a draft: draftplan solve --drafters self",
   });
 
-function calibrationOf(plan: Loaded<Plan>) {
+/** @returns [segments] */
+function predictionsOf(plan: Loaded<Plan>, answerTokens: number): (Predicted | null)[] {
+  const inputs = inputsOf(plan);
+  if (inputs === null) return [];
+  const { extrapolated, segments } = plan.document;
+  const extrapolateTo = extrapolated?.to_context_tokens;
+  // whole drafts alone are looked up here: that single losses were measured for every choice is not asked for
+  const problem = openProblem({
+    ...{ ...inputs, choices: [...CHOICES].filter((choice) => choice !== "target"), drafters: ["heads"] },
+    ...{ standalone: true, answerTokens, extrapolateTo },
+  });
+  return segments.map((segment, i) => {
+    const known = standaloneCurve(plan.document, i, inputs.calibration);
+    return ownCachePrediction(problem, segment, known, `${plan.path}: segments[${i}].draft`);
+  });
+}
+
+/** A plan whose inputs are not where it says, or have changed, has none. */
+function inputsOf(plan: Loaded<Plan>) {
   if (plan.document.inputs === undefined) return null;
   try {
-    return readInputs(plan).calibration;
+    return readInputs(plan);
   } catch (error) {
     if (error instanceof DraftplanError && ["INPUTS_MISSING", "DIGEST_MISMATCH"].includes(error.code)) return null;
     throw error;

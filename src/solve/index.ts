@@ -41,6 +41,7 @@ export {
   speedup,
   tokensPerSecond,
 } from "./objective.js";
+export { ownCachePrediction } from "./own-cache/predict.js";
 export { planDocument, segmentsBy } from "./plan.js";
 export { draftUsOf } from "./predict.js";
 export {

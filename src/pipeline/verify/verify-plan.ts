@@ -68,7 +68,7 @@ export async function verifyPlanOn(
     throw alternativesDrawn();
   const others = alternatives ? usualKernels(precisionOf(context)) : [];
   if (alternatives && others.length === 0) throw noAlternative(precisionOf(context));
-  const drafting = await findDrafting(plan, request.drafter ?? null, request.model, request.standalone);
+  const drafting = await findDrafting(plan, request.drafter ?? null, request.model, request.standalone, maxTokens);
   const prompts = await openPrompts(request.model, request.prompts);
   let journal: FileJournal | undefined;
   try {
