@@ -77,11 +77,21 @@ function budgetCase(shape, share) {
 
 const base = { groups: 160, choices: 4, totalUs: 30_000 };
 const frontier = {
-  targets: [frontierCase(base, 200), frontierCase({ ...base, choices: 2 }, 100)],
+  targets: [
+    frontierCase(base, 200),
+    frontierCase({ ...base, choices: 2 }, 100),
+    // attention with spans and kernels has this many, and the head four
+    frontierCase({ ...base, choices: 10 }, 200),
+    frontierCase({ ...base, choices: 10, whole: false }, 200),
+  ],
   groups: [40, 80, 160].map((groups) => frontierCase({ ...base, groups })),
   resolution: [3_000, 30_000, 300_000].map((totalUs) => frontierCase({ ...base, totalUs })),
   not_whole: [40, 80, 160].map((groups) => frontierCase({ ...base, groups, whole: false })),
-  full_lists: [frontierCase({ ...base, choices: 2, full: true }, 100), frontierCase({ ...base, full: true }, 200)],
+  full_lists: [
+    frontierCase({ ...base, choices: 2, full: true }, 100),
+    frontierCase({ ...base, full: true }, 200),
+    frontierCase({ ...base, choices: 10, full: true }, 200),
+  ],
 };
 const oneBudget = [
   ...[40, 80, 160].map((groups) => budgetCase({ ...base, groups }, 0.5)),

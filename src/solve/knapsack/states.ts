@@ -15,6 +15,7 @@
  */
 import { DraftplanError } from "../../core/errors.js";
 import { PrefixMinimum } from "./prefix-minimum.js";
+import { mergeWhole, noPlaces, type Places, placesNeeded } from "./whole-merge.js";
 
 /** A choice: what it adds to the sums. */
 export interface Item {
@@ -88,6 +89,8 @@ export function searchStates(
   const seen = grid && new PrefixMinimum(grid.skipped + 1, grid.units + 1);
   const floors = grid && unreachable(groups, grid);
   const stages: Pick<StateList, "parents" | "picks">[] = [];
+  const whole = groups.every((items) => items.every(({ costUs }) => Number.isInteger(costUs)));
+  const places = whole ? noPlaces() : null;
   let [list, spare] = [emptyList(1024, grid !== undefined), emptyList(1024, grid !== undefined)];
   list.size = 1; // cost 0, loss 0, nothing chosen
   pruner.prune(list, 0);
@@ -96,7 +99,7 @@ export function searchStates(
     const fits =
       seen && grid && floors
         ? mergeLimited(list, items, spare, { grid, floor: floors[g], seen, limit })
-        : merge(list, items, spare, pruner.costLimit(g + 1), limit);
+        : mergeFree(list, items, spare, { places, costLimit: pruner.costLimit(g + 1), limit });
     if (fits) pruner.prune(spare, g + 1);
     stored += fits ? spare.size : limit;
     if (!fits || stored > MAX_STORED_STATES) {
@@ -125,6 +128,23 @@ function traceBack(stages: readonly Pick<StateList, "parents" | "picks">[], firs
   return traced;
 }
 
+/** Without limits on sums: by whichever of the two ways is quicker here; both make the same list. */
+function mergeFree(
+  from: StateList,
+  items: readonly Item[],
+  into: StateList,
+  { places, costLimit, limit }: { places: Places | null; costLimit: number; limit: number },
+): boolean {
+  if (from.size === 0) {
+    into.size = 0;
+    return true;
+  }
+  const count = places === null ? null : placesNeeded(from, items, costLimit);
+  if (places === null || count === null) return merge(from, items, into, costLimit, limit);
+  reserve(into, Math.min(limit, count), false);
+  return mergeWhole(from, items, into, { places, count, limit });
+}
+
 /**
  * One copy of `from` for each item, shifted by it, merged by rising cost; what is dominated is skipped before it becomes
  * a head, so the cheapest head is nearly always taken. The innermost loop of all: of 160 groups of four choices, 30,000 µs,
@@ -143,10 +163,6 @@ function merge(from: StateList, items: readonly Item[], into: StateList, costLim
   const headCosts = Float64Array.from(items, ({ costUs }) => costs[0] + costUs);
   let made = 0;
   let least = Number.POSITIVE_INFINITY;
-  if (size === 0) {
-    into.size = 0;
-    return true;
-  }
   for (;;) {
     let pick = 0;
     let cost = headCosts[0];
