@@ -14,38 +14,16 @@
  * last bit; dominance is exact for such sums because rounded addition is monotone (see `nonDominated`).
  */
 import { DraftplanError } from "../../core/errors.js";
+import type { Item, StateList } from "./lists.js";
 import { PrefixMinimum } from "./prefix-minimum.js";
 import { mergeWhole, noPlaces, type Places, placesNeeded } from "./whole-merge.js";
 
-/** A choice: what it adds to the sums. */
-export interface Item {
-  /** µs, or units of a resolution */
-  costUs: number;
-  loss: number;
-  /** what it adds to the sums that are limited; undefined: 0 */
-  skipped?: number;
-  /** bytes in the grid's unit */
-  units?: number;
-}
+export type { Item, StateList } from "./lists.js";
 
 /** Largest sums allowed; 0 for a coordinate that nothing uses. */
 export interface Grid {
   skipped: number;
   units: number;
-}
-
-/** States by rising cost; without a grid by strictly falling loss as well. Arrays are longer than `size`. */
-export interface StateList {
-  size: number;
-  costs: Float64Array;
-  losses: Float64Array;
-  /** [size] position in the list before */
-  parents: Uint32Array;
-  /** [size] position in the group's items */
-  picks: Uint16Array;
-  /** of no length without a grid */
-  skipped: Int32Array;
-  units: Int32Array;
 }
 
 /** What may be left out on the way: nothing for a whole frontier, much for a single budget. */

@@ -7,7 +7,7 @@
  * heads and looks at everything. So it pays where hardly anything is dominated: of 160 groups of ten choices, 30,000 µs, it
  * takes a quarter of the time where every µs is taken, and more than merging where a third of them are (bench/solve.mjs).
  */
-import type { Item, StateList } from "./states.js";
+import type { Item, StateList } from "./lists.js";
 
 /** Places that there may be for every state of the list before. */
 const PLACES_PER_STATE = 2;
