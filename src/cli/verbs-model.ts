@@ -58,7 +58,7 @@ export function addGenerate(program: Command, run: RunVerb): void {
     .option("--stop <text>", "end the output where it has this text, which is not printed; may be repeated", collect)
     .option("--plan <plan>", "draft as this plan says")
     .option("--drafter <who>", DRAFTER)
-    .option("--adapt", "begin with the plan, and change draft and length as the text turns out harder or easier")
+    .option("--adapt", "begin with the plan, and change drafter and length as the text turns out")
     .option("--max-tokens <n>", "new tokens at most (default: 256, or what the context has room for)", integerFrom(1))
     .addHelpText(
       "after",

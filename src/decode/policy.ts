@@ -65,7 +65,7 @@ export type Opened = Heads | DraftModel | SecondCache;
 const mostDraftTokens = (drafter: Segment["drafter"], draftTokens: number): number =>
   drafter?.kind === "hybrid" ? Math.max(draftTokens, drafter.lookup.draft_tokens ?? draftTokens) : draftTokens;
 
-const isHeads = (one: Opened): one is Heads => one.kind !== "model" && one.kind !== "own cache";
+export const isHeads = (one: Opened): one is Heads => one.kind !== "model" && one.kind !== "own cache";
 
 /** What is the same in all segments of a plan. */
 type Drafting = Pick<Plan, "draft_cache"> & { layers: number; open: readonly Opened[] };

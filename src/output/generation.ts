@@ -19,8 +19,10 @@ interface Adapted {
   arms: {
     /** the plan's own choice there */
     planned: boolean;
-    /** null: plain steps */
+    /** what the model's own blocks do where they draft; null: others do, or plain steps */
     draft: Draft | null;
+    /** in words; null: plain steps */
+    drafter: string | null;
     draft_tokens: number;
     rounds: number;
     tokens: number;
@@ -32,9 +34,10 @@ const adaptedJson = ({ switches, replans, replanUs, difficulty, arms }: AdaptedS
   replans,
   replan_us: significant(replanUs, 4),
   rejections_factor: significant(difficulty, 4),
-  arms: arms.map(({ choices, draftTokens, planned, rounds, tokens }) => ({
+  arms: arms.map(({ choices, drafter, draftTokens, planned, rounds, tokens }) => ({
     planned,
     draft: choices === null ? null : compactDraft(choices),
+    drafter,
     draft_tokens: draftTokens,
     rounds,
     tokens,

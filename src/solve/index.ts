@@ -10,6 +10,7 @@ export {
   verifyingUs,
 } from "./drafter.js";
 export { modelsOfBoth } from "./drafting/documents.js";
+export { lookupOf, modelOf, type SingleDrafter } from "./drafting/drafters.js";
 export { knownOf } from "./evidence.js";
 export {
   isFaster,
@@ -67,5 +68,6 @@ export {
   type Surrogate,
 } from "./surrogate.js";
 export type { MarginalNode, TreeReason } from "./trees/explain.js";
+export { treesOf } from "./trees/heads.js";
 export { constraintWarnings, refutedWarnings, type SolveWarning } from "./warnings.js";
 export type { Evidence, WhatIf } from "./what-if.js";

@@ -163,8 +163,8 @@ describe("is refused before any work:", () => {
     expect((await draftplan(command(more))).code).toBe(0);
   });
 
-  test("adapting a plan in which others draft than the model's own blocks", async () => {
-    await refused(generate("--plan", mixed(), "--adapt"), 2, "NOT_YET_SUPPORTED", /segments\[0\]\.drafter/);
+  test("adapting a plan in which others draft, and that says of none what it is measured at", async () => {
+    await refused(generate("--plan", mixed(), "--adapt"), 3, "INPUTS_MISSING", /inputs/);
   });
 
   test("a plan's model that is another now, or gone", async () => {

@@ -111,7 +111,7 @@ describe("generate", () => {
       3,
       "HEADS_MISMATCH",
     );
-    await refused(generate("--plan", plan, "--adapt"), 2, "NOT_YET_SUPPORTED", "--adapt weighs drafts");
+    await refused(generate("--plan", plan, "--adapt"), 3, "INPUTS_MISSING");
     await refused(generate("--plan", plan, "--adapt", "--drafter", "none"), 2, "USAGE");
     await refused(["evaluate", MODEL, "--plan", plan, "--ids", ids], 2, "DRAFTER_NOT_OPEN");
   });

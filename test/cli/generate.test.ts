@@ -2,7 +2,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
-import { stringifyDocument } from "../../src/schema/document.js";
+import { readDocumentOf, stringifyDocument } from "../../src/schema/document.js";
+import type { Plan } from "../../src/schema/plan.js";
 import { draftplan } from "../support/cli.js";
 import { allInt8, type HandPlan, handPlan, skipping } from "../support/plans.js";
 import { temporaryFolder, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
@@ -23,7 +24,14 @@ interface Generated {
     replans: number;
     replan_us: number;
     rejections_factor: number;
-    arms: { planned: boolean; draft: unknown; draft_tokens: number; rounds: number; tokens: number }[];
+    arms: {
+      planned: boolean;
+      draft: unknown;
+      drafter: string | null;
+      draft_tokens: number;
+      rounds: number;
+      tokens: number;
+    }[];
   } | null;
 }
 
@@ -297,6 +305,44 @@ describe("with --adapt", () => {
     expect(adapted?.replan_us).toBeGreaterThan(0);
     expect(adapted?.rejections_factor).toBeGreaterThan(0);
   });
+
+  /** The committed plan with another drafter in its segments, on its own profile and calibration. */
+  function drafting(name: string, drafter: Record<string, unknown>, draft: boolean): string {
+    const document = readDocumentOf("draftplan/plan", committed).document;
+    const [first] = document.segments.filter(({ speculate }) => speculate);
+    const { inputs } = document;
+    const beside = (path: string) => join(dirname(committed), path);
+    const segment = {
+      context_tokens: { from: 0, to: document.segments[document.segments.length - 1].context_tokens.to },
+      ...{ speculate: true, draft_tokens: 4, drafter },
+      ...(draft ? { draft: first.draft } : {}),
+    };
+    const own = inputs && {
+      profile: { ...inputs.profile, path: beside(inputs.profile.path) },
+      calibration: { ...inputs.calibration, path: beside(inputs.calibration.path) },
+    };
+    return file(name, stringifyDocument({ ...document, segments: [segment], inputs: own } as Plan));
+  }
+
+  test.each([
+    ["a lookup", { kind: "lookup", ngram_tokens: { min: 2, max: 8 } }, false],
+    [
+      "a lookup in front of own blocks",
+      { kind: "hybrid", lookup: { min_match: 3, ngram_tokens: { min: 1, max: 8 } }, otherwise: { kind: "self" } },
+      true,
+    ],
+  ])(
+    "a plan of %s gives the tokens of plain decoding too, and begins as the plan says",
+    async (name, drafter, draft) => {
+      const own = drafting(`${name.replaceAll(" ", "-")}.yaml`, drafter, draft);
+      const generated = await json("--prompt", PROMPT, "--max-tokens", "60", "--plan", own, "--adapt");
+      expect(generated.ids).toEqual(plain.ids);
+      expect(generated.adapted?.arms[0]).toMatchObject({ planned: true, draft_tokens: 4 });
+      expect(generated.adapted?.arms[0].drafter).toMatch(
+        draft ? /^a lookup from 3 tokens, else / : /^a lookup from 2 tokens$/,
+      );
+    },
+  );
 
   test("a person gets a line of it on stderr", async () => {
     const { code, stdout, stderr } = await adapt("--plan", committed);

@@ -9,21 +9,15 @@
  *
  * Pure: no clock, no chance. Rounds in, an arm out. All times are µs.
  */
-import type { Drafter, PassPrices } from "../drafters/drafter.js";
+import type { Drafter } from "../drafters/drafter.js";
 import type { Round } from "../loop.js";
-import { Belief, type Curve, expectation, priorWeights, roundsPerToken } from "./belief.js";
+import { type AdaptiveDraft, type AdaptiveLatency, type Arm, curveOf, sameArm } from "./arms.js";
+import { Belief, type Curve, priorWeights } from "./belief.js";
+import { type ArmTables, certainUs, expectedUs, type RoundTimes } from "./expected-time.js";
 import { LatencyCorrection } from "./latency-correction.js";
-
-/** A drafter that may be run, with its acceptance on the calibration text; its key is the drafter's. */
-export interface AdaptiveDraft extends Curve {
-  drafter: Drafter;
-}
-
-/** Which of a range's drafts, at which length; null where an arm is asked for: a plain step. */
-export interface Arm {
-  draft: AdaptiveDraft;
-  draftTokens: number;
-}
+import { type LookupBelief, LookupBeliefs } from "./lookup-belief.js";
+import type { Looked } from "./lookup-watch.js";
+import { type Costs, costsAt, tablesOf } from "./range-costs.js";
 
 /** A range of contexts within which the drafts and the plan's own choice are the same. */
 export interface AdaptiveRange {
@@ -34,15 +28,6 @@ export interface AdaptiveRange {
   planned: Arm | null;
 }
 
-/** Expected latencies, at any context of any range; drafters are priced by them. */
-export interface AdaptiveLatency extends PassPrices {
-  verifyUs(contextTokens: number, draftTokens: number): number;
-  /** a plain step, the loop's own time included */
-  stepUs(contextTokens: number): number;
-  /** what the loop adds to a round */
-  roundUs: number;
-}
-
 /** Leaving the plan's arm, or one arm for another, must save this share of the expected time. */
 const LEAVE_PLAN = 0.03;
 const LEAVE_OTHER = 0.01;
@@ -50,32 +35,28 @@ const LEAVE_OTHER = 0.01;
 const STAY_AWAY = 0.02;
 /** The plan is left only where the other arm is better with this chance. */
 const SURE = 0.98;
-/** How far the plan is trusted against an arm that looked better before anything was observed. */
-const TRUST = 0.03;
-/** Latencies are read anew when the context has grown by this share. */
-const CONTEXT_SHARE = 1 / 10;
-const CONTEXT_STEP = 32;
+/** What leaves the plan for a lookup must be better even where it matches in a share so many deviations smaller. */
+const MATCH_DEVIATIONS = 2;
+/** Points of a belief of less weight are left out of the question whether one arm is surely better. */
+const NEGLIGIBLE = 1e-4;
 
-/** Latencies about one context, and how the plan compared before anything was observed. */
-interface Costs {
-  /** good up to this context */
-  until: number;
-  /** [drafts][d - 1] of a whole draft */
-  draftUs: readonly number[][];
-  /** [d] */
-  verifyUs: readonly number[];
-  stepUs: number;
-  /** [drafts][d - 1] factor ≥ 1 */
-  handicaps: readonly number[][];
-  plainHandicap: number;
+export type { AdaptiveDraft, AdaptiveLatency, Arm } from "./arms.js";
+
+/** What is believed of a range's drafts. */
+interface Beliefs {
+  /** [drafts][grid] */
+  own: readonly Float64Array[];
+  /** [drafts] null: without a lookup */
+  lookups: readonly (LookupBelief | null)[];
 }
 
 export class Adaptation {
   private index = -1;
   private readonly belief = new Belief();
   private readonly correction = new LatencyCorrection();
-  /** [ranges][drafts][d - 1][grid] */
-  private readonly allTables: readonly (readonly Float64Array[][])[];
+  private readonly lookups = new LookupBeliefs();
+  /** [ranges][drafts][d - 1] */
+  private readonly allTables: readonly (readonly ArmTables[][])[];
   private costs: Costs | null = null;
   private current: Arm | null = null;
 
@@ -83,15 +64,21 @@ export class Adaptation {
     private readonly ranges: readonly AdaptiveRange[],
     private readonly latency: AdaptiveLatency,
   ) {
-    this.allTables = ranges.map(({ drafts }) => drafts.map(({ hazards }) => roundsPerToken(hazards)));
+    this.allTables = ranges.map(({ drafts }) => drafts.map(tablesOf));
   }
 
-  /** All that may be asked to draft. */
+  /** All that has to follow the text. */
   get drafters(): readonly Drafter[] {
-    return this.ranges.flatMap(({ drafts }) => drafts.map(({ drafter }) => drafter));
+    return this.ranges.flatMap(({ drafts }) => drafts.flatMap(({ drafter, holders }) => holders ?? [drafter]));
   }
 
-  private get tables(): readonly Float64Array[][] {
+  /** Tokens of the longest n-gram that some arm looks up: what a lookup would draft is worth knowing then. 0: none does. */
+  get longestNgram(): number {
+    const lookups = this.ranges.flatMap(({ drafts }) => drafts.flatMap(({ lookup }) => lookup ?? []));
+    return lookups.reduce((most, { maxNgram }) => Math.max(most, maxNgram), 0);
+  }
+
+  private get tables(): readonly ArmTables[][] {
     return this.allTables[this.index];
   }
 
@@ -118,19 +105,43 @@ export class Adaptation {
     return this.ranges.find(({ to }) => contextTokens < to)?.planned ?? null;
   }
 
-  /** What a round did; `arm` is what it was run with, in whichever range that was. */
-  observe(round: Round, arm: Arm | null): void {
-    this.belief.observe(arm?.draft ?? null, round);
-    const { context, nodes } = round;
+  /**
+   * What a round did; `arm` is what it was run with, in whichever range that was.
+   * @param looked what a lookup saw of it, whoever drafted
+   */
+  observe(round: Round, arm: Arm | null, looked: Looked | null = null): void {
+    const lookup = arm?.draft.lookup;
+    const byLookup = lookup !== undefined && looked !== null && looked.matched >= lookup.minMatch;
+    const own = arm === null || byLookup || lookup?.alone === true ? null : curveOf(arm.draft);
+    this.belief.observe(own, round);
+    const { context, nodes, emitted } = round;
+    if (looked !== null) this.lookups.observe(looked, emitted, this.leastMatches(context));
     if (arm === null || nodes === 0) {
       this.correction.observePlain(round.totalUs, this.latency.stepUs(context));
       return;
     }
-    const { drafter, key } = arm.draft;
-    // of a tree more nodes than its depth
-    const depth = Math.min(nodes, arm.draftTokens);
-    this.correction.observeDraft(key, round.draftUs, drafter.costUs(this.latency, context, depth));
-    this.correction.observeVerify(round.verifyUs, this.latency.verifyUs(context, nodes));
+    if (own !== null) {
+      // of a tree more nodes than its depth
+      const depth = Math.min(nodes, arm.draftTokens);
+      this.correction.observeDraft(own.key, round.draftUs, arm.draft.drafter.costUs(this.latency, context, depth));
+    }
+    this.correction.observeVerify(round.verifyUs, this.expectedVerifyUs(arm, context, nodes, own !== null));
+  }
+
+  /** Of a tree that was cut short fewer nodes than it has; of those it is priced as a chain, which differs little. */
+  private expectedVerifyUs({ draft, draftTokens }: Arm, context: number, nodes: number, isOwn: boolean): number {
+    const whole = draft.nodes?.(draftTokens) ?? draftTokens;
+    if (isOwn && draft.verifyUs !== undefined && nodes === whole)
+      return draft.verifyUs(this.latency, context, draftTokens);
+    return this.latency.verifyUs(context, nodes);
+  }
+
+  /** The calibration's hazards behind a match, by how long it has to be at least. */
+  private leastMatches(contextTokens: number): ReadonlyMap<number, Curve> {
+    const range = this.ranges.find(({ to }) => contextTokens < to);
+    return new Map(
+      range?.drafts.flatMap(({ lookup }) => (lookup === undefined ? [] : [[lookup.minMatch, lookup.curve]])),
+    );
   }
 
   /** Weighs all arms again, and takes the best where that is worth it. */
@@ -139,31 +150,55 @@ export class Adaptation {
     if (!this.covers(contextTokens)) return null;
     const { planned } = this.ranges[this.index];
     const costs = this.costsAt(contextTokens);
-    const weights = this.belief.weights(this.ranges[this.index].drafts);
-    const timeOf = (arm: Arm | null) => this.timeUs(arm, costs, weights);
-    const best = this.best(costs, weights);
+    const beliefs = this.beliefs();
+    const timeOf = (arm: Arm | null) => this.timeUs(arm, costs, beliefs);
+    const best = this.best(costs, beliefs);
     const bestUs = timeOf(best);
     const atPlan = sameArm(this.current, planned);
     const worth = bestUs < (1 - (atPlan ? LEAVE_PLAN : LEAVE_OTHER)) * timeOf(this.current);
-    if (worth && (!atPlan || this.isSure(best, costs, weights))) this.current = best;
+    if (worth && (!atPlan || this.isSure(best, costs, beliefs))) this.current = best;
     // what is hardly better than the plan is the plan
     if (!atPlan && timeOf(planned) <= (1 + STAY_AWAY) * timeOf(this.current)) this.current = planned;
     return this.current;
   }
 
+  private beliefs(): Beliefs {
+    const { drafts } = this.ranges[this.index];
+    const own = this.belief.weights(drafts.map(curveOf));
+    return { own, lookups: drafts.map(({ lookup }) => (lookup === undefined ? null : this.lookups.of(lookup))) };
+  }
+
   /** Whether an arm beats the plan's for nearly all that the text may be like. */
-  private isSure(arm: Arm | null, costs: Costs, weights: readonly Float64Array[]): boolean {
+  private isSure(arm: Arm | null, costs: Costs, { own, lookups }: Beliefs): boolean {
     const { drafts, planned } = this.ranges[this.index];
     const judged = planned ?? arm;
     if (judged === null) return false;
-    const known = weights[drafts.indexOf(judged.draft)];
+    const of = (one: Arm | null) => (one === null ? -1 : drafts.indexOf(one.draft));
+    const lookupOf = (one: Arm | null) => (one === null ? null : lookups[of(one)]);
+    const [trial, kept] = [lookupOf(arm), lookupOf(planned)];
+    // a lookup's share of matches is to its disadvantage where only one of the two has one
+    const shifted = (one: LookupBelief | null, by: number) =>
+      one === null
+        ? 0
+        : Math.min(1, Math.max(0, one.match + (trial !== null && kept !== null ? 0 : by * one.deviation)));
+    const [trialMatch, keptMatch] = [shifted(trial, -MATCH_DEVIATIONS), shifted(kept, MATCH_DEVIATIONS)];
+    const timeOf = (one: Arm | null, x: number, y: number, match: number) => {
+      if (one === null) return this.plainUs(costs);
+      const k = of(one);
+      const times = this.timesOf(k, one.draftTokens, costs);
+      const table = this.tables[k][one.draftTokens - 1];
+      return certainUs(times, table, x, y, match) * costs.handicaps[k][one.draftTokens - 1];
+    };
+    // as if the text were known to be so, and all drafts alike
+    const known = own[of(judged)];
+    const looked = (trial ?? kept)?.weights ?? ONE_POINT;
     let sure = 0;
-    for (let point = 0; point < known.length; point++) {
-      // as if the text were known to be so, and both drafts alike
-      const certain = new Float64Array(known.length);
-      certain[point] = 1;
-      const text = weights.map(() => certain);
-      if (this.timeUs(arm, costs, text) < this.timeUs(planned, costs, text)) sure += known[point];
+    for (let x = 0; x < known.length; x++) {
+      if (known[x] < NEGLIGIBLE) continue;
+      for (let y = 0; y < looked.length; y++) {
+        if (looked[y] < NEGLIGIBLE) continue;
+        if (timeOf(arm, x, y, trialMatch) < timeOf(planned, x, y, keptMatch)) sure += known[x] * looked[y];
+      }
     }
     return sure >= SURE;
   }
@@ -182,59 +217,65 @@ export class Adaptation {
     this.costs = null;
   }
 
-  /** Expected time a token, µs. */
-  private timeUs(arm: Arm | null, costs: Costs, weights: readonly Float64Array[]): number {
-    if (arm === null) return costs.stepUs * costs.plainHandicap * this.correction.plainFactor;
-    const draft = this.ranges[this.index].drafts.indexOf(arm.draft);
-    const d = arm.draftTokens;
-    const draftUs = costs.draftUs[draft][d - 1] * this.correction.draftFactor(arm.draft.key);
-    const roundUs = draftUs + costs.verifyUs[d] * this.correction.verifyFactor + this.latency.roundUs;
-    return roundUs * expectation(weights[draft], this.tables[draft][d - 1]) * costs.handicaps[draft][d - 1];
+  private plainUs(costs: Costs): number {
+    return costs.stepUs * costs.plainHandicap * this.correction.plainFactor;
   }
 
-  private best(costs: Costs, weights: readonly Float64Array[]): Arm | null {
+  /** µs of an arm's rounds, by what was measured. */
+  private timesOf(k: number, draftTokens: number, costs: Costs): RoundTimes {
+    const draft = this.ranges[this.index].drafts[k];
+    const { draftUs, verifyUs, lookupUs } = costs.rounds[k][draftTokens - 1];
+    const { verifyFactor, plainFactor } = this.correction;
+    const verified = (us: number) => us * verifyFactor + this.latency.roundUs;
+    const ownUs =
+      draft.lookup?.alone === true
+        ? costs.stepUs * plainFactor
+        : draftUs * this.correction.draftFactor(curveOf(draft).key) + verified(verifyUs);
+    return { ownUs, lookupUs: verified(lookupUs) };
+  }
+
+  /** Expected time a token, µs. */
+  private timeUs(arm: Arm | null, costs: Costs, beliefs: Beliefs): number {
+    if (arm === null) return this.plainUs(costs);
+    return this.armUs(this.ranges[this.index].drafts.indexOf(arm.draft), arm.draftTokens, costs, beliefs);
+  }
+
+  private armUs(k: number, draftTokens: number, costs: Costs, { own, lookups }: Beliefs): number {
+    const us = expectedUs(this.timesOf(k, draftTokens, costs), this.tables[k][draftTokens - 1], own[k], lookups[k]);
+    return us * costs.handicaps[k][draftTokens - 1];
+  }
+
+  private best(costs: Costs, beliefs: Beliefs): Arm | null {
     let best: Arm | null = null;
-    let bestUs = this.timeUs(null, costs, weights);
+    let bestUs = this.timeUs(null, costs, beliefs);
     this.ranges[this.index].drafts.forEach((draft, k) => {
-      const factor = this.correction.draftFactor(draft.key);
-      this.tables[k].forEach((table, i) => {
-        const draftUs = costs.draftUs[k][i] * factor;
-        const roundUs = draftUs + costs.verifyUs[i + 1] * this.correction.verifyFactor + this.latency.roundUs;
-        const us = roundUs * expectation(weights[k], table) * costs.handicaps[k][i];
-        if (us >= bestUs) return;
+      for (let d = 1; d <= this.tables[k].length; d++) {
+        const us = this.armUs(k, d, costs, beliefs);
+        if (us >= bestUs) continue;
         bestUs = us;
-        best = { draft, draftTokens: i + 1 };
-      });
+        best = { draft, draftTokens: d };
+      }
     });
     return best;
   }
 
   private costsAt(contextTokens: number): Costs {
     if (this.costs !== null && contextTokens < this.costs.until) return this.costs;
-    const { drafts, planned } = this.ranges[this.index];
-    const longest = drafts.reduce((most, { hazards }) => Math.max(most, hazards.length), 0);
-    const draftUs = drafts.map(({ drafter, hazards }) =>
-      hazards.map((_, i) => drafter.costUs(this.latency, contextTokens, i + 1)),
-    );
-    const verifyUs = Array.from({ length: longest + 1 }, (_, d) => this.latency.verifyUs(contextTokens, d));
-    const stepUs = this.latency.stepUs(contextTokens);
-    const prior = drafts.map(({ spread }) => priorWeights(spread));
-    const priorUs = this.tables.map((tables, k) =>
-      tables.map((table, i) => (draftUs[k][i] + verifyUs[i + 1] + this.latency.roundUs) * expectation(prior[k], table)),
-    );
-    const plannedUs = planned === null ? stepUs : priorUs[drafts.indexOf(planned.draft)][planned.draftTokens - 1];
-    const handicap = (us: number) => Math.min(1 + TRUST, Math.max(1, plannedUs / us));
-    this.costs = {
-      until: contextTokens + Math.max(CONTEXT_STEP, Math.floor(contextTokens * CONTEXT_SHARE)),
-      draftUs,
-      verifyUs,
-      stepUs,
-      handicaps: priorUs.map((times) => times.map(handicap)),
-      plainHandicap: handicap(stepUs),
+    const range = this.ranges[this.index];
+    const lookup = new LookupBeliefs();
+    const prior: Beliefs = {
+      own: range.drafts.map((draft) => priorWeights(curveOf(draft).spread)),
+      lookups: range.drafts.map((draft) => (draft.lookup === undefined ? null : lookup.of(draft.lookup))),
     };
+    this.costs = costsAt(range, this.latency, contextTokens, (k, d, times) =>
+      expectedUs(times, this.tables[k][d - 1], prior.own[k], prior.lookups[k]),
+    );
     return this.costs;
   }
 }
+
+/** Where no lookup is believed anything of. */
+const ONE_POINT = Float64Array.of(1);
 
 /**
  * Runs the weighing on nothing, in every range, so that it is compiled before it is timed: the first calls take some
@@ -249,12 +290,10 @@ export function rehearse(ranges: readonly AdaptiveRange[], latency: AdaptiveLate
       const draftTokens = arm?.draftTokens ?? 0;
       const counts = { context: from, nodes: draftTokens, drafted: draftTokens, accepted: 0, emitted: 1 };
       trial.armAt(from);
-      trial.observe({ ...counts, draftUs: 0, verifyUs: 0, totalUs: 0 }, arm);
+      const looked = trial.longestNgram === 0 ? null : { matched: k % 9, right: k % 3, rejected: k % 2 === 0 };
+      trial.observe({ ...counts, draftUs: 0, verifyUs: 0, totalUs: 0 }, arm, looked);
       trial.decide(from + k < range.to ? from + k : from);
     }
   });
 }
 const REHEARSALS = 20;
-
-export const sameArm = (a: Arm | null, b: Arm | null): boolean =>
-  a === null || b === null ? a === b : a.draft.key === b.draft.key && a.draftTokens === b.draftTokens;

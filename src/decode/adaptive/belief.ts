@@ -20,7 +20,7 @@
  * Tokens after which a round's evidence has faded to 1/e. Text that makes no sense is hard at first and then repeats itself:
  * with 400 a generation of 256 tokens stayed away from the plan for too long, and took up to 1.15 times as long as with it.
  */
-const MEMORY_TOKENS = 200;
+export const MEMORY_TOKENS = 200;
 /** The same where nothing is drafted: then nothing tells whether the text has become easier, so it is tried again sooner. */
 const PLAIN_MEMORY_TOKENS = 100;
 /** Rejections come in clusters, so a trial is worth less than an independent one. */
@@ -33,7 +33,7 @@ const PRIOR = [
 
 const LOWEST = -3;
 const STEP = 0.25;
-const COUNT = 29;
+export const COUNT = 29;
 /** x, from 1/20 of the calibration's hazard to 55 times it */
 const GRID: readonly number[] = Array.from({ length: COUNT }, (_, j) => LOWEST + STEP * j);
 const FACTORS: readonly number[] = GRID.map(Math.exp);

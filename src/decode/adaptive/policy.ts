@@ -3,8 +3,11 @@
  * part of the round's measured time, and it is done only as often as its own cost allows.
  */
 import type { Clock } from "../../runtime/engine.js";
+import { MAX_DRAFT_TOKENS } from "../../schema/drafter.js";
 import type { DraftPolicy, Round } from "../loop.js";
-import { type Adaptation, type Arm, sameArm } from "./adaptation.js";
+import type { Adaptation } from "./adaptation.js";
+import { type Arm, requestOf, sameArm } from "./arms.js";
+import { type Looked, LookupWatch } from "./lookup-watch.js";
 
 /** Weighing the arms again may cost this share of the time spent decoding. */
 const REPLAN_SHARE = 0.004;
@@ -36,14 +39,16 @@ export interface AdaptivePolicy {
 
 /** @param planned what is done at contexts that the adaptation does not cover */
 export function adaptivePolicy(adaptation: Adaptation, clock: Clock, planned: DraftPolicy): AdaptivePolicy {
-  let waiting: { round: Round; arm: Arm | null }[] = [];
+  let waiting: { round: Round; arm: Arm | null; looked: Looked | null }[] = [];
   let [running, ranUs]: [Arm | null, number] = [null, 0];
   let [switches, replanUs, replans, sinceUs, costUs]: number[] = [0, 0, 0, 0, 0];
   const arms: ArmUse[] = [];
+  const { longestNgram } = adaptation;
+  const watch = longestNgram === 0 ? null : new LookupWatch(longestNgram, MAX_DRAFT_TOKENS);
 
   // Rounds wait until the arms are weighed: a first call after a pass takes ten times as long as the next.
   const learn = () => {
-    for (const { round, arm } of waiting) adaptation.observe(round, arm);
+    for (const { round, arm, looked } of waiting) adaptation.observe(round, arm, looked);
     waiting = [];
   };
 
@@ -82,16 +87,16 @@ export function adaptivePolicy(adaptation: Adaptation, clock: Clock, planned: Dr
       running = choose(contextTokens);
       ranUs = clock.nowUs() - started;
       replanUs += ranUs;
-      return running === null ? null : { drafter: running.draft.drafter, draftTokens: running.draftTokens };
+      return running === null ? null : requestOf(running);
     },
     {
-      drafters: [...new Set([...adaptation.drafters, ...(planned.drafters ?? [])])],
+      drafters: [...new Set([...adaptation.drafters, ...(planned.drafters ?? []), ...(watch === null ? [] : [watch])])],
       observe: (round: Round) => {
         if (!adaptation.covers(round.context)) return;
         const arm = running;
         // what this policy itself took stands in the round, and says nothing about the passes
         const [draftUs, totalUs] = [round.draftUs - ranUs, round.totalUs - ranUs];
-        waiting.push({ round: { ...round, draftUs, totalUs }, arm });
+        waiting.push({ round: { ...round, draftUs, totalUs }, arm, looked: watch?.last ?? null });
         sinceUs += round.totalUs;
         count(round, arm);
       },

@@ -3,22 +3,19 @@ import { DraftplanError } from "../../core/errors.js";
 import { type AdaptivePolicy, type AdaptiveSummary, adaptivePolicy } from "../../decode/adaptive/policy.js";
 import { selfChoices } from "../../decode/drafters/self.js";
 import type { DraftPolicy } from "../../decode/loop.js";
+import type { Opened } from "../../decode/policy.js";
 import { systemClock } from "../../runtime/device.js";
 import type { Loaded } from "../../schema/document.js";
 import type { Plan } from "../../schema/plan.js";
-import { drafterText } from "../../schema/plan-text.js";
 import { type DrafterChoice, drafterName } from "../drafting.js";
 import { readInputs } from "../plan-inputs.js";
 import { openAdaptation } from "./adaptation.js";
 import type { AdaptedSummary } from "./types.js";
 
-/** @throws USAGE without a plan to begin with, NOT_YET_SUPPORTED for one that others than the model's own blocks draft in */
+/** @throws USAGE without a plan to begin with, NOT_YET_SUPPORTED for drafts with a cache of their own */
 export function requireAdaptable(plan: Loaded<Plan> | null, drafter: DrafterChoice | null): void {
   if (plan === null) throw adaptWithoutPlan();
   if (drafter !== null && drafter.kind !== "plan") throw adaptAnother(drafter);
-  const { segments } = plan.document;
-  const other = segments.findIndex(({ drafter: who }) => who !== undefined && who.kind !== "self");
-  if (other !== -1) throw adaptOther(`${plan.path}: segments[${other}].drafter`, drafterText(segments[other].drafter));
   if (plan.document.draft_cache === "own") throw adaptOwnCache(`${plan.path}: draft_cache`);
 }
 
@@ -28,14 +25,6 @@ const adaptAnother = (drafter: DrafterChoice) =>
     at: `--adapt --drafter ${drafterName(drafter)}`,
     what: "adapting begins with the plan's own drafts",
     remedy: "Leave one of the two options out.",
-  });
-
-const adaptOther = (at: string, who: string) =>
-  new DraftplanError({
-    code: "NOT_YET_SUPPORTED",
-    at,
-    what: `there drafts ${who}, and --adapt weighs drafts of the model's own blocks alone`,
-    remedy: "Leave --adapt out, or solve a plan of the model's own blocks: draftplan solve --drafters self",
   });
 
 const adaptOwnCache = (at: string) =>
@@ -55,17 +44,17 @@ const adaptWithoutPlan = () =>
   });
 
 /** @throws INPUTS_MISSING, DIGEST_MISMATCH where the plan's profile and calibration are not at hand */
-export function adaptiveOf(plan: Loaded<Plan>): (planned: DraftPolicy) => AdaptivePolicy {
+export function adaptiveOf(plan: Loaded<Plan>): (planned: DraftPolicy, open: readonly Opened[]) => AdaptivePolicy {
   const { profile, calibration } = readInputs(plan);
   const adaptation = openAdaptation(plan.document, profile, calibration, plan.path);
-  return (planned) => adaptivePolicy(adaptation, systemClock, planned);
+  return (planned, open) => adaptivePolicy(adaptation(open), systemClock, planned);
 }
 
 export const adaptedOf = ({ arms, ...summary }: AdaptiveSummary): AdaptedSummary => ({
   ...summary,
   arms: arms.map(({ arm, ...use }) => ({
-    drafter: arm?.draft.drafter.key ?? null,
-    choices: arm === null ? null : selfChoices(arm.draft.drafter),
+    drafter: arm === null ? null : (arm.draft.told ?? arm.draft.key),
+    choices: arm === null || arm.draft.lookup !== undefined ? null : selfChoices(arm.draft.drafter),
     draftTokens: arm?.draftTokens ?? 0,
     ...use,
   })),

@@ -54,9 +54,9 @@ export async function withReadyModel<Size extends { tokens: number }, Result>(
       return { sized, planned, capacity, adapted: planned.plan === null || !adapt ? null : adaptiveOf(planned.plan) };
     },
     ({ engine, ...loaded }, { sized, planned, adapted }) =>
-      withDrafting(drafting, planned, { engine, ...loaded }, context, async (policy) => {
+      withDrafting(drafting, planned, { engine, ...loaded }, context, async (policy, open) => {
         const drafts = drafting.choice.kind === "none" ? null : policy;
-        const adaptive = drafts === null ? null : (adapted?.(drafts) ?? null);
+        const adaptive = drafts === null ? null : (adapted?.(drafts, open) ?? null);
         const ready = { engine, policy: adaptive?.policy ?? drafts, adaptive, drafter: drafterName(drafting.choice) };
         return use(ready, sized);
       }),

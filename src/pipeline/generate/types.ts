@@ -22,7 +22,7 @@ export interface DraftingRequest {
   plan: Loaded<Plan> | null;
   /** who drafts; null: as the plan says */
   drafter: DrafterChoice | null;
-  /** begin with the plan, and change draft and length as the text turns out harder or easier */
+  /** begin with the plan, and change drafter and length as the text turns out */
   adapt: boolean;
   /** new tokens at most; undefined: 256, or what the context has room for */
   maxTokens?: number | undefined;
