@@ -11,22 +11,13 @@
  */
 import type { Drafter } from "../drafters/drafter.js";
 import type { Round } from "../loop.js";
-import { type AdaptiveDraft, type AdaptiveLatency, type Arm, curveOf, sameArm } from "./arms.js";
+import { type AdaptiveLatency, type AdaptiveRange, type Arm, curveOf, sameArm } from "./arms.js";
 import { Belief, type Curve, priorWeights } from "./belief.js";
 import { type ArmTables, certainUs, expectedUs, type RoundTimes } from "./expected-time.js";
 import { LatencyCorrection } from "./latency-correction.js";
 import { type LookupBelief, LookupBeliefs } from "./lookup-belief.js";
 import type { Looked } from "./lookup-watch.js";
 import { type Costs, costsAt, tablesOf } from "./range-costs.js";
-
-/** A range of contexts within which the drafts and the plan's own choice are the same. */
-export interface AdaptiveRange {
-  /** contexts from the range before up to this, exclusive */
-  to: number;
-  drafts: readonly AdaptiveDraft[];
-  /** what the plan does here; its draft is one of `drafts` */
-  planned: Arm | null;
-}
 
 /** Leaving the plan's arm, or one arm for another, must save this share of the expected time. */
 const LEAVE_PLAN = 0.03;
@@ -40,7 +31,7 @@ const MATCH_DEVIATIONS = 2;
 /** Points of a belief of less weight are left out of the question whether one arm is surely better. */
 const NEGLIGIBLE = 1e-4;
 
-export type { AdaptiveDraft, AdaptiveLatency, Arm } from "./arms.js";
+export type { AdaptiveDraft, AdaptiveLatency, AdaptiveRange, Arm } from "./arms.js";
 
 /** What is believed of a range's drafts. */
 interface Beliefs {

@@ -54,6 +54,15 @@ export interface Arm {
   draftTokens: number;
 }
 
+/** A range of contexts within which the drafts and the plan's own choice are the same. */
+export interface AdaptiveRange {
+  /** contexts from the range before up to this, exclusive */
+  to: number;
+  drafts: readonly AdaptiveDraft[];
+  /** what the plan does here; its draft is one of `drafts` */
+  planned: Arm | null;
+}
+
 export const curveOf = (draft: AdaptiveDraft): Curve => draft.curve ?? draft;
 
 export const requestOf = ({ draft, draftTokens }: Arm): DraftRequest =>

@@ -1,6 +1,5 @@
 /** What the arms of a range take about one context, and what they yield at every point of the grid. */
-import type { AdaptiveRange } from "./adaptation.js";
-import { type AdaptiveDraft, type AdaptiveLatency, curveOf } from "./arms.js";
+import { type AdaptiveDraft, type AdaptiveLatency, type AdaptiveRange, curveOf } from "./arms.js";
 import { roundsPerToken } from "./belief.js";
 import type { ArmTables, RoundTimes } from "./expected-time.js";
 
