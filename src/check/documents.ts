@@ -1,5 +1,5 @@
 /** Documents as a check sees them: read already, each with the digests of its bytes and of its content. */
-import { CHOICES } from "../schema/choice.js";
+import { CHOICES, GREATEST_SPAN, isChoice, spanOf } from "../schema/choice.js";
 import { type AnyDocument, type DocumentOf, type Kind, sha256, stringifyDocument } from "../schema/document.js";
 import type { Finding } from "./findings.js";
 
@@ -49,8 +49,9 @@ function inOrder<T>(value: T): T {
 function rankOf(key: string): number | null {
   const [, layer, kind] = /^(\d{1,5})\.(attn|mlp)$/.exec(key) ?? [];
   if (layer !== undefined) return 2 * Number(layer) + (kind === "attn" ? 0 : 1);
-  const choice = (CHOICES as readonly string[]).indexOf(key);
-  return choice === -1 ? null : choice;
+  const choice = (CHOICES as readonly string[]).indexOf(key.split("@")[0]);
+  if (choice === -1 || !isChoice(key)) return null;
+  return choice + (spanOf(key) ?? 0) / (2 * GREATEST_SPAN); // behind its kernel, before the next
 }
 
 export function isOfKind<K extends Kind>(checked: Checked, kind: K): checked is Checked<DocumentOf<K>> {

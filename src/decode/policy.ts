@@ -1,6 +1,7 @@
 /** A plan as the decoder sees it. */
 import { DraftplanError } from "../core/errors.js";
 import type { Draft } from "../schema/choice.js";
+import { refuseSpans } from "../schema/draft-cache.js";
 import type { Plan, Segment } from "../schema/plan.js";
 import type { Drafter, DraftRequest } from "./drafters/drafter.js";
 import type { Heads } from "./drafters/heads.js";
@@ -105,6 +106,7 @@ function drafterIn(segment: Segment, plan: Drafting, at: string): Drafter {
 
 function standaloneIn(draft: Draft, { layers, open }: Drafting, at: string): Drafter {
   const second = open.find((one): one is SecondCache => one.kind === "own cache");
+  refuseSpans(Object.values(draft.choices), `${at}.choices`);
   if (second === undefined) throw notOpen(at, "drafts have a KV cache of their own");
   return DRAFTERS.standalone({ draft, layers, at, ownCache: second.cache });
 }

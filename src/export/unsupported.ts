@@ -1,6 +1,6 @@
 /** Drafts that an engine has no form for: refused by name, with the command that plans again. */
 import { DraftplanError } from "../core/errors.js";
-import { blockIndex, blockName, type Choice, type ChoiceSet } from "../schema/choice.js";
+import { blockIndex, blockName, type Choice, type ChoiceSet, isSpanned } from "../schema/choice.js";
 import type { Exporter, PlannedDraft, Preset } from "./exporter.js";
 
 /**
@@ -32,11 +32,14 @@ type Rules = Omit<Preset, "drafters">;
 
 function requireChoices(name: string, preset: Rules, draft: PlannedDraft, { blocks, head }: ChoiceSet): void {
   const refuse = (what: string, and = "") => unsupported(name, draft, "draft", what, and);
-  const isKnown = (choice: Choice) => choice === "target" || choice === "skip" || preset.kernels.includes(choice);
+  const isKnown = (choice: Choice) =>
+    choice === "target" || choice === "skip" || (preset.kernels as readonly string[]).includes(choice);
   const strange = blocks.findIndex((choice) => !isKnown(choice));
   if (strange !== -1) {
     const others = blocks.filter((choice) => !isKnown(choice)).length - 1;
     const which = `block ${blockName(strange)} is ${blocks[strange]}${others === 0 ? "" : ` (and ${others} more)`}`;
+    if (isSpanned(blocks[strange]))
+      throw refuse(`${which}, and ${name} has no form for attention over the first tokens and the last ones alone`);
     throw refuse(`${which}, and a draft for ${name} has no such blocks`);
   }
   if (!isKnown(head)) throw refuse(`the head is ${head}, and a draft for ${name} has no such head`);

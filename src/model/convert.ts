@@ -13,15 +13,15 @@ import type { Checkpoint, WeightSource } from "./spec.js";
 export type { ConvertedModel } from "./entry.js";
 
 /** Raise it whenever the graph or the weight layout changes: older entries are then not read. */
-const LAYOUT = 4;
+const LAYOUT = 5;
 
 /**
  * Each set of kernels is an entry of its own, by what they compute with, and each dialect. The CPU's is not named: its keys
  * are older than the others.
  */
 function cacheKey(checkpoint: Checkpoint, kernels: readonly Kernel[], dialect: GraphDialect): string {
-  const { float, activations, product, opset, hostInputs, trees } = dialect;
-  const graph = { float, activations, product, opset, hostInputs, trees };
+  const { float, activations, product, opset, hostInputs, trees, spans } = dialect;
+  const graph = { float, activations, product, opset, hostInputs, trees, spans };
   const isCpu = (Object.keys(graph) as (keyof typeof graph)[]).every((key) => graph[key] === CPU_DIALECT[key]);
   const key = [
     LAYOUT,

@@ -4,31 +4,41 @@ import { DraftplanError } from "../core/errors.js";
 import {
   CHOICES,
   type Choice,
+  choiceFault,
+  type DraftChoice,
   defaultKernels,
+  draftChoices,
+  GREATEST_SPAN,
+  isChoice,
   type Kernel,
+  kernelOf,
   kernelsFor,
+  LEAST_SPAN,
   QUANTISED_KERNELS,
+  spanned,
+  spanOf,
   usualKernels,
 } from "../schema/choice.js";
 import type { TargetPrecision } from "../schema/numerics.js";
 import type { Plan } from "../schema/plan.js";
 import { type PipelineContext, precisionOf } from "./context.js";
 
-export type DraftChoice = Exclude<Choice, "target">;
+export type { DraftChoice };
 
-/** @throws OPTION_INVALID for a name that is no choice */
+/** @throws OPTION_INVALID for a name that is no choice, and for a span of too few or too many tokens */
 export function parseChoices(names: readonly string[]): DraftChoice[] {
-  const allowed = CHOICES.filter((choice): choice is DraftChoice => choice !== "target");
+  const allowed = CHOICES.filter((choice) => choice !== "target");
   for (const name of names) {
-    if ((allowed as string[]).includes(name)) continue;
+    const fault = name === "target" ? "target" : choiceFault(name);
+    if (fault === null) continue;
     throw new DraftplanError({
       code: "OPTION_INVALID",
       at: `--choices ${names.join(",")}`,
-      what: `'${name.slice(0, 40)}' is not something a draft can do with a block`,
-      remedy: `Use any of: ${allowed.join(",")} (target is always there).`,
+      what: name.includes("@") ? fault : `'${name.slice(0, 40)}' is not something a draft can do with a block`,
+      remedy: `Use any of: ${allowed.join(",")} (target is always there), or a kernel with a span of ${LEAST_SPAN} to ${GREATEST_SPAN} tokens for attention, such as int8@512.`,
     });
   }
-  return allowed.filter((choice) => names.includes(choice));
+  return draftChoices(names);
 }
 
 /**
@@ -38,7 +48,7 @@ export function parseChoices(names: readonly string[]): DraftChoice[] {
  */
 export function planKernels(plans: readonly (Plan | null)[], also: readonly string[] = []): Kernel[] {
   const drafts = plans.flatMap((plan) => plan?.segments ?? []).flatMap(({ draft }) => draft ?? []);
-  const beside = CHOICES.filter((choice) => also.includes(choice));
+  const beside = also.filter(isChoice);
   return kernelsFor([
     ...beside,
     ...drafts.flatMap((draft) => [draft.default, draft.head, ...Object.values(draft.choices)]),
@@ -66,7 +76,7 @@ export function measuredKernels(
 export const draftModelKernels = (kernels: readonly Kernel[], context: Parameters<typeof precisionOf>[0]): Kernel[] =>
   kernelsFor([...kernels, ...QUANTISED_KERNELS.filter((kernel) => kernel === precisionOf(context))]);
 
-/** These choices without the one that the target is computed with. */
+/** These choices without the one that the target is computed with; a span of it is the target's. */
 export function besideTarget<One extends Choice>(
   choices: readonly One[],
   precision: TargetPrecision,
@@ -74,7 +84,10 @@ export function besideTarget<One extends Choice>(
 ): One[] {
   const others = choices.filter((choice) => choice !== precision);
   if (others.length < choices.length) note(`${precision} is the target's own kernel here, and no choice beside it`);
-  return others;
+  return others.map((choice) => {
+    const span = spanOf(choice);
+    return (span !== null && kernelOf(choice) === precision ? spanned("target", span) : choice) as One;
+  });
 }
 
 /** What a draft may do with a block beside a target of this precision, where nothing else is asked for. */

@@ -5,6 +5,7 @@ import { drafterOf, selfChoices } from "../decode/drafters/self.js";
 import type { Checkpoint } from "../model/spec.js";
 import { type ChoiceSet, expandDraft } from "../schema/choice.js";
 import type { Loaded } from "../schema/document.js";
+import { refuseSpans } from "../schema/draft-cache.js";
 import type { Plan } from "../schema/plan.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import { planKernels } from "./choices.js";
@@ -44,6 +45,9 @@ export async function evaluateOn(
   const context = contextFor(given, "plan" in draft ? draft.plan : null);
   const source = file ?? "bundled text";
   const standalone = asked || ("plan" in draft && draft.plan.document.draft_cache === "own");
+  if (standalone && "plan" in draft)
+    for (const { draft: one } of draft.plan.document.segments)
+      refuseSpans(Object.values(one?.choices ?? {}), `${draft.plan.path}: --standalone`);
   const evaluate = standalone ? evaluateStandalone : evaluateDraft;
   const { ids, first } = file === undefined ? await bundledIds(model) : readTokenIds(file, { withFirst: true });
   const prepare = (checkpoint: Checkpoint) => {

@@ -1,7 +1,7 @@
 /** Why a plan drafts as it does, from its own profile and calibration. */
 
 import { DraftplanError } from "../core/errors.js";
-import { CHOICES } from "../schema/choice.js";
+import { draftChoices } from "../schema/choice.js";
 import type { Loaded } from "../schema/document.js";
 import type { Plan, Segment } from "../schema/plan.js";
 import { type Explanation, explainDraft, plannedBy } from "../solve/index.js";
@@ -45,7 +45,7 @@ function choicesOf({ choices = ["skip", "int8"], segments }: Plan): DraftChoice[
       : [draft.default, draft.head, ...Object.values(draft.choices), ...(draft.skip.length === 0 ? [] : ["skip"])],
   );
   const all = new Set([...parseChoices(choices), ...named]);
-  return CHOICES.filter((choice): choice is DraftChoice => choice !== "target" && all.has(choice));
+  return draftChoices(all);
 }
 
 /** The segment asked for, or the first that speculates, and the context to look at. */

@@ -9,6 +9,7 @@ import { kernelsFor } from "../schema/choice.js";
 import type { Constraints } from "../schema/constraints.js";
 import type { Loaded } from "../schema/document.js";
 import { writeDocument } from "../schema/document.js";
+import { refuseSpans } from "../schema/draft-cache.js";
 import { DEFAULT_PRECISION } from "../schema/numerics.js";
 import type { Plan } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
@@ -78,7 +79,10 @@ export async function solvePlan(request: SolveRequest, asked: PipelineContext): 
   const context = measure === undefined ? asked : contextFor(asked, profile);
   const { progress } = context;
   const extrapolateTo = extrapolationOf(request.extrapolate, profile, progress);
-  if (standalone !== null) requireStandalone(request);
+  if (standalone !== null) {
+    requireStandalone(request);
+    refuseSpans(choices, "--choices");
+  }
   const drafters = request.drafters ?? (standalone === null ? undefined : ["self" as const]);
   const own = standalone === null ? {} : { standalone: true, answerTokens: standalone.answerTokens };
   const given = { profile: profile.document, choices, constraints, drafters, extrapolateTo, ...own };

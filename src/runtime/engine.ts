@@ -6,7 +6,15 @@
 import { DraftplanError } from "../core/errors.js";
 import type { GraphDialect } from "../model/graph/dialect.js";
 import type { ModelSpec } from "../model/spec.js";
-import { apartFromTarget, type ChoiceSet, defaultKernels, inTargetsTerms, type Kernel } from "../schema/choice.js";
+import {
+  apartFromTarget,
+  type ChoiceSet,
+  defaultKernels,
+  inTargetsTerms,
+  type Kernel,
+  kernelsFor,
+  layerSpans,
+} from "../schema/choice.js";
 import type { Numerics, TargetPrecision } from "../schema/numerics.js";
 import type { PassTimings } from "./node-timings.js";
 import type { GraphKind } from "./programs/graph-kind.js";
@@ -26,6 +34,11 @@ export interface Pass {
   parents?: ArrayLike<number> | undefined;
   /** logits are computed for the last so many positions, 0 to q */
   logitRows: number;
+  /**
+   * Tokens of the context when the round began that this pass is a part of: spans of attention count back from there, and hold
+   * what the round's passes wrote since. Left out: the round begins with this pass.
+   */
+  round?: number | undefined;
 }
 
 export interface PassResult {
@@ -72,8 +85,8 @@ export interface Engine {
   /** what they compute with, and the precision that `target` stands for */
   readonly numerics: Numerics;
   /**
-   * Runs one pass. Throws CONTEXT_LIMIT beyond the capacity, CHOICE_UNAVAILABLE for a kernel that was not loaded and for a
-   * tree where this engine runs none, RUNTIME_FAILED where the runtime fails.
+   * Runs one pass. Throws CONTEXT_LIMIT beyond the capacity, CHOICE_UNAVAILABLE for a kernel that was not loaded, for a tree
+   * where this engine runs none and for a span where it has none, RUNTIME_FAILED where the runtime fails.
    */
   run(pass: Pass): PassResult;
   /**
@@ -154,25 +167,39 @@ export const loadedKernels = (kernels: readonly Kernel[] | undefined, precision:
 
 /**
  * Choices as the graph has them: the kernel that the target is computed with is there once, as the target.
- * @returns what names it so, and throws CHOICE_UNAVAILABLE for a kernel that was not loaded; the same choices always become
+ * @param wholeContexts what reads whole contexts alone, for its refusal of spans; null: spans run
+ * @returns what names it so, and throws CHOICE_UNAVAILABLE for a kernel that was not loaded or a span that does not run; the same choices always become
  *   the same object, so what is kept of them is made once
  */
-export function ownTerms(precision: TargetPrecision, kernels: readonly Kernel[]): (choices: ChoiceSet) => ChoiceSet {
+export function ownTerms(
+  precision: TargetPrecision,
+  kernels: readonly Kernel[],
+  wholeContexts: string | null = null,
+): (choices: ChoiceSet) => ChoiceSet {
   const known = new WeakMap<ChoiceSet, ChoiceSet>();
   return (choices) => {
     let own = known.get(choices);
     if (own === undefined) {
       own = inTargetsTerms(choices, precision);
       requireKernels(own, kernels);
+      if (wholeContexts !== null && layerSpans(own) !== null) throw noSpans(wholeContexts);
       known.set(choices, own);
     }
     return own;
   };
 }
 
+const noSpans = (what: string): DraftplanError =>
+  new DraftplanError({
+    code: "CHOICE_UNAVAILABLE",
+    at: "a pass in which attention has a span",
+    what: `${what} reads whole contexts alone`,
+    remedy: "Leave spans (KERNEL@W) out of --choices and of the plan, or run on the CPU: --provider cpu",
+  });
+
 /** @throws CHOICE_UNAVAILABLE where a pass asks for a kernel that the engine was not loaded with */
 export function requireKernels({ blocks, head }: ChoiceSet, kernels: readonly Kernel[]): void {
-  const missing = [...blocks, head].find((choice) => choice !== "skip" && !kernels.includes(choice));
+  const missing = kernelsFor([...blocks, head]).find((kernel) => !kernels.includes(kernel));
   if (missing === undefined) return;
   throw new DraftplanError({
     code: "CHOICE_UNAVAILABLE",

@@ -1,17 +1,27 @@
 /** A model run by ONNX Runtime: every input, output and the KV cache bound once, each pass one native call. */
+import { lengthNames } from "../model/graph/blocks.js";
 import { choiceFlags, choiceInputNames } from "../model/graph/choice-inputs.js";
 import type { GraphDialect } from "../model/graph/dialect.js";
 import type { ModelSpec } from "../model/spec.js";
-import { blockKind, type ChoiceSet, type Kernel, uniformChoices } from "../schema/choice.js";
+import {
+  blockKind,
+  type ChoiceSet,
+  type Kernel,
+  type LayerSpans,
+  layerSpans,
+  uniformChoices,
+} from "../schema/choice.js";
 import type { Numerics } from "../schema/numerics.js";
-import { BoundInputs, ELEMENT, Handles, HostTensor, type MakeTensor } from "./bindings.js";
+import { type Changes, ELEMENT, Handles, type MakeTensor } from "./bindings.js";
 import { KvCache } from "./cache/kv-cache.js";
+import { SpanCaches } from "./cache/span-caches.js";
 import { type Engine, loadedKernels, ownTerms, type Pass, type PassResult, type RuntimeOptions } from "./engine.js";
-import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "./limits.js";
 import { type NodeRecording, recordNodes } from "./node-recording.js";
 import type { PassTimings } from "./node-timings.js";
 import { loadOrt, type OrtApi, type Pointer } from "./ort-api.js";
+import { Lengths, PassBinding, type PassTensors, passTensors } from "./pass/binding.js";
 import { putIds, requirePass } from "./pass/require.js";
+import { SpannedPasses, spansWithin } from "./pass/spanned.js";
 import { graphKindOf } from "./programs/graph-kind.js";
 import { openProgramEngine } from "./programs/open.js";
 import { chooseProvider, copiedInputs, dialectFor, libraryFacts, type Provider, runsTrees } from "./providers.js";
@@ -67,22 +77,22 @@ class OrtEngine implements Engine {
   readonly kernels: readonly Kernel[];
   readonly numerics: Numerics;
   private readonly ownTerms: (choices: ChoiceSet) => ChoiceSet;
-  private readonly binding: Pointer;
-  private readonly inputs: BoundInputs;
+  private readonly pass: PassBinding;
+  /** the choices, and behind them whether hidden states are given */
   private readonly flags: Uint8Array;
   private readonly useHiddenAt: number;
   private readonly cache: KvCache;
   private readonly tree: TreeInputs | undefined;
-  private readonly ids: HostTensor<BigInt64Array<ArrayBuffer>>;
-  private readonly hiddenIn: HostTensor<Float32Array<ArrayBuffer>>;
-  private readonly hiddenOut: HostTensor<Float32Array<ArrayBuffer>>;
-  private readonly logits: HostTensor<Float32Array<ArrayBuffer>>;
+  private readonly tensors: PassTensors;
   private readonly logitsFrom = new BigInt64Array(16);
-  private readonly lengths = new Int32Array(32); // [0] seqlens_k, [16] total_sequence_length
+  private readonly lengths: Lengths;
+  /** caches of spans, and the binding that reads them, made when the first pass asks for it; undefined: none run here */
+  private readonly spanCaches: SpanCaches | undefined;
+  private readonly openSpanned: (() => { pass: PassBinding; spans: SpannedPasses }) | undefined;
+  private spanned: ReturnType<NonNullable<typeof this.openSpanned>> | undefined;
+  private readonly spans = new WeakMap<ChoiceSet, LayerSpans | null>();
   private readonly flagPatterns = new WeakMap<ChoiceSet, Uint8Array>();
   private lastChoices: ChoiceSet | undefined;
-  private boundTokens = -1;
-  private boundRows = -1;
   private closed = false;
   /** engines over the same session, each with a cache of its own */
   private readonly others = new Set<OrtEngine>();
@@ -100,7 +110,9 @@ class OrtEngine implements Engine {
     this.capacity = capacity;
     this.kernels = kernels;
     this.numerics = dialect;
-    this.ownTerms = ownTerms(dialect.targetPrecision, kernels);
+    this.useHiddenAt = choiceInputNames(spec.layers, kernels).length;
+    this.flags = new Uint8Array(new ArrayBuffer(Math.max(this.useHiddenAt + 1, 128)));
+    this.ownTerms = ownTerms(dialect.targetPrecision, kernels, dialect.spans ? null : provider.name);
     // OrtDeviceAllocator 0 (no arena bookkeeping of ours), default memory
     const hostInfo = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
     const create: MakeTensor = (data, bytes, shape, type) =>
@@ -111,36 +123,46 @@ class OrtEngine implements Engine {
       use(tensor);
       api.release("ReleaseValue", tensor);
     };
-    const { hiddenSize, vocabSize } = spec;
-    this.ids = new HostTensor(new BigInt64Array(MAX_PASS_TOKENS), ELEMENT.int64, (q) => [1, q], make);
-    const states = () =>
-      new HostTensor(new Float32Array(MAX_PASS_TOKENS * hiddenSize), ELEMENT.float, (q) => [1, q, hiddenSize], make);
-    this.hiddenIn = states();
-    this.hiddenOut = states();
-    this.logits = new HostTensor(
-      new Float32Array(MAX_LOGIT_ROWS * vocabSize),
-      ELEMENT.float,
-      (rows) => [1, rows, vocabSize],
-      make,
-    );
-
-    this.binding = handles.own("ReleaseIoBinding", api.create("CreateIoBinding", session));
-    this.inputs = new BoundInputs(api, this.binding, copiedInputs(api, session, provider));
-    const names = choiceInputNames(spec.layers, kernels);
-    this.flags = new Uint8Array(new ArrayBuffer(Math.max(names.length + 1, 128)));
-    const flag = (index: number) => make(this.flags.subarray(index, index + 1), 1, NO_SHAPE, ELEMENT.bool);
-    names.forEach((name, i) => this.inputs.bind(name, flag(i), "with the choices"));
-    this.inputs.bind("use_hidden", flag(names.length), "every pass");
-    this.useHiddenAt = names.length;
-    const one = BigInt64Array.of(1n);
-    const [length, total] = [this.lengths.subarray(0, 1), this.lengths.subarray(16, 17)];
-    this.inputs.bind("logits_from", make(this.logitsFrom, 8, one, ELEMENT.int64), "every pass");
-    this.inputs.bind("seqlens_k", make(length, 4, one, ELEMENT.int32), "every pass");
-    this.inputs.bind("total_sequence_length", make(total, 4, one, ELEMENT.int32), "every pass");
-    this.tree = dialect.trees ? new TreeInputs(spec, capacity, dialect.float, this.inputs, make, borrow) : undefined;
+    const copied = copiedInputs(api, session, provider);
+    this.tensors = passTensors(spec, dialect, make);
+    this.pass = new PassBinding(api, session, handles, copied, this.tensors);
+    const shared = this.sharedInputs(make);
+    const share = ({ inputs }: PassBinding) => {
+      for (const { name, tensor, changes } of shared) inputs.bind(name, tensor, changes);
+    };
+    share(this.pass);
+    this.lengths = new Lengths(make);
+    const lengthsOf = (layer: number) => lengthNames(layer, dialect);
+    for (let layer = 0; layer < (dialect.spans ? spec.layers : 1); layer++)
+      this.lengths.bind(this.pass.inputs, lengthsOf(layer));
+    this.tree = dialect.trees
+      ? new TreeInputs(spec, capacity, dialect.float, this.pass.inputs, make, borrow)
+      : undefined;
+    const { binding, inputs } = this.pass;
     const mover = movesByGraph ? { api, provider, handles, make } : undefined;
-    const owner = { api, session, binding: this.binding, inputs: this.inputs, handles, memory: provider.cache, mover };
+    const owner = { api, session, binding, inputs, handles, memory: provider.cache, mover };
     this.cache = new KvCache(owner, spec, capacity, dialect.float);
+    if (!dialect.spans) return;
+    this.spanCaches = new SpanCaches(api, spec, this.cache, () => this.cache.allocator());
+    const { spanCaches, cache, tensors, tree } = this;
+    this.openSpanned = () => {
+      const pass = new PassBinding(api, session, handles, copied, tensors);
+      share(pass);
+      tree?.bindTo(pass.inputs);
+      return { pass, spans: new SpannedPasses(pass, cache, spanCaches, lengthsOf, make, spec.layers) };
+    };
+  }
+
+  /** Inputs that every binding has alike. */
+  private sharedInputs(make: MakeTensor): { name: string; tensor: Pointer; changes: Changes }[] {
+    const names = choiceInputNames(this.spec.layers, this.kernels);
+    const flag = (index: number) => make(this.flags.subarray(index, index + 1), 1, NO_SHAPE, ELEMENT.bool);
+    const from = make(this.logitsFrom, 8, BigInt64Array.of(1n), ELEMENT.int64);
+    return [
+      ...names.map((name, i) => ({ name, tensor: flag(i), changes: "with the choices" as const })),
+      { name: "use_hidden", tensor: flag(names.length), changes: "every pass" },
+      { name: "logits_from", tensor: from, changes: "every pass" },
+    ];
   }
 
   run(asked: Pass): PassResult {
@@ -149,30 +171,56 @@ class OrtEngine implements Engine {
     const pass = choices === asked.choices ? asked : { ...asked, choices };
     const q = requirePass(this, pass);
     const hidden = "hidden" in pass.input ? pass.input.hidden : undefined;
-    if (hidden === undefined) putIds(this.ids.data, pass.input as ArrayLike<number>, this.spec);
-    else this.hiddenIn.data.set(hidden);
-    this.setChoices(pass.choices, hidden !== undefined);
-    this.lengths[0] = pass.position + q - 1;
-    this.lengths[16] = this.setTree(pass, q);
-    this.logitsFrom[0] = BigInt(q - pass.logitRows);
-    this.inputs.refresh("every pass");
-    this.bindShapes(q, pass.logitRows, hidden !== undefined);
-    this.api.check("RunWithBinding", this.session, null, this.binding);
+    const { position, logitRows } = pass;
+    const { ids, hiddenIn, hiddenOut, logits, positions } = this.tensors;
+    if (hidden === undefined) putIds(ids.data, pass.input as ArrayLike<number>, this.spec);
+    else hiddenIn.data.set(hidden);
+    if (positions !== null) for (let i = 0; i < q; i++) positions.tensor.data[i] = BigInt(position + i);
+    const total = this.setTree(pass, q);
+    const at = this.bindingFor(pass, q, total);
+    this.setChoices(choices, hidden !== undefined, at);
+    this.spanCaches?.written(position);
+    this.logitsFrom[0] = BigInt(q - logitRows);
+    at.inputs.refresh("every pass");
+    at.bindShapes(q, logitRows, hidden !== undefined);
+    this.api.check("RunWithBinding", this.session, null, at.binding);
     // A run waits for its device before it returns, but only by default, and keys and values stay on the device: a pass
     // is over when they are written, and its time is then known.
-    if (this.provider.cache.on === "device") this.api.check("SynchronizeBoundOutputs", this.binding);
+    if (this.provider.cache.on === "device") this.api.check("SynchronizeBoundOutputs", at.binding);
     this.recording?.countPass();
     return {
-      logits: this.logits.data.subarray(0, pass.logitRows * this.spec.vocabSize),
-      hidden: this.hiddenOut.data.subarray(0, q * this.spec.hiddenSize),
+      logits: logits.data.subarray(0, logitRows * this.spec.vocabSize),
+      hidden: hiddenOut.data.subarray(0, q * this.spec.hiddenSize),
     };
+  }
+
+  /** The binding that this pass runs with, its lengths set: one where layers have spans, and one where none has. */
+  private bindingFor({ position, choices, round = position }: Pass, q: number, total: number): PassBinding {
+    const spans = this.spansOf(choices);
+    if (spans === null) {
+      this.lengths.set(position, q, total);
+      return this.pass;
+    }
+    if (this.openSpanned === undefined) throw new Error("spans were refused");
+    this.spanned ??= this.openSpanned();
+    this.spanned.spans.prepare(spans, { round, position, q });
+    return this.spanned.pass;
+  }
+
+  private spansOf(choices: ChoiceSet): LayerSpans | null {
+    let spans = this.spans.get(choices);
+    if (spans === undefined) {
+      spans = spansWithin(this.spec, layerSpans(choices));
+      this.spans.set(choices, spans);
+    }
+    return spans;
   }
 
   private assertOpen(): void {
     if (this.closed) throw new Error("the engine is closed");
   }
 
-  private setChoices(choices: ChoiceSet, useHidden: boolean): void {
+  private setChoices(choices: ChoiceSet, useHidden: boolean, { inputs }: PassBinding): void {
     if (choices !== this.lastChoices) {
       let pattern = this.flagPatterns.get(choices);
       if (pattern === undefined) {
@@ -180,7 +228,7 @@ class OrtEngine implements Engine {
         this.flagPatterns.set(choices, pattern);
       }
       this.flags.set(pattern);
-      this.inputs.refresh("with the choices");
+      inputs.refresh("with the choices");
       this.lastChoices = choices;
     }
     this.flags[this.useHiddenAt] = useHidden ? 1 : 0;
@@ -193,30 +241,15 @@ class OrtEngine implements Engine {
     if (this.tree === undefined)
       throw noTrees(`the model as it was loaded for ${this.provider.name} runs chains alone`);
     if (choices.blocks.some((choice, block) => blockKind(block) === "attn" && choice !== "target" && choice !== "skip"))
-      throw noTrees("attention in other kernels than the target's runs chains alone");
+      throw noTrees("attention in other kernels than the target's, or with a span, runs chains alone");
     return this.tree.set(position, parents);
   }
 
   keepRows(position: number, rows: ArrayLike<number>): void {
     this.assertOpen();
     requireAscendingRows(rows, this.capacity - position);
+    this.spanCaches?.written(position);
     this.cache.keepRows(position, rows);
-  }
-
-  /** Binds what has another length now, and what is to be copied to a device: of ids and hidden states, the one in use. */
-  private bindShapes(q: number, rows: number, useHidden: boolean): void {
-    const sizes = q !== this.boundTokens;
-    const input = (name: string, tensor: Pointer, isUsed: boolean) => {
-      if (sizes || (isUsed && this.inputs.isCopied(name))) this.api.check("BindInput", this.binding, name, tensor);
-    };
-    input("input_ids", this.ids.of(q), !useHidden);
-    input("hidden_in", this.hiddenIn.of(q), useHidden);
-    if (sizes) this.api.check("BindOutput", this.binding, "hidden_out", this.hiddenOut.of(q));
-    this.boundTokens = q;
-    if (rows !== this.boundRows) {
-      this.api.check("BindOutput", this.binding, "logits", this.logits.of(rows));
-      this.boundRows = rows;
-    }
   }
 
   readCache(layer: number, part: "key" | "value", position: number, count: number): Float32Array {

@@ -67,6 +67,8 @@ export class TreeBias {
 
 export class TreeInputs {
   private readonly flag = new Uint8Array(new ArrayBuffer(128));
+  private readonly flagTensor: Pointer;
+  private readonly noBias: Pointer;
   private readonly positions: HostTensor<BigInt64Array<ArrayBuffer>>;
   /** bound until the first tree runs; kept, since the tensor over it does not keep it */
   private readonly nothing = new BigInt64Array(16);
@@ -81,11 +83,17 @@ export class TreeInputs {
     make: MakeTensor,
     private readonly borrow: BorrowTensor,
   ) {
-    inputs.bind(TREE.flag, make(this.flag, 1, new BigInt64Array(0), ELEMENT.bool), "every pass");
+    this.flagTensor = make(this.flag, 1, new BigInt64Array(0), ELEMENT.bool);
     this.positions = new HostTensor(new BigInt64Array(MAX_TREE_ROWS), ELEMENT.int64, (q) => [1, q], make);
-    // a chain's pass has them too, and does not look at them
+    this.noBias = make(this.nothing, 4, BigInt64Array.of(1n, 1n, 1n, 1n), BIAS_ELEMENT[float]);
+    this.bindTo(inputs);
+  }
+
+  /** A chain's pass has them too, and does not look at them. */
+  bindTo(inputs: BoundInputs): void {
+    inputs.bind(TREE.flag, this.flagTensor, "every pass");
     inputs.rebind(TREE.positions, this.positions.of(1));
-    inputs.rebind(TREE.bias, make(this.nothing, 4, BigInt64Array.of(1n, 1n, 1n, 1n), BIAS_ELEMENT[float]));
+    inputs.rebind(TREE.bias, this.noBias);
   }
 
   /** The next pass is over a chain. */

@@ -3,6 +3,7 @@
  * acceptance curves measured for whole drafts. It depends on weights and text, not on the device.
  */
 import { z } from "zod";
+import { type BlockKind, type DraftChoice, isChoice, suits } from "./choice.js";
 import { AcceptanceCurve, DraftCache, DraftSchema, KernelName, KernelNumerics, ModelRef, Sha256 } from "./common.js";
 import { HeadsCalibration } from "./heads-calibration.js";
 import { LookupCalibration, ModelCalibration } from "./text-calibration.js";
@@ -12,12 +13,14 @@ const Loss = z.strictObject({
   standard_error: z.number().nonnegative(),
 });
 
-/** [L] per choice other than target */
-const BlockLosses = z.strictObject({
-  int8: z.array(Loss).optional(),
-  int4: z.array(Loss).optional(),
-  skip: z.array(Loss).optional(),
-});
+const isDraftChoice = (name: unknown, kind: BlockKind) =>
+  typeof name === "string" && name !== "target" && isChoice(name) && suits(name, kind);
+/** [L] per choice other than target; spans are attention's alone */
+const lossesOf = (kind: BlockKind) =>
+  z.partialRecord(
+    z.custom<DraftChoice>((name) => isDraftChoice(name, kind)),
+    z.array(Loss),
+  );
 
 export const CalibrationContext = z.strictObject({
   at_context: z.int().min(0).describe("tokens before the first measured position"),
@@ -30,8 +33,8 @@ export const CalibrationContext = z.strictObject({
     .positive()
     .describe("factor from -ln(overlap) to -ln(top-1 hit rate), pooled over blocks"),
   head: z.partialRecord(KernelName, Loss),
-  attn: BlockLosses,
-  mlp: BlockLosses,
+  attn: lossesOf("attn"),
+  mlp: lossesOf("mlp"),
 });
 export type CalibrationContext = z.infer<typeof CalibrationContext>;
 

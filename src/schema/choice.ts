@@ -6,15 +6,22 @@
  * follow.
  */
 import { DraftplanError } from "../core/errors.js";
-import { DRAFT_KERNELS } from "../model/kernels/list.js";
-import { type DraftKernel, draftKernel, type KernelRole, targetKernel } from "../model/kernels/registry.js";
+import { draftKernel, targetKernel } from "../model/kernels/registry.js";
+import {
+  type BlockKind,
+  type Choice,
+  isSpanned,
+  KERNEL_NAMES,
+  type Kernel,
+  kernelOf,
+  orderedChoices,
+  type QuantisedKernel,
+  spanned,
+  spanOf,
+} from "./choice-names.js";
 import { CPU_NUMERICS, numericsName, type TargetPrecision } from "./numerics.js";
 
-/** A way to run a block or the head: the target's own, or a kernel of the list (model/kernels/list.ts). */
-export type Kernel = KernelRole;
-export type QuantisedKernel = DraftKernel;
-export const QUANTISED_KERNELS: readonly QuantisedKernel[] = DRAFT_KERNELS.map(({ name }) => name);
-export const KERNEL_NAMES: readonly Kernel[] = ["target", ...QUANTISED_KERNELS];
+export * from "./choice-names.js";
 
 /** What each computes with on the CPU, and the bits of a weight; of the target none, for they are the engine's. */
 export const KERNELS = Object.fromEntries(
@@ -51,11 +58,6 @@ export const usualKernels = (precision: TargetPrecision): QuantisedKernel[] =>
 /** What a model is loaded with where nothing else is asked for, by its target's precision. */
 export const defaultKernels = (precision: TargetPrecision): Kernel[] => ["target", ...usualKernels(precision)];
 
-/** What a draft does with a block. */
-export type Choice = Kernel | "skip";
-export const CHOICES: readonly Choice[] = [...KERNEL_NAMES, "skip"];
-
-export type BlockKind = "attn" | "mlp";
 export const BLOCK_KINDS: readonly BlockKind[] = ["attn", "mlp"];
 
 /** One choice for every block and one for the head: everything a pass needs to know. */
@@ -72,7 +74,7 @@ export const blockName = (index: number): string => `${blockLayer(index)}.${bloc
 
 /** The kernels needed to run these choices, in the order of KERNELS: target first, for it is always needed. */
 export function kernelsFor(choices: Iterable<Choice>): Kernel[] {
-  const asked = new Set<Choice>(choices);
+  const asked = new Set<Kernel | null>([...choices].map(kernelOf));
   asked.add("target");
   return KERNEL_NAMES.filter((kernel) => asked.has(kernel));
 }
@@ -81,10 +83,26 @@ export function kernelsFor(choices: Iterable<Choice>): Kernel[] {
 export const targetChoices = (layers: number): ChoiceSet => uniformChoices(layers, "target");
 
 /** The same choice for every block; a skipped model keeps the target's head. */
-export const uniformChoices = (layers: number, choice: Choice): ChoiceSet => ({
+export const uniformChoices = (layers: number, choice: Kernel | "skip"): ChoiceSet => ({
   blocks: new Array<Choice>(2 * layers).fill(choice),
   head: choice === "skip" ? "target" : choice,
 });
+
+/** A choice wherever a block can have it: a span in every attention, and its kernel in the MLPs and the head. */
+export function everywhere(layers: number, choice: Choice): ChoiceSet {
+  const kernel = kernelOf(choice) ?? "skip";
+  const { blocks, head } = uniformChoices(layers, kernel);
+  return { blocks: blocks.map((_, index) => (blockKind(index) === "attn" ? choice : kernel)), head };
+}
+
+/** [L] the span of each layer's attention; null: it reads all of the context, or does not run */
+export type LayerSpans = readonly (number | null)[];
+
+/** null: no attention of it has a span. */
+export function layerSpans({ blocks }: Pick<ChoiceSet, "blocks">): LayerSpans | null {
+  if (!blocks.some(isSpanned)) return null;
+  return Array.from({ length: blocks.length / 2 }, (_, layer) => spanOf(blocks[blockIndex(layer, "attn")]));
+}
 
 const BLOCK_PATTERN = /^(0|[1-9]\d{0,4})\.(attn|mlp)$/;
 
@@ -108,7 +126,7 @@ export function parseBlock(name: string, layers: number, at: string): number {
 /** The compact form of a choice set that plans and calibrations carry. */
 export interface Draft {
   /** every block not named below; never the head */
-  default: Choice;
+  default: Kernel | "skip";
   head: Kernel;
   skip: string[];
   choices: Record<string, Choice>;
@@ -116,7 +134,7 @@ export interface Draft {
 
 /**
  * Expands the compact form.
- * @throws BLOCK_UNKNOWN; DOCUMENT_INVALID where a block is named twice
+ * @throws BLOCK_UNKNOWN; DOCUMENT_INVALID where a block is named twice, or an MLP is given a span
  */
 export function expandDraft(draft: Draft, layers: number, at: string): ChoiceSet {
   const blocks = new Array<Choice>(2 * layers).fill(draft.default);
@@ -131,6 +149,14 @@ export function expandDraft(draft: Draft, layers: number, at: string): ChoiceSet
         remedy: "Name each block once, either in skip or in choices.",
       });
     }
+    if (spanOf(choice) !== null && blockKind(index) === "mlp") {
+      throw new DraftplanError({
+        code: "DOCUMENT_INVALID",
+        at: where,
+        what: `${name} has the span ${choice}, and an MLP reads no context`,
+        remedy: `Write ${kernelOf(choice)} there: a span is for attention alone.`,
+      });
+    }
     named.add(index);
     blocks[index] = choice;
   };
@@ -139,12 +165,12 @@ export function expandDraft(draft: Draft, layers: number, at: string): ChoiceSet
   return { blocks, head: draft.head };
 }
 
-/** The shortest compact form: the commonest kept choice is the default, skipped blocks are listed. */
+/** The shortest compact form: the commonest kernel without a span is the default, skipped blocks are listed. */
 export function compactDraft(set: ChoiceSet): Draft {
   const count = new Map<Choice, number>();
   for (const choice of set.blocks) if (choice !== "skip") count.set(choice, (count.get(choice) ?? 0) + 1);
-  let most: Choice = "target";
-  for (const choice of KERNEL_NAMES) if ((count.get(choice) ?? 0) > (count.get(most) ?? 0)) most = choice;
+  let most: Kernel = "target";
+  for (const kernel of KERNEL_NAMES) if ((count.get(kernel) ?? 0) > (count.get(most) ?? 0)) most = kernel;
   const skip: string[] = [];
   const choices: Record<string, Choice> = {};
   set.blocks.forEach((choice, index) => {
@@ -156,12 +182,13 @@ export function compactDraft(set: ChoiceSet): Draft {
 
 /** The same choices, a kernel that is the target's own named as the target; the very same object where none is. */
 export function inTargetsTerms(choices: ChoiceSet, precision: TargetPrecision): ChoiceSet {
-  const own = (choice: Choice): boolean => choice === precision;
+  const own = (choice: Choice): boolean => kernelOf(choice) === precision;
   if (!own(choices.head) && !choices.blocks.some(own)) return choices;
-  return {
-    blocks: choices.blocks.map((choice) => (own(choice) ? "target" : choice)),
-    head: own(choices.head) ? "target" : choices.head,
+  const named = (choice: Choice): Choice => {
+    const span = spanOf(choice);
+    return !own(choice) ? choice : span === null ? "target" : spanned("target", span);
   };
+  return { blocks: choices.blocks.map(named), head: own(choices.head) ? "target" : choices.head };
 }
 
 /** A key that is equal for equal choice sets. */
@@ -184,7 +211,8 @@ export function changedChoices(before: ChoiceSet, after: ChoiceSet): ChangedChoi
 
 /** `skip 4, int8 20, head int8`: a plan's draft in a line. */
 export function describeChoices(set: ChoiceSet): string {
-  const parts = CHOICES.map((choice) => [choice, set.blocks.filter((c) => c === choice).length] as const)
+  const parts = orderedChoices(set.blocks)
+    .map((choice) => [choice, set.blocks.filter((c) => c === choice).length] as const)
     .filter(([, n]) => n > 0)
     .map(([choice, n]) => `${choice} ${n}`);
   return `${parts.join(", ")}, head ${set.head}`;

@@ -1,6 +1,14 @@
 /** Parts that several document kinds share. Unknown keys are errors everywhere. */
 import { z } from "zod";
-import { CHOICES, KERNEL_NAMES, type Kernel } from "./choice.js";
+import {
+  type AttentionKernel,
+  CHOICES,
+  type Choice,
+  choiceFault,
+  isChoice,
+  KERNEL_NAMES,
+  type Kernel,
+} from "./choice.js";
 import { CPU_NUMERICS, DEFAULT_PRECISION, type Numerics, numericsName, TARGET_PRECISIONS } from "./numerics.js";
 
 export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, "expected 64 hexadecimal digits");
@@ -38,8 +46,16 @@ export const deviceSays = (device: Device, key: keyof Device): string => String(
 export const InputRef = z.strictObject({ path: z.string().max(4096), sha256: Sha256 });
 export type InputRef = z.infer<typeof InputRef>;
 
-export const ChoiceName = z.enum(CHOICES);
+const ofBlock = z.enum(CHOICES);
+/** A choice as documents write it: `int8`, `skip`, `int8@512`. */
+export const ChoiceName = z.custom<Choice>((text) => typeof text === "string" && isChoice(text), {
+  error: ({ input }) => (typeof input === "string" ? (choiceFault(input) ?? "") : "expected the name of a choice"),
+});
 export const KernelName = z.enum(KERNEL_NAMES);
+/** What an attention that runs can be: a kernel, or one with a span. */
+export const AttentionName = z.custom<AttentionKernel>(
+  (name) => typeof name === "string" && name !== "skip" && isChoice(name),
+);
 
 /** The numerics behind each choice's name: documents of different kernels are not joined. */
 export const KernelNumerics = z.partialRecord(KernelName, z.string().max(200));
@@ -51,7 +67,7 @@ export const numericsOf = (kernels: readonly Kernel[], numerics: Numerics = CPU_
 
 /** The draft of a plan in its compact form (schema/choice.ts expands it). */
 export const DraftSchema = z.strictObject({
-  default: ChoiceName.describe("every block not named below; never the head"),
+  default: ofBlock.describe("every block not named below; never the head"),
   head: KernelName,
   skip: z.array(z.string().max(20)).max(2048),
   choices: z.record(z.string().max(20), ChoiceName),

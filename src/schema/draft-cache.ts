@@ -4,12 +4,29 @@
  * for a model. What is measured with one says nothing of the other: with its own cache a draft attends to a whole prompt of
  * its own states, errors and all (llama.cpp #3565: about 1 % acceptance of layers that were chosen over the target's).
  */
+import { DraftplanError } from "../core/errors.js";
 import type { Calibration, MeasuredDraft } from "./calibration.js";
-import { choiceKey, type Draft, expandDraft } from "./choice.js";
+import { type Choice, choiceKey, type Draft, expandDraft, isSpanned } from "./choice.js";
 import type { Plan } from "./plan.js";
 
 /** Curves of drafts with a cache of their own, or of those that read the target's. */
 export const isStandalone = ({ draft_cache }: { draft_cache?: "own" | undefined }): boolean => draft_cache === "own";
+
+/**
+ * A span is of the target's keys and values. A draft with a cache of its own would have to narrow its own ones at every token,
+ * which no engine does.
+ * @throws CHOICE_UNAVAILABLE for a span among the choices of such a draft
+ */
+export function refuseSpans(choices: Iterable<Choice>, at: string): void {
+  const span = [...choices].find(isSpanned);
+  if (span === undefined) return;
+  throw new DraftplanError({
+    code: "CHOICE_UNAVAILABLE",
+    at,
+    what: `${span} is a span of the target's cache, and here the draft has a cache of its own`,
+    remedy: "Leave --standalone (draft_cache: own) out, or draft without spans (KERNEL@W).",
+  });
+}
 
 /** The acceptance of a segment's draft with a cache of its own, and what it rests on. */
 export interface StandaloneCurve {

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { BatchProfiles, batchFaults } from "./batch-profile.js";
-import { Device, KernelName, KernelNumerics, ModelRef, Us } from "./common.js";
+import { AttentionName, Device, KernelName, KernelNumerics, ModelRef, Us } from "./common.js";
 import { GpuFacts } from "./gpu.js";
 import { HeadsProfile, ModelProfile, TreePass, treePassFaults } from "./heads-profile.js";
 import { Imported, Scaled, Synthetic } from "./profile-origin.js";
@@ -13,7 +13,7 @@ import { WeightBytes } from "./weight-bytes.js";
 /** µs per layer [L], for each kernel that was measured */
 const PerLayer = z.partialRecord(KernelName, z.array(Us));
 
-const ByLayer = z.partialRecord(KernelName, z.array(z.number().nonnegative()).max(10_000));
+const LayerErrors = z.array(z.number().nonnegative()).max(10_000);
 
 const Factors = z.array(z.number().nonnegative()).min(1).max(1000);
 const FactorsByKernel = z.partialRecord(KernelName, Factors);
@@ -25,7 +25,7 @@ const FactorsByKernel = z.partialRecord(KernelName, Factors);
 const Resampled = z.strictObject({
   fixed: Factors.optional(),
   head: FactorsByKernel.optional(),
-  attn: FactorsByKernel.optional(),
+  attn: z.partialRecord(AttentionName, Factors).optional(),
   mlp: FactorsByKernel.optional(),
   whole_target: Factors,
 });
@@ -35,7 +35,7 @@ const ByThird = z.array(z.number()).max(16);
 
 /** What a block costs by the passes of this point alone, beside the curve through all contexts (profile/fit/raw-points.ts). */
 const Raw = z.strictObject({
-  attn: z.partialRecord(KernelName, ByThird).describe("µs of one block, all layers alike"),
+  attn: z.partialRecord(AttentionName, ByThird).describe("µs of one block, all layers alike"),
   mlp: z.partialRecord(KernelName, ByThird),
   whole_target: ByThird.describe("µs of the whole pass, median"),
 });
@@ -45,7 +45,7 @@ export const ProfilePoint = z.strictObject({
   query_tokens: z.int().positive().describe("q, tokens in the pass"),
   fixed_us: Us.describe("embedding, call and everything that is no block and no head"),
   head_us: z.partialRecord(KernelName, Us),
-  attn_us: PerLayer,
+  attn_us: z.partialRecord(AttentionName, z.array(Us)).describe("a kernel, or one with a span: at q = 1 alone"),
   mlp_us: PerLayer,
   whole_target_us: Us.describe("measured median of the whole pass at the target's precision"),
   residual_percent: z
@@ -160,7 +160,7 @@ const ProfileShape = z.strictObject({
   }),
   points: z.array(ProfilePoint).min(1).max(MAX_POINTS),
   layer_error: z
-    .strictObject({ attn: ByLayer, mlp: ByLayer })
+    .strictObject({ attn: z.partialRecord(AttentionName, LayerErrors), mlp: z.partialRecord(KernelName, LayerErrors) })
     .optional()
     .describe("standard error of one layer's cost beside the mean of its kind at q = 1, in share of that mean"),
   query_line: QueryLine.optional(),
@@ -227,7 +227,7 @@ export const Profile = ProfileShape.superRefine((profile, context) => {
     if (point.head_us.target === undefined) issue("the target's own cost is missing", "head_us");
     for (const part of ["attn_us", "mlp_us"] as const) {
       if (point[part].target === undefined) issue("the target's own costs are missing", part);
-      for (const [kernel, layers] of Object.entries(point[part])) {
+      for (const [kernel, layers = []] of Object.entries(point[part])) {
         if (layers.length !== model.layers)
           issue(`${layers.length} layers, and the model has ${model.layers}`, part, kernel);
       }

@@ -2,7 +2,7 @@
  * Which drafts to measure next. The knapsack's frontier at each profiled context supplies them: the point the corrected
  * surrogate likes best, and points around it, since the surrogate is only a surrogate.
  */
-import { blockName, type ChoiceSet, choiceKey, uniformChoices } from "../schema/choice.js";
+import { blockName, type ChoiceSet, choiceKey, everywhere } from "../schema/choice.js";
 import { constrainedFrontier, satisfies } from "./constraints.js";
 import { improveByExchanges } from "./exchanges.js";
 import { bestLength } from "./gain.js";
@@ -143,7 +143,7 @@ export function proposals(
   }
   for (const set of winnersElsewhere(problem, context)) want(set);
   if (first) {
-    for (const choice of problem.choices) if (choice !== "skip") want(uniformChoices(problem.layers, choice));
+    for (const choice of problem.choices) if (choice !== "skip") want(everywhere(problem.layers, choice));
   }
   return [...wanted.values()];
 }

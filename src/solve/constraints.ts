@@ -5,9 +5,12 @@ import {
   blockKind,
   type Choice,
   type ChoiceSet,
+  isSpanned,
   KERNELS,
-  type Kernel,
+  kernelOf,
+  kernelsFor,
   parseBlock,
+  type QuantisedKernel,
 } from "../schema/choice.js";
 import type { Constraints } from "../schema/constraints.js";
 import type { Profile } from "../schema/profile.js";
@@ -69,7 +72,7 @@ function blocksNamed(name: string, layers: number): number[] {
 }
 
 function bytesFor({ weight_bytes: bytes, model }: Profile, choices: readonly Choice[]): WeightBytes {
-  const quantised = choices.filter(isQuantised);
+  const quantised = kernelsFor(choices).filter(isQuantised);
   const missing = quantised.filter(
     (kernel) => ![bytes?.attn, bytes?.mlp, bytes?.head].every((part) => part?.[kernel] !== undefined),
   );
@@ -82,8 +85,8 @@ function bytesFor({ weight_bytes: bytes, model }: Profile, choices: readonly Cho
   });
 }
 
-export const isQuantised = (choice: Choice): choice is Exclude<Kernel, "target"> =>
-  choice !== "skip" && KERNELS[choice].bits !== null;
+export const isQuantised = (choice: Choice): choice is QuantisedKernel =>
+  choice !== "skip" && !isSpanned(choice) && KERNELS[choice].bits !== null;
 
 /** What a draft needs beyond the target's weights, which it shares. */
 export function draftBytes(weightBytes: WeightBytes, { blocks, head }: ChoiceSet): number {
@@ -91,7 +94,11 @@ export function draftBytes(weightBytes: WeightBytes, { blocks, head }: ChoiceSet
   return ofBlocks + bytesOf(weightBytes.head, head);
 }
 
-const bytesOf = (part: WeightBytes["attn"], choice: Choice): number => (isQuantised(choice) ? (part[choice] ?? 0) : 0);
+/** A span reads less of the context, and as much of the weights. */
+function bytesOf(part: WeightBytes["attn"], choice: Choice): number {
+  const kernel = kernelOf(choice);
+  return kernel !== null && isQuantised(kernel) ? (part[kernel] ?? 0) : 0;
+}
 
 export function satisfies({ wholeLayers, kept, maxSkip, memory }: Limits, set: ChoiceSet): boolean {
   const { blocks } = set;

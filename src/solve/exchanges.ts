@@ -3,7 +3,7 @@
  * needs no such search; what is measured does, since no sum of losses describes it entirely. Under constraints only
  * drafts that keep them; with whole layers a step moves both blocks of a layer.
  */
-import { blockName, type Choice, type ChoiceSet, choiceKey } from "../schema/choice.js";
+import { blockKind, blockName, type Choice, type ChoiceSet, choiceKey, headKernels, suits } from "../schema/choice.js";
 import { satisfies } from "./constraints.js";
 import { bestDraftLength, curveFromRate } from "./objective.js";
 import { contextFor, type Problem } from "./problem.js";
@@ -42,8 +42,10 @@ export function neighbours({ choices: offered, limits }: Problem, set: ChoiceSet
       if (one !== other) found.push(withUnits(units.with(i, other).with(j, one)));
     }
   }
-  for (const kernel of choices) if (kernel !== "skip" && kernel !== set.head) found.push({ ...set, head: kernel });
-  return found.filter((other) => satisfies(limits, other));
+  for (const kernel of headKernels(choices)) if (kernel !== set.head) found.push({ ...set, head: kernel });
+  return found.filter(
+    (other) => satisfies(limits, other) && other.blocks.every((choice, i) => suits(choice, blockKind(i))),
+  );
 }
 
 /**

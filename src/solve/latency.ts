@@ -10,7 +10,14 @@
  * at a context is kept, because a solver asks for the same few contexts many times.
  */
 import { DraftplanError } from "../core/errors.js";
-import { blockKind, blockLayer, type Choice, type ChoiceSet, type Kernel } from "../schema/choice.js";
+import {
+  type AttentionKernel,
+  blockKind,
+  blockLayer,
+  type Choice,
+  type ChoiceSet,
+  type Kernel,
+} from "../schema/choice.js";
 import { MAX_TREE_NODES } from "../schema/drafter.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
 import { openModelPrices } from "./drafting/prices.js";
@@ -182,11 +189,12 @@ class Surface {
   }
 
   /** [L] */
-  partsOf(point: ProfilePoint, part: "attn_us" | "mlp_us", kernel: Kernel): readonly number[] {
-    return point[part][kernel] ?? this.unavailable(point, part, kernel);
+  partsOf(point: ProfilePoint, part: "attn_us" | "mlp_us", kernel: AttentionKernel): readonly number[] {
+    const of: Partial<Record<AttentionKernel, readonly number[]>> = point[part];
+    return of[kernel] ?? this.unavailable(point, part, kernel);
   }
 
-  private unavailable(point: ProfilePoint, part: string, kernel: Kernel): never {
+  private unavailable(point: ProfilePoint, part: string, kernel: AttentionKernel): never {
     throw new DraftplanError({
       code: "CHOICE_UNAVAILABLE",
       at: `${this.file}: ${part}.${kernel}`,

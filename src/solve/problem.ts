@@ -11,7 +11,9 @@ import {
   type ChoiceSet,
   choiceKey,
   expandDraft,
+  headKernels,
   type Kernel,
+  suits,
 } from "../schema/choice.js";
 import type { Extrapolated } from "../schema/common.js";
 import type { Constraints } from "../schema/constraints.js";
@@ -246,13 +248,15 @@ export function groupsAt(problem: Problem, n: number): Group[] {
   const { latency, layers } = problem;
   const blocks = Array.from({ length: 2 * layers }, (_, index) => ({
     id: blockName(index),
-    choices: (["target", ...problem.choices] as Choice[]).map((choice) => ({
-      id: choice as string,
-      costUs: choice === "skip" ? 0 : latency.blockUs(index, choice, n, 1),
-      loss: lossOf(losses, index, choice),
-    })),
+    choices: (["target", ...problem.choices] as Choice[])
+      .filter((choice) => suits(choice, blockKind(index)))
+      .map((choice) => ({
+        id: choice as string,
+        costUs: choice === "skip" ? 0 : latency.blockUs(index, choice, n, 1),
+        loss: lossOf(losses, index, choice),
+      })),
   }));
-  const kernels: Kernel[] = ["target", ...problem.choices.filter((choice) => choice !== "skip")];
+  const kernels = headKernels(["target", ...problem.choices]);
   const head = {
     id: "head",
     choices: kernels.map((kernel) => ({

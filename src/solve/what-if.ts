@@ -129,7 +129,7 @@ export const withSlowerAttention = (profile: Profile): Profile => ({
   points: profile.points.map((point) => ({
     ...point,
     attn_us: Object.fromEntries(
-      Object.entries(point.attn_us).map(([kernel, us]) => [kernel, us.map((x) => SLOWER_ATTENTION * x)]),
+      Object.entries(point.attn_us).map(([kernel, us]) => [kernel, us?.map((x) => SLOWER_ATTENTION * x)]),
     ),
   })),
 });

@@ -125,7 +125,7 @@ describe("an edited profile or calibration is not what the plan was made from", 
   test("costs of attention doubled", () => {
     space.edit(PROFILE, ({ points }) => {
       for (const { attn_us } of points)
-        for (const costs of Object.values(attn_us)) costs.forEach((us, i) => (costs[i] = 2 * us));
+        for (const costs of Object.values(attn_us)) costs?.splice(0, costs.length, ...costs.map((us) => 2 * us));
     });
     const found = space.check([PLAN]);
     expect(placesOf(found)).toContain(`INPUT_CHANGED ${PLAN}: inputs.profile.sha256`);

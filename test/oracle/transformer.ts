@@ -30,6 +30,9 @@ export type TensorReader = (name: string) => ArrayLike<number>;
 /** Whether a block is left out at a position. Its keys and values are then never seen there. */
 export type Skipped = (block: number, position: number) => boolean;
 
+/** Whether the attention of a layer, at one position, reads the key of another, an earlier one or its own. */
+export type Reads = (layer: number, position: number, key: number) => boolean;
+
 type Vector = number[];
 
 export interface Forward {
@@ -50,6 +53,7 @@ export function forward(
   tensor: TensorReader,
   ids: ArrayLike<number>,
   skipped: Skipped = () => false,
+  reads: Reads = () => true,
 ): Forward {
   const { layers, hiddenSize, vocabSize } = spec;
   const row = (table: ArrayLike<number>, index: number): Vector =>
@@ -63,7 +67,9 @@ export function forward(
     const at = `model.layers.${layer}`;
     const cache = { keys: [] as (Vector | undefined)[], values: [] as (Vector | undefined)[] };
     states = states.map((x, position) =>
-      skipped(2 * layer, position) ? notCached(cache, x) : attention(spec, tensor, at, x, position, cache),
+      skipped(2 * layer, position)
+        ? notCached(cache, x)
+        : attention(spec, tensor, at, x, position, cache, (key) => reads(layer, position, key)),
     );
     all.push(states);
     states = states.map((x, position) => (skipped(2 * layer + 1, position) ? x : mlp(spec, tensor, at, x)));
@@ -94,6 +100,7 @@ function attention(
   x: Vector,
   position: number,
   cache: LayerCache,
+  reads: (key: number) => boolean,
 ): Vector {
   const { heads, kvHeads, headDim, hiddenSize } = spec;
   const normed = rmsNorm(x, tensor(`${at}.input_layernorm.weight`), spec.rmsEps);
@@ -111,7 +118,7 @@ function attention(
   cache.values.push(project("v", kvHeads * headDim));
   const first = spec.slidingWindow === null ? 0 : Math.max(0, position - spec.slidingWindow + 1);
   const seen = Array.from({ length: position + 1 - first }, (_, i) => first + i).filter(
-    (p) => cache.keys[p] !== undefined,
+    (p) => cache.keys[p] !== undefined && reads(p),
   );
   const attended = queries.flatMap((query, head) => {
     const group = Math.floor(head / (heads / kvHeads));

@@ -5,7 +5,7 @@ import { fitLine, passUs, straight, wholeTargets } from "../../src/profile/fit/l
 import { ShapeSearch } from "../../src/profile/fit/shape.js";
 import { cornerPasses, draftPass } from "../../src/profile/sweep/design.js";
 import { type Observation, type SweepPass, targetPass } from "../../src/profile/sweep/pass.js";
-import { blockKind, DEFAULT_KERNELS, type Kernel } from "../../src/schema/choice.js";
+import { blockKind, DEFAULT_KERNELS, type Kernel, kernelOf } from "../../src/schema/choice.js";
 import { seededRandom } from "../../src/stats/random.js";
 
 const LAYERS = 4;
@@ -22,7 +22,7 @@ const level: Costs = {
 };
 
 function exactUs({ choices, head }: SweepPass, n: number, costs: Costs): number {
-  const blocks = choices.blocks.map((choice, i) => (choice === "skip" ? 0 : costs[blockKind(i)](choice, n)));
+  const blocks = choices.blocks.map((choice, i) => (choice === "skip" ? 0 : costs[blockKind(i)](kernelOf(choice), n)));
   return blocks.reduce((sum, us) => sum + us, head ? 250 : 50);
 }
 

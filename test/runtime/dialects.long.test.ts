@@ -8,7 +8,7 @@ import { CPU_DIALECT, CUDA_DIALECT, type GraphDialect, WEBGPU_DIALECT } from "..
 import { systemClock } from "../../src/runtime/device.js";
 import { argmax, type Engine } from "../../src/runtime/engine.js";
 import { loadModel } from "../../src/runtime/load.js";
-import { type Choice, type ChoiceSet, KERNEL_NAMES, targetChoices, uniformChoices } from "../../src/schema/choice.js";
+import { type ChoiceSet, KERNEL_NAMES, targetChoices, uniformChoices } from "../../src/schema/choice.js";
 import { withTarget } from "../../src/schema/numerics.js";
 import { TIE_MARGINS } from "../../src/schema/verification.js";
 import { tinySpec } from "../support/tiny-checkpoint.js";
@@ -90,7 +90,8 @@ describe.each(DIALECTS)("%s", (_dialect, dialect) => {
 
     test("a quantised head or block is near the target, int4 less near than int8", () => {
       const exact = run(0, TEXT).logits.slice();
-      const error = (choice: Choice) => relativeError(run(0, TEXT, uniformChoices(spec.layers, choice)).logits, exact);
+      const error = (choice: "int8" | "int4") =>
+        relativeError(run(0, TEXT, uniformChoices(spec.layers, choice)).logits, exact);
       const [eight, four] = [error("int8"), error("int4")];
       expect(eight).toBeGreaterThan(0);
       expect(eight).toBeLessThan(0.1);

@@ -23,7 +23,7 @@ const ALL: Kernel[] = ["target", "int8", "int4"];
 const IDS = tokens(3, 24);
 const folder = writeTinyCheckpoint(temporaryFolder(), MODEL);
 
-const logitsOf = ({ engine }: LoadedModel, choice: Choice): Float32Array =>
+const logitsOf = ({ engine }: LoadedModel, choice: Kernel | "skip"): Float32Array =>
   engine
     .run({ position: 0, input: IDS, choices: uniformChoices(LAYERS, choice), logitRows: IDS.length })
     .logits.slice();
@@ -116,7 +116,7 @@ function roundedTwin(): number[] {
 }
 
 describe("sets of kernels", () => {
-  test.each<[Kernel[], Choice[]]>([
+  test.each<[Kernel[], (Kernel | "skip")[]]>([
     [["target"], ["target", "skip"]],
     [
       ["target", "int4"],
@@ -150,7 +150,7 @@ describe("sets of kernels", () => {
   test("a block has one flag for running and one for every kernel but the last; the flags say one thing each", () => {
     expect(choiceInputNames(1, ["target"])).toEqual(["run.0.attn", "run.0.mlp"]);
     const names = choiceInputNames(1, ALL);
-    const of = (choice: Choice) => {
+    const of = (choice: Kernel | "skip") => {
       const flags = choiceFlags({ blocks: [choice, "skip"], head: choice === "skip" ? "int4" : choice }, ALL);
       return names.filter((_, i) => flags[i] === 1);
     };

@@ -27,7 +27,7 @@ const QUANTISED = ["int8", "int4"] as const;
 /** of every sort: a head of its own, biases, heads filled up, sizes that fill no block, norms of heads */
 const SUBJECTS = MODELS.filter(([name]) => /every bias|heads of 8|no block|qwen3$/.test(name));
 
-const logitsOf = ({ engine }: { engine: Engine }, choice: Choice = "target"): Float32Array =>
+const logitsOf = ({ engine }: { engine: Engine }, choice: Kernel | "skip" = "target"): Float32Array =>
   engine
     .run({ position: 0, input: TEXT, choices: uniformChoices(engine.spec.layers, choice), logitRows: TEXT.length })
     .logits.slice();

@@ -19,6 +19,9 @@ import {
   choiceKey,
   DEFAULT_KERNELS,
   type Kernel,
+  kernelOf,
+  spanOf,
+  tokensRead,
 } from "../../src/schema/choice.js";
 import { CPU_NUMERICS, type Numerics } from "../../src/schema/numerics.js";
 
@@ -95,7 +98,8 @@ export function fakePassUs(
   let us = times.fixedUs(pass.q) + (pass.rows > 0 ? times.headUs(pass.choices.head, pass.rows) : 0);
   pass.choices.blocks.forEach((choice, index) => {
     if (choice === "skip") return;
-    us += times.blockUs({ layer: blockLayer(index), kind: blockKind(index) }, choice, pass.position, pass.q);
+    const read = tokensRead(spanOf(choice), pass.position);
+    us += times.blockUs({ layer: blockLayer(index), kind: blockKind(index) }, kernelOf(choice), read, pass.q);
   });
   return us;
 }

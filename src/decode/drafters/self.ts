@@ -1,6 +1,7 @@
 /**
  * The model drafts for itself (KnapSpec, arXiv:2602.20217): the target's own blocks, some quantised or left out, over the
- * target's own cache. What the draft writes there lies behind `context`, where the verification writes over it.
+ * target's own cache. What the draft writes there lies behind `context`, where the verification writes over it. Where an
+ * attention has a span it writes into that span's small cache instead (runtime/cache/span-caches.ts).
  */
 import { argmax, type Engine } from "../../runtime/engine.js";
 import { type ChoiceSet, choiceKey } from "../../schema/choice.js";
@@ -56,7 +57,7 @@ export function draftChain(
   const chosen: Chosen[] = [];
   for (let i = 0; i < draftTokens; i++) {
     const input = [drafted[i - 1] ?? pending];
-    const { logits } = engine.run({ position: context + i, input, choices, logitRows: 1 });
+    const { logits } = engine.run({ position: context + i, input, choices, logitRows: 1, round: context });
     chosen.push(choose(logits, drafted));
     drafted.push(chosen[i].token);
   }

@@ -3,7 +3,7 @@
  * follows the attention before it even where that was another layer's, since a block only adds to the residual stream. So a
  * draft that leaves out `3.mlp` and `4.attn` is whole layers still.
  */
-import { type BlockKind, blockKind, blockLayer, type ChoiceSet, type Kernel } from "../../schema/choice.js";
+import { type BlockKind, blockKind, blockLayer, type ChoiceSet, type Kernel, kernelOf } from "../../schema/choice.js";
 
 export interface DraftBlock {
   /** index among the model's blocks */
@@ -19,8 +19,9 @@ export type DraftLayer = Record<BlockKind, DraftBlock | null>;
 export function packLayers({ blocks }: Pick<ChoiceSet, "blocks">): DraftLayer[] {
   const layers: DraftLayer[] = [];
   blocks.forEach((choice, block) => {
-    if (choice === "skip") return;
-    const kept = { block, layer: blockLayer(block), kernel: choice };
+    const kernel = kernelOf(choice); // a span is refused before (unsupported.ts)
+    if (kernel === null) return;
+    const kept = { block, layer: blockLayer(block), kernel };
     const last = layers[layers.length - 1];
     if (blockKind(block) === "attn") layers.push({ attn: kept, mlp: null });
     else if (last !== undefined && last.mlp === null) last.mlp = kept;

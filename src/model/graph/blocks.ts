@@ -2,11 +2,18 @@
 import type { Kernel } from "../../schema/choice.js";
 import type { ModelSpec } from "../spec.js";
 import { Branch, elementOf } from "./branch.js";
+import type { GraphDialect } from "./dialect.js";
 import { storedHeadDim } from "./heads.js";
 import { matrixShapes } from "./matrices.js";
 import { subgraph, type ValueInfo, value } from "./onnx.js";
 
-export const cacheDims = (spec: ModelSpec) => [1, spec.kvHeads, "capacity", storedHeadDim(spec)];
+/** of one layer: caches of spans are smaller than others */
+export const cacheDims = (spec: ModelSpec, layer: number) => [
+  1,
+  spec.kvHeads,
+  `capacity.${layer}`,
+  storedHeadDim(spec),
+];
 
 /** RMS norm over each head: [1, q, heads · storedHeadDim] seen as [1, q, heads, storedHeadDim]. */
 function headNorm(
@@ -35,14 +42,30 @@ export interface AttentionNames {
   tables: readonly [cos: string, sin: string];
   /** of a graph that runs trees alone: where each row stands, and what it does not see */
   tree?: readonly [positions: string, bias: string];
+  /**
+   * int64[1, q] the position of each row. Left out: the operator counts them from the lengths, so that the cache must hold
+   * every token before them
+   */
+  positions?: string;
 }
 
+/** Positions of a pass's rows, where the graph takes them. */
+export const POSITIONS = "positions";
+
+/**
+ * Names of n + q - 1 and n + q, n being the tokens of the cache that a layer reads: of each layer its own where a cache may be
+ * shorter than the context (spans), else one for all.
+ */
+export const lengthNames = (layer: number, { spans }: Pick<GraphDialect, "spans">): AttentionNames["lengths"] =>
+  spans ? [`seqlens_k.${layer}`, `total_sequence_length.${layer}`] : ["seqlens_k", "total_sequence_length"];
+
 /** Of the graph with choices (build.ts). */
-const chosenNames = (layer: number): AttentionNames => ({
+const chosenNames = (layer: number, dialect: GraphDialect): AttentionNames => ({
   past: [`past.${layer}.key`, `past.${layer}.value`],
   present: ["key", "value"],
-  lengths: ["seqlens_k", "total_sequence_length"],
+  lengths: lengthNames(layer, dialect),
   tables: ["main/cos_cache", "main/sin_cache"],
+  ...(dialect.spans ? { positions: POSITIONS } : {}),
 });
 
 /** What a pass over a tree says of its rows, beside the flag that it is one. */
@@ -51,18 +74,20 @@ export const TREE = { flag: "tree", positions: "tree_positions", bias: "tree_bia
 /**
  * Rows over the cache and over each other: `attended`, `key` and `value` of the branch.
  *
- * A chain's pass is the operator alone, without inputs for positions and bias: with them it would add zeros to every
- * score, and on CUDA lose its fused kernels. So there is an `If` around the operator, in which nothing but its inputs
+ * A chain's pass is the operator alone, without an input for a bias: with it it would add zeros to every score, and on CUDA
+ * lose its fused kernels. Positions cost nothing on the CPU. So there is an `If` around the operator, in which nothing but its inputs
  * differs: no weight lies in it (docs/method.md). The target's attention alone has it: nothing else verifies.
  */
 function attend(
   branch: Branch,
   spec: ModelSpec,
   projections: readonly string[],
-  { past, present, lengths, tables, tree: ofTree }: AttentionNames,
+  { past, present, lengths, tables, positions, tree: ofTree }: AttentionNames,
   trees: boolean,
+  layer: number,
 ): void {
   const inputs = [...projections, ...past, ...lengths, ...tables];
+  const chained = positions === undefined ? inputs : [...inputs, positions];
   const outputs = ["attended", ...present];
   const attributes = {
     num_heads: spec.heads,
@@ -76,19 +101,19 @@ function attend(
     return;
   }
   if (!trees) {
-    branch.contrib("GroupQueryAttention", inputs, outputs, { ...attributes, ...window });
+    branch.contrib("GroupQueryAttention", chained, outputs, { ...attributes, ...window });
     return;
   }
   const element = elementOf(branch.context);
   const [chain, tree] = ["chain", "tree"].map((name) => new Branch(branch.name(name), branch.context));
-  chain.contrib("GroupQueryAttention", inputs, outputs, { ...attributes, ...window });
+  chain.contrib("GroupQueryAttention", chained, outputs, { ...attributes, ...window });
   // the window is in the bias: a row's place in the cache is not its position
   tree.contrib("GroupQueryAttention", [...inputs, TREE.positions, TREE.bias], outputs, attributes);
   const graphs = [tree, chain].map((of) =>
     of.graph([
       value(of.name("attended"), element, [1, "q", spec.heads * storedHeadDim(spec)]),
-      value(of.name("key"), element, cacheDims(spec)),
-      value(of.name("value"), element, cacheDims(spec)),
+      value(of.name("key"), element, cacheDims(spec, layer)),
+      value(of.name("value"), element, cacheDims(spec, layer)),
     ]),
   );
   branch.node("If", [TREE.flag], outputs, [subgraph("then_branch", graphs[0]), subgraph("else_branch", graphs[1])]);
@@ -127,7 +152,7 @@ export function attentionNodes(
       branch.name("v"),
     ];
   }
-  attend(branch, spec, projections, names, branch.context.dialect.trees && kernel === "target");
+  attend(branch, spec, projections, names, branch.context.dialect.trees && kernel === "target", layer);
   const projected = branch.linear(
     branch.name("attended"),
     { name: `${name}.out`, shape: shapes.out, bias: spec.outputBias },
@@ -139,12 +164,12 @@ export function attentionNodes(
 
 /** Attention as a branch of the graph with choices: hidden states, keys, values. */
 export function attention(branch: Branch, spec: ModelSpec, layer: number, kernel: Kernel, hidden: string): ValueInfo[] {
-  const out = attentionNodes(branch, spec, layer, kernel, hidden, chosenNames(layer));
+  const out = attentionNodes(branch, spec, layer, kernel, hidden, chosenNames(layer, branch.context.dialect));
   const element = elementOf(branch.context);
   return [
     value(out, element, [1, "q", spec.hiddenSize]),
-    value(branch.name("key"), element, cacheDims(spec)),
-    value(branch.name("value"), element, cacheDims(spec)),
+    value(branch.name("key"), element, cacheDims(spec, layer)),
+    value(branch.name("value"), element, cacheDims(spec, layer)),
   ];
 }
 

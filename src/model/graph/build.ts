@@ -11,13 +11,14 @@
  * Tokens' hidden states come in as fp32, and they and the logits go out as fp32 whatever is between.
  *
  * Inputs:  use_hidden bool[]; input_ids int64[1, q]; hidden_in float[1, q, H]; logits_from int64[1], the first position with logits;
- *          seqlens_k int32[1] = n + q - 1; total_sequence_length int32[1] = n + q;
+ *          seqlens_k int32[1] = n + q - 1; total_sequence_length int32[1] = n + q, with spans of each layer its own
+ *          (seqlens_k.<layer>), and positions int64[1, q] of the rows;
  *          run.<block>, <block>.<kernel>, head.<kernel> (every kernel but the last) bool[]; past.<layer>.key|value T[1, kvHeads, capacity, storedHeadDim]
  * Outputs: logits float[1, rows, V]; hidden_out float[1, q, H]; present.<layer>.key|value
  */
 import { BLOCK_KINDS, type BlockKind, type Kernel } from "../../schema/choice.js";
 import type { ModelSpec } from "../spec.js";
-import { attention, cacheDims, mlp, TREE } from "./blocks.js";
+import { attention, cacheDims, lengthNames, mlp, POSITIONS, TREE } from "./blocks.js";
 import { Branch, type Context, elementOf, type WeightFile } from "./branch.js";
 import { choiceInputNames, innerFlags } from "./choice-inputs.js";
 import { CPU_DIALECT, type GraphDialect } from "./dialect.js";
@@ -49,7 +50,7 @@ function passThrough(context: Context, spec: ModelSpec, layer: number, kind: Blo
   const outputs = [value(branch.node("Identity", [hidden], "out"), element, [1, "q", spec.hiddenSize])];
   if (kind === "attn") {
     for (const part of ["key", "value"]) {
-      outputs.push(value(branch.node("Identity", [`past.${layer}.${part}`], part), element, cacheDims(spec)));
+      outputs.push(value(branch.node("Identity", [`past.${layer}.${part}`], part), element, cacheDims(spec, layer)));
     }
   }
   return branch.graph(outputs);
@@ -139,6 +140,11 @@ function exit(main: Branch, context: Context, spec: ModelSpec, kernels: readonly
   }
 }
 
+/** Names of all of them, each once. */
+const lengths = (spec: ModelSpec, dialect: GraphDialect): string[] => [
+  ...new Set(Array.from({ length: spec.layers }, (_, layer) => lengthNames(layer, dialect)).flat()),
+];
+
 const treeInputs = (context: Context): ValueInfo[] => [
   value(TREE.flag, BOOL, []),
   value(TREE.positions, INT64, [1, "tree_q"]),
@@ -165,15 +171,15 @@ export function buildGraph(
 
   const cache = (side: string) =>
     Array.from({ length: spec.layers }, (_, layer) =>
-      ["key", "value"].map((part) => value(`${side}.${layer}.${part}`, elementOf(context), cacheDims(spec))),
+      ["key", "value"].map((part) => value(`${side}.${layer}.${part}`, elementOf(context), cacheDims(spec, layer))),
     ).flat();
   const inputs = [
     value("use_hidden", BOOL, []),
     value("input_ids", INT64, [1, "q"]),
     value("hidden_in", FLOAT, [1, "q", spec.hiddenSize]),
     value("logits_from", INT64, [1]),
-    value("seqlens_k", INT32, [1]),
-    value("total_sequence_length", INT32, [1]),
+    ...lengths(spec, dialect).map((name) => value(name, INT32, [1])),
+    ...(dialect.spans ? [value(POSITIONS, INT64, [1, "q"])] : []),
     ...(dialect.trees ? treeInputs(context) : []),
     ...choiceInputNames(spec.layers, kernels).map((name) => value(name, BOOL, [])),
     ...cache("past"),

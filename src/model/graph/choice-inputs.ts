@@ -1,5 +1,5 @@
 /** The inputs of the graph that carry a pass's choices: their names, and their values. */
-import { BLOCK_KINDS, type ChoiceSet, type Kernel } from "../../schema/choice.js";
+import { BLOCK_KINDS, type ChoiceSet, type Kernel, kernelOf } from "../../schema/choice.js";
 
 /** Inputs that carry the choices, in the order of `choiceFlags`. */
 export function choiceInputNames(layers: number, kernels: readonly Kernel[]): string[] {
@@ -29,7 +29,7 @@ export function choiceFlags(choices: ChoiceSet, kernels: readonly Kernel[]): Uin
   choices.blocks.forEach((choice, block) => {
     flags[block * perBlock] = choice === "skip" ? 0 : 1;
     flagged.forEach((kernel, i) => {
-      flags[block * perBlock + 1 + i] = choice === kernel ? 1 : 0;
+      flags[block * perBlock + 1 + i] = kernelOf(choice) === kernel ? 1 : 0;
     });
   });
   flagged.forEach((kernel, i) => {

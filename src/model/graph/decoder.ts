@@ -37,12 +37,13 @@ const numbered = ([key, value]: readonly [string, string], i: number): [key: str
 /** `every` token's: what a target needs that verifies; `last`: what a draft needs, and a prompt's other rows are not computed. */
 export type LogitRows = "every" | "last";
 
-/** The dialect of a provider, for a file that others read: no trees, and operators that onnx.checker knows. */
+/** The dialect of a provider, for a file that others read: no trees, no spans, and operators that onnx.checker knows. */
 export const portable = (dialect: GraphDialect): GraphDialect => ({
   ...dialect,
   opset: 23,
   hostInputs: false,
   trees: false,
+  spans: false,
 });
 
 /** @param choices every kernel in them is stored in the weight file for its block */

@@ -24,6 +24,11 @@ export interface GraphDialect extends Numerics {
   hostInputs: boolean;
   /** Whether its passes may be over trees (blocks.ts): an `If` more in every attention. */
   trees: boolean;
+  /**
+   * Whether attention may read a cache of another length than the pass's context, each layer its own (blocks.ts): lengths
+   * are then inputs by layer, and the positions of rows are inputs too.
+   */
+  spans: boolean;
 }
 
 export const CPU_DIALECT: GraphDialect = {
@@ -32,6 +37,7 @@ export const CPU_DIALECT: GraphDialect = {
   opset: 21,
   hostInputs: false,
   trees: true,
+  spans: true,
 };
 
 /** CUDA's GroupQueryAttention takes fp16 and bf16 alone, its MatMulNBits leaves activations as they are. */
@@ -41,10 +47,11 @@ export const CUDA_DIALECT: GraphDialect = {
   opset: 19,
   hostInputs: true,
   trees: false,
+  spans: false,
 };
 
 /** Of a provider that nothing is known of. */
-export const UNKNOWN_DIALECT: GraphDialect = { ...CPU_DIALECT, trees: false };
+export const UNKNOWN_DIALECT: GraphDialect = { ...CPU_DIALECT, trees: false, spans: false };
 
 /** WebGPU lacks FusedMatMul. fp32, because not every adapter has fp16 (the optional feature `shader-f16`). */
 export const WEBGPU_DIALECT: GraphDialect = {
@@ -55,4 +62,5 @@ export const WEBGPU_DIALECT: GraphDialect = {
   opset: 19,
   hostInputs: true,
   trees: false,
+  spans: false,
 };

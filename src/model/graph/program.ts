@@ -77,7 +77,12 @@ export function writeProgram(
     weights.set(input, name);
     return input;
   };
-  const context: Context = { file: "", places, dialect: { ...dialect, trees: false, hostInputs: false }, weightInput };
+  const context: Context = {
+    file: "",
+    places,
+    dialect: { ...dialect, trees: false, spans: false, hostInputs: false },
+    weightInput,
+  };
   const main = new Branch("program", context);
   const layers = attendingLayers(form.choices);
   const hidden = straightBlocks(main, spec, form.choices, entrance(main, spec, form), (layer) =>
@@ -87,7 +92,7 @@ export function writeProgram(
   exit(main, spec, form, hidden);
   const cache = (side: string) =>
     layers.flatMap((layer) =>
-      ["key", "value"].map((part) => value(`${side}.${layer}.${part}`, elementOf(context), cacheDims(spec))),
+      ["key", "value"].map((part) => value(`${side}.${layer}.${part}`, elementOf(context), cacheDims(spec, layer))),
     );
   const outputs = [value(PROGRAM.hiddenOut, FLOAT, [1, "q", spec.hiddenSize]), ...headOutputs(spec, form)];
   const inputs = [...passInputs(spec, form, elementOf(context), layers.length > 0), ...cache("past"), ...infos];

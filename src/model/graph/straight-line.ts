@@ -4,7 +4,7 @@
  * What the graph with choices (build.ts) decides in every pass is decided here when it is written: it is what an engine
  * takes that knows of no choices, and what a device runs whose graphs are captured.
  */
-import { BLOCK_KINDS, blockIndex, type ChoiceSet } from "../../schema/choice.js";
+import { BLOCK_KINDS, blockIndex, type ChoiceSet, kernelOf } from "../../schema/choice.js";
 import type { ModelSpec } from "../spec.js";
 import { type AttentionNames, attentionNodes, mlpNodes } from "./blocks.js";
 import { Branch } from "./branch.js";
@@ -31,8 +31,9 @@ export function straightBlocks(
   let states = hidden;
   for (let layer = 0; layer < spec.layers; layer++) {
     for (const kind of BLOCK_KINDS) {
-      const kernel = blocks[blockIndex(layer, kind)];
-      if (kernel === "skip") continue;
+      // of a span only what the caches hold differs, and how long they are: whoever names them sees to it
+      const kernel = kernelOf(blocks[blockIndex(layer, kind)]);
+      if (kernel === null) continue;
       const part = new Branch(`${layer}.${kind}`, main.context);
       states =
         kind === "attn"

@@ -38,7 +38,7 @@ export function prefixGraph(model: ModelSpec, weights: WeightFile, dialect: Grap
   ]);
   const parts = [main, ...blocks, end];
   const node = parts.flatMap(({ nodes }) => nodes);
-  const cache = (name: string) => value(name, element, cacheDims(spec));
+  const cache = (name: string) => value(name, element, cacheDims(spec, 0));
   return {
     name: "draftplan-prefix",
     // The operator itself has to write what is bound: an Identity behind it would copy the whole cache.

@@ -3,7 +3,7 @@ import type { PricedBy, Solver } from "../../check/solver.js";
 import { DraftplanError } from "../../core/errors.js";
 import { SOLVE_METHODS } from "../../methods/names.js";
 import type { Calibration } from "../../schema/calibration.js";
-import { CHOICES, type Choice } from "../../schema/choice.js";
+import { CHOICES, type Choice, draftChoices, isChoice } from "../../schema/choice.js";
 import type { Predicted, Segment } from "../../schema/plan.js";
 import type { Profile } from "../../schema/profile.js";
 import {
@@ -38,14 +38,13 @@ export const solver: Solver = {
 };
 
 function toDraftChoices(names: readonly string[]): DraftChoice[] {
-  const allowed: readonly string[] = CHOICES.filter((choice) => choice !== "target");
-  const bad = names.find((name, i) => !allowed.includes(name) || names.indexOf(name) !== i);
+  const bad = names.find((name, i) => name === "target" || !isChoice(name) || names.indexOf(name) !== i);
   if (bad === undefined) return names as DraftChoice[];
   throw new DraftplanError({
     code: "CHOICE_UNAVAILABLE",
     at: "choices",
     what: `'${bad.slice(0, 20)}' is not something a draft can do with a block, or stands twice`,
-    remedy: `Use any of: ${allowed.join(", ")}.`,
+    remedy: `Use any of: ${CHOICES.filter((choice) => choice !== "target").join(", ")}, or a kernel with a span, such as int8@512.`,
   });
 }
 
@@ -57,7 +56,7 @@ function predict(profile: Profile, calibration: Calibration, segment: Segment, b
   const { drafter, draftTokens } = planned;
   const main = drafter.kind === "hybrid" ? drafter.otherwise : drafter;
   const used = main.kind === "self" ? new Set<Choice>([...main.set.blocks, main.set.head]) : new Set<Choice>();
-  const choices = CHOICES.filter((choice): choice is DraftChoice => choice !== "target" && used.has(choice));
+  const choices = draftChoices(used);
   const problem = openProblem({ profile, calibration, choices, ...by });
   const { latency } = problem;
   const n = predicted.at_context;

@@ -7,6 +7,7 @@ import type { Calibration } from "../../schema/calibration.js";
 import {
   CHOICES,
   choiceKey,
+  draftChoices,
   expandDraft,
   KERNEL_NAMES,
   type QuantisedKernel,
@@ -44,7 +45,7 @@ export interface ComparedMethod {
   solve(request: MethodRequest): Promise<SolvedMethod>;
 }
 
-const EVERY_CHOICE = CHOICES.filter((choice): choice is DraftChoice => choice !== "target");
+const EVERY_CHOICE = draftChoices(CHOICES);
 
 /** Plans are run, not written, so what their inputs will be called does not matter yet. */
 const UNWRITTEN = {

@@ -29,7 +29,7 @@ export async function draftSpaceFor(
   const usual = usualChoices(target);
   if (engine === undefined) return { choices: choices ?? usual, drafters, constraints };
   const { name, preset } = await loadExporter(parseEngine(engine, "--for"));
-  const runs = (choice: DraftChoice) => choice === "skip" || preset.kernels.includes(choice);
+  const runs = (choice: DraftChoice) => choice === "skip" || (preset.kernels as readonly string[]).includes(choice);
   const has = (kind: DrafterKind) => preset.drafters.includes(kind);
   refuseOther(
     name,

@@ -7,7 +7,7 @@ import type { AdaptiveLatency } from "../../decode/adaptive/arms.js";
 import { selfChoices } from "../../decode/drafters/self.js";
 import type { Opened } from "../../decode/policy.js";
 import type { Calibration } from "../../schema/calibration.js";
-import { CHOICES, type Choice, type ChoiceSet } from "../../schema/choice.js";
+import { type Choice, type ChoiceSet, draftChoices } from "../../schema/choice.js";
 import type { Plan } from "../../schema/plan.js";
 import type { Profile } from "../../schema/profile.js";
 import {

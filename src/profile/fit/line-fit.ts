@@ -8,7 +8,21 @@
  */
 
 import { mean, median } from "simple-statistics";
-import { BLOCK_KINDS, type BlockKind, blockKind, blockLayer, KERNEL_NAMES, type Kernel } from "../../schema/choice.js";
+import {
+  type AttentionKernel,
+  BLOCK_KINDS,
+  type BlockKind,
+  blockKind,
+  blockLayer,
+  isSpanned,
+  KERNEL_NAMES,
+  type Kernel,
+  kernelOf,
+  orderedChoices,
+  type SpannedKernel,
+  spanOf,
+  tokensRead,
+} from "../../schema/choice.js";
 import { fitMixedModel, type Row, rowSum } from "../../stats/mixed-model.js";
 import { clamp, sum } from "../../stats/numbers.js";
 import { isTarget, type Observation, type SweepPass, targetPass } from "../sweep/pass.js";
@@ -17,7 +31,7 @@ import { isTarget, type Observation, type SweepPass, targetPass } from "../sweep
 export interface PointCosts {
   fixedUs: number;
   headUs: Partial<Record<Kernel, number>>;
-  perLayer: Record<BlockKind, Partial<Record<Kernel, number[]>>>;
+  perLayer: { attn: Partial<Record<AttentionKernel, number[]>>; mlp: Partial<Record<Kernel, number[]>> };
 }
 
 /** How the costs at one q depend on n. */
@@ -46,9 +60,12 @@ class Columns {
   readonly groups: number[] = [];
   private readonly rises: number;
   private readonly pieces: number;
+  /** of the first span's cost */
+  private readonly spanned: number;
 
   constructor(
     readonly kernels: readonly Kernel[],
+    readonly spans: readonly SpannedKernel[],
     readonly layers: number,
     private readonly shape: Shape,
     /** how a layer's deviation grows with n; null: layers do not deviate */
@@ -56,7 +73,8 @@ class Columns {
   ) {
     this.rises = 1 + 3 * kernels.length;
     this.pieces = shape.attnKnots.length - 1;
-    this.pooled = this.rises + this.pieces * (shape.attnByKernel ? kernels.length : 1) + (shape.mlpRises ? 1 : 0);
+    this.spanned = this.rises + this.pieces * (shape.attnByKernel ? kernels.length : 1) + (shape.mlpRises ? 1 : 0);
+    this.pooled = this.spanned + spans.length;
     if (growth === null) return;
     for (let group = 0; group < 2 * kernels.length; group++) this.groups.push(...new Array<number>(layers).fill(group));
   }
@@ -86,7 +104,17 @@ class Columns {
       return { columns: factors.map((_, piece) => first + piece), factors };
     }
     const ends = [attnKnots[0], attnKnots[attnKnots.length - 1]];
-    return mlpRises ? { columns: [this.pooled - 1], factors: passed(ends, n) } : { columns: [], factors: [] };
+    return mlpRises ? { columns: [this.spanned - 1], factors: passed(ends, n) } : { columns: [], factors: [] };
+  }
+
+  /**
+   * What one attention costs at context n. Beyond its span nothing more is read, so it is level there, and every layer's is
+   * the same; where the context is no longer than the span it is its kernel's own.
+   */
+  attention(choice: AttentionKernel, layer: number, n: number): Omit<Row, "y"> {
+    const span = spanOf(choice);
+    if (span === null || tokensRead(span, n) === n) return this.block("attn", kernelOf(choice), layer, n);
+    return { columns: [this.spanned + this.spans.indexOf(choice as SpannedKernel)], factors: [1] };
   }
 
   /** what a whole pass costs at context n */
@@ -95,7 +123,9 @@ class Columns {
     if (head) amounts.set(this.head(choices.head), 1);
     choices.blocks.forEach((choice, index) => {
       if (choice === "skip") return; // costs nothing: the untaken `If` is in the fixed part
-      const { columns, factors = [] } = this.block(blockKind(index), choice, blockLayer(index), n);
+      const layer = blockLayer(index);
+      const { columns, factors = [] } =
+        blockKind(index) === "attn" ? this.attention(choice, layer, n) : this.block("mlp", kernelOf(choice), layer, n);
       columns.forEach((column, i) => amounts.set(column, (amounts.get(column) ?? 0) + factors[i]));
     });
     const used = [...amounts].filter(([, amount]) => amount > 0);
@@ -144,11 +174,11 @@ export function fitLineWithErrors(
   shape: Shape,
   { wholeTargetUs, pooled = false }: LineFit,
 ): FittedLine {
-  const kernels = KERNEL_NAMES.filter((kernel) =>
-    observations.some(({ choices }) => choices.head === kernel || choices.blocks.includes(kernel)),
-  );
+  const seen = orderedChoices(observations.flatMap(({ choices }) => [choices.head, ...choices.blocks]));
+  const spans = seen.filter(isSpanned);
+  const kernels = KERNEL_NAMES.filter((kernel) => seen.some((choice) => kernelOf(choice) === kernel));
   const growth = pooled ? null : growthOf(fitLine(observations, layers, shape, { wholeTargetUs, pooled: true }), shape);
-  const columns = new Columns(kernels, layers, shape, growth);
+  const columns = new Columns(kernels, spans, layers, shape, growth);
   const rows: Row[] = observations.map((o) => ({ ...columns.of(o, o.context), y: o.us }));
   const constraints: Row[] = [...wholeTargetUs].map(([n, y]) => ({ ...columns.of(targetPass(layers), n), y }));
   const model = { rows, fixed: columns.pooled, groups: columns.groups, constraints };
@@ -156,12 +186,17 @@ export function fitLineWithErrors(
   const at = (n: number): PointCosts => ({
     fixedUs: cost[0],
     headUs: Object.fromEntries(kernels.map((kernel) => [kernel, cost[columns.head(kernel)]])),
-    perLayer: Object.fromEntries(
-      BLOCK_KINDS.map((kind) => [
-        kind,
-        Object.fromEntries(kernels.map((kernel) => [kernel, layerCosts(columns, cost, { kind, kernel, n })])),
-      ]),
-    ) as PointCosts["perLayer"],
+    perLayer: {
+      attn: Object.fromEntries(
+        [...kernels, ...spans].map((choice) => [
+          choice,
+          layerCosts(columns, cost, (layer) => columns.attention(choice, layer, n)),
+        ]),
+      ),
+      mlp: Object.fromEntries(
+        kernels.map((kernel) => [kernel, layerCosts(columns, cost, (layer) => columns.block("mlp", kernel, layer, n))]),
+      ),
+    },
   });
   return {
     at,
@@ -198,12 +233,8 @@ function growthOf(pooledAt: (n: number) => PointCosts, { attnKnots: [first] }: S
 }
 
 /** Pooled value plus deviation; what would fall below zero is zero, and the others give way so that the sum stays. */
-function layerCosts(
-  columns: Columns,
-  cost: Float64Array,
-  { kind, kernel, n }: { kind: BlockKind; kernel: Kernel; n: number },
-): number[] {
-  const raw = Array.from({ length: columns.layers }, (_, layer) => rowSum(columns.block(kind, kernel, layer, n), cost));
+function layerCosts(columns: Columns, cost: Float64Array, rowOf: (layer: number) => Omit<Row, "y">): number[] {
+  const raw = Array.from({ length: columns.layers }, (_, layer) => rowSum(rowOf(layer), cost));
   const kept = raw.map((us) => Math.max(0, us));
   const [whole, keptWhole] = [sum(raw), sum(kept)];
   return keptWhole > 0 && whole > 0 ? kept.map((us) => (us * whole) / keptWhole) : kept.map(() => 0);
@@ -211,9 +242,9 @@ function layerCosts(
 
 /** Every layer at the mean of its kind. */
 export function pooledCosts(costs: PointCosts): PointCosts {
-  const even = (perLayer: Partial<Record<Kernel, number[]>>) =>
+  const even = (perLayer: Partial<Record<AttentionKernel, number[]>>) =>
     Object.fromEntries(
-      Object.entries(perLayer).map(([kernel, us]) => [kernel, new Array<number>(us.length).fill(mean(us))]),
+      Object.entries(perLayer).map(([kernel, us = []]) => [kernel, new Array<number>(us.length).fill(mean(us))]),
     );
   return { ...costs, perLayer: { attn: even(costs.perLayer.attn), mlp: even(costs.perLayer.mlp) } };
 }
@@ -222,7 +253,9 @@ export function pooledCosts(costs: PointCosts): PointCosts {
 export function passUs(costs: PointCosts, { choices, head }: SweepPass): number {
   let us = costs.fixedUs + (head ? (costs.headUs[choices.head] ?? 0) : 0);
   choices.blocks.forEach((choice, index) => {
-    if (choice !== "skip") us += costs.perLayer[blockKind(index)][choice]?.[blockLayer(index)] ?? 0;
+    if (choice === "skip") return;
+    const of: Partial<Record<AttentionKernel, number[]>> = costs.perLayer[blockKind(index)];
+    us += of[choice]?.[blockLayer(index)] ?? 0;
   });
   return us;
 }

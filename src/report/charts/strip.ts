@@ -2,17 +2,32 @@
  * A draft as a strip of 2L blocks: a column for each layer, attention above and MLP below, and the head at the end. Every
  * cell says its choice by a sign as well as by colour. Layers stand in tens, which wrap where there is little room.
  */
-import { CHOICES, type Choice, type ChoiceSet, KERNELS } from "../../schema/choice.js";
+import {
+  CHOICES,
+  type Choice,
+  type ChoiceSet,
+  isSpanned,
+  KERNELS,
+  kernelOf,
+  orderedChoices,
+  SINK_TOKENS,
+  spanOf,
+} from "../../schema/choice.js";
 import { type Html, html } from "../html.js";
 
-/** A kernel's sign is its width in bits, so that a further kernel needs no entry here. */
+/** A kernel's sign is its width in bits, so that a further kernel needs no entry here; with a span it has an @ behind it. */
 function choiceSign(choice: Choice): string {
-  if (choice === "skip") return "×";
-  const { bits } = KERNELS[choice];
-  return bits === null ? "T" : String(bits);
+  const kernel = kernelOf(choice);
+  if (kernel === null) return "×";
+  const { bits } = KERNELS[kernel];
+  const sign = bits === null ? "T" : String(bits);
+  return isSpanned(choice) ? `${sign}@` : sign;
 }
 
-const look = (choice: Choice): string => (choice === "skip" ? "skip" : String(Object.keys(KERNELS).indexOf(choice)));
+const look = (choice: Choice): string => {
+  const kernel = kernelOf(choice);
+  return kernel === null ? "skip" : String(Object.keys(KERNELS).indexOf(kernel));
+};
 
 const cell = (choice: Choice): Html => html`<span class="cell choice-${look(choice)}">${choiceSign(choice)}</span>`;
 
@@ -35,12 +50,15 @@ function layerGroup(blocks: readonly Choice[], from: number, to: number): Html {
   return html`<span class="group"><span class="column names"><span>layer</span><span>attn</span><span>mlp</span></span>${columns}</span>`;
 }
 
-/** What the signs mean. */
-export const stripLegend = (): Html =>
-  html`<ul class="legend">${CHOICES.map((choice) => html`<li>${cell(choice)} ${choice} (${meaning(choice)})</li>`)}</ul>`;
+/** What the signs mean; of spans those that are there. */
+export const stripLegend = (shown: Iterable<Choice> = []): Html =>
+  html`<ul class="legend">${orderedChoices([...CHOICES, ...shown]).map((choice) => html`<li>${cell(choice)} ${choice} (${meaning(choice)})</li>`)}</ul>`;
 
 function meaning(choice: Choice): string {
-  if (choice === "skip") return "left out";
-  const { bits } = KERNELS[choice];
-  return bits === null ? "unchanged" : `${bits} bits`;
+  const kernel = kernelOf(choice);
+  if (kernel === null) return "left out";
+  const { bits } = KERNELS[kernel];
+  const width = bits === null ? "unchanged" : `${bits} bits`;
+  const span = spanOf(choice);
+  return span === null ? width : `${width}, attention over the first ${SINK_TOKENS} tokens and the last ${span}`;
 }

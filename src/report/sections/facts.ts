@@ -1,6 +1,13 @@
 /** What several sections say in the same way. */
-import type { Choice, ChoiceSet } from "../../schema/choice.js";
-import { blockName, CHOICES, KERNEL_NAMES } from "../../schema/choice.js";
+import {
+  blockName,
+  type Choice,
+  type ChoiceSet,
+  isSpanned,
+  KERNEL_NAMES,
+  kernelOf,
+  orderedChoices,
+} from "../../schema/choice.js";
 import {
   type Device,
   type Extrapolated,
@@ -67,7 +74,8 @@ export const contextText = ({
 
 /** How each choice looks, the same in every chart. */
 export const choiceStyle = (choice: Choice): SeriesStyle => ({
-  look: choice === "skip" ? 5 : KERNEL_NAMES.indexOf(choice),
+  look: choice === "skip" ? 5 : KERNEL_NAMES.indexOf(kernelOf(choice) ?? "target"),
+  ...(isSpanned(choice) ? { dashed: true } : {}),
 });
 
 export const MEASURED: SeriesStyle = { look: 0 };
@@ -77,10 +85,12 @@ export const CHEAPER: SeriesStyle = { look: 3 };
 
 /** Table rows: choice, how many blocks, which. */
 export function choiceRows({ blocks, head }: ChoiceSet): Part[][] {
-  const rows = CHOICES.map((choice) => {
-    const named = blocks.flatMap((other, index) => (other === choice ? [blockName(index)] : []));
-    return [choice, String(named.length), named.length === blocks.length ? "every block" : named.join(", ")];
-  }).filter(([, count]) => count !== "0");
+  const rows = orderedChoices(blocks)
+    .map((choice) => {
+      const named = blocks.flatMap((other, index) => (other === choice ? [blockName(index)] : []));
+      return [choice, String(named.length), named.length === blocks.length ? "every block" : named.join(", ")];
+    })
+    .filter(([, count]) => count !== "0");
   return [...rows, ["head", "", head]];
 }
 

@@ -76,7 +76,7 @@ function strips(ranges: readonly Range[]): Html | null {
   const left = drawn.length - MAX_STRIPS;
   if (drawn.length === 0) return null;
   return html`<h4>What the draft does with every block</h4>
-${stripLegend()}
+${stripLegend(drawn.flatMap(({ set }) => set?.blocks ?? []))}
 ${drawn.slice(0, MAX_STRIPS).map(stripFigure)}
 ${left > 0 && note(`${whole(left)} further drafts are not drawn.`)}`;
 }

@@ -1,21 +1,14 @@
 /** Keys and values of every layer. Past and present are one buffer: a pass writes its keys and values where they stay. */
 import { storedHeadDim } from "../../model/graph/heads.js";
 import type { ModelSpec } from "../../model/spec.js";
-import { FLOAT_BYTES, type FloatType } from "../../schema/numerics.js";
+import type { FloatType } from "../../schema/numerics.js";
 import { type BoundInputs, Handles } from "../bindings.js";
 import type { OrtApi, Pointer } from "../ort-api.js";
 import type { CacheMemory } from "../providers.js";
 import { rowsInPlace } from "../tree.js";
+import { CACHE_PARTS, CacheAllocator, type CachePart, type CacheTensor } from "./memory.js";
 import { type MoverOwner, RowMover } from "./row-mover.js";
 import { CACHE_ARRAYS, CACHE_ELEMENT, type CacheArray, moveRows, numbersOf } from "./rows.js";
-
-export type CachePart = "key" | "value";
-
-/** view: null where the tensor lies in a device's memory */
-interface CacheTensor {
-  tensor: Pointer;
-  view: CacheArray | null;
-}
 
 /** What a cache is made with, and bound to. */
 export interface CacheOwner {
@@ -31,7 +24,7 @@ export interface CacheOwner {
 
 export class KvCache {
   /** [layers] */
-  private readonly tensors: Record<CachePart, CacheTensor>[] = [];
+  private readonly layers: Record<CachePart, CacheTensor>[] = [];
   /** [1, kvHeads, capacity, storedHeadDim] */
   private readonly shape: BigInt64Array;
   private mover: RowMover | undefined;
@@ -39,33 +32,40 @@ export class KvCache {
   constructor(
     private readonly owner: CacheOwner,
     private readonly spec: ModelSpec,
-    private readonly capacity: number,
+    readonly capacity: number,
     private readonly float: FloatType,
   ) {
-    const { api, session, handles, memory } = owner;
-    this.shape = BigInt64Array.from([1, spec.kvHeads, capacity, storedHeadDim(spec)].map(BigInt));
-    const place = memory.on === "host" ? "Cpu" : memory.memoryName;
-    const info = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", place, 0, 0, 0));
-    const allocator = handles.own("ReleaseAllocator", api.create("CreateAllocator", session, info));
-    for (let layer = 0; layer < spec.layers; layer++) {
-      this.tensors.push({ key: this.bind(`${layer}.key`, allocator), value: this.bind(`${layer}.value`, allocator) });
-    }
+    const { kvHeads } = spec;
+    const shape = [1, kvHeads, capacity, storedHeadDim(spec)];
+    this.shape = BigInt64Array.from(shape, BigInt);
+    const allocator = this.allocator();
+    for (let layer = 0; layer < spec.layers; layer++)
+      this.layers.push({ key: allocator.make(shape), value: allocator.make(shape) });
+    this.bindTo(owner);
   }
 
-  private bind(name: string, allocator: Pointer): CacheTensor {
-    const { api, binding, inputs, handles, memory } = this.owner;
-    const tensor = handles.own(
-      "ReleaseValue",
-      api.create("CreateTensorAsOrtValue", allocator, this.shape, this.shape.length, CACHE_ELEMENT[this.float]),
-    );
-    inputs.bind(`past.${name}`, tensor, memory.on === "host" ? "every pass" : "never");
-    api.check("BindOutput", binding, `present.${name}`, tensor);
-    if (memory.on === "device") return { tensor, view: null };
-    const bytes = this.numbers() * FLOAT_BYTES[this.float];
-    return {
-      tensor,
-      view: new CACHE_ARRAYS[this.float](api.view(api.create("GetTensorMutableData", tensor), bytes)),
-    };
+  /** For memory of the same kind. */
+  allocator(): CacheAllocator {
+    const { api, handles, session, memory } = this.owner;
+    return new CacheAllocator(api, handles, session, memory, this.float);
+  }
+
+  tensors(layer: number): Readonly<Record<CachePart, CacheTensor>> {
+    return this.layers[layer];
+  }
+
+  /** Passes of this binding read and write it. */
+  bindTo(at: Pick<CacheOwner, "binding" | "inputs">): void {
+    this.layers.forEach((_, layer) => this.bindLayer(at, layer));
+  }
+
+  bindLayer({ binding, inputs }: Pick<CacheOwner, "binding" | "inputs">, layer: number): void {
+    const { api, memory } = this.owner;
+    for (const part of CACHE_PARTS) {
+      const { tensor } = this.layers[layer][part];
+      inputs.bind(`past.${layer}.${part}`, tensor, memory.on === "host" ? "every pass" : "never");
+      api.check("BindOutput", binding, `present.${layer}.${part}`, tensor);
+    }
   }
 
   /** Moves keys and values of rows behind `position` to position, position + 1, …; the rows ascend. */
@@ -76,7 +76,7 @@ export class KvCache {
       if (from.length > 0) this.moverOf(this.owner.mover).move(from, position + first);
       return;
     }
-    for (const layer of this.tensors) {
+    for (const layer of this.layers) {
       for (const { view } of [layer.key, layer.value])
         if (view !== null) moveRows(view, this.spec, this.capacity, position, rows);
     }
@@ -87,7 +87,7 @@ export class KvCache {
     if (this.mover === undefined) {
       const { kvHeads } = this.spec;
       const tensors = new Map(
-        this.tensors.flatMap(({ key, value }, layer) => [
+        this.layers.flatMap(({ key, value }, layer) => [
           [`${layer}.key`, key.tensor],
           [`${layer}.value`, value.tensor],
         ]),
@@ -108,7 +108,7 @@ export class KvCache {
    * @returns [kvHeads, count, headDim] from `position`
    */
   read(layer: number, part: CachePart, position: number, count: number, handOn: () => void): Float32Array {
-    const stored = this.tensors[layer][part].view ?? this.copyFromDevice(layer, part, handOn);
+    const stored = this.layers[layer][part].view ?? this.copyFromDevice(layer, part, handOn);
     return numbersOf(stored, this.spec, this.capacity, position, count);
   }
 
@@ -125,7 +125,7 @@ export class KvCache {
       api.check("BindOutput", binding, output, tensor);
       handOn();
     } finally {
-      api.check("BindOutput", binding, output, this.tensors[layer][part].tensor);
+      api.check("BindOutput", binding, output, this.layers[layer][part].tensor);
       handles.releaseAll();
     }
     return copy;

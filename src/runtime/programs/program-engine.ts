@@ -66,7 +66,7 @@ export class ProgramEngine implements Engine {
     this.capacity = capacity;
     this.kernels = kernels;
     this.numerics = numerics;
-    this.ownTerms = ownTerms(numerics.targetPrecision, kernels);
+    this.ownTerms = ownTerms(numerics.targetPrecision, kernels, "a program");
     this.buffers = new PassBuffers(memory, this.tensors, spec);
     this.cache = new ProgramCache(memory, this.tensors, spec, capacity, dialect.float, mover);
   }

@@ -1,7 +1,7 @@
 /** Whether a profile and a calibration belong together, and have what is asked for. */
 import { DraftplanError } from "../../core/errors.js";
 import type { Calibration } from "../../schema/calibration.js";
-import type { Choice, Kernel } from "../../schema/choice.js";
+import { type Choice, type Kernel, kernelOf } from "../../schema/choice.js";
 import type { Profile } from "../../schema/profile.js";
 
 /** @throws DOCUMENT_MISMATCH where they are of other models or numerics */
@@ -28,11 +28,15 @@ export function requireJoinable(profile: Profile, calibration: Calibration): voi
 /** @throws CHOICE_UNAVAILABLE where one of them lacks a choice */
 export function requireChoices(profile: Profile, calibration: Calibration, choices: readonly Choice[]): void {
   for (const choice of choices) {
-    if (choice === "skip" || choice === "target") continue;
+    const kernel = kernelOf(choice);
+    if (kernel === null || choice === "skip" || choice === "target") continue;
+    const ofKernel = kernel === choice; // of a span, attention alone
     const profiled = profile.points.some(
-      (point) => point.attn_us[choice] !== undefined && point.head_us[choice] !== undefined,
+      (point) => point.attn_us[choice] !== undefined && (!ofKernel || point.head_us[kernel] !== undefined),
     );
-    const calibrated = calibration.contexts.every((c) => c.attn[choice] && c.mlp[choice] && c.head[choice]);
+    const calibrated = calibration.contexts.every(
+      (c) => c.attn[choice] && (!ofKernel || (c.mlp[choice] && c.head[kernel])),
+    );
     if (profiled && calibrated) continue;
     const [document, verb] = profiled ? ["calibration", "calibrate"] : ["profile", "profile"];
     const wanted = ["int8", ...choices].filter((name, i, all) => name !== "skip" && all.indexOf(name) === i);
