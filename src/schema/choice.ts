@@ -18,10 +18,10 @@ import {
   type QuantisedKernel,
   spanned,
   spanOf,
-} from "./choice-names.js";
+} from "./choices/names.js";
 import { CPU_NUMERICS, numericsName, type TargetPrecision } from "./numerics.js";
 
-export * from "./choice-names.js";
+export * from "./choices/names.js";
 
 /** What each computes with on the CPU, and the bits of a weight; of the target none, for they are the engine's. */
 export const KERNELS = Object.fromEntries(

@@ -5,8 +5,8 @@
  * 256 before the round, and the round's own. Attention's first tokens are indispensable to it whatever they say (StreamingLLM,
  * arXiv:2309.17453); of SmolLM2-135M, all layers at @256, four of them raise the agreement with the target from 53 to 84 %.
  */
-import { DRAFT_KERNELS } from "../model/kernels/list.js";
-import type { DraftKernel, KernelRole } from "../model/kernels/registry.js";
+import { DRAFT_KERNELS } from "../../model/kernels/list.js";
+import type { DraftKernel, KernelRole } from "../../model/kernels/registry.js";
 
 /** A way to run a block or the head: the target's own, or a kernel of the list (model/kernels/list.ts). */
 export type Kernel = KernelRole;
