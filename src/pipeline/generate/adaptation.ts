@@ -73,7 +73,7 @@ function choicesOf(plan: Plan, planned: readonly (PlannedDraft | null)[]): Draft
   const used = new Set<string>(plan.choices);
   for (const set of planned.map(selfOf))
     for (const choice of set === null ? [] : [...set.blocks, set.head]) used.add(choice);
-  return CHOICES.filter((choice): choice is DraftChoice => choice !== "target" && used.has(choice));
+  return draftChoices(used);
 }
 
 /**
