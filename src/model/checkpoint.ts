@@ -5,6 +5,7 @@ import { architectureSha256, weightsSha256 } from "./digest.js";
 import { unsupportedMaths } from "./failures.js";
 import type { ByteFile } from "./formats/byte-file.js";
 import { STORED_TYPES } from "./formats/dequantize.js";
+import { readScales } from "./formats/own-codes.js";
 import type { StoredTensor } from "./formats/tensors.js";
 import { expectedTensors, readableType, readTensor } from "./formats/tensors.js";
 import { halfSplitRows } from "./rotary-rows.js";
@@ -41,6 +42,13 @@ export async function makeCheckpoint(parts: CheckpointParts): Promise<Checkpoint
       const canonical = canonicalName(name);
       const values = readTensor(find(parts, canonical, shape));
       return isInterleaved(canonical) ? halfSplitRows(values, shape[0] / spec.headDim, spec.headDim) : values;
+    },
+    scales(name, shape) {
+      const canonical = canonicalName(name);
+      const tensor = find(parts, canonical, shape);
+      const own = readScales({ ...tensor, type: readableType(tensor) }, 0, shape[0] * shape[1]);
+      if (own === null || !isInterleaved(canonical)) return own;
+      return { ...own, scales: halfSplitRows(own.scales, shape[0] / spec.headDim, spec.headDim) };
     },
     origin(name, shape) {
       const canonical = canonicalName(name);

@@ -4,6 +4,7 @@ import { type Progress, silentProgress } from "../core/progress.js";
 import { DEFAULT_KERNELS, type Kernel } from "../schema/choice.js";
 import { numericsName } from "../schema/numerics.js";
 import { type Conversion, type ConvertedModel, cachedEntry, entryInto } from "./entry.js";
+import { hasOwnCodes } from "./formats/own-codes.js";
 import { buildGraph } from "./graph/build.js";
 import { CPU_DIALECT, type GraphDialect } from "./graph/dialect.js";
 import { weightParts } from "./graph/weights.js";
@@ -32,6 +33,8 @@ function cacheKey(checkpoint: Checkpoint, kernels: readonly Kernel[], dialect: G
     checkpoint.weightsSha256,
     checkpoint.architectureSha256,
     ...(isCpu ? [] : [JSON.stringify(graph)]),
+    // models of such types were quantised anew by earlier builds
+    ...(Object.keys(checkpoint.storedTypes).some(hasOwnCodes) ? ["codes taken over"] : []),
   ];
   return createHash("sha256").update(JSON.stringify(key)).digest("hex").slice(0, 40);
 }

@@ -6,6 +6,7 @@
 import type { Biases } from "./architectures/architecture.js";
 import type { Architecture } from "./architectures/registry.js";
 import type { TensorOrigin } from "./conversion/origin.js";
+import type { OwnScales } from "./kernels/kernel.js";
 
 export { ARCHITECTURES, type Architecture } from "./architectures/registry.js";
 
@@ -65,9 +66,14 @@ export interface Checkpoint {
    * Left out: nobody but `tensor` can. Throws as `tensor` does.
    */
   origin?(name: string, shape: readonly [rows: number, inner: number]): TensorOrigin | null;
+  /**
+   * The scales of a matrix [rows, inner] that is stored in symmetric codes with blocks of 32 inputs, [rows, inner / 32] in the
+   * order of `tensor`'s rows; null for any other. Left out: none is. Throws as `tensor` does.
+   */
+  scales?(name: string, shape: readonly [rows: number, inner: number]): OwnScales | null;
   /** Closes the files; reading afterwards throws. */
   close(): void;
 }
 
 /** All that writing a model's weights asks for: a checkpoint, or weights that are made up (synthetic.ts). */
-export type WeightSource = Pick<Checkpoint, "spec" | "tensor" | "origin">;
+export type WeightSource = Pick<Checkpoint, "spec" | "tensor" | "origin" | "scales">;

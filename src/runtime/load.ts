@@ -1,6 +1,7 @@
 /** From a model's path to a running engine: open, convert (or find converted), load. */
 import { type Progress, silentProgress } from "../core/progress.js";
 import { convertModel } from "../model/convert.js";
+import { requantisedText } from "../model/formats/own-codes.js";
 import { openCheckpoint } from "../model/open.js";
 import type { Checkpoint, ModelSpec } from "../model/spec.js";
 import { kernelsFor } from "../schema/choice.js";
@@ -61,6 +62,12 @@ export async function loadPrepared<Prepared extends { capacity: number }>(
     chooseProvider(options.provider, libraryFacts(loadOrt(options.ortLibrary))); // refused before minutes of converting
     const dialect = dialectOf(options);
     const kernels = loadedKernels(options.kernels && kernelsFor(options.kernels), dialect.targetPrecision);
+    const twice = requantisedText(storedTypes, dialect.targetPrecision);
+    if (twice !== null)
+      progress.warn(
+        "REQUANTISED",
+        `${path} has ${twice}, which the target in ${dialect.targetPrecision} has quantised once more: it is near the model in that file and not the same`,
+      );
     const { modelPath } = await convertModel(checkpoint, progress, kernels, dialect);
     const capacity = Math.min(spec.contextLimit, prepared.capacity);
     const engine = openOrtEngine(modelPath, spec, { ...options, capacity, kernels, dialect });

@@ -15,6 +15,7 @@ import { syntheticWeights } from "../../src/model/synthetic/weights.js";
 import { writeWeights } from "../../src/model/weight-file.js";
 import { DEFAULT_KERNELS, KERNEL_NAMES, type Kernel } from "../../src/schema/choice.js";
 import { expectFailure } from "../support/failure.js";
+import { writeCodedGguf } from "../support/quantised-gguf.js";
 import { temporaryFolder, tinySpec, writeTinyCheckpoint, writeTinyGguf } from "../support/tiny-checkpoint.js";
 
 /** So few numbers a slab that every matrix is made in several, of several rows. */
@@ -74,6 +75,11 @@ const SOURCES: [name: string, dialect: GraphDialect, make: () => Promise<WeightS
   ],
   ["GGUF, rotary rows interleaved", CPU_DIALECT, () => open(writeTinyGguf(join(fresh(), "m.gguf"), MODEL))],
   ["GGUF, Q8_0", CUDA_DIALECT, () => open(writeTinyGguf(join(fresh(), "m.gguf"), { ...MODEL, type: "Q8_0" }))],
+  [
+    "GGUF, codes of its own beside floats",
+    CPU_DIALECT,
+    () => open(writeCodedGguf(join(fresh(), "m.gguf"), MODEL, (name) => (/[kv]_proj/.test(name) ? "Q4_0" : "Q8_0"))),
+  ],
   ["made up", CUDA_DIALECT, () => syntheticWeights(tinySpec({ ...MODEL, layers: 5 }))],
 ];
 

@@ -39,3 +39,9 @@ function roundHalfEven(x: number): number {
 /** A standard normal number (Box and Muller). */
 export const normal = (next: () => number): number =>
   Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
+
+/** The number of an fp16's bits; finite ones alone. */
+export function halfToNumber(bits: number): number {
+  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
+  return (bits >> 15 ? -1 : 1) * (exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15));
+}

@@ -1,9 +1,10 @@
 /** Makes the bytes of one slab and writes them where they belong: what a thread of the conversion does (worker.ts). */
 import { writeSync } from "node:fs";
 import { openedFile } from "../formats/byte-file.js";
+import { readScales } from "../formats/own-codes.js";
 import { readValues } from "../formats/tensors.js";
 import { storedFloats } from "../kernels/floats.js";
-import type { WeightPart } from "../kernels/kernel.js";
+import type { StoredRows, WeightPart } from "../kernels/kernel.js";
 import { kernelFor } from "../kernels/registry.js";
 import { halfSplitRows } from "../rotary-rows.js";
 import { madeRows } from "../synthetic/values.js";
@@ -23,9 +24,23 @@ export function writeSlab(job: SlabJob): void {
   });
 }
 
-function storedAs({ by, label }: Form, { rows, inner, numerics }: SlabJob, read: () => Float32Array): WeightPart[] {
+function storedAs({ by, label }: Form, job: SlabJob, read: () => Float32Array): WeightPart[] {
+  const { rows, inner, numerics } = job;
   if (by === "floats") return [storedFloats(numerics.float, label, [rows, inner], read)];
-  return kernelFor(by, numerics.targetPrecision).weights({ label, out: rows, inner, read }, numerics);
+  const matrix = { label, out: rows, inner, read, stored: () => storedRows(job) };
+  return kernelFor(by, numerics.targetPrecision).weights(matrix, numerics);
+}
+
+/** The slab's rows, where they are stored as codes already. */
+function storedRows({ origin, firstRow, rows, inner }: SlabJob): StoredRows[] {
+  if (origin.kind === "made") return [];
+  const { interleavedHeadDim } = origin;
+  const file = openedFile(origin.path, origin.descriptor);
+  const own = readScales({ ...origin, file }, firstRow * inner, rows * inner);
+  if (own === null) return [];
+  const scales =
+    interleavedHeadDim === null ? own.scales : halfSplitRows(own.scales, rows / interleavedHeadDim, interleavedHeadDim);
+  return [{ from: 0, rows, bits: own.bits, scales }];
 }
 
 /** @returns [rows, inner] fp32 */

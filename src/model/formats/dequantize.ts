@@ -16,6 +16,8 @@ export interface StoredType {
   blockValues: number;
   blockBytes: number;
   decode: Decode;
+  /** of codes that MatMulNBits takes as they are: symmetric, a block of 32 beginning with its scale in fp16 */
+  codeBits?: 8 | 4;
 }
 
 /** Values in a super-block of the K formats. */
@@ -25,11 +27,11 @@ export const STORED_TYPES = {
   F32: { blockValues: 1, blockBytes: 4, decode: decodeF32 },
   F16: { blockValues: 1, blockBytes: 2, decode: decodeF16 },
   BF16: { blockValues: 1, blockBytes: 2, decode: decodeBf16 },
-  Q4_0: { blockValues: 32, blockBytes: 18, decode: decodeQ4_0 },
+  Q4_0: { blockValues: 32, blockBytes: 18, decode: decodeQ4_0, codeBits: 4 },
   Q4_1: { blockValues: 32, blockBytes: 20, decode: decodeQ4_1 },
   Q5_0: { blockValues: 32, blockBytes: 22, decode: decodeQ5_0 },
   Q5_1: { blockValues: 32, blockBytes: 24, decode: decodeQ5_1 },
-  Q8_0: { blockValues: 32, blockBytes: 34, decode: decodeQ8_0 },
+  Q8_0: { blockValues: 32, blockBytes: 34, decode: decodeQ8_0, codeBits: 8 },
   Q4_K: { blockValues: K_VALUES, blockBytes: 144, decode: decodeQ4_K },
   Q5_K: { blockValues: K_VALUES, blockBytes: 176, decode: decodeQ5_K },
   Q6_K: { blockValues: K_VALUES, blockBytes: 210, decode: decodeQ6_K },

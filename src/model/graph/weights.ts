@@ -7,7 +7,7 @@ import type { Kernel } from "../../schema/choice.js";
 import { CPU_NUMERICS, type Numerics } from "../../schema/numerics.js";
 import type { RowsOfPart, RowTensor } from "../conversion/rows.js";
 import { storedFloats } from "../kernels/floats.js";
-import type { WeightPart } from "../kernels/kernel.js";
+import type { StoredRows, WeightPart } from "../kernels/kernel.js";
 import { kernelFor, targetKernel } from "../kernels/registry.js";
 import { ropeTables } from "../rope.js";
 import type { ModelSpec, WeightSource } from "../spec.js";
@@ -55,6 +55,7 @@ export const vector = (
 /**
  * One matrix [out, inner], as every kernel stores it. It is read once, and let go of with its last part.
  * @param tensors whose rows, one tensor under the other, are what `read` gives; left out: it is made in another way
+ * @param stored  those of its rows that are stored as codes already
  */
 export function matrix(
   { kernels, numerics }: Pick<Form, "kernels" | "numerics">,
@@ -62,14 +63,16 @@ export function matrix(
   [out, inner]: MatrixShape,
   read: () => Float32Array,
   tensors?: readonly RowTensor[],
+  stored?: () => readonly StoredRows[],
 ): ModelPart[] {
   let cached: Float32Array | undefined; // the parts of one matrix are written one after another
   const get = () => (cached ??= read());
   const rows = tensors && { inner, numerics, tensors };
   const parts = kernels.flatMap((kernel): ModelPart[] => {
     const label = kernelName(name, kernel);
-    const stored = kernelFor(kernel, numerics.targetPrecision).weights({ label, out, inner, read: get }, numerics);
-    return rows ? stored.map((part, index) => ({ ...part, rows: { matrix: rows, by: kernel, label, index } })) : stored;
+    const { weights } = kernelFor(kernel, numerics.targetPrecision);
+    const parts = weights({ label, out, inner, read: get, stored }, numerics);
+    return rows ? parts.map((part, index) => ({ ...part, rows: { matrix: rows, by: kernel, label, index } })) : parts;
   });
   return parts.map((part, i) => ({
     ...part,
@@ -94,10 +97,27 @@ export function stack(tensors: Float32Array[]): Float32Array {
 
 /** A matrix that is the rows of tensors, one under the other. */
 const rowMatrix = (form: Form, name: string, shape: MatrixShape, tensors: readonly RowTensor[]): ModelPart[] =>
-  matrix(form, name, shape, () => readRows(form.checkpoint, tensors, shape[1]), tensors);
+  matrix(
+    form,
+    name,
+    shape,
+    () => readRows(form.checkpoint, tensors, shape[1]),
+    tensors,
+    () => storedRows(form.checkpoint, tensors, shape[1]),
+  );
 
 const readRows = (checkpoint: WeightSource, tensors: readonly RowTensor[], inner: number): Float32Array =>
   stack(tensors.map(({ name, rows }) => checkpoint.tensor(name, [rows, inner])));
+
+function storedRows(checkpoint: WeightSource, tensors: readonly RowTensor[], inner: number): StoredRows[] {
+  let end = 0;
+  return tensors.flatMap(({ name, rows }) => {
+    const from = end;
+    end += rows;
+    const own = checkpoint.scales?.(name, [rows, inner]) ?? null;
+    return own === null ? [] : [{ from, rows, ...own }];
+  });
+}
 
 function attentionParts(request: Request, layer: number): ModelPart[] {
   const { checkpoint } = request;

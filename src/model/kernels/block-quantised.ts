@@ -10,6 +10,7 @@ import {
   type WeightPart,
 } from "./kernel.js";
 import { quantiseRows } from "./quantise.js";
+import { takeOver } from "./stored-codes.js";
 
 const QUANT_BLOCK = 32;
 
@@ -28,10 +29,15 @@ export const blockQuantised = <Name extends string>(name: Name, bits: 8 | 4): Ke
     }`,
 });
 
-function codesAndScales({ label, out, inner, read }: Matrix, bits: 8 | 4, { float }: Numbers): WeightPart[] {
+function codesAndScales({ label, out, inner, read, stored }: Matrix, bits: 8 | 4, { float }: Numbers): WeightPart[] {
   const blocks = blocksOf(inner);
   let quantised: ReturnType<typeof quantiseRows> | undefined; // codes and scales are written one after the other
-  const both = () => (quantised ??= quantiseRows(read(), out, inner, bits, QUANT_BLOCK, float));
+  const make = () => {
+    const made = quantiseRows(read(), out, inner, bits, QUANT_BLOCK, float);
+    takeOver(made, read(), inner, bits, stored?.() ?? []);
+    return made;
+  };
+  const both = () => (quantised ??= make());
   const scales = () => {
     const made = both().scales;
     quantised = undefined;

@@ -28,6 +28,22 @@ export interface Matrix {
   inner: number;
   /** [out, inner] fp32, row-major */
   read(): Float32Array;
+  /** rows that the checkpoint has in codes of its own; left out: none */
+  stored?: (() => readonly StoredRows[]) | undefined;
+}
+
+/** Scales of values that are stored as symmetric codes, one for each 32 inputs: a value is scale · code. */
+export interface OwnScales {
+  /** of a code: 8, from -128 to 127; 4, from -8 to 7 */
+  bits: 8 | 4;
+  /** [rows, inner / 32] */
+  scales: Float32Array;
+}
+
+/** Rows of a matrix that the checkpoint has as such codes. */
+export interface StoredRows extends OwnScales {
+  from: number;
+  rows: number;
 }
 
 export type StoredType = "float32" | "float16" | "uint8";
