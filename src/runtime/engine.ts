@@ -153,6 +153,8 @@ export interface RuntimeOptions {
    * default: what DRAFTPLAN_GRAPH says, else the provider's own (runtime/programs/graph-kind.ts)
    */
   graph?: GraphKind | undefined;
+  /** told of what the user should know, a code of docs/errors.md first */
+  warn?: ((code: string, message: string) => void) | undefined;
   /** of programs: bytes that those which are kept ready may take beside the weights and the cache */
   programBytes?: number | undefined;
   /** move rows of the cache by a graph, as on a device, wherever the cache lies. For tests */

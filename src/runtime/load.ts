@@ -70,7 +70,10 @@ export async function loadPrepared<Prepared extends { capacity: number }>(
       );
     const { modelPath } = await convertModel(checkpoint, progress, kernels, dialect);
     const capacity = Math.min(spec.contextLimit, prepared.capacity);
-    const engine = openOrtEngine(modelPath, spec, { ...options, capacity, kernels, dialect });
+    const engine = openOrtEngine(modelPath, spec, {
+      ...{ warn: (code: string, message: string) => progress.warn(code, message) },
+      ...{ ...options, capacity, kernels, dialect },
+    });
     const model = { path, spec, ref: modelRef(checkpoint), storedTypes, engine, close: () => engine.close() };
     return { model, prepared };
   } finally {

@@ -31,7 +31,7 @@ export type NativeArgument =
   | readonly (string | null)[]
   | null
   | (Pointer | null)[];
-type NativeFunction = (...args: NativeArgument[]) => unknown;
+export type NativeFunction = (...args: NativeArgument[]) => unknown;
 
 export interface OrtApi {
   /** version of the loaded library, e.g. `1.30.0` */
@@ -71,9 +71,7 @@ export function bundledLibraryPath(): string {
   try {
     const file = readdirSync(folder).find((name) => pattern.test(name));
     if (file !== undefined) return join(folder, file);
-  } catch {
-    // reported below
-  }
+  } catch {} // reported below
   throw new DraftplanError({
     code: "RUNTIME_LOAD",
     at: "onnxruntime-node",
@@ -176,11 +174,11 @@ function bindLibrary(libraryPath: string, at: string): OrtApi {
   return { ...ort, placement: recent ? readPlacement(koffi, table, ort, verify) : undefined };
 }
 
-const setenvOf = (koffi: Koffi) => koffi.load(null).func("int setenv(const char *, const char *, int)");
-
 /** Opens the library and finds the table of functions in it. */
 function openTable(koffi: Koffi, path: string, at: string): { table: Pointer; version: string } {
-  forbidTelemetry(process.platform === "win32" ? null : setenvOf(koffi));
+  forbidTelemetry(
+    process.platform === "win32" ? null : koffi.load(null).func("int setenv(const char *, const char *, int)"),
+  );
   const library = koffi.load(path);
   keptOpen.push(library);
   let entry: () => unknown;
@@ -291,4 +289,11 @@ function inputNames(koffi: Koffi, ort: Omit<OrtApi, "placement">, session: Point
     ort.check("AllocatorFree", allocator, name);
     return text;
   });
+}
+
+/** Functions of another native library, by their C signatures. @throws where it cannot be loaded, or lacks one */
+export function nativeFunctions<Name extends string>(path: string, of: Record<Name, string>): Functions<Name> {
+  const library = loadKoffi().load(path);
+  keptOpen.push(library);
+  return Object.fromEntries(Object.entries<string>(of).map(([name, c]) => [name, library.func(c)] as const)) as never;
 }

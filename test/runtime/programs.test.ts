@@ -187,7 +187,7 @@ describe("programs that are ready", () => {
 test("the provider, an option or DRAFTPLAN_GRAPH says which graphs compute", async () => {
   const of = (provider: string, graph?: "choices" | "programs", variable?: string) =>
     graphKindOf({ provider, graph }, variable === undefined ? {} : { DRAFTPLAN_GRAPH: variable });
-  expect([of("cpu"), of("webgpu"), of("tensorrt")]).toEqual(["choices", "choices", "choices"]);
+  expect([of("cpu"), of("cuda"), of("webgpu"), of("tensorrt")]).toEqual(["choices", "programs", "choices", "choices"]);
   expect([of("cpu", undefined, "programs"), of("cuda", undefined, "choices")]).toEqual(["programs", "choices"]);
   expect(of("cpu", "choices", "programs")).toBe("choices");
   expect(of("cpu", undefined, "")).toBe("choices");

@@ -7,6 +7,9 @@ export type GraphKind = (typeof GRAPH_KINDS)[number];
 /** Says which, where it is set: for comparisons, and where a provider's own kind fails. */
 const VARIABLE = "DRAFTPLAN_GRAPH";
 
+/** On a GPU one `If` a block forbids capturing a pass, and a pass waits for launches (docs/devices.md). */
+const PROGRAM_PROVIDERS: readonly string[] = ["cuda"];
+
 /** Of RuntimeOptions. */
 interface GraphOptions {
   graph?: GraphKind | undefined;
@@ -18,11 +21,11 @@ interface GraphOptions {
  * @throws OPTION_INVALID where the variable says something else, or programs are asked for together with what they have not
  */
 export function graphKindOf(
-  { graph, nodeTimings }: GraphOptions,
+  { graph, provider, nodeTimings }: GraphOptions,
   environment: NodeJS.ProcessEnv = process.env,
 ): GraphKind {
   const asked = graph ?? parse(environment[VARIABLE]);
-  if (nodeTimings === undefined) return asked ?? "choices";
+  if (nodeTimings === undefined) return asked ?? (PROGRAM_PROVIDERS.includes(provider) ? "programs" : "choices");
   if (asked !== "programs") return "choices";
   throw new DraftplanError({
     code: "OPTION_INVALID",

@@ -46,8 +46,8 @@ export interface ComputeMemory {
   /** what a block holds, once everything asked for so far is over: the block itself, or a copy of it */
   snapshot(block: Block): ArrayBuffer;
   mark(): Mark;
-  /** µs between two marks, once both have passed; each mark is used once */
-  elapsedUs(from: Mark, to: Mark): number;
+  /** µs between each mark and the one before it, once all have passed; they are let go of */
+  elapsedUs(marks: readonly Mark[]): number[];
   /** bytes of it in use, by this process or by all that use the device */
   usedBytes(): number;
   free(block: Block): void;
@@ -56,7 +56,7 @@ export interface ComputeMemory {
 }
 
 /** Pieces in which weights are read: a large matrix is not twice in memory. */
-const PIECE_BYTES = 64 << 20;
+export const PIECE_BYTES = 64 << 20;
 
 /** The host's own memory: nothing is copied and nothing queued. */
 export class HostMemory implements ComputeMemory {
@@ -94,8 +94,8 @@ export class HostMemory implements ComputeMemory {
     return 1000 * performance.now();
   }
 
-  elapsedUs(from: Mark, to: Mark): number {
-    return Number(to) - Number(from);
+  elapsedUs(marks: readonly Mark[]): number[] {
+    return marks.slice(1).map((mark, i) => Number(mark) - Number(marks[i]));
   }
 
   usedBytes(): number {

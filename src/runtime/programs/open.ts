@@ -1,28 +1,39 @@
 /** From a converted model to an engine that runs it by programs. */
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { DraftplanError } from "../../core/errors.js";
 import type { GraphDialect } from "../../model/graph/dialect.js";
 import { readPlaces } from "../../model/graph/places.js";
-import { writeProgram } from "../../model/graph/program.js";
+import { type Program, type ProgramForm, writeProgram } from "../../model/graph/program.js";
 import type { ModelSpec } from "../../model/spec.js";
+import { describeChoices } from "../../schema/choice.js";
 import { Handles, type MakeTensor } from "../bindings.js";
 import { type Engine, loadedKernels, type RuntimeOptions } from "../engine.js";
 import type { OrtApi } from "../ort-api.js";
 import { libraryFacts, type Provider, runsTrees, unavailable } from "../providers.js";
+import { CAPTURE_OPTIONS, CaptureRunner } from "./capture.js";
+import type { ProgramCore } from "./core.js";
+import { loadCudaDriver } from "./cuda-driver.js";
+import { CudaMemory } from "./cuda-memory.js";
 import { type ComputeMemory, HostMemory } from "./memory.js";
-import { EagerRunner } from "./pass-runner.js";
-import { type ProgramCore, ProgramEngine } from "./program-engine.js";
+import { EagerRunner, type Grow } from "./pass-runner.js";
+import { ProgramEngine } from "./program-engine.js";
 import { ProgramSession } from "./program-session.js";
 import { Programs } from "./programs.js";
 import { Tensors } from "./tensors.js";
+import type { Variant } from "./variants.js";
 import { WeightStore } from "./weight-store.js";
 
 /** What programs that are kept ready may take: on an H200 one took 67 to 80 MB. */
-const PROGRAM_BYTES = 2 << 30;
+const PROGRAM_BYTES = 2 ** 31;
+
+/** Options of every session on a GPU: its memory grows by what is asked for, not by doubling. */
+const ARENA = { arena_extend_strategy: "kSameAsRequested" } as const;
 
 /**
  * @param modelPath of the converted model: its graph says where the weights lie
  * @param dialect   of the provider
+ * @param memory    that the provider computes in; it is closed with the engine
  * @throws RUNTIME_FAILED, PROVIDER_UNAVAILABLE; nothing stays open then
  */
 export function openProgramEngine(
@@ -32,39 +43,44 @@ export function openProgramEngine(
   spec: ModelSpec,
   dialect: GraphDialect,
   options: RuntimeOptions,
+  memory: ComputeMemory = memoryOf(api, provider),
 ): Engine {
-  const memory = memoryOf(provider);
   const tensors = new Tensors(api, memory);
   const handles = new Handles(api);
   const { file, places } = readPlaces(readFileSync(modelPath));
   const store = new WeightStore(join(dirname(modelPath), file), places, memory, tensors);
   // products whose weights are no constants are not packed, and round no activations
   const numerics: GraphDialect = { ...dialect, activations: "float" };
-  const { threads, allowFallback } = options;
-  const maker = { api, provider, threads, opset: dialect.opset, store, allowFallback };
-  const programs = new Programs(
-    (form) => new ProgramSession(maker, writeProgram(spec, form, places, numerics)),
+  const { warn = () => {} } = options;
+  const refused = (message: string) => warn("CAPTURE_REFUSED", message);
+  const make = maker({ ...options, api, provider, memory, store, refused, opset: dialect.opset });
+  const programs: Programs<ProgramSession> = new Programs(
+    (form, variant) => make(writeProgram(spec, form, places, numerics), form, variant),
     // weights that a program is the first to need are the store's
     { usedBytes: () => memory.usedBytes() - store.bytes, wait: () => memory.wait() },
     options.programBytes ?? PROGRAM_BYTES,
   );
+  const grow: Grow = (program, work) => programs.grow(program, work);
+  const runner = memory.queues ? new CaptureRunner(api, { grow, refused, queues: true }) : new EagerRunner(grow);
   const close = () => {
     memory.wait();
     programs.close();
+    runner.close();
     handles.releaseAll();
     tensors.close();
     store.close();
     memory.close();
   };
   try {
-    const make: MakeTensor = (data, _bytes, shape, type) => tensors.overHost(data, Array.from(shape, Number), type);
-    const mover = (options.movesByGraph ?? memory.queues) ? { api, provider, handles, make } : undefined;
+    const makeTensor: MakeTensor = (data, _bytes, shape, type) =>
+      tensors.overHost(data, Array.from(shape, Number), type);
+    const mover = { api, provider: withOptions(provider, memory.sessionOptions), handles, make: makeTensor };
     const { capacity } = options;
     const kernels = loadedKernels(options.kernels, dialect.targetPrecision);
-    const runner = new EagerRunner((program, work) => programs.grow(program, work));
     const core: ProgramCore = {
-      ...{ spec, capacity, kernels, numerics, dialect: numerics, memory, programs, runner, mover, close },
+      ...{ spec, capacity, kernels, numerics, dialect: numerics, memory, programs, runner, close },
       tensors: () => new Tensors(api, memory),
+      mover: (options.movesByGraph ?? memory.queues) ? mover : undefined,
       trees: treesOf(provider, api, dialect),
     };
     return new ProgramEngine(core);
@@ -74,9 +90,49 @@ export function openProgramEngine(
   }
 }
 
+interface MakerOptions extends Pick<RuntimeOptions, "threads" | "allowFallback"> {
+  api: OrtApi;
+  provider: Provider;
+  memory: ComputeMemory;
+  store: WeightStore;
+  opset: number;
+  refused(message: string): void;
+}
+
+/** Makes programs ready; where a session cannot be had with passes that can be captured, one whose passes run eagerly. */
+function maker(of: MakerOptions): (program: Program, form: ProgramForm, variant: Variant) => ProgramSession {
+  const { api, provider, memory, store, opset, threads, allowFallback, refused } = of;
+  const open = (program: Program, { options }: Variant, captures: boolean) => {
+    const capture = captures ? CAPTURE_OPTIONS : {};
+    const own = memory.queues
+      ? withOptions(provider, { ...ARENA, ...memory.sessionOptions, ...options, ...capture })
+      : provider;
+    return new ProgramSession({ api, provider: own, threads, opset, store, allowFallback, captures }, program);
+  };
+  return (program, { choices }, variant) => {
+    if (!memory.queues) return open(program, variant, false);
+    try {
+      return open(program, variant, true);
+    } catch (cause) {
+      if (!(cause instanceof DraftplanError)) throw cause;
+      const eager = open(program, variant, false); // what fails without capturing too fails for another reason
+      refused(`passes of ${describeChoices(choices)} cannot be captured and run eagerly: ${cause.what}`);
+      return eager;
+    }
+  };
+}
+
+function withOptions(provider: Provider, options: Readonly<Record<string, string>>): Provider {
+  const { append } = provider;
+  return append.how === "built in"
+    ? provider
+    : { ...provider, append: { ...append, options: { ...append.options, ...options } } };
+}
+
 /** @throws PROVIDER_UNAVAILABLE where nothing of draftplan's puts blocks into the provider's memory */
-function memoryOf(provider: Provider): ComputeMemory {
+function memoryOf(api: OrtApi, provider: Provider): ComputeMemory {
   if (provider.append.how === "built in") return new HostMemory();
+  if (provider.name === "cuda") return new CudaMemory(loadCudaDriver(), api.view);
   throw unavailable(
     provider,
     "draftplan runs no programs on it",

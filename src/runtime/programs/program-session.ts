@@ -17,6 +17,8 @@ export interface ProgramMaker {
   opset: number;
   store: WeightStore;
   allowFallback?: boolean | undefined;
+  /** whether the provider's options ask for passes that can be captured */
+  captures: boolean;
 }
 
 /** Version of the graphs' form, as the models name it. */
@@ -28,6 +30,8 @@ const ON_HOST: ReadonlySet<string> = new Set([PROGRAM.total, PROGRAM.logitsFrom]
 export class ProgramSession {
   readonly layers: readonly number[];
   readonly leastBytes: number;
+  /** whether its passes may be captured */
+  readonly captures: boolean;
   private readonly handles: Handles;
   private readonly session: Pointer;
   private readonly binding: Pointer;
@@ -46,6 +50,7 @@ export class ProgramSession {
     this.handles = new Handles(api);
     const model = encodeModel(program.graph, FORM, opset);
     this.leastBytes = model.length;
+    this.captures = maker.captures;
     try {
       this.session = openSession(api, this.handles, provider, model, { threads, allowFallback });
       this.binding = this.handles.own("ReleaseIoBinding", api.create("CreateIoBinding", this.session));

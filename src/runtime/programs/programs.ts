@@ -4,6 +4,7 @@
  */
 import { type ProgramForm, programKey } from "../../model/graph/program.js";
 import type { ComputeMemory } from "./memory.js";
+import { AS_IT_COMES, type Variant } from "./variants.js";
 
 /** What is kept of a program. */
 export interface ReadyProgram {
@@ -22,7 +23,7 @@ export class Programs<Program extends ReadyProgram> {
    * @param limitBytes what all of them may grow the memory by; the one in use always stays
    */
   constructor(
-    private readonly make: (form: ProgramForm) => Program,
+    private readonly make: (form: ProgramForm, variant: Variant) => Program,
     private readonly memory: Pick<ComputeMemory, "usedBytes" | "wait">,
     private readonly limitBytes: number,
   ) {}
@@ -37,15 +38,15 @@ export class Programs<Program extends ReadyProgram> {
   }
 
   /** @throws what `make` throws; those that are ready stay so */
-  get(form: ProgramForm): Program {
-    const key = programKey(form);
+  get(form: ProgramForm, variant: Variant = AS_IT_COMES): Program {
+    const key = `${variant.name} ${programKey(form)}`;
     const known = this.ready.get(key);
     if (known !== undefined) {
       this.ready.delete(key);
       this.ready.set(key, known);
       return known.program;
     }
-    const { result: program, bytes } = this.measured(() => this.make(form));
+    const { result: program, bytes } = this.measured(() => this.make(form, variant));
     const entry = { program, bytes: Math.max(bytes, program.leastBytes) };
     this.ready.set(key, entry);
     this.held += entry.bytes;
