@@ -7,34 +7,45 @@ const MINUTE = 60_000;
 
 const LONG = "test/**/*.long.test.ts";
 
-/**
- * What a test file says that loads something native or puts a module in another's place. ONNX Runtime's bindings are made
- * once a process, so such files have modules of their own.
- */
-const OWN_MODULES =
-  /vi\.mock\(|support\/cli\.js|runtime\/(load|loading|bindings|session|ort|heads-engine|kernels|providers|node-|bandwidth|probe|training\/)/;
+/** What a test file says that puts a module in another's place: it has modules of its own, and a process. */
+const MOCKS = /vi\.mock\(/;
+/** What loads ONNX Runtime from src. Its bindings are made once a process, so no such file shares one with the build's. */
+const NATIVE =
+  /runtime\/(load|loading|bindings|session|ort|heads-engine|kernels|providers|node-|bandwidth|probe|training\/)/;
+/** What runs the build's command line. */
+const CLI = /support\/cli\.js/;
+/** Of what shares nothing: files that look at what happens once in a process. */
+const ONCE =
+  /^test.runtime.(host|memory|ort-engine-lifecycle|providers|providers-library)\.test|^test.cli.(telemetry|profile-slice)\.test/;
+
+type Sharing = "nothing" | "pure" | "native" | "cli";
 
 /**
- * All others share one process's modules, since loading them took as long as a fifth of the tests. test/support/shared-modules.ts
- * fails where one of them loads a native library after all.
+ * With whom a test file shares a process and its loaded modules: loading them for every file took as long as a third of the
+ * tests. test/support/shared-modules.ts fails where one of the pure ones loads a native library after all.
  */
-function sharingModules(): string[] {
-  const textOf = (path: string) => (existsSync(path) ? readFileSync(path, "utf8") : "");
-  const needsItsOwn = (path: string) => {
-    if (/^test.(cli|runtime)\b/.test(path)) return true;
-    const text = textOf(path);
-    const beside = [...text.matchAll(/from "(\.[^"]+)\.js"/g)].map(([, name]) => join(dirname(path), `${name}.ts`));
-    const support = beside.filter((one) => one.startsWith("test"));
-    return [text, ...support.map(textOf)].some((one) => OWN_MODULES.test(one));
-  };
-  return readdirSync("test", { recursive: true, encoding: "utf8" })
-    .map((name) => join("test", name))
-    .filter((path) => /\.test\.ts$/.test(path) && !/\.(long|acceptance)\.test\.ts$/.test(path))
-    .filter((path) => dirname(path) !== "test" && !needsItsOwn(path))
-    .map((path) => path.replaceAll("\\", "/"))
-    .sort();
+function sharingOf(path: string): Sharing {
+  const textOf = (file: string) => (existsSync(file) ? readFileSync(file, "utf8") : "");
+  const text = textOf(path);
+  const beside = [...text.matchAll(/from "(\.[^"]+)\.js"/g)].map(([, name]) => join(dirname(path), `${name}.ts`));
+  const says = [text, ...beside.filter((one) => one.startsWith("test")).map(textOf)];
+  const isOf = (pattern: RegExp, folder: RegExp) => folder.test(path) || says.some((one) => pattern.test(one));
+  const isNative = isOf(NATIVE, /^test.runtime\b/);
+  const isCli = isOf(CLI, /^test.cli\b/);
+  if (dirname(path) === "test" || ONCE.test(path) || says.some((one) => MOCKS.test(one))) return "nothing";
+  if (isNative && isCli) return "nothing";
+  return isNative ? "native" : isCli ? "cli" : "pure";
 }
-const SHARED = sharingModules();
+
+function filesBySharing(): Record<Sharing, string[]> {
+  const files: Record<Sharing, string[]> = { nothing: [], pure: [], native: [], cli: [] };
+  const all = readdirSync("test", { recursive: true, encoding: "utf8" })
+    .map((name) => join("test", name))
+    .filter((path) => /\.test\.ts$/.test(path) && !/\.(long|acceptance)\.test\.ts$/.test(path));
+  for (const path of all.sort()) files[sharingOf(path)].push(path.replaceAll("\\", "/"));
+  return files;
+}
+const FILES = filesBySharing();
 
 /** the build, run as Node loads it */
 const BUILD = [/\/dist\/.*\.js$/];
@@ -58,20 +69,25 @@ export default defineConfig({
         // `npm test`: needs neither ../shared nor the network
         test: {
           name: "unit",
-          include: ["test/**/*.test.ts"],
-          exclude: ["test/acceptance/**", LONG, ...SHARED],
+          include: FILES.nothing,
           ...UNIT,
         },
       },
       {
-        // the rest of `npm test`
+        // the rest of `npm test`, three ways of sharing modules
         test: {
           name: "unit-pure",
-          include: SHARED,
+          include: FILES.pure,
           isolate: false,
           setupFiles: "test/support/shared-modules.ts",
           ...UNIT,
         },
+      },
+      {
+        test: { name: "unit-native", include: FILES.native, isolate: false, ...UNIT },
+      },
+      {
+        test: { name: "unit-cli", include: FILES.cli, isolate: false, ...UNIT },
       },
       {
         // `npm run test:long`: what takes minutes (test/support/long.ts)

@@ -5,7 +5,7 @@ import { deliverDocument } from "../output/deliver.js";
 import { solveSummary } from "../output/plan-table.js";
 import { parseChoices } from "../pipeline/choices.js";
 import { type ConstraintOptions, toConstraints } from "../pipeline/constraints.js";
-import { measuredAmong, parseDrafters, requireNamedModels } from "../pipeline/drafters.js";
+import { parseDrafters, requireNamedModels, weighedFor } from "../pipeline/drafters.js";
 import { draftSpaceFor } from "../pipeline/export/preset.js";
 import { type SolveMethod, solvePlan } from "../pipeline/solve.js";
 import { readDocumentOf } from "../schema/document.js";
@@ -46,11 +46,8 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
   const calibration = readDocumentOf("draftplan/calibration", options.calibration);
   requireNamedModels(options.drafters ?? [], calibration);
   const standalone = standaloneOf(options);
-  // of what an engine can have, what was measured; what the user names has to have been
   const drafters =
-    options.drafters !== undefined || space.drafters === undefined
-      ? space.drafters
-      : measuredAmong(standalone === null ? space.drafters : ["self"], profile.document, calibration.document);
+    options.drafters === undefined ? weighedFor(space.drafters, profile, calibration, standalone) : space.drafters;
   const request = {
     choices: space.choices,
     method: parseMethod(options.method),

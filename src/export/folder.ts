@@ -6,6 +6,7 @@ import { createHash, randomBytes } from "node:crypto";
 import {
   closeSync,
   copyFileSync,
+  fstatSync,
   fsyncSync,
   linkSync,
   mkdirSync,
@@ -53,12 +54,24 @@ export class OutputFolder {
     this.text(name, `${JSON.stringify(value, null, 2)}\n`);
   }
 
-  /** Writes a file front to back, a part at a time: only a part is ever in memory. */
+  /**
+   * Writes a file front to back, a part at a time: only a part is ever in memory.
+   * @throws FILE_UNWRITABLE where the disk does not hold all of it, whatever it said while it was written
+   */
   async stream(name: string, fill: (sink: Sink) => Promise<void>): Promise<void> {
     const descriptor = openSync(this.path(name), "wx", 0o666);
+    let given = 0;
+    const write = (bytes: Uint8Array) => {
+      given += bytes.length;
+      orNotWhole(name, () => writeAll(descriptor, bytes, null));
+    };
     try {
-      await fill({ write: (bytes) => writeAll(descriptor, bytes, null) });
-      fsyncSync(descriptor);
+      await fill({ write });
+      orNotWhole(name, () => {
+        fsyncSync(descriptor);
+        const { size } = fstatSync(descriptor);
+        if (size !== given) throw new Error(`${size} of ${given} bytes are there`);
+      });
     } finally {
       closeSync(descriptor);
     }
@@ -90,6 +103,20 @@ export class OutputFolder {
     const files: Export["files"] = [];
     for (const path of names) files.push({ path, ...(await digest(join(this.draft, path), progress)) });
     return files;
+  }
+}
+
+function orNotWhole(name: string, write: () => void): void {
+  try {
+    write();
+  } catch (cause) {
+    throw new DraftplanError({
+      code: "FILE_UNWRITABLE",
+      at: name,
+      what: `the file could not be written (${cause instanceof Error ? cause.message : cause})`,
+      remedy: "Make room there, or choose another place with -o DIR.",
+      cause,
+    });
   }
 }
 

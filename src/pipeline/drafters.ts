@@ -77,12 +77,22 @@ export function requireMeasured(
   }
 }
 
-/** Of what may draft, what was measured. */
-export const measuredAmong = (
-  kinds: readonly DrafterKind[],
-  profile: Profile,
-  calibration: Calibration,
-): DrafterKind[] => kinds.filter((kind) => notMeasured(kind, profile, calibration) === null);
+/**
+ * Where the user names nobody: of what an engine has a form for, what was measured, since nobody asked for the rest. What is
+ * named has to have been measured (requireMeasured).
+ * @param kinds      that the engine has; undefined: all of them, or no engine was named
+ * @param standalone drafts have a cache of their own, as only the model's own blocks are planned; null: they have not
+ */
+export function weighedFor(
+  kinds: readonly DrafterKind[] | undefined,
+  profile: Loaded<Profile>,
+  calibration: Loaded<Calibration>,
+  standalone: object | null,
+): DrafterKind[] | undefined {
+  if (kinds === undefined) return undefined;
+  const possible = standalone === null ? kinds : (["self"] as const);
+  return possible.filter((kind) => notMeasured(kind, profile.document, calibration.document) === null);
+}
 
 /** Why a drafter cannot be weighed; null where it can. */
 function notMeasured(kind: DrafterKind, profile: Profile, calibration: Calibration): DraftplanError | null {

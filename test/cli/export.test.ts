@@ -180,3 +180,25 @@ describe("for transformers", () => {
     expect(readme).toContain("prompt_lookup_num_tokens=5, max_matching_ngram_size=3");
   });
 });
+
+test.skipIf(process.platform === "win32")("SIGINT while files are written leaves nothing of the folder", async () => {
+  const place = join(folder, "interrupted");
+  const plan = join(folder, "embedded-plan.yaml");
+  const segments: Segment[] = [{ ...draft(["3.mlp"]), speculate: true, context_tokens: { from: 0, to: 512 } }];
+  const document: Plan = { kind: "draftplan/plan", version: 1, model: await modelRefOf("embedded"), segments };
+  writeFileSync(plan, stringifyDocument(document));
+  const args = ["export", plan, "--to", "onnxruntime-genai", "--model", "embedded", "-o", place];
+  const { code, stdout, stderr } = await draftplan(args, {
+    during: (child) => {
+      const timer = setInterval(() => {
+        if (leftovers().length === 0) return; // nothing is being written yet
+        clearInterval(timer);
+        child.kill("SIGINT");
+      }, 1);
+      child.once("exit", () => clearInterval(timer));
+    },
+  });
+  expect({ code, stdout, stderr }).toEqual({ code: 130, stdout: "", stderr: "interrupted\n" });
+  expect(existsSync(place)).toBe(false);
+  expect(leftovers()).toEqual([]);
+});
