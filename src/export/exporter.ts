@@ -77,6 +77,8 @@ export interface Exporter {
   takes?: Checkpoint["format"];
   /** it has a form for single blocks as well: whole layers are what it plans for, and `express` refuses what it cannot */
   singleBlocks?: true;
+  /** it writes the model's blocks as draftplan's own graphs, whatever the architecture */
+  anyArchitecture?: true;
   /** words of `--weights` that it knows */
   weightTypes?: readonly string[];
   /**

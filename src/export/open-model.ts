@@ -5,7 +5,7 @@ import { z } from "zod";
 import { architectureOf } from "../model/architectures/registry.js";
 import { readJsonFile } from "../model/formats/json-file.js";
 import { openSafetensors } from "../model/formats/safetensors.js";
-import { canonicalTensors } from "../model/formats/tensor-names.js";
+import { canonicalTensors, separateTensors } from "../model/formats/tensor-names.js";
 import { expectedTensors, product, type StoredTensor } from "../model/formats/tensors.js";
 import { EMBEDDED, locateModel, openCheckpoint } from "../model/open.js";
 import type { Checkpoint } from "../model/spec.js";
@@ -54,7 +54,8 @@ const FILES = [
 function fromFolder(checkpoint: Checkpoint, path: string): ExportModel {
   const { files, tensors: stored } = openSafetensors(path);
   const { spec } = checkpoint;
-  const tensors = canonicalTensors(stored, architectureOf(spec.architecture).tensorNames);
+  const { tensorNames, fused } = architectureOf(spec.architecture);
+  const tensors = separateTensors(canonicalTensors(stored, tensorNames), fused, spec);
   const wanted = expectedTensors(spec);
   const byFile = new Map<string, string[]>(files.map((file) => [file.path, []]));
   for (const [name, { file }] of tensors) byFile.get(file.path)?.push(name);

@@ -1,5 +1,8 @@
 /** Drafts that an engine has no form for: refused by name, with the command that plans again. */
 import { DraftplanError } from "../core/errors.js";
+import { architectureOf } from "../model/architectures/registry.js";
+import { variationsOf } from "../model/layers.js";
+import type { ModelSpec } from "../model/spec.js";
 import { blockIndex, blockName, type Choice, type ChoiceSet, isSpanned } from "../schema/choice.js";
 import type { Exporter, PlannedDraft, Preset } from "./exporter.js";
 
@@ -27,6 +30,30 @@ export function requirePreset(
   if (draft.choices !== null)
     requireChoices(name, singleBlocks ? { kernels: preset.kernels } : preset, draft, draft.choices);
 }
+
+/**
+ * Blocks that are written down as another engine's must be blocks that it has: those of llama and its near relatives. What
+ * else an architecture computes is refused by name, until its form there has been compared.
+ * @param name of the engine
+ * @throws EXPORT_UNSUPPORTED
+ */
+export function requireLlamaLike(name: string, draft: PlannedDraft, spec: ModelSpec): void {
+  const strange = strangeParts(spec);
+  if (strange.length === 0) return;
+  throw new DraftplanError({
+    code: "EXPORT_UNSUPPORTED",
+    at: `${draft.at}.draft`,
+    what: `${spec.name} is ${spec.architecture} (${strange.join(", ")}), and a draft of such blocks is not written for ${name}`,
+    remedy: `Export to onnxruntime-genai, whose graphs draftplan writes itself, or plan drafts that need no blocks: draftplan solve --profile FILE --calibration FILE --drafters lookup -o PLAN`,
+  });
+}
+
+const strangeParts = (spec: ModelSpec): string[] => [
+  ...variationsOf(spec),
+  ...(spec.rope.scaling === null || spec.rope.scaling.type === "llama3" ? [] : [`${spec.rope.scaling.type} positions`]),
+  ...(spec.rope.rotatedDim === undefined ? [] : ["partly turned heads"]),
+  ...(architectureOf(spec.architecture).fused === undefined ? [] : ["fused projections"]),
+];
 
 type Rules = Omit<Preset, "drafters">;
 

@@ -2,7 +2,7 @@
 
 import { DraftplanError } from "../core/errors.js";
 import { architectureSha256, weightsSha256 } from "./digest.js";
-import { unsupportedMaths } from "./failures.js";
+import { tensorShape, unsupportedMaths } from "./failures.js";
 import type { ByteFile } from "./formats/byte-file.js";
 import { STORED_TYPES } from "./formats/dequantize.js";
 import { readScales } from "./formats/own-codes.js";
@@ -20,6 +20,8 @@ export interface CheckpointParts {
   files: readonly ByteFile[];
   /** whether the format keeps a tensor's rows in interleaved rotary order, and not in Hugging Face's; left out: none */
   isInterleaved?: (name: string) => boolean;
+  /** norms' weights are stored as what is added to 1 */
+  normsLessOne?: boolean;
 }
 
 const EMBEDDING = "model.embed_tokens.weight";
@@ -27,7 +29,7 @@ const HEAD = "lm_head.weight";
 
 /** Digests the weights and makes sure that every tensor is there, so that nothing is found missing half-way. */
 export async function makeCheckpoint(parts: CheckpointParts): Promise<Checkpoint> {
-  const { source, format, spec, tensors, files, isInterleaved = () => false } = parts;
+  const { source, format, spec, tensors, files, isInterleaved = () => false, normsLessOne = false } = parts;
   assertComplete(parts);
   // A tied head may still have a copy in the file; transformers reads the embedding, and so does this.
   const canonicalName = (name: string) => (name === HEAD && spec.tiedEmbeddings ? EMBEDDING : name);
@@ -37,10 +39,12 @@ export async function makeCheckpoint(parts: CheckpointParts): Promise<Checkpoint
     spec,
     weightsSha256: await weightsSha256(files),
     architectureSha256: architectureSha256(spec),
-    storedTypes: countTypes(tensors.values()),
+    // parts of one tensor are one
+    storedTypes: countTypes(new Map([...tensors.values()].map((t) => [`${t.file.path}\0${t.storedName}`, t])).values()),
     tensor(name, shape) {
       const canonical = canonicalName(name);
       const values = readTensor(find(parts, canonical, shape));
+      if (normsLessOne && canonical.endsWith("norm.weight")) return values.map((weight) => 1 + weight);
       return isInterleaved(canonical) ? halfSplitRows(values, shape[0] / spec.headDim, spec.headDim) : values;
     },
     scales(name, shape) {
@@ -98,12 +102,7 @@ function find(parts: CheckpointParts, name: string, shape: readonly number[]): S
         "check that the configuration and the weights belong to the same model, and that the download is complete",
     });
   if (tensor.shape.length === shape.length && tensor.shape.every((n, i) => n === shape[i])) return tensor;
-  throw new DraftplanError({
-    code: "TENSOR_SHAPE",
-    at: `${tensor.file.path}: tensor ${tensor.storedName}`,
-    what: `has shape [${tensor.shape.join(", ")}], the configuration asks for [${shape.join(", ")}]`,
-    remedy: "check that the configuration and the weights belong to the same model",
-  });
+  throw tensorShape(tensor, shape);
 }
 
 /** The types that tensors are stored in, with counts, by name. */

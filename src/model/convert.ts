@@ -78,7 +78,7 @@ function conversion(
     parts: () => weightParts(checkpoint, kernels, dialect),
     origin: checkpoint.origin,
     async written({ name }) {
-      const layer = /^(\d+)\.mlp\.norm$/.exec(name);
+      const layer = /^(\d+)\.mlp\.(?:post_)?norm$/.exec(name);
       await progress.tick(layer === null ? {} : { stage: "convert", done: 2 * Number(layer[1]), total });
     },
     graph: (weights) => buildGraph(checkpoint.spec, kernels, weights, dialect),

@@ -85,6 +85,6 @@ export async function writeDecoders(
 const ticking =
   ({ spec: { layers } }: WeightSource, progress: Progress) =>
   async ({ name }: WeightPart) => {
-    const layer = /^(\d+)\.mlp\.norm$/.exec(name);
+    const layer = /^(\d+)\.mlp\.(?:post_)?norm$/.exec(name);
     await progress.tick(layer === null ? {} : { stage: "write", done: 2 * Number(layer[1]), total: 2 * layers });
   };

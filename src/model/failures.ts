@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { DraftplanError } from "../core/errors.js";
+import type { Refusal } from "./architectures/architecture.js";
 import { ARCHITECTURES, architecturesInWords } from "./architectures/registry.js";
 
 const DOWNLOAD_AGAIN = "download the file again and compare its SHA-256 with the publisher's";
@@ -26,6 +27,12 @@ export function unsupportedMaths(file: string, key: string, what: string): Draft
   return new DraftplanError({ code: "ARCHITECTURE_UNSUPPORTED", at: `${file}: ${key}`, what, remedy });
 }
 
+/** How an architecture says no to a configuration. */
+export const refusalFor = (file: string): Refusal => ({
+  invalid: (key, what) => configInvalid(file, key, what),
+  unsupported: (key, what) => unsupportedMaths(file, key, what),
+});
+
 export function architectureUnsupported(file: string, name: string): DraftplanError {
   return new DraftplanError({
     code: "ARCHITECTURE_UNSUPPORTED",
@@ -41,4 +48,17 @@ export function describeIssues(error: z.ZodError): { key: string; what: string }
   const key = shown[0]?.path.join(".") ?? "";
   const further = shown.slice(1).map((issue) => `; ${issue.path.join(".")}: ${issue.message}`);
   return { key: key === "" ? "top level" : key, what: `${shown[0]?.message}${further.join("")}` };
+}
+
+/** A tensor of another shape than the configuration asks for. */
+export function tensorShape(
+  tensor: { file: { path: string }; storedName: string; shape: readonly number[] },
+  wanted: readonly number[],
+): DraftplanError {
+  return new DraftplanError({
+    code: "TENSOR_SHAPE",
+    at: `${tensor.file.path}: tensor ${tensor.storedName}`,
+    what: `has shape [${tensor.shape.join(", ")}], the configuration asks for [${wanted.join(", ")}]`,
+    remedy: "check that the configuration and the weights belong to the same model",
+  });
 }

@@ -4,7 +4,7 @@
  */
 
 import { z } from "zod";
-import { configInvalid, unsupportedMaths } from "./failures.js";
+import { configInvalid } from "./failures.js";
 import type { ModelSpec } from "./spec.js";
 
 const count = (max: number) => z.int().min(1).max(max);
@@ -16,6 +16,8 @@ export const LIMITS = {
   heads: count(1024),
   kvHeads: count(1024),
   headDim: count(1024),
+  /** of a head's numbers */
+  pairs: 512,
   vocabSize: count(1 << 22),
   contextLimit: count(1 << 27),
   rmsEps: z.number().positive().max(1),
@@ -35,7 +37,7 @@ export function assertConsistent(spec: ModelSpec, file: string): void {
     throw configInvalid(file, "key/value heads", `${kvHeads} key/value heads do not divide ${heads} heads`);
   if (headDim % 2 !== 0)
     throw configInvalid(file, "head size", `${headDim} is odd; rotary encoding turns pairs of numbers`);
-  if (rope.scaling && rope.scaling.highFreqFactor <= rope.scaling.lowFreqFactor)
+  if (rope.scaling?.type === "llama3" && rope.scaling.highFreqFactor <= rope.scaling.lowFreqFactor)
     throw configInvalid(
       file,
       "rope scaling",
@@ -48,11 +50,4 @@ export function defaultHeadDim(hiddenSize: number, heads: number, file: string):
   if (hiddenSize % heads !== 0)
     throw configInvalid(file, "head size", `not given, and ${heads} heads do not divide hidden size ${hiddenSize}`);
   return hiddenSize / heads;
-}
-
-/** One window for all layers is all a ModelSpec can say. */
-export function uniformWindow(file: string, key: string, windows: readonly (number | null)[]): number | null {
-  const distinct = [...new Set(windows)];
-  if (distinct.length > 1) throw unsupportedMaths(file, key, "some layers use a sliding window and others do not");
-  return distinct[0] ?? null;
 }

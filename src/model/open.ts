@@ -10,7 +10,7 @@ import { errnoOf, messageOf, notFound, unreadable } from "./formats/byte-file.js
 import { openGgufCheckpoint } from "./formats/gguf.js";
 import { readHfConfig } from "./formats/hf-config.js";
 import { openSafetensors } from "./formats/safetensors.js";
-import { canonicalTensors } from "./formats/tensor-names.js";
+import { canonicalTensors, separateTensors } from "./formats/tensor-names.js";
 import type { Checkpoint, ModelSpec } from "./spec.js";
 
 export const EMBEDDED = "embedded";
@@ -31,8 +31,16 @@ async function openHfDirectory(directory: string, source: string): Promise<Check
   const spec = readHfConfig(join(directory, "config.json"));
   const { files, tensors: stored } = openSafetensors(directory);
   try {
-    const tensors = canonicalTensors(stored, architectureOf(spec.architecture).tensorNames);
-    return await makeCheckpoint({ source, format: "safetensors", spec, tensors, files });
+    const { tensorNames, fused, normsLessOne } = architectureOf(spec.architecture);
+    const tensors = separateTensors(canonicalTensors(stored, tensorNames), fused, spec);
+    return await makeCheckpoint({
+      source,
+      format: "safetensors",
+      spec,
+      tensors,
+      files,
+      normsLessOne: normsLessOne === true,
+    });
   } catch (cause) {
     for (const file of files) file.close();
     throw cause;

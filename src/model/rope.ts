@@ -1,22 +1,29 @@
 /** Rotary positions (RoFormer, arXiv:2104.09864): the tables of the graph, and scalings as files keep them. */
 
-import { storedHeadDim } from "./graph/heads.js";
-import type { Llama3RopeScaling, ModelSpec } from "./spec.js";
+import { rotatedDim, storedHeadDim } from "./graph/heads.js";
+import type { Llama3RopeScaling, ModelSpec, Rope, YarnRopeScaling } from "./spec.js";
 
-/** Angle per token of each pair of dimensions, with Llama 3's scaling where the model asks for it. */
-export function inverseFrequencies(spec: ModelSpec): Float64Array {
-  const half = spec.headDim / 2;
-  const { theta, scaling } = spec.rope;
-  const frequencies = new Float64Array(half);
-  for (let i = 0; i < half; i++) {
-    const frequency = theta ** (-i / half);
-    frequencies[i] = scaling === null ? frequency : scaleLlama3(frequency, scaling);
+/** Angle per token of each pair of dimensions that is turned, scaled as the model asks. [rotated pairs] */
+export function inverseFrequencies(spec: ModelSpec, rope: Rope = spec.rope): Float64Array {
+  const pairs = rotatedDim({ ...spec, rope }) / 2;
+  const plain = Float64Array.from({ length: pairs }, (_, i) => rope.theta ** (-i / pairs));
+  const { scaling } = rope;
+  switch (scaling?.type) {
+    case undefined:
+      return plain;
+    case "linear":
+      return plain.map((frequency) => frequency / scaling.factor);
+    case "llama3":
+      return plain.map((frequency) => scaleLlama3(frequency, scaling));
+    case "yarn":
+      return scaleYarn(plain, rope.theta, scaling);
+    case "longrope":
+      return plain.map((frequency, i) => frequency / scaling.factors[i]);
   }
-  return frequencies;
 }
 
 /** Long wavelengths are stretched by `factor`, short ones kept, those between blended (Llama 3.1's model card). */
-function scaleLlama3(frequency: number, scaling: NonNullable<ModelSpec["rope"]["scaling"]>): number {
+function scaleLlama3(frequency: number, scaling: Llama3RopeScaling): number {
   const { factor, lowFreqFactor, highFreqFactor, originalContext } = scaling;
   const turns = (originalContext * frequency) / (2 * Math.PI); // over the original context
   if (turns < lowFreqFactor) return frequency / factor;
@@ -25,19 +32,46 @@ function scaleLlama3(frequency: number, scaling: NonNullable<ModelSpec["rope"]["
   return ((1 - smooth) * frequency) / factor + smooth * frequency;
 }
 
+/** Where a span is no wider than nothing, the blend's ends are set this far apart (transformers, llama.cpp alike). */
+const LEAST_BLEND = 0.001;
+
+/** YaRN (arXiv:2309.00071, section 3.2), its blend over the pairs' places as transformers and llama.cpp have it. */
+function scaleYarn(plain: Float64Array, theta: number, scaling: YarnRopeScaling): Float64Array {
+  const { factor, betaFast, betaSlow, originalContext, truncate } = scaling;
+  const dim = 2 * plain.length;
+  /** the place, in pairs, whose frequency makes that many turns over the original context */
+  const placeOf = (turns: number) => (dim * Math.log(originalContext / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
+  const ends = [placeOf(betaFast), placeOf(betaSlow)];
+  const low = Math.max(truncate ? Math.floor(ends[0]) : ends[0], 0);
+  const high = Math.min(truncate ? Math.ceil(ends[1]) : ends[1], dim - 1);
+  const width = high === low ? LEAST_BLEND : high - low;
+  return plain.map((frequency, i) => {
+    const divided = Math.min(Math.max((i - low) / width, 0), 1);
+    return (frequency / factor) * divided + frequency * (1 - divided);
+  });
+}
+
+/** Cosines and sines are multiplied by it. */
+const attentionFactor = ({ scaling }: Rope): number =>
+  scaling?.type === "yarn" || scaling?.type === "longrope" ? scaling.attentionFactor : 1;
+
 /** Tables [contextLimit, storedHeadDim / 2] for GroupQueryAttention. */
-export function ropeTables(spec: ModelSpec): { cos: Float32Array; sin: Float32Array } {
-  const frequencies = inverseFrequencies(spec);
+export function ropeTables(spec: ModelSpec, rope: Rope = spec.rope): { cos: Float32Array; sin: Float32Array } {
+  const frequencies = inverseFrequencies(spec, rope);
+  const factor = attentionFactor(rope);
   const stored = storedHeadDim(spec) / 2;
+  const still = spec.headDim / 2 - frequencies.length; // pairs that are not turned
   const cos = new Float32Array(spec.contextLimit * stored); // 0 for dimensions that hold 0
   const sin = new Float32Array(spec.contextLimit * stored);
   for (let position = 0; position < spec.contextLimit; position++) {
     for (let i = 0; i < frequencies.length; i++) {
       // transformers computes the angle in fp32; so do we, since far positions differ otherwise
       const angle = Math.fround(position * Math.fround(frequencies[i]));
-      cos[position * stored + i] = Math.cos(angle);
-      sin[position * stored + i] = Math.sin(angle);
+      cos[position * stored + i] = factor * Math.cos(angle);
+      sin[position * stored + i] = factor * Math.sin(angle);
     }
+    const behind = position * stored + frequencies.length;
+    cos.fill(1, behind, behind + still);
   }
   return { cos, sin };
 }

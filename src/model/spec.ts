@@ -7,20 +7,13 @@ import type { Biases } from "./architectures/architecture.js";
 import type { Architecture } from "./architectures/registry.js";
 import type { TensorOrigin } from "./conversion/origin.js";
 import type { OwnScales } from "./kernels/kernel.js";
+import type { Rope, Variations } from "./variations.js";
 
 export { ARCHITECTURES, type Architecture } from "./architectures/registry.js";
 
-/** Llama-3 frequency scaling (Hugging Face `rope_type: llama3`). */
-export interface Llama3RopeScaling {
-  type: "llama3";
-  factor: number;
-  lowFreqFactor: number;
-  highFreqFactor: number;
-  /** tokens */
-  originalContext: number;
-}
+export type * from "./variations.js";
 
-export interface ModelSpec extends Biases {
+export interface ModelSpec extends Biases, Variations {
   name: string;
   architecture: Architecture;
   layers: number;
@@ -33,12 +26,12 @@ export interface ModelSpec extends Biases {
   /** tokens the position encoding was made for; a longer context is refused */
   contextLimit: number;
   rmsEps: number;
-  rope: { theta: number; scaling: Llama3RopeScaling | null };
+  rope: Rope;
   /** the head uses the embedding table */
   tiedEmbeddings: boolean;
-  /** RMS norm over each head of q and k before the rotation (qwen3) */
+  /** RMS norm over q and k before the rotation: over each head (qwen3), or as qkNormOver says */
   qkNorm: boolean;
-  /** tokens a query sees, itself included; null: all of them */
+  /** tokens a query sees, itself included; null: all of them, or as layerWindows says */
   slidingWindow: number | null;
   bosTokenId: number | null;
   eosTokenIds: number[];

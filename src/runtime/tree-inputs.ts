@@ -1,5 +1,6 @@
 /** The inputs by which a pass is one over a tree: positions of its rows, and what each of them does not see. */
-import { TREE } from "../model/graph/blocks.js";
+import { TREE, treeBias } from "../model/graph/blocks.js";
+import { distinctWindows } from "../model/layers.js";
 import type { ModelSpec } from "../model/spec.js";
 import type { FloatType } from "../schema/numerics.js";
 import { type BoundInputs, ELEMENT, HostTensor, type MakeTensor } from "./bindings.js";
@@ -36,9 +37,12 @@ export class TreeBias {
   readonly data: Bias;
   private hidden = { rows: 0, total: 0, from: 0 };
 
-  /** @param data of a buffer that lies somewhere already; default: one of its own */
+  /**
+   * @param window tokens that a row sees, itself included
+   * @param data of a buffer that lies somewhere already; default: one of its own
+   */
   constructor(
-    private readonly spec: ModelSpec,
+    private readonly window: number,
     capacity: number,
     private readonly float: FloatType,
     data?: Bias,
@@ -48,11 +52,10 @@ export class TreeBias {
 
   /** A row sees the cache, its ancestors and itself, and of these what its window reaches. */
   hide(total: number, position: number, parents: ArrayLike<number>, depths: Int32Array): void {
-    const { data: bias, hidden: before } = this;
+    const { data: bias, hidden: before, window } = this;
     for (let row = 0; row < before.rows; row++)
       bias.fill(0, row * before.total + before.from, (row + 1) * before.total);
     const q = parents.length;
-    const window = this.spec.slidingWindow ?? Infinity;
     for (let row = 0; row < q; row++) {
       const start = row * total;
       const first = Math.max(0, position + depths[row] - window + 1); // the first position that it sees
@@ -65,6 +68,9 @@ export class TreeBias {
   }
 }
 
+/** Tokens that rows see under each of the model's distinct windows. */
+export const treeWindows = (spec: ModelSpec): number[] => distinctWindows(spec).map((window) => window ?? Infinity);
+
 export class TreeInputs {
   private readonly flag = new Uint8Array(new ArrayBuffer(128));
   private readonly flagTensor: Pointer;
@@ -72,11 +78,11 @@ export class TreeInputs {
   private readonly positions: HostTensor<BigInt64Array<ArrayBuffer>>;
   /** bound until the first tree runs; kept, since the tensor over it does not keep it */
   private readonly nothing = new BigInt64Array(16);
-  /** from the first tree on */
-  private bias: TreeBias | undefined;
+  /** what rows see under every window that layers of the model have; from the first tree on */
+  private readonly views: { input: string; window: number; bias: TreeBias | undefined }[];
 
   constructor(
-    private readonly spec: ModelSpec,
+    spec: ModelSpec,
     private readonly capacity: number,
     private readonly float: FloatType,
     private readonly inputs: BoundInputs,
@@ -85,6 +91,7 @@ export class TreeInputs {
   ) {
     this.flagTensor = make(this.flag, 1, new BigInt64Array(0), ELEMENT.bool);
     this.positions = new HostTensor(new BigInt64Array(MAX_TREE_ROWS), ELEMENT.int64, (q) => [1, q], make);
+    this.views = treeWindows(spec).map((window, i) => ({ input: treeBias(i), window, bias: undefined }));
     this.noBias = make(this.nothing, 4, BigInt64Array.of(1n, 1n, 1n, 1n), BIAS_ELEMENT[float]);
     this.bindTo(inputs);
   }
@@ -93,7 +100,7 @@ export class TreeInputs {
   bindTo(inputs: BoundInputs): void {
     inputs.bind(TREE.flag, this.flagTensor, "every pass");
     inputs.rebind(TREE.positions, this.positions.of(1));
-    inputs.rebind(TREE.bias, this.noBias);
+    for (const { input } of this.views) inputs.rebind(input, this.noBias);
   }
 
   /** The next pass is over a chain. */
@@ -114,13 +121,15 @@ export class TreeInputs {
     const depths = rowDepths(parents);
     for (let row = 0; row < q; row++) this.positions.data[row] = BigInt(position + depths[row]);
     this.inputs.rebind(TREE.positions, this.positions.of(q));
-    this.bias ??= new TreeBias(this.spec, this.capacity, this.float);
-    const { data } = this.bias;
-    this.bias.hide(total, position, parents, depths);
-    // the operator takes a bias of exactly the total length, so no tensor of it serves twice
-    const shape = BigInt64Array.from([1, 1, q, total], BigInt);
-    const bytes = q * total * data.BYTES_PER_ELEMENT;
-    this.borrow(data, bytes, shape, BIAS_ELEMENT[this.float], (tensor) => this.inputs.rebind(TREE.bias, tensor));
+    for (const view of this.views) {
+      view.bias ??= new TreeBias(view.window, this.capacity, this.float);
+      const { data } = view.bias;
+      view.bias.hide(total, position, parents, depths);
+      // the operator takes a bias of exactly the total length, so no tensor of it serves twice
+      const shape = BigInt64Array.from([1, 1, q, total], BigInt);
+      const bytes = q * total * data.BYTES_PER_ELEMENT;
+      this.borrow(data, bytes, shape, BIAS_ELEMENT[this.float], (tensor) => this.inputs.rebind(view.input, tensor));
+    }
     this.flag[0] = 1;
     return total;
   }

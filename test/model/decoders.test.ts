@@ -5,12 +5,11 @@ import { describe, expect, test } from "vitest";
 import { DECODER_FILES, decoderWeightBytes, writeDecoders } from "../../src/model/decoders.js";
 import { CPU_DIALECT } from "../../src/model/graph/dialect.js";
 import { storedHeadDim } from "../../src/model/graph/heads.js";
-import { openCheckpoint } from "../../src/model/open.js";
 import type { ModelSpec } from "../../src/model/spec.js";
 import { type ChoiceSet, targetChoices, uniformChoices } from "../../src/schema/choice.js";
-import { greatestDifference, MODELS, openTiny, randomChoices, tokens } from "../runtime/support.js";
+import { greatestDifference, MODELS, openTiny, randomChoices, tinyWeights, tokens } from "../runtime/support.js";
 import { type GraphSession, integers, openGraph, type Tensor, zeros } from "../support/graph-session.js";
-import { type TinyModel, temporaryFolder, tinySpec, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
+import { type TinyModel, temporaryFolder, tinySpec } from "../support/tiny-checkpoint.js";
 
 const TOLERANCE = 1e-4;
 const TEXT = 21;
@@ -18,12 +17,11 @@ const TEXT = 21;
 const PASSES = [13, 1, 5, 1, 1];
 
 async function write(model: TinyModel, draft: ChoiceSet | null): Promise<string> {
-  const checkpoint = await openCheckpoint(writeTinyCheckpoint(temporaryFolder(), model));
+  const weights = tinyWeights(model);
   const folder = temporaryFolder();
-  await writeDecoders((name) => join(folder, name), checkpoint, draft && { choices: draft }, CPU_DIALECT);
+  await writeDecoders((name) => join(folder, name), weights, draft && { choices: draft }, CPU_DIALECT);
   const { size } = statSync(join(folder, DECODER_FILES.weights));
-  expect(decoderWeightBytes(checkpoint, draft, CPU_DIALECT)).toBe(size);
-  checkpoint.close();
+  expect(decoderWeightBytes(weights, draft, CPU_DIALECT)).toBe(size);
   return folder;
 }
 

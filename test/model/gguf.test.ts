@@ -151,24 +151,40 @@ describe("architecture", () => {
     checkpoint.close();
   });
 
+  // without a type, llama.cpp scales linearly
+  test.each(["rope.scaling.factor", "rope.scale_linear"])("%s alone scales linearly", async (key) => {
+    const checkpoint = await openCheckpoint(tiny({ metadata: { [`llama.${key}`]: { type: "f32", value: 4 } } }));
+    expect(checkpoint.spec.rope.scaling).toEqual({ type: "linear", factor: 4 });
+    checkpoint.close();
+  });
+
   test.each<[ErrorCode, RegExp, TinyModel & GgufOptions]>([
     ["ARCHITECTURE_UNSUPPORTED", /"gemma"/, { metadata: { "general.architecture": string("gemma") } }],
     ["ARCHITECTURE_UNSUPPORTED", /expert_count: is 8/, { metadata: { "llama.expert_count": u32(8) } }],
     [
       "ARCHITECTURE_UNSUPPORTED",
-      /rope\.scaling\.type: is "yarn"/,
-      { metadata: { "llama.rope.scaling.type": string("yarn") } },
-    ],
-    // without a type, llama.cpp scales linearly
-    [
-      "ARCHITECTURE_UNSUPPORTED",
-      /rope\.scaling\.factor: is 4/,
-      { metadata: { "llama.rope.scaling.factor": { type: "f32", value: 4 } } },
+      /rope\.scaling\.type: is "mscale"/,
+      { metadata: { "llama.rope.scaling.type": string("mscale") } },
     ],
     [
+      "CONFIG_INVALID",
+      /rope\.scaling\.factor: is 0\.5/,
+      { metadata: { "llama.rope.scaling.factor": { type: "f32", value: 0.5 } } },
+    ],
+    [
       "ARCHITECTURE_UNSUPPORTED",
-      /rope\.scale_linear: is 2/,
-      { metadata: { "llama.rope.scale_linear": { type: "f32", value: 2 } } },
+      /yarn_attn_factor: is 2/,
+      {
+        metadata: {
+          "llama.rope.scaling.type": string("yarn"),
+          "llama.rope.scaling.yarn_attn_factor": { type: "f32", value: 2 },
+        },
+      },
+    ],
+    [
+      "ARCHITECTURE_UNSUPPORTED",
+      /attn_factor: is 2, without factors/,
+      { metadata: { "llama.rope.scaling.attn_factor": { type: "f32", value: 2 } } },
     ],
     [
       "ARCHITECTURE_UNSUPPORTED",

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import type { ErrorCode } from "../../src/core/errors.js";
 import { architectureSha256 } from "../../src/model/digest.js";
 import { openConfigOnly } from "../../src/model/open.js";
-import type { ModelSpec } from "../../src/model/spec.js";
+import type { ModelSpec, RopeScaling } from "../../src/model/spec.js";
 import { expectFailure } from "../support/failure.js";
 import type { TinyModel } from "../support/tiny-checkpoint.js";
 import { temporaryFolder, tinyConfig, tinySpec } from "../support/tiny-checkpoint.js";
@@ -40,6 +40,8 @@ const read = (model: TinyModel, changes: Record<string, unknown>, generation?: u
 test.each(["llama", "mistral", "qwen2", "qwen3"] as const)("a plain %s config is read whole", (architecture) => {
   expect(read({ architecture }, {})).toEqual(tinySpec({ architecture }));
 });
+
+const scaled = (scaling: RopeScaling): Partial<ModelSpec> => ({ rope: { theta: 10000, scaling } });
 
 describe("a key that is understood", () => {
   test.each<[string, TinyModel, Record<string, unknown>, Partial<ModelSpec>]>([
@@ -114,6 +116,43 @@ describe("a key that is understood", () => {
       { slidingWindow: null },
     ],
     [
+      "qwen's window, used in some layers",
+      { architecture: "qwen2" },
+      { sliding_window: 64, use_sliding_window: true, max_window_layers: 1 },
+      { layerWindows: [null, 64] },
+    ],
+    ["linear scaling", {}, { rope_scaling: { type: "linear", factor: 2 } }, scaled({ type: "linear", factor: 2 })],
+    ["linear scaling by 1", {}, { rope_scaling: { type: "linear", factor: 1 } }, {}],
+    ["dynamic scaling, which begins behind the context", {}, { rope_scaling: { type: "dynamic", factor: 4 } }, {}],
+    ["yarn by 1", {}, { rope_scaling: { rope_type: "yarn", factor: 1 } }, {}],
+    [
+      "yarn, whose factor is one of the context that it names",
+      {},
+      { rope_scaling: { rope_type: "yarn", factor: 4, original_max_position_embeddings: 256, attention_factor: 1 } },
+      {
+        contextLimit: 1024,
+        ...scaled({
+          ...{ type: "yarn", factor: 4, betaFast: 32, betaSlow: 1, originalContext: 256 },
+          ...{ attentionFactor: 1, truncate: true },
+        }),
+      },
+    ],
+    [
+      "llama3 by 1",
+      {},
+      { rope_scaling: { rope_type: "llama3", factor: 1, low_freq_factor: 1, high_freq_factor: 4 } },
+      {},
+    ],
+    [
+      "longrope by 1, whose context is the original one",
+      {},
+      {
+        original_max_position_embeddings: 64,
+        rope_scaling: { type: "longrope", short_factor: [1, 1, 1, 1], long_factor: [1, 2, 3, 4], attention_factor: 1 },
+      },
+      { contextLimit: 64 },
+    ],
+    [
       "layer_types all sliding",
       { architecture: "qwen3" },
       { sliding_window: 64, use_sliding_window: true, layer_types: ["sliding_attention", "sliding_attention"] },
@@ -141,8 +180,10 @@ describe("refused by name", () => {
     ],
     ["ARCHITECTURE_UNSUPPORTED", /quantization_config/, {}, { quantization_config: { quant_method: "awq" } }],
     ["ARCHITECTURE_UNSUPPORTED", /hidden_act: is "gelu"/, {}, { hidden_act: "gelu" }],
-    ["ARCHITECTURE_UNSUPPORTED", /"yarn"/, {}, { rope_scaling: { rope_type: "yarn", factor: 4 } }],
-    ["ARCHITECTURE_UNSUPPORTED", /"linear"/, {}, { rope_scaling: { type: "linear", factor: 2 } }],
+    ["ARCHITECTURE_UNSUPPORTED", /"mrope"/, {}, { rope_scaling: { rope_type: "mrope", factor: 4 } }],
+    ["CONFIG_INVALID", /linear scaling needs factor/, {}, { rope_scaling: { type: "linear" } }],
+    ["CONFIG_INVALID", /short_factor has 0 numbers for 4/, {}, { rope_scaling: { type: "longrope" } }],
+    ["CONFIG_INVALID", /rope_scaling\.factor/, {}, { rope_scaling: { type: "linear", factor: 0.5 } }],
     [
       "ARCHITECTURE_UNSUPPORTED",
       /differs between layers/,
@@ -150,12 +191,6 @@ describe("refused by name", () => {
       { rope_parameters: { full_attention: {}, sliding_attention: {} } },
     ],
     ["ARCHITECTURE_UNSUPPORTED", /partial_rotary_factor: is 0.5/, {}, { partial_rotary_factor: 0.5 }],
-    [
-      "ARCHITECTURE_UNSUPPORTED",
-      /sliding window/,
-      { architecture: "qwen2" },
-      { sliding_window: 64, use_sliding_window: true, max_window_layers: 1 },
-    ],
     [
       "ARCHITECTURE_UNSUPPORTED",
       /"chunked_attention"/,
@@ -197,7 +232,7 @@ describe("refused by name", () => {
   });
 
   test("the supported architectures are listed with a refusal", async () => {
-    const path = write({}, { model_type: "gemma2", architectures: ["Gemma2ForCausalLM"] });
+    const path = write({}, { model_type: "gpt2", architectures: ["GPT2LMHeadModel"] });
     await expect(async () => openConfigOnly(path)).rejects.toMatchObject({
       remedy: expect.stringContaining("llama, mistral, qwen2, qwen3"),
     });

@@ -10,14 +10,13 @@ import { architectureSha256 } from "../../src/model/digest.js";
 import { expectedTensors } from "../../src/model/formats/tensors.js";
 import { openCheckpoint, openConfigOnly } from "../../src/model/open.js";
 import type { WeightSource } from "../../src/model/spec.js";
-import { ARCHITECTURES } from "../../src/model/spec.js";
 import { withWeightFiles } from "../../src/model/synthetic/files.js";
 import { weightSizes } from "../../src/model/synthetic/slice.js";
 import { syntheticWeights } from "../../src/model/synthetic/weights.js";
 import { openOrtEngine } from "../../src/runtime/ort-engine.js";
 import { targetChoices, uniformChoices } from "../../src/schema/choice.js";
 import { expectFailure } from "../support/failure.js";
-import { temporaryFolder, tinySpec, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
+import { TINY_ARCHITECTURES, temporaryFolder, tinySpec, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
 
 vi.mock("node:fs/promises", async (original) => {
   const actual = await original<typeof import("node:fs/promises")>();
@@ -71,7 +70,7 @@ describe("the architecture of a configuration is that of the checkpoint it belon
     expect(architectureSha256(openConfigOnly(EMBEDDED_CONFIG))).toBe(checkpoint.architectureSha256);
   });
 
-  test.each(ARCHITECTURES)("of a tiny %s", async (architecture) => {
+  test.each(TINY_ARCHITECTURES)("of a tiny %s", async (architecture) => {
     const folder = writeTinyCheckpoint(temporaryFolder(), { architecture, slidingWindow: null });
     const checkpoint = await openCheckpoint(folder);
     checkpoint.close();
@@ -110,28 +109,31 @@ describe("made-up weights on disk", () => {
     expect(bytes).toBeLessThan(total + 4096 * 40 * spec.layers);
   });
 
-  test.each(ARCHITECTURES)("run: a %s of them computes finite numbers that are not subnormal", async (architecture) => {
-    const tiny = tinySpec({ architecture, layers: 2, headDim: 16, context: 64 });
-    await withWeightFiles(
-      syntheticWeights(tiny),
-      weightSizes(tiny).total,
-      { progress: silentProgress },
-      async (path) => {
-        const engine = openOrtEngine(path, tiny, { provider: "cpu", threads: 1, capacity: 64 });
-        try {
-          for (const choices of [targetChoices(2), uniformChoices(2, "int8")]) {
-            const { hidden, logits } = engine.run({ position: 0, input: [1, 2, 3, 4], choices, logitRows: 4 });
-            for (const values of [hidden, logits]) {
-              expect(values.every((v) => Number.isFinite(v) && Math.abs(v) > SMALLEST_NORMAL)).toBe(true);
-              expect(Math.max(...values.map(Math.abs))).toBeLessThan(100);
+  test.each(TINY_ARCHITECTURES)(
+    "run: a %s of them computes finite numbers that are not subnormal",
+    async (architecture) => {
+      const tiny = tinySpec({ architecture, layers: 2, headDim: 16, context: 64 });
+      await withWeightFiles(
+        syntheticWeights(tiny),
+        weightSizes(tiny).total,
+        { progress: silentProgress },
+        async (path) => {
+          const engine = openOrtEngine(path, tiny, { provider: "cpu", threads: 1, capacity: 64 });
+          try {
+            for (const choices of [targetChoices(2), uniformChoices(2, "int8")]) {
+              const { hidden, logits } = engine.run({ position: 0, input: [1, 2, 3, 4], choices, logitRows: 4 });
+              for (const values of [hidden, logits]) {
+                expect(values.every((v) => Number.isFinite(v) && Math.abs(v) > SMALLEST_NORMAL)).toBe(true);
+                expect(Math.max(...values.map(Math.abs))).toBeLessThan(100);
+              }
             }
+          } finally {
+            engine.close();
           }
-        } finally {
-          engine.close();
-        }
-      },
-    );
-  });
+        },
+      );
+    },
+  );
 
   test("are gone when their use fails", async () => {
     await expect(run(() => Promise.reject(new Error("no good")))).rejects.toThrow("no good");

@@ -12,10 +12,7 @@ export interface TransformerSpec {
   headDim: number;
   vocabSize: number;
   rmsEps: number;
-  rope: {
-    theta: number;
-    scaling: { factor: number; lowFreqFactor: number; highFreqFactor: number; originalContext: number } | null;
-  };
+  rope: TwinRope;
   tiedEmbeddings: boolean;
   qkvBias: boolean;
   outputBias: boolean;
@@ -23,6 +20,40 @@ export interface TransformerSpec {
   qkNorm: boolean;
   /** tokens a query sees, itself included */
   slidingWindow: number | null;
+  /** absent: llama's way */
+  normPlacement?: "after" | "around";
+  qkNormOver?: "projection";
+  activation?: "gelu_tanh";
+  attentionScale?: number;
+  attentionSoftCap?: number;
+  logitSoftCap?: number;
+  embeddingScale?: number;
+  residualScale?: number;
+  logitScale?: number;
+  layerWindows?: (number | null)[];
+  windowedRope?: TwinRope;
+  unrotatedLayers?: number[];
+}
+
+type TwinScaling =
+  | { type: "llama3"; factor: number; lowFreqFactor: number; highFreqFactor: number; originalContext: number }
+  | { type: "linear"; factor: number }
+  | {
+      type: "yarn";
+      factor: number;
+      betaFast: number;
+      betaSlow: number;
+      originalContext: number;
+      attentionFactor: number;
+      truncate: boolean;
+    }
+  | { type: "longrope"; factors: number[]; attentionFactor: number };
+
+export interface TwinRope {
+  theta: number;
+  scaling: TwinScaling | null;
+  /** the first numbers of a head, that are turned; absent: all */
+  rotatedDim?: number;
 }
 
 /** Weights by Hugging Face's names; linear ones are [out, in], row-major. */
@@ -59,7 +90,7 @@ export function forward(
   const row = (table: ArrayLike<number>, index: number): Vector =>
     Array.from({ length: hiddenSize }, (_, i) => table[index * hiddenSize + i]);
   const embedding = tensor("model.embed_tokens.weight");
-  let states = Array.from(ids, (id) => row(embedding, id));
+  let states = Array.from(ids, (id) => times(row(embedding, id), spec.embeddingScale ?? 1));
   const all = [states];
   const keys: (Vector | undefined)[][] = [];
   const values: (Vector | undefined)[][] = [];
@@ -69,7 +100,7 @@ export function forward(
     states = states.map((x, position) =>
       skipped(2 * layer, position)
         ? notCached(cache, x)
-        : attention(spec, tensor, at, x, position, cache, (key) => reads(layer, position, key)),
+        : attention(spec, tensor, { at, layer }, x, position, cache, (key) => reads(layer, position, key)),
     );
     all.push(states);
     states = states.map((x, position) => (skipped(2 * layer + 1, position) ? x : mlp(spec, tensor, at, x)));
@@ -78,7 +109,10 @@ export function forward(
     values.push(cache.values);
   }
   const head = tensor(spec.tiedEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight");
-  const logits = states.map((x) => linear(rmsNorm(x, tensor("model.norm.weight"), spec.rmsEps), head, vocabSize));
+  const logits = states.map((x) => {
+    const product = linear(rmsNorm(x, tensor("model.norm.weight"), spec.rmsEps), head, vocabSize);
+    return times(product, spec.logitScale ?? 1).map((logit) => capped(logit, spec.logitSoftCap));
+  });
   return { logits, hidden: states, states: all, keys, values };
 }
 
@@ -96,27 +130,35 @@ function notCached(cache: LayerCache, x: Vector): Vector {
 function attention(
   spec: TransformerSpec,
   tensor: TensorReader,
-  at: string,
+  { at, layer }: { at: string; layer: number },
   x: Vector,
   position: number,
   cache: LayerCache,
   reads: (key: number) => boolean,
 ): Vector {
   const { heads, kvHeads, headDim, hiddenSize } = spec;
-  const normed = rmsNorm(x, tensor(`${at}.input_layernorm.weight`), spec.rmsEps);
+  const norm = (name: string, v: Vector) => rmsNorm(v, tensor(`${at}.${name}.weight`), spec.rmsEps);
+  const normed = spec.normPlacement === "after" ? x : norm("input_layernorm", x);
+  const window = spec.layerWindows === undefined ? spec.slidingWindow : spec.layerWindows[layer];
+  const rope = spec.windowedRope !== undefined && window !== null ? spec.windowedRope : spec.rope;
+  const turns = !spec.unrotatedLayers?.includes(layer);
   const project = (part: string, rows: number) => {
     const out = linear(normed, tensor(`${at}.self_attn.${part}_proj.weight`), rows);
     return spec.qkvBias ? add(out, tensor(`${at}.self_attn.${part}_proj.bias`)) : out;
   };
-  const prepare = (part: string, count: number) =>
-    split(project(part, count * headDim), headDim).map((head) => {
-      const scaled = spec.qkNorm ? rmsNorm(head, tensor(`${at}.self_attn.${part}_norm.weight`), spec.rmsEps) : head;
-      return rotate(scaled, position, spec.rope);
+  const prepare = (part: string, count: number) => {
+    const all = project(part, count * headDim);
+    const over = (v: Vector) => norm(`self_attn.${part}_norm`, v);
+    const whole = spec.qkNorm && spec.qkNormOver === "projection" ? over(all) : all;
+    return split(whole, headDim).map((head) => {
+      const scaled = spec.qkNorm && spec.qkNormOver === undefined ? over(head) : head;
+      return turns ? rotate(scaled, position, rope) : scaled;
     });
+  };
   const queries = prepare("q", heads);
   cache.keys.push(prepare("k", kvHeads).flat());
   cache.values.push(project("v", kvHeads * headDim));
-  const first = spec.slidingWindow === null ? 0 : Math.max(0, position - spec.slidingWindow + 1);
+  const first = window === null ? 0 : Math.max(0, position - window + 1);
   const seen = Array.from({ length: position + 1 - first }, (_, i) => first + i).filter(
     (p) => cache.keys[p] !== undefined && reads(p),
   );
@@ -124,30 +166,44 @@ function attention(
     const group = Math.floor(head / (heads / kvHeads));
     const part = (list: (Vector | undefined)[], p: number) =>
       (list[p] as Vector).slice(group * headDim, (group + 1) * headDim);
-    const weights = softmax(seen.map((p) => dot(query, part(cache.keys, p)) / Math.sqrt(headDim)));
+    const scale = spec.attentionScale ?? 1 / Math.sqrt(headDim);
+    const weights = softmax(seen.map((p) => capped(dot(query, part(cache.keys, p)) * scale, spec.attentionSoftCap)));
     const sum = new Array<number>(headDim).fill(0);
     seen.forEach((p, i) => part(cache.values, p).forEach((v, d) => (sum[d] += weights[i] * v)));
     return sum;
   });
   const out = linear(attended, tensor(`${at}.self_attn.o_proj.weight`), hiddenSize);
-  return add(x, spec.outputBias ? add(out, tensor(`${at}.self_attn.o_proj.bias`)) : out);
+  const made = spec.outputBias ? add(out, tensor(`${at}.self_attn.o_proj.bias`)) : out;
+  const after = spec.normPlacement === undefined ? made : norm("post_attention_layernorm", made);
+  return add(x, times(after, spec.residualScale ?? 1));
 }
 
 function mlp(spec: TransformerSpec, tensor: TensorReader, at: string, x: Vector): Vector {
-  const normed = rmsNorm(x, tensor(`${at}.post_attention_layernorm.weight`), spec.rmsEps);
+  const norm = (name: string, v: Vector) => rmsNorm(v, tensor(`${at}.${name}.weight`), spec.rmsEps);
+  const before = spec.normPlacement === "around" ? "pre_feedforward_layernorm" : "post_attention_layernorm";
+  const normed = spec.normPlacement === "after" ? x : norm(before, x);
+  const gate = (g: number) =>
+    spec.activation === "gelu_tanh"
+      ? 0.5 * g * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (g + 0.044715 * g ** 3)))
+      : g / (1 + Math.exp(-g));
   const project = (part: string, input: Vector, rows: number) => {
     const out = linear(input, tensor(`${at}.mlp.${part}_proj.weight`), rows);
     return spec.mlpBias ? add(out, tensor(`${at}.mlp.${part}_proj.bias`)) : out;
   };
   const up = project("up", normed, spec.intermediateSize);
-  const gated = project("gate", normed, spec.intermediateSize).map((g, i) => (g / (1 + Math.exp(-g))) * up[i]);
-  return add(x, project("down", gated, spec.hiddenSize));
+  const gated = project("gate", normed, spec.intermediateSize).map((g, i) => gate(g) * up[i]);
+  const made = project("down", gated, spec.hiddenSize);
+  const after = spec.normPlacement === undefined ? made : norm("post_feedforward_layernorm", made);
+  return add(x, times(after, spec.residualScale ?? 1));
 }
 
-/** Angular speed of pair i of `half`, with Llama 3.1's stretching of long waves. */
-export function angularSpeed(i: number, half: number, { theta, scaling }: TransformerSpec["rope"]): number {
+/** Angular speed of pair i of `half`, as the model stretches waves. */
+export function angularSpeed(i: number, half: number, { theta, scaling }: TwinRope): number {
   const speed = 1 / theta ** (i / half);
   if (scaling === null) return speed;
+  if (scaling.type === "linear") return speed / scaling.factor;
+  if (scaling.type === "longrope") return speed / scaling.factors[i];
+  if (scaling.type === "yarn") return yarnSpeed(i, half, theta, scaling);
   const wavelength = (2 * Math.PI) / speed; // tokens per turn
   const { factor, lowFreqFactor, highFreqFactor, originalContext } = scaling;
   if (wavelength > originalContext / lowFreqFactor) return speed / factor;
@@ -156,13 +212,32 @@ export function angularSpeed(i: number, half: number, { theta, scaling }: Transf
   return blend * speed + (1 - blend) * (speed / factor);
 }
 
-/** Turns dimension i together with i + headDim / 2. */
-function rotate(head: Vector, position: number, rope: TransformerSpec["rope"]): Vector {
-  const half = head.length / 2;
+/** Between the pairs of betaFast and betaSlow turns the divisor fades in, in equal steps from pair to pair. */
+function yarnSpeed(i: number, half: number, theta: number, scaling: TwinScaling & { type: "yarn" }): number {
+  const { factor, betaFast, betaSlow, originalContext, truncate } = scaling;
+  const speed = theta ** (-i / half);
+  // pair p turns `originalContext · theta^(-p / half) / 2π` times: solved for p
+  const pairOf = (turns: number) => half * (Math.log(originalContext / (2 * Math.PI * turns)) / Math.log(theta));
+  let [from, to] = [pairOf(betaFast), pairOf(betaSlow)];
+  if (truncate) [from, to] = [Math.floor(from), Math.ceil(to)];
+  from = Math.max(0, from);
+  to = Math.min(2 * half - 1, to);
+  if (from === to) to += 0.001;
+  const share = i <= from ? 0 : i >= to ? 1 : (i - from) / (to - from);
+  return share * (speed / factor) + (1 - share) * speed;
+}
+
+/** Turns dimension i of those that are turned together with the one half of them further on. */
+function rotate(head: Vector, position: number, rope: TwinRope): Vector {
+  const turned = rope.rotatedDim ?? head.length;
+  const half = turned / 2;
+  const { scaling } = rope;
+  const size = scaling !== null && "attentionFactor" in scaling ? scaling.attentionFactor : 1;
   return head.map((x, d) => {
+    if (d >= turned) return x;
     const angle = position * angularSpeed(d % half, half, rope);
     const other = d < half ? -head[d + half] : head[d - half];
-    return x * Math.cos(angle) + other * Math.sin(angle);
+    return size * (x * Math.cos(angle) + other * Math.sin(angle));
   });
 }
 
@@ -182,6 +257,8 @@ function softmax(scores: Vector): Vector {
   return powers.map((p) => p / total);
 }
 
+const capped = (x: number, cap: number | undefined): number => (cap === undefined ? x : cap * Math.tanh(x / cap));
+const times = (x: Vector, factor: number): Vector => x.map((v) => v * factor);
 const dot = (a: Vector, b: Vector): number => a.reduce((sum, v, i) => sum + v * b[i], 0);
 const add = (a: Vector, b: ArrayLike<number>): Vector => a.map((v, i) => v + b[i]);
 const split = (x: Vector, size: number): Vector[] =>

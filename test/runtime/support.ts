@@ -1,9 +1,10 @@
 /** Random tiny models run by the real runtime, beside their float64 twins. */
 import { expect } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
-import { convertModel } from "../../src/model/convert.js";
+import { convertInto, convertModel } from "../../src/model/convert.js";
 import { CPU_DIALECT, type GraphDialect } from "../../src/model/graph/dialect.js";
 import { openCheckpoint } from "../../src/model/open.js";
+import type { WeightSource } from "../../src/model/spec.js";
 import type { Engine } from "../../src/runtime/engine.js";
 import { openOrtEngine } from "../../src/runtime/ort-engine.js";
 import type { GraphKind } from "../../src/runtime/programs/graph-kind.js";
@@ -43,6 +44,39 @@ export const MODELS: [string, TinyModel][] = [
   ["qwen2", { seed: 8, headDim: 16, architecture: "qwen2" }],
   ["qwen3", { seed: 9, architecture: "qwen3", headDim: 16 }],
   ["qwen3, heads of 12", { seed: 13, architecture: "qwen3", headDim: 12, rmsEps: 1e-2 }],
+  [
+    "norms behind blocks, q and k normed over all heads, which are filled up",
+    { seed: 14, headDim: 12, architecture: "olmo2", variations: { normPlacement: "after", qkNormOver: "projection" } },
+  ],
+  [
+    "factors everywhere, a layer without positions",
+    {
+      ...{ seed: 15, headDim: 16, attentionBias: true, mlpBias: true },
+      variations: {
+        ...{ attentionScale: 0.4, embeddingScale: 3, residualScale: 0.3, logitScale: 0.2, unrotatedLayers: [1] },
+      },
+    },
+  ],
+  [
+    "norms around blocks, caps, GELU, a window and positions of its own in one layer of two",
+    {
+      ...{ seed: 16, headDim: 16, architecture: "qwen3", ropeScaling: { type: "linear", factor: 4 } },
+      variations: {
+        ...{ normPlacement: "around", activation: "gelu_tanh", attentionSoftCap: 2, logitSoftCap: 3 },
+        ...{ layerWindows: [5, null], windowedRope: { theta: 500, scaling: null } },
+      },
+    },
+  ],
+  [
+    "heads turned in part, yarn",
+    {
+      ...{ seed: 17, headDim: 24, rotatedDim: 12 },
+      ropeScaling: {
+        ...{ type: "yarn", factor: 4, betaFast: 32, betaSlow: 1, originalContext: 40 },
+        ...{ attentionFactor: 1.2, truncate: true },
+      },
+    },
+  ],
 ];
 
 export interface Subject {
@@ -79,11 +113,25 @@ export async function openTiny(
 }
 
 async function convertTiny(model: TinyModel, dialect: GraphDialect): Promise<string> {
+  const { variations, rotatedDim, ropeScaling } = model;
+  const isWritten =
+    variations === undefined && rotatedDim === undefined && (ropeScaling?.type ?? "llama3") === "llama3";
+  if (!isWritten)
+    return (await convertInto(temporaryFolder(), tinyWeights(model), silentProgress, KERNEL_NAMES, dialect)).modelPath;
   const checkpoint = await openCheckpoint(writeTinyCheckpoint(temporaryFolder(), model));
   const { modelPath } = await convertModel(checkpoint, silentProgress, KERNEL_NAMES, dialect);
   checkpoint.close();
   return modelPath;
 }
+
+/** Weights as a checkpoint hands them over, without a file. */
+export const tinyWeights = (model: TinyModel): WeightSource => {
+  const tensors = tinyTensors(model);
+  return {
+    spec: tinySpec(model),
+    tensor: (name) => (tensors.get(name) as { values: Float32Array }).values.slice(),
+  };
+};
 
 export async function openSubject(
   model: TinyModel,

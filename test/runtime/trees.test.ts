@@ -25,6 +25,13 @@ const ARCHITECTURES: [string, TinyModel][] = [
   ],
   ["qwen2", { seed: 8, headDim: 16, architecture: "qwen2", context: 640 }],
   ["qwen3", { seed: 9, headDim: 16, architecture: "qwen3", context: 640 }],
+  [
+    "windows in some layers, positions not in all, scores held below a cap",
+    {
+      ...{ seed: 10, headDim: 16, layers: 3, context: 640 },
+      variations: { layerWindows: [6, null, 6], unrotatedLayers: [1], attentionSoftCap: 2 },
+    },
+  ],
 ];
 const NODES = 64;
 

@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expectedTensors } from "../../src/model/formats/tensors.js";
-import type { Architecture, Llama3RopeScaling, ModelSpec } from "../../src/model/spec.js";
+import type { Architecture, ModelSpec, RopeScaling, Variations } from "../../src/model/spec.js";
 import type { GgufTensor, Metadata } from "./gguf-bytes.js";
 import { ggufBytes } from "./gguf-bytes.js";
 import { toBf16, toF16, uniform } from "./numbers.js";
@@ -25,7 +25,11 @@ export interface TinyModel {
   vocab?: number;
   context?: number;
   theta?: number;
-  ropeScaling?: Llama3RopeScaling | null;
+  ropeScaling?: RopeScaling | null;
+  /** of a head's numbers */
+  rotatedDim?: number;
+  /** what is computed besides: for weights that go straight to the graph, since a configuration says it in its own way */
+  variations?: Variations;
   rmsEps?: number;
   tied?: boolean;
   /** llama and qwen3; qwen2 always has biases on q, k and v */
@@ -94,13 +98,18 @@ export function tinySpec(model: TinyModel = {}): ModelSpec {
     vocabSize: model.vocab ?? 64,
     contextLimit: model.context ?? 256,
     rmsEps: model.rmsEps ?? 1e-5,
-    rope: { theta: model.theta ?? 10000, scaling: model.ropeScaling ?? null },
+    rope: {
+      theta: model.theta ?? 10000,
+      scaling: model.ropeScaling ?? null,
+      ...(model.rotatedDim === undefined ? {} : { rotatedDim: model.rotatedDim }),
+    },
     tiedEmbeddings: model.tied ?? true,
     qkvBias: architecture === "qwen2" || bias,
     outputBias: bias,
     mlpBias: model.mlpBias ?? false,
-    qkNorm: architecture === "qwen3",
+    qkNorm: ["qwen3", "olmo2", "gemma3"].includes(architecture),
     slidingWindow: model.slidingWindow ?? null,
+    ...model.variations,
     bosTokenId: model.bosTokenId === undefined ? 1 : model.bosTokenId,
     eosTokenIds: model.eosTokenIds ?? [2],
   };
@@ -144,17 +153,23 @@ export function writeTinyCheckpoint(dir: string, model: TinyModel & SafetensorsO
   return dir;
 }
 
-const CLASS_NAMES: Record<Architecture, string> = {
+/** Those whose config.json this writes; others are in fixtures/architectures.json. */
+const CLASS_NAMES: Partial<Record<Architecture, string>> = {
   llama: "LlamaForCausalLM",
   mistral: "MistralForCausalLM",
   qwen2: "Qwen2ForCausalLM",
   qwen3: "Qwen3ForCausalLM",
 };
 
+/** Architectures whose tiny checkpoints are written here. */
+export const TINY_ARCHITECTURES = Object.keys(CLASS_NAMES) as Architecture[];
+
 /** config.json as transformers 4 writes it. */
 export function tinyConfig(model: TinyModel = {}): Record<string, unknown> {
   const spec = tinySpec(model);
   const { scaling } = spec.rope;
+  if (CLASS_NAMES[spec.architecture] === undefined || model.variations !== undefined)
+    throw new Error(`no config.json is written here of ${spec.architecture}`);
   const qwen = spec.architecture === "qwen2" || spec.architecture === "qwen3";
   return {
     architectures: [CLASS_NAMES[spec.architecture]],
@@ -170,13 +185,16 @@ export function tinyConfig(model: TinyModel = {}): Record<string, unknown> {
     rms_norm_eps: spec.rmsEps,
     hidden_act: "silu",
     rope_theta: spec.rope.theta,
-    rope_scaling: scaling && {
-      rope_type: "llama3",
-      factor: scaling.factor,
-      low_freq_factor: scaling.lowFreqFactor,
-      high_freq_factor: scaling.highFreqFactor,
-      original_max_position_embeddings: scaling.originalContext,
-    },
+    rope_scaling:
+      scaling?.type === "llama3"
+        ? {
+            rope_type: "llama3",
+            factor: scaling.factor,
+            low_freq_factor: scaling.lowFreqFactor,
+            high_freq_factor: scaling.highFreqFactor,
+            original_max_position_embeddings: scaling.originalContext,
+          }
+        : null,
     tie_word_embeddings: spec.tiedEmbeddings,
     attention_bias: spec.outputBias,
     mlp_bias: spec.mlpBias,

@@ -1,7 +1,22 @@
 /** A config.json for a model that came as a GGUF, as transformers 4 and 5 read it. */
 import { architectureOf } from "../../model/architectures/registry.js";
 import { unsupportedMaths } from "../../model/failures.js";
-import type { ModelSpec } from "../../model/spec.js";
+import { variationsOf } from "../../model/layers.js";
+import type { Llama3RopeScaling, ModelSpec } from "../../model/spec.js";
+
+/** @throws ARCHITECTURE_UNSUPPORTED for what a config.json as it is written here does not say */
+function llamaRope(spec: ModelSpec, at: string): { theta: number; scaling: Llama3RopeScaling | null } {
+  const { theta, scaling, rotatedDim } = spec.rope;
+  const [strange] = variationsOf(spec);
+  if (strange !== undefined)
+    throw unsupportedMaths(
+      at,
+      strange,
+      `is a part of ${spec.architecture} that no config.json is written for from a GGUF`,
+    );
+  if (rotatedDim === undefined && (scaling === null || scaling.type === "llama3")) return { theta, scaling };
+  throw unsupportedMaths(at, "rope scaling", "is of a kind that no config.json is written for from a GGUF");
+}
 
 /**
  * llama.cpp stores mistral models as llama, and a window is then meant; the class with a window is transformers' mistral.
@@ -19,7 +34,7 @@ export function configFromSpec(spec: ModelSpec, at: string): Record<string, unkn
   for (const key of ["qkvBias", "outputBias", "mlpBias"] as const)
     if (biases[key] !== spec[key])
       throw unsupportedMaths(at, key, `is ${spec[key]}, which transformers' ${definition.className} cannot have`);
-  const { theta, scaling } = spec.rope;
+  const { theta, scaling } = llamaRope(spec, at);
   const qwen = name === "qwen2" || name === "qwen3";
   return {
     architectures: [definition.className],

@@ -19,7 +19,7 @@ import { draftNotes, lookupNotes } from "../llama-cpp/notes.js";
 import { ngramSettings, usage } from "../llama-cpp/usage.js";
 import type { ExportModel } from "../model.js";
 import { openExportModel } from "../open-model.js";
-import { unsupported } from "../unsupported.js";
+import { requireLlamaLike, unsupported } from "../unsupported.js";
 
 const NAME = "llama.cpp";
 const FILE = "draft.gguf";
@@ -97,6 +97,7 @@ async function writeOther(job: ExportJob, drafter: ModelDrafterRef): Promise<str
         what: `the model at ${drafter.path} is not the one that the plan was made with`,
         remedy: "Put the plan's model there, or plan again with this one.",
       });
+    requireLlamaLike(NAME, job.draft, other.spec);
     return await writeDraft(job, other, uniformChoices(other.spec.layers, drafter.kernel));
   } finally {
     other.close();

@@ -49,6 +49,7 @@ export const onnxruntimeGenai: Exporter = {
   name: NAME,
   triedVersion: "0.18.0",
   preset: { drafters: ["self", "lookup", "model"], kernels: QUANTISED_KERNELS },
+  anyArchitecture: true,
   express,
   // of several lengths genai looks up the shortest alone
   keepsPrediction: ({ drafter }) => drafter.kind !== "lookup" || drafter.ngram_tokens.min === drafter.ngram_tokens.max,

@@ -74,7 +74,7 @@ export function folderModel(
     vocab_size: u32(spec.vocabSize),
     ...(spec.slidingWindow === null ? {} : { "attention.sliding_window": u32(spec.slidingWindow) }),
     // llama.cpp takes 8192 where nothing is said, and so does draftplan's own reader
-    ...(spec.rope.scaling === null
+    ...(spec.rope.scaling?.type !== "llama3" // others are refused (export/unsupported.ts)
       ? {}
       : { "rope.scaling.original_context_length": u32(spec.rope.scaling.originalContext) }),
   };
@@ -92,7 +92,7 @@ export function folderModel(
 }
 
 function ropeFactors({ rope: { theta, scaling }, headDim }: ModelSpec): Float32Array | null {
-  return scaling === null ? null : Float32Array.from(llama3Factors(scaling, theta, headDim));
+  return scaling?.type !== "llama3" ? null : Float32Array.from(llama3Factors(scaling, theta, headDim));
 }
 
 const inverse = (names: Readonly<Record<string, string>>): Map<string, string> =>

@@ -4,6 +4,8 @@
  * architecture that computes something else needs a key in ModelSpec and its node in graph/blocks.ts first.
  */
 
+import type { Variations } from "../variations.js";
+
 /** config.json as far as every architecture has it (formats/hf-config.ts), with whatever else it says. */
 export interface ConfigKeys {
   num_hidden_layers: number;
@@ -45,6 +47,16 @@ export interface TensorNames {
   layer: Readonly<Record<string, string>>;
 }
 
+/** Reads a GGUF file's metadata, keys without the architecture in front. */
+export interface GgufKeys {
+  /** undefined: not there; fp32 numbers come as the shortest decimal. @throws CONFIG_INVALID where it is no number */
+  number(key: string): number | undefined;
+  /** undefined: not there */
+  flag(key: string): boolean | undefined;
+  /** a number or truth value for each layer, as an array has them. @returns undefined: not there, or not an array */
+  perLayer(key: string): number[] | undefined;
+}
+
 export interface GgufFacts {
   names: TensorNames;
   /**
@@ -52,13 +64,30 @@ export interface GgufFacts {
    * (`llama_model_rope_type`); its converter permutes q and k of the former to match (`LlamaModel.permute`).
    */
   interleavedRotary: boolean;
-  /** whether `attention.sliding_window` holds for every layer; otherwise the file does not say for which */
+  /** whether `attention.sliding_window` holds for every layer; otherwise `variations` read it, or the file does not say for which */
   windowInEveryLayer: boolean;
+  /** keys that `variations` reads: for other architectures they must have the value at which they change nothing */
+  applied?: readonly string[];
+  /** What the file says, or llama.cpp takes for granted (src/models/<name>.cpp). */
+  variations?(keys: GgufKeys, sizes: Sizes, refusal: Refusal): Variations;
 }
 
+/** What is known of a model before its variations are. */
+export interface Sizes {
+  layers: number;
+  hiddenSize: number;
+  heads: number;
+  headDim: number;
+}
+
+/** Types of rotary scaling (rope.ts); `dynamic` changes nothing up to the context limit. */
+export type RopeType = "default" | "linear" | "dynamic" | "llama3" | "yarn" | "longrope";
+
 export interface ArchitectureDefinition<Name extends string = string> {
-  /** `model_type` in config.json, `general.architecture` in a GGUF file, and what draftplan calls it */
+  /** `general.architecture` in a GGUF file, and what draftplan calls it */
   name: Name;
+  /** `model_type` in config.json, where it is another */
+  modelType?: string;
   /** transformers' class, as `architectures` in config.json has it */
   className: string;
   /** transformers' values for keys that a config.json leaves out; null: derived from other keys, or none */
@@ -69,7 +98,20 @@ export interface ArchitectureDefinition<Name extends string = string> {
     slidingWindow: number | null;
     rmsEps: number;
     theta: number;
+    /** the head is the embedding table; absent: it is not */
+    tied?: true;
   };
+  /** the key of config.json that names the MLP's activation, and the one value of it; absent: `hidden_act`, `silu` */
+  activation?: { key: string; value: string };
+  /** its configuration may turn a part of each head alone (`partial_rotary_factor`); absent: that is refused */
+  partialRotary?: true;
+  /**
+   * Layers with a window have positions of their own: base and scaling by kind of layer in `rope_parameters`, or the base
+   * under a key of its own. Absent: all layers have the same.
+   */
+  positionsByKind?: { localThetaKey: string; localTheta: number };
+  /** types of rotary scaling that its configuration class takes, by their names there; absent: all that are known */
+  ropeTypes?: Readonly<Record<string, RopeType>>;
   /** RMS norm over each head of q and k before the rotation */
   qkNorm: boolean;
   /** as config.json says them; in a GGUF file they are the tensors that are there */
@@ -81,6 +123,12 @@ export interface ArchitectureDefinition<Name extends string = string> {
   windows(config: ConfigKeys, window: number | null, refusal: Refusal): (number | null)[];
   /** in .safetensors; null: canonical names as they are */
   tensorNames: TensorNames | null;
+  /** in .safetensors, norms' weights are what is added to 1; GGUF files have the sum */
+  normsLessOne?: true;
+  /** tensors of a layer that are stored one under the other, by rows: canonical name of the whole -> of its parts */
+  fused?: Readonly<Record<string, readonly string[]>>;
+  /** What it computes besides, as config.json says; what a key changes is applied or refused. */
+  variations?(config: ConfigKeys, sizes: Sizes, refusal: Refusal): Variations;
   /** null: no GGUF file of it is read */
   gguf: GgufFacts | null;
 }

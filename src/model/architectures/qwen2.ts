@@ -1,4 +1,5 @@
 import type { ArchitectureDefinition, ConfigKeys, GgufFacts, Refusal } from "./architecture.js";
+import { byLayerType } from "./layer-types.js";
 import { llama } from "./llama.js";
 
 const DEFAULT_MAX_WINDOW_LAYERS = 28;
@@ -18,16 +19,5 @@ export const qwen2: ArchitectureDefinition<"qwen2"> = {
 function someLayers(config: ConfigKeys, window: number | null, refusal: Refusal): (number | null)[] {
   const active = config.use_sliding_window === true ? window : null;
   const firstWindowed = config.max_window_layers ?? DEFAULT_MAX_WINDOW_LAYERS;
-  const layers = config.num_hidden_layers;
-  const types =
-    config.layer_types ??
-    Array.from({ length: layers }, (_, i) => (i >= firstWindowed ? "sliding_attention" : "full_attention"));
-  if (types.length !== layers) {
-    throw refusal.invalid("layer_types", `has ${types.length} entries for ${layers} layers`);
-  }
-  return types.map((type) => {
-    if (type === "full_attention") return null;
-    if (type === "sliding_attention") return active;
-    throw refusal.unsupported("layer_types", `${JSON.stringify(type.slice(0, 100))} is not supported`);
-  });
+  return byLayerType(config, active, (layer) => layer >= firstWindowed, refusal);
 }

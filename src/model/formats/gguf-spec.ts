@@ -2,15 +2,15 @@
 
 import { basename } from "node:path";
 import { z } from "zod";
-import type { ArchitectureDefinition, GgufFacts } from "../architectures/architecture.js";
+import type { ArchitectureDefinition, GgufFacts, GgufKeys } from "../architectures/architecture.js";
 import { type Architecture, findArchitecture } from "../architectures/registry.js";
-import { architectureUnsupported, configInvalid, describeIssues, unsupportedMaths } from "../failures.js";
+import { architectureUnsupported, configInvalid, describeIssues, refusalFor, unsupportedMaths } from "../failures.js";
 import { assertConsistent, defaultHeadDim, LIMITS } from "../limits.js";
-import { ropeScalingFromFactors } from "../rope.js";
 import type { ModelSpec } from "../spec.js";
 import type { GgufFile } from "./gguf-file.js";
 import { isGgufArray } from "./gguf-reader.js";
-import { readTensor } from "./tensors.js";
+import { ggufPositions } from "./gguf-rope.js";
+import { shortestFloat } from "./numbers.js";
 
 /** llama.cpp's defaults for what a file leaves out */
 const DEFAULT_THETA = 10000;
@@ -33,7 +33,6 @@ const Keys = z.object({
     .optional(),
   "rope.freq_base": LIMITS.theta.optional(),
   "rope.dimension_count": LIMITS.headDim.optional(),
-  "rope.scaling.original_context_length": LIMITS.contextLimit.optional(),
 });
 
 /** Keys that change the output, with the one value at which they do not. */
@@ -43,7 +42,6 @@ const NEUTRAL: Record<string, number | string | boolean> = {
   "attention.scale": 0,
   "attention.clamp_kqv": 0,
   "attention.max_alibi_bias": 0,
-  "rope.scaling.attn_factor": 1,
   logit_scale: 0,
   attn_logit_softcapping: 0,
   final_logit_softcapping: 0,
@@ -61,41 +59,42 @@ const NEUTRAL: Record<string, number | string | boolean> = {
   "attention.output_scale": 0,
   "attention.shared_kv_layers": 0,
   "rope.scaling.yarn_log_multiplier": 0,
-  "rope.scaling.yarn_ext_factor": 0,
   residual_scale: 0,
   embedding_scale: 0,
 };
 
 export function ggufSpec(file: GgufFile): ModelSpec {
   const path = file.file.path;
-  const { name: architecture, qkNorm, gguf } = ggufArchitecture(file);
-  assertNeutral(file, architecture);
-  assertUnscaledRope(file, architecture);
+  const definition = ggufArchitecture(file);
+  const { name: architecture, qkNorm, gguf } = definition;
+  assertNeutral(file, architecture, gguf.applied ?? []);
   const keys = readKeys(file, architecture);
   const heads = keys["attention.head_count"];
   const headDim = keys["attention.key_length"] ?? defaultHeadDim(keys.embedding_length, heads, path);
-  assertWholeHeads(keys, headDim, path);
-  const theta = shortestFloat(keys["rope.freq_base"] ?? DEFAULT_THETA);
+  assertWholeHeads(keys, headDim, definition, path);
+  const sizes = { layers: keys.block_count, hiddenSize: keys.embedding_length, heads, headDim };
   const has = (name: string): boolean => file.tensors.has(name);
   const spec: ModelSpec = {
     name: nameOf(file),
     architecture,
-    layers: keys.block_count,
-    hiddenSize: keys.embedding_length,
+    ...sizes,
     intermediateSize: keys.feed_forward_length,
-    heads,
     kvHeads: keys["attention.head_count_kv"] ?? heads,
-    headDim,
     vocabSize: vocabularyOf(file),
-    contextLimit: keys.context_length,
+    ...ggufPositions(file, definition, {
+      theta: shortestFloat(keys["rope.freq_base"] ?? DEFAULT_THETA),
+      headDim,
+      rotatedDim: keys["rope.dimension_count"] ?? headDim,
+      contextLimit: keys.context_length,
+    }),
     rmsEps: shortestFloat(keys["attention.layer_norm_rms_epsilon"]),
-    rope: { theta, scaling: scalingOf(file, theta, headDim, keys["rope.scaling.original_context_length"]) },
     tiedEmbeddings: !has("output.weight"),
     qkvBias: has("blk.0.attn_q.bias"),
     outputBias: has("blk.0.attn_output.bias"),
     mlpBias: has("blk.0.ffn_gate.bias"),
     qkNorm,
-    slidingWindow: windowOf(keys, architecture, gguf.windowInEveryLayer, path),
+    slidingWindow: windowOf(keys, definition, path),
+    ...gguf.variations?.(ggufKeys(file, architecture), sizes, refusalFor(path)),
     bosTokenId: tokenId(file, "bos_token_id") ?? null,
     eosTokenIds: endTokens(file),
   };
@@ -103,25 +102,25 @@ export function ggufSpec(file: GgufFile): ModelSpec {
   return spec;
 }
 
-/** llama.cpp itself ignores the key in these architectures; only in mistral models, stored as llama, is it meant. */
-function windowOf(
-  keys: z.infer<typeof Keys>,
-  architecture: Architecture,
-  inEveryLayer: boolean,
-  path: string,
-): number | null {
+/**
+ * llama.cpp itself ignores the key in most architectures; in mistral models, stored as llama, it is meant, and in those
+ * whose `variations` read it.
+ */
+function windowOf(keys: z.infer<typeof Keys>, { name, gguf }: GgufArchitecture, path: string): number | null {
   const window = keys["attention.sliding_window"] ?? 0;
-  if (window === 0 || window >= keys.context_length) return null;
-  if (inEveryLayer) return window;
+  if (window === 0 || window >= keys.context_length || gguf.applied?.includes("attention.sliding_window")) return null;
+  if (gguf.windowInEveryLayer) return window;
   throw unsupportedMaths(
     path,
-    `metadata ${architecture}.attention.sliding_window`,
+    `metadata ${name}.attention.sliding_window`,
     `is ${window}; which layers it holds for is not recorded`,
   );
 }
 
+type GgufArchitecture = ArchitectureDefinition<Architecture> & { gguf: GgufFacts };
+
 /** An architecture that GGUF files are read of. @throws ARCHITECTURE_UNSUPPORTED, CONFIG_INVALID */
-export function ggufArchitecture(file: GgufFile): ArchitectureDefinition<Architecture> & { gguf: GgufFacts } {
+export function ggufArchitecture(file: GgufFile): GgufArchitecture {
   const name = file.string("general.architecture");
   if (name === undefined)
     throw configInvalid(
@@ -134,8 +133,9 @@ export function ggufArchitecture(file: GgufFile): ArchitectureDefinition<Archite
   return { ...found, gguf: found.gguf };
 }
 
-function assertNeutral(file: GgufFile, architecture: Architecture): void {
+function assertNeutral(file: GgufFile, architecture: Architecture, applied: readonly string[]): void {
   for (const [suffix, neutral] of Object.entries(NEUTRAL)) {
+    if (applied.includes(suffix)) continue;
     const value = file.metadata.get(`${architecture}.${suffix}`);
     if (value === undefined || value === neutral) continue;
     const shown = isGgufArray(value) ? "an array" : JSON.stringify(value).slice(0, 100);
@@ -145,26 +145,6 @@ function assertNeutral(file: GgufFile, architecture: Architecture): void {
       `is ${shown}; only ${JSON.stringify(neutral)} works`,
     );
   }
-}
-
-/**
- * A factor without a type scales linearly: that is llama.cpp's default (`llama_model::load_hparams`), which reads
- * `rope.scale_linear` where `rope.scaling.factor` is missing, and takes 0 for 1. Linear scaling by 1 is none.
- */
-function assertUnscaledRope(file: GgufFile, architecture: Architecture): void {
-  const key = (suffix: string) => `${architecture}.rope.scaling.${suffix}`;
-  const type = file.string(key("type")) ?? "linear";
-  if (type === "none") return;
-  if (type !== "linear")
-    throw unsupportedMaths(file.file.path, `metadata ${key("type")}`, `is ${JSON.stringify(type.slice(0, 100))}`);
-  const named = file.metadata.has(key("factor")) ? key("factor") : `${architecture}.rope.scale_linear`;
-  const factor = file.number(named) ?? 1;
-  if (factor === 0 || factor === 1) return;
-  throw unsupportedMaths(
-    file.file.path,
-    `metadata ${named}`,
-    `is ${factor}; rotary frequencies are then divided by it`,
-  );
 }
 
 function readKeys(file: GgufFile, architecture: Architecture): z.infer<typeof Keys> {
@@ -184,8 +164,14 @@ function uniform(file: GgufFile, key: string): unknown {
   return distinct[0];
 }
 
-function assertWholeHeads(keys: z.infer<typeof Keys>, headDim: number, path: string): void {
-  for (const key of ["attention.value_length", "rope.dimension_count"] as const)
+function assertWholeHeads(
+  keys: z.infer<typeof Keys>,
+  headDim: number,
+  { partialRotary }: ArchitectureDefinition,
+  path: string,
+): void {
+  const whole = ["attention.value_length", ...(partialRotary ? [] : ["rope.dimension_count" as const])] as const;
+  for (const key of whole)
     if ((keys[key] ?? headDim) !== headDim)
       throw unsupportedMaths(
         path,
@@ -193,6 +179,19 @@ function assertWholeHeads(keys: z.infer<typeof Keys>, headDim: number, path: str
         `is ${keys[key]}, the head size is ${headDim}; draftplan needs them equal`,
       );
 }
+
+/** For `variations`, which know keys by their names behind the architecture's. */
+const ggufKeys = (file: GgufFile, architecture: Architecture): GgufKeys => ({
+  number(key) {
+    const value = file.number(`${architecture}.${key}`);
+    return value === undefined ? undefined : shortestFloat(value);
+  },
+  flag: (key) => file.boolean(`${architecture}.${key}`),
+  perLayer(key) {
+    const value = file.metadata.get(`${architecture}.${key}`);
+    return isGgufArray(value) ? file.numbers(`${architecture}.${key}`) : undefined;
+  },
+});
 
 /** The embedding table decides: `vocab_size` is missing from many files, and padding is not always counted in it. */
 function vocabularyOf(file: GgufFile): number {
@@ -203,23 +202,6 @@ function vocabularyOf(file: GgufFile): number {
     file.file.path,
     "tensor token_embd.weight",
     table ? `has shape [${table.shape.join(", ")}]` : "missing; the file holds no model weights",
-  );
-}
-
-function scalingOf(
-  file: GgufFile,
-  theta: number,
-  headDim: number,
-  originalContext: number | undefined,
-): ModelSpec["rope"]["scaling"] {
-  const tensor = file.tensors.get("rope_freqs.weight");
-  if (!tensor) return null;
-  const scaling = ropeScalingFromFactors(readTensor(tensor), theta, headDim, originalContext);
-  if (scaling !== undefined) return scaling;
-  throw unsupportedMaths(
-    file.file.path,
-    "tensor rope_freqs.weight",
-    "its factors are not those of llama3 frequency scaling (low 1, high 4, original context 8192)",
   );
 }
 
@@ -243,16 +225,4 @@ function nameOf(file: GgufFile): string {
     .trim()
     .slice(0, MAX_NAME_LENGTH);
   return given || basename(file.file.path).replace(/\.gguf$/i, "");
-}
-
-/**
- * Metadata floats are fp32: 1e-5 arrives as 0.00000999999974. The shortest decimal that gives the same fp32 is what
- * config.json says, so that one model has one architecture digest in both formats.
- */
-function shortestFloat(value: number): number {
-  for (let digits = 1; digits <= 9; digits++) {
-    const short = Number(value.toPrecision(digits));
-    if (Math.fround(short) === Math.fround(value)) return short;
-  }
-  return value;
 }

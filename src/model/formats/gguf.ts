@@ -3,19 +3,21 @@
 import { makeCheckpoint } from "../checkpoint.js";
 import type { Checkpoint } from "../spec.js";
 import { openGguf } from "./gguf-file.js";
+import { ROPE_TENSORS } from "./gguf-rope.js";
 import { ggufArchitecture, ggufSpec } from "./gguf-spec.js";
-import { canonicalTensors } from "./tensor-names.js";
+import { canonicalTensors, separateTensors } from "./tensor-names.js";
 
 /** Consumed while the ModelSpec was made. */
-const NOT_WEIGHTS = new Set(["rope_freqs.weight"]);
+const NOT_WEIGHTS: ReadonlySet<string> = new Set(Object.values(ROPE_TENSORS));
 
 export async function openGgufCheckpoint(path: string, source: string): Promise<Checkpoint> {
   const gguf = openGguf(path);
   try {
     const spec = ggufSpec(gguf);
-    const { names, interleavedRotary } = ggufArchitecture(gguf).gguf;
+    const { fused, gguf: facts } = ggufArchitecture(gguf);
+    const { names, interleavedRotary } = facts;
     const weights = new Map([...gguf.tensors].filter(([name]) => !NOT_WEIGHTS.has(name)));
-    const tensors = canonicalTensors(weights, names);
+    const tensors = separateTensors(canonicalTensors(weights, names), fused, spec);
     return await makeCheckpoint({
       source,
       format: "gguf",

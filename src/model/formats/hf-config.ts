@@ -9,24 +9,15 @@ import { z } from "zod";
 import { DraftplanError } from "../../core/errors.js";
 import type { ArchitectureDefinition } from "../architectures/architecture.js";
 import { type Architecture, findArchitecture } from "../architectures/registry.js";
-import { architectureUnsupported, configInvalid, unsupportedMaths } from "../failures.js";
-import { assertConsistent, defaultHeadDim, LIMITS, uniformWindow } from "../limits.js";
-import type { Llama3RopeScaling, ModelSpec } from "../spec.js";
+import { architectureUnsupported, configInvalid, refusalFor, unsupportedMaths } from "../failures.js";
+import { windowKeys } from "../layers.js";
+import { assertConsistent, defaultHeadDim, LIMITS } from "../limits.js";
+import type { ModelSpec } from "../spec.js";
+import { positionsOf, ROPE_CONFIG } from "./hf-rope.js";
 import { readJsonFile } from "./json-file.js";
 
 const EosIds = z.union([LIMITS.tokenId, z.array(LIMITS.tokenId).max(256)]);
 const BosId = z.union([LIMITS.tokenId, z.array(LIMITS.tokenId).max(1)]);
-
-const Rope = z.looseObject({
-  rope_type: z.string().nullish(),
-  type: z.string().nullish(),
-  rope_theta: LIMITS.theta.nullish(),
-  partial_rotary_factor: z.number().nullish(),
-  factor: LIMITS.factor.nullish(),
-  low_freq_factor: LIMITS.frequencyFactor.nullish(),
-  high_freq_factor: LIMITS.frequencyFactor.nullish(),
-  original_max_position_embeddings: LIMITS.contextLimit.nullish(),
-});
 
 const Identity = z.looseObject({
   model_type: z.string().nullish(),
@@ -44,11 +35,7 @@ const Config = z.looseObject({
   vocab_size: LIMITS.vocabSize,
   max_position_embeddings: LIMITS.contextLimit.optional(),
   rms_norm_eps: LIMITS.rmsEps.optional(),
-  hidden_act: z.string().optional(),
-  rope_theta: LIMITS.theta.nullish(),
-  rope_scaling: Rope.nullish(),
-  rope_parameters: Rope.nullish(),
-  partial_rotary_factor: z.number().nullish(),
+  ...ROPE_CONFIG,
   tie_word_embeddings: z.boolean().optional(),
   attention_bias: z.boolean().optional(),
   mlp_bias: z.boolean().optional(),
@@ -71,8 +58,7 @@ export function readHfConfig(path: string): ModelSpec {
   if (identity.quantization_config != null)
     throw unsupportedMaths(path, "quantization_config", "the weights were quantised by another tool");
   const config = readJsonFile(path, Config);
-  if ((config.hidden_act ?? "silu") !== "silu")
-    throw unsupportedMaths(path, "hidden_act", `is ${JSON.stringify(config.hidden_act)}; only "silu" works`);
+  requireActivation(config, definition, path);
   const spec = toSpec(config, definition, path);
   assertConsistent(spec, path);
   return spec;
@@ -80,31 +66,49 @@ export function readHfConfig(path: string): ModelSpec {
 
 function toSpec(config: Config, definition: ArchitectureDefinition<Architecture>, path: string): ModelSpec {
   const { defaults } = definition;
+  const refusal = refusalFor(path);
   const heads = config.num_attention_heads;
-  const contextLimit = config.max_position_embeddings ?? defaults.contextLimit;
   // `null` always meant "as many as heads"; a missing key means the class's own number.
   const kvHeads =
     config.num_key_value_heads === undefined ? (defaults.kvHeads ?? heads) : (config.num_key_value_heads ?? heads);
+  const headDim = config.head_dim ?? defaults.headDim ?? defaultHeadDim(config.hidden_size, heads, path);
+  const positions = positionsOf(
+    config,
+    definition,
+    { headDim, contextLimit: config.max_position_embeddings ?? defaults.contextLimit },
+    path,
+  );
+  const sizes = { layers: config.num_hidden_layers, hiddenSize: config.hidden_size, heads, headDim };
+  const { sliding_window = defaults.slidingWindow } = config;
   return {
     name: basename(dirname(resolve(path))),
     architecture: definition.name,
-    layers: config.num_hidden_layers,
-    hiddenSize: config.hidden_size,
+    ...sizes,
     intermediateSize: config.intermediate_size,
-    heads,
     kvHeads,
-    headDim: config.head_dim ?? defaults.headDim ?? defaultHeadDim(config.hidden_size, heads, path),
     vocabSize: config.vocab_size,
-    contextLimit,
+    ...positions,
     rmsEps: config.rms_norm_eps ?? defaults.rmsEps,
-    rope: ropeOf(config, defaults.theta, contextLimit, path),
-    tiedEmbeddings: config.tie_word_embeddings ?? false,
+    tiedEmbeddings: config.tie_word_embeddings ?? defaults.tied ?? false,
     ...definition.biases(config),
     qkNorm: definition.qkNorm,
-    slidingWindow: slidingWindowOf(config, definition, path),
+    ...windowKeys(definition.windows(config, sliding_window, refusal)),
+    ...definition.variations?.(config, sizes, refusal),
     bosTokenId: Array.isArray(config.bos_token_id) ? (config.bos_token_id[0] ?? null) : (config.bos_token_id ?? null),
     eosTokenIds: [...new Set([...idsOf(config.eos_token_id), ...generationEosIds(path)])],
   };
+}
+
+/** Another activation is another model; a class reads one key and ignores others that older files have beside it. */
+function requireActivation(config: Config, { activation }: ArchitectureDefinition, path: string): void {
+  const { key, value } = activation ?? { key: "hidden_act", value: "silu" };
+  const given = config[key] ?? value;
+  if (given !== value)
+    throw unsupportedMaths(
+      path,
+      key,
+      `is ${JSON.stringify(given)?.slice(0, 100)}; only ${JSON.stringify(value)} works`,
+    );
 }
 
 const idsOf = (ids: number | number[] | null | undefined): number[] =>
@@ -128,61 +132,11 @@ function architectureOf(
   if (modelType === undefined && className === undefined)
     throw configInvalid(path, "model_type", "missing; this is not the config.json of a transformers model");
   const found = findArchitecture((known) =>
-    modelType === undefined ? known.className === className : known.name === modelType,
+    modelType === undefined ? known.className === className : (known.modelType ?? known.name) === modelType,
   );
   if (found && (className === undefined || className === found.className)) return found;
   throw architectureUnsupported(
     path,
     found ? `${className} (model_type ${modelType})` : (modelType ?? className ?? ""),
   );
-}
-
-/** transformers 5 writes `rope_parameters` with the base in it; 4 writes `rope_theta` and `rope_scaling`. */
-function ropeOf(config: Config, defaultTheta: number, contextLimit: number, path: string): ModelSpec["rope"] {
-  const given = config.rope_scaling ?? config.rope_parameters;
-  const key = config.rope_scaling ? "rope_scaling" : "rope_parameters";
-  const partial = given?.partial_rotary_factor ?? config.partial_rotary_factor ?? 1;
-  if (partial !== 1)
-    throw unsupportedMaths(path, "partial_rotary_factor", `is ${partial}; only whole heads are rotated here`);
-  const theta = given?.rope_theta ?? config.rope_theta ?? defaultTheta;
-  if (!given) return { theta, scaling: null };
-  if (given.full_attention !== undefined || given.sliding_attention !== undefined)
-    throw unsupportedMaths(path, key, "position encoding differs between layers");
-  const type = given.rope_type ?? given.type ?? "default";
-  if (type === "default") return { theta, scaling: null };
-  if (type !== "llama3")
-    throw unsupportedMaths(
-      path,
-      key,
-      `type ${JSON.stringify(type.slice(0, 100))} is not supported; null, "default" and "llama3" are`,
-    );
-  return { theta, scaling: llama3Scaling(given, contextLimit, path, key) };
-}
-
-function llama3Scaling(
-  given: z.infer<typeof Rope>,
-  contextLimit: number,
-  path: string,
-  key: string,
-): Llama3RopeScaling {
-  const { factor, low_freq_factor: lowFreqFactor, high_freq_factor: highFreqFactor } = given;
-  if (factor == null || lowFreqFactor == null || highFreqFactor == null)
-    throw configInvalid(path, key, "llama3 scaling needs factor, low_freq_factor and high_freq_factor");
-  return {
-    type: "llama3",
-    factor,
-    lowFreqFactor,
-    highFreqFactor,
-    originalContext: given.original_max_position_embeddings ?? contextLimit,
-  };
-}
-
-/** One window for all layers is what a ModelSpec can say. */
-function slidingWindowOf(config: Config, definition: ArchitectureDefinition, path: string): number | null {
-  const { sliding_window = definition.defaults.slidingWindow } = config;
-  const refusal = {
-    invalid: (key: string, what: string) => configInvalid(path, key, what),
-    unsupported: (key: string, what: string) => unsupportedMaths(path, key, what),
-  };
-  return uniformWindow(path, "layer_types", definition.windows(config, sliding_window, refusal));
 }

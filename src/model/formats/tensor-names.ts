@@ -1,7 +1,8 @@
 /** Tensors under the names that draftplan knows them by, whatever a file calls them. */
-import type { TensorNames } from "../architectures/architecture.js";
-import { corrupt } from "../failures.js";
-import type { StoredTensor } from "./tensors.js";
+import type { ArchitectureDefinition, TensorNames } from "../architectures/architecture.js";
+import { corrupt, tensorShape } from "../failures.js";
+import type { ModelSpec } from "../spec.js";
+import { expectedTensors, type StoredTensor } from "./tensors.js";
 
 /**
  * A name without a translation stays as it is, and is refused later on as one the architecture does not use.
@@ -34,4 +35,47 @@ function canonicalName(name: string, names: TensorNames): string {
   const [, layer, part] = /^(0|[1-9]\d*)\.(.+)$/.exec(whole.slice(names.layers.length)) ?? [];
   if (part === undefined || !Object.hasOwn(names.layer, part)) return name;
   return `model.layers.${layer}.${names.layer[part]}.${kind}`;
+}
+
+/**
+ * Tensors that a file keeps one under the other, each as its own: rows lie one behind the other, whatever they are stored as.
+ * @param tensors under canonical names, and under those of `fused`
+ * @throws TENSOR_SHAPE where the whole has not the rows of its parts
+ */
+export function separateTensors(
+  tensors: Map<string, StoredTensor>,
+  fused: ArchitectureDefinition["fused"],
+  spec: ModelSpec,
+): Map<string, StoredTensor> {
+  if (fused === undefined) return tensors;
+  const expected = expectedTensors(spec);
+  const apart = new Map<string, StoredTensor>();
+  for (const [name, tensor] of tensors) {
+    const [, layer, whole, kind] = /^(model\.layers\.\d+\.)(.+)(\.weight|\.bias)$/.exec(name) ?? [];
+    const parts = whole === undefined || !Object.hasOwn(fused, whole) ? undefined : fused[whole];
+    if (parts === undefined) apart.set(name, tensor);
+    else
+      for (const [part, piece] of pieces(tensor, parts, (part) => expected.get(`${layer}${part}${kind}`))) {
+        apart.set(`${layer}${part}${kind}`, piece);
+      }
+  }
+  return apart;
+}
+
+function* pieces(
+  tensor: StoredTensor,
+  parts: readonly string[],
+  shapeOf: (part: string) => readonly number[] | undefined,
+): Generator<[string, StoredTensor]> {
+  const [rows, ...inner] = tensor.shape;
+  const wanted = parts.map((part) => shapeOf(part)?.[0] ?? 0);
+  const all = wanted.reduce((a, b) => a + b, 0);
+  if (rows !== all) throw tensorShape(tensor, [all, ...inner]);
+  const rowBytes = tensor.byteLength / rows;
+  let before = 0;
+  for (const [i, part] of parts.entries()) {
+    const offset = tensor.offset + before * rowBytes;
+    yield [part, { ...tensor, shape: [wanted[i], ...inner], offset, byteLength: wanted[i] * rowBytes }];
+    before += wanted[i];
+  }
 }

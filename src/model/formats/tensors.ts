@@ -1,7 +1,9 @@
 /** Tensors as they lie in files: which ones a model must have, where their bytes are, and reading them. */
 
 import { DraftplanError } from "../../core/errors.js";
+import { BLOCK_KINDS } from "../../schema/choice.js";
 import { corrupt } from "../failures.js";
+import { blockNorms } from "../layers.js";
 import type { ModelSpec } from "../spec.js";
 import type { ByteFile, BytesAt } from "./byte-file.js";
 import type { StoredTypeName } from "./dequantize.js";
@@ -113,6 +115,9 @@ export function expectedTensors(spec: ModelSpec): Map<string, readonly number[]>
   return tensors;
 }
 
+const normNames = (spec: ModelSpec): string[] =>
+  BLOCK_KINDS.flatMap((kind) => Object.values(blockNorms(spec, kind))).filter((name) => name !== null);
+
 /** Names follow `model.layers.N.`. */
 function layerTensors(spec: ModelSpec): [string, readonly number[]][] {
   const { hiddenSize, intermediateSize, headDim } = spec;
@@ -123,8 +128,7 @@ function layerTensors(spec: ModelSpec): [string, readonly number[]][] {
     ...(bias ? [[`${name}.bias`, [out]] satisfies [string, readonly number[]]] : []),
   ];
   return [
-    ["input_layernorm.weight", [hiddenSize]],
-    ["post_attention_layernorm.weight", [hiddenSize]],
+    ...normNames(spec).map((name): [string, readonly number[]] => [`${name}.weight`, [hiddenSize]]),
     ...linear("self_attn.q_proj", queryRows, hiddenSize, spec.qkvBias),
     ...linear("self_attn.k_proj", keyRows, hiddenSize, spec.qkvBias),
     ...linear("self_attn.v_proj", keyRows, hiddenSize, spec.qkvBias),
@@ -134,8 +138,8 @@ function layerTensors(spec: ModelSpec): [string, readonly number[]][] {
     ...linear("mlp.down_proj", hiddenSize, intermediateSize, spec.mlpBias),
     ...(spec.qkNorm
       ? ([
-          ["self_attn.q_norm.weight", [headDim]],
-          ["self_attn.k_norm.weight", [headDim]],
+          ["self_attn.q_norm.weight", [spec.qkNormOver === "projection" ? queryRows : headDim]],
+          ["self_attn.k_norm.weight", [spec.qkNormOver === "projection" ? keyRows : headDim]],
         ] satisfies [string, readonly number[]][])
       : []),
   ];

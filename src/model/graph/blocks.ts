@@ -1,5 +1,6 @@
 /** What a block computes, at one kernel's numerics. */
-import type { Kernel } from "../../schema/choice.js";
+import type { BlockKind, Kernel } from "../../schema/choice.js";
+import { blockNorms, distinctWindows, layerRope, windowOf } from "../layers.js";
 import type { ModelSpec } from "../spec.js";
 import { Branch, elementOf } from "./branch.js";
 import type { GraphDialect } from "./dialect.js";
@@ -15,7 +16,10 @@ export const cacheDims = (spec: ModelSpec, layer: number) => [
   storedHeadDim(spec),
 ];
 
-/** RMS norm over each head: [1, q, heads · storedHeadDim] seen as [1, q, heads, storedHeadDim]. */
+/**
+ * RMS norm of q or k: [1, q, heads · storedHeadDim], or seen as [1, q, heads, storedHeadDim] where it is over each head.
+ * The numbers that fill heads up are zeros, and the mean counts them: weight (weights.ts) and epsilon make up for it.
+ */
 function headNorm(
   branch: Branch,
   input: string,
@@ -25,10 +29,12 @@ function headNorm(
   output: string,
 ): string {
   const stored = storedHeadDim(spec);
+  const eps = (spec.rmsEps * spec.headDim) / stored;
+  if (spec.qkNormOver === "projection") return branch.rmsNorm(input, weight, output, eps);
   const apart = branch.integers(`${output}.split`, [0, 0, heads, stored]);
   const joined = branch.integers(`${output}.join`, [0, 0, heads * stored]);
   const split = branch.node("Reshape", [input, apart], `${output}.heads`);
-  const normed = branch.rmsNorm(split, weight, `${output}.normed`, (spec.rmsEps * spec.headDim) / stored);
+  const normed = branch.rmsNorm(split, weight, `${output}.normed`, eps);
   return branch.node("Reshape", [normed, joined], output);
 }
 
@@ -38,15 +44,22 @@ export interface AttentionNames {
   present: readonly [key: string, value: string];
   /** int32[1] n + q - 1, and int32 n + q */
   lengths: readonly [last: string, total: string];
-  /** tables of the rotation */
-  tables: readonly [cos: string, sin: string];
+  /** the graph's name of a table of the rotation (layers.ts) */
+  table(stored: string): string;
   /** of a graph that runs trees alone: where each row stands, and what it does not see */
-  tree?: readonly [positions: string, bias: string];
+  tree?: TreeNames;
   /**
    * int64[1, q] the position of each row. Left out: the operator counts them from the lengths, so that the cache must hold
    * every token before them
    */
   positions?: string;
+}
+
+/** Inputs of a pass over a tree. */
+export interface TreeNames {
+  positions: string;
+  /** of the i-th of the model's distinct windows (layers.ts) */
+  bias(window: number): string;
 }
 
 /** Positions of a pass's rows, where the graph takes them. */
@@ -64,12 +77,15 @@ const chosenNames = (layer: number, dialect: GraphDialect): AttentionNames => ({
   past: [`past.${layer}.key`, `past.${layer}.value`],
   present: ["key", "value"],
   lengths: lengthNames(layer, dialect),
-  tables: ["main/cos_cache", "main/sin_cache"],
+  table: (stored) => `main/${stored}`,
   ...(dialect.spans ? { positions: POSITIONS } : {}),
 });
 
-/** What a pass over a tree says of its rows, beside the flag that it is one. */
+/** What a pass over a tree says of its rows, beside the flag that it is one; `bias` is of the first of the model's windows. */
 export const TREE = { flag: "tree", positions: "tree_positions", bias: "tree_bias" } as const;
+
+/** Input with what rows see under the i-th of the model's distinct windows (layers.ts). */
+export const treeBias = (i: number): string => (i === 0 ? TREE.bias : `${TREE.bias}.${i}`);
 
 /**
  * Rows over the cache and over each other: `attended`, `key` and `value` of the branch.
@@ -81,23 +97,28 @@ export const TREE = { flag: "tree", positions: "tree_positions", bias: "tree_bia
 function attend(
   branch: Branch,
   spec: ModelSpec,
-  projections: readonly string[],
-  { past, present, lengths, tables, positions, tree: ofTree }: AttentionNames,
-  trees: boolean,
   layer: number,
+  projections: readonly string[],
+  { past, present, lengths, table, positions, tree: ofTree }: AttentionNames,
+  trees: boolean,
 ): void {
+  const rope = layerRope(spec, layer);
+  const tables = rope === null ? ["", ""] : [table(rope.cos), table(rope.sin)];
   const inputs = [...projections, ...past, ...lengths, ...tables];
   const chained = positions === undefined ? inputs : [...inputs, positions];
   const outputs = ["attended", ...present];
   const attributes = {
     num_heads: spec.heads,
     kv_num_heads: spec.kvHeads,
-    do_rotary: 1,
-    scale: { float: 1 / Math.sqrt(spec.headDim) },
+    do_rotary: rope === null ? 0 : 1,
+    scale: { float: spec.attentionScale ?? 1 / Math.sqrt(spec.headDim) },
+    ...(spec.attentionSoftCap === undefined ? {} : { softcap: { float: spec.attentionSoftCap } }),
   };
-  const window = { local_window_size: spec.slidingWindow ?? -1 };
+  const window = { local_window_size: windowOf(spec, layer) ?? -1 };
+  // the window is in the bias: a row's place in the cache is not its position
+  const view = distinctWindows(spec).indexOf(windowOf(spec, layer));
   if (ofTree !== undefined) {
-    branch.contrib("GroupQueryAttention", [...inputs, ...ofTree], outputs, attributes);
+    branch.contrib("GroupQueryAttention", [...inputs, ofTree.positions, ofTree.bias(view)], outputs, attributes);
     return;
   }
   if (!trees) {
@@ -107,8 +128,7 @@ function attend(
   const element = elementOf(branch.context);
   const [chain, tree] = ["chain", "tree"].map((name) => new Branch(branch.name(name), branch.context));
   chain.contrib("GroupQueryAttention", chained, outputs, { ...attributes, ...window });
-  // the window is in the bias: a row's place in the cache is not its position
-  tree.contrib("GroupQueryAttention", [...inputs, TREE.positions, TREE.bias], outputs, attributes);
+  tree.contrib("GroupQueryAttention", [...inputs, TREE.positions, treeBias(view)], outputs, attributes);
   const graphs = [tree, chain].map((of) =>
     of.graph([
       value(of.name("attended"), element, [1, "q", spec.heads * storedHeadDim(spec)]),
@@ -139,7 +159,7 @@ export function attentionNodes(
   names: AttentionNames,
 ): string {
   const name = `${layer}.attn`;
-  const normed = branch.rmsNorm(hidden, `${name}.norm`, "normed", spec.rmsEps);
+  const normed = normedInput(branch, spec, "attn", name, hidden);
   const shapes = matrixShapes(spec).attn;
   const qkv = branch.linear(normed, { name: `${name}.qkv`, shape: shapes.qkv, bias: spec.qkvBias }, kernel, "qkv");
   let projections = [qkv, "", ""]; // packed: the operator cuts it itself
@@ -152,14 +172,31 @@ export function attentionNodes(
       branch.name("v"),
     ];
   }
-  attend(branch, spec, projections, names, branch.context.dialect.trees && kernel === "target", layer);
+  attend(branch, spec, layer, projections, names, branch.context.dialect.trees && kernel === "target");
   const projected = branch.linear(
     branch.name("attended"),
     { name: `${name}.out`, shape: shapes.out, bias: spec.outputBias },
     kernel,
     "projected",
   );
-  return branch.node("Add", [hidden, projected], "out");
+  return added(branch, spec, "attn", name, hidden, projected);
+}
+
+/** What a block reads: the hidden states, normed where the model norms them there. */
+function normedInput(branch: Branch, spec: ModelSpec, kind: BlockKind, name: string, hidden: string): string {
+  if (blockNorms(spec, kind).before === null) return hidden;
+  return branch.rmsNorm(hidden, `${name}.norm`, "normed", spec.rmsEps);
+}
+
+/** The hidden states with what a block adds to them. @returns `out` */
+function added(branch: Branch, spec: ModelSpec, kind: BlockKind, name: string, hidden: string, made: string): string {
+  const { after } = blockNorms(spec, kind);
+  const normed = after === null ? made : branch.rmsNorm(made, `${name}.post_norm`, "post.normed", spec.rmsEps);
+  const scaled =
+    spec.residualScale === undefined
+      ? normed
+      : branch.node("Mul", [normed, branch.number("residual_scale", spec.residualScale)], "scaled");
+  return branch.node("Add", [hidden, scaled], "out");
 }
 
 /** Attention as a branch of the graph with choices: hidden states, keys, values. */
@@ -174,20 +211,22 @@ export function attention(branch: Branch, spec: ModelSpec, layer: number, kernel
 }
 
 /**
- * Gated MLP at one kernel's numerics: norm, gate and up, SiLU, down, residual.
+ * Gated MLP at one kernel's numerics: norm, gate and up, the gate's activation, down, residual.
  * @returns the name of its hidden states
  */
 export function mlpNodes(branch: Branch, spec: ModelSpec, layer: number, kernel: Kernel, hidden: string): string {
   const name = `${layer}.mlp`;
-  const normed = branch.rmsNorm(hidden, `${name}.norm`, "normed", spec.rmsEps);
+  const normed = normedInput(branch, spec, "mlp", name, hidden);
   const shapes = matrixShapes(spec).mlp;
   const matrix = (part: keyof typeof shapes) => ({ name: `${name}.${part}`, shape: shapes[part], bias: spec.mlpBias });
   branch.linear(normed, matrix("gate_up"), kernel, "gate_up");
   branch.node("Split", [branch.name("gate_up")], ["gate", "up"], { axis: -1, num_outputs: 2 });
-  branch.contrib("QuickGelu", [branch.name("gate")], "silu", { alpha: { float: 1 } }); // x · sigmoid(x)
-  const gated = branch.node("Mul", [branch.name("silu"), branch.name("up")], "gated");
+  if (spec.activation === "gelu_tanh")
+    branch.contrib("FastGelu", [branch.name("gate")], "activated"); // x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
+  else branch.contrib("QuickGelu", [branch.name("gate")], "activated", { alpha: { float: 1 } }); // x · sigmoid(x)
+  const gated = branch.node("Mul", [branch.name("activated"), branch.name("up")], "gated");
   const down = branch.linear(gated, matrix("down"), kernel, "down_out");
-  return branch.node("Add", [hidden, down], "out");
+  return added(branch, spec, "mlp", name, hidden, down);
 }
 
 /** The MLP as a branch of the graph with choices. */

@@ -98,6 +98,14 @@ export class Branch implements ProductGraph {
     return this.name(local);
   }
 
+  /** a number in the type of the hidden states */
+  number(local: string, value: number): string {
+    const exact = this.context.dialect.float === "fp32";
+    this.initializers.push(constant(exact ? this.name(local) : this.name(`${local}.fp32`), [], Float32Array.of(value)));
+    if (exact) return this.name(local);
+    return this.cast(this.name(`${local}.fp32`), FLOAT, elementOf(this.context), local);
+  }
+
   node(
     opType: string,
     input: string[],

@@ -17,15 +17,16 @@
  * Outputs: logits float[1, rows, V]; hidden_out float[1, q, H]; present.<layer>.key|value
  */
 import { BLOCK_KINDS, type BlockKind, type Kernel } from "../../schema/choice.js";
+import { distinctWindows, ropeTablesOf } from "../layers.js";
 import type { ModelSpec } from "../spec.js";
-import { attention, cacheDims, lengthNames, mlp, POSITIONS, TREE } from "./blocks.js";
+import { attention, cacheDims, lengthNames, mlp, POSITIONS, TREE, treeBias } from "./blocks.js";
 import { Branch, type Context, elementOf, type WeightFile } from "./branch.js";
 import { choiceInputNames, innerFlags } from "./choice-inputs.js";
 import { CPU_DIALECT, type GraphDialect } from "./dialect.js";
+import { changesLogits, embeddedRows, finalLogits } from "./ends.js";
 import { keepOnHost } from "./host-inputs.js";
 import { matrixShapes } from "./matrices.js";
 import { BOOL, constant, FLOAT, type Graph, INT32, INT64, subgraph, type ValueInfo, value } from "./onnx.js";
-import { embeddingName } from "./weights.js";
 
 /** Nested `If`s over the kernels: the first whose flag is set, the last one without a flag. */
 function kernelChain(
@@ -104,7 +105,7 @@ function entrance(main: Branch, context: Context, spec: ModelSpec): string {
   const element = elementOf(context);
   const copied = given.cast("hidden_in", FLOAT, element, "out");
   const table = new Branch("embedding", context);
-  const rows = table.node("Gather", [table.weight(embeddingName(spec, context.dialect)), "input_ids"], "out");
+  const rows = embeddedRows(table, spec, "input_ids");
   return main.node("If", ["use_hidden"], "embedded", [
     subgraph("then_branch", given.graph([value(copied, element, [1, "q", spec.hiddenSize])])),
     subgraph("else_branch", table.graph([value(rows, element, [1, "q", spec.hiddenSize])])),
@@ -133,11 +134,13 @@ function exit(main: Branch, context: Context, spec: ModelSpec, kernels: readonly
   main.nodes.push(...chain.node.slice(0, -1));
   main.initializers.push(...chain.initializer);
   const choose = chain.node[chain.node.length - 1];
-  if (element === FLOAT) main.nodes.push({ ...choose, output: ["logits"] });
-  else {
-    main.nodes.push({ ...choose, output: [main.name("logits")] });
-    main.cast(main.name("logits"), element, FLOAT, "=logits");
+  if (element === FLOAT && !changesLogits(spec)) {
+    main.nodes.push({ ...choose, output: ["logits"] });
+    return;
   }
+  main.nodes.push({ ...choose, output: [main.name("logits")] });
+  const exact = main.cast(main.name("logits"), element, FLOAT, "logits.fp32");
+  main.node("Identity", [finalLogits(main, spec, exact, FLOAT)], "=logits");
 }
 
 /** Names of all of them, each once. */
@@ -145,10 +148,10 @@ const lengths = (spec: ModelSpec, dialect: GraphDialect): string[] => [
   ...new Set(Array.from({ length: spec.layers }, (_, layer) => lengthNames(layer, dialect)).flat()),
 ];
 
-const treeInputs = (context: Context): ValueInfo[] => [
+const treeInputs = (context: Context, spec: ModelSpec): ValueInfo[] => [
   value(TREE.flag, BOOL, []),
   value(TREE.positions, INT64, [1, "tree_q"]),
-  value(TREE.bias, elementOf(context), [1, 1, "tree_q", "tree_total"]),
+  ...distinctWindows(spec).map((_, i) => value(treeBias(i), elementOf(context), [1, 1, "tree_q", "tree_total"])),
 ];
 
 /** @param kernels those the graph holds, target first: what runs most often is decided by the outermost `If` */
@@ -162,7 +165,7 @@ export function buildGraph(
   const main = new Branch("main", context);
   if (dialect.hostInputs)
     keepOnHost(main, context, [...innerFlags(spec.layers, kernels), ...(dialect.trees ? [TREE.flag] : [])]);
-  for (const table of ["cos_cache", "sin_cache"]) main.weight(table);
+  for (const { cos, sin } of ropeTablesOf(spec)) for (const table of [cos, sin]) main.weight(table);
   let hidden = entrance(main, context, spec);
   for (let layer = 0; layer < spec.layers; layer++) {
     for (const kind of BLOCK_KINDS) hidden = block(main, context, spec, kernels, layer, kind, hidden);
@@ -180,7 +183,7 @@ export function buildGraph(
     value("logits_from", INT64, [1]),
     ...lengths(spec, dialect).map((name) => value(name, INT32, [1])),
     ...(dialect.spans ? [value(POSITIONS, INT64, [1, "q"])] : []),
-    ...(dialect.trees ? treeInputs(context) : []),
+    ...(dialect.trees ? treeInputs(context, spec) : []),
     ...choiceInputNames(spec.layers, kernels).map((name) => value(name, BOOL, [])),
     ...cache("past"),
   ];

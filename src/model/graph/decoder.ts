@@ -14,11 +14,11 @@ import type { ModelSpec } from "../spec.js";
 import type { AttentionNames } from "./blocks.js";
 import { Branch, elementOf, type WeightFile } from "./branch.js";
 import type { GraphDialect } from "./dialect.js";
+import { embeddedRows, finalLogits } from "./ends.js";
 import { storedHeadDim } from "./heads.js";
 import { matrixShapes } from "./matrices.js";
 import { constant, type Graph, INT32, INT64, type Node, value } from "./onnx.js";
 import { attendingLayers, straightBlocks } from "./straight-line.js";
-import { embeddingName } from "./weights.js";
 
 /** Templates of the names, as genai_config.json repeats them. */
 export const DECODER_NAMES = {
@@ -57,9 +57,9 @@ export function decoderGraph(
   const main = new Branch("decoder", { ...weights, dialect });
   const element = elementOf(main.context);
   const layers = attendingLayers(choices);
-  const shared = layers.length === 0 ? undefined : { lengths: lengths(main), tables: tables(main) };
-  const table = main.weight(embeddingName(spec, dialect));
-  const embedded = main.node("Gather", [table, DECODER_NAMES.ids], "embedded");
+  const shared =
+    layers.length === 0 ? undefined : { lengths: lengths(main), table: (stored: string) => main.weight(stored) };
+  const embedded = embeddedRows(main, spec, DECODER_NAMES.ids);
   const hidden = straightBlocks(main, spec, choices, embedded, (layer): AttentionNames => {
     if (shared === undefined) throw new Error("a layer attends that is not among those that do");
     const i = layers.indexOf(layer);
@@ -96,8 +96,6 @@ function lengths(main: Branch): AttentionNames["lengths"] {
   return [main.cast(last, INT64, INT32, "seqlens_k"), main.cast(total, INT64, INT32, "total_sequence_length")];
 }
 
-const tables = (main: Branch): AttentionNames["tables"] => [main.weight("cos_cache"), main.weight("sin_cache")];
-
 /** Final norm and head. */
 function head(main: Branch, spec: ModelSpec, choices: ChoiceSet, hidden: string, rows: LogitRows): void {
   let states = hidden;
@@ -107,7 +105,7 @@ function head(main: Branch, spec: ModelSpec, choices: ChoiceSet, hidden: string,
   }
   const normed = main.rmsNorm(states, "norm", "normed", spec.rmsEps);
   const matrix = { name: "head", shape: matrixShapes(spec).head.head, bias: false };
-  main.linear(normed, matrix, choices.head, "logits");
-  const product = main.nodes.pop() as Node; // the graph's own output is not under the branch's prefix
-  main.nodes.push({ ...product, output: [DECODER_NAMES.logits] });
+  finalLogits(main, spec, main.linear(normed, matrix, choices.head, "logits"));
+  const last = main.nodes.pop() as Node; // the graph's own output is not under the branch's prefix
+  main.nodes.push({ ...last, output: [DECODER_NAMES.logits] });
 }

@@ -14,14 +14,15 @@
  * Outputs: hidden_out float[1, q, H]; logits float[1, rows, V], or ids int64[1, rows]; present.<layer>.key|value
  */
 import { type ChoiceSet, choiceKey } from "../../schema/choice.js";
+import { distinctWindows } from "../layers.js";
 import type { ModelSpec } from "../spec.js";
-import { type AttentionNames, cacheDims, TREE } from "./blocks.js";
+import { type AttentionNames, cacheDims, TREE, treeBias } from "./blocks.js";
 import { Branch, type Context, ELEMENT, elementOf, type Place } from "./branch.js";
 import type { GraphDialect } from "./dialect.js";
+import { embeddedRows, finalLogits } from "./ends.js";
 import { matrixShapes } from "./matrices.js";
 import { constant, FLOAT, type Graph, INT32, INT64, type ValueInfo, value } from "./onnx.js";
 import { attendingLayers, straightBlocks } from "./straight-line.js";
-import { embeddingName } from "./weights.js";
 
 /** What a program is written from. */
 export interface ProgramForm {
@@ -106,7 +107,10 @@ function passInputs(spec: ModelSpec, form: ProgramForm, element: number, attends
     ...(rows === "some" ? [value(PROGRAM.logitsFrom, INT64, [1])] : []),
     ...(attends ? [value(PROGRAM.length, INT32, [1]), value(PROGRAM.total, INT32, [1])] : []),
     ...(attends && tree
-      ? [value(TREE.positions, INT64, [1, "q"]), value(TREE.bias, element, [1, 1, "q", "total"])]
+      ? [
+          value(TREE.positions, INT64, [1, "q"]),
+          ...distinctWindows(spec).map((_, i) => value(treeBias(i), element, [1, 1, "q", "total"])),
+        ]
       : []),
   ];
 }
@@ -126,16 +130,15 @@ function namesOf(main: Branch, layer: number, { tree }: ProgramForm): AttentionN
     past: [`past.${layer}.key`, `past.${layer}.value`],
     present: [`=present.${layer}.key`, `=present.${layer}.value`],
     lengths: [PROGRAM.length, PROGRAM.total],
-    tables: [main.weight("cos_cache"), main.weight("sin_cache")],
-    ...(tree ? { tree: [TREE.positions, TREE.bias] as const } : {}),
+    table: (stored) => main.weight(stored),
+    ...(tree ? { tree: { positions: TREE.positions, bias: treeBias } } : {}),
   };
 }
 
 /** Embedding rows, or the hidden states that stand in for them. */
 function entrance(main: Branch, spec: ModelSpec, { entry }: ProgramForm): string {
-  const { dialect } = main.context;
   if (entry === "hidden") return main.cast(PROGRAM.hidden, FLOAT, elementOf(main.context), "entered");
-  return main.node("Gather", [main.weight(embeddingName(spec, dialect)), PROGRAM.ids], "embedded");
+  return embeddedRows(main, spec, PROGRAM.ids);
 }
 
 /** Final norm and head over the rows that are asked for. */
@@ -151,7 +154,7 @@ function exit(main: Branch, spec: ModelSpec, { choices, rows, head }: ProgramFor
   }
   const normed = main.rmsNorm(states, "norm", "normed", spec.rmsEps);
   const matrix = { name: "head", shape: matrixShapes(spec).head.head, bias: false };
-  const logits = main.linear(normed, matrix, choices.head, "logits");
+  const logits = finalLogits(main, spec, main.linear(normed, matrix, choices.head, "logits"));
   if (head === "ids") main.node("ArgMax", [logits], `=${PROGRAM.likeliest}`, { axis: -1, keepdims: 0 });
   else main.cast(logits, elementOf(main.context), FLOAT, `=${PROGRAM.logits}`);
 }

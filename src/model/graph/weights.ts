@@ -9,9 +9,10 @@ import type { RowsOfPart, RowTensor } from "../conversion/rows.js";
 import { storedFloats } from "../kernels/floats.js";
 import type { StoredRows, WeightPart } from "../kernels/kernel.js";
 import { kernelFor, targetKernel } from "../kernels/registry.js";
+import { type BlockNorms, blockNorms, ropeTablesOf } from "../layers.js";
 import { ropeTables } from "../rope.js";
 import type { ModelSpec, WeightSource } from "../spec.js";
-import { fillHeads, storedHeadDim } from "./heads.js";
+import { fillHeads, headsAsTheyAre, storedHeadDim } from "./heads.js";
 import { type MatrixShape, matrixShapes } from "./matrices.js";
 
 /** Name of a matrix in the graph, e.g. `3.attn.qkv` at `int8` -> `3.attn.qkv.int8`. */
@@ -119,6 +120,21 @@ function storedRows(checkpoint: WeightSource, tensors: readonly RowTensor[], inn
   });
 }
 
+/** A block's norms, as `<block>.norm` on what it reads and `<block>.post_norm` on what it adds. */
+function normParts(request: Request, name: string, at: string, { before, after }: BlockNorms): ModelPart[] {
+  const { checkpoint } = request;
+  const { hiddenSize } = checkpoint.spec;
+  const part = (local: string, norm: string | null) =>
+    norm === null
+      ? []
+      : [
+          vector(request, `${name}.${local}`, hiddenSize, () =>
+            checkpoint.tensor(`${at}.${norm}.weight`, [hiddenSize]),
+          ),
+        ];
+  return [...part("norm", before), ...part("post_norm", after)];
+}
+
 function attentionParts(request: Request, layer: number): ModelPart[] {
   const { checkpoint } = request;
   const { spec } = checkpoint;
@@ -136,8 +152,8 @@ function attentionParts(request: Request, layer: number): ModelPart[] {
   const projections = rows.map(([p, out]) => ({ name: `${at}.self_attn.${p}.weight`, rows: out }));
   const output = `${at}.self_attn.o_proj.weight`;
   const parts = [
-    vector(request, `${name}.norm`, hiddenSize, () => checkpoint.tensor(`${at}.input_layernorm.weight`, [hiddenSize])),
-    ...(stored === headDim
+    ...normParts(request, name, at, blockNorms(spec, "attn")),
+    ...(headsAsTheyAre(spec)
       ? [
           ...rowMatrix(form, `${name}.qkv`, shapes.qkv, projections),
           ...rowMatrix(form, `${name}.out`, shapes.out, [{ name: output, rows: hiddenSize }]),
@@ -168,9 +184,16 @@ function attentionParts(request: Request, layer: number): ModelPart[] {
   if (spec.qkNorm) {
     // The norm's mean is over the stored numbers, zeros included: weight and epsilon (build.ts) make up for it.
     const shrink = Math.sqrt(headDim / stored);
-    for (const norm of ["q_norm", "k_norm"]) {
-      const read = () => checkpoint.tensor(`${at}.self_attn.${norm}.weight`, [headDim]);
-      parts.push(vector(request, `${name}.${norm}`, stored, () => fillHeads(read(), spec, 1).map((w) => w * shrink)));
+    const norms = [
+      ["q_norm", spec.heads],
+      ["k_norm", spec.kvHeads],
+    ] as const;
+    for (const [norm, heads] of norms) {
+      const normed = spec.qkNormOver === "projection" ? heads : 1;
+      const read = () => checkpoint.tensor(`${at}.self_attn.${norm}.weight`, [normed * headDim]);
+      parts.push(
+        vector(request, `${name}.${norm}`, normed * stored, () => fillHeads(read(), spec, 1).map((w) => w * shrink)),
+      );
     }
   }
   return parts;
@@ -184,9 +207,7 @@ function mlpParts(request: Request, layer: number): ModelPart[] {
   const name = `${layer}.mlp`;
   const form = formOf(request, name);
   const parts = [
-    vector(request, `${name}.norm`, hiddenSize, () =>
-      checkpoint.tensor(`${at}.post_attention_layernorm.weight`, [hiddenSize]),
-    ),
+    ...normParts(request, name, at, blockNorms(checkpoint.spec, "mlp")),
     ...rowMatrix(
       form,
       `${name}.gate_up`,
@@ -226,10 +247,13 @@ export function* weightParts(
   const head = spec.tiedEmbeddings ? table : tables("lm_head.weight");
   const embedding = embeddingName(spec, numerics);
   if (embedding !== kernelName("head", "target")) yield floatTable(request, embedding, spec, table);
-  const { cos, sin } = ropeTables(spec);
   const ropeDims = [spec.contextLimit, storedHeadDim(spec) / 2];
-  yield storedFloats(float, "cos_cache", ropeDims, () => cos);
-  yield storedFloats(float, "sin_cache", ropeDims, () => sin);
+  for (const { cos, sin, rope } of ropeTablesOf(spec)) {
+    let made: ReturnType<typeof ropeTables> | undefined; // made when they are written, and not where sizes are asked for
+    const both = () => (made ??= ropeTables(spec, rope));
+    yield storedFloats(float, cos, ropeDims, () => both().cos);
+    yield storedFloats(float, sin, ropeDims, () => both().sin);
+  }
   for (let layer = 0; layer < spec.layers; layer++) {
     yield* attentionParts(request, layer);
     yield* mlpParts(request, layer);

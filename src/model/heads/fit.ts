@@ -1,5 +1,6 @@
 /** Whether heads fit a model, and what of the model's they use. */
 import { expectedTensors } from "../formats/tensors.js";
+import { withoutVariations } from "../layers.js";
 import type { ModelSpec } from "../spec.js";
 import { headsMismatch } from "./failures.js";
 import type { HeadsCheckpoint, HeadsSpec } from "./spec.js";
@@ -9,7 +10,7 @@ import type { HeadsCheckpoint, HeadsSpec } from "./spec.js";
  * (prefix_mlp_head.py: LlamaModel on the base model's configuration).
  */
 export const prefixSpec = (model: ModelSpec): ModelSpec => ({
-  ...model,
+  ...withoutVariations(model),
   architecture: "llama",
   layers: 1,
   qkvBias: false,

@@ -12,6 +12,7 @@ import type { GraphDialect } from "../graph/dialect.js";
 import { FLOAT, type Graph, INT32, value } from "../graph/onnx.js";
 import { vector, weightParts } from "../graph/weights.js";
 import type { WeightPart } from "../kernels/kernel.js";
+import { ropeTablesOf } from "../layers.js";
 import type { ModelSpec, WeightSource } from "../spec.js";
 import { prefixSpec } from "./fit.js";
 import type { HeadsCheckpoint } from "./spec.js";
@@ -24,7 +25,7 @@ export function prefixGraph(model: ModelSpec, weights: WeightFile, dialect: Grap
   const context: Context = { ...weights, dialect };
   const element = elementOf(context);
   const main = new Branch("main", context);
-  for (const table of ["cos_cache", "sin_cache"]) main.weight(table);
+  for (const { cos, sin } of ropeTablesOf(spec)) for (const table of [cos, sin]) main.weight(table);
   const normed = main.rmsNorm(main.cast("hidden", FLOAT, element, "entered"), NORMS.target, "state", model.rmsEps);
   const blocks = [new Branch("attn", context), new Branch("mlp", context)] as const;
   const [attended, key, values] = attention(blocks[0], spec, 0, "target", normed);

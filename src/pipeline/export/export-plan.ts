@@ -10,7 +10,7 @@ import { requireEmptyFolder, withOutputFolder } from "../../export/folder.js";
 import type { ExportModel } from "../../export/model.js";
 import { openExportModel } from "../../export/open-model.js";
 import { readmeOf } from "../../export/readme.js";
-import { requirePreset } from "../../export/unsupported.js";
+import { requireLlamaLike, requirePreset } from "../../export/unsupported.js";
 import { type Loaded, writeDocument } from "../../schema/document.js";
 import type { Export } from "../../schema/export.js";
 import type { Plan } from "../../schema/plan.js";
@@ -54,6 +54,7 @@ export async function exportPlan(
       { spec, architectureSha256: ref.architecture_sha256, weightsSha256: ref.weights_sha256 },
       request.plan.path,
     );
+    if (draft.choices !== null && !exporter.anyArchitecture) requireLlamaLike(exporter.name, draft, spec);
     exporter.express?.(draft, model);
     const { weights } = request;
     const job = {

@@ -1,18 +1,24 @@
 /** What a program over a tree reads besides: where its rows stand, and what they do not see. */
-import { TREE } from "../../model/graph/blocks.js";
+import { TREE, treeBias } from "../../model/graph/blocks.js";
 import type { ModelSpec } from "../../model/spec.js";
 import { FLOAT_BYTES, type FloatType } from "../../schema/numerics.js";
 import { MAX_TREE_ROWS } from "../limits.js";
 import { rowDepths } from "../tree.js";
-import { BIAS_ARRAYS, BIAS_ELEMENT, requireTreeRows, TreeBias } from "../tree-inputs.js";
+import { BIAS_ARRAYS, BIAS_ELEMENT, requireTreeRows, TreeBias, treeWindows } from "../tree-inputs.js";
 import type { Block, ComputeMemory } from "./memory.js";
 import type { PassBuffers } from "./pass-buffers.js";
 import type { ProgramSession } from "./program-session.js";
 import type { Tensors } from "./tensors.js";
 
+/** What rows see under one of the model's windows. */
+interface View {
+  input: string;
+  block: Block;
+  bias: TreeBias;
+}
+
 export class TreeRows {
-  private readonly block: Block;
-  private readonly bias: TreeBias;
+  private readonly views: View[];
 
   constructor(
     private readonly memory: ComputeMemory,
@@ -21,9 +27,11 @@ export class TreeRows {
     private readonly capacity: number,
     private readonly float: FloatType,
   ) {
-    this.block = memory.allocate(MAX_TREE_ROWS * capacity * FLOAT_BYTES[float], true);
-    const data = new BIAS_ARRAYS[float](this.block.host as ArrayBuffer);
-    this.bias = new TreeBias(spec, capacity, float, data);
+    this.views = treeWindows(spec).map((window, i) => {
+      const block = memory.allocate(MAX_TREE_ROWS * capacity * FLOAT_BYTES[float], true);
+      const data = new BIAS_ARRAYS[float](block.host as ArrayBuffer);
+      return { input: treeBias(i), block, bias: new TreeBias(window, capacity, float, data) };
+    });
   }
 
   /**
@@ -37,18 +45,30 @@ export class TreeRows {
     const stand = new BigInt64Array(positions.block.host as ArrayBuffer);
     for (let row = 0; row < q; row++) stand[row] = BigInt(position + depths[row]);
     this.memory.push({ block: positions.block, from: 0 }, positions.bytes(q));
-    this.bias.hide(total, position, parents, depths);
-    this.memory.push({ block: this.block, from: 0 }, q * total * FLOAT_BYTES[this.float]);
+    for (const { bias, block } of this.views) {
+      bias.hide(total, position, parents, depths);
+      this.memory.push({ block, from: 0 }, q * total * FLOAT_BYTES[this.float]);
+    }
   }
 
-  /** Binds both while `run` runs: the operator takes a bias of exactly the total length, so no tensor of it serves twice. */
+  /** Binds all of it while `run` runs: the operator takes a bias of exactly the total length, so no tensor of it serves twice. */
   whileBound(program: ProgramSession, { positions }: PassBuffers, q: number, total: number, run: () => void): void {
     program.input(TREE.positions, positions.of(q));
+    this.bindFrom(0, program, [1, 1, q, total], run);
+  }
+
+  /** the views from the i-th on */
+  private bindFrom(i: number, program: ProgramSession, shape: number[], run: () => void): void {
+    const view = this.views[i];
+    if (view === undefined) {
+      run();
+      return;
+    }
     const size = FLOAT_BYTES[this.float];
-    this.tensors.borrow(this.block, [1, 1, q, total], BIAS_ELEMENT[this.float], size, (tensor) => {
-      program.input(TREE.bias, tensor);
+    this.tensors.borrow(view.block, shape, BIAS_ELEMENT[this.float], size, (tensor) => {
+      program.input(view.input, tensor);
       try {
-        run();
+        this.bindFrom(i + 1, program, shape, run);
       } finally {
         program.forget(tensor);
       }
@@ -56,6 +76,6 @@ export class TreeRows {
   }
 
   free(): void {
-    this.memory.free(this.block);
+    for (const { block } of this.views) this.memory.free(block);
   }
 }

@@ -11,12 +11,13 @@ import { type GgufFile, openGguf } from "../../../src/model/formats/gguf-file.js
 import { expectedTensors, readTensor } from "../../../src/model/formats/tensors.js";
 import { openCheckpoint } from "../../../src/model/open.js";
 import { halfSplitRows } from "../../../src/model/rotary-rows.js";
-import { ARCHITECTURES, type Checkpoint } from "../../../src/model/spec.js";
+import type { Checkpoint } from "../../../src/model/spec.js";
 import { type Choice, type ChoiceSet, uniformChoices } from "../../../src/schema/choice.js";
 import { readDefinition } from "../../../src/tokenizer/open.js";
 import type { Metadata } from "../../support/gguf-bytes.js";
 import {
   type GgufOptions,
+  TINY_ARCHITECTURES,
   type TinyModel,
   temporaryFolder,
   tinyTensors,
@@ -91,18 +92,21 @@ describe("of a GGUF file", () => {
     expect(after.length - before.length).toBeLessThan(model.alignment ?? 32);
   });
 
-  test.each(ARCHITECTURES)("of %s without whole layers has the blocks of those that stay", async (architecture) => {
-    const path = tiny({ architecture, type: "Q8_0" });
-    const draft = await openCheckpoint(await drafted(path, skipping("0.attn", "0.mlp", "2.attn", "2.mlp")));
-    const target = await openCheckpoint(path);
-    expect(draft.spec).toEqual({ ...target.spec, layers: 2 });
-    expect(draft.storedTypes.Q8_0).toBe(2 + 14);
-    expectLayers(draft, target, [
-      { attn: 1, mlp: 1 },
-      { attn: 3, mlp: 3 },
-    ]);
-    for (const one of [draft, target]) one.close();
-  });
+  test.each(TINY_ARCHITECTURES)(
+    "of %s without whole layers has the blocks of those that stay",
+    async (architecture) => {
+      const path = tiny({ architecture, type: "Q8_0" });
+      const draft = await openCheckpoint(await drafted(path, skipping("0.attn", "0.mlp", "2.attn", "2.mlp")));
+      const target = await openCheckpoint(path);
+      expect(draft.spec).toEqual({ ...target.spec, layers: 2 });
+      expect(draft.storedTypes.Q8_0).toBe(2 + 14);
+      expectLayers(draft, target, [
+        { attn: 1, mlp: 1 },
+        { attn: 3, mlp: 3 },
+      ]);
+      for (const one of [draft, target]) one.close();
+    },
+  );
 
   test("an MLP and the attention behind it make whole layers of what is left", async () => {
     const path = tiny();
@@ -253,7 +257,7 @@ describe("of a Hugging Face folder", () => {
   const WORDS: TinyModel = { ...SHAPE, hidden: 32, heads: 2, kvHeads: 1, intermediate: 64 };
 
   test.each(
-    ARCHITECTURES.flatMap((architecture) =>
+    TINY_ARCHITECTURES.flatMap((architecture) =>
       (["F32", "F16", "BF16"] as const).map((dtype) => ({ architecture, dtype })),
     ),
   )("$architecture in $dtype: the weights, as they are stored", async ({ architecture, dtype }) => {
