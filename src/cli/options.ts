@@ -49,10 +49,14 @@ function seedNumber(text: string): number {
   throw new InvalidArgumentError(`It must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER} (2^53 - 1).`);
 }
 
+/** Whole numbers from 1, rising. */
+export const tokenList = (text: string): number[] =>
+  [...new Set(commaList(text).map(integerFrom(1)))].sort((a, b) => a - b);
+
 export const commaList = (text: string): string[] => text.split(",").map((part) => part.trim());
 
 /** Whether there is such a provider is the library's to say; a library is loaded only where a model is run. */
-function providerName(text: string): string {
+export function providerName(text: string): string {
   if (!/^[a-z][a-z0-9_-]{0,39}$/.test(text)) throw new InvalidArgumentError("It must be a name such as cpu or cuda.");
   return text;
 }

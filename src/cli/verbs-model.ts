@@ -3,7 +3,9 @@ import { type Command, Option } from "commander";
 import {
   commaList,
   integerFrom,
+  providerName,
   type SharedOptions,
+  tokenList,
   withDeviceOptions,
   withOutputOptions,
   withSamplingOptions,
@@ -26,9 +28,23 @@ export function addInspect(program: Command, run: RunVerb): void {
   withOutputOptions(program.command("inspect"))
     .description("what a model, a folder of heads or a document is, and whether it is valid")
     .argument("<model|heads|document>", `${MODEL}, a config.json; Medusa or Hydra heads; or a document of draftplan's`)
-    .addHelpText("after", examples("draftplan inspect embedded", "draftplan inspect plans/plan.yaml --json"))
-    .action(async (path: string, options: SharedOptions) =>
-      run(options, async (context) => (await import("../commands/inspect.js")).inspectCommand(path, context)),
+    .option("--provider <name>", "of a model: what it will need there (default: cpu)", providerName)
+    .option(
+      "--context <tokens>",
+      "… with so many tokens in its cache, as 1024,32768 (default: 8192, and its limit)",
+      tokenList,
+    )
+    .option("--choices <list>", "… with these kernels loaded besides the target's (default: int8)", commaList)
+    .addHelpText(
+      "after",
+      examples(
+        "draftplan inspect embedded",
+        "draftplan inspect ./Llama-3.1-8B --provider cuda --context 8192,131072 --choices int8,int4",
+        "draftplan inspect plans/plan.yaml --json",
+      ),
+    )
+    .action(async (path: string, options: SharedOptions & { context?: number[]; choices?: string[] }) =>
+      run(options, async (context) => (await import("../commands/inspect.js")).inspectCommand(path, options, context)),
     );
 }
 

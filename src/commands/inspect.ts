@@ -9,14 +9,18 @@ import { checkBlocks } from "../schema/blocks.js";
 import { type AnyDocument, type Loaded, readDocument } from "../schema/document.js";
 import type { CommandContext } from "./context.js";
 
-export async function inspectCommand(path: string, context: CommandContext): Promise<void> {
+export async function inspectCommand(
+  path: string,
+  { context: tokens, choices }: { context?: number[]; choices?: string[] },
+  context: CommandContext,
+): Promise<void> {
   const heads = await headsFactsAt(path);
   if (heads !== null) {
     if (context.json) context.print(JSON.stringify(heads));
     else for (const line of headsLines(heads)) context.print(line);
     return;
   }
-  const facts = await modelFactsAt(path);
+  const facts = await modelFactsAt(path, { provider: context.provider, context: tokens, choices });
   if (facts === null) inspectDocument(path, context);
   else if (context.json) context.print(JSON.stringify(facts));
   else for (const line of modelLines(facts)) context.print(line);

@@ -35,5 +35,8 @@ export const withoutControls = (text: string): string =>
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not reach a terminal
   text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, escaped);
 
+/** `1.5 GiB` */
+export const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+
 /** `1 round`, `3 rounds` */
 export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;

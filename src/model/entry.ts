@@ -10,7 +10,8 @@ import { makeFolder } from "../core/folders.js";
 import { cacheFolder, partialFolder, removeAbandoned } from "./cache.js";
 import type { WeightFile } from "./graph/branch.js";
 import { encodeModel, type Graph } from "./graph/onnx.js";
-import { type WeightsToWrite, writeWeights } from "./weight-file.js";
+import { requireRoom } from "./room.js";
+import { pagesOf, type WeightsToWrite, writeWeights } from "./weight-file.js";
 
 const WEIGHTS = "weights.bin";
 const MODEL = "model.onnx";
@@ -48,7 +49,9 @@ export async function cachedEntry(key: string, make: () => Conversion | Promise<
     // An entry that cannot be read is in the way. It goes now, not at the end: by then it may be another process's.
     rmSync(folder, { recursive: true, force: true });
     makeFolder(draft);
-    const weightBytes = await writeEntry(draft, await make());
+    const conversion = await make();
+    await requireRoom(root, bytesToWrite(conversion), "a converted model");
+    const weightBytes = await writeEntry(draft, conversion);
     await rename(draft, folder).catch((error) => {
       if (readEntry(folder) === undefined) throw error; // otherwise another process was faster, with the same result
     });
@@ -72,6 +75,12 @@ export async function entryInto(folder: string, conversion: Conversion): Promise
   } catch (cause) {
     throw asWriteError(cause, folder);
   }
+}
+
+function bytesToWrite({ parts }: WeightsToWrite): number {
+  let bytes = 0;
+  for (const part of parts()) bytes += pagesOf(part);
+  return bytes;
 }
 
 /** A finished entry, or undefined where there is none or a file of it was cut. */

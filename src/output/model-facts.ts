@@ -26,8 +26,33 @@ export function modelLines(facts: ModelFacts): string[] {
     ],
     ["context limit", `${facts.context_limit} tokens, ${formatBytes(facts.cache_bytes_per_token)} of cache each`],
     ["end tokens", facts.eos_token_ids.join(", ") || "none"],
+    ...needsRows(facts.needs),
     ["architecture_sha256", facts.architecture_sha256],
     ["weights_sha256", facts.weights_sha256 ?? "none"],
   ];
   return rows.map(([name, value]) => `${name.padEnd(21)}${value}`);
+}
+
+/** What it will need on the provider asked for. */
+function needsRows(needs: ModelFacts["needs"]): [string, string][] {
+  const { provider, target, weight_bytes: weights, contexts } = needs;
+  const kernels = Object.entries(weights).map(([name, bytes]) => `${name} ${formatBytes(bytes)}`);
+  const free = (bytes: number | null) => (bytes === null ? "" : `, ${formatBytes(bytes)} free`);
+  const memory = contexts.map((one) => {
+    const where = one.device_bytes === null ? "memory" : "the device's memory";
+    const verdict = one.fits ? "" : ": does not fit";
+    return `${formatBytes(one.device_bytes ?? one.host_bytes)} of ${where} with ${one.context_tokens} tokens in the cache (${formatBytes(one.cache_bytes)})${verdict}`;
+  });
+  const available = contexts[0]?.device_bytes == null ? needs.host_free_bytes : needs.device_free_bytes;
+  return [
+    [`needs on ${provider}`, `target in ${target}; weights: ${kernels.join(", ")}`],
+    ["", `${formatBytes(needs.disk_bytes)} of disk for the converted model${free(needs.disk_free_bytes)}`],
+    ...memory.map((line): [string, string] => ["", line]),
+    [
+      "",
+      available === null
+        ? "free memory of the device: not known here"
+        : `${formatBytes(available)} of that memory may be used`,
+    ],
+  ];
 }

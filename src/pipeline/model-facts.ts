@@ -6,17 +6,19 @@ import { architectureSha256 } from "../model/digest.js";
 import { expectedTensors } from "../model/formats/tensors.js";
 import { EMBEDDED, openCheckpoint, openConfigOnly } from "../model/open.js";
 import type { Checkpoint, ModelSpec } from "../model/spec.js";
+import { type NeedsFacts, type NeedsRequest, needsFacts } from "./needs.js";
 
 /**
+ * @param wanted where and how it is to run, for what it will need there
  * @returns null where the path is not a model's: it may be a document's
  * @throws what opening a checkpoint or a config.json throws
  */
-export async function modelFactsAt(path: string): Promise<ModelFacts | null> {
-  if (basename(path) === "config.json") return configFacts(path);
+export async function modelFactsAt(path: string, wanted: NeedsRequest): Promise<ModelFacts | null> {
+  if (basename(path) === "config.json") return configFacts(path, wanted);
   if (!isModel(path)) return null;
   const checkpoint = await openCheckpoint(path);
   checkpoint.close();
-  return checkpointFacts(checkpoint);
+  return { ...checkpointFacts(checkpoint), needs: await needsFacts(checkpoint.spec, wanted) };
 }
 
 /** Folders, and files that begin as a model's do or are named like one; everything else is read as a document. */
@@ -64,6 +66,7 @@ export interface ModelFacts {
   bos_token_id: number | null;
   eos_token_ids: number[];
   cache_bytes_per_token: number;
+  needs: NeedsFacts;
 }
 
 const BYTES_PER_VALUE = 4; // the cache is fp32
@@ -90,7 +93,7 @@ function specFacts(spec: ModelSpec) {
   };
 }
 
-function checkpointFacts(checkpoint: Checkpoint): ModelFacts {
+function checkpointFacts(checkpoint: Checkpoint): Omit<ModelFacts, "needs"> {
   const { spec } = checkpoint;
   return {
     name: spec.name,
@@ -103,7 +106,7 @@ function checkpointFacts(checkpoint: Checkpoint): ModelFacts {
   };
 }
 
-function configFacts(path: string): ModelFacts {
+async function configFacts(path: string, wanted: NeedsRequest): Promise<ModelFacts> {
   const spec = openConfigOnly(path);
   return {
     name: spec.name,
@@ -113,5 +116,6 @@ function configFacts(path: string): ModelFacts {
     format: null,
     stored_types: null,
     ...specFacts(spec),
+    needs: await needsFacts(spec, wanted),
   };
 }

@@ -7,6 +7,7 @@ import type { Checkpoint, ModelSpec } from "../model/spec.js";
 import { kernelsFor } from "../schema/choice.js";
 import type { ModelRef } from "../schema/common.js";
 import { type Engine, loadedKernels, type RuntimeOptions } from "./engine.js";
+import { requireMemory } from "./gpu/fits.js";
 import { loadOrt } from "./ort-api.js";
 import { dialectOf, openOrtEngine } from "./ort-engine.js";
 import { chooseProvider, libraryFacts } from "./providers.js";
@@ -68,8 +69,9 @@ export async function loadPrepared<Prepared extends { capacity: number }>(
         "REQUANTISED",
         `${path} has ${twice}, which the target in ${dialect.targetPrecision} has quantised once more: it is near the model in that file and not the same`,
       );
-    const { modelPath } = await convertModel(checkpoint, progress, kernels, dialect);
     const capacity = Math.min(spec.contextLimit, prepared.capacity);
+    requireMemory(path, { spec, kernels, numerics: dialect, capacity }, options.provider);
+    const { modelPath } = await convertModel(checkpoint, progress, kernels, dialect);
     const engine = openOrtEngine(modelPath, spec, {
       ...{ warn: (code: string, message: string) => progress.warn(code, message) },
       ...{ ...options, capacity, kernels, dialect },

@@ -16,6 +16,7 @@ import {
   WEBGPU_DIALECT,
 } from "../model/graph/dialect.js";
 import { HOST_PREFIX } from "../model/graph/host-inputs.js";
+import type { ComputesOn } from "../model/needs.js";
 import { TARGET_PRECISIONS, type TargetPrecision, withTarget } from "../schema/numerics.js";
 import { oneLineReason } from "./one-line-reason.js";
 import { minorVersion, type OrtApi, type Pointer, RECORD_ASSIGNMENTS } from "./ort-api.js";
@@ -173,6 +174,10 @@ export function dialectFor(name: string, target?: TargetPrecision): GraphDialect
     remedy: `Use another provider, or one of these precisions: ${possible.join(", ")}.`,
   });
 }
+
+/** Where weights and the KV cache lie on it. */
+export const computesOn = (name: string): ComputesOn =>
+  TABLE.find((entry) => entry.name === name)?.cache.on === "device" ? "device" : "host";
 
 /** Whether it computes on an NVIDIA GPU by CUDA, of which nvidia-smi can tell. */
 export function isNvidia(name: string): boolean {

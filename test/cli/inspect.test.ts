@@ -40,6 +40,35 @@ describe("a model", () => {
     expect(stdout).toMatch(/^parameters +10\.5 million$/m);
   });
 
+  test("what it will need: by default and where it is asked for", async () => {
+    const { needs } = (await inspectJson("embedded")) as { needs: Record<string, unknown> };
+    expect(needs).toMatchObject({ provider: "cpu", target: "fp32", device_free_bytes: null });
+    // keys and values of 12 layers, 2 heads of 64, fp32
+    const cache = (tokens: number) => tokens * 12 * 2 * 2 * 64 * 4;
+    expect(needs.contexts).toMatchObject([
+      { context_tokens: 2048, cache_bytes: cache(2048), device_bytes: null, fits: true },
+    ]);
+    const asked = [
+      "inspect",
+      "embedded",
+      "--provider",
+      "cuda",
+      "--context",
+      "512,1024",
+      "--choices",
+      "int8,int4",
+      "--json",
+    ];
+    const { stdout } = await draftplan(asked);
+    const there = JSON.parse(stdout).needs;
+    expect(there).toMatchObject({ provider: "cuda", target: "fp16" });
+    expect(Object.keys(there.weight_bytes)).toEqual(["target", "int8", "int4", "other"]);
+    expect(there.contexts.map((one: { cache_bytes: number }) => one.cache_bytes)).toEqual([cache(256), cache(512)]);
+    const { stdout: lines } = await draftplan(asked.slice(0, -1));
+    expect(lines).toMatch(/^needs on cuda +target in fp16; weights: target \d+\.\d MiB, int8 /m);
+    expect(lines).toMatch(/of the device's memory with 1024 tokens in the cache \(6\.0 MiB\)$/m);
+  });
+
   test("the same weights as folder, as GGUF and as config.json share their architecture", async () => {
     const directory = writeTinyCheckpoint(join(folder, "hf"), { headDim: 16 });
     const keys = ["architecture_sha256", "layers", "parameters", "context_limit"];

@@ -3,16 +3,13 @@
  * in progress, so that what a killed process leaves behind is removed by the next one, as any other is.
  */
 import { rmSync } from "node:fs";
-import { statfs } from "node:fs/promises";
-import { DraftplanError } from "../../core/errors.js";
-import { makeFolder } from "../../core/folders.js";
 import type { Progress } from "../../core/progress.js";
 import { DEFAULT_KERNELS, type Kernel } from "../../schema/choice.js";
 import { cacheFolder, partialFolder, removeAbandoned } from "../cache.js";
 import { convertInto } from "../convert.js";
 import { CPU_DIALECT, type GraphDialect } from "../graph/dialect.js";
+import { requireRoom } from "../room.js";
 import type { WeightSource } from "../spec.js";
-import { gib } from "./slice.js";
 
 /** Tensors begin at page boundaries, and the graph comes on top. */
 const MARGIN = 1.02;
@@ -38,32 +35,10 @@ export async function withWeightFiles<Result>(
   removeAbandoned(root);
   const folder = partialFolder(root);
   try {
-    await requireRoom(root, MARGIN * weightBytes + MARGIN_BYTES);
+    await requireRoom(root, MARGIN * weightBytes + MARGIN_BYTES, "a model of made-up weights");
     const { modelPath } = await convertInto(folder, weights, progress, kernels, dialect);
     return await use(modelPath);
   } finally {
     rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-async function requireRoom(root: string, bytes: number): Promise<void> {
-  const free = await freeBytes(root);
-  if (free === undefined || free >= bytes) return;
-  throw new DraftplanError({
-    code: "FILE_UNWRITABLE",
-    at: root,
-    what: `made-up weights of ${gib(bytes)} are to be written, and ${gib(free)} are free`,
-    remedy: "Free space there (draftplan cache --clear), or set DRAFTPLAN_CACHE_DIR to a folder with room.",
-  });
-}
-
-/** undefined where the file system does not say; a write that fails is reported all the same */
-async function freeBytes(root: string): Promise<number | undefined> {
-  try {
-    makeFolder(root);
-    const { bavail, bsize } = await statfs(root);
-    return bavail * bsize;
-  } catch {
-    return undefined;
   }
 }

@@ -12,11 +12,13 @@
  * processor time): 24/9 of a slice's pass was 1.02 of the whole's at n = 64, 1.03 in int8, 1.00 at n = 1000, 1.00 at q = 5.
  */
 import { DraftplanError } from "../../core/errors.js";
+import { gib } from "../../core/text.js";
 import { DEFAULT_KERNELS, type Kernel } from "../../schema/choice.js";
 import { CPU_NUMERICS, FLOAT_BYTES, type Numerics } from "../../schema/numerics.js";
 import { storedHeadDim } from "../graph/heads.js";
 import { matrixShapes } from "../graph/matrices.js";
 import { weightParts } from "../graph/weights.js";
+import type { ComputesOn } from "../needs.js";
 import type { ModelSpec } from "../spec.js";
 
 export interface Room {
@@ -30,6 +32,8 @@ export interface Room {
   kernels?: readonly Kernel[];
   /** what the target computes with; default: the CPU's */
   numerics?: Numerics;
+  /** whether weights and cache are to lie in a device's memory, once; default: in the host's */
+  on?: ComputesOn;
 }
 
 export interface Slice {
@@ -89,17 +93,18 @@ export function weightSizes(
 }
 
 /**
- * Memory that loading and running takes, about. The runtime packs every matrix once more beside the mapped file, and
- * while a matrix is converted its parts, the whole and its quantised form are there together.
+ * Memory that loading and running takes, about. On the CPU the runtime packs every matrix once more beside the mapped file;
+ * a device holds it once. While a matrix is converted its parts, the whole and its quantised form are there together.
  */
 export function memoryNeeded(
   spec: ModelSpec,
   capacity: number,
   sizes = weightSizes(spec),
   { float }: Numerics = CPU_NUMERICS,
+  on: ComputesOn = "host",
 ): number {
   const cache = 2 * spec.layers * spec.kvHeads * capacity * storedHeadDim(spec) * FLOAT_BYTES[float];
-  return Math.max(2 * sizes.total + cache, 3 * sizes.largestMatrix) + BASE_BYTES;
+  return Math.max((on === "host" ? 2 : 1) * sizes.total + cache, 3 * sizes.largestMatrix) + BASE_BYTES;
 }
 
 /**
@@ -109,20 +114,18 @@ export function memoryNeeded(
 export function chooseSlice(whole: ModelSpec, room: Room, source: string): Slice {
   const spec = { ...whole, contextLimit: Math.min(whole.contextLimit, room.capacity) };
   const sizes = weightSizes(spec, room.kernels, room.numerics);
-  const wholeBytes = memoryNeeded(spec, room.capacity, sizes, room.numerics);
+  const wholeBytes = memoryNeeded(spec, room.capacity, sizes, room.numerics, room.on);
   if (wholeBytes <= room.memoryBytes) return { spec, isWhole: true, weightBytes: sizes.total, wholeBytes };
   const least = TIMES_CACHE * room.cacheBytes;
   const layers = Math.min(spec.layers, Math.max(LEAST_LAYERS, Math.ceil(least / sizes.smallestLayer)));
   const rows = ROW_MULTIPLE * Math.ceil((spec.vocabSize * layers) / spec.layers / ROW_MULTIPLE);
   const slice = { ...spec, layers, vocabSize: Math.min(spec.vocabSize, rows) };
   const sliceSizes = weightSizes(slice, room.kernels, room.numerics);
-  const needed = memoryNeeded(slice, room.capacity, sliceSizes, room.numerics);
+  const needed = memoryNeeded(slice, room.capacity, sliceSizes, room.numerics, room.on);
   if (layers === spec.layers || needed > room.memoryBytes)
     throw tooLarge(slice, spec, needed, room.memoryBytes, source);
   return { spec: slice, isWhole: false, weightBytes: sliceSizes.total, wholeBytes };
 }
-
-export const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
 function tooLarge(slice: ModelSpec, whole: ModelSpec, needed: number, memory: number, source: string): DraftplanError {
   const what =

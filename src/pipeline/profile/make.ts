@@ -8,7 +8,7 @@ import type { ProfileOptions as StageOptions } from "../../profile/profile.js";
 import { profileModel } from "../../profile/profile.js";
 import { describeDevice, systemClock } from "../../runtime/device.js";
 import type { Engine } from "../../runtime/engine.js";
-import { gpuFacts, readGpu, throttledText } from "../../runtime/nvidia-smi.js";
+import { gpuFacts, readGpu, throttledText } from "../../runtime/gpu/nvidia-smi.js";
 import { isNvidia } from "../../runtime/providers.js";
 import type { ModelRef } from "../../schema/common.js";
 import { numericsOf } from "../../schema/common.js";

@@ -151,7 +151,7 @@ function profileConfig(
   parseMeasuredDrafters(drafters, path);
   return profileSynthetic(
     path,
-    machineRoom(request.memoryGib, context.threads),
+    machineRoom(request.memoryGib, context.threads, context.provider),
     {
       prepare: (spec) => prepareGrid(request, spec),
       measure: (engine, ref, grid) => measure(engine, ref, grid, []),

@@ -1,19 +1,21 @@
 /** A model made up from its config.json and profiled: all of it, or a slice where memory is short. */
 import { statSync } from "node:fs";
 import { basename } from "node:path";
+import { gib } from "../../core/text.js";
 import { readUserFile } from "../../core/user-file.js";
 import { architectureSha256 } from "../../model/digest.js";
 import { weightBytes } from "../../model/graph/matrices.js";
 import { openConfigOnly } from "../../model/open.js";
 import type { ModelSpec } from "../../model/spec.js";
 import { withWeightFiles } from "../../model/synthetic/files.js";
-import { chooseSlice, gib, type Slice } from "../../model/synthetic/slice.js";
+import { chooseSlice, type Slice } from "../../model/synthetic/slice.js";
 import { SYNTHETIC_SEED, syntheticWeights } from "../../model/synthetic/weights.js";
 import { type Scaled, scaleProfile } from "../../profile/scale.js";
 import type { Engine } from "../../runtime/engine.js";
 import { availableMemoryBytes, lastLevelCacheBytes } from "../../runtime/memory.js";
+import { readGpu } from "../../runtime/gpu/nvidia-smi.js";
 import { openOrtEngine } from "../../runtime/ort-engine.js";
-import { dialectFor } from "../../runtime/providers.js";
+import { computesOn, dialectFor, isNvidia } from "../../runtime/providers.js";
 import { DEFAULT_KERNELS, type Kernel } from "../../schema/choice.js";
 import type { ModelRef } from "../../schema/common.js";
 import { sha256 } from "../../schema/document.js";
@@ -45,11 +47,14 @@ export interface MachineRoom {
   cacheBytes: number | null;
 }
 
-/** @param memoryGib what the user allows; undefined: what is free */
-export const machineRoom = (memoryGib: number | undefined, threads: number): MachineRoom => ({
-  memoryBytes: memoryGib === undefined ? availableMemoryBytes() : memoryGib * 2 ** 30,
+/** @param memoryGib what the user allows; undefined: what is free, of a GPU where it computes and its driver tells */
+export const machineRoom = (memoryGib: number | undefined, threads: number, provider: string): MachineRoom => ({
+  memoryBytes: memoryGib === undefined ? freeBytesFor(provider) : memoryGib * 2 ** 30,
   cacheBytes: lastLevelCacheBytes(threads),
 });
+
+const freeBytesFor = (provider: string): number =>
+  (isNvidia(provider) ? readGpu()?.freeBytes : null) ?? availableMemoryBytes();
 
 /**
  * @returns the profile of the whole model
@@ -76,7 +81,14 @@ export async function profileSynthetic<Prepared extends { capacity: number }>(
   const dialect = dialectFor(provider, targetPrecision);
   const slice = chooseSlice(
     whole,
-    { ...room, cacheBytes: room.cacheBytes ?? ASSUMED_CACHE_BYTES, capacity, kernels, numerics: dialect },
+    {
+      ...room,
+      cacheBytes: room.cacheBytes ?? ASSUMED_CACHE_BYTES,
+      capacity,
+      kernels,
+      numerics: dialect,
+      on: computesOn(provider),
+    },
     path,
   );
   const scaled = slice.isWhole ? null : scaledKeys(whole, slice, room);

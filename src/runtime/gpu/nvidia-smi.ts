@@ -1,6 +1,6 @@
 /** What NVIDIA's own tool says of the GPU: its memory, clocks, power, heat, and why it is slowed down. */
 import { spawnSync } from "node:child_process";
-import type { GpuFacts, GpuReading, ThrottleReason } from "../schema/gpu.js";
+import type { GpuFacts, GpuReading, ThrottleReason } from "../../schema/gpu.js";
 
 export interface Gpu {
   name: string;
