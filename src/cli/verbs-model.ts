@@ -25,7 +25,7 @@ export function addRun(program: Command, run: RunVerb): void {
 }
 
 export function addInspect(program: Command, run: RunVerb): void {
-  withOutputOptions(program.command("inspect"))
+  withTargetOption(withOutputOptions(program.command("inspect")))
     .description("what a model, a folder of heads or a document is, and whether it is valid")
     .argument("<model|heads|document>", `${MODEL}, a config.json; Medusa or Hydra heads; or a document of draftplan's`)
     .option("--provider <name>", "of a model: what it will need there (default: cpu)", providerName)

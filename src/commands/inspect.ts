@@ -20,7 +20,7 @@ export async function inspectCommand(
     else for (const line of headsLines(heads)) context.print(line);
     return;
   }
-  const facts = await modelFactsAt(path, { provider: context.provider, context: tokens, choices });
+  const facts = await modelFactsAt(path, { ...context, tokens, choices });
   if (facts === null) inspectDocument(path, context);
   else if (context.json) context.print(JSON.stringify(facts));
   else for (const line of modelLines(facts)) context.print(line);

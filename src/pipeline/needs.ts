@@ -7,11 +7,11 @@ import { freeMemory } from "../runtime/gpu/fits.js";
 import { computesOn, dialectFor } from "../runtime/providers.js";
 import type { Kernel } from "../schema/choice.js";
 import { measuredKernels } from "./choices.js";
+import type { PipelineContext } from "./context.js";
 
-export interface NeedsRequest {
-  provider: string;
+export interface NeedsRequest extends Pick<PipelineContext, "provider" | "targetPrecision" | "note"> {
   /** tokens in the cache; undefined: what is loaded by default, and the model's limit */
-  context?: number[] | undefined;
+  tokens?: number[] | undefined;
   /** `int8,int4`; undefined: what is loaded by default */
   choices?: string[] | undefined;
 }
@@ -37,13 +37,14 @@ export interface NeedsFacts {
 const DEFAULT_CONTEXT = 8192;
 
 /** @throws OPTION_INVALID for what is no choice */
-export async function needsFacts(spec: ModelSpec, { provider, context, choices }: NeedsRequest): Promise<NeedsFacts> {
-  const kernels = measuredKernels(choices);
-  const dialect = dialectFor(provider);
+export async function needsFacts(spec: ModelSpec, request: NeedsRequest): Promise<NeedsFacts> {
+  const { provider, tokens, choices } = request;
+  const kernels = measuredKernels(choices, request);
+  const dialect = dialectFor(provider, request.targetPrecision);
   const needs = modelNeeds(spec, kernels, dialect);
   const free = freeMemory(provider);
   const limited = (tokens: number) => Math.min(tokens, spec.contextLimit);
-  const contexts = [...new Set((context ?? [DEFAULT_CONTEXT, spec.contextLimit]).map(limited))];
+  const contexts = [...new Set((tokens ?? [DEFAULT_CONTEXT, spec.contextLimit]).map(limited))];
   return {
     provider,
     target: dialect.targetPrecision,
