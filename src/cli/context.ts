@@ -47,7 +47,7 @@ export function createContext(options: SharedOptions, interrupts: Interrupts): P
     json: options.json ?? false,
     provider: options.provider ?? "cpu",
     threads: boundedThreads(options.threads ?? defaultThreads(), progress),
-    ortLibrary: options.ortLibrary,
+    ortLibrary: options.ortLibrary ?? (process.env.DRAFTPLAN_ORT_LIBRARY || undefined),
     targetPrecision: precisionNamed(options.target, options.provider ?? "cpu"),
     columns: process.stdout.columns ?? DEFAULT_COLUMNS,
     terminal,

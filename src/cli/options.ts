@@ -81,7 +81,10 @@ export function withDeviceOptions(command: Command): Command {
       "where to compute: cpu, cuda, webgpu, … as the library has it; draftplan doctor lists them (default: cpu)",
       providerName,
     )
-    .option("--ort-library <path>", "another build of ONNX Runtime's shared library (default: the bundled one)");
+    .option(
+      "--ort-library <path>",
+      "another build of ONNX Runtime's shared library (default: DRAFTPLAN_ORT_LIBRARY, else the bundled one)",
+    );
 }
 
 /** What --target takes. */

@@ -12,6 +12,8 @@ async function answer(): Promise<unknown> {
       return probes.library();
     case "provider":
       return probes.provider(request.name);
+    case "cuda":
+      return probes.cuda();
     case "bandwidth":
       return probes.bandwidth(request.request);
   }

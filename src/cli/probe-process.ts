@@ -7,6 +7,7 @@ import type { Answer, Probes } from "../runtime/probe.js";
 export type ProbeRequest = { ortLibrary: string | undefined } & (
   | { probe: "library" }
   | { probe: "provider"; name: string }
+  | { probe: "cuda" }
   | { probe: "bandwidth"; request: BandwidthRequest }
 );
 
@@ -22,6 +23,7 @@ export function processProbes(ortLibrary: string | undefined, main = MAIN, timeo
   return {
     library: () => ask({ ortLibrary, probe: "library" }),
     provider: (name) => ask({ ortLibrary, probe: "provider", name }),
+    cuda: () => ask({ ortLibrary, probe: "cuda" }),
     bandwidth: (request) => ask({ ortLibrary, probe: "bandwidth", request }),
   };
 }

@@ -14,6 +14,8 @@ import { DEFAULT_KERNELS, targetChoices, uniformChoices } from "../schema/choice
 import { type Bandwidth, type BandwidthRequest, measureReadBandwidth } from "./bandwidth.js";
 import { systemClock } from "./device.js";
 import type { Engine } from "./engine.js";
+import type { LibraryState } from "./gpu/cuda-libraries.js";
+import { openWhatCudaWants } from "./gpu/open-library.js";
 import { loadOrt } from "./ort-api.js";
 import { openOrtEngine } from "./ort-engine.js";
 import { dialectFor, type LibraryFacts, libraryFacts } from "./providers.js";
@@ -27,6 +29,8 @@ export interface Probes {
   /** @returns the greatest difference of a logit from the CPU's */
   provider(name: string): Promise<Answer<number>>;
   bandwidth(request: BandwidthRequest): Promise<Answer<Bandwidth>>;
+  /** the libraries that the CUDA provider beside ONNX Runtime wants; none: there is no such provider */
+  cuda(): Promise<Answer<LibraryState[]>>;
 }
 
 /** Two small layers with every operator of draftplan's graph. */
@@ -66,6 +70,7 @@ export function localProbes(ortLibrary: string | undefined): Probes {
   return {
     library: () => answer(() => libraryFacts(loadOrt(ortLibrary))),
     provider: (name) => answer(() => tryProvider(name, ortLibrary)),
+    cuda: () => answer(() => openWhatCudaWants(loadOrt(ortLibrary).libraryPath)),
     bandwidth: (request) => answer(() => measureReadBandwidth(loadOrt(ortLibrary), request, systemClock)),
   };
 }

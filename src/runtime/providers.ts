@@ -18,6 +18,7 @@ import {
 import { HOST_PREFIX } from "../model/graph/host-inputs.js";
 import type { ComputesOn } from "../model/needs.js";
 import { TARGET_PRECISIONS, type TargetPrecision, withTarget } from "../schema/numerics.js";
+import { openWhatCudaWants } from "./gpu/open-library.js";
 import { oneLineReason } from "./one-line-reason.js";
 import { minorVersion, type OrtApi, type Pointer, RECORD_ASSIGNMENTS } from "./ort-api.js";
 import type { FunctionName } from "./ort-functions.js";
@@ -240,6 +241,7 @@ export function appendProvider(api: OrtApi, settings: Pointer, provider: Provide
   const { append } = provider;
   if (append.how === "built in") return;
   explained(provider, () => {
+    if (isNvidia(provider.name)) openWhatCudaWants(api.libraryPath);
     api.check("AddSessionConfigEntry", settings, RECORD_ASSIGNMENTS, "1");
     const keys = Object.keys(append.options);
     const values = Object.values(append.options);

@@ -29,6 +29,7 @@ const PROBES: Probes = {
   }),
   provider: async (name) => (name === "cpu" ? { ok: true, value: 0 } : FAILS),
   bandwidth: async () => ({ ok: true, value: BANDWIDTH }),
+  cuda: async () => ({ ok: true, value: [] }),
 };
 
 /** @returns what was printed, what was warned of, and the failure, if any */
@@ -81,7 +82,19 @@ describe("with planted answers", () => {
     const { text } = await doctor({}, { json: true });
     const report = JSON.parse(text);
     expect(Object.keys(report)).toEqual([
-      ...["can_run", "library", "provider", "providers", "platform", "processor", "simd", "cores", "caches"],
+      ...[
+        "can_run",
+        "library",
+        "provider",
+        "providers",
+        "cuda",
+        "gpu",
+        "platform",
+        "processor",
+        "simd",
+        "cores",
+        "caches",
+      ],
       ...["clock_governors", "load", "memory", "threads", "bandwidth", "cache", "warnings"],
     ]);
     expect(report).toMatchObject({
@@ -126,6 +139,41 @@ describe("with planted answers", () => {
 
   test("a provider that nobody knows is wrong usage", async () => {
     expect((await doctor({}, { provider: "tpu" })).failure).toMatchObject({ code: "OPTION_INVALID", exitCode: 2 });
+  });
+
+  test("libraries that CUDA lacks are named, each with the command that brings it", async () => {
+    const state = { path: null, onDemand: false, reason: "no such file" };
+    const cuda = async () => ({
+      ok: true as const,
+      value: [
+        { ...state, name: "libcublas.so.13", found: false },
+        { ...state, name: "libcudart.so.13", found: true, path: "/x/nvidia/cu13/lib/libcudart.so.13", reason: null },
+        { ...state, name: "libcuda.so.1", found: false },
+        { ...state, name: "libcudnn.so.9", found: false, onDemand: true },
+      ],
+    });
+    const { text, failure } = await doctor({ cuda }, { provider: "cuda", json: true });
+    expect(failure).toMatchObject({ code: "PROVIDER_UNAVAILABLE", exitCode: 4 });
+    expect(failure?.what).toBe("libraries that it is linked against cannot be loaded: libcublas.so.13, libcuda.so.1");
+    expect(failure?.remedy).toMatch(/^libcublas\.so\.13: pip install .* nvidia-cublas, .*; libcuda\.so\.1: .*driver/);
+    const { libraries } = JSON.parse(text).cuda;
+    expect(libraries[3]).toEqual({
+      ...{ name: "libcudnn.so.9", found: false, path: null, on_demand: true, reason: "no such file" },
+      remedy: expect.stringMatching(/nvidia-cudnn-cu13/),
+    });
+    const lines = unwrapped((await doctor({ cuda }, { provider: "cuda" })).text);
+    expect(lines).toMatch(/^CUDA +libcublas\.so\.13: missing; pip install/m);
+    expect(lines).toMatch(/libcudnn\.so\.9: missing \(wanted by some operators alone\)/);
+  });
+
+  test("a provider that is not beside the library, or is cut, is said by itself", async () => {
+    const without = await doctor({}, { provider: "cuda" });
+    expect(without.failure?.what).toMatch(/^there is no libonnxruntime_providers_cuda\.so beside/);
+    const answer = { ok: false, code: "RUNTIME_FAILED", what: "it is cut: it has 10 bytes", remedy: "Again." } as const;
+    expect((await doctor({ cuda: async () => answer }, { provider: "cuda" })).failure).toMatchObject({
+      code: "RUNTIME_FAILED",
+      what: answer.what,
+    });
   });
 
   test("memory that could not be measured is not known", async () => {

@@ -1,5 +1,16 @@
 /** The value that `draftplan doctor --json` prints. */
 import type { DoctorReport } from "../../pipeline/doctor/report.js";
+import type { Gpu } from "../../runtime/gpu/nvidia-smi.js";
+
+const gpuJson = (gpu: Gpu) => ({
+  name: gpu.name,
+  driver: gpu.driver,
+  memory_bytes: gpu.memoryBytes,
+  free_bytes: gpu.freeBytes,
+  max_sm_clock_mhz: gpu.maxSmClockMhz,
+  power_limit_watts: gpu.powerLimitWatts,
+  ...gpu.reading,
+});
 
 export function doctorJson(report: DoctorReport): unknown {
   const { library, host, bandwidth } = report;
@@ -11,6 +22,14 @@ export function doctorJson(report: DoctorReport): unknown {
     providers: report.providers.map(({ name, ortName, refusal }) => ({
       ...{ name, ort_name: ortName, runs: refusal === null, refusal },
     })),
+    cuda:
+      report.cuda === null
+        ? null
+        : {
+            refusal: report.cuda.refusal,
+            libraries: report.cuda.libraries.map(({ onDemand, ...state }) => ({ ...state, on_demand: onDemand })),
+          },
+    gpu: report.gpu === null ? null : gpuJson(report.gpu),
     platform: report.platform,
     processor: host.processor,
     simd: host.simd,

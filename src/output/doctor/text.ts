@@ -1,6 +1,7 @@
 /** The report of `draftplan doctor` on a terminal. */
 import { floorUs } from "../../core/floor.js";
-import type { DoctorReport, ProviderReport } from "../../pipeline/doctor/report.js";
+import type { CudaReport, DoctorReport, ProviderReport } from "../../pipeline/doctor/report.js";
+import type { Gpu } from "../../runtime/gpu/nvidia-smi.js";
 import type { Cache, HostFacts } from "../../runtime/host.js";
 import { formatBytes } from "../format.js";
 
@@ -14,6 +15,7 @@ export function doctorText(report: DoctorReport, columns: number): string {
   const rows: [label: string, lines: string[]][] = [
     ["Library", libraryLines(report)],
     ["Providers", report.providers.length === 0 ? ["not tried"] : report.providers.flatMap(providerLines)],
+    ...cudaRows(report),
     ["Processor", [`${host.processor}, ${report.platform}`, `SIMD: ${host.simd?.join(", ") ?? UNKNOWN}`]],
     ["Cores", [coresText(host)]],
     ["Caches", [host.caches?.map(cacheText).join(", ") ?? UNKNOWN]],
@@ -44,6 +46,35 @@ function providerLines({ name, refusal }: ProviderReport): string[] {
   if (refusal === null) return [`${name.padEnd(NAME_COLUMNS)}runs`];
   const indent = " ".repeat(NAME_COLUMNS);
   return [`${name.padEnd(NAME_COLUMNS)}does not run: ${refusal.what}`, `${indent}${refusal.remedy}`];
+}
+
+function cudaRows({ cuda, gpu }: DoctorReport): [label: string, lines: string[]][] {
+  const rows: [label: string, lines: string[]][] = [];
+  if (cuda?.refusal) rows.push(["CUDA", [cuda.refusal.what, cuda.refusal.remedy]]);
+  else if (cuda !== null) rows.push(["CUDA", cuda.libraries.flatMap(libraryStateLines)]);
+  if (gpu !== null) rows.push(["GPU", gpuLines(gpu)]);
+  return rows;
+}
+
+function libraryStateLines({ name, found, path, onDemand, remedy }: CudaReport["libraries"][number]): string[] {
+  const wanted = onDemand ? " (wanted by some operators alone)" : "";
+  if (found) return [`${name}: ${path ?? "found"}`];
+  return [`${name}: missing${wanted}; ${remedy}`];
+}
+
+function gpuLines({ name, driver, memoryBytes, freeBytes, reading }: Gpu): string[] {
+  const known = (value: number | null, unit: string) => (value === null ? [] : [`${value} ${unit}`]);
+  const now = [
+    ...known(reading.sm_clock_mhz, "MHz"),
+    ...known(reading.power_watts, "W"),
+    ...known(reading.temperature_celsius, "°C"),
+    ...(reading.throttled_by.length === 0 ? [] : [`slowed down by ${reading.throttled_by.join(", ")}`]),
+  ];
+  const memory =
+    memoryBytes === null || freeBytes === null
+      ? `memory ${UNKNOWN}`
+      : `${formatBytes(memoryBytes)}, ${formatBytes(freeBytes)} free`;
+  return [`${name}, driver ${driver ?? UNKNOWN}, ${memory}`, ...(now.length === 0 ? [] : [`now at ${now.join(", ")}`])];
 }
 
 function coresText({ cores }: HostFacts): string {

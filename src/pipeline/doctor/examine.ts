@@ -2,12 +2,14 @@
 import { DraftplanError } from "../../core/errors.js";
 import { cacheFolder, listCache } from "../../model/cache.js";
 import { type Bandwidth, bytesToRead } from "../../runtime/bandwidth.js";
+import { CUDA_PROVIDER, cudaMajor, howToGet, type LibraryState } from "../../runtime/gpu/cuda-libraries.js";
+import { readGpu } from "../../runtime/gpu/nvidia-smi.js";
 import { busyBetween, hostFacts, readCpuTicks } from "../../runtime/host.js";
 import { availableMemoryBytes, lastLevelCacheBytes } from "../../runtime/memory.js";
 import type { Probes } from "../../runtime/probe.js";
-import { allProviders, chooseProvider, type LibraryFacts } from "../../runtime/providers.js";
+import { allProviders, chooseProvider, isNvidia, type LibraryFacts } from "../../runtime/providers.js";
 import type { PipelineContext } from "../context.js";
-import type { DoctorReport, ProviderReport, Refusal } from "./report.js";
+import type { CudaReport, DoctorReport, ProviderReport, Refusal } from "./report.js";
 import { doctorWarnings } from "./warnings.js";
 
 /** How long other work is looked at before anything is started. */
@@ -23,6 +25,7 @@ export async function examineMachine(context: PipelineContext, probes: Probes): 
   const library = await probes.library();
   await progress.tick();
   const providers = library.ok ? await tryProviders(library.value, provider, probes, () => progress.tick()) : [];
+  const cuda = library.ok && isNvidia(provider) ? await examineCuda(probes) : null;
   const cache = cacheFolder();
   const models = listCache(cache);
   const { ok } = library;
@@ -38,7 +41,39 @@ export async function examineMachine(context: PipelineContext, probes: Probes): 
     bandwidth: ok ? await readBandwidth(threads, probes) : null,
     cache: { folder: cache, models: models.length, bytes: models.reduce((sum, { bytes }) => sum + bytes, 0) },
     warnings: doctorWarnings(host, busyCores, threads),
-    failure: ok ? (providers.find(({ name }) => name === provider)?.refusal ?? null) : refusalOf(library),
+    cuda,
+    gpu: readGpu(),
+    failure: ok
+      ? withLibraries(providers.find(({ name }) => name === provider)?.refusal ?? null, cuda)
+      : refusalOf(library),
+  };
+}
+
+const NO_PROVIDER: Refusal = {
+  code: "PROVIDER_UNAVAILABLE",
+  what: `there is no ${CUDA_PROVIDER} beside this ONNX Runtime library`,
+  remedy: "Get a GPU build (README, On a GPU box), and give it with --ort-library PATH or DRAFTPLAN_ORT_LIBRARY.",
+};
+
+async function examineCuda(probes: Probes): Promise<CudaReport> {
+  const answer = await probes.cuda();
+  if (!answer.ok) return { refusal: refusalOf(answer), libraries: [] };
+  if (answer.value.length === 0) return { refusal: NO_PROVIDER, libraries: [] };
+  const major = cudaMajor(answer.value.map(({ name }) => name));
+  const remedy = ({ found, name }: LibraryState) => (found ? null : howToGet(name, major));
+  return { refusal: null, libraries: answer.value.map((state) => ({ ...state, remedy: remedy(state) })) };
+}
+
+/** A provider that does not run for want of libraries is refused by their names, and not by the first one's alone. */
+function withLibraries(refusal: Refusal | null, cuda: CudaReport | null): Refusal | null {
+  if (refusal === null || cuda === null) return refusal;
+  if (cuda.refusal !== null) return cuda.refusal;
+  const missing = cuda.libraries.filter(({ found, onDemand }) => !found && !onDemand);
+  if (missing.length === 0) return refusal;
+  return {
+    ...refusal,
+    what: `libraries that it is linked against cannot be loaded: ${missing.map(({ name }) => name).join(", ")}`,
+    remedy: `${[...new Set(missing.map(({ name, remedy }) => `${name}: ${remedy}`))].join("; ")}.`,
   };
 }
 

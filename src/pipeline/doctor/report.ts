@@ -1,6 +1,8 @@
 /** What `draftplan doctor` found. */
 import type { ErrorCode } from "../../core/errors.js";
 import type { Bandwidth } from "../../runtime/bandwidth.js";
+import type { LibraryState } from "../../runtime/gpu/cuda-libraries.js";
+import type { Gpu } from "../../runtime/gpu/nvidia-smi.js";
 import type { HostFacts } from "../../runtime/host.js";
 import type { Warning } from "./warnings.js";
 
@@ -15,6 +17,13 @@ export interface ProviderReport {
   ortName: string;
   /** null: a tiny model ran on it, with the CPU's results */
   refusal: Refusal | null;
+}
+
+export interface CudaReport {
+  /** why the provider's own file cannot be read, or is not there; null: it can */
+  refusal: Refusal | null;
+  /** `remedy`: how to get a library that was not found; null where it was */
+  libraries: (LibraryState & { remedy: string | null })[];
 }
 
 export interface DoctorReport {
@@ -32,6 +41,10 @@ export interface DoctorReport {
   bandwidth: Bandwidth | null;
   cache: { folder: string; models: number; bytes: number };
   warnings: Warning[];
+  /** what the CUDA provider wants, where one was asked for; null: none was */
+  cuda: CudaReport | null;
+  /** what the GPU's driver says; null: there is no nvidia-smi, or it knows no GPU */
+  gpu: Gpu | null;
   /** why no model can be run here with this library and provider */
   failure: Refusal | null;
 }

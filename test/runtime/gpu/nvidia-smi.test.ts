@@ -2,9 +2,9 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { gpuFacts, readGpu, throttledText } from "../../src/runtime/gpu/nvidia-smi.js";
-import { GpuFacts } from "../../src/schema/gpu.js";
-import { temporaryFolder } from "../support/tiny-checkpoint.js";
+import { gpuFacts, readGpu, throttledText } from "../../../src/runtime/gpu/nvidia-smi.js";
+import { GpuFacts } from "../../../src/schema/gpu.js";
+import { temporaryFolder } from "../../support/tiny-checkpoint.js";
 
 afterEach(() => {
   vi.unstubAllEnvs();

@@ -1,0 +1,23 @@
+/** CUDA's libraries, opened for the rest of the process: the loader then finds them by their names. */
+import { DraftplanError } from "../../core/errors.js";
+import { keepOpen } from "../ort-api.js";
+import { CUDA_PROVIDER, type LibraryState, openCudaLibraries } from "./cuda-libraries.js";
+
+/**
+ * Opens what the CUDA provider beside an ONNX Runtime library wants, wherever it lies.
+ * @returns a state each; none where there is no such provider
+ * @throws RUNTIME_FAILED where the provider's file is cut
+ */
+export function openWhatCudaWants(libraryPath: string): LibraryState[] {
+  try {
+    return openCudaLibraries(libraryPath, keepOpen);
+  } catch (cause) {
+    throw new DraftplanError({
+      code: "RUNTIME_FAILED",
+      at: CUDA_PROVIDER,
+      what: `${CUDA_PROVIDER}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      remedy: "Install onnxruntime-gpu again, from a download that is whole.",
+      cause,
+    });
+  }
+}
