@@ -146,9 +146,6 @@ function loadKoffi(): Koffi {
   return configured;
 }
 
-/** Opens a shared library for the rest of the process. @throws Error with the loader's reason */
-export const keepOpen = (nameOrPath: string): void => void keptOpen.push(loadKoffi().load(nameOrPath));
-
 function bindLibrary(libraryPath: string, at: string): OrtApi {
   const koffi = loadKoffi();
   const { table, version } = openTable(koffi, libraryPath, at);

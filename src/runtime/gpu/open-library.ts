@@ -1,6 +1,6 @@
 /** CUDA's libraries, opened for the rest of the process: the loader then finds them by their names. */
 import { DraftplanError } from "../../core/errors.js";
-import { keepOpen } from "../ort-api.js";
+import { nativeFunctions } from "../ort-api.js";
 import { CUDA_PROVIDER, type LibraryState, openCudaLibraries } from "./cuda-libraries.js";
 
 /**
@@ -10,7 +10,7 @@ import { CUDA_PROVIDER, type LibraryState, openCudaLibraries } from "./cuda-libr
  */
 export function openWhatCudaWants(libraryPath: string): LibraryState[] {
   try {
-    return openCudaLibraries(libraryPath, keepOpen);
+    return openCudaLibraries(libraryPath, (nameOrPath) => nativeFunctions(nameOrPath, {}));
   } catch (cause) {
     throw new DraftplanError({
       code: "RUNTIME_FAILED",
