@@ -153,10 +153,16 @@ export class Adaptation {
     return this.current;
   }
 
+  /** Arms that share a curve, or a least match, share what is believed of it: there are many more arms than these. */
   private beliefs(): Beliefs {
     const { drafts } = this.ranges[this.index];
-    const own = this.belief.weights(drafts.map(curveOf));
-    return { own, lookups: drafts.map(({ lookup }) => (lookup === undefined ? null : this.lookups.of(lookup))) };
+    const curves = [...new Map(drafts.map(curveOf).map((curve) => [curve.key, curve])).values()];
+    const weights = this.belief.weights(curves);
+    const own = new Map(curves.map(({ key }, i) => [key, weights[i]]));
+    return {
+      own: drafts.map((draft) => own.get(curveOf(draft).key) as Float64Array),
+      lookups: this.lookups.all(drafts.map(({ lookup }) => lookup)),
+    };
   }
 
   /** Whether an arm beats the plan's for nearly all that the text may be like. */
@@ -253,10 +259,9 @@ export class Adaptation {
   private costsAt(contextTokens: number): Costs {
     if (this.costs !== null && contextTokens < this.costs.until) return this.costs;
     const range = this.ranges[this.index];
-    const lookup = new LookupBeliefs();
     const prior: Beliefs = {
       own: range.drafts.map((draft) => priorWeights(curveOf(draft).spread)),
-      lookups: range.drafts.map((draft) => (draft.lookup === undefined ? null : lookup.of(draft.lookup))),
+      lookups: new LookupBeliefs().all(range.drafts.map(({ lookup }) => lookup)),
     };
     this.costs = costsAt(range, this.latency, contextTokens, (k, d, times) =>
       expectedUs(times, this.tables[k][d - 1], prior.own[k], prior.lookups[k]),
@@ -270,14 +275,15 @@ const ONE_POINT = Float64Array.of(1);
 
 /**
  * Runs the weighing on nothing, in every range, so that it is compiled before it is timed: the first calls take some
- * hundred times as long as later ones.
+ * hundred times as long as later ones. Ranges run the same code, so the first is run often, and each other once for what it
+ * makes when it is entered.
  */
 export function rehearse(ranges: readonly AdaptiveRange[], latency: AdaptiveLatency): void {
   ranges.forEach((range, i) => {
     const from = i === 0 ? 0 : ranges[i - 1].to;
     const trial = new Adaptation([range], latency);
     const arm = range.planned;
-    for (let k = 0; k < REHEARSALS; k++) {
+    for (let k = 0; k < (i === 0 ? REHEARSALS : 1); k++) {
       const draftTokens = arm?.draftTokens ?? 0;
       const counts = { context: from, nodes: draftTokens, drafted: draftTokens, accepted: 0, emitted: 1 };
       trial.armAt(from);

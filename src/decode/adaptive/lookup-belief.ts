@@ -56,4 +56,15 @@ export class LookupBeliefs {
     const deviation = Math.sqrt((mean * (1 - mean)) / (all + 1));
     return { match: mean, deviation, weights: belief.weights([curve])[0] };
   }
+
+  /** Each least match once, however many arms have it. @returns null for arms without a lookup */
+  all(lookups: readonly ((LookupPrior & { minMatch: number }) | undefined)[]): (LookupBelief | null)[] {
+    const known = new Map<number, LookupBelief>();
+    return lookups.map((lookup) => {
+      if (lookup === undefined) return null;
+      const found = known.get(lookup.minMatch) ?? this.of(lookup);
+      known.set(lookup.minMatch, found);
+      return found;
+    });
+  }
 }

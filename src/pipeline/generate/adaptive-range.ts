@@ -31,7 +31,7 @@ const MAX_NGRAM = 8;
 /** Tokens that a lookup drafts in front of another drafter. */
 const LOOKUP_TOKENS = [4, 10];
 /** Drafters, the fastest by the calibration, that a lookup is tried in front of. */
-const MOST_OTHERS = 3;
+const MOST_OTHERS = 2;
 /** Trees of heads that are tried have about so many nodes. */
 const TREE_NODES = [4, 8, 16, 32];
 
