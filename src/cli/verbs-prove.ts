@@ -75,6 +75,11 @@ export function addCompare(program: Command, run: RunVerb): void {
       "what a draft may do with a block besides running it: skip,int8,int4 (default: skip,int8; of a target in int8 skip,int4)",
       commaList,
     )
+    .option(
+      "--drafters <list>",
+      "what else gets a row: lookup, model:PATH (model: those that the documents given have measured), hybrid",
+      commaList,
+    )
     .option("--text <file...>", "text, one half to choose plans on and one to run them on (default: a short one)")
     .option("--prompts <file>", "prompts to run plans on, in place of the text's second half")
     .option("--context <tokens>", "lengths of the prompts: 200,1000 (default: the calibration's contexts)")
@@ -90,6 +95,7 @@ export function addCompare(program: Command, run: RunVerb): void {
         "draftplan compare embedded",
         "draftplan compare model.gguf --choices skip,int8,int4 --context 200,1000 -o comparison.yaml",
         "draftplan compare model.gguf --methods knapsack,int8 --time 300",
+        "draftplan compare model.gguf --methods knapsack --drafters lookup,model:smaller.gguf,hybrid",
       ),
     )
     .action(async (model: string, options: SharedOptions & import("../commands/compare.js").CompareCommandOptions) =>

@@ -1,7 +1,11 @@
 /** Plans of all methods on one model, measured side by side on text that none of them was chosen on. */
 import { basename } from "node:path";
+import type { MeasuredModel } from "../../calibrate/along-text.js";
 import { isKept } from "../../core/output-file.js";
 import type { LocatedHeads } from "../../decode/drafters/heads.js";
+import type { DraftModel } from "../../decode/drafters/model.js";
+import { OwnCache } from "../../decode/drafters/own-cache.js";
+import type { Opened } from "../../decode/policy.js";
 import type { Checkpoint } from "../../model/spec.js";
 import { describeDevice, systemClock } from "../../runtime/device.js";
 import type { LoadedModel } from "../../runtime/load.js";
@@ -14,13 +18,21 @@ import { MAX_TREE_NODES } from "../../schema/drafter.js";
 import { openTokenizer } from "../../tokenizer/open.js";
 import type { Tokenizer } from "../../tokenizer/types.js";
 import { promptsDigest, type VerifyPrompt } from "../../verify/index.js";
+import { draftModelKernels } from "../choices.js";
 import type { PipelineContext } from "../context.js";
+import {
+  type DraftModelFile,
+  lookAtDraftModels,
+  requireFitsTarget,
+  withDraftModels,
+} from "../drafting/draft-models.js";
 import { draftersRelativeTo, withHeads } from "../measured-drafters.js";
 import { defaultPath, inputRef, modelPath, servedName } from "../paths.js";
 import { readPrompts } from "../text/prompts.js";
 import { requireInVocabulary } from "../text/token-ids.js";
 import { rounded, softwareVersions } from "../verify/document.js";
 import { withModel } from "../with-model.js";
+import { requireMeasuredModels } from "./drafters.js";
 import { frontierAt } from "./frontier.js";
 import { requireMeasuredHeads } from "./heads.js";
 import { type CompareInputs, comparedContexts, openInputs, requireFit, roomFor } from "./inputs.js";
@@ -46,17 +58,22 @@ export async function compareMethods(
   const request = compareRequest(options, model, asked);
   const context = { ...asked, targetPrecision: request.target };
   const tokenizer = await openTokenizer(model);
+  const files = await lookAtDraftModels(request.models, model);
+  requireMeasuredModels(files, request);
   const given = request.promptsFile === null ? null : await readPrompts(request.promptsFile, async () => tokenizer);
   return withModel(
     model,
     { ...context, kernels: kernelsFor(request.choices) },
-    (checkpoint) => prepare(checkpoint, request, given),
+    (checkpoint) => {
+      for (const file of files) requireFitsTarget(file, checkpoint.spec);
+      return prepare(checkpoint, request, given);
+    },
     (loaded, { contexts }) =>
       withHeads(
         request.heads.map(({ path }) => path),
         loaded,
         context,
-        (heads) => compare({ loaded, request, contexts, given, tokenizer, heads }, output, context),
+        (heads) => compare({ loaded, request, contexts, given, tokenizer, heads, files }, output, context),
       ),
   );
 }
@@ -84,10 +101,12 @@ interface Comparing {
   tokenizer: Tokenizer;
   /** trained heads that are open */
   heads: readonly LocatedHeads[];
+  /** other models that may draft, looked at */
+  files: readonly DraftModelFile[];
 }
 
 async function compare(comparing: Comparing, wanted: string | undefined, context: PipelineContext) {
-  const { loaded, request, contexts, given, tokenizer, heads } = comparing;
+  const { loaded, request, contexts, given, tokenizer, heads, files } = comparing;
   requireMeasuredHeads(heads, request.heads);
   const name = servedName(loaded.spec.name, { ...context, target: request.target });
   const output = wanted ?? defaultPath("comparison", name);
@@ -97,6 +116,7 @@ async function compare(comparing: Comparing, wanted: string | undefined, context
     [...contexts, ...(given ?? []).map(({ ids }) => ids.length)],
     context,
     heads,
+    files,
   );
   const prompts =
     given === null
@@ -108,7 +128,12 @@ async function compare(comparing: Comparing, wanted: string | undefined, context
     solved.map((one) => one.calibration),
   );
   const refs = writeInputs(request, inputs, calibration, output, name);
-  const comparison = await measure(comparing, { inputs, calibration, refs, prompts, solved, output }, context);
+  const made = { inputs, calibration, refs, prompts, solved, output };
+  const kernels = draftModelKernels(loaded.engine.kernels, context);
+  const asked = { files, kernels, capacity: loaded.engine.capacity };
+  const comparison = await withDraftModels(asked, context, (models) =>
+    measure(comparing, made, [...heads.map((one) => one.heads), ...models.map(asDrafter)], context),
+  );
   return { comparison, output };
 }
 
@@ -172,9 +197,15 @@ interface Made {
   output: string;
 }
 
+/** A model that is open, as plans run it; who opened it closes it. */
+const asDrafter = ({ engine, weightsSha256 }: MeasuredModel): DraftModel => ({
+  ...{ kind: "model", weightsSha256, cache: new OwnCache(engine), close: () => {} },
+});
+
 async function measure(
-  { loaded, request, tokenizer, heads }: Comparing,
+  { loaded, request, tokenizer }: Comparing,
   made: Made,
+  open: readonly Opened[],
   context: PipelineContext,
 ): Promise<Comparison> {
   const { maxTokens, pairs, timeLimitSeconds, text, promptsFile, choices } = request;
@@ -193,7 +224,7 @@ async function measure(
       pairs,
       timeLimitSeconds,
       progress,
-      open: heads.map((one) => one.heads),
+      open,
     },
   });
   const own = solved.find(({ method }) => method === "knapsack")?.calibration ?? calibration;
@@ -228,8 +259,14 @@ async function measure(
   });
 }
 
-/** The folder of heads as seen from where the comparison will lie. */
+/** Folders of heads and other models as seen from where the comparison will lie. */
 function seenFromOutput(row: ComparedRow, output: string): ComparedRow {
-  if (row.drafter?.kind !== "heads") return row;
-  return { ...row, drafter: { ...row.drafter, path: modelPath(row.drafter.path, output) } };
+  const { drafter } = row;
+  if (drafter === undefined) return row;
+  const moved = <One extends object>(one: One): One =>
+    "path" in one ? { ...one, path: modelPath(one.path as string, output) } : one;
+  return {
+    ...row,
+    drafter: drafter.kind === "hybrid" ? { ...drafter, otherwise: moved(drafter.otherwise) } : moved(drafter),
+  };
 }

@@ -1,5 +1,6 @@
 /** The profile and the calibration that methods are compared on: given, or made on the way. */
 
+import { TextEvidence } from "../../calibrate/along-text.js";
 import { HeadsEvidence } from "../../calibrate/heads.js";
 import { DraftplanError } from "../../core/errors.js";
 import type { LocatedHeads } from "../../decode/drafters/heads.js";
@@ -12,8 +13,11 @@ import type { Extrapolated } from "../../schema/common.js";
 import type { Profile } from "../../schema/profile.js";
 import { extendProfile, extrapolatedRange } from "../../solve/index.js";
 import { calibrateLoaded } from "../calibrate.js";
+import { draftModelKernels } from "../choices.js";
 import type { PipelineContext } from "../context.js";
+import { type DraftModelFile, withDraftModels } from "../drafting/draft-models.js";
 import type { MeasuringText } from "../measuring/measuring.js";
+import { profileDraftModels } from "../profile/draft-models.js";
 import { makeProfile } from "../profile/make.js";
 import { defaultContexts, isSmall, SAMPLE } from "../text/calibration-text.js";
 import { continueAgain, measuringText } from "../text/measuring-text.js";
@@ -78,6 +82,7 @@ export function requireFit(
 
 /**
  * @param heads trained heads that are measured too, where documents are made
+ * @param files other models, likewise
  * @returns inputs as given, or made now for these contexts; folders of heads in them as they are found from here
  */
 export async function openInputs(
@@ -86,10 +91,11 @@ export async function openInputs(
   contexts: readonly number[],
   context: PipelineContext,
   heads: readonly LocatedHeads[] = [],
+  files: readonly DraftModelFile[] = [],
 ): Promise<CompareInputs> {
   const given =
     request.profile === null
-      ? await profileFor(model, request, contexts, context, heads)
+      ? await profileFor(model, request, contexts, context, { heads, files })
       : seenFromHere(request.profile.document, request.profile.path);
   const reached = Math.max(...contexts) + request.maxTokens;
   const extrapolated = request.extrapolate ? extrapolatedRange(given, reached) : undefined;
@@ -102,23 +108,30 @@ export async function openInputs(
     return { profile, extrapolated, calibration, text };
   }
   const evidence = new HeadsEvidence(heads);
-  const made = await calibrateLoaded(model, request.text, contexts, context, { heads: evidence });
+  const asked = { files, kernels: draftModelKernels(model.engine.kernels, context), capacity: model.engine.capacity };
+  const { made, along } = await withDraftModels(asked, context, async (models) => {
+    const along = new TextEvidence({ lookup: request.looksUp, models });
+    const made = await calibrateLoaded(model, request.text, contexts, context, { heads: evidence, along });
+    return { made, along };
+  });
   const { texts, prompts } = made;
-  const calibration = { ...made.calibration, ...evidence.keys() };
+  const calibration = { ...made.calibration, ...evidence.keys(), ...along.keys() };
   const text = measuringText(texts, prompts, SAMPLE.continuationTokens);
   return { profile, extrapolated, calibration, text };
 }
 
-function profileFor(
+async function profileFor(
   model: LoadedModel,
   { maxTokens }: CompareRequest,
   contexts: readonly number[],
   context: PipelineContext,
-  heads: readonly LocatedHeads[],
+  { heads, files }: { heads: readonly LocatedHeads[]; files: readonly DraftModelFile[] },
 ): Promise<Profile> {
   const from = Math.min(SHORTEST_CONTEXT, ...contexts);
   const axis = { kind: "range", from, to: Math.max(...contexts) + maxTokens + SLACK } as const;
   const grid = resolveGrid(axis, parseAxis("--query", DEFAULT_QUERY), model.engine.capacity);
   const budgetSeconds = isSmall(model.spec) ? PROFILE_SECONDS.small : PROFILE_SECONDS.large;
-  return makeProfile(model.engine, model.ref, grid, context, { budgetSeconds, heads });
+  const profile = await makeProfile(model.engine, model.ref, grid, context, { budgetSeconds, heads });
+  const kernels = draftModelKernels(model.engine.kernels, context);
+  return { ...profile, ...(await profileDraftModels(model, files, grid.contexts, kernels, context)) };
 }

@@ -14,13 +14,13 @@ import {
   quantisedKernels,
   uniformChoices,
 } from "../../schema/choice.js";
-import type { HeadsCalibration } from "../../schema/heads-calibration.js";
 import type { Plan } from "../../schema/plan.js";
-import { planDocument } from "../../solve/index.js";
+import { type DrafterKind, planDocument } from "../../solve/index.js";
 import type { DraftChoice } from "../choices.js";
 import { measureChoosing } from "../measuring/candidates.js";
 import { choosing, type Measuring } from "../measuring/measuring.js";
 import { measureProposals } from "../measuring/proposals.js";
+import type { DrafterRow } from "./drafters.js";
 
 export interface MethodRequest {
   measuring: Measuring;
@@ -68,19 +68,38 @@ const knapsack: ComparedMethod = {
   },
 };
 
-/** The trained heads that were measured: their best tree at each context, and no blocks of the model. Nothing is proposed. */
-const heads: ComparedMethod = {
-  name: "heads",
+/** What was measured on the text of choosing: on the other part plans are run. */
+function onChosen({ heads, lookup, models, ...calibration }: Calibration): Calibration {
+  const chosen = <One extends { contexts: { part: string }[] }>(one: One): One => ({
+    ...one,
+    contexts: one.contexts.filter(({ part }) => part === "choose"),
+  });
+  return {
+    ...calibration,
+    ...(heads === undefined ? {} : { heads: heads.map(chosen) }),
+    ...(lookup === undefined ? {} : { lookup: chosen(lookup) }),
+    ...(models === undefined ? {} : { models: models.map(chosen) }),
+  };
+}
+
+/** Drafters that were measured: at each context the best settings of them, and no blocks of the model. Nothing is proposed. */
+const drafting = (name: string, drafters: readonly DrafterKind[]): ComparedMethod => ({
+  name,
   choices: () => [],
   async solve({ measuring: { profile }, calibration }) {
-    const onChosen = ({ contexts, ...rest }: HeadsCalibration) => ({
-      ...rest,
-      contexts: contexts.filter(({ part }) => part === "choose"), // the other part is what plans are run on
-    });
-    const own = { ...calibration, heads: (calibration.heads ?? []).map(onChosen) };
-    const plan = planDocument({ profile, calibration: own, choices: [], drafters: ["heads"] }, UNWRITTEN);
-    return { calibration, plan };
+    const own = onChosen(calibration);
+    return { calibration: own, plan: planDocument({ profile, calibration: own, choices: [], drafters }, UNWRITTEN) };
   },
+});
+
+/** The trained heads: their best tree at each context. */
+const heads = drafting("heads", ["heads"]);
+
+const ROWS: Record<DrafterRow, ComparedMethod> = {
+  lookup: drafting("lookup", ["lookup"]),
+  model: drafting("model", ["model"]),
+  /** the best of all that have no row of blocks, and of a lookup in front of each */
+  hybrid: drafting("hybrid", ["lookup", "model", "heads", "hybrid"]),
 };
 
 /** Plain decoding. */
@@ -133,27 +152,35 @@ const proposing = (name: MethodName): ComparedMethod => ({
 });
 
 /** In the order of the table. */
-function methodsFor(choices: readonly DraftChoice[], hasHeads: boolean): ComparedMethod[] {
+function methodsFor(
+  choices: readonly DraftChoice[],
+  hasHeads: boolean,
+  rows: readonly DrafterRow[] = [],
+): ComparedMethod[] {
   const rules = quantisedKernels(KERNEL_NAMES).filter((kernel) => (choices as readonly string[]).includes(kernel));
   const others = choices.includes("skip") ? METHOD_NAMES.map(proposing) : [];
-  return [knapsack, ...(hasHeads ? [heads] : []), ...rules.map(rule), ...others, none];
+  const drafters = [...(hasHeads ? [heads] : []), ...rows.map((row) => ROWS[row])];
+  return [knapsack, ...drafters, ...rules.map(rule), ...others, none];
 }
 
 /**
  * The methods asked for, or all of them; `none` is always there, since speedups are over plain decoding.
  * @param hasHeads whether trained heads are known: then they are a method
+ * @param rows     other drafters that are to have a row, whatever methods are asked for
  * @throws OPTION_INVALID for a name that is no method
  */
 export function comparedMethods(
   names: readonly string[] | undefined,
   choices: readonly DraftChoice[],
   hasHeads: boolean,
+  rows: readonly DrafterRow[] = [],
 ): ComparedMethod[] {
-  const all = methodsFor(choices, hasHeads);
+  const all = methodsFor(choices, hasHeads, rows);
   if (names === undefined) return all;
   const unknown = names.find((name) => all.every((method) => method.name !== name));
   if (unknown !== undefined) throw unknownMethod(names, unknown, all);
-  return all.filter(({ name }) => name === "none" || names.includes(name));
+  const asked = new Set<string>(["none", ...rows, ...names]);
+  return all.filter(({ name }) => asked.has(name));
 }
 
 function unknownMethod(names: readonly string[], unknown: string, all: readonly ComparedMethod[]): DraftplanError {

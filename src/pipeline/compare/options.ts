@@ -10,6 +10,7 @@ import { contextFor, precisionOf, type TargetContext } from "../context.js";
 import { type CalibrationText, readCalibrationText } from "../text/calibration-text.js";
 import { requireSameText } from "../text/measuring-text.js";
 import { DEFAULT_MAX_TOKENS } from "../verify/document.js";
+import { comparedDrafters } from "./drafters.js";
 import { type ComparedHeads, comparedHeads } from "./heads.js";
 import { type ComparedMethod, comparedMethods } from "./methods.js";
 
@@ -17,6 +18,8 @@ export interface CompareOptions {
   profile?: string | undefined;
   calibration?: string | undefined;
   methods?: string[] | undefined;
+  /** what else gets a row */
+  drafters?: string[] | undefined;
   /** undefined: what is usual beside the target */
   choices?: string[] | undefined;
   text?: string[] | undefined;
@@ -41,6 +44,10 @@ export interface CompareRequest {
   methods: readonly ComparedMethod[];
   /** trained heads to measure and run; none where no method asks for them */
   heads: readonly ComparedHeads[];
+  /** other models to measure and run */
+  models: readonly string[];
+  /** whether a lookup has a part in some row */
+  looksUp: boolean;
   text: CalibrationText;
   /** a file of prompts; null: made from the text's second part */
   promptsFile: string | null;
@@ -76,15 +83,17 @@ export function compareRequest(
   const choices =
     options.choices === undefined ? usualChoices(target) : besideTarget(parseChoices(options.choices), target, asked);
   const known = comparedHeads({ profile, calibration }, model);
-  const methods = comparedMethods(options.methods, choices, known.length > 0);
-  const heads = methods.some(({ name }) => name === "heads") ? known : [];
+  const { rows, models } = comparedDrafters(options.drafters, { profile, calibration });
+  const methods = comparedMethods(options.methods, choices, known.length > 0, rows);
+  const heads = methods.some(({ name }) => name === "heads" || name === "hybrid") ? known : [];
+  const looksUp = rows.includes("lookup") || rows.includes("hybrid");
   const text = readCalibrationText(options.text);
   if (calibration !== null) {
     requireSameText(calibration, text);
     requireGreedy(calibration);
   }
   return {
-    ...{ target, profile, calibration, choices, methods, heads, text },
+    ...{ target, profile, calibration, choices, methods, heads, models, looksUp, text },
     promptsFile: options.prompts ?? null,
     contexts: options.context === undefined ? null : contextsOf(options.context),
     extrapolate: options.extrapolate === true,

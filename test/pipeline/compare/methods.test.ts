@@ -32,6 +32,13 @@ describe("the methods that are compared", () => {
     expect(names(["heads"], ["skip"], true)).toEqual(["heads", "none"]);
   });
 
+  test("are the drafters asked for besides, whatever methods are named", () => {
+    const named = (asked: Names) =>
+      comparedMethods(asked, ["int8"], true, ["lookup", "hybrid"]).map(({ name }) => name);
+    expect(named(undefined)).toEqual(["knapsack", "heads", "lookup", "hybrid", "int8", "none"]);
+    expect(named(["int8"])).toEqual(["lookup", "hybrid", "int8", "none"]);
+  });
+
   test("are refused by name, and where a choice is missing", async () => {
     await expectFailure(
       () => comparedMethods(["knapsak"], ["skip"], true),
@@ -147,6 +154,45 @@ describe("what a method is solved from", () => {
       expect(plan.segments.map(({ drafter }) => drafter)).toEqual(plan.segments.map(() => undefined));
     }
   });
+  /** a lookup and another model that are right throughout one part of the text, and never in the other */
+  async function withOthers(right: "choose" | "report") {
+    const one = await request([]);
+    const at = (part: "choose" | "report") => ({ at_context: 128, part, positions: 600 });
+    const text = (of: number) => [new Array<number>(600).fill(of)];
+    const followed = (part: string) =>
+      part === right ? [Array.from({ length: 600 }, (_, i) => Math.min(16, 600 - i))] : text(0);
+    const parts = ["choose", "report"] as const;
+    const lookup = {
+      ...{ max_ngram_tokens: 8, draft_tokens: 16 },
+      contexts: parts.map((part) => ({ ...at(part), matched: text(4), followed: followed(part) })),
+    };
+    const known = { name: "small", weights_sha256: "d".repeat(64), path: "small", kernel: "int8" as const };
+    const hits = parts.map((part) => ({ ...at(part), hits: text(part === right ? 1 : 0) }));
+    const profile = {
+      ...one.measuring.profile,
+      models: [{ ...known, steps: [{ context_tokens: 128, us: 1, passes: 9 }] }],
+    };
+    const calibration: Calibration = { ...one.calibration, lookup, models: [{ ...known, contexts: hits }] };
+    return async (name: "lookup" | "model" | "hybrid") => {
+      const [row] = comparedMethods([], ["int8"], false, [name]);
+      const solved = await row.solve({ ...one, calibration, measuring: { ...one.measuring, profile }, choices: [] });
+      return solved.plan.segments.map(({ drafter }) => drafter?.kind);
+    };
+  }
+
+  test.each(["lookup", "model"] as const)(
+    "%s drafts by the text of choosing, and the other part says nothing",
+    async (name) => {
+      expect(await (await withOthers("choose"))(name)).toEqual([name]);
+      expect(await (await withOthers("report"))(name)).toEqual([undefined]);
+    },
+  );
+
+  test("hybrid is the best of all of them, a lookup in front of another or by itself", async () => {
+    expect(["lookup", "hybrid"]).toContain((await (await withOthers("choose"))("hybrid"))[0]);
+    expect(await (await withOthers("report"))("hybrid")).toEqual([undefined]);
+  });
+
   type Known = NonNullable<Calibration["heads"]>[number];
   const onBothParts = ({ contexts: [choose, report], ...rest }: Known): Known => ({
     ...rest,
