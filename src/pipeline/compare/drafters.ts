@@ -7,7 +7,7 @@ import type { DraftModelFile } from "../drafting/draft-models.js";
 import { seenFromHere } from "./heads.js";
 
 /** Drafters that a row can be for; heads have theirs wherever they are known. */
-export const DRAFTER_ROWS = ["lookup", "model", "hybrid"] as const;
+const DRAFTER_ROWS = ["lookup", "model", "hybrid"] as const;
 export type DrafterRow = (typeof DRAFTER_ROWS)[number];
 
 export interface ComparedDrafters {
