@@ -106,9 +106,13 @@ export function withTargetOption(command: Command, more = ""): Command {
   );
 }
 
-/** How tokens are drawn. @param count what `--count` counts. @param seed the seed where none is named */
-export function withSamplingOptions(command: Command, count: string, seed = "one is drawn, and printed"): Command {
-  return command
+/** How tokens are drawn. @param count what `--count` counts; null: nothing is counted. @param seed the seed where none is named */
+export function withSamplingOptions(
+  command: Command,
+  count: string | null,
+  seed = "one is drawn, and printed",
+): Command {
+  const sampled = command
     .option("--temperature <t>", "draw tokens: logits are divided by this (default: 0, greedy)", numberFrom(0))
     .option("--top-k <n>", "draw among the n likeliest tokens", integerFrom(0))
     .option("--top-p <p>", "draw among the fewest likeliest tokens that have this probability together", numberFrom(0))
@@ -118,6 +122,6 @@ export function withSamplingOptions(command: Command, count: string, seed = "one
       "make tokens less likely that the text has already, by this factor",
       numberFrom(0),
     )
-    .option("--seed <n>", `of the draws (default: ${seed})`, seedNumber)
-    .option("--count <n>", count, integerFrom(1));
+    .option("--seed <n>", `of the draws (default: ${seed})`, seedNumber);
+  return count === null ? sampled : sampled.option("--count <n>", count, integerFrom(1));
 }

@@ -60,7 +60,11 @@ export function addVerify(program: Command, run: RunVerb): void {
 }
 
 export function addCompare(program: Command, run: RunVerb): void {
-  withTargetOption(withDeviceOptions(program.command("compare")), "the profile's, else ")
+  withSamplingOptions(
+    withTargetOption(withDeviceOptions(program.command("compare")), "the profile's, else "),
+    null,
+    "one is drawn, and in the document",
+  )
     .description("plans of several methods, run side by side on text that none of them was chosen on")
     .argument("<model>", MODEL)
     .option("--profile <file>", "what blocks cost in time (default: measured now)")

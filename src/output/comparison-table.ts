@@ -3,12 +3,23 @@ import Table from "cli-table3";
 import { type Interval, limitsOf } from "../schema/common.js";
 import type { ComparedContext, ComparedRow, Comparison } from "../schema/comparison.js";
 import { draftText } from "../schema/plan-text.js";
+import { draws } from "../schema/sampling.js";
 import { extrapolatedLine, formatPercent } from "./format.js";
 
-export function comparisonTable({ contexts, methods, model, baseline, lossless, extrapolated }: Comparison): string {
+export function comparisonTable({
+  contexts,
+  methods,
+  model,
+  baseline,
+  lossless,
+  extrapolated,
+  sampling,
+}: Comparison): string {
   const seconds = new Map(methods.map(({ method, solve_seconds }) => [method, solve_seconds]));
   const verdict = lossless
-    ? "Every run of every plan emitted the target's own tokens."
+    ? isDrawn(sampling)
+      ? "Tokens were drawn; every one is a token that the filters leave. Whether they have the target's distribution, verify proves."
+      : "Every run of every plan emitted the target's own tokens."
     : "NOT lossless: some runs did not emit the target's own tokens.";
   return [
     ...contexts.map((at) => contextTable(at, model.layers, baseline, seconds)),
@@ -17,6 +28,8 @@ export function comparisonTable({ contexts, methods, model, baseline, lossless, 
     verdict,
   ].join("\n\n");
 }
+
+const isDrawn = (sampling: Comparison["sampling"]): boolean => sampling !== undefined && draws(sampling);
 
 function contextTable(
   { context_tokens, prompts, rows }: ComparedContext,

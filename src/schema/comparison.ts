@@ -17,6 +17,7 @@ import {
 } from "./common.js";
 import { DrafterRef, drafterFaults } from "./drafter.js";
 import { MAX_DRAFT_TOKENS } from "./plan.js";
+import { Filters } from "./sampling.js";
 
 const Speed = z.number().positive();
 const MethodName = z.string().min(1).max(40);
@@ -128,7 +129,17 @@ export const Comparison = z.strictObject({
   max_tokens: z.int().min(2).describe("tokens asked for after each prompt"),
   pairs: z.int().positive().describe("runs of each plan on each prompt; fewer where time ended"),
   time_limit_seconds: z.number().positive().nullable().describe("for the runs side by side"),
-  lossless: z.boolean().describe("every run of every plan emitted the target's own tokens"),
+  sampling: z
+    .strictObject({ ...Filters.shape, seed: z.int().min(0).optional() })
+    .optional()
+    .describe(
+      "how tokens were drawn, or penalised; absent: the likeliest tokens were taken. Plans are chosen for those",
+    ),
+  lossless: z
+    .boolean()
+    .describe(
+      "every run of every plan emitted the target's own tokens; where tokens are drawn: none that the filters do not leave",
+    ),
   contexts: z.array(ComparedContext).min(1).max(64).describe("by rising context_tokens"),
 });
 export type Comparison = z.infer<typeof Comparison>;

@@ -1,6 +1,8 @@
 /** Any number of plans by turns on the same prompts, at several contexts: what `compare` is made of. */
 import { type Progress, silentProgress } from "../core/progress.js";
-import type { Decoded, DraftPolicy } from "../decode/loop.js";
+import type { Decoded, DecodeOptions, DraftPolicy } from "../decode/loop.js";
+import { seededRandom } from "../stats/random.js";
+import { type Drawing, judgeDrawn } from "./distribution/drawn.js";
 import { type InterleaveOptions, interleaveRuns, rotated } from "./interleave.js";
 import { isWorse, judge, type Verdict } from "./judge.js";
 import type { VerifyPrompt } from "./measure.js";
@@ -12,7 +14,12 @@ export interface PoliciesAtContext {
   policies: readonly DraftPolicy[];
 }
 
-export interface ComparePoliciesOptions extends Omit<InterleaveOptions, "progress"> {
+export interface ComparePoliciesOptions extends Omit<InterleaveOptions, "progress" | "samplingOf"> {
+  /**
+   * how tokens are drawn: then every token is to be one that the filters leave, and no run ends before it has all its tokens,
+   * or some would have none to time; left out: the likeliest are taken, behind `penalty` where there is one
+   */
+  drawing?: Pick<Drawing, "filters" | "seed"> | undefined;
   contexts: readonly PoliciesAtContext[];
   /** runs of every policy on every prompt */
   pairs: number;
@@ -26,7 +33,7 @@ export interface ComparePoliciesOptions extends Omit<InterleaveOptions, "progres
 /** One prompt, and all that was run on it. */
 export interface PromptPolicyRuns {
   prompt: VerifyPrompt;
-  /** the target's own greedy output, decoded before anything else */
+  /** the target's own greedy output, decoded before anything else; of as many tokens, and none of them, where tokens are drawn */
   reference: readonly number[];
   /** [policies][turns] */
   runs: Decoded[][];
@@ -42,7 +49,7 @@ const WARM_UP_TOKENS = 8;
  * @returns [contexts] the prompts that were visited; one whose output is a single token has no step to time and is left out
  */
 export async function comparePolicies(options: ComparePoliciesOptions): Promise<PromptPolicyRuns[][]> {
-  const { clock, contexts, pairs, limitUs, progress = silentProgress } = options;
+  const { clock, contexts, pairs, limitUs, drawing, progress = silentProgress } = options;
   const start = clock.nowUs();
   const found = contexts.map(() => new Map<number, PromptPolicyRuns>());
   const visits = visitsOf(contexts, limitUs === null ? 1 : pairs);
@@ -54,16 +61,21 @@ export async function comparePolicies(options: ComparePoliciesOptions): Promise<
     if (limitUs !== null && clock.nowUs() - start >= limitUs) break;
     const { prompts, policies } = contexts[context];
     const prompt = prompts[index];
-    const reference = await referenceOutput(options.engine, prompt.ids, options, references, progress);
+    const reference =
+      drawing === undefined
+        ? await referenceOutput(options.engine, prompt.ids, options, references, progress)
+        : new Array<number>(options.maxTokens).fill(0);
     if (reference.length < 2) continue;
     const turns = limitUs === null ? pairs : 1;
     // the pass counts too, or a prompt would meet the same order again where prompts are a multiple of policies
     const first = done * turns + Math.floor(done / perPass);
     const orders = Array.from({ length: turns }, (_, turn) => rotated(policies.length, first + turn));
     const warmUp = warm.has(context) ? 0 : WARM_UP_TOKENS;
-    const runs = await interleaveRuns({ ...options, progress }, prompt.ids, policies, orders, warmUp);
+    const samplingOf = (policy: number, turn: number) => drawnBy(options, context, index, first + turn, policy);
+    const own = { ...options, endTokens: drawing === undefined ? options.endTokens : [], progress };
+    const runs = await interleaveRuns({ ...own, samplingOf }, prompt.ids, policies, orders, warmUp);
     warm.add(context);
-    const verdicts = await judgeRuns({ ...options, progress }, prompt.ids, runs, reference);
+    const verdicts = await judgeRuns(own, prompt.ids, runs, reference);
     const visited = { prompt, reference, runs, verdicts };
     const before = found[context].get(index);
     found[context].set(index, before === undefined ? visited : joined(before, visited));
@@ -81,9 +93,23 @@ function visitsOf(contexts: readonly PoliciesAtContext[], passes: number): { con
   return Array.from({ length: passes }, () => once).flat();
 }
 
+/** What draws, or penalises; undefined where the likeliest tokens are taken as they are. Every run has a random source of its own. */
+function drawnBy(
+  { drawing, penalty }: Pick<ComparePoliciesOptions, "drawing" | "penalty">,
+  ...run: readonly number[]
+): DecodeOptions["sampling"] {
+  // a warm-up's turn is −1
+  const source = run.map((number) => number + 1);
+  if (drawing !== undefined) return { filters: drawing.filters, random: seededRandom(drawing.seed, ...source) };
+  if (penalty === undefined) return undefined;
+  return { filters: { temperature: 0, repetition_penalty: penalty }, random: seededRandom(0) };
+}
+
 /** @returns [policies] the worst verdict of each; runs of equal output share one */
 async function judgeRuns(
-  options: Pick<ComparePoliciesOptions, "engine" | "maxTokens" | "endTokens"> & { progress: Progress },
+  options: Pick<ComparePoliciesOptions, "engine" | "maxTokens" | "endTokens" | "penalty" | "drawing"> & {
+    progress: Progress;
+  },
   prompt: readonly number[],
   runs: readonly (readonly Decoded[])[],
   reference: readonly number[],
@@ -95,7 +121,10 @@ async function judgeRuns(
     for (const { ids } of turns) {
       const key = ids.join();
       const verdict =
-        known.get(key) ?? (await judge(options.engine, prompt, ids, reference, options, options.progress));
+        known.get(key) ??
+        (options.drawing === undefined
+          ? await judge(options.engine, prompt, ids, reference, options, options.progress)
+          : await judgeDrawn(options.engine, prompt, ids, options.drawing.filters, options, options.progress));
       known.set(key, verdict);
       own.push(verdict);
     }

@@ -1,6 +1,6 @@
 /** Several ways of decoding by turns, A B C A B C, from one prompt that is read once. */
 import type { Progress } from "../core/progress.js";
-import { type Decoded, type DraftPolicy, decode, type Prefilled, prefill } from "../decode/loop.js";
+import { type Decoded, type DecodeOptions, type DraftPolicy, decode, type Prefilled, prefill } from "../decode/loop.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import { targetChoices } from "../schema/choice.js";
 import type { OutputLimits } from "./target-passes.js";
@@ -11,12 +11,14 @@ export interface InterleaveOptions extends OutputLimits {
   progress: Progress;
   /** the decoder under test */
   decode?: typeof decode;
+  /** how tokens of the policy's run in that turn are chosen; left out: the likeliest are taken */
+  samplingOf?: ((policy: number, turn: number) => DecodeOptions["sampling"]) | undefined;
 }
 
 /**
  * Every policy once a turn, all from one prompt in the cache: decoding writes behind it only.
  * @param orders   [turns] the policies' order in each turn
- * @param warmUp   tokens that each policy decodes first, which nobody sees; 0: none
+ * @param warmUp   tokens that each policy decodes first, in turn −1, which nobody sees; 0: none
  * @returns [policies][turns]
  */
 export async function interleaveRuns(
@@ -28,11 +30,14 @@ export async function interleaveRuns(
 ): Promise<Decoded[][]> {
   const { engine, clock, maxTokens, endTokens, progress } = options;
   const prefilled = await read(options, prompt, policies);
-  const run = (policy: DraftPolicy, most: number) =>
-    (options.decode ?? decode)(engine, prompt, { clock, maxTokens: most, endTokens, policy, prefilled, progress });
-  if (warmUp > 0) for (const policy of policies) await run(policy, Math.min(warmUp, maxTokens));
+  const run = (i: number, turn: number, most: number) => {
+    const sampling = options.samplingOf?.(i, turn);
+    const own = { clock, maxTokens: most, endTokens, policy: policies[i], prefilled, progress };
+    return (options.decode ?? decode)(engine, prompt, sampling === undefined ? own : { ...own, sampling });
+  };
+  if (warmUp > 0) for (const i of policies.keys()) await run(i, -1, Math.min(warmUp, maxTokens));
   const runs: Decoded[][] = policies.map(() => []);
-  for (const order of orders) for (const i of order) runs[i].push(await run(policies[i], maxTokens));
+  for (const [turn, order] of orders.entries()) for (const i of order) runs[i].push(await run(i, turn, maxTokens));
   return runs;
 }
 

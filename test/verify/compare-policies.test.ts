@@ -7,6 +7,7 @@ import { type ComparePoliciesOptions, comparePolicies, policyFigures } from "../
 import { rotated } from "../../src/verify/interleave.js";
 import { fakeEngine } from "../support/fake-model.js";
 import { uniform } from "../support/numbers.js";
+import { tableEngine } from "../support/table-engine.js";
 
 const LAYERS = 3;
 const drafting =
@@ -120,6 +121,49 @@ describe("many plans by turns", () => {
     ]);
     const figures = policyFigures(found[1], { plain: 0, baseline: 1 });
     expect(figures.map(({ lossless }) => lossless)).toEqual([true, true, false]);
+  });
+
+  describe("that draw their tokens", () => {
+    // 10 for one token and 0 for 49 others: at this temperature nearly all are as likely
+    const drawing = { filters: { temperature: 8 }, seed: 5 };
+
+    test("each draw by a source of their own, the same every time, and go over end tokens", async () => {
+      const endTokens = Array.from({ length: 50 }, (_, id) => id);
+      const run = async () => (await comparePolicies(options({ drawing, endTokens }))).flat();
+      const found = await run();
+      const texts = found.flatMap(({ runs }) => runs.flat().map(({ ids }) => ids));
+      expect(texts.map(({ length }) => length)).toEqual(texts.map(() => 20));
+      expect(new Set(texts.map(String)).size).toBe(texts.length);
+      expect((await run()).map(({ runs }) => runs.flat().map(({ ids }) => ids))).toEqual(
+        found.map(({ runs }) => runs.flat().map(({ ids }) => ids)),
+      );
+    });
+
+    test("are wrong where one of their tokens is none that the filters leave", async () => {
+      // of the toy engine's tokens that leaves one
+      const one = { filters: { temperature: 1, min_p: 0.5 }, seed: 5 };
+      const right = (await comparePolicies(options({ drawing: one }))).flat();
+      for (const { verdicts } of right)
+        expect(verdicts.map(({ firstMismatch }) => firstMismatch)).toEqual([null, null, null]);
+      const wrong: NonNullable<ComparePoliciesOptions["decode"]> = async (engine, ids, decodeOptions) => {
+        const decoded = await decode(engine, ids, decodeOptions);
+        if (decodeOptions.policy !== POLICIES[1]) return decoded;
+        return { ...decoded, ids: decoded.ids.map((id, i) => (i === 4 ? (id + 1) % 50 : id)) };
+      };
+      for (const { verdicts } of (await comparePolicies(options({ drawing: one, decode: wrong }))).flat())
+        expect(verdicts.map(({ firstMismatch }) => firstMismatch)).toEqual([null, 4, null]);
+    });
+  });
+
+  test("with a penalty alone are held against the target's own output behind it", async () => {
+    const table = () => ({ engine: tableEngine({ vocab: 50, seed: 4, layers: LAYERS, capacity: 80 }) });
+    const found = (await comparePolicies(options({ ...table(), penalty: 4 }))).flat();
+    const without = (await comparePolicies(options(table()))).flat();
+    expect(found.map(({ reference }) => reference)).not.toEqual(without.map(({ reference }) => reference));
+    for (const { reference, runs, verdicts } of found) {
+      for (const { ids } of runs.flat()) expect(ids).toEqual(reference);
+      expect(verdicts.every(({ firstMismatch }) => firstMismatch === null)).toBe(true);
+    }
   });
 
   test("leave out prompts answered by a single token", async () => {

@@ -41,6 +41,7 @@ import { type CompareOptions, type CompareRequest, compareRequest } from "./opti
 import { Predictor } from "./predict.js";
 import { heldBackPrompts, type PromptsAt, promptsByContext } from "./prompts.js";
 import { contextsAlong, runPlans } from "./run.js";
+import { drawingOf, samplingRecord, warnOfDrawing } from "./sampling.js";
 
 /**
  * Plans of all methods, each derived and then run beside the others.
@@ -57,6 +58,7 @@ export async function compareMethods(
 ): Promise<{ comparison: Comparison; output: string }> {
   const request = compareRequest(options, model, asked);
   const context = { ...asked, targetPrecision: request.target };
+  warnOfDrawing(request.sampling, context.progress);
   const tokenizer = await openTokenizer(model);
   const files = await lookAtDraftModels(request.models, model);
   requireMeasuredModels(files, request);
@@ -208,7 +210,7 @@ async function measure(
   open: readonly Opened[],
   context: PipelineContext,
 ): Promise<Comparison> {
-  const { maxTokens, pairs, timeLimitSeconds, text, promptsFile, choices } = request;
+  const { maxTokens, pairs, timeLimitSeconds, text, promptsFile, choices, sampling } = request;
   const { provider, threads, ortLibrary, progress } = context;
   const { inputs, calibration, refs, prompts, solved, output } = made;
   const baseline = solved.some(({ method }) => method === "knapsack") ? "knapsack" : solved[0].method;
@@ -225,6 +227,7 @@ async function measure(
       timeLimitSeconds,
       progress,
       open,
+      ...drawingOf(sampling),
     },
   });
   const own = solved.find(({ method }) => method === "knapsack")?.calibration ?? calibration;
@@ -245,6 +248,7 @@ async function measure(
     baseline,
     methods: solved.map(({ method, choices: own, seconds }) => ({ method, choices: own, solve_seconds: seconds })),
     ...{ max_tokens: maxTokens, pairs, time_limit_seconds: timeLimitSeconds },
+    ...samplingRecord(sampling),
     lossless: ran.every(({ rows }) => rows.every(({ lossless }) => lossless)),
     contexts: ran.map((at) => {
       const { frontier, ...costs } = frontierAt(

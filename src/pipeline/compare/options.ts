@@ -5,8 +5,10 @@ import type { Calibration } from "../../schema/calibration.js";
 import { type Loaded, readDocumentOf } from "../../schema/document.js";
 import type { TargetPrecision } from "../../schema/numerics.js";
 import type { Profile } from "../../schema/profile.js";
+import { isPlainGreedy } from "../../schema/sampling.js";
 import { besideTarget, type DraftChoice, parseChoices, usualChoices } from "../choices.js";
 import { contextFor, precisionOf, type TargetContext } from "../context.js";
+import { type SamplingOptions, type SamplingRequest, samplingOf } from "../sampling.js";
 import { type CalibrationText, readCalibrationText } from "../text/calibration-text.js";
 import { requireSameText } from "../text/measuring-text.js";
 import { DEFAULT_MAX_TOKENS } from "../verify/document.js";
@@ -14,7 +16,7 @@ import { comparedDrafters } from "./drafters.js";
 import { type ComparedHeads, comparedHeads } from "./heads.js";
 import { type ComparedMethod, comparedMethods } from "./methods.js";
 
-export interface CompareOptions {
+export interface CompareOptions extends SamplingOptions {
   profile?: string | undefined;
   calibration?: string | undefined;
   methods?: string[] | undefined;
@@ -58,6 +60,8 @@ export interface CompareRequest {
   pairs: number;
   timeLimitSeconds: number | null;
   refineSeconds: number;
+  /** how tokens are chosen; null: the likeliest, as they are */
+  sampling: SamplingRequest | null;
 }
 
 const DEFAULT_PAIRS = 2;
@@ -76,6 +80,7 @@ export function compareRequest(
   model: string,
   asked: TargetContext = ANYWHERE,
 ): CompareRequest {
+  const sampling = samplingOf(options);
   const profile = options.profile === undefined ? null : readDocumentOf("draftplan/profile", options.profile);
   const calibration =
     options.calibration === undefined ? null : readDocumentOf("draftplan/calibration", options.calibration);
@@ -100,6 +105,7 @@ export function compareRequest(
     maxTokens: options.maxTokens ?? DEFAULT_MAX_TOKENS,
     pairs: options.pairs ?? DEFAULT_PAIRS,
     timeLimitSeconds: options.time ?? null,
+    sampling: isPlainGreedy(sampling.filters) ? null : sampling,
     refineSeconds: options.refine ?? DEFAULT_REFINE_SECONDS,
   };
 }
@@ -122,7 +128,7 @@ function requireGreedy({ document, path }: Loaded<Calibration>): void {
   throw new DraftplanError({
     code: "OPTION_INVALID",
     at: `${path}: text.temperature`,
-    what: "this calibration is for sampling, and plans are compared in greedy decoding",
+    what: "this calibration is for sampling, and the plans that are compared are chosen for greedy decoding",
     remedy: "Give a calibration made without --temperature, or leave --calibration out.",
   });
 }

@@ -8,6 +8,7 @@ import { type Opened, planPolicy } from "../../decode/policy.js";
 import type { Clock, Engine } from "../../runtime/engine.js";
 import type { ComparedContext, ComparedRow } from "../../schema/comparison.js";
 import type { Plan, Segment } from "../../schema/plan.js";
+import type { Filters } from "../../schema/sampling.js";
 import { plannedBy } from "../../solve/index.js";
 import { LEAST_UNITS } from "../../stats/interval.js";
 import { comparePolicies, type PolicyFigures, type PromptPolicyRuns, policyFigures } from "../../verify/index.js";
@@ -34,6 +35,9 @@ export interface RunRequest {
   timeLimitSeconds: number | null;
   /** heads that are open, for plans in which they draft */
   open?: readonly Opened[];
+  /** how tokens are drawn, and a penalty of repetition otherwise; left out: neither */
+  drawing?: { filters: Filters; seed: number } | undefined;
+  penalty?: number | undefined;
   progress: Progress;
   decode?: typeof decode;
 }
@@ -59,7 +63,7 @@ export async function runPlans(request: RunRequest): Promise<RanContext[]> {
   const { engine, clock, prompts, maxTokens, pairs, timeLimitSeconds, progress } = request;
   const arms = prompts.map((at) => armsAt(request, at));
   const ran = await comparePolicies({
-    ...{ engine, clock, maxTokens, pairs, progress },
+    ...{ engine, clock, maxTokens, pairs, progress, drawing: request.drawing, penalty: request.penalty },
     endTokens: engine.spec.eosTokenIds,
     limitUs: timeLimitSeconds === null ? null : 1e6 * timeLimitSeconds,
     contexts: prompts.map((at, i) => ({ prompts: at.prompts, policies: arms[i].policies })),

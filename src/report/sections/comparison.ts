@@ -2,6 +2,7 @@
 import { type Interval, limitsOf, NO_INTERVAL } from "../../schema/common.js";
 import type { ComparedContext, ComparedRow, Comparison } from "../../schema/comparison.js";
 import { draftText } from "../../schema/plan-text.js";
+import { draws } from "../../schema/sampling.js";
 import { figure, figures, numeric, prose, type TableSpec, table } from "../charts/figure.js";
 import { type Row, type RowMark, rowsChart } from "../charts/rows.js";
 import { legend } from "../charts/series.js";
@@ -30,7 +31,9 @@ ${extrapolatedNote(document.extrapolated)}
 ${document.contexts.map((at) => contextPart(at, document))}`;
 }
 
-function losslessVerdict({ contexts, lossless }: Comparison): Html {
+function losslessVerdict({ contexts, lossless, sampling }: Comparison): Html {
+  if (lossless && sampling !== undefined && draws(sampling))
+    return verdict("good", "tokens were drawn, and every one is a token that the filters leave");
   if (lossless) return verdict("good", "lossless: every run emitted the target’s own tokens");
   const wrong = new Set(
     contexts.flatMap(({ rows }) => rows.filter((row) => !row.lossless).map(({ method }) => method)),
