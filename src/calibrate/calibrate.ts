@@ -2,11 +2,12 @@
 import type { Progress } from "../core/progress.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { Calibration } from "../schema/calibration.js";
+import { type SpannedKernel, spanOf, tokensRead } from "../schema/choice.js";
 import { type ModelRef, numericsOf } from "../schema/common.js";
 import type { TextEvidence } from "./along-text.js";
 import { type Continuation, ContinuedPrompts } from "./continuation.js";
 import type { HeadsEvidence } from "./heads.js";
-import { hitsPerOverlap, lossRecord, measureLosses, type Tally } from "./losses.js";
+import { hitsPerOverlap, lossRecord, measureLosses, type Tally, withWideSpans } from "./losses.js";
 import { SAMPLING_SEED, type Sampling } from "./sampling.js";
 
 /** Tokens of the rounds that losses and curves are measured in: the longest draft a plan may have. */
@@ -35,6 +36,8 @@ export interface CalibrationInput {
   kinds?: number;
   /** acceptance for sampling at this temperature; absent: for greedy decoding */
   temperature?: number;
+  /** of attention, measured at every context that is longer than they are; absent: none */
+  spans?: readonly SpannedKernel[] | undefined;
   /** takes what trained heads know of the same text; absent: there are none */
   heads?: HeadsEvidence | undefined;
   /** takes what a lookup and other models guess of it; absent: there are none */
@@ -88,8 +91,13 @@ export async function calibrate(input: CalibrationInput): Promise<CalibrationRes
     const text = new ContinuedPrompts(engine, clock, choose, input.continuationTokens, sampling);
     texts.set(atContext, text);
     const made = withGuesses(madeFor(text, input.positions ?? Number.POSITIVE_INFINITY, progress), atContext, input);
-    const { probes, tallies } = await measureLosses(engine, made, ROUND_TOKENS, progress, input.kinds);
-    const losses = lossRecord(atContext, engine.spec.layers, probes, tallies, hitsFactor(input.temperature, tallies));
+    const { layers } = engine.spec;
+    const isWide = (span: SpannedKernel) => tokensRead(spanOf(span), atContext) === atContext;
+    const spans = input.spans ?? [];
+    const narrow = spans.filter((span) => !isWide(span));
+    const { probes, tallies } = await measureLosses(engine, made, ROUND_TOKENS, progress, input.kinds, narrow);
+    const record = lossRecord(atContext, layers, probes, tallies, hitsFactor(input.temperature, tallies));
+    const losses = withWideSpans(record, layers, spans.filter(isWide));
     contexts.push(losses);
     used += text.made.length;
     await input.heads?.complete(engine, atContext, "choose", text, losses.positions, progress);

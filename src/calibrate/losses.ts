@@ -14,8 +14,11 @@ import {
   blockIndex,
   type Choice,
   type ChoiceSet,
+  isSpanned,
   type Kernel,
+  kernelOf,
   quantisedKernels,
+  type SpannedKernel,
   targetChoices,
 } from "../schema/choice.js";
 import { significant } from "../stats/numbers.js";
@@ -44,10 +47,16 @@ const MIN_PROMPTS = 1;
 const ENOUGH = { error: 0.0075, share: 0.1 };
 
 /**
- * Every single skip, the quantised kernels in groups of layers, and the head.
+ * Every single skip, every span of every single layer (layers differ twentyfold in what they lose by one), the quantised
+ * kernels in groups of layers, and the head.
  * @param kernels those the engine can run
+ * @param spans   that are shorter than the context
  */
-export function lossProbes(layers: number, kernels: readonly Kernel[]): LossProbe[] {
+export function lossProbes(
+  layers: number,
+  kernels: readonly Kernel[],
+  spans: readonly SpannedKernel[] = [],
+): LossProbe[] {
   const quantised = quantisedKernels(kernels);
   const target = targetChoices(layers);
   const probes: LossProbe[] = [];
@@ -59,6 +68,7 @@ export function lossProbes(layers: number, kernels: readonly Kernel[]): LossProb
   const all = Array.from({ length: layers }, (_, layer) => layer);
   for (const kind of BLOCK_KINDS) {
     for (const layer of all) add("skip", kind, [layer]);
+    if (kind === "attn") for (const span of spans) for (const layer of all) add(span, kind, [layer]);
     for (const kernel of quantised) {
       const size = Math.ceil(layers / GROUPS);
       for (let from = 0; from < layers; from += size) add(kernel, kind, all.slice(from, from + size));
@@ -125,7 +135,7 @@ export function hitsPerOverlap(tallies: readonly Tally[]): number {
 
 /**
  * Whether a probe is run over one round of a text. Quantised kernels, few and with losses far below their hits' noise, are
- * run over everything. Skips are many and are known sooner: each is run over every second round of one prompt of each kind
+ * run over everything. Skips and spans are many and are known sooner: each is run over every second round of one prompt of each kind
  * of text, and over whole prompts from there on, until it is known well enough.
  * @param text  prompts before this one
  * @param round rounds before this one in the prompt
@@ -134,7 +144,7 @@ export function hitsPerOverlap(tallies: readonly Tally[]): number {
 export function isWanted(probe: LossProbe, tally: Tally, text: number, round: number, kinds: number | null): boolean {
   const { loss, standardError } = tally.loss;
   if (text >= MIN_PROMPTS && loss >= RUINOUS) return false;
-  if (kinds === null || probe.choice !== "skip") return true;
+  if (kinds === null || (probe.choice !== "skip" && !isSpanned(probe.choice))) return true;
   // prompts of one number begin with another round than those of the next, so no kind is heard at its beginning alone
   if (text < kinds) return (text + round) % 2 === 0;
   return standardError > Math.max(ENOUGH.error, ENOUGH.share * loss);
@@ -144,6 +154,7 @@ export function isWanted(probe: LossProbe, tally: Tally, text: number, round: nu
  * Measures every probe over the continuations of one context.
  * @param continuations may be made one by one: the cache holds the states of each when it comes, as after making it
  * @param kinds of text, of which continuations come by turns; null: every probe is run over everything
+ * @param spans  of attention, shorter than the context
  */
 export async function measureLosses(
   engine: Engine,
@@ -151,8 +162,9 @@ export async function measureLosses(
   roundTokens: number,
   progress: Progress,
   kinds: number | null = null,
+  spans: readonly SpannedKernel[] = [],
 ): Promise<{ probes: LossProbe[]; tallies: Tally[] }> {
-  const probes = lossProbes(engine.spec.layers, engine.kernels);
+  const probes = lossProbes(engine.spec.layers, engine.kernels, spans);
   const tallies = probes.map(() => new Tally());
   let text = 0;
   for await (const continuation of continuations) {
@@ -206,4 +218,19 @@ export function lossRecord(
     for (const layer of probe.layers) list[layer] = { ...entry };
   });
   return record;
+}
+
+/** A span as long as the context loses what its kernel loses: nothing more, and of the target's nothing. */
+export function withWideSpans(
+  record: CalibrationContext,
+  layers: number,
+  spans: readonly SpannedKernel[],
+): CalibrationContext {
+  const none = () => Array.from({ length: layers }, () => ({ loss: 0, standard_error: 0 }));
+  const attn = { ...record.attn };
+  for (const span of spans) {
+    const kernel = kernelOf(span);
+    attn[span] = kernel === "target" ? none() : (attn[kernel] ?? none()).map((entry) => ({ ...entry }));
+  }
+  return { ...record, attn };
 }

@@ -24,7 +24,7 @@ export function addProfile(program: Command, run: RunVerb): void {
     .option("--samples <file>", "keep every timing as JSON lines; the same command goes on from there")
     .option(
       "--choices <list>",
-      "kernels to measure beside the target: int8,int4 (default: int8, beside a target in int8 int4)",
+      "kernels to measure beside the target, and spans of attention: int8,int4,int8@512 (default: int8, beside a target in int8 int4; from 3,000 tokens of context on spans of 1,024 and 256)",
       commaList,
     )
     .option(
@@ -114,7 +114,7 @@ export function addCalibrate(program: Command, run: RunVerb): void {
     )
     .option(
       "--choices <list>",
-      "kernels to measure beside skipping: int8,int4 (default: int8, for a target in int8 int4)",
+      "kernels to measure beside skipping, and spans of attention: int8,int4,int8@512 (default: int8, for a target in int8 int4; from 3,000 tokens of context on spans of 1,024 and 256)",
       commaList,
     )
     .option(

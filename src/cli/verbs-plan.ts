@@ -21,7 +21,7 @@ export function addSolve(program: Command, run: RunVerb): void {
     .option("--text <file...>", "text to measure on with --model; give what the calibration was given")
     .option(
       "--choices <list>",
-      "what a draft may do with a block besides running it: skip,int8,int4 (default: skip,int8; of a target in int8 skip,int4)",
+      "what a draft may do with a block besides running it: skip,int8,int4, of attention over a span int8@512 (default: skip,int8, of a target in int8 skip,int4, and spans that both documents measured)",
       commaList,
     )
     .option(

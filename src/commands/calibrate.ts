@@ -5,7 +5,7 @@ import { deliverDocument } from "../output/deliver.js";
 import { headsAccuracyLines } from "../output/heads-lines.js";
 import { otherDraftersLines } from "../output/other-drafters-lines.js";
 import { calibrateModel } from "../pipeline/calibrate.js";
-import { measuredKernels } from "../pipeline/choices.js";
+import { measuredKernels, measuredSpans } from "../pipeline/choices.js";
 import { precisionOf } from "../pipeline/context.js";
 import { draftersRelativeTo, parseMeasuredDrafters } from "../pipeline/measured-drafters.js";
 import { defaultPath, servedName } from "../pipeline/paths.js";
@@ -38,6 +38,7 @@ export async function calibrateCommand(
 ): Promise<void> {
   const request = {
     kernels: measuredKernels(choices, context),
+    spans: measuredSpans(choices, context),
     drafters: parseMeasuredDrafters(drafters, path),
     text: readCalibrationText(text),
     ...(budget === undefined ? {} : { budgetSeconds: parseBudget(budget) }),

@@ -3,11 +3,12 @@ import { DraftplanError } from "../core/errors.js";
 import { SOLVE_METHODS } from "../methods/names.js";
 import { deliverDocument } from "../output/deliver.js";
 import { solveSummary } from "../output/plan-table.js";
-import { parseChoices } from "../pipeline/choices.js";
+import { parseChoices, spansOfBoth } from "../pipeline/choices.js";
 import { type ConstraintOptions, toConstraints } from "../pipeline/constraints.js";
 import { parseDrafters, requireNamedModels, weighedFor } from "../pipeline/drafters.js";
 import { draftSpaceFor } from "../pipeline/export/preset.js";
 import { type SolveMethod, solvePlan } from "../pipeline/solve.js";
+import { draftChoices } from "../schema/choice.js";
 import { readDocumentOf } from "../schema/document.js";
 import type { CommandContext } from "./context.js";
 
@@ -48,8 +49,12 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
   const standalone = standaloneOf(options);
   const drafters =
     options.drafters === undefined ? weighedFor(space.drafters, profile, calibration, standalone) : space.drafters;
+  const usual = options.choices === undefined && options.for === undefined && standalone === null;
   const request = {
-    choices: space.choices,
+    // a span that was measured is there to be used
+    choices: usual
+      ? draftChoices([...space.choices, ...spansOfBoth(profile.document, calibration.document)])
+      : space.choices,
     method: parseMethod(options.method),
     ...{ drafters, profile, calibration },
     constraints: toConstraints(space.constraints),

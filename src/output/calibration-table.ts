@@ -3,16 +3,29 @@
 import Table from "cli-table3";
 import type { Sureness } from "../pipeline/calibrate.js";
 import type { Calibration } from "../schema/calibration.js";
-import type { QuantisedKernel } from "../schema/choice.js";
-import { BLOCK_KINDS, blockIndex, blockName, KERNEL_NAMES, quantisedKernels } from "../schema/choice.js";
+import {
+  BLOCK_KINDS,
+  blockIndex,
+  blockName,
+  type Choice,
+  isSpanned,
+  KERNEL_NAMES,
+  orderedChoices,
+  type QuantisedKernel,
+  quantisedKernels,
+} from "../schema/choice.js";
 
-/** Cheapest and dearest blocks to skip at each context, and what the quantised kernels lose in all. */
+/** Cheapest and dearest blocks to skip at each context, and what the quantised kernels lose in all, and spans in every attention. */
 export function calibrationTable(calibration: Calibration): string {
   const kernels = quantisedKernels(KERNEL_NAMES).filter((kernel) => calibration.kernels[kernel] !== undefined);
+  const spans = orderedChoices(calibration.contexts.flatMap(({ attn }) => Object.keys(attn) as Choice[])).filter(
+    isSpanned,
+  );
   const table = new Table({
     head: [
       ...["context", "cheapest skips", "dearest skips"],
       ...kernels.flatMap((kernel) => [`${kernel} blocks`, `${kernel} head`]),
+      ...spans,
     ],
     style: { head: [], border: [] },
   });
@@ -28,6 +41,7 @@ export function calibrationTable(calibration: Calibration): string {
       show(skips.slice(0, 4)),
       show(skips.slice(-3).reverse()),
       ...kernels.flatMap((kernel) => [keep(blocks(kernel)), keep(record.head[kernel]?.loss ?? 0)]),
+      ...spans.map((span) => keep((record.attn[span] ?? []).reduce((sum, { loss }) => sum + loss, 0))),
     ]);
   }
   return `Tokens still accepted when only this differs from the target:\n${table}`;

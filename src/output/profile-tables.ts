@@ -2,7 +2,7 @@
 import Table from "cli-table3";
 import { mean } from "simple-statistics";
 import { counted } from "../core/text.js";
-import { KERNEL_NAMES, type Kernel } from "../schema/choice.js";
+import { type AttentionKernel, KERNEL_NAMES, type Kernel, kernelOf, orderedChoices } from "../schema/choice.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
 import { scaledText, timesFloorText } from "../schema/profile-text.js";
 import { headsCostLines } from "./heads-lines.js";
@@ -40,18 +40,24 @@ const percent = (value: number): string => `${value.toFixed(1)} %`;
 /** µs at q = 1: a layer's attention (beside it KnapSpec's straight line), a layer's MLP, the head, and all of it together. */
 function stepTable(profile: Profile): string {
   const steps = profile.points.filter(({ query_tokens }) => query_tokens === 1);
-  const rows = KERNEL_NAMES.flatMap((kernel) => steps.flatMap((point) => stepRow(profile, kernel, point)));
+  const rows = attentionsOf(profile).flatMap((kernel) => steps.flatMap((point) => stepRow(profile, kernel, point)));
   return table(["kernel", "context", "attention", "line", "MLP", "head", "fixed", "step ms", "off"], rows);
 }
 
-function stepRow(profile: Profile, kernel: Kernel, point: ProfilePoint): string[][] {
-  const [attn, mlp, head] = [point.attn_us[kernel], point.mlp_us[kernel], point.head_us[kernel]];
+/** Kernels, each before its spans, as far as attention was measured in them. */
+const attentionsOf = ({ points }: Profile): AttentionKernel[] =>
+  orderedChoices(points.flatMap(({ attn_us }) => Object.keys(attn_us) as AttentionKernel[]));
+
+/** Of a span the MLP and the head are its kernel's. */
+function stepRow(profile: Profile, choice: AttentionKernel, point: ProfilePoint): string[][] {
+  const kernel = kernelOf(choice);
+  const [attn, mlp, head] = [point.attn_us[choice], point.mlp_us[kernel], point.head_us[kernel]];
   if (attn === undefined || mlp === undefined || head === undefined) return [];
-  const line = profile.attention_line.find((l) => l.kernel === kernel);
+  const line = profile.attention_line.find((l) => l.kernel === choice);
   const onLine = line === undefined ? "" : micro(line.intercept_us + line.slope_us_per_token * point.context_tokens);
   const step = point.fixed_us + head + profile.model.layers * (mean(attn) + mean(mlp));
   const parts = [micro(mean(attn)), onLine, micro(mean(mlp)), micro(head), micro(point.fixed_us)];
-  return [[kernel, String(point.context_tokens), ...parts, milli(step), percent(point.residual_percent)]];
+  return [[choice, String(point.context_tokens), ...parts, milli(step), percent(point.residual_percent)]];
 }
 
 /** ms of one pass of the whole target over q tokens. */
@@ -101,19 +107,21 @@ function meanMlp({ points }: Profile, kernel: Kernel): string {
 const SPARKS = 24;
 
 /** Attention over context, a line of text for each kernel, all to one scale. */
-function attentionSparks({ points, grid }: Profile): string[] {
+function attentionSparks(profile: Profile): string[] {
+  const { points, grid } = profile;
   const [first, last] = [grid.context_tokens[0], grid.context_tokens[grid.context_tokens.length - 1]];
   if (first === last) return [];
-  const curves = KERNEL_NAMES.flatMap((kernel) => {
+  const curves = attentionsOf(profile).flatMap((kernel) => {
     const curve = points.flatMap(({ query_tokens: q, context_tokens: n, attn_us: attn }) =>
       q !== 1 || attn[kernel] === undefined ? [] : [[n, mean(attn[kernel])] as const],
     );
     return curve.length === 0 ? [] : [{ kernel, curve }];
   });
+  const width = Math.max(7, ...curves.map(({ kernel }) => kernel.length + 1));
   const most = Math.max(...curves.flatMap(({ curve }) => curve.map(([, us]) => us)));
   return [
     `Attention from ${first} to ${last} tokens of context, bars from 0 to ${micro(most)} µs`,
-    ...curves.map(({ kernel, curve }) => `${kernel.padEnd(7)}${sparkline(resampledAt(curve, SPARKS), most)}`),
+    ...curves.map(({ kernel, curve }) => `${kernel.padEnd(width)}${sparkline(resampledAt(curve, SPARKS), most)}`),
     "",
   ];
 }

@@ -17,9 +17,10 @@ import { parseAxis } from "../profile/grid.js";
 import { systemClock } from "../runtime/device.js";
 import { type LoadedModel, loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
-import { type Kernel, quantisedKernels, uniformChoices } from "../schema/choice.js";
+import { everywhere, type Kernel, quantisedKernels, type SpannedKernel } from "../schema/choice.js";
+import { refuseSpans } from "../schema/draft-cache.js";
 import { openTokenizer } from "../tokenizer/open.js";
-import { draftModelKernels } from "./choices.js";
+import { draftModelKernels, usualSpans } from "./choices.js";
 import type { PipelineContext } from "./context.js";
 import { lookAtDraftModels, requireFitsTarget, withDraftModels } from "./drafting/draft-models.js";
 import { type AskedDrafters, withHeads } from "./measured-drafters.js";
@@ -37,12 +38,16 @@ export interface CalibrationOptions {
   heads?: HeadsEvidence;
   /** takes what a lookup and other models guess of the text; absent: there are none */
   along?: TextEvidence;
+  /** of attention, measured beside the engine's kernels; absent: none */
+  spans?: readonly SpannedKernel[];
 }
 
-export interface CalibrationRequest extends Omit<CalibrationOptions, "heads" | "along"> {
+export interface CalibrationRequest extends Omit<CalibrationOptions, "heads" | "along" | "spans"> {
   text: CalibrationText;
   /** kernels to measure, the target's first */
   kernels: readonly Kernel[];
+  /** of attention; undefined: what is usual at these contexts */
+  spans?: readonly SpannedKernel[] | undefined;
   /** `200,1000`; undefined: what the model's size allows */
   context?: string;
   /** for all measuring: losses are measured whatever it is, whole drafts until it ends */
@@ -66,6 +71,7 @@ export async function calibrateModel(
   {
     text,
     kernels,
+    spans: wanted,
     context: asked,
     budgetSeconds = DEFAULT_BUDGET_SECONDS,
     drafters,
@@ -74,19 +80,21 @@ export async function calibrateModel(
   }: CalibrationRequest,
   context: PipelineContext,
 ): Promise<{ calibration: Calibration; sureness: Sureness[] }> {
+  if (standalone) refuseSpans(wanted ?? [], "--choices");
   if (drafters.models.length > 0 && options.temperature !== undefined) throw sampledModels();
   const found = await lookAtDraftModels(drafters.models, path);
   const model = await loadModel(path, { ...context, kernels }, context.progress);
   try {
     for (const file of found) requireFitsTarget(file, model.spec);
     const contexts = calibrationContexts(asked, model);
+    const spans = standalone ? [] : (wanted ?? usualSpans(Math.max(...contexts), model.engine, context));
     return await withHeads(drafters.heads, model, context, async (located) => {
       const startUs = systemClock.nowUs();
       const heads = new HeadsEvidence(located);
       const asked = { files: found, kernels: draftModelKernels(kernels, context), capacity: model.engine.capacity };
       return await withDraftModels(asked, context, async (models) => {
         const along = new TextEvidence({ lookup: drafters.lookup, models });
-        const measuring = { ...options, heads, along };
+        const measuring = { ...options, heads, along, spans };
         const made = await calibrateLoaded(model, text, contexts, context, measuring);
         const { calibration, prompts } = made;
         const untilUs = startUs + 1e6 * budgetSeconds;
@@ -128,7 +136,7 @@ export async function calibrateLoaded(
   text: CalibrationText,
   contexts: readonly number[],
   { progress }: Pick<PipelineContext, "progress">,
-  { temperature, promptsPerContext, heads, along }: CalibrationOptions = {},
+  { temperature, promptsPerContext, heads, along, spans }: CalibrationOptions = {},
 ): Promise<CalibrationResult & { prompts: ReturnType<typeof contextPrompts> }> {
   const tokenizer = await openTokenizer(model.path);
   const codec = textCodec(tokenizer);
@@ -146,6 +154,7 @@ export async function calibrateLoaded(
     ...(temperature === undefined ? {} : { temperature }),
     heads,
     along,
+    spans,
     progress,
   });
   return { ...result, prompts };
@@ -167,7 +176,7 @@ export async function reportHeads(
 /** How well a whole draft's acceptance is known at a context. */
 export interface Sureness {
   contextTokens: number;
-  kernel: Kernel;
+  kernel: Kernel | SpannedKernel;
   /** standard error of the tokens of a round, as a share of them; null: too few prompts to say */
   error: number | null;
   positions: number;
@@ -183,12 +192,12 @@ const USUAL_LENGTH = 4;
 async function measureUniform(
   model: LoadedModel,
   prompts: readonly ContextPrompts[],
-  { temperature, promptsPerContext, heads, along }: CalibrationOptions,
+  { temperature, promptsPerContext, heads, along, spans = [] }: CalibrationOptions,
   { untilUs, self, progress }: { untilUs: number; self: boolean; progress: Progress },
 ): Promise<{ measured: Calibration["measured"]; sureness: Sureness[]; texts: Map<number, ContinuedPrompts> }> {
   const { engine, spec } = model;
-  const kernels = self ? quantisedKernels(engine.kernels) : [];
-  const sets = kernels.map((kernel) => uniformChoices(spec.layers, kernel));
+  const kernels = self ? [...quantisedKernels(engine.kernels), ...spans] : [];
+  const sets = kernels.map((kernel) => everywhere(spec.layers, kernel));
   const measured: Calibration["measured"] = [];
   const sureness: Sureness[] = [];
   const texts = new Map<number, ContinuedPrompts>();

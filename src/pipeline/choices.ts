@@ -1,6 +1,7 @@
 /** What `--choices` means, and which kernels a command has to load. */
 
 import { DraftplanError } from "../core/errors.js";
+import type { Calibration } from "../schema/calibration.js";
 import {
   CHOICES,
   type Choice,
@@ -10,17 +11,22 @@ import {
   draftChoices,
   GREATEST_SPAN,
   isChoice,
+  isSpanned,
   type Kernel,
   kernelOf,
   kernelsFor,
   LEAST_SPAN,
+  orderedChoices,
   QUANTISED_KERNELS,
+  type SpannedKernel,
   spanned,
   spanOf,
+  tokensRead,
   usualKernels,
 } from "../schema/choice.js";
 import type { TargetPrecision } from "../schema/numerics.js";
 import type { Plan } from "../schema/plan.js";
+import type { Profile } from "../schema/profile.js";
 import { type PipelineContext, precisionOf } from "./context.js";
 
 export type { DraftChoice };
@@ -75,6 +81,42 @@ export function measuredKernels(
  */
 export const draftModelKernels = (kernels: readonly Kernel[], context: Parameters<typeof precisionOf>[0]): Kernel[] =>
   kernelsFor([...kernels, ...QUANTISED_KERNELS.filter((kernel) => kernel === precisionOf(context))]);
+
+/** Spans of `--choices`; undefined where no choices are named: then the contexts decide (usualSpans). @throws OPTION_INVALID */
+export const measuredSpans = (
+  choices: readonly string[] | undefined,
+  context: Pick<PipelineContext, "provider" | "targetPrecision" | "note">,
+): SpannedKernel[] | undefined =>
+  choices === undefined
+    ? undefined
+    : besideTarget(parseChoices(choices), precisionOf(context), { note: () => {} }).filter(isSpanned);
+
+/** Widths that are tried where nobody names any; a span is worth its loss only where it is a small part of the context. */
+const USUAL_SPANS = [1024, 256];
+const LEAST_SHARE = 3;
+/** Below this attention is too little of a step for spans to be worth the time of measuring them. */
+const LONG_CONTEXT = 3000;
+
+/** What spans are measured where no choices are named: none at short contexts, and none where none run. */
+export function usualSpans(
+  longestContext: number,
+  { kernels }: { kernels: readonly Kernel[] },
+  { provider }: Pick<PipelineContext, "provider">,
+): SpannedKernel[] {
+  if (provider !== "cpu" || longestContext < LONG_CONTEXT) return [];
+  const kernel = kernels[1] ?? "target";
+  return USUAL_SPANS.filter((span) => LEAST_SHARE * tokensRead(span, Infinity) <= longestContext).map((span) =>
+    spanned(kernel, span),
+  );
+}
+
+/** Spans that a profile and a calibration have both measured. */
+export function spansOfBoth(profile: Profile, calibration: Calibration): SpannedKernel[] {
+  const profiled = orderedChoices(profile.points.flatMap(({ attn_us }) => Object.keys(attn_us) as Choice[]));
+  return profiled
+    .filter(isSpanned)
+    .filter((span) => calibration.contexts.every(({ attn }) => attn[span] !== undefined));
+}
 
 /** These choices without the one that the target is computed with; a span of it is the target's. */
 export function besideTarget<One extends Choice>(

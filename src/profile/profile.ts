@@ -9,6 +9,7 @@ import { median } from "simple-statistics";
 import { type Progress, silentProgress } from "../core/progress.js";
 import type { LocatedHeads } from "../decode/drafters/heads.js";
 import type { Clock, Engine } from "../runtime/engine.js";
+import type { SpannedKernel } from "../schema/choice.js";
 import type { Profile } from "../schema/profile.js";
 import { isotonic } from "../stats/isotonic.js";
 import { hundredths } from "../stats/numbers.js";
@@ -45,6 +46,8 @@ export interface ProfileOptions extends Grid {
   recorder?: Recorder | undefined;
   /** trained heads, whose passes are timed, and trees beside chains; default: none */
   heads?: readonly LocatedHeads[] | undefined;
+  /** of attention, measured beside the engine's kernels (`int8@512`); default: none */
+  spans?: readonly SpannedKernel[] | undefined;
   /** what was measured is kept when the progress is interrupted, if it suffices; left out: the interruption is thrown */
   onInterrupted?: ((reason: unknown) => void) | undefined;
 }
@@ -102,10 +105,10 @@ async function fillAndDecode(options: ProfileOptions, random: Random): Promise<L
 }
 
 function runSweep(options: ProfileOptions, rule: StopRule, beginUs: number): Promise<Sweep> {
-  const { engine, clock, contexts, queries, queryLine, recorder, heads, onInterrupted } = options;
+  const { engine, clock, contexts, queries, queryLine, recorder, heads, spans, onInterrupted } = options;
   const { seed = DEFAULTS.seed, progress = silentProgress } = options;
   return sweep({
-    ...{ engine, clock, contexts, queries, queryLine, seed, progress, recorder, heads, onInterrupted, ...rule },
+    ...{ engine, clock, contexts, queries, queryLine, seed, progress, recorder, heads, spans, onInterrupted, ...rule },
     startUs: options.budgetSeconds === undefined ? clock.nowUs() : beginUs,
   });
 }

@@ -16,7 +16,12 @@ import {
   blockLayer,
   type Choice,
   type ChoiceSet,
+  isSpanned,
   type Kernel,
+  kernelOf,
+  spanOf,
+  suits,
+  tokensRead,
 } from "../schema/choice.js";
 import { MAX_TREE_NODES } from "../schema/drafter.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
@@ -150,6 +155,10 @@ class Surface {
     return place(this.contexts, n);
   }
 
+  get lastContext(): Place {
+    return this.placeOfContext(this.contexts[this.contexts.length - 1]);
+  }
+
   placeOfQuery(q: number): Place {
     const last = this.queries[this.queries.length - 1];
     if (q < 1 || q > last) throw this.outOfRange("query_tokens", q, 1, last);
@@ -226,21 +235,29 @@ class Surface {
   }
 }
 
+/** A span that reads all of the context is its kernel. */
+const kernelWhereWide = (choice: Choice, contextTokens: number): Choice =>
+  isSpanned(choice) && tokensRead(spanOf(choice), contextTokens) === contextTokens ? kernelOf(choice) : choice;
+
 function latencyAt(surface: Surface, contextTokens: number, loopUs: number): LatencyAt {
   const n = surface.placeOfContext(contextTokens);
   const one = surface.placeOfQuery(1);
   const partOf = (index: number) => (blockKind(index) === "attn" ? "attn_us" : "mlp_us");
   const fixedUs = (q: number) => surface.value(n, surface.placeOfQuery(q), (point) => point.fixed_us);
   const headAt = (kernel: Kernel, q: Place) => surface.value(n, q, (point) => surface.headOf(point, kernel));
-  const blockAt = (index: number, choice: Choice, q: Place) =>
-    choice === "skip"
-      ? 0
-      : surface.value(n, q, (point) => surface.partsOf(point, partOf(index), choice)[blockLayer(index)]);
+  const blockAt = (index: number, asked: Choice, q: Place) => {
+    const choice = kernelWhereWide(asked, contextTokens);
+    if (choice === "skip") return 0;
+    const at = isSpanned(choice) ? surface.lastContext : n; // beyond its span attention is level
+    return surface.value(at, q, (point) => surface.partsOf(point, partOf(index), choice)[blockLayer(index)]);
+  };
   const stepBlocks = new Map<Choice, Float64Array>(); // [2L] at q = 1, by choice
   const stepBlockUs = (index: number, choice: Choice, blocks: number): number => {
     let costs = stepBlocks.get(choice);
     if (costs === undefined) {
-      costs = Float64Array.from({ length: blocks }, (_, b) => blockAt(b, choice, one));
+      costs = Float64Array.from({ length: blocks }, (_, b) =>
+        suits(choice, blockKind(b)) ? blockAt(b, choice, one) : 0,
+      );
       stepBlocks.set(choice, costs);
     }
     return costs[index];

@@ -9,6 +9,7 @@ import type { Checkpoint, ModelSpec } from "../../model/spec.js";
 import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../../profile/grid.js";
 import type { LoadedModel } from "../../runtime/load.js";
 import type { Calibration } from "../../schema/calibration.js";
+import { isSpanned } from "../../schema/choice.js";
 import type { Extrapolated } from "../../schema/common.js";
 import type { Profile } from "../../schema/profile.js";
 import { extendProfile, extrapolatedRange } from "../../solve/index.js";
@@ -111,7 +112,11 @@ export async function openInputs(
   const asked = { files, kernels: draftModelKernels(model.engine.kernels, context), capacity: model.engine.capacity };
   const { made, along } = await withDraftModels(asked, context, async (models) => {
     const along = new TextEvidence({ lookup: request.looksUp, models });
-    const made = await calibrateLoaded(model, request.text, contexts, context, { heads: evidence, along });
+    const made = await calibrateLoaded(model, request.text, contexts, context, {
+      heads: evidence,
+      along,
+      spans: request.choices.filter(isSpanned),
+    });
     return { made, along };
   });
   const { texts, prompts } = made;
@@ -122,7 +127,7 @@ export async function openInputs(
 
 async function profileFor(
   model: LoadedModel,
-  { maxTokens }: CompareRequest,
+  { maxTokens, choices }: CompareRequest,
   contexts: readonly number[],
   context: PipelineContext,
   { heads, files }: { heads: readonly LocatedHeads[]; files: readonly DraftModelFile[] },
@@ -131,7 +136,11 @@ async function profileFor(
   const axis = { kind: "range", from, to: Math.max(...contexts) + maxTokens + SLACK } as const;
   const grid = resolveGrid(axis, parseAxis("--query", DEFAULT_QUERY), model.engine.capacity);
   const budgetSeconds = isSmall(model.spec) ? PROFILE_SECONDS.small : PROFILE_SECONDS.large;
-  const profile = await makeProfile(model.engine, model.ref, grid, context, { budgetSeconds, heads });
+  const profile = await makeProfile(model.engine, model.ref, grid, context, {
+    budgetSeconds,
+    heads,
+    spans: choices.filter(isSpanned),
+  });
   const kernels = draftModelKernels(model.engine.kernels, context);
   return { ...profile, ...(await profileDraftModels(model, files, grid.contexts, kernels, context)) };
 }

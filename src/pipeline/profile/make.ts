@@ -51,7 +51,15 @@ export async function makeProfile(
   options: Partial<
     Pick<
       StageOptions,
-      "seed" | "budgetSeconds" | "minRounds" | "maxRounds" | "precisionPercent" | "recorder" | "heads" | "onInterrupted"
+      | "seed"
+      | "budgetSeconds"
+      | "minRounds"
+      | "maxRounds"
+      | "precisionPercent"
+      | "recorder"
+      | "heads"
+      | "spans"
+      | "onInterrupted"
     >
   > = {},
 ): Promise<Profile> {

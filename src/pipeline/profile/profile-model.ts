@@ -7,10 +7,10 @@ import type { Grid } from "../../profile/grid.js";
 import { DEFAULTS } from "../../profile/profile.js";
 import { describeDevice } from "../../runtime/device.js";
 import type { Engine } from "../../runtime/engine.js";
-import type { Kernel } from "../../schema/choice.js";
+import type { Kernel, SpannedKernel } from "../../schema/choice.js";
 import { type ModelRef, numericsOf } from "../../schema/common.js";
 import type { Profile } from "../../schema/profile.js";
-import { draftModelKernels } from "../choices.js";
+import { draftModelKernels, usualSpans } from "../choices.js";
 import type { PipelineContext } from "../context.js";
 import { lookAtDraftModels, requireFitsTarget } from "../drafting/draft-models.js";
 import { parseMeasuredDrafters, withHeads } from "../measured-drafters.js";
@@ -23,6 +23,8 @@ import { isConfig, machineRoom, profileSynthetic } from "./synthetic.js";
 export interface ProfileRequest extends GridOptions {
   /** kernels to measure, the target's first */
   kernels: readonly Kernel[];
+  /** of attention, to be measured beside the kernels; undefined: what is usual at these contexts */
+  spans?: readonly SpannedKernel[] | undefined;
   /** time for all measuring */
   budgetSeconds?: number | undefined;
   /** wanted relative standard error of the target's median */
@@ -56,11 +58,14 @@ export async function profileModelAt(
   let interruption: MadeProfile["interruption"] = null;
   let recorder: KeptRounds = new UnkeptRounds();
   const measure: Measure = (engine, ref, grid, heads) => {
-    if (request.samples !== undefined) recorder = openSamples(request.samples, { engine, ref, grid, heads }, context);
+    const spans = request.spans ?? usualSpans(Math.max(...grid.contexts), engine, context);
+    if (request.samples !== undefined)
+      recorder = openSamples(request.samples, { engine, ref, grid, heads, spans }, context);
     return makeProfile(engine, ref, grid, context, {
       ...stopOptions(request),
       recorder,
       heads,
+      spans,
       onInterrupted: (reason) => {
         interruption = { reason };
       },
@@ -87,9 +92,17 @@ function stopOptions({ budgetSeconds, precisionPercent }: ProfileRequest) {
   };
 }
 
+interface SampledSweep {
+  engine: Engine;
+  ref: ModelRef;
+  grid: Grid;
+  heads: LocatedHeads[];
+  spans: readonly SpannedKernel[];
+}
+
 function openSamples(
   path: string,
-  { engine, ref: model, grid, heads }: { engine: Engine; ref: ModelRef; grid: Grid; heads: LocatedHeads[] },
+  { engine, ref: model, grid, heads, spans }: SampledSweep,
   context: PipelineContext,
 ): FileSamples {
   const { provider, threads, ortLibrary, note } = context;
@@ -102,6 +115,7 @@ function openSamples(
     grid: { context_tokens: grid.contexts, query_tokens: grid.queries, query_line: grid.queryLine },
     seed: DEFAULTS.seed,
     ...(heads.length === 0 ? {} : { heads: heads.map((one) => one.heads.sha256) }),
+    ...(spans.length === 0 ? {} : { spans: [...spans] }),
   });
   if (samples.kept.rounds > 0) note(`going on after the ${counted(samples.kept.rounds, "round")} in ${path}`);
   return samples;

@@ -28,6 +28,8 @@ export interface SamplesHeader {
   seed: number;
   /** digests of trained heads that are measured too; absent: none are */
   heads?: string[];
+  /** of attention that are measured too; absent: none are */
+  spans?: string[];
 }
 
 const Count = z.int().min(0);

@@ -9,7 +9,7 @@
  * itself (`layer_error`); without it the interval of drafts that mix choices covered the truth in half of the cases.
  */
 import { median } from "simple-statistics";
-import { BLOCK_KINDS, KERNEL_NAMES, type Kernel } from "../../schema/choice.js";
+import { type AttentionKernel, KERNEL_NAMES, orderedChoices } from "../../schema/choice.js";
 import type { ProfilePoint } from "../../schema/profile.js";
 import type { Random } from "../../stats/random.js";
 import type { Observation } from "../sweep/pass.js";
@@ -110,19 +110,21 @@ export async function resampleSteps(line: ResampleLine): Promise<Resampled[]> {
   }
   return contexts.map((_, i) => {
     const points = fitted.map((at) => at[i]);
-    const byKernel = (of: (point: PointCosts, kernel: Kernel) => number | undefined) =>
+    const by = <K extends AttentionKernel>(
+      names: readonly K[],
+      of: (point: PointCosts, name: K) => number | undefined,
+    ) =>
       Object.fromEntries(
-        KERNEL_NAMES.filter((kernel) => of(points[0], kernel) !== undefined).map((kernel) => [
-          kernel,
-          factors(points.map((point) => of(point, kernel))),
-        ]),
+        names
+          .filter((name) => of(points[0], name) !== undefined)
+          .map((name) => [name, factors(points.map((point) => of(point, name)))]),
       );
-    const [attn, mlp] = BLOCK_KINDS.map((kind) => byKernel((point, kernel) => point.perLayer[kind][kernel]?.[0]));
+    const attentions = orderedChoices(Object.keys(points[0].perLayer.attn) as AttentionKernel[]);
     return {
       fixed: factors(points.map(({ fixedUs }) => fixedUs)),
-      head: byKernel(({ headUs }, kernel) => headUs[kernel]),
-      attn,
-      mlp,
+      head: by(KERNEL_NAMES, ({ headUs }, kernel) => headUs[kernel]),
+      attn: by(attentions, ({ perLayer }, name) => perLayer.attn[name]?.[0]),
+      mlp: by(KERNEL_NAMES, ({ perLayer }, kernel) => perLayer.mlp[kernel]?.[0]),
       whole_target: factors(whole[i]),
     };
   });

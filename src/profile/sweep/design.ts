@@ -8,8 +8,11 @@ import {
   type BlockKind,
   blockKind,
   type Choice,
+  everywhere,
   type Kernel,
   quantisedKernels,
+  type SpannedKernel,
+  suits,
   targetChoices,
   uniformChoices,
 } from "../../schema/choice.js";
@@ -37,16 +40,33 @@ function mixture(random: Random, choices: readonly Choice[]): () => Choice {
   };
 }
 
-function randomPass(random: Random, layers: number, kernels: readonly Kernel[]): SweepPass {
-  const choices: Choice[] = [...kernels, "skip"];
-  const draw = Object.fromEntries(BLOCK_KINDS.map((kind) => [kind, mixture(random, choices)]));
+function randomPass(
+  random: Random,
+  layers: number,
+  kernels: readonly Kernel[],
+  spans: readonly SpannedKernel[] = [],
+): SweepPass {
+  const choices: Choice[] = [...kernels, ...spans, "skip"];
+  const draw = Object.fromEntries(
+    BLOCK_KINDS.map((kind) => [
+      kind,
+      mixture(
+        random,
+        choices.filter((choice) => suits(choice, kind)),
+      ),
+    ]),
+  );
   const blocks = Array.from({ length: 2 * layers }, (_, index) => draw[blockKind(index)]());
   return { choices: { blocks, head: kernels[random.index(kernels.length)] }, head: random.float() >= HEADLESS };
 }
 
-/** A draft step: every kernel of the engine, and skip. */
-export const draftPass = (random: Random, layers: number, kernels: readonly Kernel[]): SweepPass =>
-  randomPass(random, layers, kernels);
+/** A draft step: every kernel of the engine, spans of attention, and skip. */
+export const draftPass = (
+  random: Random,
+  layers: number,
+  kernels: readonly Kernel[],
+  spans: readonly SpannedKernel[] = [],
+): SweepPass => randomPass(random, layers, kernels, spans);
 
 /** At q > 1 only the target runs; some of its blocks, one at least, are left out so that attention can be told from the MLP. */
 export function partialPass(random: Random, layers: number): SweepPass {
@@ -70,9 +90,14 @@ export function partialCorners(layers: number): SweepPass[] {
 
 /**
  * The other corners: nothing but the fixed part, and all blocks at one quantised kernel (what most drafts are nearly like)
- * with each head and with none, so that a head's cost is the difference of passes that are otherwise the same.
+ * with each head and with none, so that a head's cost is the difference of passes that are otherwise the same. Every span is
+ * there once in all layers.
  */
-export function cornerPasses(layers: number, kernels: readonly Kernel[]): SweepPass[] {
+export function cornerPasses(
+  layers: number,
+  kernels: readonly Kernel[],
+  spans: readonly SpannedKernel[] = [],
+): SweepPass[] {
   const corners: SweepPass[] = [{ choices: uniformChoices(layers, "skip"), head: false }];
   for (const kernel of quantisedKernels(kernels)) {
     const all = uniformChoices(layers, kernel);
@@ -82,5 +107,6 @@ export function cornerPasses(layers: number, kernels: readonly Kernel[]): SweepP
       { choices: { ...all, head: "target" }, head: true },
     );
   }
+  for (const span of spans) corners.push({ choices: everywhere(layers, span), head: true });
   return corners;
 }

@@ -33,6 +33,8 @@ export interface SweepOptions extends Grid, StopRule {
   recorder?: Recorder | undefined;
   /** trained heads, whose passes and trees are timed too; default: none */
   heads?: readonly LocatedHeads[] | undefined;
+  /** of attention, measured beside the engine's kernels; default: none */
+  spans?: Bench["spans"];
   /** keeps what was measured when the progress is interrupted, if it suffices; without it the interruption is thrown */
   onInterrupted?: ((reason: unknown) => void) | undefined;
 }
@@ -69,12 +71,12 @@ export async function sweep(options: SweepOptions): Promise<Sweep> {
   return { observations, queryLines, headsRounds, rounds, stoppedBy, elapsedUs };
 }
 
-function begin({ engine, clock, queries, seed, recorder, startUs }: SweepOptions): Standing {
+function begin({ engine, clock, queries, seed, recorder, startUs, spans }: SweepOptions): Standing {
   const kept = recorder?.kept ?? nothingKept();
   const random = seededRandom(seed, kept.rounds); // what goes on draws other passes than what began
   const ids = Array.from({ length: queries[queries.length - 1] }, () => random.index(engine.spec.vocabSize));
   return {
-    bench: { engine, clock, random, ids },
+    bench: { engine, clock, random, ids, spans },
     observations: [...kept.observations],
     queryLines: [...kept.queryLines],
     headsRounds: [...kept.headsRounds],

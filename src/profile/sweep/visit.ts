@@ -12,7 +12,7 @@
  */
 import { median } from "simple-statistics";
 import { argmax, type Clock, type Engine } from "../../runtime/engine.js";
-import { quantisedKernels, uniformChoices } from "../../schema/choice.js";
+import { quantisedKernels, type SpannedKernel, uniformChoices } from "../../schema/choice.js";
 import type { Random } from "../../stats/random.js";
 import { cornerPasses, draftPass, partialCorners, partialPass } from "./design.js";
 import { isTarget, type Observation, type QueryLineRound, type SweepPass, targetPass } from "./pass.js";
@@ -27,6 +27,8 @@ export interface Bench {
   clock: Clock;
   random: Random;
   ids: number[];
+  /** of attention, measured beside the engine's kernels; default: none */
+  spans?: readonly SpannedKernel[] | undefined;
 }
 
 /** One pass and, as in decoding, the choice of a token from every row of its logits. */
@@ -50,14 +52,14 @@ function timeBurst(bench: Bench, pass: SweepPass, context: number): number {
 }
 
 /** What a visit's bursts run: always the target, the corners in turn, the rest at random. */
-function burstPasses({ random, engine }: Bench, bursts: number, round: number): SweepPass[] {
+function burstPasses({ random, engine, spans = [] }: Bench, bursts: number, round: number): SweepPass[] {
   const { layers } = engine.spec;
-  const corners = cornerPasses(layers, engine.kernels);
+  const corners = cornerPasses(layers, engine.kernels, spans);
   const cornered = Math.max(1, Math.floor((bursts - 1) / 2));
   return random.shuffle([
     targetPass(layers),
     ...Array.from({ length: cornered }, (_, i) => corners[(round * cornered + i) % corners.length]),
-    ...Array.from({ length: bursts - 1 - cornered }, () => draftPass(random, layers, engine.kernels)),
+    ...Array.from({ length: bursts - 1 - cornered }, () => draftPass(random, layers, engine.kernels, spans)),
   ]);
 }
 

@@ -1,6 +1,6 @@
 /** A calibration: what each choice of each block costs in acceptance, and how whole drafts compare with the sum of parts. */
 import type { Calibration, CalibrationContext } from "../../schema/calibration.js";
-import { BLOCK_KINDS, type BlockKind, CHOICES, type Choice } from "../../schema/choice.js";
+import { BLOCK_KINDS, type BlockKind, type Choice, draftChoices } from "../../schema/choice.js";
 import { figure, figures, numeric, table, text } from "../charts/figure.js";
 import { lineChart, lineLegend, type Series } from "../charts/line.js";
 import { counted, percent, significant, whole } from "../format.js";
@@ -42,8 +42,8 @@ type LossList = readonly { loss: number; standard_error: number }[];
 
 /** Choices with a loss for each layer, cheapest kernel first. */
 const lossesOf = (context: CalibrationContext, kind: BlockKind): [Choice, LossList][] =>
-  CHOICES.flatMap((choice): [Choice, LossList][] => {
-    const losses = choice === "target" ? undefined : context[kind][choice];
+  draftChoices(Object.keys(context[kind])).flatMap((choice): [Choice, LossList][] => {
+    const losses = context[kind][choice];
     return losses === undefined ? [] : [[choice, losses]];
   });
 

@@ -1,6 +1,6 @@
 /** Curves over context and query length: what one attention or MLP block costs, and a whole pass. */
 import { quantile } from "simple-statistics";
-import { BLOCK_KINDS, type BlockKind, KERNEL_NAMES, type Kernel } from "../../schema/choice.js";
+import { type AttentionKernel, BLOCK_KINDS, type BlockKind, orderedChoices } from "../../schema/choice.js";
 import type { Profile, ProfilePoint } from "../../schema/profile.js";
 import { figure, numeric } from "../charts/figure.js";
 import { type LinePoint, lineChart, lineLegend, type Series } from "../charts/line.js";
@@ -86,23 +86,27 @@ export const atQuery = ({ points }: Profile, q: number): ProfilePoint[] =>
 
 function kernelCurves(profile: Profile, kind: BlockKind, beyond: Beyond | null): Curve[] {
   const points = atQuery(profile, 1);
-  const curves = KERNEL_NAMES.map((kernel) => ({
-    kernel,
-    name: kernel,
-    style: choiceStyle(kernel),
-    points: points.flatMap((point) => {
-      const layers = point[`${kind}_us`][kernel];
-      const [factors, raw] = [point.resampled?.[kind]?.[kernel], point.raw?.[kind][kernel]];
-      return layers === undefined ? [] : [curvePoint(point, mean(layers), factors, raw)];
-    }),
-  })).filter((curve) => curve.points.length > 0);
+  const measured = orderedChoices(points.flatMap((point) => Object.keys(point[`${kind}_us`]) as AttentionKernel[]));
+  const of = <T>(parts: Partial<Record<AttentionKernel, T>> | undefined, name: AttentionKernel) => parts?.[name];
+  const curves = measured
+    .map((kernel) => ({
+      kernel,
+      name: kernel,
+      style: choiceStyle(kernel),
+      points: points.flatMap((point) => {
+        const layers = of(point[`${kind}_us`], kernel);
+        const [factors, raw] = [of(point.resampled?.[kind], kernel), of(point.raw?.[kind], kernel)];
+        return layers === undefined ? [] : [curvePoint(point, mean(layers), factors, raw)];
+      }),
+    }))
+    .filter((curve) => curve.points.length > 0);
   const drawnOn = beyond === null ? [] : curves.map((curve) => curveBeyond(curve, profile, kind, beyond));
   return [...curves, ...drawnOn];
 }
 
 /** From the curve's last point on. */
 function curveBeyond(
-  { kernel, style, points }: Curve & { kernel: Kernel },
+  { kernel, style, points }: Curve & { kernel: AttentionKernel },
   { model }: Profile,
   kind: BlockKind,
   { n, costs }: Beyond,

@@ -1,0 +1,113 @@
+/** Plans with spans: what the solver picks is the best of all drafts tried one by one, and the rest of the documents know it. */
+import { expect, test } from "vitest";
+import { spansOfBoth, usualSpans } from "../../src/pipeline/choices.js";
+import type { Calibration } from "../../src/schema/calibration.js";
+import { type Choice, type DraftChoice, expandDraft, isSpanned, type SpannedKernel } from "../../src/schema/choice.js";
+import type { Profile } from "../../src/schema/profile.js";
+import { planDocument } from "../../src/solve/index.js";
+import { bestPlan } from "../oracle/brute-force-plan.js";
+import {
+  blockUs,
+  CONTEXTS,
+  FIXED_US,
+  HEAD_LOSS,
+  headUs,
+  LAYERS,
+  LOOP,
+  lossOf,
+  makeCalibration,
+  makeProfile,
+  QUERIES,
+} from "../support/documents.js";
+import { expectFailure } from "../support/failure.js";
+
+const SPAN = 32;
+const SINKS = 4;
+const NAME: SpannedKernel = `int8@${SPAN}`;
+const CHOICES: DraftChoice[] = ["int8", NAME, "skip"];
+/** beside its kernel's: twenty times as much in the first layer as in the last */
+const spanLoss = (layer: number) => lossOf("attn", layer, "int8") + 0.02 / (1 + 10 * layer);
+
+function documents(): { profile: Profile; calibration: Calibration } {
+  const profile = makeProfile();
+  for (const point of profile.points) {
+    if (point.query_tokens !== 1) continue;
+    const read = Math.min(point.context_tokens, SINKS + SPAN);
+    point.attn_us[NAME] = Array.from({ length: LAYERS }, (_, layer) => blockUs("attn", layer, true, read, 1));
+  }
+  const calibration = makeCalibration([128]);
+  for (const { attn } of calibration.contexts)
+    attn[NAME] = Array.from({ length: LAYERS }, (_, layer) => ({ loss: spanLoss(layer), standard_error: 0.001 }));
+  return { profile, calibration };
+}
+
+const INPUTS = { profile: { path: "p", sha256: "1".repeat(64) }, calibration: { path: "c", sha256: "2".repeat(64) } };
+
+test("at every context the plan is as fast as the best of all drafts and lengths", () => {
+  const { profile, calibration } = documents();
+  const plan = planDocument({ profile, calibration, choices: CHOICES }, INPUTS);
+  for (const n of CONTEXTS) {
+    const cost = (layer: number, kind: "attn" | "mlp", choice: Choice): number =>
+      choice === "skip"
+        ? 0
+        : blockUs(kind, layer, choice !== "target", choice === NAME ? Math.min(n, SINKS + SPAN) : n, 1);
+    const loss = (layer: number, kind: "attn" | "mlp", choice: Choice): number =>
+      choice === "target" ? 0 : choice === NAME ? spanLoss(layer) : lossOf(kind, layer, choice as "int8" | "skip");
+    const blocks = Array.from({ length: 2 * LAYERS }, (_, index) => {
+      const [layer, kind] = [index >> 1, index % 2 === 0 ? ("attn" as const) : ("mlp" as const)];
+      return (["target", ...CHOICES] as Choice[])
+        .filter((choice) => kind === "attn" || choice !== NAME)
+        .map((choice) => ({ id: choice, cost: cost(layer, kind, choice), loss: loss(layer, kind, choice) }));
+    });
+    const best = bestPlan({
+      blocks,
+      head: [
+        { id: "target", cost: headUs(false, 1), loss: 0 },
+        { id: "int8", cost: headUs(true, 1), loss: HEAD_LOSS },
+      ],
+      fixedUs: FIXED_US,
+      verifyUs: (d) => {
+        const at = (q: number) => {
+          let us = FIXED_US + headUs(false, q);
+          for (let layer = 0; layer < LAYERS; layer++)
+            us += blockUs("attn", layer, false, n, q) + blockUs("mlp", layer, false, n, q);
+          return us;
+        };
+        return at(d + 1); // linear in q, so that interpolation is exact
+      },
+      roundUs: LOOP.round_us,
+      maxDraft: Math.min(16, QUERIES[QUERIES.length - 1] - 1),
+    });
+    const segment = plan.segments.find(({ context_tokens: { from, to } }) => n >= from && n <= to);
+    const speed =
+      segment?.predicted?.along?.find((at) => at.context_tokens === n)?.tokens_per_second ??
+      segment?.predicted?.tokens_per_second;
+    // a merged range may serve a context by its neighbour's draft, within half a percent
+    expect((speed as number) / best.tokensPerSecond).toBeGreaterThan(0.994);
+    expect((speed as number) / best.tokensPerSecond).toBeLessThan(1 + 5e-6); // plans keep six digits
+  }
+  const last = plan.segments[plan.segments.length - 1];
+  const { blocks } = expandDraft(last.draft as NonNullable<typeof last.draft>, LAYERS, "draft");
+  expect(blocks.some(isSpanned)).toBe(true);
+  expect(plan.choices).toContain(NAME);
+});
+
+test("documents that have no span are refused by its name, and those that have one solve without it as before", async () => {
+  const { profile, calibration } = documents();
+  const plan = (choices: DraftChoice[], p = profile, c = calibration) =>
+    planDocument({ profile: p, calibration: c, choices }, INPUTS);
+  await expectFailure(() => plan(CHOICES, makeProfile()), "CHOICE_UNAVAILABLE", /profile has no int8@32/);
+  await expectFailure(() => plan(CHOICES, profile, makeCalibration([128])), "CHOICE_UNAVAILABLE", /calibration has no/);
+  expect(plan(["int8", "skip"])).toEqual(plan(["int8", "skip"], makeProfile(), makeCalibration([128])));
+});
+
+test("what both documents measured is offered, and measured by default only where contexts are long and spans run", () => {
+  const { profile, calibration } = documents();
+  expect(spansOfBoth(profile, calibration)).toEqual([NAME]);
+  expect(spansOfBoth(profile, makeCalibration([128]))).toEqual([]);
+  const engine = { kernels: ["target", "int8"] as const };
+  expect(usualSpans(2048, engine, { provider: "cpu" })).toEqual([]);
+  expect(usualSpans(4096, engine, { provider: "cpu" })).toEqual(["int8@1024", "int8@256"]);
+  expect(usualSpans(4096, { kernels: ["target"] }, { provider: "cpu" })).toEqual(["target@1024", "target@256"]);
+  expect(usualSpans(8192, engine, { provider: "cuda" })).toEqual([]);
+});
