@@ -21,9 +21,9 @@ import { type Drafter, type DraftRequest, NOTHING } from "./drafters/drafter.js"
 import { noDrafter } from "./drafters/none.js";
 import { drafterOf } from "./drafters/self.js";
 import { type FinishReason, Output, type OutputLimits } from "./output.js";
-import { depthOf, propose } from "./proposal.js";
+import { depthOf } from "./proposal.js";
 import { requireRoom } from "./room.js";
-import { verify } from "./verification.js";
+import { runRound } from "./round.js";
 
 /** Who drafts, and how much. It decides about speed alone: whatever it says, the tokens are the target's. */
 export interface DraftPolicy {
@@ -116,7 +116,7 @@ export async function decode(engine: Engine, prompt: readonly number[], options:
   const start = clock.nowUs();
   for (const drafter of policy?.drafters ?? []) await begin(drafter);
   const { logits, hidden } = await readPrompt(engine, prompt, verifier, [...drafters], options);
-  output.hidden = hidden;
+  output.chosenFrom(() => hidden);
   const promptUs = clock.nowUs() - start;
   if (!output.done) emit([accept.accept(logits, NOTHING, engine.spec.vocabSize, output.text).next]);
   while (!output.done) {
@@ -128,20 +128,16 @@ export async function decode(engine: Engine, prompt: readonly number[], options:
     if (!drafters.has(drafter)) await begin(requireNoStates(drafter));
     // the last token needs no draft: d + 1 tokens must still fit
     const most = request === null ? 0 : Math.min(request.draftTokens, room - 1, output.mostNodes);
-    const proposal = propose(drafter, output, most);
-    const between = clock.nowUs();
-    const verified = verify(output, proposal, verifier, accept);
-    const after = clock.nowUs();
+    const { proposal, verified, ...parts } = runRound(output, { drafter, most, verifier, accept, clock, from });
     const { tokens } = verified;
     const emitted = emit(tokens);
-    output.hidden = verified.hidden;
+    output.chosenFrom(() => verified.hidden);
     if (!output.done) for (const drafter of drafters) drafter.states?.(context, verified.states());
     const depth = depthOf(proposal);
     const drafted = output.done ? Math.min(depth, emitted) : depth;
     const nodes = proposal.tokens.length;
     const counts = { context, nodes, drafted, accepted: Math.min(tokens.length - 1, emitted), emitted };
-    const times = { draftUs: between - from, verifyUs: after - between, totalUs: clock.nowUs() - from };
-    const round: Round = { ...counts, ...times };
+    const round: Round = { ...counts, ...parts, totalUs: clock.nowUs() - from };
     rounds.push(round);
     policy?.observe?.(round);
   }

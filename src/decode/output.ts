@@ -20,7 +20,7 @@ export type FinishReason = "end" | "length" | "stop";
 
 export class Output implements DraftState {
   readonly text: number[];
-  hidden: Float32Array | null = null;
+  private state: (() => Float32Array) | null = null;
   private readonly end: ReadonlySet<number>;
   private ended = false;
   private stopped = false;
@@ -33,6 +33,16 @@ export class Output implements DraftState {
   ) {
     this.text = [...prompt];
     this.end = new Set(limits.endTokens);
+  }
+
+  /** Fetched from where it was computed when a drafter asks for it. */
+  get hidden(): Float32Array | null {
+    return this.state?.() ?? null;
+  }
+
+  /** @param hidden gives the state where `pending` was chosen, until the engine's next pass */
+  chosenFrom(hidden: () => Float32Array): void {
+    this.state = hidden;
   }
 
   get context(): number {

@@ -1,6 +1,8 @@
 /** One pass of the target over a proposal, and what the cache is afterwards. */
+
+import type { Engine, Pass } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
-import type { Accept } from "./accept/accept.js";
+import type { Accept, Accepted } from "./accept/accept.js";
 import { greedy } from "./accept/greedy.js";
 import type { DraftState, Proposal } from "./drafters/drafter.js";
 import { isChain } from "./proposal.js";
@@ -11,7 +13,7 @@ export interface Verified {
   /** [tokens, hiddenSize] the target's states of what came to stand in the cache, the pending token first; a view */
   states(): Float32Array;
   /** [hiddenSize] the last of them, where the next token was chosen; a view, valid until the engine's next pass */
-  hidden: Float32Array;
+  readonly hidden: Float32Array;
 }
 
 /**
@@ -25,25 +27,43 @@ export function verify(
   verifier: ChoiceSet,
   accept: Accept = greedy,
 ): Verified {
-  const { hiddenSize, vocabSize } = engine.spec;
+  const { hiddenSize } = engine.spec;
   const input = [pending, ...proposal.tokens];
   const parents = [-1, ...proposal.parents.map((parent) => (parent === null ? 0 : parent + 1))];
   const chain = isChain(proposal);
   if (!chain && engine.keepRows === undefined) throw new Error(`this engine of ${engine.spec.name} runs chains alone`);
   const tree = chain ? {} : { parents };
-  const pass = engine.run({ position: context, input, choices: verifier, logitRows: input.length, ...tree });
-  const { path, next } = accept.accept(pass.logits, proposal, vocabSize, text);
+  const pass = { position: context, input, choices: verifier, ...tree };
+  const { ran, path, next } = judge(engine, pass, proposal, accept, text);
   requirePath(path, proposal);
   const rows = [0, ...path.map((node) => node + 1)];
   const inPlace = rows.every((row, i) => row === i);
   // the states are the pass's, and keys and values move apart from them
   if (!inPlace) engine.keepRows?.(context, rows);
-  const state = (row: number) => pass.hidden.subarray(row * hiddenSize, (row + 1) * hiddenSize);
+  const state = (row: number) => ran.hidden.subarray(row * hiddenSize, (row + 1) * hiddenSize);
   return {
     tokens: [...path.map((node) => proposal.tokens[node]), next],
-    states: () => (inPlace ? pass.hidden.subarray(0, rows.length * hiddenSize) : joined(rows.map(state), hiddenSize)),
-    hidden: state(rows[rows.length - 1]),
+    states: () => (inPlace ? ran.hidden.subarray(0, rows.length * hiddenSize) : joined(rows.map(state), hiddenSize)),
+    get hidden() {
+      return state(rows[rows.length - 1]);
+    },
   };
+}
+
+/** Runs the pass and decides what stands; logits are fetched where more than the likeliest token counts. */
+function judge(
+  engine: Engine,
+  pass: Omit<Pass, "logitRows">,
+  proposal: Proposal,
+  accept: Accept,
+  text: readonly number[],
+): Accepted & { ran: { readonly hidden: Float32Array } } {
+  if (engine.likeliest !== undefined && accept.acceptLikeliest !== undefined) {
+    const ran = engine.likeliest(pass);
+    return { ran, ...accept.acceptLikeliest(ran.likeliest, proposal) };
+  }
+  const ran = engine.run({ ...pass, logitRows: proposal.tokens.length + 1 });
+  return { ran, ...accept.accept(ran.logits, proposal, engine.spec.vocabSize, text) };
 }
 
 function joined(states: readonly Float32Array[], hiddenSize: number): Float32Array {

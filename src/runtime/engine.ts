@@ -62,13 +62,17 @@ export interface GreedyRound {
   verifier: ChoiceSet;
 }
 
-export interface GreedyRoundResult {
+export interface LikeliestResult {
+  /** [q] the first on a tie */
+  likeliest: number[];
+  /** [q, hiddenSize] as PassResult's, fetched when it is asked for */
+  readonly hidden: Float32Array;
+}
+
+/** Of the verifier: [draftTokens + 1] rows, the pending token's first. */
+export interface GreedyRoundResult extends LikeliestResult {
   /** [draftTokens] */
   drafted: number[];
-  /** [draftTokens + 1] the verifier's likeliest token behind the pending one and behind each drafted one, the first on a tie */
-  likeliest: number[];
-  /** [draftTokens + 1, hiddenSize] of the verifier before the final norm; a view, valid until the next pass */
-  readonly hidden: Float32Array;
   /** share of the round's time that its drafts took, 0 to 1 */
   draftShare: number;
 }
@@ -96,6 +100,12 @@ export interface Engine {
    * @param rows rows of that pass, ascending: a path that begins at a row without a parent
    */
   keepRows?(position: number, rows: ArrayLike<number>): void;
+  /**
+   * Runs one pass, whose logits stay where they were computed: the likeliest token behind every row is all that is fetched.
+   * Left out: an engine that hands over logits.
+   * @throws what `run` throws
+   */
+  likeliest?(pass: Omit<Pass, "logitRows">): LikeliestResult;
   /**
    * A round of greedy decoding without the host between its passes: each drafted token is the next step's input where it was
    * computed, and the verification is queued behind them. The cache is afterwards as after those passes one by one. Left

@@ -23,6 +23,12 @@ export interface Accept {
    */
   accept(logits: Float32Array, proposal: Proposal, vocabSize: number, text: readonly number[]): Accepted;
   /**
+   * The same where no more is known of the target than its likeliest token in every row, the first on a tie. Left out where
+   * logits are needed
+   * @param likeliest [nodes + 1] rows as in `accept`
+   */
+  acceptLikeliest?(likeliest: readonly number[], proposal: Proposal): Accepted;
+  /**
    * The token that a drafter puts behind `text` and `drafted`, chosen as the target's would be: the likeliest, or one drawn
    * behind the same filters from the same random source.
    * @param logits [vocabSize] of the drafter

@@ -7,6 +7,7 @@ import {
   type Engine,
   type GreedyRound,
   type GreedyRoundResult,
+  type LikeliestResult,
   ownTerms,
   type Pass,
   type PassResult,
@@ -43,6 +44,28 @@ export class ProgramEngine implements Engine {
   }
 
   run(pass: Pass): PassResult {
+    const { memory } = this.core;
+    const { logits } = this.passes.buffers;
+    const q = this.ask(pass, "logits");
+    memory.pull({ block: logits.block, from: 0 }, logits.bytes(pass.logitRows));
+    memory.wait();
+    const view = new Float32Array(logits.block.host as ArrayBuffer, 0, pass.logitRows * this.spec.vocabSize);
+    return this.passes.withHidden(q, { logits: view });
+  }
+
+  likeliest(pass: Omit<Pass, "logitRows">): LikeliestResult {
+    const { memory } = this.core;
+    const { likeliest } = this.passes.buffers;
+    const rows = "hidden" in pass.input ? pass.input.hidden.length / this.spec.hiddenSize : pass.input.length;
+    const q = this.ask({ ...pass, logitRows: rows }, "ids");
+    memory.pull({ block: likeliest.block, from: 0 }, likeliest.bytes(q));
+    memory.wait();
+    const found = Array.from(new BigInt64Array(likeliest.block.host as ArrayBuffer, 0, q), Number);
+    return this.passes.withHidden(q, { likeliest: found });
+  }
+
+  /** @returns q, its tokens */
+  private ask(pass: Pass, head: ProgramForm["head"]): number {
     this.assertOpen();
     const q = requirePass(this, pass);
     const { position, logitRows } = pass;
@@ -54,21 +77,15 @@ export class ProgramEngine implements Engine {
       choices,
       entry: hidden === undefined ? "ids" : "hidden",
       rows,
-      head: "logits",
+      head,
       tree: parents !== undefined,
     };
     const { passes } = this;
-    const { logits, logitsFrom } = passes.buffers;
     passes.put(pass.input, q);
-    logitsFrom.data[0] = BigInt(q - logitRows);
+    passes.buffers.logitsFrom.data[0] = BigInt(q - logitRows);
     passes.setLength(position + q - 1);
     passes.ask(form, { position, q, rows: logitRows }, parents);
-    const { memory } = this.core;
-    memory.pull({ block: logits.block, from: 0 }, logits.bytes(logitRows));
-    memory.wait();
-    return passes.withHidden(q, {
-      logits: new Float32Array(logits.block.host as ArrayBuffer, 0, logitRows * this.spec.vocabSize),
-    });
+    return q;
   }
 
   greedyRound(round: GreedyRound): GreedyRoundResult {
