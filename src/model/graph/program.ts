@@ -19,7 +19,7 @@ import type { ModelSpec } from "../spec.js";
 import { type AttentionNames, cacheDims, TREE, treeBias } from "./blocks.js";
 import { Branch, type Context, ELEMENT, elementOf, type Place } from "./branch.js";
 import type { GraphDialect } from "./dialect.js";
-import { embeddedRows, finalLogits } from "./ends.js";
+import { changesLogits, embeddedRows, finalLogits } from "./ends.js";
 import { matrixShapes } from "./matrices.js";
 import { constant, FLOAT, type Graph, INT32, INT64, type ValueInfo, value } from "./onnx.js";
 import { attendingLayers, straightBlocks } from "./straight-line.js";
@@ -154,7 +154,11 @@ function exit(main: Branch, spec: ModelSpec, { choices, rows, head }: ProgramFor
   }
   const normed = main.rmsNorm(states, "norm", "normed", spec.rmsEps);
   const matrix = { name: "head", shape: matrixShapes(spec).head.head, bias: false };
-  const logits = finalLogits(main, spec, main.linear(normed, matrix, choices.head, "logits"));
+  const product = main.linear(normed, matrix, choices.head, "logits");
+  const element = elementOf(main.context);
+  // what is made of logits is made in fp32, as in the graph with choices; where nothing is, they are compared as they are
+  const exact = changesLogits(spec) ? main.cast(product, element, FLOAT, "logits.fp32") : product;
+  const logits = finalLogits(main, spec, exact, changesLogits(spec) ? FLOAT : element);
   if (head === "ids") main.node("ArgMax", [logits], `=${PROGRAM.likeliest}`, { axis: -1, keepdims: 0 });
-  else main.cast(logits, elementOf(main.context), FLOAT, `=${PROGRAM.logits}`);
+  else main.cast(logits, changesLogits(spec) ? FLOAT : element, FLOAT, `=${PROGRAM.logits}`);
 }
