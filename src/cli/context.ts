@@ -49,6 +49,7 @@ export function createContext(options: SharedOptions, interrupts: Interrupts): P
     threads: boundedThreads(options.threads ?? defaultThreads(), progress),
     ortLibrary: options.ortLibrary ?? (process.env.DRAFTPLAN_ORT_LIBRARY || undefined),
     targetPrecision: precisionNamed(options.target, options.provider ?? "cpu"),
+    scales: options.scales,
     columns: process.stdout.columns ?? DEFAULT_COLUMNS,
     terminal,
     close() {

@@ -8,6 +8,7 @@ export interface SharedOptions {
   provider?: string;
   ortLibrary?: string | undefined;
   target?: TargetName;
+  scales?: "fitted";
 }
 
 const MAX_THREADS = 1024;
@@ -99,11 +100,23 @@ function targetName(text: string): TargetName {
 
 /** The precision that is served and reproduced. @param more what follows from leaving it out, where that is not all */
 export function withTargetOption(command: Command, more = ""): Command {
-  return command.option(
-    "--target <precision>",
-    `what the model is served in, and its output reproduced in: ${TARGET_NAMES.join(", ")} (default: ${more}the provider's own: fp32 on the CPU, fp16 on cuda)`,
-    targetName,
-  );
+  return command
+    .option(
+      "--target <precision>",
+      `what the model is served in, and its output reproduced in: ${TARGET_NAMES.join(", ")} (default: ${more}the provider's own: fp32 on the CPU, fp16 on cuda)`,
+      targetName,
+    )
+    .option(
+      "--scales <how>",
+      "how codes and scales of int8, int4 and int2 are found: rounded, or fitted to what a bundled text puts into every matrix, once a model (default: rounded)",
+      scalesName,
+    );
+}
+
+function scalesName(text: string): "fitted" | undefined {
+  if (text === "fitted") return text;
+  if (text === "rounded") return undefined;
+  throw new InvalidArgumentError("It must be rounded or fitted.");
 }
 
 /** How tokens are drawn. @param count what `--count` counts; null: nothing is counted. @param seed the seed where none is named */

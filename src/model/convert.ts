@@ -1,14 +1,18 @@
 /** Checkpoint -> ONNX model with choices, once: what is written, and under which key of the cache (entry.ts). */
 import { createHash } from "node:crypto";
+import { rmSync } from "node:fs";
+import { makeFolder } from "../core/folders.js";
 import { type Progress, silentProgress } from "../core/progress.js";
 import { DEFAULT_KERNELS, type Kernel } from "../schema/choice.js";
 import { numericsName } from "../schema/numerics.js";
+import { cacheFolder, partialFolder } from "./cache.js";
 import { type Conversion, type ConvertedModel, cachedEntry, entryInto } from "./entry.js";
 import { hasOwnCodes } from "./formats/own-codes.js";
 import { buildGraph } from "./graph/build.js";
 import { CPU_DIALECT, type GraphDialect } from "./graph/dialect.js";
 import { weightParts } from "./graph/weights.js";
 import { draftKernel } from "./kernels/registry.js";
+import type { Fit, MomentsOf } from "./moments-file.js";
 import type { Checkpoint, WeightSource } from "./spec.js";
 
 export type { ConvertedModel } from "./entry.js";
@@ -20,7 +24,12 @@ const LAYOUT = 5;
  * Each set of kernels is an entry of its own, by what they compute with, and each dialect. The CPU's is not named: its keys
  * are older than the others.
  */
-function cacheKey(checkpoint: Checkpoint, kernels: readonly Kernel[], dialect: GraphDialect): string {
+function cacheKey(
+  checkpoint: Checkpoint,
+  kernels: readonly Kernel[],
+  dialect: GraphDialect,
+  fit: Fit | undefined,
+): string {
   const { float, activations, product, opset, hostInputs, trees, spans } = dialect;
   const graph = { float, activations, product, opset, hostInputs, trees, spans };
   const isCpu = (Object.keys(graph) as (keyof typeof graph)[]).every((key) => graph[key] === CPU_DIALECT[key]);
@@ -35,6 +44,7 @@ function cacheKey(checkpoint: Checkpoint, kernels: readonly Kernel[], dialect: G
     ...(isCpu ? [] : [JSON.stringify(graph)]),
     // models of such types were quantised anew by earlier builds
     ...(Object.keys(checkpoint.storedTypes).some(hasOwnCodes) ? ["codes taken over"] : []),
+    ...(fit === undefined ? [] : [fit.sha256]),
   ];
   return createHash("sha256").update(JSON.stringify(key)).digest("hex").slice(0, 40);
 }
@@ -43,6 +53,7 @@ function cacheKey(checkpoint: Checkpoint, kernels: readonly Kernel[], dialect: G
  * The converted form of a checkpoint, made now if the cache does not hold it.
  * @param kernels what it can run, in the order of KERNELS
  * @param dialect what the provider that is to run it wants (runtime/providers.ts)
+ * @param fit     where the dialect's scales are fitted: measured if there is something to convert
  * @throws FILE_UNWRITABLE where the cache folder cannot be written; what the checkpoint throws
  */
 export async function convertModel(
@@ -50,9 +61,20 @@ export async function convertModel(
   progress: Progress = silentProgress,
   kernels: readonly Kernel[] = DEFAULT_KERNELS,
   dialect: GraphDialect = CPU_DIALECT,
+  fit?: Fit,
 ): Promise<ConvertedModel> {
   await progress.tick(); // from here on there may be something to clean up, so signals are listened for
-  return cachedEntry(cacheKey(checkpoint, kernels, dialect), () => conversion(checkpoint, kernels, dialect, progress));
+  const folder = partialFolder(cacheFolder());
+  const make = async () => {
+    if (fit === undefined) return conversion(checkpoint, kernels, dialect, progress);
+    makeFolder(folder);
+    return conversion(checkpoint, kernels, dialect, progress, await fit.measure(folder));
+  };
+  try {
+    return await cachedEntry(cacheKey(checkpoint, kernels, dialect, fit), make);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /**
@@ -72,10 +94,11 @@ function conversion(
   kernels: readonly Kernel[],
   dialect: GraphDialect,
   progress: Progress,
+  moments?: MomentsOf,
 ): Conversion {
   const total = 2 * checkpoint.spec.layers;
   return {
-    parts: () => weightParts(checkpoint, kernels, dialect),
+    parts: () => weightParts(checkpoint, kernels, dialect, moments),
     origin: checkpoint.origin,
     async written({ name }) {
       const layer = /^(\d+)\.mlp\.(?:post_)?norm$/.exec(name);

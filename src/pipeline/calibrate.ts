@@ -28,6 +28,7 @@ import { choosing, TARGET_ERROR } from "./measuring/measuring.js";
 import { measureStandaloneDrafts, standaloneDrafts } from "./measuring/standalone-drafts.js";
 import { secondEngine } from "./standalone.js";
 import { type CalibrationText, contextPrompts, defaultContexts, SAMPLE, textCodec } from "./text/calibration-text.js";
+import { fitText } from "./text/fit-text.js";
 
 export interface CalibrationOptions {
   /** of sampling; undefined: greedy */
@@ -83,7 +84,7 @@ export async function calibrateModel(
   if (standalone) refuseSpans(wanted ?? [], "--choices");
   if (drafters.models.length > 0 && options.temperature !== undefined) throw sampledModels();
   const found = await lookAtDraftModels(drafters.models, path);
-  const model = await loadModel(path, { ...context, kernels }, context.progress);
+  const model = await loadModel(path, { ...context, kernels, fitTo: fitText(path, context) }, context.progress);
   try {
     for (const file of found) requireFitsTarget(file, model.spec);
     const contexts = calibrationContexts(asked, model);

@@ -15,9 +15,14 @@ export interface PipelineContext {
   ortLibrary?: string | undefined;
   /** precision of the target: what is served and reproduced; default: the provider's own */
   targetPrecision?: TargetPrecision | undefined;
+  /** how codes and scales of quantised kernels are found; default: by rounding */
+  scales?: Scales | undefined;
 }
 
-type Asked = Pick<PipelineContext, "provider" | "targetPrecision">;
+/** `fitted`: by weighted least squares, to what the bundled text puts into every matrix. */
+export type Scales = "fitted";
+
+type Asked = Pick<PipelineContext, "provider" | "targetPrecision" | "scales">;
 /** What deciding about a target needs. */
 export type TargetContext = Asked & Pick<PipelineContext, "note">;
 
@@ -44,11 +49,12 @@ export function contextFor<Context extends TargetContext>(
   ...documents: readonly (MadeFor | null)[]
 ): Context {
   precisionOf(context);
-  let { targetPrecision } = context;
+  let { targetPrecision, scales } = context;
   let said = "--target";
   for (const one of documents) {
     if (one?.document.device === undefined) continue;
     const { target = DEFAULT_PRECISION } = one.document.device;
+    scales ??= one.document.device.scales;
     if (targetPrecision === undefined) {
       // of what does not run here at all, only ratios compare: whoever uses the document says so (DEVICE_DIFFERS)
       if (!computes(context.provider, target)) continue;
@@ -57,7 +63,7 @@ export function contextFor<Context extends TargetContext>(
       said = one.path;
     } else if (targetPrecision !== target) throw otherTarget(one.path, target, said, targetPrecision);
   }
-  return { ...context, targetPrecision };
+  return { ...context, targetPrecision, scales };
 }
 
 function computes(provider: string, precision: TargetPrecision): boolean {

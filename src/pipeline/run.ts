@@ -23,6 +23,7 @@ import { precisionFor } from "./measuring/measuring.js";
 import { defaultPath, inputRef, servedName } from "./paths.js";
 import { makeProfile } from "./profile/make.js";
 import { defaultContexts, isSmall, readCalibrationText, SAMPLE } from "./text/calibration-text.js";
+import { fitText } from "./text/fit-text.js";
 import { measuringText } from "./text/measuring-text.js";
 import { bundledPrompts, fittingPrompts } from "./text/prompts.js";
 import { buildVerifications, DEFAULT_MAX_TOKENS } from "./verify/document.js";
@@ -134,7 +135,7 @@ export async function runModel(
   out: string | undefined,
   context: PipelineContext,
 ): Promise<{ result: RunResult; paths: RunPaths }> {
-  const model = await loadModel(path, context, context.progress);
+  const model = await loadModel(path, { ...context, fitTo: fitText(path, context) }, context.progress);
   try {
     const { heads } = parseMeasuredDrafters(undefined, path);
     const { targetPrecision: target } = model.engine.numerics;
@@ -235,7 +236,13 @@ async function verifyLoaded(
   const made = await buildVerifications(
     {
       ...{ loaded: model, prompts, tokenizerSha256: tokenizer.sha256, pairs: PAIRS },
-      device: describeDevice(provider, threads, ortLibrary, model.engine.numerics.targetPrecision),
+      device: describeDevice(
+        provider,
+        threads,
+        ortLibrary,
+        model.engine.numerics.targetPrecision,
+        model.engine.numerics.scales,
+      ),
       open: heads.map((one) => one.heads),
     },
     requests,

@@ -34,6 +34,7 @@ import { measureProposals } from "./measuring/proposals.js";
 import { defaultPath, inputRef, servedName } from "./paths.js";
 import { requireStandalone, secondEngine } from "./standalone.js";
 import { readCalibrationText } from "./text/calibration-text.js";
+import { fitText } from "./text/fit-text.js";
 import { continueAgain, requireSameText } from "./text/measuring-text.js";
 
 export interface SolveRequest {
@@ -148,7 +149,11 @@ async function measureInto(
   const { document } = calibration;
   requireSameText(calibration, text);
   const kernels = kernelsFor(choices);
-  const model = await loadModel(measure.model, { ...context, kernels }, context.progress);
+  const model = await loadModel(
+    measure.model,
+    { ...context, kernels, fitTo: fitText(measure.model, context) },
+    context.progress,
+  );
   try {
     requireSameModel(
       document,

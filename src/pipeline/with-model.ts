@@ -3,6 +3,7 @@ import type { Checkpoint } from "../model/spec.js";
 import { type LoadedModel, loadPrepared } from "../runtime/load.js";
 import type { Kernel } from "../schema/choice.js";
 import type { PipelineContext } from "./context.js";
+import { fitText } from "./text/fit-text.js";
 
 /**
  * @param context with the kernels to load (default: DEFAULT_KERNELS); only they take disk, memory and time
@@ -15,7 +16,8 @@ export async function withModel<Prepared extends { capacity: number }, Result>(
   use: (model: LoadedModel, prepared: Prepared) => Promise<Result>,
 ): Promise<Result> {
   const { provider, threads, ortLibrary, targetPrecision, progress, kernels } = context;
-  const options = { provider, threads, ortLibrary, targetPrecision, kernels };
+  const fitTo = fitText(path, context);
+  const options = { provider, threads, ortLibrary, targetPrecision, kernels, fitTo };
   const { model, prepared } = await loadPrepared(path, options, progress, prepare);
   try {
     return await use(model, prepared);

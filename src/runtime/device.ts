@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import type { Device } from "../schema/common.js";
-import { DEFAULT_PRECISION, type TargetPrecision } from "../schema/numerics.js";
+import { DEFAULT_PRECISION, type Numerics, type TargetPrecision } from "../schema/numerics.js";
 import type { Clock } from "./engine.js";
 import { loadOrt } from "./ort-api.js";
 import { allProviders, dialectFor } from "./providers.js";
@@ -16,12 +16,14 @@ export const defaultThreads = (): number => Math.max(1, availableParallelism());
 /**
  * @param ortLibrary another build of ONNX Runtime; its version is recorded, its path is not
  * @param target     the target's precision there; default: the provider's own
+ * @param scales     how codes and scales of its kernels were found
  */
 export function describeDevice(
   provider: string,
   threads: number,
   ortLibrary?: string,
   target: TargetPrecision = dialectFor(provider).targetPrecision,
+  scales?: Numerics["scales"],
 ): Device {
   const ort = loadOrt(ortLibrary);
   const entry = allProviders(ort.availableProviders()).find(({ name }) => name === provider);
@@ -33,6 +35,7 @@ export function describeDevice(
     platform: `${process.platform} ${process.arch}`,
     // documents are older than targets of another precision than fp32, which therefore has no name in them
     ...(target === DEFAULT_PRECISION ? {} : { target }),
+    ...(scales === undefined ? {} : { scales }),
   };
 }
 

@@ -134,6 +134,14 @@ export interface Clock {
   nowUs(): number;
 }
 
+/** Text that codes and scales are fitted to. */
+export interface FitText {
+  /** of the text and of how it is cut */
+  sha256: string;
+  /** [sequences][tokens] ids, all of one length; asked for if there is something to convert */
+  sequences(): Promise<number[][]>;
+}
+
 /** How a model is to be run. Chosen in one place (the command line), carried as data. */
 export interface RuntimeOptions {
   provider: string;
@@ -151,6 +159,8 @@ export interface RuntimeOptions {
   nodeTimings?: { folder: string } | undefined;
   /** the precision that is served and reproduced: what `target` in a draft stands for; default: the provider's own */
   targetPrecision?: TargetPrecision | undefined;
+  /** what codes and scales of quantised kernels are fitted to; left out: they are rounded */
+  fitTo?: FitText | undefined;
   /**
    * whether passes over trees are to run where the provider has them at a price (cuda: an `If` more in every attention of
    * every pass); the CPU always runs them, and where they do not run a tree is refused

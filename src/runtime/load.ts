@@ -2,11 +2,13 @@
 import { type Progress, silentProgress } from "../core/progress.js";
 import { convertModel } from "../model/convert.js";
 import { requantisedText } from "../model/formats/own-codes.js";
+import type { Fit } from "../model/moments-file.js";
 import { openCheckpoint } from "../model/open.js";
 import type { Checkpoint, ModelSpec } from "../model/spec.js";
 import { kernelsFor } from "../schema/choice.js";
 import type { ModelRef } from "../schema/common.js";
-import { type Engine, loadedKernels, type RuntimeOptions } from "./engine.js";
+import { type Engine, type FitText, loadedKernels, type RuntimeOptions } from "./engine.js";
+import { measureMoments } from "./fit/moments.js";
 import { requireMemory } from "./gpu/fits.js";
 import { loadOrt } from "./ort-api.js";
 import { dialectOf, openOrtEngine } from "./ort-engine.js";
@@ -45,6 +47,16 @@ export async function loadModel(
   return (await loadPrepared(path, options, progress, () => ({ capacity }))).model;
 }
 
+const fitOf = (
+  checkpoint: Checkpoint,
+  { sha256, sequences }: FitText,
+  { threads, ortLibrary }: Pick<RuntimeOptions, "threads" | "ortLibrary">,
+  progress: Progress,
+): Fit => ({
+  sha256,
+  measure: async (folder) => measureMoments(checkpoint, await sequences(), folder, { threads, ortLibrary, progress }),
+});
+
 /**
  * @param prepare sees the checkpoint before its weights are converted and loaded: checks that the model fits what was
  *   asked for, and says how many tokens the cache must hold (at most the model's context limit)
@@ -71,7 +83,8 @@ export async function loadPrepared<Prepared extends { capacity: number }>(
       );
     const capacity = Math.min(spec.contextLimit, prepared.capacity);
     requireMemory(path, { spec, kernels, numerics: dialect, capacity }, options.provider);
-    const { modelPath } = await convertModel(checkpoint, progress, kernels, dialect);
+    const fit = options.fitTo && fitOf(checkpoint, options.fitTo, options, progress);
+    const { modelPath } = await convertModel(checkpoint, progress, kernels, dialect, fit);
     const engine = openOrtEngine(modelPath, spec, {
       ...{ warn: (code: string, message: string) => progress.warn(code, message) },
       ...{ ...options, capacity, kernels, dialect },

@@ -34,9 +34,10 @@ import { type BorrowTensor, TreeInputs } from "./tree-inputs.js";
  * @throws OPTION_INVALID for a precision that the provider does not compute in
  */
 export function dialectOf(
-  options: Pick<RuntimeOptions, "dialect" | "provider" | "targetPrecision" | "trees" | "ortLibrary">,
+  options: Pick<RuntimeOptions, "dialect" | "provider" | "targetPrecision" | "trees" | "ortLibrary" | "fitTo">,
 ): GraphDialect {
-  const dialect = options.dialect ?? dialectFor(options.provider, options.targetPrecision);
+  const rounded = options.dialect ?? dialectFor(options.provider, options.targetPrecision);
+  const dialect: GraphDialect = options.fitTo === undefined ? rounded : { ...rounded, scales: "fitted" };
   if (options.trees !== true || dialect.trees) return dialect;
   const facts = libraryFacts(loadOrt(options.ortLibrary));
   return { ...dialect, trees: runsTrees(chooseProvider(options.provider, facts), facts) };

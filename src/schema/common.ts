@@ -34,6 +34,7 @@ export const Device = z.strictObject({
     .enum(TARGET_PRECISIONS.filter((precision) => precision !== DEFAULT_PRECISION))
     .optional()
     .describe(`the target's precision there; absent: ${DEFAULT_PRECISION}`),
+  scales: z.literal("fitted").optional().describe("how codes and scales of kernels were found; absent: by rounding"),
 });
 export type Device = z.infer<typeof Device>;
 
@@ -41,7 +42,8 @@ export const differingDeviceKeys = (a: Device, b: Device): (keyof Device)[] =>
   (Object.keys({ ...a, ...b }) as (keyof Device)[]).filter((key) => a[key] !== b[key]);
 
 /** What a device says under a key; only the target's precision may be left out. */
-export const deviceSays = (device: Device, key: keyof Device): string => String(device[key] ?? DEFAULT_PRECISION);
+export const deviceSays = (device: Device, key: keyof Device): string =>
+  String(device[key] ?? (key === "scales" ? "rounded" : DEFAULT_PRECISION));
 
 export const InputRef = z.strictObject({ path: z.string().max(4096), sha256: Sha256 });
 export type InputRef = z.infer<typeof InputRef>;

@@ -5,6 +5,7 @@
  */
 import type { Numerics } from "../../schema/numerics.js";
 import type { KernelRole } from "../kernels/registry.js";
+import type { MomentsPlace } from "../moments-file.js";
 import type { TensorOrigin } from "./origin.js";
 
 /** A tensor [rows, inner] of a checkpoint, by its canonical name. */
@@ -18,6 +19,8 @@ export interface MatrixRows {
   inner: number;
   numerics: Numerics;
   tensors: readonly RowTensor[];
+  /** of its inputs, where codes and scales are fitted to them */
+  moments?: MomentsPlace | undefined;
 }
 
 /** What a part of the weight file is made of. */
@@ -49,6 +52,7 @@ export interface SlabJob {
   rows: number;
   inner: number;
   numerics: Numerics;
+  moments?: MomentsPlace | undefined;
   forms: Form[];
   targets: SlabTarget[];
 }
@@ -104,7 +108,7 @@ export function* slabsOf(
 /** By matrix. What is made from the same seed is made once, with the first matrix, and written to all its places. */
 export function tensorJobs(matrices: readonly StoredMatrix[]): Map<MatrixRows, TensorJob[]> {
   const made = new Map<string, TensorJob>();
-  const jobsOf = ({ matrix: { inner, numerics, tensors }, origins, parts }: StoredMatrix): TensorJob[] => {
+  const jobsOf = ({ matrix: { inner, numerics, tensors, moments }, origins, parts }: StoredMatrix): TensorJob[] => {
     const out = tensors.reduce((sum, { rows }) => sum + rows, 0);
     const forms = formsOf(parts, out);
     let at = 0;
@@ -121,7 +125,7 @@ export function tensorJobs(matrices: readonly StoredMatrix[]): Map<MatrixRows, T
         return [];
       }
       const stored = forms.map(({ by, label }) => ({ by, label }));
-      const job = { origin, inner, numerics, rowsOfTensor, forms: stored, targets: [target] };
+      const job = { origin, inner, numerics, moments, rowsOfTensor, forms: stored, targets: [target] };
       if (key) made.set(key, job);
       return [job];
     });

@@ -6,6 +6,7 @@ import { readValues } from "../formats/tensors.js";
 import { storedFloats } from "../kernels/floats.js";
 import type { StoredRows, WeightPart } from "../kernels/kernel.js";
 import { kernelFor } from "../kernels/registry.js";
+import { readMoments } from "../moments-file.js";
 import { halfSplitRows } from "../rotary-rows.js";
 import { madeRows } from "../synthetic/values.js";
 import type { TensorOrigin } from "./origin.js";
@@ -25,9 +26,10 @@ export function writeSlab(job: SlabJob): void {
 }
 
 function storedAs({ by, label }: Form, job: SlabJob, read: () => Float32Array): WeightPart[] {
-  const { rows, inner, numerics } = job;
+  const { rows, inner, numerics, moments: at } = job;
   if (by === "floats") return [storedFloats(numerics.float, label, [rows, inner], read)];
-  const matrix = { label, out: rows, inner, read, stored: () => storedRows(job) };
+  const moments = at && (() => readMoments(at));
+  const matrix = { label, out: rows, inner, read, stored: () => storedRows(job), moments };
   return kernelFor(by, numerics.targetPrecision).weights(matrix, numerics);
 }
 

@@ -10,6 +10,7 @@ import { storedFloats } from "../kernels/floats.js";
 import type { StoredRows, WeightPart } from "../kernels/kernel.js";
 import { kernelFor, targetKernel } from "../kernels/registry.js";
 import { type BlockNorms, blockNorms, ropeTablesOf } from "../layers.js";
+import { type MomentsOf, readMoments } from "../moments-file.js";
 import { ropeTables } from "../rope.js";
 import type { ModelSpec, WeightSource } from "../spec.js";
 import { fillHeads, headsAsTheyAre, storedHeadDim } from "./heads.js";
@@ -26,6 +27,7 @@ interface Request {
   checkpoint: WeightSource;
   kernels: KernelsOf;
   numerics: Numerics;
+  moments?: MomentsOf | undefined;
 }
 
 /** How the matrices of one block are stored, and where they come from. */
@@ -33,6 +35,7 @@ interface Form {
   checkpoint: WeightSource;
   kernels: readonly Kernel[];
   numerics: Numerics;
+  moments?: MomentsOf | undefined;
 }
 
 /** A part of the weight file; where it can be made some rows at a time, in another thread, of what. */
@@ -40,7 +43,8 @@ export interface ModelPart extends WeightPart {
   rows?: RowsOfPart;
 }
 
-const formOf = ({ checkpoint, kernels, numerics }: Request, part: string): Form => ({
+const formOf = ({ checkpoint, kernels, numerics, moments }: Request, part: string): Form => ({
+  moments,
   checkpoint,
   kernels: kernels(part),
   numerics,
@@ -59,7 +63,7 @@ export const vector = (
  * @param stored  those of its rows that are stored as codes already
  */
 export function matrix(
-  { kernels, numerics }: Pick<Form, "kernels" | "numerics">,
+  { kernels, numerics, moments: momentsOf }: Pick<Form, "kernels" | "numerics" | "moments">,
   name: string,
   [out, inner]: MatrixShape,
   read: () => Float32Array,
@@ -68,11 +72,13 @@ export function matrix(
 ): ModelPart[] {
   let cached: Float32Array | undefined; // the parts of one matrix are written one after another
   const get = () => (cached ??= read());
-  const rows = tensors && { inner, numerics, tensors };
+  const place = momentsOf?.(name);
+  const moments = place && (() => readMoments(place));
+  const rows = tensors && { inner, numerics, tensors, moments: place };
   const parts = kernels.flatMap((kernel): ModelPart[] => {
     const label = kernelName(name, kernel);
     const { weights } = kernelFor(kernel, numerics.targetPrecision);
-    const parts = weights({ label, out, inner, read: get, stored }, numerics);
+    const parts = weights({ label, out, inner, read: get, stored, moments }, numerics);
     return rows ? parts.map((part, index) => ({ ...part, rows: { matrix: rows, by: kernel, label, index } })) : parts;
   });
   return parts.map((part, i) => ({
@@ -231,16 +237,18 @@ function mlpParts(request: Request, layer: number): ModelPart[] {
 
 /**
  * Every tensor of the graph. The embedding table and a tied head's target matrix are one and the same.
- * @param stored kernels that every matrix is stored for, or those of each block; the head is stored for the target's at least
+ * @param stored  kernels that every matrix is stored for, or those of each block; the head is stored for the target's at least
+ * @param moments where codes and scales are fitted (`numerics.scales`)
  */
 export function* weightParts(
   checkpoint: WeightSource,
   stored: readonly Kernel[] | KernelsOf,
   numerics: Numerics = CPU_NUMERICS,
+  moments?: MomentsOf,
 ): Generator<ModelPart> {
   const { spec } = checkpoint;
   const kernels = typeof stored === "function" ? stored : () => stored;
-  const request = { checkpoint, kernels, numerics };
+  const request = { checkpoint, kernels, numerics, moments };
   const { float } = numerics;
   const tables = (name: string) => [{ name, rows: spec.vocabSize }];
   const table = tables("model.embed_tokens.weight");

@@ -1,4 +1,6 @@
 /** Kernels of com.microsoft.MatMulNBits: integer codes, and one scale for every 32 inputs of a row. */
+
+import { type Bits, fitRows } from "./fit.js";
 import { storedFloats } from "./floats.js";
 import {
   FLOAT_BYTES,
@@ -9,32 +11,37 @@ import {
   type ProductGraph,
   type WeightPart,
 } from "./kernel.js";
-import { quantiseRows } from "./quantise.js";
+import { evenMoments } from "./moments.js";
+import { type Quantised, quantiseRows } from "./quantise.js";
 import { takeOver } from "./stored-codes.js";
 
 const QUANT_BLOCK = 32;
 
 const blocksOf = (inner: number): number => Math.ceil(inner / QUANT_BLOCK);
 
-/** @param bits of a code: quantise.ts writes 8 and 4 */
-export const blockQuantised = <Name extends string>(name: Name, bits: 8 | 4): KernelDefinition<Name> => ({
+/** @param bits of a code */
+export const blockQuantised = <Name extends string>(name: Name, bits: Bits): KernelDefinition<Name> => ({
   name,
   bits,
   weights: (matrix, numbers) => codesAndScales(matrix, bits, numbers),
   emit: (graph, product) => emitMatMulNBits(graph, product, bits),
   bytes: (out, inner, { float }) => out * blocksOf(inner) * ((QUANT_BLOCK * bits) / 8 + FLOAT_BYTES[float]),
-  numerics: ({ float, activations }) =>
+  numerics: ({ float, activations, scales }) =>
     `MatMulNBits, ${bits} bits, symmetric, block ${QUANT_BLOCK}, ${
       activations === "int8" ? "accuracy_level 4" : `${float} activations and scales`
-    }`,
+    }${scales === "fitted" ? ", fitted to the inputs' moments" : ""}`,
 });
 
-function codesAndScales({ label, out, inner, read, stored }: Matrix, bits: 8 | 4, { float }: Numbers): WeightPart[] {
+function codesAndScales(matrix: Matrix, bits: Bits, { float, scales: found }: Numbers): WeightPart[] {
+  const { label, out, inner, read, stored, moments = () => evenMoments(inner, QUANT_BLOCK) } = matrix;
   const blocks = blocksOf(inner);
-  let quantised: ReturnType<typeof quantiseRows> | undefined; // codes and scales are written one after the other
+  let quantised: Quantised | undefined; // codes and scales are written one after the other
   const make = () => {
-    const made = quantiseRows(read(), out, inner, bits, QUANT_BLOCK, float);
-    takeOver(made, read(), inner, bits, stored?.() ?? []);
+    const made =
+      found === "fitted"
+        ? fitRows(read(), [out, inner], bits, QUANT_BLOCK, float, moments())
+        : quantiseRows(read(), out, inner, bits, QUANT_BLOCK, float);
+    if (bits !== 2) takeOver(made, read(), inner, bits, stored?.() ?? []);
     return made;
   };
   const both = () => (quantised ??= make());

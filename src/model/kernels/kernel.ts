@@ -6,6 +6,8 @@
  * the precision that the engine's target has (registry.ts).
  */
 
+import type { Moments } from "./moments.js";
+
 /** Numbers of hidden states, norms, biases, keys and values, in bytes. */
 export const FLOAT_BYTES = { fp32: 4, fp16: 2 } as const;
 export type FloatType = keyof typeof FLOAT_BYTES;
@@ -18,6 +20,8 @@ export interface Numbers {
    * "float" leaves it as it is (CUDA's MatMulNBits, whatever the level).
    */
   activations: "int8" | "float";
+  /** how codes and scales of quantised kernels are found: fitted to the inputs' moments (fit.ts); left out: by rounding */
+  scales?: "fitted";
 }
 
 /** A matrix of the model that is to be written, as one kernel wants it. */
@@ -30,6 +34,8 @@ export interface Matrix {
   read(): Float32Array;
   /** rows that the checkpoint has in codes of its own; left out: none */
   stored?: (() => readonly StoredRows[]) | undefined;
+  /** of its inputs, where codes and scales are fitted to them; left out: every input counts alike */
+  moments?: (() => Moments) | undefined;
 }
 
 /** Scales of values that are stored as symmetric codes, one for each 32 inputs: a value is scale · code. */

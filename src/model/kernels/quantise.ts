@@ -8,7 +8,7 @@ import { roundToHalf } from "./half.js";
 import type { FloatType } from "./kernel.js";
 
 export interface Quantised {
-  /** [out, blocks, block · bits / 8]; two 4-bit codes to a byte, the first in the low half */
+  /** [out, blocks, block · bits / 8]; two 4-bit codes or four 2-bit codes to a byte, the first in the lowest bits */
   codes: Uint8Array;
   /** [out, blocks] */
   scales: Float32Array;
@@ -17,18 +17,22 @@ export interface Quantised {
 /** One block: writes its codes, a byte each, and returns its scale; `codes` holds the code of nought before. */
 type QuantiseBlock = (weights: Float32Array, from: number, to: number, codes: Uint8Array, at: number) => number;
 
-const ZERO_CODE = { 8: 128, 4: 8 } as const;
+/** Of the scale that makes the greatest magnitude -2 steps. */
+const TWO_BIT_SHARES = [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4];
 
-const QUANTISERS: Record<FloatType, Record<8 | 4, QuantiseBlock>> = {
-  fp32: { 8: eightBits, 4: fourBits },
-  fp16: { 8: eightBitsHalf, 4: fourBitsHalf },
+const ZERO_CODE = { 8: 128, 4: 8, 2: 2 } as const;
+
+const QUANTISERS: Record<FloatType, Record<8 | 4 | 2, QuantiseBlock>> = {
+  fp32: { 8: eightBits, 4: fourBits, 2: twoBits((scale) => Math.fround(scale)) },
+  fp16: { 8: eightBitsHalf, 4: fourBitsHalf, 2: twoBits(roundToHalf) },
 };
 
 /**
  * @param weights [out, inner] fp32, row-major
- * @param bits    8 or 4
+ * @param bits    8, 4 or 2
  * @param float   what scales are stored in: codes are counted in steps of the stored scale, so that its rounding, which
  *   is coarse for small fp16 numbers, does not make every weight of the block too large or too small
+ * @param options packed: false leaves a byte for each code
  * @returns codes and scales [out, ceil(inner / block)]; a short last block is filled with zeros
  */
 export function quantiseRows(
@@ -38,8 +42,9 @@ export function quantiseRows(
   bits: number,
   block: number,
   float: FloatType = "fp32",
+  { packed = true } = {},
 ): Quantised {
-  if (bits !== 8 && bits !== 4) throw new RangeError(`${bits}-bit codes are not written`);
+  if (bits !== 8 && bits !== 4 && bits !== 2) throw new RangeError(`${bits}-bit codes are not written`);
   const quantiseBlock: QuantiseBlock = QUANTISERS[float][bits];
   const blocks = Math.ceil(inner / block);
   const codes = new Uint8Array(out * blocks * block).fill(ZERO_CODE[bits]);
@@ -52,7 +57,7 @@ export function quantiseRows(
       scales[index] = quantiseBlock(weights, from, to, codes, index * block);
     }
   }
-  return { codes: bits === 8 ? codes : packPairs(codes), scales };
+  return { codes: packed ? packCodes(codes, bits) : codes, scales };
 }
 
 /** Codes 1 to 255 in steps of an fp16 scale, which may be a little less than the greatest magnitude asks for. */
@@ -93,6 +98,28 @@ function fourBits(weights: Float32Array, from: number, to: number, codes: Uint8A
   return scale;
 }
 
+/**
+ * Codes 0 to 3 for -2 to 1 steps, with a scale of either sign. Four codes are too few for the greatest magnitude to decide
+ * alone: the scale is the one of a few that makes the squared error least.
+ */
+function twoBits(stored: (scale: number) => number): QuantiseBlock {
+  const codeOf = (weight: number, scale: number) => clamp(Math.floor(weight / scale + 2.5), 0, 3);
+  return (weights, from, to, codes, at) => {
+    const extreme = extremeOf(weights, from, to);
+    let [best, least] = [0, Number.POSITIVE_INFINITY];
+    for (const share of TWO_BIT_SHARES) {
+      const scale = stored((share * extreme) / -2);
+      if (scale === 0) continue;
+      let error = 0;
+      for (let i = from; i < to; i++) error += (weights[i] - (codeOf(weights[i], scale) - 2) * scale) ** 2;
+      if (error < least) [best, least] = [scale, error];
+    }
+    if (best === 0) return 0;
+    for (let i = from; i < to; i++) codes[at + i - from] = codeOf(weights[i], best);
+    return best;
+  };
+}
+
 /** The weight of greatest magnitude, the first on a tie. */
 function extremeOf(weights: Float32Array, from: number, to: number): number {
   let extreme = 0;
@@ -100,9 +127,12 @@ function extremeOf(weights: Float32Array, from: number, to: number): number {
   return extreme;
 }
 
-/** Two codes a byte, the first in the low half; a block has an even number of them. */
-function packPairs(codes: Uint8Array): Uint8Array {
-  const packed = new Uint8Array(codes.length / 2);
-  for (let i = 0; i < packed.length; i++) packed[i] = codes[2 * i] | (codes[2 * i + 1] << 4);
+/** Bytes of the operator: one code, two or four of them in each, the first in the lowest bits; a block fills whole bytes. */
+export function packCodes(codes: Uint8Array, bits: 8 | 4 | 2): Uint8Array {
+  if (bits === 8) return codes;
+  const perByte = 8 / bits;
+  const packed = new Uint8Array(codes.length / perByte);
+  for (let i = 0; i < packed.length; i++)
+    for (let k = 0; k < perByte; k++) packed[i] |= codes[perByte * i + k] << (bits * k);
   return packed;
 }

@@ -70,7 +70,7 @@ export async function makeProfile(
   const after = before === null ? null : readGpu();
   const gpu = before === null || after === null ? {} : { gpu: gpuFacts(before, after) };
   warnWhereThrottled(gpu.gpu, progress);
-  const device = describeDevice(provider, threads, ortLibrary, engine.numerics.targetPrecision);
+  const device = describeDevice(provider, threads, ortLibrary, engine.numerics.targetPrecision, engine.numerics.scales);
   const kernels = numericsOf(engine.kernels, engine.numerics);
   const { contextLimit: context_limit_tokens } = engine.spec;
   const weight_bytes = weightBytes(engine.spec, engine.kernels, engine.numerics);

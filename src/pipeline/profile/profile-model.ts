@@ -110,7 +110,7 @@ function openSamples(
     kind: "draftplan/samples",
     version: 1,
     model,
-    device: describeDevice(provider, threads, ortLibrary, engine.numerics.targetPrecision),
+    device: describeDevice(provider, threads, ortLibrary, engine.numerics.targetPrecision, engine.numerics.scales),
     kernels: numericsOf(engine.kernels, engine.numerics),
     grid: { context_tokens: grid.contexts, query_tokens: grid.queries, query_line: grid.queryLine },
     seed: DEFAULTS.seed,

@@ -89,7 +89,13 @@ export async function verifyPlanOn(
             ...{ planPath: plan.path, drafter: drafterRecord(drafting, output ?? "-"), open },
             ...{ prompts: kept, tokenizerSha256: prompts.tokenizerSha256, alternatives, maxTokens, pairs, thresholds },
             ...(request.sampling === undefined ? {} : drawingOf(request.sampling)),
-            device: describeDevice(provider, threads, ortLibrary, loaded.engine.numerics.targetPrecision),
+            device: describeDevice(
+              provider,
+              threads,
+              ortLibrary,
+              loaded.engine.numerics.targetPrecision,
+              loaded.engine.numerics.scales,
+            ),
           };
           if (output === null || !isKept(output)) return buildVerification(asked, progress);
           journal = new FileJournal(journalPath(output), journalHeader(asked), kept, progress);

@@ -1,0 +1,175 @@
+/** Measures the moments that codes and scales are fitted by, with the model's own layers in fp32 on the CPU. */
+import { closeSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { type Progress, silentProgress } from "../../core/progress.js";
+import { storedHeadDim } from "../../model/graph/heads.js";
+import { headMoments, layerMoments, MOMENTS_DIALECT } from "../../model/graph/moments.js";
+import { encodeModel, type Graph } from "../../model/graph/onnx.js";
+import { weightParts } from "../../model/graph/weights.js";
+import { groupsFor, type MomentsOf, type MomentsPlace } from "../../model/moments-file.js";
+import type { WeightSource } from "../../model/spec.js";
+import { writeWeights } from "../../model/weight-file.js";
+import { ELEMENT, Handles } from "../bindings.js";
+import { loadOrt, type OrtApi, type Pointer } from "../ort-api.js";
+import { chooseProvider, libraryFacts } from "../providers.js";
+import { openSession } from "../session.js";
+import { floats } from "../training/head-graphs.js";
+
+export interface MomentsOptions {
+  threads: number;
+  ortLibrary?: string | undefined;
+  progress?: Progress;
+}
+
+/**
+ * @param sequences token ids, each a text of its own, all of the same length
+ * @param folder    of the caller's, who removes it; the moments lie there when this returns
+ */
+export async function measureMoments(
+  weights: WeightSource,
+  sequences: readonly (readonly number[])[],
+  folder: string,
+  { threads, ortLibrary, progress = silentProgress }: MomentsOptions,
+): Promise<MomentsOf> {
+  const { spec } = weights;
+  const tokens = sequences[0]?.length ?? 0;
+  if (tokens === 0 || sequences.some(({ length }) => length !== tokens))
+    throw new RangeError("moments are measured on texts of one length");
+  const states = sequences.map((ids) => embedded(weights, ids));
+  const path = join(folder, "moments.bin");
+  const file = openSync(path, "wx");
+  const places = new Map<string, MomentsPlace>();
+  let offset = 0;
+  try {
+    for (let layer = 0; layer <= spec.layers; layer++) {
+      await progress.tick({ stage: "moments", done: layer, total: spec.layers });
+      const runner = await openLayer(weights, layer, folder, tokens, { threads, ortLibrary });
+      try {
+        for (const hidden of states) runner.add(hidden);
+        for (const { matrix, sums, inner, group } of runner.sums) {
+          const count = tokens * sequences.length;
+          const values = Float32Array.from(sums, (sum) => sum / count);
+          writeSync(file, new Uint8Array(values.buffer));
+          places.set(matrix, { path, offset, inner, group });
+          offset += values.byteLength;
+        }
+      } finally {
+        runner.close();
+      }
+    }
+  } finally {
+    closeSync(file);
+  }
+  return (matrix) => places.get(matrix);
+}
+
+/** [tokens · hiddenSize] */
+function embedded({ spec, tensor }: WeightSource, ids: readonly number[]): Float32Array<ArrayBuffer> {
+  const { hiddenSize, vocabSize } = spec;
+  const table = tensor("model.embed_tokens.weight", [vocabSize, hiddenSize]);
+  const states = floats(ids.length * hiddenSize);
+  ids.forEach((id, at) => {
+    states.set(table.subarray(id * hiddenSize, (id + 1) * hiddenSize), at * hiddenSize);
+  });
+  const { embeddingScale } = spec;
+  return embeddingScale === undefined ? states : states.map((value) => value * embeddingScale);
+}
+
+interface Sums {
+  matrix: string;
+  inner: number;
+  group: number;
+  /** [inner / group, group, group] */
+  sums: Float64Array;
+  /** of the last text */
+  last: Float32Array;
+}
+
+/** A layer, or behind the last one the final norm: texts go in, their states go on in place. */
+async function openLayer(
+  weights: WeightSource,
+  layer: number,
+  folder: string,
+  tokens: number,
+  { threads, ortLibrary }: MomentsOptions,
+) {
+  const { spec } = weights;
+  const groupOf = groupsFor(spec);
+  const isEnd = layer === spec.layers;
+  const isWanted = (name: string) =>
+    isEnd
+      ? name === "norm"
+      : [`${layer}.attn.`, `${layer}.mlp.`, "cos_cache", "sin_cache"].some((one) => name.startsWith(one));
+  const [bin, onnx] = ["layer.bin", "layer.onnx"].map((name) => join(folder, name));
+  const parts = () => [...weightParts(weights, ["target"], MOMENTS_DIALECT)].filter(({ name }) => isWanted(name));
+  rmSync(bin, { force: true });
+  const places = await writeWeights(bin, { parts, written: async () => {} });
+  const file = { file: "layer.bin", places };
+  const graph = isEnd ? headMoments(spec, file, groupOf) : layerMoments(spec, layer, file, groupOf);
+  writeFileSync(onnx, encodeModel(graph, "1", MOMENTS_DIALECT.opset));
+  const api = loadOrt(ortLibrary);
+  const handles = new Handles(api);
+  try {
+    const session = openSession(api, handles, chooseProvider("cpu", libraryFacts(api)), onnx, { threads });
+    return bound(api, handles, session, graph, { tokens, spec, isEnd });
+  } catch (error) {
+    handles.releaseAll();
+    throw error;
+  }
+}
+
+function bound(
+  api: OrtApi,
+  handles: Handles,
+  session: Pointer,
+  graph: Graph,
+  { tokens, spec, isEnd }: { tokens: number; spec: WeightSource["spec"]; isEnd: boolean },
+) {
+  const info = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
+  const binding = handles.own("ReleaseIoBinding", api.create("CreateIoBinding", session));
+  const tensor = (data: Float32Array | Int32Array, dims: readonly number[], type: number): Pointer => {
+    const shape = BigInt64Array.from(dims.map(BigInt));
+    const bytes = dims.reduce((product, d) => product * d, data.BYTES_PER_ELEMENT);
+    return handles.own(
+      "ReleaseValue",
+      api.create("CreateTensorWithDataAsOrtValue", info, data, bytes, shape, shape.length, type),
+    );
+  };
+  const input = (name: string, value: Pointer) => api.check("BindInput", binding, name, value);
+  const output = (name: string, value: Pointer) => api.check("BindOutput", binding, name, value);
+  const hidden = floats(tokens * spec.hiddenSize);
+  const out = floats(tokens * spec.hiddenSize);
+  input("hidden", tensor(hidden, [1, tokens, spec.hiddenSize], ELEMENT.float));
+  if (!isEnd) {
+    output("out", tensor(out, [1, tokens, spec.hiddenSize], ELEMENT.float));
+    const dims = [1, spec.kvHeads, tokens, storedHeadDim(spec)];
+    for (const part of ["key", "value"]) {
+      input(`past.${part}`, tensor(floats(32), dims.with(2, 0), ELEMENT.float));
+      output(`present.${part}`, tensor(floats(dims.reduce((a, b) => a * b)), dims, ELEMENT.float));
+    }
+    const lengths = new Int32Array(new ArrayBuffer(256));
+    lengths.set([tokens - 1], 0);
+    lengths.set([tokens], 16);
+    input("seqlens_k", tensor(lengths.subarray(0, 1), [1], ELEMENT.int32));
+    input("total_sequence_length", tensor(lengths.subarray(16, 17), [1], ELEMENT.int32));
+  }
+  const sums: Sums[] = graph.output.flatMap(({ name, type }) => {
+    if (!name.startsWith("moments.") || !("tensorType" in type)) return [];
+    const dims = type.tensorType.shape.dim.map((dim) => ("dimValue" in dim ? dim.dimValue : 0));
+    const last = floats(dims.reduce((a, b) => a * b));
+    output(name, tensor(last, dims, ELEMENT.float));
+    const matrix = name.slice("moments.".length);
+    return [{ matrix, inner: dims[0] * dims[1], group: dims[1], sums: new Float64Array(last.length), last }];
+  });
+  return {
+    sums,
+    /** @param states [tokens, hiddenSize]; those behind the layer take their place */
+    add(states: Float32Array): void {
+      hidden.set(states);
+      api.check("RunWithBinding", session, null, binding);
+      if (!isEnd) states.set(out);
+      for (const one of sums) for (let i = 0; i < one.last.length; i++) one.sums[i] += one.last[i];
+    },
+    close: () => handles.releaseAll(),
+  };
+}
