@@ -1,7 +1,7 @@
 /** What `run` ends with: the plans in a line each, predicted and measured, and what to type next. */
 import Table from "cli-table3";
 import type { RunPaths, RunResult } from "../pipeline/run.js";
-import type { Plan } from "../schema/plan.js";
+import { areAlike, type Plan } from "../schema/plan.js";
 import type { Verification } from "../schema/verification.js";
 import { limitsText } from "./format.js";
 import { describeSegment } from "./plan-table.js";
@@ -49,8 +49,8 @@ function rowsOf(result: RunResult): [name: string, verification: Verification][]
   const kinds = new Set(
     plan.segments.flatMap(({ speculate, drafter }) => (speculate ? (drafter?.kind ?? "self") : [])),
   );
-  const isHeads = sameSpeed(verification, verificationHeads);
-  const isSelf = sameSpeed(verification, verificationSelf);
+  const isHeads = planHeads !== undefined && areAlike(plan, planHeads);
+  const isSelf = planSelf !== undefined && areAlike(plan, planSelf);
   const who = kinds.size === 2 ? "heads, own blocks" : kinds.has("heads") ? "heads" : "own blocks";
   return [
     [`plan: ${kinds.size === 0 ? "plain" : who}`, verification],
@@ -68,12 +68,6 @@ function rowsOf(result: RunResult): [name: string, verification: Verification][]
 }
 
 const speculates = (plan: Plan | undefined): boolean => plan?.segments.some((segment) => segment.speculate) ?? false;
-
-/** Run once for both: two measurements never agree in every digit. */
-const sameSpeed = (a: Verification, b: Verification): boolean =>
-  a.output_sha256 === b.output_sha256 &&
-  a.tokens_per_second.plan === b.tokens_per_second.plan &&
-  a.speedup.median === b.speedup.median;
 
 function comparison(result: RunResult): string {
   const mixed = result.verification;

@@ -9,7 +9,7 @@ import { type LoadedModel, loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
 import { usualKernels } from "../schema/choice.js";
 import { writeDocument } from "../schema/document.js";
-import type { Plan, Segment } from "../schema/plan.js";
+import { areAlike, type Plan } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import type { Verification } from "../schema/verification.js";
 import { type DrafterKind, planDocument, refutedWarnings } from "../solve/index.js";
@@ -226,7 +226,7 @@ async function verifyLoaded(
   const tokenizer = await openTokenizer(model.path);
   const bundled = await bundledPrompts(async () => tokenizer);
   const prompts = fittingPrompts(bundled, model.engine.capacity, DEFAULT_MAX_TOKENS, progress);
-  const first = solved.map(({ document }) => solved.findIndex((other) => doesTheSame(other.document, document)));
+  const first = solved.map(({ document }) => solved.findIndex((other) => areAlike(other.document, document)));
   const distinct = solved.filter((_, i) => first[i] === i);
   const requests = distinct.map((variant) => ({
     plan: variant.document,
@@ -254,13 +254,3 @@ async function verifyLoaded(
     return { ...verification, plan, alternatives: variant.plan === "plan" ? verification.alternatives : [] };
   });
 }
-
-/** Equal in what is drafted and in what is predicted of it. */
-const doesTheSame = (one: Plan, other: Plan): boolean =>
-  JSON.stringify(one.segments.map(behaviour)) === JSON.stringify(other.segments.map(behaviour));
-
-const behaviour = ({ context_tokens, drafter, draft, draft_tokens, predicted }: Segment) => {
-  const { regret_percent: _, ...figures } = predicted ?? {}; // of having chosen among more or fewer drafters
-  const who = drafter?.kind === "heads" ? { sha256: drafter.sha256, tree: drafter.tree } : null;
-  return { context_tokens, who, draft, draft_tokens, figures };
-};

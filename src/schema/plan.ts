@@ -231,3 +231,13 @@ export function predictedRange({ along, ...at }: Predicted, key: keyof Speed): {
   const values = along?.map((point) => point[key]) ?? [at[key]];
   return { low: Math.min(...values), high: Math.max(...values) };
 }
+
+/** Whether two plans are equal in what they draft and in what they predict of it, whatever they were chosen among. */
+export const areAlike = (one: Plan, other: Plan): boolean =>
+  JSON.stringify(one.segments.map(behaviour)) === JSON.stringify(other.segments.map(behaviour));
+
+const behaviour = ({ context_tokens, drafter, draft, draft_tokens, predicted }: Segment) => {
+  const { regret_percent: _, ...figures } = predicted ?? {}; // of having chosen among more or fewer drafters
+  const who = drafter?.kind === "heads" ? { sha256: drafter.sha256, tree: drafter.tree } : (drafter ?? null);
+  return { context_tokens, who, draft, draft_tokens, figures };
+};

@@ -36,10 +36,35 @@ export async function interleaveRuns(
     return (options.decode ?? decode)(engine, prompt, sampling === undefined ? own : { ...own, sampling });
   };
   if (warmUp > 0) for (const i of policies.keys()) await run(i, -1, Math.min(warmUp, maxTokens));
-  const runs: Decoded[][] = policies.map(() => []);
-  for (const [turn, order] of orders.entries()) for (const i of order) runs[i].push(await run(i, turn, maxTokens));
+  return byTurns(policies.length, orders, (i, turn) => run(i, turn, maxTokens));
+}
+
+/**
+ * The one loop that every measurement of several ways of decoding is made by.
+ * @param count  ways of decoding
+ * @param orders [turns] their order in each turn
+ * @param before awaited before each turn
+ * @returns [count][turns]
+ */
+export async function byTurns<Run>(
+  count: number,
+  orders: readonly (readonly number[])[],
+  run: (which: number, turn: number) => Promise<Run>,
+  before: (turn: number) => Promise<void> = async () => {},
+): Promise<Run[][]> {
+  const runs: Run[][] = Array.from({ length: count }, () => []);
+  for (const [turn, order] of orders.entries()) {
+    await before(turn);
+    for (const which of order) runs[which].push(await run(which, turn));
+  }
   return runs;
 }
+
+/** 0 to count - 1, backwards in odd turns: over two of them each comes as often before any other as after it. */
+export const thereAndBack = (count: number, turn: number): number[] => {
+  const order = Array.from({ length: count }, (_, i) => i);
+  return turn % 2 === 0 ? order : order.reverse();
+};
 
 /** The prompt's passes, once for all policies; all its states too where any of their drafters asks for them. */
 async function read(

@@ -1,5 +1,6 @@
 /** The runs a verification is made of. Only what happened is recorded here; figures.ts says what it means. */
 import type { Progress } from "../core/progress.js";
+import { drafterOf } from "../decode/drafters/self.js";
 import { type Decoded, type DecodeOptions, type DraftPolicy, decode } from "../decode/loop.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import { argmax } from "../runtime/engine.js";
@@ -7,6 +8,7 @@ import type { ChoiceSet } from "../schema/choice.js";
 import type { ChiSquare } from "../stats/chi-square.js";
 import { seededRandom } from "../stats/random.js";
 import { type Drawing, drawnDistributions, isDrawnFrom, judgeDrawn, samplingOfRun } from "./distribution/drawn.js";
+import { byTurns, thereAndBack } from "./interleave.js";
 import { commonPrefix, isWorse, judge, type Verdict } from "./judge.js";
 import { type ReferenceCache, referenceOutput } from "./reference.js";
 import { type OutputLimits, teacherForced } from "./target-passes.js";
@@ -94,11 +96,10 @@ export async function measurePrompt(measuring: Measuring, prompt: VerifyPrompt, 
   const reference =
     drawing === undefined ? await referenceOutput(engine, prompt.ids, measuring, references, progress) : [];
   const tokens = drawing === undefined ? reference.length : measuring.maxTokens;
-  const speculates = policies.map((policy) =>
-    Array.from({ length: Math.max(0, tokens - 1) }).some((_, i) => policy(prompt.ids.length + i) !== null),
-  );
-  // a plan that drafts nothing here is the plain run: it is not timed against itself
-  const drafting = planArms(measuring).filter((_, i) => speculates[i]);
+  const behaviours = policies.map((policy) => behaviour(policy, prompt.ids.length, tokens));
+  // a plan that drafts nothing here is the plain run, and one that drafts as another does is that one's: neither is timed twice
+  const distinct = [...new Set(behaviours)].filter((drafts) => drafts !== PLAIN);
+  const drafting = distinct.map((drafts) => planArms(measuring)[behaviours.indexOf(drafts)]);
   const arms = [{ policy: null }, ...drafting, ...alternativeArms(measuring)];
   const pairs = arms.length === 1 ? 1 : measuring.pairs;
   const [plain, ...runs] = await interleave(measuring, prompt, arms, pairs, index);
@@ -109,13 +110,28 @@ export async function measurePrompt(measuring: Measuring, prompt: VerifyPrompt, 
     ? policies.map(() => [])
     : await drawnDistributions({ ...measuring, drawing }, prompt.ids, policies, index);
   const found: PromptRuns[] = [];
-  for (const [which, isDrafting] of speculates.entries()) {
-    const plan = isDrafting ? (drafted.shift() as Decoded[]) : plain;
+  for (const [which, drafts] of behaviours.entries()) {
+    const plan = drafts === PLAIN ? plain : drafted[distinct.indexOf(drafts)];
     const { output, verdict } = await judgeAll(measuring, prompt, plan, reference);
     const distribution = drawing === undefined ? {} : { distribution: distributions[which] };
     found.push({ prompt, reference, output, verdict, plain, plan, alternatives, ...distribution });
   }
   return found;
+}
+
+const PLAIN = "";
+
+/** What a plan drafts at the contexts that so many tokens behind a prompt lead through: equal where it comes to the same. */
+function behaviour(policy: DraftPolicy, promptTokens: number, tokens: number): string {
+  const changes: string[] = [];
+  let before = PLAIN;
+  for (let n = promptTokens; n < promptTokens + tokens - 1; n++) {
+    const request = policy(n);
+    const drafts = request === null ? PLAIN : `${request.draftTokens} ${drafterOf(request).key}`;
+    if (drafts !== before) changes.push(`${n}: ${drafts}`);
+    before = drafts;
+  }
+  return changes.join("; ");
 }
 
 async function alternativeRuns(
@@ -154,20 +170,17 @@ async function interleave(
 ): Promise<Decoded[][]> {
   const { engine, clock, maxTokens, endTokens, progress } = measuring;
   const run = measuring.decode ?? decode;
-  const runs: Decoded[][] = arms.map(() => []);
-  for (let pair = 0; pair < pairs; pair++) {
-    const order = [...arms.keys()];
-    if ((pair + index) % 2 === 1) order.reverse();
-    const steps = measuring.pairs + 1; // the reference is one too
-    await progress.tick({ stage: "verify", done: index * steps + pair + 1, total: measuring.prompts * steps });
-    for (const arm of order) {
+  const orders = Array.from({ length: pairs }, (_, pair) => thereAndBack(arms.length, pair + index));
+  const steps = measuring.pairs + 1; // the reference is one too
+  return byTurns(
+    arms.length,
+    orders,
+    (arm, pair) => {
       const sampling = drawnBy(measuring, index, 0, pair, arm);
-      runs[arm].push(
-        await run(engine, prompt.ids, { clock, maxTokens, endTokens, progress, ...sampling, ...arms[arm] }),
-      );
-    }
-  }
-  return runs;
+      return run(engine, prompt.ids, { clock, maxTokens, endTokens, progress, ...sampling, ...arms[arm] });
+    },
+    (pair) => progress.tick({ stage: "verify", done: index * steps + pair + 1, total: measuring.prompts * steps }),
+  );
 }
 
 interface Judged {
