@@ -53,6 +53,20 @@ export function planPolicy(
   return Object.assign(policy, { drafters: [...new Set(beforehand)] });
 }
 
+/**
+ * What a policy does at the contexts [from, to), by the context that each begins at.
+ * @returns `key` equal for requests that draft the same; null: plain decoding
+ */
+export function draftsBetween(policy: DraftPolicy, from: number, to: number): { at: number; key: string | null }[] {
+  const found: { at: number; key: string | null }[] = [];
+  for (let n = from; n < to; n++) {
+    const request = policy(n);
+    const key = request === null ? null : `${request.draftTokens}|${drafterOf(request).key}`;
+    if (found.length === 0 || found[found.length - 1].key !== key) found.push({ at: n, key });
+  }
+  return found;
+}
+
 interface Planned {
   /** end of the segment, exclusive */
   to: number;

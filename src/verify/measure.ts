@@ -1,7 +1,7 @@
 /** The runs a verification is made of. Only what happened is recorded here; figures.ts says what it means. */
 import type { Progress } from "../core/progress.js";
-import { drafterOf } from "../decode/drafters/self.js";
 import { type Decoded, type DecodeOptions, type DraftPolicy, decode } from "../decode/loop.js";
+import { draftsBetween } from "../decode/policy.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import { argmax } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
@@ -123,15 +123,8 @@ const PLAIN = "";
 
 /** What a plan drafts at the contexts that so many tokens behind a prompt lead through: equal where it comes to the same. */
 function behaviour(policy: DraftPolicy, promptTokens: number, tokens: number): string {
-  const changes: string[] = [];
-  let before = PLAIN;
-  for (let n = promptTokens; n < promptTokens + tokens - 1; n++) {
-    const request = policy(n);
-    const drafts = request === null ? PLAIN : `${request.draftTokens} ${drafterOf(request).key}`;
-    if (drafts !== before) changes.push(`${n}: ${drafts}`);
-    before = drafts;
-  }
-  return changes.join("; ");
+  const drafts = draftsBetween(policy, promptTokens, promptTokens + tokens - 1);
+  return drafts.every(({ key }) => key === null) ? PLAIN : JSON.stringify(drafts);
 }
 
 async function alternativeRuns(

@@ -2,9 +2,8 @@
 
 import { DraftplanError } from "../../core/errors.js";
 import type { Progress } from "../../core/progress.js";
-import { drafterOf } from "../../decode/drafters/self.js";
 import type { DraftPolicy, decode } from "../../decode/loop.js";
-import { type Opened, planPolicy } from "../../decode/policy.js";
+import { draftsBetween, type Opened, planPolicy } from "../../decode/policy.js";
 import type { Clock, Engine } from "../../runtime/engine.js";
 import type { ComparedContext, ComparedRow } from "../../schema/comparison.js";
 import type { Plan, Segment } from "../../schema/plan.js";
@@ -113,17 +112,6 @@ function armsAt({ plans, engine, maxTokens, open }: RunRequest, { prompts }: Pro
     arms.of.push(index);
   }
   return arms;
-}
-
-/** What a policy does at the contexts [from, to), by the context that each begins at. */
-function draftsBetween(policy: DraftPolicy, from: number, to: number): { at: number; key: string }[] {
-  const found: { at: number; key: string }[] = [];
-  for (let n = from; n < to; n++) {
-    const draft = policy(n);
-    const key = draft === null ? "none" : `${draft.draftTokens}|${drafterOf(draft).key}`;
-    if (found.at(-1)?.key !== key) found.push({ at: n, key });
-  }
-  return found;
 }
 
 function contextOf(request: RunRequest, at: PromptsAt, arms: Arms, turns: readonly PromptPolicyRuns[]): RanContext {
