@@ -1,5 +1,5 @@
 /** The command line as a process: signals, closed pipes, what is loaded. */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
@@ -84,6 +84,52 @@ describe("a pipe that is closed early", () => {
       `"${process.execPath}" "${CLI}" --help | head -n 1`,
     ]);
     expect({ stdout, stderr }).toEqual({ stdout: "Usage: draftplan [options] [command]\n", stderr: "" });
+  });
+});
+
+describe("a prompt on standard input", () => {
+  /** Writes the pieces one after the other, as a program does that takes its time. */
+  const piped = (args: string[], pieces: (string | Buffer)[]) =>
+    new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve, reject) => {
+      const child = spawn(process.execPath, [CLI, "generate", "embedded", "--threads", "1", ...args], {
+        stdio: "pipe",
+      });
+      let [stdout, stderr] = ["", ""];
+      child.stdout.on("data", (data) => (stdout += data));
+      child.stderr.on("data", (data) => (stderr += data));
+      child.on("error", reject);
+      child.on("close", (code) => resolve({ code, stdout, stderr }));
+      child.stdin.on("error", () => {}); // it ended before it read all: its exit code says why
+      const write = ([first, ...rest]: (string | Buffer)[]) => {
+        if (first === undefined) return void child.stdin.end();
+        child.stdin.write(first);
+        setTimeout(() => write(rest), 200);
+      };
+      write(pieces);
+    });
+  const text = "Fellow citizens, “dear friends”,\nof the Senate";
+
+  test("comes through a pipe in pieces, cut within a character, and loses the line break that commands put at its end", async () => {
+    const bytes = Buffer.from(`${text}\n`);
+    const within = bytes.indexOf(Buffer.from("“")) + 1;
+    const options = ["--max-tokens", "6", "--json"];
+    const { code, stdout } = await piped(
+      ["--prompt", "-", ...options],
+      [bytes.subarray(0, within), bytes.subarray(within)],
+    );
+    const named = await draftplan(["generate", "embedded", "--prompt", text, ...options]);
+    const ids = (of: string) => (JSON.parse(of) as { ids: number[] }).ids;
+    expect(code).toBe(0);
+    expect(ids(stdout)).toEqual(ids(named.stdout));
+  });
+
+  test("that is no text, or that the model has no chat template for, is refused", async () => {
+    const [bad, none] = await Promise.all([
+      piped(["--prompt", "-"], [Buffer.from([0x61, 0xff, 0x62])]),
+      piped(["--chat", "-"], ["x"]),
+    ]);
+    expect(bad).toMatchObject({ code: 3, stdout: "", stderr: expect.stringMatching(/TEXT_NOT_UTF8.*standard input/) });
+    expect(none).toMatchObject({ code: 3, stdout: "", stderr: expect.stringMatching(/CHAT_TEMPLATE_MISSING/) });
   });
 });
 

@@ -57,7 +57,7 @@ const RANKS = 6;
 let model: LoadedModel;
 let tokenizer: Tokenizer;
 let prompts: number[][];
-/** [prompts] plain decoding up to the context's last token, end tokens gone over */
+/** [prompts] plain decoding, end tokens gone over: of a few up to the context's last token */
 let plain: number[][];
 let ref: { kind: "draftplan/plan"; version: 1; model: Plan["model"] };
 let open: Opened[];
@@ -92,7 +92,8 @@ beforeAll(async () => {
   closing = [heads, ...drafting, model];
   ref = { kind: "draftplan/plan", version: 1, model: model.ref };
   plain = [];
-  for (const prompt of prompts) plain.push(await run(prompt, null, CAPACITY - prompt.length));
+  for (const [i, prompt] of prompts.entries())
+    plain.push(await run(prompt, null, FEW.includes(i) ? CAPACITY - prompt.length : TOKENS));
 });
 afterAll(() => {
   for (const one of closing ?? []) one.close();
@@ -145,7 +146,8 @@ const ngrams = (random: Random) => {
 };
 
 type Drafting = Pick<Segment, "drafter" | "draft" | "draft_tokens">;
-const length = (random: Random) => 1 + random.index(MAX_DRAFT_TOKENS);
+/** mostly short: a draft of 16 that is always wrong takes 17 passes a token */
+const length = (random: Random) => [1, 2, 3, 5, MAX_DRAFT_TOKENS][random.index(5)];
 
 function ofModel(random: Random): Extract<DrafterRef, { kind: "model" }> {
   const { path, sha256, name } = others[random.index(2)];
@@ -195,6 +197,8 @@ function randomPlan(name: string, seed: number): DraftPolicy {
 }
 
 const PLANS = [1, 2, 3];
+/** One of each kind: what ends an output is looked at on these. */
+const FEW = [0, 5, 10, 14, 17];
 const seedOf = (name: string, plan: number) => 1000 * plan + [...name].reduce((sum, c) => sum + c.charCodeAt(0), 0);
 
 describe.each(Object.keys(DRAFTERS))("drafting by %s", (name) => {
@@ -206,7 +210,8 @@ describe.each(Object.keys(DRAFTERS))("drafting by %s", (name) => {
 
   test("an end token inside a draft ends the output", async () => {
     const policy = randomPlan(name, seedOf(name, 4));
-    for (const [i, prompt] of prompts.entries()) {
+    for (const i of FEW) {
+      const prompt = prompts[i];
       const end = plain[i][10 + (i % 30)];
       const expected = plain[i].slice(0, plain[i].indexOf(end) + 1);
       requireSame(prompt, await run(prompt, policy, TOKENS, [end]), expected);
@@ -215,7 +220,8 @@ describe.each(Object.keys(DRAFTERS))("drafting by %s", (name) => {
 
   test("a stop text ends the output with the token that completes it, and is not printed", async () => {
     const policy = randomPlan(name, seedOf(name, 5));
-    for (const [i, ids] of prompts.entries()) {
+    for (const i of FEW) {
+      const ids = prompts[i];
       // in the middle of a token and over its end
       const [before, through] = [tokenizer.decode(plain[i].slice(0, 15)), tokenizer.decode(plain[i].slice(0, 19))];
       const stop = through.slice(before.length + 1);
@@ -233,7 +239,9 @@ describe.each(Object.keys(DRAFTERS))("drafting by %s", (name) => {
 
   test("the output may go up to the context's last token", async () => {
     const policy = randomPlan(name, seedOf(name, 6));
-    for (const [i, prompt] of prompts.entries())
+    for (const i of FEW) {
+      const prompt = prompts[i];
       requireSame(prompt, await run(prompt, policy, CAPACITY - prompt.length), plain[i]);
+    }
   });
 });
