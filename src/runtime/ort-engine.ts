@@ -49,7 +49,8 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
   const api = loadOrt(options.ortLibrary);
   const provider = chooseProvider(options.provider, libraryFacts(api));
   const dialect = dialectOf(options);
-  if (graphKindOf(options) === "programs") return openProgramEngine(api, provider, modelPath, spec, dialect, options);
+  const graph = graphKindOf(options);
+  if (graph !== "choices") return openProgramEngine(api, provider, modelPath, spec, dialect, { ...options, graph });
   const handles = new Handles(api);
   let recording: NodeRecording | undefined;
   try {

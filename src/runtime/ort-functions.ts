@@ -62,6 +62,13 @@ export const FUNCTIONS = {
   CreateIoBinding: [134, "void *CreateIoBinding(void *session, _Out_ void **binding)"],
   ReleaseIoBinding: [135, "void ReleaseIoBinding(void *binding)"],
   BindInput: [136, "void *BindInput(void *binding, const char *name, void *value)"],
+  AddInitializer: [150, "void *AddInitializer(void *options, const char *name, const void *value)"],
+  CreatePrepackedWeightsContainer: [166, "void *CreatePrepackedWeightsContainer(_Out_ void **container)"],
+  ReleasePrepackedWeightsContainer: [167, "void ReleasePrepackedWeightsContainer(void *container)"],
+  CreateSessionFromArrayWithPrepackedWeightsContainer: [
+    169,
+    "void *CreateSessionFromArrayWithPrepackedWeightsContainer(void *env, const void *model, size_t bytes, void *options, void *container, _Out_ void **session)",
+  ],
   AddRunConfigEntry: [165, "void *AddRunConfigEntry(void *options, const char *key, const char *value)"],
   SynchronizeBoundOutputs: [203, "void *SynchronizeBoundOutputs(void *binding)"],
   BindOutput: [137, "void *BindOutput(void *binding, const char *name, void *value)"],

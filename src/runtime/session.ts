@@ -9,6 +9,7 @@ import { appendProvider, explained, type Provider, refuseFallback } from "./prov
  * @param model     where it lies, or the model itself
  * @param handles   own the session and what it is made with
  * @param configure further settings
+ * @param packed    holds weights that sessions share as the provider has packed them; with a model in memory
  * @throws RUNTIME_FAILED; PROVIDER_UNAVAILABLE where the provider cannot be had, or lacks operators of the graph
  */
 export function openSession(
@@ -18,6 +19,7 @@ export function openSession(
   model: string | Uint8Array,
   { threads, allowFallback }: Pick<RuntimeOptions, "threads" | "allowFallback">,
   configure: (settings: Pointer) => void = () => {},
+  packed?: Pointer,
 ): Pointer {
   const env = openEnvironment(api, handles.own.bind(handles));
   const settings = handles.own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
@@ -34,7 +36,12 @@ export function openSession(
       "ReleaseSession",
       typeof model === "string"
         ? api.create("CreateSession", env, nativePath(model), settings)
-        : api.create("CreateSessionFromArray", env, model, model.length, settings),
+        : packed === undefined
+          ? api.create("CreateSessionFromArray", env, model, model.length, settings)
+          : api.create(
+              "CreateSessionFromArrayWithPrepackedWeightsContainer",
+              ...[env, model, model.length, settings, packed],
+            ),
     ),
   );
   if (allowFallback !== true) refuseFallback(api, session, provider);

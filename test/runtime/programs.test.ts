@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CPU_DIALECT } from "../../src/model/graph/dialect.js";
 import type { ProgramForm } from "../../src/model/graph/program.js";
 import type { Engine } from "../../src/runtime/engine.js";
-import { graphKindOf } from "../../src/runtime/programs/graph-kind.js";
+import { type GraphKind, graphKindOf } from "../../src/runtime/programs/graph-kind.js";
 import { Programs } from "../../src/runtime/programs/programs.js";
 import { targetChoices, uniformChoices } from "../../src/schema/choice.js";
 import { expectFailure } from "../support/failure.js";
@@ -59,6 +59,37 @@ describe.each([
     });
     for (const other of given.slice(1))
       other.forEach((part, i) => expect(greatestDifference(part, given[0][i])).toBeLessThan(1e-5));
+  });
+});
+
+describe.each([
+  ["llama, every bias", { seed: 4, headDim: 16, attentionBias: true, mlpBias: true, tied: false }],
+  ["qwen3", { seed: 9, architecture: "qwen3", headDim: 16 }],
+] as [string, TinyModel][])("programs of %s whose weights are packed", (_name, model) => {
+  const spec = tinySpec(model);
+  let engines: Required<Engine>[];
+  beforeAll(async () => {
+    const open = (graph: GraphKind) => openTiny(model, 64, CPU_DIALECT, false, graph) as Promise<Required<Engine>>;
+    engines = [await open("choices"), await open("packed-programs")];
+  });
+  afterAll(() => {
+    for (const engine of engines) engine.close();
+  });
+
+  test("compute what the graph with choices computes, bit for bit, quantised products too", () => {
+    const text = tokens(8, 20);
+    for (const seed of [1, 2, 3, 4]) {
+      const blocks = randomChoices(seed, spec.layers, ["target", "int8", "int4", "skip"]);
+      const choices = { ...blocks, head: (["target", "int8", "int4"] as const)[seed % 3] };
+      const given = engines.map((engine) => {
+        const prompt = engine.run({ position: 0, input: text, choices, logitRows: 20 });
+        const first = [...prompt.logits, ...prompt.hidden];
+        const step = engine.run({ position: 20, input: [seed], choices, logitRows: 1 });
+        return [...first, ...step.logits];
+      });
+      expect(given[1]).toEqual(given[0]);
+      expect(engines[1].numerics).toEqual(engines[0].numerics);
+    }
   });
 });
 
@@ -191,6 +222,7 @@ test("the provider, an option or DRAFTPLAN_GRAPH says which graphs compute", asy
   expect([of("cpu", undefined, "programs"), of("cuda", undefined, "choices")]).toEqual(["programs", "choices"]);
   expect(of("cpu", "choices", "programs")).toBe("choices");
   expect(of("cpu", undefined, "")).toBe("choices");
+  expect(of("cpu", undefined, "packed-programs")).toBe("packed-programs");
   await expectFailure(() => of("cpu", undefined, "ifs"), "OPTION_INVALID", /DRAFTPLAN_GRAPH: 'ifs'/);
   const nodeTimings = { folder: "." };
   expect(graphKindOf({ provider: "cuda", nodeTimings }, {})).toBe("choices");

@@ -21,7 +21,7 @@ import { Branch, type Context, ELEMENT, elementOf, type Place } from "./branch.j
 import type { GraphDialect } from "./dialect.js";
 import { changesLogits, embeddedRows, finalLogits } from "./ends.js";
 import { matrixShapes } from "./matrices.js";
-import { constant, FLOAT, type Graph, INT32, INT64, type ValueInfo, value } from "./onnx.js";
+import { constant, external, FLOAT, type Graph, INT32, INT64, type ValueInfo, value } from "./onnx.js";
 import { attendingLayers, straightBlocks } from "./straight-line.js";
 
 /** What a program is written from. */
@@ -98,6 +98,22 @@ export function writeProgram(
   const outputs = [value(PROGRAM.hiddenOut, FLOAT, [1, "q", spec.hiddenSize]), ...headOutputs(spec, form)];
   const inputs = [...passInputs(spec, form, elementOf(context), layers.length > 0), ...cache("past"), ...infos];
   return { graph: main.graph([...outputs, ...cache("present")], inputs), weights, layers };
+}
+
+/**
+ * The same with its weights as initializers, under the names that they have as inputs: constants, which the CPU packs for
+ * its products. Who makes a session of it hands the tensors over; the places in the file are not read.
+ */
+export function withConstantWeights(
+  { graph, weights, layers }: Program,
+  { file, places }: { file: string; places: ReadonlyMap<string, Place> },
+): Program {
+  const constants = Array.from(weights, ([input, stored]) => {
+    const place = places.get(stored) as Place;
+    return external(input, place.dims, ELEMENT[place.type], { file, ...place });
+  });
+  const input = graph.input.filter(({ name }) => !weights.has(name));
+  return { graph: { ...graph, initializer: [...graph.initializer, ...constants], input }, weights, layers };
 }
 
 function passInputs(spec: ModelSpec, form: ProgramForm, element: number, attends: boolean): ValueInfo[] {

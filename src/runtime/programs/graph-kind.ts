@@ -1,7 +1,10 @@
-/** Which graphs an engine computes with: the one that holds every choice behind `If`s, or programs without any. */
+/**
+ * Which graphs an engine computes with: the one that holds every choice behind `If`s, or programs without any, whose weights
+ * are inputs, or (on the CPU alone) constants that are packed once and shared.
+ */
 import { DraftplanError } from "../../core/errors.js";
 
-const GRAPH_KINDS = ["choices", "programs"] as const;
+const GRAPH_KINDS = ["choices", "programs", "packed-programs"] as const;
 export type GraphKind = (typeof GRAPH_KINDS)[number];
 
 /** Says which, where it is set: for comparisons, and where a provider's own kind fails. */
@@ -26,7 +29,7 @@ export function graphKindOf(
 ): GraphKind {
   const asked = graph ?? parse(environment[VARIABLE]);
   if (nodeTimings === undefined) return asked ?? (PROGRAM_PROVIDERS.includes(provider) ? "programs" : "choices");
-  if (asked !== "programs") return "choices";
+  if (asked === undefined || asked === "choices") return "choices";
   throw new DraftplanError({
     code: "OPTION_INVALID",
     at: "timings of nodes",
@@ -43,6 +46,6 @@ function parse(text: string | undefined): GraphKind | undefined {
     code: "OPTION_INVALID",
     at: VARIABLE,
     what: `'${text.slice(0, 40)}' is no kind of graph`,
-    remedy: `Set it to ${GRAPH_KINDS.join(" or ")}, or leave it out.`,
+    remedy: `Set it to ${GRAPH_KINDS.join(", ")}, or leave it out.`,
   });
 }

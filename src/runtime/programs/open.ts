@@ -4,12 +4,12 @@ import { dirname, join } from "node:path";
 import { DraftplanError } from "../../core/errors.js";
 import type { GraphDialect } from "../../model/graph/dialect.js";
 import { readPlaces } from "../../model/graph/places.js";
-import { type Program, type ProgramForm, writeProgram } from "../../model/graph/program.js";
+import { type Program, type ProgramForm, withConstantWeights, writeProgram } from "../../model/graph/program.js";
 import type { ModelSpec } from "../../model/spec.js";
 import { describeChoices } from "../../schema/choice.js";
 import { Handles, type MakeTensor } from "../bindings.js";
 import { type Engine, loadedKernels, type RuntimeOptions } from "../engine.js";
-import type { OrtApi } from "../ort-api.js";
+import type { OrtApi, Pointer } from "../ort-api.js";
 import { libraryFacts, type Provider, runsTrees, unavailable } from "../providers.js";
 import { CAPTURE_OPTIONS, CaptureRunner } from "./capture.js";
 import type { ProgramCore } from "./core.js";
@@ -27,6 +27,8 @@ import { WeightStore } from "./weight-store.js";
 /** What programs that are kept ready may take: on an H200 one took 67 to 80 MB. */
 const PROGRAM_BYTES = 2 ** 31;
 
+const NO_PROGRAMS = "Set DRAFTPLAN_GRAPH=choices, or use --provider cpu.";
+
 /** Options of every session on a GPU: its memory grows by what is asked for, not by doubling. */
 const ARENA = { arena_extend_strategy: "kSameAsRequested" } as const;
 
@@ -43,19 +45,27 @@ export function openProgramEngine(
   spec: ModelSpec,
   dialect: GraphDialect,
   options: RuntimeOptions,
-  memory: ComputeMemory = memoryOf(api, provider),
+  memory: ComputeMemory = memoryOf(api, provider, options),
 ): Engine {
   const tensors = new Tensors(api, memory);
   const handles = new Handles(api);
   const { file, places } = readPlaces(readFileSync(modelPath));
   const store = new WeightStore(join(dirname(modelPath), file), places, memory, tensors);
+  const isPacked = options.graph === "packed-programs";
+  const packed = isPacked
+    ? handles.own("ReleasePrepackedWeightsContainer", api.create("CreatePrepackedWeightsContainer"))
+    : undefined;
   // products whose weights are no constants are not packed, and round no activations
-  const numerics: GraphDialect = { ...dialect, activations: "float" };
+  const numerics: GraphDialect = isPacked ? dialect : { ...dialect, activations: "float" };
+  const written = (form: ProgramForm) => {
+    const program = writeProgram(spec, form, places, numerics);
+    return isPacked ? withConstantWeights(program, { file, places }) : program;
+  };
   const { warn = () => {} } = options;
   const refused = (message: string) => warn("CAPTURE_REFUSED", message);
-  const make = maker({ ...options, api, provider, memory, store, refused, opset: dialect.opset });
+  const make = maker({ ...options, api, provider, memory, store, refused, opset: dialect.opset, packed });
   const programs: Programs<ProgramSession> = new Programs(
-    (form, variant) => make(writeProgram(spec, form, places, numerics), form, variant),
+    (form, variant) => make(written(form), form, variant),
     // weights that a program is the first to need are the store's
     { usedBytes: () => memory.usedBytes() - store.bytes, wait: () => memory.wait() },
     options.programBytes ?? PROGRAM_BYTES,
@@ -96,18 +106,19 @@ interface MakerOptions extends Pick<RuntimeOptions, "threads" | "allowFallback">
   memory: ComputeMemory;
   store: WeightStore;
   opset: number;
+  packed: Pointer | undefined;
   refused(message: string): void;
 }
 
 /** Makes programs ready; where a session cannot be had with passes that can be captured, one whose passes run eagerly. */
 function maker(of: MakerOptions): (program: Program, form: ProgramForm, variant: Variant) => ProgramSession {
-  const { api, provider, memory, store, opset, threads, allowFallback, refused } = of;
+  const { api, provider, memory, store, opset, packed, threads, allowFallback, refused } = of;
   const open = (program: Program, { options }: Variant, captures: boolean) => {
     const capture = captures ? CAPTURE_OPTIONS : {};
     const own = memory.queues
       ? withOptions(provider, { ...ARENA, ...memory.sessionOptions, ...options, ...capture })
       : provider;
-    return new ProgramSession({ api, provider: own, threads, opset, store, allowFallback, captures }, program);
+    return new ProgramSession({ api, provider: own, threads, opset, store, packed, allowFallback, captures }, program);
   };
   return (program, { choices }, variant) => {
     if (!memory.queues) return open(program, variant, false);
@@ -130,14 +141,11 @@ function withOptions(provider: Provider, options: Readonly<Record<string, string
 }
 
 /** @throws PROVIDER_UNAVAILABLE where nothing of draftplan's puts blocks into the provider's memory */
-function memoryOf(api: OrtApi, provider: Provider): ComputeMemory {
+function memoryOf(api: OrtApi, provider: Provider, { graph }: RuntimeOptions): ComputeMemory {
   if (provider.append.how === "built in") return new HostMemory();
+  if (graph === "packed-programs") throw unavailable(provider, "weights are packed on the CPU alone", NO_PROGRAMS);
   if (provider.name === "cuda") return new CudaMemory(loadCudaDriver(), api.view);
-  throw unavailable(
-    provider,
-    "draftplan runs no programs on it",
-    "Set DRAFTPLAN_GRAPH=choices, or use --provider cpu.",
-  );
+  throw unavailable(provider, "draftplan runs no programs on it", NO_PROGRAMS);
 }
 
 function treesOf(provider: Provider, api: OrtApi, dialect: GraphDialect): ProgramCore["trees"] {

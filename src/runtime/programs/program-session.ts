@@ -17,12 +17,17 @@ export interface ProgramMaker {
   opset: number;
   store: WeightStore;
   allowFallback?: boolean | undefined;
+  /** what the provider has packed of weights that are initializers; undefined: they are inputs */
+  packed?: Pointer | undefined;
   /** whether the provider's options ask for passes that can be captured */
   captures: boolean;
 }
 
 /** Version of the graphs' form, as the models name it. */
 const FORM = "1";
+
+/** Session option: where files beside a model in memory lie. */
+const WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path";
 
 /** Read by the host whatever computes: a captured pass keeps what they were at its capture. */
 const ON_HOST: ReadonlySet<string> = new Set([PROGRAM.total, PROGRAM.logitsFrom]);
@@ -52,9 +57,20 @@ export class ProgramSession {
     this.leastBytes = model.length;
     this.captures = maker.captures;
     try {
-      this.session = openSession(api, this.handles, provider, model, { threads, allowFallback });
+      const { packed } = maker;
+      const share = (settings: Pointer) => {
+        // the library looks whether the file is there, and then takes the tensors that it is given
+        api.check("AddSessionConfigEntry", settings, WEIGHTS_FOLDER, store.folder);
+        for (const [name, stored] of program.weights) api.check("AddInitializer", settings, name, store.tensor(stored));
+      };
+      const how = { threads, allowFallback };
+      this.session =
+        packed === undefined
+          ? openSession(api, this.handles, provider, model, how)
+          : openSession(api, this.handles, provider, model, how, share, packed);
       this.binding = this.handles.own("ReleaseIoBinding", api.create("CreateIoBinding", this.session));
       requireInPlace(api, this.session, provider);
+      if (packed !== undefined) return;
       for (const [input, stored] of program.weights) this.input(input, store.tensor(stored));
     } catch (error) {
       this.handles.releaseAll();

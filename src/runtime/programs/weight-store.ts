@@ -1,5 +1,6 @@
 /** The weights that all programs read: each stored tensor once in the memory they compute in, from its first use on. */
 import { closeSync, openSync, readSync } from "node:fs";
+import { dirname } from "node:path";
 import { DraftplanError } from "../../core/errors.js";
 import type { Place } from "../../model/graph/branch.js";
 import { ELEMENT } from "../bindings.js";
@@ -27,6 +28,10 @@ export class WeightStore {
     private readonly memory: ComputeMemory,
     private readonly tensors: Tensors,
   ) {}
+
+  get folder(): string {
+    return dirname(this.path);
+  }
 
   /** bytes that it holds */
   get bytes(): number {
