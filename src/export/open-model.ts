@@ -117,7 +117,10 @@ function fromGguf(checkpoint: Checkpoint, path: string, asItLies: boolean): Expo
   const { files, notes } = asItLies ? { files: [], notes: [] } : ggufTokenizerFiles(path, spec);
   return {
     ...shared(checkpoint, path),
-    config: configFromSpec(spec, path),
+    // made where it is asked for: not every model has one that says it all, and not every export writes one
+    get config() {
+      return configFromSpec(spec, path);
+    },
     tensors: new Map([...expectedTensors(spec)].map(([name, shape]) => [name, asFloats(checkpoint, name, shape)])),
     files,
     weightFiles: [],

@@ -20,10 +20,7 @@ export function modelLines(facts: ModelFacts): string[] {
       "sizes",
       `hidden ${facts.hidden_size}, MLP ${facts.intermediate_size}, vocabulary ${facts.vocab_size}${facts.tied_embeddings ? ", head tied to the embedding" : ""}`,
     ],
-    [
-      "attention",
-      `${facts.heads} heads on ${facts.kv_heads} key/value heads of ${facts.head_dim}${facts.sliding_window === null ? "" : `, window ${facts.sliding_window}`}`,
-    ],
+    ["attention", `${facts.heads} heads on ${facts.kv_heads} key/value heads of ${facts.head_dim}${windows(facts)}`],
     ["context limit", `${facts.context_limit} tokens, ${formatBytes(facts.cache_bytes_per_token)} of cache each`],
     ["end tokens", facts.eos_token_ids.join(", ") || "none"],
     ...needsRows(facts.needs),
@@ -31,6 +28,15 @@ export function modelLines(facts: ModelFacts): string[] {
     ["weights_sha256", facts.weights_sha256 ?? "none"],
   ];
   return rows.map(([name, value]) => `${name.padEnd(21)}${value}`);
+}
+
+/** `, window 512`, or `, window 512 in 15 of 18 layers` */
+function windows({ sliding_window: window, layer_windows: byLayer }: ModelFacts): string {
+  if (byLayer === undefined) return window === null ? "" : `, window ${window}`;
+  const counts = new Map<number, number>();
+  for (const one of byLayer) if (one !== null) counts.set(one, (counts.get(one) ?? 0) + 1);
+  const parts = [...counts].map(([tokens, layers]) => `window ${tokens} in ${layers} of ${byLayer.length} layers`);
+  return `, ${parts.join(", ")}`;
 }
 
 /** What it will need on the provider asked for. */

@@ -4,6 +4,7 @@ import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { architectureSha256 } from "../model/digest.js";
 import { expectedTensors } from "../model/formats/tensors.js";
+import { variationsOf } from "../model/layers.js";
 import { EMBEDDED, openCheckpoint, openConfigOnly } from "../model/open.js";
 import type { Checkpoint, ModelSpec } from "../model/spec.js";
 import { type NeedsFacts, type NeedsRequest, needsFacts } from "./needs.js";
@@ -61,7 +62,12 @@ export interface ModelFacts {
   head_dim: number;
   vocab_size: number;
   tied_embeddings: boolean;
+  /** of every layer; null: none, or as `layer_windows` says */
   sliding_window: number | null;
+  /** [layers] tokens a query sees, null: all; absent where layers do not differ */
+  layer_windows?: (number | null)[];
+  /** what the model computes that llama does not, by the names of docs/models.md; absent: nothing */
+  variations?: string[];
   rope: ModelSpec["rope"];
   bos_token_id: number | null;
   eos_token_ids: number[];
@@ -86,6 +92,8 @@ function specFacts(spec: ModelSpec) {
     vocab_size: spec.vocabSize,
     tied_embeddings: spec.tiedEmbeddings,
     sliding_window: spec.slidingWindow,
+    ...(spec.layerWindows === undefined ? {} : { layer_windows: spec.layerWindows }),
+    ...(variationsOf(spec).length === 0 ? {} : { variations: variationsOf(spec) }),
     rope: spec.rope,
     bos_token_id: spec.bosTokenId,
     eos_token_ids: spec.eosTokenIds,

@@ -5,40 +5,13 @@
 import { createHash } from "node:crypto";
 import type { GgufTokenizerMetadata } from "../model/formats/gguf-tokenizer.js";
 import { type AddedToken, parseTokenizerJson, type TokenizerDefinition } from "./definition.js";
-import { GPT2_SPLIT, isolate } from "./exact.js";
+import { isolate } from "./exact.js";
 import { tokenizerInvalid, tokenizerUnsupported } from "./failures.js";
+import { PRE_TOKENIZERS } from "./pre-tokenizers.js";
 
 const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4 } as const;
 
-export interface BytePreTokenizer {
-  /** one after the other, each splitting what the ones before left whole */
-  splits: readonly string[];
-  normalizer?: { type: "NFC" };
-  /** a whole pre-token that is in the vocabulary is taken without merging */
-  ignoreMerges?: boolean;
-  addBos?: boolean;
-}
-
-const CONTRACTIONS = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
-const words = (digits: string): string =>
-  `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
-
-const LLAMA3: BytePreTokenizer = { splits: [words("\\p{N}{1,3}")], ignoreMerges: true, addBos: true };
-
-/** `tokenizer.ggml.pre` -> how `gpt2` vocabularies split text before merging. */
-export const PRE_TOKENIZERS: Readonly<Record<string, BytePreTokenizer>> = {
-  smollm: { splits: ["\\p{N}", GPT2_SPLIT] },
-  "gpt-2": { splits: [GPT2_SPLIT] },
-  // not GPT-2's: what llama.cpp does for a file that calls its own pre-tokenizer "default"
-  default: { splits: ["[\\p{P}\\$\\+<=>\\^~\\|]+", GPT2_SPLIT, "\\p{N}+", "[0-9][0-9][0-9]"] },
-  "llama-bpe": LLAMA3,
-  llama3: LLAMA3,
-  "llama-v3": LLAMA3,
-  // Qwen's own tokenizer composes characters first; llama.cpp leaves that out
-  qwen2: { splits: [words("\\p{N}")], normalizer: { type: "NFC" } },
-};
-
-/** @throws TOKENIZER_INVALID for metadata that contradicts itself and for tokenizers not listed above */
+/** @throws TOKENIZER_INVALID for metadata that contradicts itself and for tokenizers that are not known (pre-tokenizers.ts) */
 export function definitionFromGguf(file: string, metadata: GgufTokenizerMetadata): TokenizerDefinition {
   checkLengths(file, metadata);
   const part = byModel(file, metadata);

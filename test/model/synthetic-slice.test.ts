@@ -98,3 +98,22 @@ describe("what is made up", () => {
     expect(failure.what).toMatch(/^its 12 layers would take/);
   });
 });
+
+describe("a model whose layers differ", () => {
+  const layerWindows = Array.from({ length: 36 }, (_, layer) => (layer % 6 === 5 ? null : 1024));
+
+  test("is cut to whole repetitions of its pattern", () => {
+    const { spec, isWhole } = choose({ ...qwen4b, layerWindows }, 12 * GIB);
+    expect(isWhole).toBe(false);
+    expect(spec.layers % 6).toBe(0);
+    expect(spec.layers).toBeGreaterThanOrEqual(choose(qwen4b, 12 * GIB).spec.layers);
+    expect(spec.layers).toBeLessThan(36);
+    expect(spec.layerWindows).toEqual(layerWindows.slice(0, spec.layers));
+  });
+
+  test("of no pattern is built whole, or not at all", () => {
+    const windows = layerWindows.map((window, layer) => (layer === 7 ? null : window));
+    const failure = failureOf(() => choose({ ...qwen4b, layerWindows: windows }, 12 * GIB));
+    return expect(failure).resolves.toMatchObject({ code: "OUT_OF_MEMORY" });
+  });
+});

@@ -5,4 +5,5 @@ export const QUICK_PROGRAMS: readonly string[] = [
   "mistral, window shorter than the text",
   "qwen2",
   "qwen3, heads of 12",
+  "norms around blocks, caps, GELU, a window and positions of its own in one layer of two",
 ];

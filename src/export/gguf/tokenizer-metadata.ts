@@ -7,7 +7,7 @@ import type { ModelSpec } from "../../model/spec.js";
 import type { PreTokenizer, TokenizerDefinition, TokenizerJson } from "../../tokenizer/definition.js";
 import { GPT2_SPLIT } from "../../tokenizer/exact.js";
 import { tokenizerUnsupported } from "../../tokenizer/failures.js";
-import { PRE_TOKENIZERS } from "../../tokenizer/gguf-tokenizer-json.js";
+import { PRE_TOKENIZERS } from "../../tokenizer/pre-tokenizers.js";
 import type { MetadataValue } from "./metadata.js";
 
 /** `enum llama_token_type` */

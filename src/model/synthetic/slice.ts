@@ -1,8 +1,8 @@
 /**
  * How much of a model is built to be timed: all of it where memory allows, else a slice of distinct layers.
  *
- * All layers of these architectures have the same shapes, so one layer's cost stands for another's, as long as it is
- * measured as it is met in use: with its weights in memory and not left in a cache by the pass before. So the slice is
+ * All layers have the same shapes, and where they differ in windows or positions the slice has them in the model's own
+ * shares; so one layer's cost stands for another's, as long as it is measured as it is met in use: with its weights in memory and not left in a cache by the pass before. So the slice is
  * several times as large as the last-level cache even in its smallest form. Of the head, which is one large matrix, the
  * same share is built as of the layers: a product takes time in proportion to its rows, and as all parts then grow by the
  * same factor, a wrong split between them does not matter (profile/slice.ts). No more than that is built, because every
@@ -18,6 +18,7 @@ import { CPU_NUMERICS, FLOAT_BYTES, type Numerics } from "../../schema/numerics.
 import { storedHeadDim } from "../graph/heads.js";
 import { matrixShapes } from "../graph/matrices.js";
 import { weightParts } from "../graph/weights.js";
+import { layerRope, windowOf } from "../layers.js";
 import type { ComputesOn } from "../needs.js";
 import type { ModelSpec } from "../spec.js";
 
@@ -117,14 +118,37 @@ export function chooseSlice(whole: ModelSpec, room: Room, source: string): Slice
   const wholeBytes = memoryNeeded(spec, room.capacity, sizes, room.numerics, room.on);
   if (wholeBytes <= room.memoryBytes) return { spec, isWhole: true, weightBytes: sizes.total, wholeBytes };
   const least = TIMES_CACHE * room.cacheBytes;
-  const layers = Math.min(spec.layers, Math.max(LEAST_LAYERS, Math.ceil(least / sizes.smallestLayer)));
+  const wanted = Math.max(LEAST_LAYERS, Math.ceil(least / sizes.smallestLayer));
+  const layers = Math.min(spec.layers, wholePatterns(spec, wanted));
   const rows = ROW_MULTIPLE * Math.ceil((spec.vocabSize * layers) / spec.layers / ROW_MULTIPLE);
-  const slice = { ...spec, layers, vocabSize: Math.min(spec.vocabSize, rows) };
+  const slice = firstLayers({ ...spec, vocabSize: Math.min(spec.vocabSize, rows) }, layers);
   const sliceSizes = weightSizes(slice, room.kernels, room.numerics);
   const needed = memoryNeeded(slice, room.capacity, sliceSizes, room.numerics, room.on);
   if (layers === spec.layers || needed > room.memoryBytes)
     throw tooLarge(slice, spec, needed, room.memoryBytes, source);
   return { spec: slice, isWhole: false, weightBytes: sliceSizes.total, wholeBytes };
+}
+
+/**
+ * Where layers differ, the slice has them in the shares in which the model has them: whole repetitions of its pattern.
+ * Where there is no pattern, all layers are built.
+ */
+function wholePatterns(spec: ModelSpec, wanted: number): number {
+  const kinds = Array.from({ length: spec.layers }, (_, layer) =>
+    JSON.stringify([windowOf(spec, layer), layerRope(spec, layer)?.cos ?? null]),
+  );
+  const period = kinds.findIndex((_, p) => p > 0 && kinds.every((kind, layer) => kind === kinds[layer % p]));
+  return period === -1 ? spec.layers : period * Math.ceil(wanted / period);
+}
+
+function firstLayers(spec: ModelSpec, layers: number): ModelSpec {
+  const { layerWindows, unrotatedLayers } = spec;
+  return {
+    ...spec,
+    layers,
+    ...(layerWindows === undefined ? {} : { layerWindows: layerWindows.slice(0, layers) }),
+    ...(unrotatedLayers === undefined ? {} : { unrotatedLayers: unrotatedLayers.filter((layer) => layer < layers) }),
+  };
 }
 
 function tooLarge(slice: ModelSpec, whole: ModelSpec, needed: number, memory: number, source: string): DraftplanError {

@@ -1,0 +1,2 @@
+/** Every engine with every architecture. */
+import "./architectures.test.js";
