@@ -34,9 +34,25 @@ export function ggufTokenizerFiles(path: string, spec: ModelSpec): TokenizerFile
         ? []
         : [
             "tokenizer.json cannot say that merges of equal score go leftmost first, as SentencePiece does: a run of one letter may be split otherwise.",
+            ...(piecesTie(definition)
+              ? [
+                  "This vocabulary has different pieces of equal score, which SentencePiece does not write by itself: texts in which two of them overlap are split otherwise by tokenizer.json.",
+                ]
+              : []),
           ]),
     ],
   };
+}
+
+/** Whether two merges of equal rank make different pieces: the ranks of tokenizer.json have no ties, and settle it one way. */
+function piecesTie({ json, mergeRanks = [] }: TokenizerDefinition): boolean {
+  const made = new Map<number, string>();
+  return json.model.merges.some((merge, i) => {
+    const piece = typeof merge === "string" ? merge.replace(" ", "") : merge.join("");
+    const before = made.get(mergeRanks[i]);
+    made.set(mergeRanks[i], piece);
+    return before !== undefined && before !== piece;
+  });
 }
 
 const jsonFile = (name: string, value: unknown): ModelFile => ({ name, text: `${JSON.stringify(value, null, 2)}\n` });
