@@ -43,6 +43,10 @@ export function adaptivePolicy(adaptation: Adaptation, clock: Clock, planned: Dr
   let [running, ranUs]: [Arm | null, number] = [null, 0];
   let [switches, replanUs, replans, sinceUs, costUs]: number[] = [0, 0, 0, 0, 0];
   const arms: ArmUse[] = [];
+  const own = new Set(adaptation.drafters);
+  const keys = new Set([...own].map(({ key }) => key));
+  // what an arm holds need not be held twice; past the last range, where the plan itself decides, it has no segment either
+  const others = (planned.drafters ?? []).filter(({ key, states }) => !keys.has(key) && states === undefined);
   const { longestNgram } = adaptation;
   const watch = longestNgram === 0 ? null : new LookupWatch(longestNgram, MAX_DRAFT_TOKENS);
 
@@ -90,7 +94,7 @@ export function adaptivePolicy(adaptation: Adaptation, clock: Clock, planned: Dr
       return running === null ? null : requestOf(running);
     },
     {
-      drafters: [...new Set([...adaptation.drafters, ...(planned.drafters ?? []), ...(watch === null ? [] : [watch])])],
+      drafters: [...own, ...others, ...(watch === null ? [] : [watch])],
       observe: (round: Round) => {
         if (!adaptation.covers(round.context)) return;
         const arm = running;

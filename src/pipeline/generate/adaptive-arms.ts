@@ -20,6 +20,7 @@ import { curveFrom, type Evidence, lookupPrior } from "./adaptive-evidence.js";
 export class DrafterShelf {
   private readonly known = new Map<string, Drafter>();
   private readonly lookups = new Map<string, LookupDrafter>();
+  private readonly told = new Set<string>();
 
   /** @param open heads and models that the plan drafts with */
   constructor(private readonly open: readonly Opened[]) {}
@@ -28,9 +29,18 @@ export class DrafterShelf {
   single(drafter: SingleDrafter): Drafter | null {
     const made = this.make(drafter);
     if (made === null) return null;
-    const known = this.known.get(made.key) ?? made;
+    const known =
+      this.known.get(made.key) ?? (drafter.kind === "heads" ? this.toldOnce(drafter.heads.sha256, made) : made);
     this.known.set(known.key, known);
     return known;
+  }
+
+  /** Heads with a layer over the text's states are told them once, however many trees they fill. */
+  private toldOnce(sha256: string, drafter: Drafter): Drafter {
+    const { states: _, ...deaf } = drafter;
+    if (this.told.has(sha256)) return deaf;
+    this.told.add(sha256);
+    return drafter;
   }
 
   lookup(ngramTokens: NgramTokens): LookupDrafter {

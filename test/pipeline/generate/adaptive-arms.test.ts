@@ -91,6 +91,16 @@ test("a lookup's index follows the text once, however many arms ask it", () => {
   expect(new Set(lookups).size).toBe(1);
 });
 
+test("heads that hear the text's states are told them once, however many trees they fill", () => {
+  const shelf = new DrafterShelf([{ ...heads, states: () => {} }]);
+  const of = (tree: number[][]) => shelf.single(headsDrafter({ path: "heads", sha256: SHA.heads }, tree));
+  const [first, second] = [of([[0]]), of([[0], [1]])];
+  expect(first?.states).toBeDefined();
+  expect(second?.states).toBeUndefined();
+  expect(second?.key).not.toBe(first?.key);
+  expect(of([[0]])).toBe(first);
+});
+
 test("what is not open, or not to such ranks or in such a kernel, is no arm", () => {
   const shelf = new DrafterShelf([{ ...heads, ranks: 1 }, draftModel()]);
   expect(shelf.single(headsDrafter({ path: "heads", sha256: SHA.heads }, tree))).toBeNull();
