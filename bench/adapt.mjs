@@ -183,7 +183,7 @@ async function measured() {
     ];
     const planned = planPolicy(plan.document, spec.layers, plan.path);
     const adapt = () =>
-      adaptivePolicy(openAdaptation(plan.document, profile, calibration, plan.path), systemClock, planned);
+      adaptivePolicy(openAdaptation(plan.document, profile, calibration, plan.path)([]), systemClock, planned);
     /** one generation; no end token, so that all are of one length */
     const run = async (ids, policy) => {
       const prefilled = await prefill(engine, ids, targetChoices(spec.layers));
