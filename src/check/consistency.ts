@@ -35,6 +35,8 @@ export function consistencyFindings({ file, document }: Checked): Finding[] {
       return exportFindings(file, document);
     case "draftplan/comparison":
       return comparisonFindings(file, document);
+    case "draftplan/targets":
+      return []; // its schema holds the ways to the targets and to the verdict
     case "draftplan/profile":
       // its schema holds the points to the grid and to the layers; measurements cannot be derived
       return floorFindings(file, document);

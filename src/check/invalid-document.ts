@@ -41,6 +41,7 @@ function codeOf(fault: DocumentFault, kind: Kind): FindingCode {
       return isMissingLayer(fault, "contexts") ? "BLOCK_MISSING" : "DOCUMENT_INVALID";
     case "draftplan/verification":
     case "draftplan/comparison":
+    case "draftplan/targets":
     case "draftplan/export":
       return "DOCUMENT_INVALID";
   }

@@ -45,7 +45,9 @@ export function tokenizerOf({ document }: Checked): { sha256: string; where: str
   const [sha256, where] =
     document.kind === "draftplan/calibration"
       ? [document.text.tokenizer_sha256, "text.tokenizer_sha256"]
-      : document.kind === "draftplan/verification" || document.kind === "draftplan/comparison"
+      : document.kind === "draftplan/verification" ||
+          document.kind === "draftplan/comparison" ||
+          document.kind === "draftplan/targets"
         ? [document.tokenizer_sha256, "tokenizer_sha256"]
         : [undefined, ""];
   return sha256 === undefined || sha256 === null ? undefined : { sha256, where };

@@ -80,8 +80,13 @@ export function addCompare(program: Command, run: RunVerb): void {
       commaList,
     )
     .option(
+      "--targets <list>",
+      "in place of methods: precisions to serve, each with every drafter, and what each loses: fp32,int8,int4",
+      commaList,
+    )
+    .option(
       "--drafters <list>",
-      "what else gets a row: lookup, model:PATH (model: those that the documents given have measured), hybrid",
+      "what else gets a row: lookup, model:PATH (model: those that the documents given have measured), hybrid; with --targets who drafts: none,self,lookup,heads:PATH,model:PATH,hybrid (default there: self,lookup, and heads that lie beside the model)",
       commaList,
     )
     .option("--text <file...>", "text, one half to choose plans on and one to run them on (default: a short one)")
@@ -100,6 +105,7 @@ export function addCompare(program: Command, run: RunVerb): void {
         "draftplan compare model.gguf --choices skip,int8,int4 --context 200,1000 -o comparison.yaml",
         "draftplan compare model.gguf --methods knapsack,int8 --time 300",
         "draftplan compare model.gguf --methods knapsack --drafters lookup,model:smaller.gguf,hybrid",
+        "draftplan compare model.gguf --targets fp32,int8,int4 --drafters self,lookup --context 200,4000",
       ),
     )
     .action(async (model: string, options: SharedOptions & import("../commands/compare.js").CompareCommandOptions) =>

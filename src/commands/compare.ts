@@ -1,11 +1,13 @@
 /** draftplan compare: plans of all methods on one model, measured side by side on text none of them was chosen on. */
 import { comparisonTable } from "../output/comparison-table.js";
 import { deliverDocument } from "../output/deliver.js";
+import { targetsTable } from "../output/targets-table.js";
 import { compareMethods } from "../pipeline/compare/compare-methods.js";
-import type { CompareOptions } from "../pipeline/compare/options.js";
+import { compareTargets } from "../pipeline/targets/compare-targets.js";
+import type { CompareTargetsOptions } from "../pipeline/targets/options.js";
 import type { CommandContext } from "./context.js";
 
-export interface CompareCommandOptions extends CompareOptions {
+export interface CompareCommandOptions extends CompareTargetsOptions {
   output?: string | undefined;
 }
 
@@ -15,6 +17,11 @@ export async function compareCommand(
   { output: wanted, ...options }: CompareCommandOptions,
   context: CommandContext,
 ): Promise<boolean> {
+  if (options.targets !== undefined) {
+    const { comparison, output } = await compareTargets(model, options, wanted, context);
+    deliverDocument(comparison, output, context, () => `${targetsTable(comparison)}\n\nComparison: ${output}`);
+    return comparison.lossless;
+  }
   const { comparison, output } = await compareMethods(model, options, wanted, context);
   deliverDocument(comparison, output, context, () => `${comparisonTable(comparison)}\n\nComparison: ${output}`);
   return comparison.lossless;

@@ -13,6 +13,7 @@ import { extrapolatedLine, formatPercent, limitsText } from "./format.js";
 import { headsAccuracyLines, headsCostLines } from "./heads-lines.js";
 import { otherDraftersLines } from "./other-drafters-lines.js";
 import { originLines } from "./profile-tables.js";
+import { targetsLines } from "./targets-table.js";
 
 export function summariseDocument(document: AnyDocument): string[] {
   switch (document.kind) {
@@ -24,6 +25,8 @@ export function summariseDocument(document: AnyDocument): string[] {
       return [modelLine(document.model), ...calibrationLines(document)];
     case "draftplan/comparison":
       return [modelLine(document.model), deviceLine(document.device), ...comparisonLines(document)];
+    case "draftplan/targets":
+      return [modelLine(document.model), deviceLine(document.device), ...targetsLines(document)];
     case "draftplan/export":
       return [modelLine(document.model), ...exportLines(document)];
     case "draftplan/verification":

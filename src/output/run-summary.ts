@@ -25,6 +25,7 @@ export function runSummary(result: RunResult, paths: RunPaths, modelPath: string
     "Next:",
     `  draftplan generate ${quoted(modelPath)} --plan ${paths.plan} --prompt "..."`,
     `  draftplan verify ${paths.plan} --model ${quoted(modelPath)} --prompts FILE`,
+    `  draftplan compare ${quoted(modelPath)} --targets fp32,int8,int4   which precision and drafter is fastest, and what each loses`,
     ...(modelPath === "embedded"
       ? ["  draftplan run MODEL        for your own model: a Hugging Face folder or a .gguf file"]
       : []),

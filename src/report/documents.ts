@@ -5,6 +5,7 @@ import type { Documents, ReportInput, Shown } from "./types.js";
 export const DOCUMENT_KIND_NAMES: Record<Kind, { one: string; many: string }> = {
   "draftplan/verification": { one: "verification", many: "Verifications" },
   "draftplan/comparison": { one: "comparison", many: "Comparisons" },
+  "draftplan/targets": { one: "targets", many: "Targets" },
   "draftplan/export": { one: "export", many: "Exports" },
   "draftplan/plan": { one: "plan", many: "Plans" },
   "draftplan/calibration": { one: "calibration", many: "Calibrations" },

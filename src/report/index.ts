@@ -14,6 +14,7 @@ import { overviewSection } from "./sections/overview.js";
 import { planBody } from "./sections/plan.js";
 import { profileBody } from "./sections/profile.js";
 import { provenanceSection } from "./sections/provenance.js";
+import { targetsBody } from "./sections/targets.js";
 import { verificationBody } from "./sections/verification.js";
 import type { Documents, ReportInput, Section, Shown } from "./types.js";
 
@@ -29,6 +30,7 @@ const FIRST: readonly AcrossDocuments[] = [overviewSection, historySection];
 const ORDER: readonly Kind[] = [
   "draftplan/verification",
   "draftplan/comparison",
+  "draftplan/targets",
   "draftplan/export",
   "draftplan/plan",
   "draftplan/calibration",
@@ -66,6 +68,8 @@ function bodyOf(shown: Shown, documents: Documents): Html {
       return verificationBody(shown as Shown<"draftplan/verification">, documents);
     case "draftplan/comparison":
       return comparisonBody(shown as Shown<"draftplan/comparison">);
+    case "draftplan/targets":
+      return targetsBody(shown as Shown<"draftplan/targets">);
     case "draftplan/export":
       return exportBody(shown as Shown<"draftplan/export">);
     case "draftplan/plan":

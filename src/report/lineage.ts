@@ -34,6 +34,7 @@ function refsOf({ document }: Shown): { role: Role; ref: InputRef }[] {
       return [{ role: "plan", ref: document.plan }];
     case "draftplan/profile":
     case "draftplan/calibration":
+    case "draftplan/targets":
       return [];
   }
 }

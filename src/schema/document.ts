@@ -23,6 +23,7 @@ import { Comparison } from "./comparison.js";
 import { Export } from "./export.js";
 import { Plan } from "./plan.js";
 import { Profile } from "./profile.js";
+import { TargetComparison } from "./targets/document.js";
 import { Verification } from "./verification.js";
 
 const SCHEMAS = {
@@ -31,6 +32,7 @@ const SCHEMAS = {
   "draftplan/plan": Plan,
   "draftplan/verification": Verification,
   "draftplan/comparison": Comparison,
+  "draftplan/targets": TargetComparison,
   "draftplan/export": Export,
 } as const;
 

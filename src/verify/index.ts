@@ -28,3 +28,4 @@ export {
   verifyPlan,
   verifyPlans,
 } from "./verify.js";
+export { type Way, waysByTurns } from "./ways.js";

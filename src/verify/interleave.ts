@@ -29,7 +29,7 @@ export async function interleaveRuns(
   warmUp = 0,
 ): Promise<Decoded[][]> {
   const { engine, clock, maxTokens, endTokens, progress } = options;
-  const prefilled = await read(options, prompt, policies);
+  const prefilled = await readPrompt(engine, prompt, policies, progress);
   const run = (i: number, turn: number, most: number) => {
     const sampling = options.samplingOf?.(i, turn);
     const own = { clock, maxTokens: most, endTokens, policy: policies[i], prefilled, progress };
@@ -67,10 +67,11 @@ export const thereAndBack = (count: number, turn: number): number[] => {
 };
 
 /** The prompt's passes, once for all policies; all its states too where any of their drafters asks for them. */
-async function read(
-  { engine, progress }: InterleaveOptions,
+export async function readPrompt(
+  engine: Engine,
   prompt: readonly number[],
   policies: readonly DraftPolicy[],
+  progress: Progress,
 ): Promise<Prefilled> {
   const { hiddenSize, layers } = engine.spec;
   const asked = policies.some(({ drafters = [] }) => drafters.some(({ states }) => states !== undefined));

@@ -38,7 +38,7 @@ describe.skipIf(skip)(title, () => {
     console.log({
       ...{ tokens: noise.length, spread, noise: mean(noise), worstNoise: Math.max(...noise) },
       ...{ ties: margins.filter((x) => x > 0).length, worstMargin: Math.max(...margins) },
-      withinMargin: gaps.filter((gap) => gap < TIE_MARGINS.int8).length / gaps.length,
+      withinMargin: gaps.filter((gap) => gap < TIE_MARGINS.int8 / 2).length / gaps.length,
     });
     expect(mean(noise) / spread).toBeLessThan(independentRounding(model.spec.layers));
     expect(Math.max(...margins)).toBeLessThan(TIE_MARGINS.int8);

@@ -109,10 +109,10 @@ test("verify --target: the verification says of which target it is, and checks",
   expect(code).toBe(0);
   expect(stdout).toMatch("int4 alone");
   const verification = parseDocument(readFileSync(output, "utf8"), output) as Verification;
-  expect(verification).toMatchObject({ lossless: true, tie_margin: 0.5, device: { target: "int8" } });
+  expect(verification).toMatchObject({ lossless: true, tie_margin: 1, device: { target: "int8" } });
   expect(verification.alternatives.map(({ name }) => name)).toEqual(["int4 alone"]);
   expect((await draftplan(["check", output])).code).toBe(0);
-  file("verification.yaml", readFileSync(output, "utf8").replace("tie_margin: 0.5", "tie_margin: 0.25"));
+  file("verification.yaml", readFileSync(output, "utf8").replace("tie_margin: 1", "tie_margin: 0.25"));
   const edited = await draftplan(["check", output]);
   expect(edited.code).toBe(1);
   expect(edited.stdout).toMatch("VERIFICATION_INCONSISTENT");
@@ -133,4 +133,18 @@ test("evaluate --target: a draft in int4 is the target itself beside int4, and a
   expect(own.acceptance).toBe(1);
   expect(own.mean_cosine).toBeGreaterThan(0.999999);
   expect(other.mean_cosine).toBeLessThan(0.9999);
+});
+
+test.each([
+  [["--targets", "fp32,int9"], "'int9' is no precision"],
+  [["--targets", "fp32,fp16"], "does not compute in fp16 on cpu"],
+  [["--targets", "int8", "--target", "int4"], "both say what is served"],
+  [["--targets", "int8", "--methods", "knapsack"], "of the comparison of methods"],
+  [["--targets", "int8", "--temperature", "0.7"], "--temperature with --targets"],
+  [["--targets", "int8", "--drafters", "plan"], "each target has a plan of its own"],
+  [["--targets", "int8", "--drafters", "nobody"], "is no drafter"],
+] as const)("compare %j is refused", async (args, words) => {
+  const { code, stderr } = await draftplan(["compare", MODEL, ...args]);
+  expect(code).toBe(2);
+  expect(stderr).toContain(words);
 });

@@ -63,7 +63,9 @@ describe.each(SETS)("a page of %s", (_what, documents) => {
     const listed = within(named(page, "nav")[0], "a").map((link) => attribute(link, "href"));
     for (const heading of named(page, "h2").slice(1)) expect(listed).toContain(`#${attribute(heading, "id")}`);
     expect(
-      listed.filter((href) => /^#(profile|plan|calibration|verification|comparison|export)-\d+$/.test(href ?? "")),
+      listed.filter((href) =>
+        /^#(profile|plan|calibration|verification|comparison|targets|export)-\d+$/.test(href ?? ""),
+      ),
     ).toHaveLength(documents.length);
   });
 

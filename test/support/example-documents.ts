@@ -5,6 +5,7 @@ import type { AnyDocument } from "../../src/schema/document.js";
 import type { Export } from "../../src/schema/export.js";
 import type { Plan } from "../../src/schema/plan.js";
 import type { Profile } from "../../src/schema/profile.js";
+import type { TargetComparison } from "../../src/schema/targets/document.js";
 import type { Verification } from "../../src/schema/verification.js";
 
 const A = "a".repeat(64);
@@ -273,11 +274,63 @@ export const exported = (): Export => ({
   notes: ["One segment of two was exported."],
 });
 
+/** fp32 and int8, plain and with a lookup; two prompts, 20, 16, 10 and 8 ms a token. */
+export const targets = (): TargetComparison => {
+  const way = (target: "fp32" | "int8", drafter: string, ms: number, own: number) => ({
+    ...{ target, drafter, drafts: drafter === "none" ? "nothing" : "8 tokens with a lookup of 3 to 8 tokens" },
+    acceptance: drafter === "none" ? null : 0.5,
+    tokens_per_second: { median: 1000 / ms, low: 900 / ms, high: 1100 / ms },
+    speedup: { median: 20 / ms, low: 18 / ms, high: 22 / ms },
+    own_speedup: steady(own / ms),
+    ...{ lossless: true, ties: target === "int8" && drafter !== "none" ? 1 : 0 },
+    us_per_token: [[1000 * ms], [1000 * ms]],
+  });
+  return {
+    kind: "draftplan/targets",
+    version: 1,
+    ...{ model, device },
+    text: { source: "bundled", sha256: A },
+    prompts: { source: "bundled, the part held back", sha256: B },
+    tokenizer_sha256: A,
+    versions: { draftplan: "0.1.0", node: "20.19.0" },
+    created: "2026-01-02T03:04:05Z",
+    ...{ max_tokens: 24, pairs: 1, time_limit_seconds: null, quality_windows: 4, quality_tokens: 1020 },
+    targets: [
+      {
+        ...{ target: "fp32", weight_bytes: 540_000_000, perplexity: 12.5 },
+        ...{ perplexity_ratio: steady(1), agreement: steady(1) },
+      },
+      {
+        ...{ target: "int8", weight_bytes: 152_000_000, requantised: "210 tensors in Q4_1", perplexity: 12.6 },
+        perplexity_ratio: { median: 1.008, low: 1.005, high: 1.011 },
+        agreement: { median: 0.975, low: 0.97, high: 0.98 },
+      },
+    ],
+    contexts: [
+      {
+        context_tokens: 128,
+        prompts: [
+          { prompt: "128.1: … of the people", prompt_tokens: 128 },
+          { prompt: "128.2: … our country", prompt_tokens: 126 },
+        ],
+        ways: [
+          way("fp32", "none", 20, 20),
+          way("fp32", "lookup", 16, 20),
+          way("int8", "none", 10, 10),
+          way("int8", "lookup", 8, 10),
+        ],
+      },
+    ],
+    lossless: true,
+  };
+};
+
 export const EVERY_KIND: [string, () => AnyDocument][] = [
   ["plan", plan],
   ["profile", profile],
   ["calibration", calibration],
   ["verification", verification],
   ["comparison", comparison],
+  ["targets", targets],
   ["export", exported],
 ];

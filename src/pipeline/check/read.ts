@@ -109,6 +109,7 @@ function namedBy(document: AnyDocument): string[] {
       return [document.plan.path];
     case "draftplan/profile":
     case "draftplan/calibration":
+    case "draftplan/targets":
       return [];
   }
 }

@@ -25,7 +25,7 @@ export function heldBackPrompts(
   text: CalibrationText,
   tokenizer: Tokenizer,
   contexts: readonly number[],
-  measured: MeasuringText,
+  measured: Pick<MeasuringText, "prompts">,
   count: number = PROMPTS,
 ): PromptsAt[] {
   const codec = textCodec(tokenizer);
