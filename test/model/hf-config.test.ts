@@ -5,6 +5,7 @@ import type { ErrorCode } from "../../src/core/errors.js";
 import { architectureSha256 } from "../../src/model/digest.js";
 import { openConfigOnly } from "../../src/model/open.js";
 import type { ModelSpec, RopeScaling } from "../../src/model/spec.js";
+import { type ArchitectureCase, CASES } from "../support/architectures.js";
 import { expectFailure } from "../support/failure.js";
 import type { TinyModel } from "../support/tiny-checkpoint.js";
 import { temporaryFolder, tinyConfig, tinySpec } from "../support/tiny-checkpoint.js";
@@ -267,4 +268,31 @@ test("the architecture's digest ignores names and token ids, and nothing else", 
   expect(architectureSha256(reversed)).toBe(digest);
   expect(architectureSha256({ ...spec, slidingWindow: 64 })).not.toBe(digest);
   expect(architectureSha256({ ...spec, rope: { theta: 10000, scaling: LLAMA3_SPEC } })).not.toBe(digest);
+});
+
+describe("keys of single architectures that contradict or are not computed are refused by name", () => {
+  const of = (name: string): ArchitectureCase => CASES.find((one) => one.name === name) as ArchitectureCase;
+  test.each<[string, Record<string, unknown>, ErrorCode, RegExp]>([
+    ["gemma3", { sliding_window: null }, "ARCHITECTURE_UNSUPPORTED", /sliding_window: is null/],
+    ["gemma3", { use_bidirectional_attention: true }, "ARCHITECTURE_UNSUPPORTED", /use_bidirectional_attention/],
+    ["gemma3", { hidden_activation: "relu" }, "ARCHITECTURE_UNSUPPORTED", /hidden_activation: is "relu"/],
+    ["gemma3", { layer_types: ["full_attention"] }, "CONFIG_INVALID", /layer_types: has 1 entries for 7/],
+    ["gemma2", { attn_logit_softcapping: -1 }, "CONFIG_INVALID", /attn_logit_softcapping/],
+    ["gemma2", { query_pre_attn_scalar: 0 }, "CONFIG_INVALID", /query_pre_attn_scalar/],
+    ["granite", { residual_multiplier: "big" }, "CONFIG_INVALID", /residual_multiplier: is "big"/],
+    ["smollm3", { no_rope_layers: [1, 0] }, "CONFIG_INVALID", /no_rope_layers/],
+    ["smollm3", { no_rope_layers: null, no_rope_layer_interval: 0 }, "CONFIG_INVALID", /no_rope_layer_interval/],
+    ["phi3", { rope_parameters: { rope_type: "linear", factor: 2 } }, "ARCHITECTURE_UNSUPPORTED", /"linear".*longrope/],
+    ["phi3", { rope_parameters: null, partial_rotary_factor: 0.4 }, "CONFIG_INVALID", /0.4 of 8 numbers/],
+    [
+      "olmo2",
+      { rope_parameters: { full_attention: { rope_theta: 1e4 } } },
+      "ARCHITECTURE_UNSUPPORTED",
+      /between layers/,
+    ],
+  ])("%s %j", async (name, changes, code, message) => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, "config.json"), JSON.stringify({ ...of(name).config, ...changes }));
+    await expectFailure(() => openConfigOnly(join(folder, "config.json")), code, message);
+  });
 });

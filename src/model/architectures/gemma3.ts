@@ -31,6 +31,8 @@ export const gemma3: ArchitectureDefinition<"gemma3"> = {
   positionsByKind: { localThetaKey: "rope_local_base_freq", localTheta: LOCAL_THETA },
   windows: (config, window, refusal) => {
     const every = patternOf(config, refusal);
+    // such layers would still have their own positions, and it is by its window that a layer is known
+    if (window === null) throw refusal.unsupported("sliding_window", "is null; layers are told apart by their window");
     return byLayerType(config, window, (layer) => (layer + 1) % every !== 0, refusal);
   },
   variations(config, sizes, refusal) {

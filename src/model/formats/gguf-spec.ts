@@ -5,6 +5,7 @@ import { z } from "zod";
 import type { ArchitectureDefinition, GgufFacts, GgufKeys } from "../architectures/architecture.js";
 import { type Architecture, findArchitecture } from "../architectures/registry.js";
 import { architectureUnsupported, configInvalid, describeIssues, refusalFor, unsupportedMaths } from "../failures.js";
+import { windowKeys } from "../layers.js";
 import { assertConsistent, defaultHeadDim, LIMITS } from "../limits.js";
 import type { ModelSpec } from "../spec.js";
 import type { GgufFile } from "./gguf-file.js";
@@ -73,6 +74,8 @@ export function ggufSpec(file: GgufFile): ModelSpec {
   const headDim = keys["attention.key_length"] ?? defaultHeadDim(keys.embedding_length, heads, path);
   assertWholeHeads(keys, headDim, definition, path);
   const sizes = { layers: keys.block_count, hiddenSize: keys.embedding_length, heads, headDim };
+  const { layerWindows, ...variations } =
+    gguf.variations?.(ggufKeys(file, architecture), sizes, refusalFor(path)) ?? {};
   const has = (name: string): boolean => file.tensors.has(name);
   const spec: ModelSpec = {
     name: nameOf(file),
@@ -93,8 +96,8 @@ export function ggufSpec(file: GgufFile): ModelSpec {
     outputBias: has("blk.0.attn_output.bias"),
     mlpBias: has("blk.0.ffn_gate.bias"),
     qkNorm,
-    slidingWindow: windowOf(keys, definition, path),
-    ...gguf.variations?.(ggufKeys(file, architecture), sizes, refusalFor(path)),
+    ...variations,
+    ...windowKeys(layerWindows ?? new Array<number | null>(sizes.layers).fill(windowOf(keys, definition, path))),
     bosTokenId: tokenId(file, "bos_token_id") ?? null,
     eosTokenIds: endTokens(file),
   };
