@@ -127,7 +127,9 @@ function bound(
 ) {
   const info = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
   const binding = handles.own("ReleaseIoBinding", api.create("CreateIoBinding", session));
+  const buffers: NodeJS.TypedArray[] = []; // the library looks into them by address: they must not be collected before it is done
   const tensor = (data: Float32Array | Int32Array, dims: readonly number[], type: number): Pointer => {
+    buffers.push(data);
     const shape = BigInt64Array.from(dims.map(BigInt));
     const bytes = dims.reduce((product, d) => product * d, data.BYTES_PER_ELEMENT);
     return handles.own(
@@ -170,6 +172,9 @@ function bound(
       if (!isEnd) states.set(out);
       for (const one of sums) for (let i = 0; i < one.last.length; i++) one.sums[i] += one.last[i];
     },
-    close: () => handles.releaseAll(),
+    close() {
+      handles.releaseAll();
+      buffers.length = 0;
+    },
   };
 }
