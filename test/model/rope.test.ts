@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { inverseFrequencies, ropeTables } from "../../src/model/rope.js";
-import type { Llama3RopeScaling } from "../../src/model/spec.js";
+import type { Llama3RopeScaling, RopeScaling } from "../../src/model/spec.js";
 import { angularSpeed } from "../oracle/transformer.js";
 import { tinySpec } from "../support/tiny-checkpoint.js";
 
@@ -13,12 +13,20 @@ const SCALING: Llama3RopeScaling = {
   originalContext: 8192,
 };
 
+const YARN: RopeScaling = {
+  ...{ type: "yarn", factor: 4, betaFast: 32, betaSlow: 1, originalContext: 32768 },
+  ...{ attentionFactor: 1.1386, truncate: true },
+};
+
 describe("frequencies", () => {
   test.each([
     ["theta 10,000, heads of 16", tinySpec({ headDim: 16 })],
     ["theta 1,000,000, heads of 128", tinySpec({ headDim: 128, theta: 1e6 })],
     ["an odd number of pairs", tinySpec({ headDim: 6 })],
     ["llama3", tinySpec({ headDim: 128, theta: 500_000, ropeScaling: SCALING })],
+    ["yarn", tinySpec({ headDim: 128, ropeScaling: YARN })],
+    ["yarn, ends of the blend between pairs", tinySpec({ headDim: 128, ropeScaling: { ...YARN, truncate: false } })],
+    ["linear", tinySpec({ headDim: 128, ropeScaling: { type: "linear", factor: 8 } })],
   ])("%s: equal to the twin", (_name, spec) => {
     const half = spec.headDim / 2;
     inverseFrequencies(spec).forEach((frequency, i) => {
