@@ -25,7 +25,8 @@ export async function profileImportCommand(
   deliverDocument(profile, output, context, () => `${profileTables(profile)}\nwritten to ${output}`);
 }
 
-const FIELDS = Object.keys(Device.shape);
+/** `scales` says how draftplan itself found a kernel's codes; another engine's are its own. */
+const FIELDS = Object.keys(Device.shape).filter((key) => key !== "scales");
 /** `target` is there where the target is not fp32 */
 const NEEDED = FIELDS.filter((key) => key !== "target");
 

@@ -64,16 +64,19 @@ export async function convertModel(
   fit?: Fit,
 ): Promise<ConvertedModel> {
   await progress.tick(); // from here on there may be something to clean up, so signals are listened for
+  const key = cacheKey(checkpoint, kernels, dialect, fit);
+  if (fit === undefined) return cachedEntry(key, async () => conversion(checkpoint, kernels, dialect, progress));
   const folder = partialFolder(cacheFolder());
+  let made = false;
   const make = async () => {
-    if (fit === undefined) return conversion(checkpoint, kernels, dialect, progress);
     makeFolder(folder);
+    made = true;
     return conversion(checkpoint, kernels, dialect, progress, await fit.measure(folder));
   };
   try {
-    return await cachedEntry(cacheKey(checkpoint, kernels, dialect, fit), make);
+    return await cachedEntry(key, make);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    if (made) rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -96,6 +96,7 @@ function recorder(failing?: string) {
     throw new DraftplanError({ code: "RUNTIME_FAILED", at: name, what: "Failed to load library x", remedy: "-" });
   };
   const api = {
+    libraryPath: process.execPath, // a file with no CUDA provider beside it
     check: (name: string, ...args: unknown[]) => call(name, args),
     create(name: string, ...args: unknown[]) {
       call(name, args);

@@ -1,6 +1,7 @@
 /** How a span is written, where it may stand, and what is said where it may not. */
 import { describe, expect, test } from "vitest";
 import { parseChoices } from "../../src/pipeline/choices.js";
+import { checkBlocks } from "../../src/schema/blocks.js";
 import {
   type Choice,
   choiceFault,
@@ -89,7 +90,8 @@ test.each([
 ])("a plan with a span %s is refused", async (_what, choices, said) => {
   const [segment] = plan().segments;
   const written = stringifyDocument({ ...plan(), segments: [{ ...segment, draft: draft(choices) }] });
-  await expectFailure(() => parseDocument(written, "plan.yaml"), "DOCUMENT_INVALID", said);
+  const read = () => checkBlocks(parseDocument(written, "plan.yaml"), "plan.yaml");
+  await expectFailure(read, "DOCUMENT_INVALID", said);
 });
 
 test("a plan cannot have a span for every block, since MLPs have none", async () => {

@@ -6,10 +6,15 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-export default function setup(): () => void {
+/** Set by the first of the projects that ask for it: a folder within a folder makes names too long for Chromium's socket. */
+const OWN = "DRAFTPLAN_TESTS_FOLDER";
+
+export default function setup(): (() => void) | undefined {
+  if (process.env[OWN] !== undefined) return undefined;
   const folder = mkdtempSync(join(tmpdir(), "draftplan-tests-"));
   const temporary = join(folder, "tmp");
   mkdirSync(temporary);
+  process.env[OWN] = folder;
   process.env.DRAFTPLAN_CACHE_DIR = join(folder, "cache");
   for (const name of ["TMPDIR", "TEMP", "TMP"]) process.env[name] = temporary; // what os.tmpdir() reads
   return () => rmSync(folder, { recursive: true, force: true });

@@ -61,8 +61,8 @@ describe("on the fake engine", () => {
 
 /** What a pass over a tree was made ready with; faults change it before it runs. */
 interface Ready {
-  /** [q, total] */
-  bias: Float32Array;
+  /** one for each window that layers have; [q, total] */
+  views: { bias: { data: Float32Array } }[];
   /** [q] */
   positions: { data: BigInt64Array };
 }
@@ -72,12 +72,15 @@ const parentsAt = (parents: ArrayLike<number>, row: number) => Array.from(parent
 type ReadyFault = (ready: Ready, position: number, parents: ArrayLike<number>, total: number) => void;
 
 const READY_FAULTS: Record<string, ReadyFault> = {
-  "sibling visible": ({ bias }, position, parents, total) => {
+  "sibling visible": ({ views }, position, parents, total) => {
     // its own elder sibling, and those of the rows it follows: on a trained model one token too many seldom changes an answer
     for (let row = 0; row < parents.length; row++)
-      for (let on = row; on !== -1; on = parents[on]) bias[row * total + position + parentsAt(parents, on)] = 0;
+      for (let on = row; on !== -1; on = parents[on])
+        for (const { bias } of views) bias.data[row * total + position + parentsAt(parents, on)] = 0;
   },
-  "no mask": ({ bias }, _position, parents, total) => void bias.fill(0, 0, parents.length * total),
+  "no mask": ({ views }, _position, parents, total) => {
+    for (const { bias } of views) bias.data.fill(0, 0, parents.length * total);
+  },
   "wrong position: by row": ({ positions }, position, parents) => {
     for (let row = 0; row < parents.length; row++) positions.data[row] = BigInt(position + row);
   },
