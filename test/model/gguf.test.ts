@@ -224,8 +224,8 @@ describe("architecture", () => {
     ["TENSOR_SHAPE", /output_norm\.weight: has shape \[3\]/, { tensors: { "output_norm.weight": floats([1, 2, 3]) } }],
     [
       "TENSOR_TYPE_UNSUPPORTED",
-      /IQ4_XS/,
-      { tensors: { "output_norm.weight": { type: 23, shape: [256], bytes: new Uint8Array(136) } } },
+      /IQ2_XS/,
+      { tensors: { "output_norm.weight": { type: 17, shape: [256], bytes: new Uint8Array(74) } } },
     ],
     ["MODEL_NOT_RECOGNISED", /one of 3 parts/, { metadata: { "split.count": { type: "u16", value: 3 } } }],
     ["MODEL_NOT_RECOGNISED", /version 1;/, { version: 1 }],

@@ -7,6 +7,7 @@
  */
 
 import { HALF_NUMBERS } from "../kernels/half.js";
+import { decodeIQ3_S, decodeIQ3_XXS, decodeIQ4_NL, decodeIQ4_XS, decodeQ2_K, decodeQ3_K } from "./few-bit-blocks.js";
 
 /** Decodes `blocks` whole blocks from the start of `bytes` to `out`, beginning at `out[at]`. */
 type Decode = (bytes: Uint8Array, blocks: number, out: Float32Array, at: number) => void;
@@ -35,6 +36,12 @@ export const STORED_TYPES = {
   Q4_K: { blockValues: K_VALUES, blockBytes: 144, decode: decodeQ4_K },
   Q5_K: { blockValues: K_VALUES, blockBytes: 176, decode: decodeQ5_K },
   Q6_K: { blockValues: K_VALUES, blockBytes: 210, decode: decodeQ6_K },
+  Q2_K: { blockValues: K_VALUES, blockBytes: 84, decode: decodeQ2_K },
+  Q3_K: { blockValues: K_VALUES, blockBytes: 110, decode: decodeQ3_K },
+  IQ4_NL: { blockValues: 32, blockBytes: 18, decode: decodeIQ4_NL },
+  IQ4_XS: { blockValues: K_VALUES, blockBytes: 136, decode: decodeIQ4_XS },
+  IQ3_XXS: { blockValues: K_VALUES, blockBytes: 98, decode: decodeIQ3_XXS },
+  IQ3_S: { blockValues: K_VALUES, blockBytes: 110, decode: decodeIQ3_S },
 } as const satisfies Record<string, StoredType>;
 
 export type StoredTypeName = keyof typeof STORED_TYPES;
