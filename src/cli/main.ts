@@ -1,5 +1,5 @@
 /** Runs one command line. @returns the exit code */
-import { Command } from "commander";
+import { Command, Help, type Option } from "commander";
 import { EXIT } from "../core/errors.js";
 import { draftplanVersion } from "../core/version.js";
 import { withChatText } from "./chat-text.js";
@@ -23,10 +23,15 @@ export function buildProgram(run: RunVerb): Command {
     .version(draftplanVersion())
     .exitOverride()
     .configureOutput({ outputError: () => {} }) // explainError says it
+    .configureHelp({ optionDescription })
     .addHelpText("after", EXIT_CODES);
   addVerbs(program, run);
   return program;
 }
+
+/** Descriptions say in their own words what may stand there; commander's list of choices would say it again. */
+const optionDescription = (option: Option): string =>
+  new Help().optionDescription(Object.create(option, { argChoices: { value: undefined } }));
 
 export async function main(argv: readonly string[]): Promise<number> {
   const interrupts = listenForInterrupts();

@@ -1,5 +1,6 @@
 /** Options that several verbs share, and how their values are read. */
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { QUANTISED_KERNELS } from "../schema/choices/names.js";
 
 export interface SharedOptions {
   json?: true;
@@ -62,6 +63,28 @@ export function providerName(text: string): string {
   return text;
 }
 
+/**
+ * An option whose values, or the parts of a `<list>`, have names. They are for completion; what else may stand there (a span, a
+ * path), and what is said of a wrong one, is the reader's matter.
+ */
+export const named = <Value>(
+  flags: string,
+  description: string,
+  names: readonly string[],
+  parse: (text: string) => Value,
+): Option => new Option(flags, description).choices(names).argParser(parse);
+
+export const asTyped = (text: string): string => text;
+
+/** of `--provider`; a library may have more */
+export const PROVIDERS_OFFERED = ["cpu", "cuda", "webgpu"] as const;
+
+/** of `--choices` where it names kernels, and where it names all that a draft may do */
+export const KERNELS_OFFERED: readonly string[] = QUANTISED_KERNELS;
+export const CHOICES_OFFERED: readonly string[] = ["skip", ...QUANTISED_KERNELS];
+/** of `--drafters`; a colon is followed by a path */
+export const DRAFTERS_OFFERED = ["self", "lookup", "model:", "heads:"] as const;
+
 /** `--json` and `--debug`. */
 export function withOutputOptions(command: Command): Command {
   return command
@@ -77,10 +100,13 @@ export function withDeviceOptions(command: Command): Command {
       "threads to compute with (default: the processors this process may use)",
       integerFrom(1, MAX_THREADS),
     )
-    .option(
-      "--provider <name>",
-      "where to compute: cpu, cuda, webgpu, … as the library has it; draftplan doctor lists them (default: cpu)",
-      providerName,
+    .addOption(
+      named(
+        "--provider <name>",
+        "where to compute: cpu, cuda, webgpu, … as the library has it; draftplan doctor lists them (default: cpu)",
+        PROVIDERS_OFFERED,
+        providerName,
+      ),
     )
     .option(
       "--ort-library <path>",
@@ -89,7 +115,7 @@ export function withDeviceOptions(command: Command): Command {
 }
 
 /** What --target takes. */
-const TARGET_NAMES = ["fp32", "fp16", "bf16", "int8", "int4"] as const;
+export const TARGET_NAMES = ["fp32", "fp16", "bf16", "int8", "int4"] as const;
 type TargetName = (typeof TARGET_NAMES)[number];
 
 function targetName(text: string): TargetName {
@@ -101,15 +127,21 @@ function targetName(text: string): TargetName {
 /** The precision that is served and reproduced. @param more what follows from leaving it out, where that is not all */
 export function withTargetOption(command: Command, more = ""): Command {
   return command
-    .option(
-      "--target <precision>",
-      `what the model is served in, and its output reproduced in: ${TARGET_NAMES.join(", ")} (default: ${more}the provider's own: fp32 on the CPU, fp16 on cuda)`,
-      targetName,
+    .addOption(
+      named(
+        "--target <precision>",
+        `what the model is served in, and its output reproduced in: ${TARGET_NAMES.join(", ")} (default: ${more}the provider's own: fp32 on the CPU, fp16 on cuda)`,
+        TARGET_NAMES,
+        targetName,
+      ),
     )
-    .option(
-      "--scales <how>",
-      "how codes and scales of int8, int4 and int2 are found: rounded, or fitted to what a bundled text puts into every matrix, once a model (default: rounded)",
-      scalesName,
+    .addOption(
+      named(
+        "--scales <how>",
+        "how codes and scales of int8, int4 and int2 are found: rounded, or fitted to what a bundled text puts into every matrix, once a model (default: rounded)",
+        ["rounded", "fitted"],
+        scalesName,
+      ),
     );
 }
 

@@ -12,6 +12,9 @@ export const TO_FILE = "-o, --output <file>";
 export const DRAFTER =
   "who drafts: plan, none, self (the plan's own blocks alone), lookup (n-grams of the text so far), model:PATH (a smaller model), heads:PATH, or hybrid (a lookup, else the plan's drafter) (default: plan, without one none)";
 
+/** of `--drafter`, for completion */
+export const WHO_DRAFTS = ["plan", "none", "self", "lookup", "hybrid", "model:", "heads:"] as const;
+
 export const STANDALONE =
   "the draft has a KV cache of its own and fills it itself, as in engines that take it for a model";
 

@@ -1,14 +1,16 @@
 /** Verbs that hand a plan to an engine, and take back what the engine says of it. */
 import type { Command } from "commander";
 import { ENGINE_NAMES } from "../export/engines/list.js";
-import { integerFrom, type SharedOptions, withOutputOptions } from "./options.js";
+import { asTyped, integerFrom, named, type SharedOptions, withOutputOptions } from "./options.js";
 import { examples, MODEL, type RunVerb } from "./verb.js";
 
 export function addExport(program: Command, run: RunVerb): void {
   withOutputOptions(program.command("export"))
     .description("a plan as what an engine takes: a folder with a draft, the command to run, and what to expect")
     .argument("<plan>", "a plan")
-    .requiredOption("--to <engine>", `the engine: ${ENGINE_NAMES.join(", ")}`)
+    .addOption(
+      named("--to <engine>", `the engine: ${ENGINE_NAMES.join(", ")}`, ENGINE_NAMES, asTyped).makeOptionMandatory(),
+    )
     .requiredOption("--model <model>", MODEL)
     .requiredOption("-o, --output <dir>", "the folder to make")
     .option(

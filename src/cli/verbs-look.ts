@@ -1,5 +1,6 @@
 /** Verbs that show what is there: documents, this machine, files kept on disk. */
-import type { Command } from "commander";
+import { Argument, type Command } from "commander";
+import { SHELLS, type Shell } from "../output/completion/tree.js";
 import { type SharedOptions, withDeviceOptions, withOutputOptions } from "./options.js";
 import { examples, type RunVerb, TO_FILE } from "./verb.js";
 
@@ -65,5 +66,26 @@ export function addCache(program: Command, run: RunVerb): void {
     .addHelpText("after", examples("draftplan cache", "draftplan cache --clear"))
     .action(async (options: SharedOptions & { clear?: true }) =>
       run(options, async (context) => (await import("../commands/cache.js")).cacheCommand(options, context)),
+    );
+}
+
+export function addCompletion(program: Command, run: RunVerb): void {
+  withOutputOptions(program.command("completion"))
+    .description("completion of verbs, options and their values, for a shell to load")
+    .addArgument(new Argument("<shell>", "the shell").choices(SHELLS))
+    .addHelpText(
+      "after",
+      examples(
+        "draftplan completion fish > ~/.config/fish/completions/draftplan.fish     # once",
+        "source <(draftplan completion bash)                                       # in ~/.bashrc",
+        "source <(draftplan completion zsh)                                        # in ~/.zshrc, behind compinit",
+      ),
+    )
+    .action(async (shell: Shell, options: SharedOptions) =>
+      run(options, async (context) => {
+        const { completionPlaces } = await import("./completion-places.js");
+        const places = completionPlaces(program);
+        return (await import("../commands/completion.js")).completionCommand(shell, places, context);
+      }),
     );
 }

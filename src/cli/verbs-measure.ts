@@ -2,7 +2,10 @@
 import type { Command } from "commander";
 import {
   commaList,
+  DRAFTERS_OFFERED,
   integerFrom,
+  KERNELS_OFFERED,
+  named,
   numberFrom,
   positive,
   type SharedOptions,
@@ -22,20 +25,26 @@ export function addProfile(program: Command, run: RunVerb): void {
     .option("--budget <time>", "for all measuring: 60s, 2m, 90 (default: 55 s after the cache is filled)")
     .option("--precision <percent>", "stop once the target's medians are known so well: 1%")
     .option("--samples <file>", "keep every timing as JSON lines; the same command goes on from there")
-    .option(
-      "--choices <list>",
-      "kernels to measure beside the target, and spans of attention: int8,int4,int8@512 (default: int8, beside a target in int8 int4; from 3,000 tokens of context on spans of 1,024 and 256)",
-      commaList,
+    .addOption(
+      named(
+        "--choices <list>",
+        "kernels to measure beside the target, and spans of attention: int8,int4,int8@512 (default: int8, beside a target in int8 int4; from 3,000 tokens of context on spans of 1,024 and 256)",
+        KERNELS_OFFERED,
+        commaList,
+      ),
     )
     .option(
       "--memory <gib>",
       "of a config.json: measure what fits into so much memory (default: what is free)",
       positive,
     )
-    .option(
-      "--drafters <list>",
-      "who may draft: self,lookup,model:PATH,heads:FOLDER (default: self, and the heads in a model's own folder heads/)",
-      commaList,
+    .addOption(
+      named(
+        "--drafters <list>",
+        "who may draft: self,lookup,model:PATH,heads:FOLDER (default: self, and the heads in a model's own folder heads/)",
+        DRAFTERS_OFFERED,
+        commaList,
+      ),
     )
     .addHelpText(
       "after",
@@ -112,10 +121,13 @@ export function addCalibrate(program: Command, run: RunVerb): void {
       "--context <tokens>",
       "contexts to measure at: 64..1024, or exactly 64,512 (default: as the model's size allows)",
     )
-    .option(
-      "--choices <list>",
-      "kernels to measure beside skipping, and spans of attention: int8,int4,int8@512 (default: int8, for a target in int8 int4; from 3,000 tokens of context on spans of 1,024 and 256)",
-      commaList,
+    .addOption(
+      named(
+        "--choices <list>",
+        "kernels to measure beside skipping, and spans of attention: int8,int4,int8@512 (default: int8, for a target in int8 int4; from 3,000 tokens of context on spans of 1,024 and 256)",
+        KERNELS_OFFERED,
+        commaList,
+      ),
     )
     .option(
       "--temperature <t>",
@@ -131,10 +143,13 @@ export function addCalibrate(program: Command, run: RunVerb): void {
       "--budget <time>",
       "for all measuring: 60s, 2m, 90; whole drafts are measured until they are known within 1.5 % or it ends (default: 2m)",
     )
-    .option(
-      "--drafters <list>",
-      "who may draft: self,lookup,model:PATH,heads:FOLDER (default: self, and the heads in a model's own folder heads/)",
-      commaList,
+    .addOption(
+      named(
+        "--drafters <list>",
+        "who may draft: self,lookup,model:PATH,heads:FOLDER (default: self, and the heads in a model's own folder heads/)",
+        DRAFTERS_OFFERED,
+        commaList,
+      ),
     )
     .option("--standalone", `measure whole drafts where ${STANDALONE}`)
     .option(TO_FILE, "where to write the calibration; - prints it (default: into profiles/)")

@@ -1,8 +1,12 @@
 /** Verbs that run a model: all stages at once, what it says, and how often a draft agrees with it. */
 import { type Command, Option } from "commander";
 import {
+  asTyped,
   commaList,
   integerFrom,
+  KERNELS_OFFERED,
+  named,
+  PROVIDERS_OFFERED,
   providerName,
   type SharedOptions,
   tokenList,
@@ -11,7 +15,7 @@ import {
   withSamplingOptions,
   withTargetOption,
 } from "./options.js";
-import { DRAFTER, examples, MODEL, type RunVerb, STANDALONE } from "./verb.js";
+import { DRAFTER, examples, MODEL, type RunVerb, STANDALONE, WHO_DRAFTS } from "./verb.js";
 
 export function addRun(program: Command, run: RunVerb): void {
   withTargetOption(withDeviceOptions(program.command("run")))
@@ -28,13 +32,22 @@ export function addInspect(program: Command, run: RunVerb): void {
   withTargetOption(withOutputOptions(program.command("inspect")))
     .description("what a model, a folder of heads or a document is, and whether it is valid")
     .argument("<model|heads|document>", `${MODEL}, a config.json; Medusa or Hydra heads; or a document of draftplan's`)
-    .option("--provider <name>", "of a model: what it will need there (default: cpu)", providerName)
+    .addOption(
+      named("--provider <name>", "of a model: what it will need there (default: cpu)", PROVIDERS_OFFERED, providerName),
+    )
     .option(
       "--context <tokens>",
       "… with so many tokens in its cache, as 1024,32768 (default: 8192, and its limit)",
       tokenList,
     )
-    .option("--choices <list>", "… with these kernels loaded besides the target's (default: int8)", commaList)
+    .addOption(
+      named(
+        "--choices <list>",
+        "… with these kernels loaded besides the target's (default: int8)",
+        KERNELS_OFFERED,
+        commaList,
+      ),
+    )
     .addHelpText(
       "after",
       examples(
@@ -73,7 +86,7 @@ export function addGenerate(program: Command, run: RunVerb): void {
     .addOption(prompt("--prompt-ids <file>", "a JSON array of token ids; no tokenizer is needed", "promptIds"))
     .option("--stop <text>", "end the output where it has this text, which is not printed; may be repeated", collect)
     .option("--plan <plan>", "draft as this plan says")
-    .option("--drafter <who>", DRAFTER)
+    .addOption(named("--drafter <who>", DRAFTER, WHO_DRAFTS, asTyped))
     .option("--adapt", "begin with the plan, and change drafter and length as the text turns out")
     .option("--max-tokens <n>", "new tokens at most (default: 256, or what the context has room for)", integerFrom(1))
     .addHelpText(

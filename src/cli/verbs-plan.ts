@@ -3,8 +3,11 @@ import type { Command } from "commander";
 import { ENGINE_NAMES } from "../export/engines/list.js";
 import { SOLVE_METHODS } from "../methods/names.js";
 import {
+  asTyped,
+  CHOICES_OFFERED,
   commaList,
   integerFrom,
+  named,
   numberFrom,
   type SharedOptions,
   withDeviceOptions,
@@ -19,19 +22,29 @@ export function addSolve(program: Command, run: RunVerb): void {
     .requiredOption("--calibration <file>", "what choices cost in acceptance")
     .option("--model <model>", "measure the best candidates on this model, not only estimate them")
     .option("--text <file...>", "text to measure on with --model; give what the calibration was given")
-    .option(
-      "--choices <list>",
-      "what a draft may do with a block besides running it: skip,int8,int4, of attention over a span int8@512 (default: skip,int8, of a target in int8 skip,int4, and spans that both documents measured)",
-      commaList,
+    .addOption(
+      named(
+        "--choices <list>",
+        "what a draft may do with a block besides running it: skip,int8,int4, of attention over a span int8@512 (default: skip,int8, of a target in int8 skip,int4, and spans that both documents measured)",
+        CHOICES_OFFERED,
+        commaList,
+      ),
     )
-    .option(
-      "--for <engine>",
-      `plan what can be exported to it: ${ENGINE_NAMES.join(", ")}; its constraints come on top of those below`,
+    .addOption(
+      named(
+        "--for <engine>",
+        `plan what can be exported to it: ${ENGINE_NAMES.join(", ")}; its constraints come on top of those below`,
+        ENGINE_NAMES,
+        asTyped,
+      ),
     )
-    .option(
-      "--drafters <list>",
-      "what may draft: self,lookup,model,heads,hybrid; hybrid is a lookup beside any other that is named (default: all that were measured)",
-      commaList,
+    .addOption(
+      named(
+        "--drafters <list>",
+        "what may draft: self,lookup,model,heads,hybrid; hybrid is a lookup beside any other that is named (default: all that were measured)",
+        ["self", "lookup", "model", "heads", "hybrid"],
+        commaList,
+      ),
     )
     .option("--standalone", `plan for engines that take a draft for a model: ${STANDALONE}`)
     .option(
@@ -50,7 +63,11 @@ export function addSolve(program: Command, run: RunVerb): void {
       "plan beyond the profile's last context too, by its curves drawn on (default: to the model's own limit)",
       integerFrom(1, 1 << 24),
     )
-    .option("--method <name>", `how blocks are chosen: ${SOLVE_METHODS.join(", ")}`, "knapsack")
+    .addOption(
+      named("--method <name>", `how blocks are chosen: ${SOLVE_METHODS.join(", ")}`, SOLVE_METHODS, asTyped).default(
+        "knapsack",
+      ),
+    )
     .option(TO_FILE, "where to write the plan; - prints it (default: into plans/)")
     .addHelpText(
       "after",

@@ -1,16 +1,26 @@
 /** Verbs that put plans to the test, on a model or by their documents. */
 import type { Command } from "commander";
+import { METHOD_NAMES } from "../methods/names.js";
 import {
+  asTyped,
+  CHOICES_OFFERED,
   commaList,
+  DRAFTERS_OFFERED,
   integerFrom,
+  KERNELS_OFFERED,
+  named,
   numberFrom,
   positive,
   type SharedOptions,
+  TARGET_NAMES,
   withDeviceOptions,
   withSamplingOptions,
   withTargetOption,
 } from "./options.js";
-import { DRAFTER, examples, MODEL, type RunVerb, STANDALONE, TO_FILE } from "./verb.js";
+import { DRAFTER, examples, MODEL, type RunVerb, STANDALONE, TO_FILE, WHO_DRAFTS } from "./verb.js";
+
+/** of `compare --methods` */
+const METHODS_OFFERED = ["knapsack", ...METHOD_NAMES, "heads", ...KERNELS_OFFERED];
 
 /** `10` or `10%` */
 const percent = (text: string): number => numberFrom(0)(text.replace(/%$/, ""));
@@ -29,7 +39,7 @@ export function addVerify(program: Command, run: RunVerb): void {
       "the plan; without one --drafter says who drafts, by its defaults, and the plan they make is written",
     )
     .requiredOption("--model <model>", MODEL)
-    .option("--drafter <who>", DRAFTER)
+    .addOption(named("--drafter <who>", DRAFTER, WHO_DRAFTS, asTyped))
     .option("--standalone", STANDALONE)
     .option("--prompts <file>", "prompts to run it on (default: a few that travel with draftplan)")
     .option(
@@ -69,25 +79,37 @@ export function addCompare(program: Command, run: RunVerb): void {
     .argument("<model>", MODEL)
     .option("--profile <file>", "what blocks cost in time (default: measured now)")
     .option("--calibration <file>", "what choices cost in acceptance (default: measured now)")
-    .option(
-      "--methods <list>",
-      "methods, heads, and kernels as rules for all blocks (default: all there are)",
-      commaList,
+    .addOption(
+      named(
+        "--methods <list>",
+        "methods, heads, and kernels as rules for all blocks (default: all there are)",
+        METHODS_OFFERED,
+        commaList,
+      ),
     )
-    .option(
-      "--choices <list>",
-      "what a draft may do with a block besides running it: skip,int8,int4 (default: skip,int8; of a target in int8 skip,int4)",
-      commaList,
+    .addOption(
+      named(
+        "--choices <list>",
+        "what a draft may do with a block besides running it: skip,int8,int4 (default: skip,int8; of a target in int8 skip,int4)",
+        CHOICES_OFFERED,
+        commaList,
+      ),
     )
-    .option(
-      "--targets <list>",
-      "in place of methods: precisions to serve, each with every drafter, and what each loses: fp32,int8,int4",
-      commaList,
+    .addOption(
+      named(
+        "--targets <list>",
+        "in place of methods: precisions to serve, each with every drafter, and what each loses: fp32,int8,int4",
+        TARGET_NAMES,
+        commaList,
+      ),
     )
-    .option(
-      "--drafters <list>",
-      "what else gets a row: lookup, model:PATH (model: those that the documents given have measured), hybrid; with --targets who drafts: none,self,lookup,heads:PATH,model:PATH,hybrid (default there: self,lookup, and heads that lie beside the model)",
-      commaList,
+    .addOption(
+      named(
+        "--drafters <list>",
+        "what else gets a row: lookup, model:PATH (model: those that the documents given have measured), hybrid; with --targets who drafts: none,self,lookup,heads:PATH,model:PATH,hybrid (default there: self,lookup, and heads that lie beside the model)",
+        ["none", ...DRAFTERS_OFFERED, "hybrid"],
+        commaList,
+      ),
     )
     .option("--text <file...>", "text, one half to choose plans on and one to run them on (default: a short one)")
     .option("--prompts <file>", "prompts to run plans on, in place of the text's second half")

@@ -1,13 +1,20 @@
 /** The verb that trains. */
 import type { Command } from "commander";
-import { integerFrom, numberFrom, type SharedOptions, withDeviceOptions } from "./options.js";
+import { asTyped, integerFrom, named, numberFrom, type SharedOptions, withDeviceOptions } from "./options.js";
 import { examples, MODEL, type RunVerb } from "./verb.js";
 
 export function addTrainHeads(program: Command, run: RunVerb): void {
   withDeviceOptions(program.command("train-heads"))
     .description("train heads that draft for a model, on text that it writes itself")
     .argument("<model>", MODEL)
-    .requiredOption("--kind <kind>", "medusa: all heads guess at once; hydra: each is told what was drafted before it")
+    .addOption(
+      named(
+        "--kind <kind>",
+        "medusa: all heads guess at once; hydra: each is told what was drafted before it",
+        ["medusa", "hydra"],
+        asTyped,
+      ).makeOptionMandatory(),
+    )
     .requiredOption("--heads <n>", "how many tokens ahead: 1 to 8", numberFrom(0))
     .requiredOption("-o, --output <dir>", "the folder to make; unfinished work is kept in DIR.partial, to go on from")
     .option("--text <file...>", "text whose beginnings the model continues (default: the bundled one)")

@@ -5,7 +5,7 @@
 import type { Command } from "commander";
 import type { RunVerb } from "./verb.js";
 import { addExport, addImportMetrics } from "./verbs-export.js";
-import { addCache, addDoctor, addHistory, addReport } from "./verbs-look.js";
+import { addCache, addCompletion, addDoctor, addHistory, addReport } from "./verbs-look.js";
 import { addCalibrate, addProfile } from "./verbs-measure.js";
 import { addEvaluate, addGenerate, addInspect, addRun } from "./verbs-model.js";
 import { addExplain, addPlan, addSolve } from "./verbs-plan.js";
@@ -33,4 +33,5 @@ export function addVerbs(program: Command, run: RunVerb): void {
   addHistory(program, run);
   addDoctor(program, run);
   addCache(program, run);
+  addCompletion(program, run);
 }

@@ -23,6 +23,7 @@ const VERBS = [
   "history",
   "doctor",
   "cache",
+  "completion",
 ];
 
 /** Where, what, what to do: three lines and nothing else. */
@@ -87,6 +88,7 @@ describe("help", () => {
     ["history", ["--json"]],
     ["doctor", ["--provider", "--ort-library", "--threads", "--json"]],
     ["cache", ["--clear"]],
+    ["completion", ["--json"]],
   ])("of %s names its flags and shows how it is used", async (verb, flags) => {
     const { code, stdout, stderr } = await draftplan([verb, "--help"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
