@@ -8,7 +8,7 @@ import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
 const present = (shell: string): boolean => spawnSync(shell, ["-c", "exit 0"]).status === 0;
 
-const folder = temporaryFolder("draftplan-completion-");
+const folder = temporaryFolder();
 mkdirSync(join(folder, "embers"));
 for (const name of ["plan.yaml", "a model.gguf"]) writeFileSync(join(folder, name), "");
 const FILES = ["a model.gguf", "embers", "plan.yaml"];
