@@ -10,8 +10,8 @@ import { precisionOf } from "../pipeline/context.js";
 import { draftersRelativeTo, parseMeasuredDrafters } from "../pipeline/measured-drafters.js";
 import { defaultPath, servedName } from "../pipeline/paths.js";
 import { readCalibrationText } from "../pipeline/text/calibration-text.js";
-import { parseBudget } from "./budget.js";
 import type { CommandContext } from "./context.js";
+import { parseBudget } from "./values/budget.js";
 
 export interface CalibrateOptions {
   text?: string[];

@@ -4,7 +4,7 @@ import { type CheckOutputOptions, outputCheck } from "../output/check/index.js";
 import { verdictOf } from "../output/check/text.js";
 import { checkPaths } from "../pipeline/check/check-paths.js";
 import type { CommandContext } from "./context.js";
-import { tolerancePercent } from "./tolerance.js";
+import { tolerancePercent } from "./values/tolerance.js";
 
 export interface CheckCommandOptions extends CheckOutputOptions {
   baseline?: string | undefined;

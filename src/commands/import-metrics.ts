@@ -6,7 +6,7 @@ import { verdictOf } from "../output/check/text.js";
 import { importMetrics } from "../pipeline/import-metrics.js";
 import { readDocumentOf, writeDocument } from "../schema/document.js";
 import type { CommandContext } from "./context.js";
-import { tolerancePercent } from "./tolerance.js";
+import { tolerancePercent } from "./values/tolerance.js";
 
 export interface ImportMetricsOptions extends CheckOutputOptions {
   export?: string;

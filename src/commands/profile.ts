@@ -5,8 +5,8 @@ import { measuredKernels, measuredSpans } from "../pipeline/choices.js";
 import { draftersRelativeTo } from "../pipeline/measured-drafters.js";
 import { defaultPath, servedName } from "../pipeline/paths.js";
 import { profileModelAt } from "../pipeline/profile/profile-model.js";
-import { parseBudget, parsePrecision } from "./budget.js";
 import type { CommandContext } from "./context.js";
+import { parseBudget, parsePrecision } from "./values/budget.js";
 
 export interface ProfileOptions {
   /** `-` prints the document */

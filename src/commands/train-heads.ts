@@ -3,8 +3,8 @@ import { trainedHeadsJson, trainedHeadsText } from "../output/trained-heads.js";
 import { readCalibrationText } from "../pipeline/text/calibration-text.js";
 import { DEFAULT_BUDGET_SECONDS, parseHeads, parseKind } from "../pipeline/train/options.js";
 import { trainHeadsFor } from "../pipeline/train/train-heads.js";
-import { parseBudget } from "./budget.js";
 import type { CommandContext } from "./context.js";
+import { parseBudget } from "./values/budget.js";
 
 export interface TrainHeadsOptions {
   kind: string;

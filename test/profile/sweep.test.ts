@@ -1,6 +1,6 @@
 /** Where a sweep spends its time, when it stops, what it keeps, and what it says of the machine; all on a fake clock. */
 import { describe, expect, test } from "vitest";
-import { parseBudget, parsePrecision } from "../../src/commands/budget.js";
+import { parseBudget, parsePrecision } from "../../src/commands/values/budget.js";
 import { silentProgress } from "../../src/core/progress.js";
 import { driftPercent, withoutDrift } from "../../src/profile/fit/drift.js";
 import { profileModel } from "../../src/profile/profile.js";

@@ -1,5 +1,5 @@
 /** `--tolerance 5%` */
-import { DraftplanError } from "../core/errors.js";
+import { DraftplanError } from "../../core/errors.js";
 
 const DEFAULT_TOLERANCE = "5%";
 

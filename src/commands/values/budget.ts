@@ -1,5 +1,5 @@
 /** `--budget` and `--precision`: how long a sweep may take, and how precise it has to be. */
-import { DraftplanError } from "../core/errors.js";
+import { DraftplanError } from "../../core/errors.js";
 
 const SECONDS = { ms: 0.001, s: 1, m: 60, h: 3600 } as const;
 const MAX_SECONDS = 86_400;
