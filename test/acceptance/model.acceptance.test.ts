@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gguf as secondOpinion } from "@huggingface/gguf";
 import { describe, expect, test } from "vitest";
-import { openGguf } from "../../src/model/formats/gguf-file.js";
+import { openGguf } from "../../src/model/formats/gguf-parts.js";
 import { readGgufTokenizerMetadata } from "../../src/model/formats/gguf-tokenizer.js";
 import { expectedTensors } from "../../src/model/formats/tensors.js";
 import { openCheckpoint } from "../../src/model/open.js";

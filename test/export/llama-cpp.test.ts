@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
 import { ngramSettings } from "../../src/export/llama-cpp/usage.js";
-import { openGguf } from "../../src/model/formats/gguf-file.js";
+import { openGguf } from "../../src/model/formats/gguf-parts.js";
 import { openCheckpoint } from "../../src/model/open.js";
 import { exportPlan } from "../../src/pipeline/export/export-plan.js";
 import { readDocumentOf, stringifyDocument } from "../../src/schema/document.js";

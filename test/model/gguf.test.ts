@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { gguf as secondOpinion } from "@huggingface/gguf";
 import { describe, expect, test } from "vitest";
 import type { ErrorCode } from "../../src/core/errors.js";
-import { openGguf } from "../../src/model/formats/gguf-file.js";
+import { openGguf } from "../../src/model/formats/gguf-parts.js";
 import { readGgufTokenizerMetadata } from "../../src/model/formats/gguf-tokenizer.js";
 import { openCheckpoint } from "../../src/model/open.js";
 import { llama3Factors } from "../../src/model/rope.js";
@@ -227,7 +227,7 @@ describe("architecture", () => {
       /IQ2_XS/,
       { tensors: { "output_norm.weight": { type: 17, shape: [256], bytes: new Uint8Array(74) } } },
     ],
-    ["MODEL_NOT_RECOGNISED", /one of 3 parts/, { metadata: { "split.count": { type: "u16", value: 3 } } }],
+    ["CHECKPOINT_CORRUPT", /split\.no: is missing/, { metadata: { "split.count": { type: "u16", value: 3 } } }],
     ["MODEL_NOT_RECOGNISED", /version 1;/, { version: 1 }],
     ["MODEL_NOT_RECOGNISED", /big-endian/, { version: 3 << 24 }],
   ])("%s %s", async (code, text, model) => {

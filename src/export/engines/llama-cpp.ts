@@ -4,7 +4,7 @@
  */
 import { DraftplanError } from "../../core/errors.js";
 import { architectureOf } from "../../model/architectures/registry.js";
-import { openGguf } from "../../model/formats/gguf-file.js";
+import { openGguf } from "../../model/formats/gguf-parts.js";
 import { blockName, type ChoiceSet, uniformChoices } from "../../schema/choice.js";
 import { type ModelDrafterRef, mainDrafter } from "../../schema/drafter.js";
 import { readDefinition } from "../../tokenizer/open.js";

@@ -32,23 +32,31 @@ export interface GgufSpan {
   keyBytes: number;
 }
 
-export class GgufFile {
+export interface GgufContents {
+  metadata: ReadonlyMap<string, GgufValue>;
+  /** by the same keys: where the entry lies, for copying it as it is */
+  spans: ReadonlyMap<string, GgufSpan>;
+  /** by the name in the file */
+  tensors: ReadonlyMap<string, StoredTensor>;
+}
+
+/** A model, or before they are joined one part of it. */
+export class GgufFile implements GgufContents {
+  /** what the metadata lies in */
   readonly file: ByteFile;
   readonly metadata: ReadonlyMap<string, GgufValue>;
-  /** by the same keys: where the entry lies, for copying it as it is */
   readonly spans: ReadonlyMap<string, GgufSpan>;
-  /** by the name in the file */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 
-  constructor(file: ByteFile) {
-    this.file = file;
-    const reader = new GgufReader(file);
-    const { tensorCount, metadataCount } = readCounts(reader, file);
-    const { metadata, spans } = readMetadata(reader, metadataCount);
+  /** @param files in which the tensors lie: of a split model its parts, beginning with that of the metadata */
+  constructor(
+    readonly files: readonly [ByteFile, ...ByteFile[]],
+    { metadata, spans, tensors }: GgufContents,
+  ) {
+    this.file = files[0];
     this.metadata = metadata;
     this.spans = spans;
-    assertWhole(this.metadata, file.path);
-    this.tensors = readTensors(reader, tensorCount, alignmentOf(this.metadata, file.path), file);
+    this.tensors = tensors;
   }
 
   /** @returns undefined where the key is missing; throws where it holds something else */
@@ -86,15 +94,19 @@ export class GgufFile {
   }
 
   close(): void {
-    this.file.close();
+    for (const file of this.files) file.close();
   }
 }
 
-/** The caller closes it. */
-export function openGguf(path: string): GgufFile {
+/** One file, of which a split model has several. The caller closes it. */
+export function openGgufFile(path: string): GgufFile {
   const file = new ByteFile(path);
   try {
-    return new GgufFile(file);
+    const reader = new GgufReader(file);
+    const { tensorCount, metadataCount } = readCounts(reader, file);
+    const { metadata, spans } = readMetadata(reader, metadataCount);
+    const tensors = readTensors(reader, tensorCount, alignmentOf(metadata, path), file);
+    return new GgufFile([file], { metadata, spans, tensors });
   } catch (cause) {
     file.close();
     throw cause;
@@ -184,17 +196,6 @@ function readTensorInfo(reader: GgufReader, alignment: number, file: ByteFile): 
   if (offset % alignment !== 0 || offset > file.size)
     throw reader.fail(`tensor ${name} begins at ${offset}, not on a multiple of ${alignment} inside the file`);
   return { storedName: name, type, shape, file, offset, byteLength };
-}
-
-function assertWhole(metadata: ReadonlyMap<string, GgufValue>, path: string): void {
-  const parts = metadata.get("split.count");
-  if (typeof parts !== "number" || parts <= 1) return;
-  throw new DraftplanError({
-    code: "MODEL_NOT_RECOGNISED",
-    at: `${path}: metadata split.count`,
-    what: `is one of ${parts} parts of a model; only whole GGUF files are read`,
-    remedy: "join the parts with llama.cpp's `llama-gguf-split --merge`",
-  });
 }
 
 function versionUnsupported(path: string, version: number): DraftplanError {

@@ -9,6 +9,7 @@ import { windowKeys } from "../layers.js";
 import { assertConsistent, defaultHeadDim, LIMITS } from "../limits.js";
 import type { ModelSpec } from "../spec.js";
 import type { GgufFile } from "./gguf-file.js";
+import { withoutPart } from "./gguf-parts.js";
 import { isGgufArray } from "./gguf-reader.js";
 import { ggufPositions } from "./gguf-rope.js";
 import { shortestFloat } from "./numbers.js";
@@ -227,5 +228,5 @@ function nameOf(file: GgufFile): string {
     ?.replace(/\p{Cc}/gu, " ")
     .trim()
     .slice(0, MAX_NAME_LENGTH);
-  return given || basename(file.file.path).replace(/\.gguf$/i, "");
+  return given || withoutPart(basename(file.file.path)).replace(/\.gguf$/i, "");
 }

@@ -2,7 +2,7 @@
 
 import { corrupt } from "../failures.js";
 import type { GgufFile } from "./gguf-file.js";
-import { openGguf } from "./gguf-file.js";
+import { openGguf } from "./gguf-parts.js";
 
 export interface GgufTokenizerMetadata {
   /** `tokenizer.ggml.model`: `gpt2` (byte-level BPE), `llama` (SentencePiece), … */

@@ -2,7 +2,7 @@
 
 import { makeCheckpoint } from "../checkpoint.js";
 import type { Checkpoint } from "../spec.js";
-import { openGguf } from "./gguf-file.js";
+import { openGguf } from "./gguf-parts.js";
 import { ROPE_TENSORS } from "./gguf-rope.js";
 import { ggufArchitecture, ggufSpec } from "./gguf-spec.js";
 import { canonicalTensors, separateTensors } from "./tensor-names.js";
@@ -23,7 +23,7 @@ export async function openGgufCheckpoint(path: string, source: string): Promise<
       format: "gguf",
       spec,
       tensors,
-      files: [gguf.file],
+      files: gguf.files,
       ...(interleavedRotary ? { isInterleaved: (name) => /\.self_attn\.[qk]_proj\.(weight|bias)$/.test(name) } : {}),
     });
   } catch (cause) {

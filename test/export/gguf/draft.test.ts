@@ -7,7 +7,8 @@ import { folderModel, folderTensors } from "../../../src/export/gguf/from-folder
 import { ggufModel } from "../../../src/export/gguf/from-gguf.js";
 import { writeGguf } from "../../../src/export/gguf/write.js";
 import { openExportModel } from "../../../src/export/open-model.js";
-import { type GgufFile, openGguf } from "../../../src/model/formats/gguf-file.js";
+import type { GgufFile } from "../../../src/model/formats/gguf-file.js";
+import { openGguf } from "../../../src/model/formats/gguf-parts.js";
 import { expectedTensors, readTensor } from "../../../src/model/formats/tensors.js";
 import { openCheckpoint } from "../../../src/model/open.js";
 import { halfSplitRows } from "../../../src/model/rotary-rows.js";

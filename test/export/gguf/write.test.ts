@@ -5,7 +5,7 @@ import { gguf as secondOpinion } from "@huggingface/gguf";
 import { expect, test } from "vitest";
 import { copiedEntry, type MetadataEntry, type MetadataValue, madeEntry } from "../../../src/export/gguf/metadata.js";
 import { type GgufTensor, writeGguf } from "../../../src/export/gguf/write.js";
-import { openGguf } from "../../../src/model/formats/gguf-file.js";
+import { openGguf } from "../../../src/model/formats/gguf-parts.js";
 import { ggufBytes, type Metadata } from "../../support/gguf-bytes.js";
 import { temporaryFolder } from "../../support/tiny-checkpoint.js";
 
