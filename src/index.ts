@@ -35,6 +35,7 @@ export { type AcceptanceStatistics, acceptanceCurve, acceptanceOf } from "./deco
 export { cacheFolder, clearCache, listCache } from "./model/cache.js";
 export { type ConvertedModel, convertModel } from "./model/convert.js";
 export { headsBeside } from "./model/heads/open.js";
+export { resolveModel } from "./model/hub/resolve.js";
 export { openCheckpoint, openConfigOnly } from "./model/open.js";
 export { ARCHITECTURES, type Architecture, type Checkpoint, type ModelSpec } from "./model/spec.js";
 export { defaultThreads, describeDevice, systemClock } from "./runtime/device.js";

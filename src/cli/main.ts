@@ -3,6 +3,7 @@ import { Command, Help, type Option } from "commander";
 import { EXIT } from "../core/errors.js";
 import { draftplanVersion } from "../core/version.js";
 import { withChatText } from "./chat-text.js";
+import { withHubModels } from "./hub-models.js";
 import { listenForInterrupts } from "./interruption.js";
 import { explainError } from "./report-error.js";
 import type { RunVerb } from "./verb.js";
@@ -25,6 +26,7 @@ export function buildProgram(run: RunVerb): Command {
     .configureOutput({ outputError: () => {} }) // explainError says it
     .configureHelp({ optionDescription })
     .addHelpText("after", EXIT_CODES);
+  withHubModels(program, run);
   addVerbs(program, run);
   return program;
 }

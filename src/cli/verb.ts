@@ -5,7 +5,7 @@ import type { SharedOptions } from "./options.js";
 /** Runs a verb's work; false means that a verification or check failed. */
 export type RunVerb = (options: SharedOptions, work: (context: CommandContext) => Promise<unknown>) => Promise<void>;
 
-export const MODEL = "a Hugging Face folder, a .gguf file, or: embedded";
+export const MODEL = "a Hugging Face folder, a .gguf file, hf:OWNER/NAME[@REVISION], or: embedded";
 export const TO_FILE = "-o, --output <file>";
 
 /** of `--drafter` */

@@ -13,6 +13,7 @@ import type { Checkpoint, ModelSpec } from "./spec.js";
 
 export interface CheckpointParts {
   source: string;
+  revision?: string | undefined;
   format: Checkpoint["format"];
   spec: ModelSpec;
   /** canonical name -> where its bytes are */
@@ -29,12 +30,13 @@ const HEAD = "lm_head.weight";
 
 /** Digests the weights and makes sure that every tensor is there, so that nothing is found missing half-way. */
 export async function makeCheckpoint(parts: CheckpointParts): Promise<Checkpoint> {
-  const { source, format, spec, tensors, files, isInterleaved = () => false, normsLessOne = false } = parts;
+  const { source, revision, format, spec, tensors, files, isInterleaved = () => false, normsLessOne = false } = parts;
   assertComplete(parts);
   // A tied head may still have a copy in the file; transformers reads the embedding, and so does this.
   const canonicalName = (name: string) => (name === HEAD && spec.tiedEmbeddings ? EMBEDDING : name);
   return {
     source,
+    ...(revision === undefined ? {} : { revision }),
     format,
     spec,
     weightsSha256: await weightsSha256(files),

@@ -6,11 +6,12 @@ import { fileURLToPath } from "node:url";
 import { DraftplanError } from "../core/errors.js";
 import { architectureOf } from "./architectures/registry.js";
 import { makeCheckpoint } from "./checkpoint.js";
-import { errnoOf, messageOf, notFound, unreadable } from "./formats/byte-file.js";
+import { errnoOf, messageOf, unreadable } from "./formats/byte-file.js";
 import { openGgufCheckpoint } from "./formats/gguf.js";
 import { readHfConfig } from "./formats/hf-config.js";
 import { openSafetensors } from "./formats/safetensors.js";
 import { canonicalTensors, separateTensors } from "./formats/tensor-names.js";
+import { modelNotFound, snapshotOf } from "./hub/reference.js";
 import type { Checkpoint, ModelSpec } from "./spec.js";
 
 export const EMBEDDED = "embedded";
@@ -35,6 +36,7 @@ async function openHfDirectory(directory: string, source: string): Promise<Check
     const tensors = separateTensors(canonicalTensors(stored, tensorNames), fused, spec);
     return await makeCheckpoint({
       source,
+      revision: snapshotOf(directory)?.revision,
       format: "safetensors",
       spec,
       tensors,
@@ -91,7 +93,7 @@ function kindOf(path: string): "directory" | "file" | "other" {
     const stat = statSync(path);
     return stat.isDirectory() ? "directory" : stat.isFile() ? "file" : "other";
   } catch (cause) {
-    if (errnoOf(cause) === "ENOENT" || errnoOf(cause) === "ENOTDIR") throw notFound(path);
+    if (errnoOf(cause) === "ENOENT" || errnoOf(cause) === "ENOTDIR") throw modelNotFound(path);
     throw unreadable(path, messageOf(cause), cause);
   }
 }

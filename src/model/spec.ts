@@ -44,6 +44,8 @@ export interface ModelSpec extends Biases, Variations {
 export interface Checkpoint {
   /** path as the user gave it, or `embedded` */
   source: string;
+  /** the hub's commit, where it lies in a Hugging Face cache */
+  revision?: string;
   format: "safetensors" | "gguf";
   spec: ModelSpec;
   /** SHA-256 of the weight files, hex */

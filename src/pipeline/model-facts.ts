@@ -4,6 +4,7 @@ import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { architectureSha256 } from "../model/digest.js";
 import { expectedTensors } from "../model/formats/tensors.js";
+import { hubHint } from "../model/hub/reference.js";
 import { variationsOf } from "../model/layers.js";
 import { EMBEDDED, openCheckpoint, openConfigOnly } from "../model/open.js";
 import type { Checkpoint, ModelSpec } from "../model/spec.js";
@@ -28,7 +29,7 @@ function isModel(path: string): boolean {
   try {
     return statSync(path).isDirectory() || beginsWith(path, "GGUF");
   } catch {
-    return false; // reading it as a document says what is wrong
+    return hubHint(path) !== null; // opening it says so; else reading it as a document says what is wrong
   }
 }
 
@@ -50,6 +51,8 @@ export interface ModelFacts {
   layers: number;
   architecture_sha256: string;
   weights_sha256: string | null;
+  /** the hub's commit; absent where the model lies in no Hugging Face cache */
+  revision?: string;
   architecture: string;
   format: string | null;
   parameters: number;
@@ -108,6 +111,7 @@ function checkpointFacts(checkpoint: Checkpoint): Omit<ModelFacts, "needs"> {
     layers: spec.layers,
     architecture_sha256: checkpoint.architectureSha256,
     weights_sha256: checkpoint.weightsSha256,
+    ...(checkpoint.revision === undefined ? {} : { revision: checkpoint.revision }),
     format: checkpoint.format,
     stored_types: checkpoint.storedTypes,
     ...specFacts(spec),

@@ -7,12 +7,16 @@ import type { Device, InputRef } from "../schema/common.js";
 import { DEFAULT_PRECISION } from "../schema/numerics.js";
 
 /** A model's name as part of a file's name. */
-const slug = (name: string): string =>
-  name
+const slug = (name: string): string => {
+  // OWNER/NAME of the hub as it is, with a dash
+  if (/^\w[\w.-]*\/\w[\w.-]*$/.test(name)) return name.replace("/", "-");
+  const plain = name
     .toLowerCase()
     .replace(/[^a-z0-9.]+/g, "-")
     .replace(/^[-.]+|[-.]+$/g, "")
-    .slice(0, 60) || "model";
+    .slice(0, 60);
+  return plain || "model";
+};
 
 export type PathKind = "profile" | "calibration" | "plan" | "verification" | "comparison";
 

@@ -32,6 +32,7 @@ export const modelRef = (checkpoint: Checkpoint): ModelRef & { weights_sha256: s
   layers: checkpoint.spec.layers,
   architecture_sha256: checkpoint.architectureSha256,
   weights_sha256: checkpoint.weightsSha256,
+  ...(checkpoint.revision === undefined ? {} : { revision: checkpoint.revision }),
 });
 
 /** Where a model computes, with how much room and which kernels (default: defaultKernels). */

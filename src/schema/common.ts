@@ -20,6 +20,11 @@ export const ModelRef = z.strictObject({
   layers: z.int().min(1).max(1024),
   architecture_sha256: Sha256,
   weights_sha256: Sha256.nullable().describe("null in a profile made without weights"),
+  revision: z
+    .string()
+    .regex(/^[0-9a-f]{40}$/, "expected 40 hexadecimal digits")
+    .optional()
+    .describe("the Hugging Face hub's commit, where the model came from there"),
 });
 export type ModelRef = z.infer<typeof ModelRef>;
 

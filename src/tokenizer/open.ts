@@ -1,8 +1,8 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { DraftplanError } from "../core/errors.js";
 import { readGgufTokenizerMetadata } from "../model/formats/gguf-tokenizer.js";
+import { modelNotFound } from "../model/hub/reference.js";
 import type { TokenizerDefinition } from "./definition.js";
 import { tokenizerMissing } from "./failures.js";
 import { definitionFromGguf } from "./gguf-tokenizer-json.js";
@@ -28,14 +28,7 @@ export async function openTokenizer(
 /** @throws as openTokenizer */
 export async function readDefinition(modelPath: string): Promise<TokenizerDefinition> {
   const path = modelPath === "embedded" ? EMBEDDED : modelPath;
-  if (!existsSync(path)) {
-    throw new DraftplanError({
-      code: "FILE_NOT_FOUND",
-      at: path,
-      what: "no such file or folder",
-      remedy: "check the path, or use embedded as MODEL",
-    });
-  }
+  if (!existsSync(path)) throw modelNotFound(path);
   if (!statSync(path).isDirectory()) return readGguf(path);
   if (existsSync(join(path, "tokenizer.json"))) return readHuggingFace(path);
   if (existsSync(join(path, "tokenizer.model"))) {

@@ -10,6 +10,7 @@ import { DraftplanError } from "../../core/errors.js";
 import type { ArchitectureDefinition } from "../architectures/architecture.js";
 import { type Architecture, findArchitecture } from "../architectures/registry.js";
 import { architectureUnsupported, configInvalid, refusalFor, unsupportedMaths } from "../failures.js";
+import { snapshotOf } from "../hub/reference.js";
 import { windowKeys } from "../layers.js";
 import { assertConsistent, defaultHeadDim, LIMITS } from "../limits.js";
 import type { ModelSpec } from "../spec.js";
@@ -81,7 +82,7 @@ function toSpec(config: Config, definition: ArchitectureDefinition<Architecture>
   const sizes = { layers: config.num_hidden_layers, hiddenSize: config.hidden_size, heads, headDim };
   const { sliding_window = defaults.slidingWindow } = config;
   return {
-    name: basename(dirname(resolve(path))),
+    name: snapshotOf(dirname(path))?.repository ?? basename(dirname(resolve(path))),
     architecture: definition.name,
     ...sizes,
     intermediateSize: config.intermediate_size,

@@ -1,10 +1,11 @@
 /** A table of latencies from another engine -> an ordinary profile. */
 
 import { existsSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { readUserFile } from "../../core/user-file.js";
 import { utf8Text } from "../../core/utf8.js";
 import { architectureSha256 } from "../../model/digest.js";
+import { snapshotOf } from "../../model/hub/reference.js";
 import { openCheckpoint, openConfigOnly } from "../../model/open.js";
 import type { ModelSpec } from "../../model/spec.js";
 import { importTable } from "../../profile/import/import.js";
@@ -24,6 +25,7 @@ import { isConfig, readConfig } from "./synthetic.js";
 export async function importProfile(table: string, model: string, device: Device): Promise<Profile> {
   const bytes = readUserFile(table, MAX_DOCUMENT_BYTES);
   const spec = await readSpec(model);
+  const revision = snapshotOf(isConfig(model) ? dirname(model) : model)?.revision;
   const { wholePass, ...measured } = importTable(utf8Text(bytes, table), spec.layers, table);
   return {
     kind: "draftplan/profile",
@@ -33,6 +35,7 @@ export async function importProfile(table: string, model: string, device: Device
       layers: spec.layers,
       architecture_sha256: architectureSha256(spec),
       weights_sha256: null,
+      ...(revision === undefined ? {} : { revision }),
     },
     device,
     kernels: numericsOf(
