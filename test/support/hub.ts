@@ -97,7 +97,8 @@ function answer(
   const bytes = hub.files.get(name);
   if (bytes === undefined) return refuse(404, "RepoNotFound");
   if (stored) return send(hub, request, response, bytes);
-  if (!path.startsWith(`/${hub.repository}/resolve/${COMMIT}/`)) return refuse(404, "RepoNotFound");
+  if (!path.startsWith(`/${hub.repository}/resolve/`)) return refuse(404, "RepoNotFound");
+  response.setHeader("x-repo-commit", COMMIT);
   const etag = `"${etagOf(name, bytes)}"`;
   if (isLarge(name))
     return response
