@@ -62,9 +62,15 @@ export function addDoctor(program: Command, run: RunVerb): void {
 export function addCache(program: Command, run: RunVerb): void {
   withOutputOptions(program.command("cache"))
     .description("the converted models kept on disk")
-    .option("--clear", "delete them all; they are made again when needed")
-    .addHelpText("after", examples("draftplan cache", "draftplan cache --clear"))
-    .action(async (options: SharedOptions & { clear?: true }) =>
+    .option(
+      "--clear [name]",
+      "delete those of this model, or with this key; without one all. They are made again when needed",
+    )
+    .addHelpText(
+      "after",
+      examples("draftplan cache", "draftplan cache --clear", "draftplan cache --clear SmolLM2-135M"),
+    )
+    .action(async (options: SharedOptions & { clear?: true | string }) =>
       run(options, async (context) => (await import("../commands/cache.js")).cacheCommand(options, context)),
     );
 }

@@ -4,9 +4,11 @@
  * at, or deletes, a folder whose name draftplan did not give: DRAFTPLAN_CACHE_DIR may be anyone's home.
  */
 import { randomUUID } from "node:crypto";
-import { readdirSync, rmSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import envPaths from "env-paths";
+import { errnoOf } from "../core/blocking.js";
+import { DraftplanError } from "../core/errors.js";
 
 const KEY = /^[0-9a-f]{40}$/;
 const PARTIAL = /^\.partial-(\d+)-/;
@@ -16,26 +18,94 @@ const IDLE_MS = 10 * 60_000;
 
 export const cacheFolder = (): string => process.env.DRAFTPLAN_CACHE_DIR || envPaths("draftplan", { suffix: "" }).cache;
 
+/** What an entry says of itself, beside the sizes of its files; entries of earlier builds say nothing. */
+export interface EntryLabel {
+  /** the model's name */
+  model: string;
+  /** `fp32 int8` */
+  kernels: string;
+}
+
 export interface CacheEntry {
   key: string;
   folder: string;
   bytes: number;
+  /** null: made by an earlier build */
+  label: EntryLabel | null;
+  /** ms since 1970 */
+  usedMs: number;
 }
+
+/** A conversion that is going on, or that a process left behind. */
+export interface HalfMade {
+  folder: string;
+  bytes: number;
+  /** whether its process runs here, so that clearing spares it */
+  running: boolean;
+}
+
+export const MANIFEST = "manifest.json";
 
 /** A name for a conversion in progress, unlike any other's. */
 export const partialFolder = (root: string): string => join(root, `.partial-${process.pid}-${randomUUID()}`);
 
+/** The entry last used first. */
 export function listCache(root = cacheFolder()): CacheEntry[] {
   return foldersIn(root)
     .filter((name) => KEY.test(name))
-    .map((name) => ({ key: name, folder: join(root, name), bytes: folderSize(join(root, name)).bytes }));
+    .map((name) => {
+      const folder = join(root, name);
+      // loading touches the folder (entry.ts)
+      const usedMs = statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+      return { key: name, folder, bytes: folderSize(folder).bytes, label: readLabel(folder), usedMs };
+    })
+    .sort((a, b) => b.usedMs - a.usedMs || (a.key < b.key ? -1 : 1));
+}
+
+export function listHalfMade(root = cacheFolder()): HalfMade[] {
+  return foldersIn(root).flatMap((name) => {
+    const pid = PARTIAL.exec(name)?.[1];
+    if (pid === undefined) return [];
+    const folder = join(root, name);
+    return [{ folder, bytes: folderSize(folder).bytes, running: isRunning(Number(pid)) }];
+  });
+}
+
+/** A manifest is anybody's text until it has been looked at. */
+function readLabel(folder: string): EntryLabel | null {
+  try {
+    const { model, kernels } = JSON.parse(readFileSync(join(folder, MANIFEST), "utf8"));
+    return typeof model === "string" && typeof kernels === "string" ? { model, kernels } : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Removes every converted model, and what conversions that were killed left behind; returns the bytes freed. */
 export function clearCache(root = cacheFolder()): number {
-  const entries = listCache(root);
-  for (const entry of entries) rmSync(entry.folder, { recursive: true, force: true });
-  return entries.reduce((sum, entry) => sum + entry.bytes, 0) + removeAbandoned(root, 0);
+  return removeEntries(listCache(root)) + removeAbandoned(root, 0);
+}
+
+/**
+ * Removes these entries.
+ * @returns the bytes freed
+ * @throws FILE_UNWRITABLE for one that cannot be removed
+ */
+export function removeEntries(entries: readonly CacheEntry[]): number {
+  for (const { folder } of entries) {
+    try {
+      rmSync(folder, { recursive: true, force: true });
+    } catch (cause) {
+      throw new DraftplanError({
+        code: "FILE_UNWRITABLE",
+        at: folder,
+        what: `this converted model could not be deleted (${errnoOf(cause) ?? String(cause)})`,
+        remedy: "Delete it as the user who owns it.",
+        cause,
+      });
+    }
+  }
+  return entries.reduce((sum, entry) => sum + entry.bytes, 0);
 }
 
 /** Removes the folders of conversions whose process is gone and that nobody wrote to lately; returns the bytes freed. */

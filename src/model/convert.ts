@@ -110,5 +110,9 @@ function conversion(
     graph: (weights) => buildGraph(checkpoint.spec, kernels, weights, dialect),
     version: String(LAYOUT),
     opset: dialect.opset,
+    label: {
+      model: checkpoint.spec.name,
+      kernels: `${kernels.map((kernel) => (kernel === "target" ? dialect.targetPrecision : kernel)).join(" ")}${moments === undefined ? "" : " fitted"}`,
+    },
   };
 }

@@ -2,12 +2,12 @@
  * A converted model on disk: `model.onnx`, `weights.bin` and a manifest in one folder. In the cache it is written beside
  * its place and renamed, so that a reader sees all of it or nothing.
  */
-import { readFileSync, rmSync, statSync } from "node:fs";
+import { readFileSync, rmSync, statSync, utimesSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DraftplanError } from "../core/errors.js";
 import { makeFolder } from "../core/folders.js";
-import { cacheFolder, partialFolder, removeAbandoned } from "./cache.js";
+import { cacheFolder, type EntryLabel, MANIFEST, partialFolder, removeAbandoned } from "./cache.js";
 import type { WeightFile } from "./graph/branch.js";
 import { encodeModel, type Graph } from "./graph/onnx.js";
 import { requireRoom } from "./room.js";
@@ -29,6 +29,8 @@ export interface Conversion extends WeightsToWrite {
   /** of the graph and the weights' layout */
   version: string;
   opset: number;
+  /** what the cache is listed by */
+  label: EntryLabel;
 }
 
 /**
@@ -41,7 +43,10 @@ export async function cachedEntry(key: string, make: () => Conversion | Promise<
   const root = cacheFolder();
   const folder = join(root, key);
   const found = readEntry(folder);
-  if (found !== undefined) return found;
+  if (found !== undefined) {
+    markUsed(folder);
+    return found;
+  }
 
   const draft = partialFolder(root);
   try {
@@ -77,6 +82,16 @@ export async function entryInto(folder: string, conversion: Conversion): Promise
   }
 }
 
+/** The folder's time is when its entry was last used: files are read without a trace on most systems. */
+function markUsed(folder: string): void {
+  try {
+    const now = new Date();
+    utimesSync(folder, now, now);
+  } catch {
+    // another user's, or on a disk that is read only: it is used all the same
+  }
+}
+
 function bytesToWrite({ parts }: WeightsToWrite): number {
   let bytes = 0;
   for (const part of parts()) bytes += pagesOf(part);
@@ -86,7 +101,7 @@ function bytesToWrite({ parts }: WeightsToWrite): number {
 /** A finished entry, or undefined where there is none or a file of it was cut. */
 function readEntry(folder: string): ConvertedModel | undefined {
   try {
-    const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as Record<string, unknown>;
+    const manifest = JSON.parse(readFileSync(join(folder, MANIFEST), "utf8")) as Record<string, unknown>;
     const whole = [WEIGHTS, MODEL].every((file) => statSync(join(folder, file)).size === manifest[file]);
     return whole ? { modelPath: join(folder, MODEL), weightBytes: manifest[WEIGHTS] as number } : undefined;
   } catch {
@@ -101,7 +116,8 @@ async function writeEntry(folder: string, conversion: Conversion): Promise<numbe
   const model = encodeModel(graph, conversion.version, conversion.opset);
   await writeFile(join(folder, MODEL), model, { flush: true });
   const weightBytes = statSync(join(folder, WEIGHTS)).size;
-  await writeFile(join(folder, "manifest.json"), JSON.stringify({ [WEIGHTS]: weightBytes, [MODEL]: model.length }));
+  const manifest = { [WEIGHTS]: weightBytes, [MODEL]: model.length, ...conversion.label };
+  await writeFile(join(folder, MANIFEST), JSON.stringify(manifest));
   return weightBytes;
 }
 

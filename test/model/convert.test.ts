@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { cacheFolder, clearCache, listCache } from "../../src/model/cache.js";
+import { cacheFolder, clearCache, listCache, listHalfMade } from "../../src/model/cache.js";
 import { convertModel } from "../../src/model/convert.js";
 import { openCheckpoint } from "../../src/model/open.js";
 import type { Checkpoint } from "../../src/model/spec.js";
@@ -66,7 +66,7 @@ describe("a conversion", () => {
     expect(readdirSync(entry.folder).sort()).toEqual(["manifest.json", "model.onnx", "weights.bin"]);
     const sizes = { "model.onnx": statSync(modelPath).size, "weights.bin": weightBytes };
     expect(statSync(join(entry.folder, "weights.bin")).size).toBe(weightBytes);
-    expect(JSON.parse(readFileSync(join(entry.folder, "manifest.json"), "utf8"))).toEqual(sizes);
+    expect(JSON.parse(readFileSync(join(entry.folder, "manifest.json"), "utf8"))).toEqual({ ...sizes, ...entry.label });
     expect(folders()).toEqual([entry.key]);
   });
 
@@ -244,6 +244,39 @@ describe("the cache", () => {
     expect(listCache()).toEqual([]);
     expect(folders()).toEqual([]);
     await convertModel(await tiny(1));
+  });
+
+  test("says of an entry its model, its kernels, and when it was last loaded; the last used is first", async () => {
+    const [one, other] = [await tiny(1), await tiny(2)];
+    one.spec.name = "first";
+    other.spec.name = "second";
+    await convertModel(one, undefined, ["target"]);
+    await convertModel(other);
+    for (const [i, { folder }] of listCache().entries()) utimesSync(folder, 1000 + i, 1000 + i);
+    await convertModel(one, undefined, ["target"]);
+    const [latest, before] = listCache();
+    expect(latest.label).toEqual({ model: "first", kernels: "fp32" });
+    expect(Math.abs(latest.usedMs - Date.now())).toBeLessThan(60_000);
+    expect(before.label).toEqual({ model: "second", kernels: "fp32 int8" });
+    expect(before.usedMs).toBeLessThan(1_100_000);
+  });
+
+  test("an entry of an earlier build, or with a manifest of anything, has no label", async () => {
+    await convertModel(await tiny());
+    const [{ folder }] = listCache();
+    for (const text of ["{}", "null", '{"model": 7, "kernels": []}', "\u0000", '{"model.onnx": 1, "weights.bin": 2}']) {
+      writeFileSync(join(folder, "manifest.json"), text);
+      expect(listCache()[0].label).toBeNull();
+    }
+  });
+
+  test("counts conversions that are going on, and those that were left behind", () => {
+    const [left, running] = [partial(GONE, 0), partial(process.pid, 0)];
+    const found = listHalfMade().sort((a, b) => Number(a.running) - Number(b.running));
+    expect(found).toEqual([
+      { folder: left, bytes: 5, running: false },
+      { folder: running, bytes: 5, running: true },
+    ]);
   });
 
   test("what is not draftplan's is neither listed nor deleted: the folder may be a home", async () => {

@@ -44,6 +44,7 @@ export async function convertHeads(
       written: () => progress.tick(),
       version: String(LAYOUT),
       opset: dialect.opset,
+      label: { model: target.spec.name, kernels: name }, // deleted with the model they draft for
     }));
   };
   try {
