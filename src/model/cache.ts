@@ -9,6 +9,7 @@ import { join } from "node:path";
 import envPaths from "env-paths";
 import { errnoOf } from "../core/blocking.js";
 import { DraftplanError } from "../core/errors.js";
+import { homeFolder, xdgCacheHome } from "../core/user-folders.js";
 
 const KEY = /^[0-9a-f]{40}$/;
 const PARTIAL = /^\.partial-(\d+)-/;
@@ -16,7 +17,13 @@ const PARTIAL = /^\.partial-(\d+)-/;
 /** A conversion writes all the time. Process numbers say nothing where containers share a cache; this does. */
 const IDLE_MS = 10 * 60_000;
 
-export const cacheFolder = (): string => process.env.DRAFTPLAN_CACHE_DIR || envPaths("draftplan", { suffix: "" }).cache;
+export function cacheFolder(): string {
+  const { DRAFTPLAN_CACHE_DIR } = process.env;
+  if (DRAFTPLAN_CACHE_DIR) return DRAFTPLAN_CACHE_DIR;
+  if (process.platform === "darwin") return join(homeFolder(), "Library", "Caches", "draftplan");
+  if (process.platform === "win32") return envPaths("draftplan", { suffix: "" }).cache;
+  return join(xdgCacheHome(), "draftplan");
+}
 
 /** What an entry says of itself, beside the sizes of its files; entries of earlier builds say nothing. */
 export interface EntryLabel {

@@ -9,6 +9,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { cacheFolder, clearCache, listCache, listHalfMade } from "../../src/model/cache.js";
@@ -304,6 +305,21 @@ describe("the cache", () => {
     expect(listCache()).toEqual([]); // neither is a converted model
     expect(clearCache()).toBe(5);
     expect([young, running].map((folder) => existsSync(folder))).toEqual([false, true]);
+  });
+
+  // XDG Base Directory Specification: what is relative or empty does not count
+  test.skipIf(["darwin", "win32"].includes(process.platform)).each([
+    ["/x", "/h", "/x/draftplan"],
+    ["", "/h", "/h/.cache/draftplan"],
+    ["rel/cache", "/h", "/h/.cache/draftplan"],
+    [".", "/h", "/h/.cache/draftplan"],
+    ["", "", join(userInfo().homedir, ".cache", "draftplan")],
+    ["rel", "home", join(userInfo().homedir, ".cache", "draftplan")],
+  ])("with XDG_CACHE_HOME=%s and HOME=%s lies in %s", (xdg, home, folder) => {
+    vi.stubEnv("DRAFTPLAN_CACHE_DIR", "");
+    vi.stubEnv("XDG_CACHE_HOME", xdg);
+    vi.stubEnv("HOME", home);
+    expect(cacheFolder()).toBe(folder);
   });
 
   test("an empty DRAFTPLAN_CACHE_DIR counts as none", () => {

@@ -1,8 +1,8 @@
 /** Where the Hugging Face cache lies and which hub is asked: the variables that Hugging Face's own tools read. */
 import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { isAbsolute, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { DraftplanError } from "../../core/errors.js";
+import { homeFolder, xdgCacheHome } from "../../core/user-folders.js";
 
 export interface HubSettings {
   /** holds models--OWNER--NAME folders */
@@ -18,7 +18,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** @throws OPTION_INVALID for an HF_ENDPOINT that is no address */
 export function hubSettings(environment: Environment = process.env): HubSettings {
-  const home = folder(environment.HF_HOME) ?? join(cacheHome(environment), "huggingface");
+  const home = folder(environment.HF_HOME) ?? join(xdgCacheHome(environment), "huggingface");
   const cache = folder(environment.HF_HUB_CACHE) ?? folder(environment.HUGGINGFACE_HUB_CACHE) ?? join(home, "hub");
   return {
     cache,
@@ -28,14 +28,9 @@ export function hubSettings(environment: Environment = process.env): HubSettings
   };
 }
 
-/** By the XDG specification a relative folder does not count. */
-function cacheHome({ XDG_CACHE_HOME }: Environment): string {
-  return XDG_CACHE_HOME && isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : join(homedir(), ".cache");
-}
-
 function folder(value: string | undefined): string | undefined {
   if (!value) return undefined;
-  return resolve(value.replace(/^~(?=$|[/\\])/, homedir()));
+  return resolve(value.replace(/^~(?=$|[/\\])/, homeFolder()));
 }
 
 const isOn = (value: string | undefined): boolean => /^(1|on|yes|true)$/i.test(value ?? "");
