@@ -19,10 +19,11 @@ import { type HubSettings, hubSettings } from "./settings.js";
 const CONFIG = "config.json";
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
+const TOKENIZER = "tokenizer.json";
 /** What is read beside configuration and weights, where a repository has it. */
 const SMALL_FILES = [
   "generation_config.json",
-  "tokenizer.json",
+  TOKENIZER,
   "tokenizer_config.json",
   "special_tokens_map.json",
   "added_tokens.json",
@@ -44,8 +45,8 @@ export async function resolveModel(
   const asked: Asked = { ...parseHubReference(source), endpoint: settings.endpoint };
   const place = join(settings.cache, cacheFolderName(asked.repository));
   const cached = cachedSnapshot(place, asked.revision);
-  // a commit does not change, and weights are fetched last: where they are, all is
-  if (cached !== null && COMMIT.test(asked.revision)) return cached;
+  // a commit does not change; but other tools load weights alone, and a tokenizer when it is wanted
+  if (cached !== null && COMMIT.test(asked.revision) && existsSync(join(cached, TOKENIZER))) return cached;
   if (settings.offline) {
     if (cached !== null) return cached;
     throw unreachable(asked, "the hub is not asked (HF_HUB_OFFLINE)");
@@ -88,7 +89,7 @@ const shardsOf = (index: string): string[] =>
     .filter((name) => /^[\w.-]+\.safetensors$/.test(name) && !name.startsWith("."))
     .sort();
 
-/** Small files first: what is refused is refused before gigabytes are downloaded, and weights tell that all is there. */
+/** Small files first: what is refused is refused before gigabytes are downloaded. */
 async function fillCache(hub: Hub, place: string): Promise<string> {
   await hub.progress.tick({ stage: `asking for ${hub.asked.repository}` });
   const { commit, files } = await modelInfo(hub);

@@ -95,12 +95,21 @@ describe("a model by its name", () => {
 
   test("is asked for once: what is there is not asked for again, and a commit not at all", async () => {
     const { hub, settings } = await hubWith();
+    hub.files.set("tokenizer.json", Buffer.from("{}"));
     const folder = await resolve(settings);
     hub.asked.length = 0;
     expect(await resolve(settings)).toBe(folder);
     expect(hub.asked).toEqual([`GET /api/models/${REPOSITORY}/revision/main`]);
     expect(await resolve(settings, `hf:${REPOSITORY}@${COMMIT}`)).toBe(folder);
     expect(hub.asked.length).toBe(1);
+  });
+
+  test("by its commit is asked for where another tool has left out the tokenizer", async () => {
+    const { hub, settings } = await hubWith();
+    const folder = await resolve(settings);
+    hub.files.set("tokenizer.json", Buffer.from("{}"));
+    expect(await resolve(settings, `hf:${REPOSITORY}@${COMMIT}`)).toBe(folder);
+    expect(readdirSync(folder)).toContain("tokenizer.json");
   });
 
   test.each(["v1", "refs/pr/1"])("by revision %s leaves a reference of that name", async (revision) => {
