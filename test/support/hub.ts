@@ -26,6 +26,9 @@ export interface HubBehaviour {
   /** a byte of the weights is another one */
   corrupt?: boolean;
   knowsHead?: boolean;
+  knowsRanges?: boolean;
+  /** the hub itself says size and digest of what lies elsewhere; false: only whoever has it does */
+  saysLinked?: boolean;
   /** what is said of the repository, in place of commit and files */
   says?: string;
 }
@@ -102,20 +105,26 @@ function answer(
   const etag = `"${etagOf(name, bytes)}"`;
   if (isLarge(name))
     return response
-      .writeHead(302, { location: `${hub.elsewhere}/${name}`, "x-linked-etag": etag, "x-linked-size": bytes.length })
+      .writeHead(302, {
+        location: `${hub.elsewhere}/${name}`,
+        ...(hub.saysLinked === false ? {} : { "x-linked-etag": etag, "x-linked-size": bytes.length }),
+      })
       .end();
   response.writeHead(200, { etag: `W/${etag}`, "content-length": bytes.length });
   return response.end(request.method === "HEAD" ? undefined : bytes);
 }
 
 function send(hub: TestHub, request: IncomingMessage, response: ServerResponse, whole: Buffer) {
-  const from = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1] ?? 0);
+  const range = hub.knowsRanges === false ? "" : (request.headers.range ?? "");
+  const from = Number(/^bytes=(\d+)-/.exec(range)?.[1] ?? 0);
   const bytes = Buffer.from(whole.subarray(from));
   if (hub.corrupt && from === 0) bytes[bytes.length - 1] ^= 1;
   response.writeHead(from > 0 ? 206 : 200, {
     "content-length": bytes.length,
+    ...(hub.saysLinked === false ? { etag: etagOf("x.safetensors", whole) } : {}),
     ...(from > 0 ? { "content-range": `bytes ${from}-${whole.length - 1}/${whole.length}` } : {}),
   });
+  if (request.method === "HEAD") return response.end();
   const broken = hub.breakAfter?.shift();
   if (broken !== undefined)
     return response.write(bytes.subarray(0, broken), () => setTimeout(() => response.destroy(), 20));

@@ -131,6 +131,14 @@ describe("a model by its name", () => {
     expect(hub.withToken).not.toContain("/model.safetensors");
   });
 
+  test("also where only another server says what a file is", async () => {
+    const { hub, settings } = await hubWith({ saysLinked: false });
+    const folder = await resolve({ ...settings, token: "hf_secret" });
+    (await openCheckpoint(folder)).close();
+    expect(hub.asked).toContain("HEAD /model.safetensors");
+    expect(hub.withToken).not.toContain("/model.safetensors");
+  });
+
   test("what is no hf: name is given back", async () => {
     const { hub, settings } = await hubWith();
     for (const path of ["embedded", "some/folder", "model.gguf"]) expect(await resolve(settings, path)).toBe(path);
@@ -202,6 +210,12 @@ describe("a download that ends early", () => {
     expect(existsSync(part)).toBe(false);
     const ranges = hub.asked.filter((line) => line.includes("GET /model.safetensors"));
     expect(ranges).toEqual(["", " bytes=1000-", " bytes=1500-"].map((range) => `GET /model.safetensors${range}`));
+  });
+
+  test("is begun anew by a server that knows no ranges, and what is there is passed over", async () => {
+    const { hub, settings } = await hubWith({ breakAfter: [1000], knowsRanges: false });
+    const folder = await resolve(settings);
+    expect(readFileSync(join(folder, "model.safetensors")).equals(partOf(hub, settings).bytes)).toBe(true);
   });
 
   test("by an interruption leaves a part, which the next one takes up", async () => {
