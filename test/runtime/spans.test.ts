@@ -140,6 +140,21 @@ test("in a model whose window is narrower than a span, the layer reads what it a
   engine.close();
 });
 
+test("where layers have windows of their own, each is held against its own layer's span", async () => {
+  const model: TinyModel = { seed: 12, headDim: 16, layers: 3, variations: { layerWindows: [24, null, 24] } };
+  const engine = await openTiny(model, CAPACITY);
+  const tensors = tinyTensors(model);
+  const read: TensorReader = (name) => (tensors.get(name) as { values: Float32Array }).values;
+  const text = tokens(8, 70);
+  fill(engine, text.slice(0, 60));
+  const choices = attentions("target@16", "target@16", "target@40");
+  const pass = engine.run({ position: 60, input: text.slice(60), choices, logitRows: 10 });
+  const reads = (layer: number, position: number, key: number) =>
+    position < 60 || layer !== 1 || key < SINKS || key >= 60 - 16;
+  expectRows(pass.logits, forward(tinySpec(model), read, text, () => false, reads).logits.slice(60));
+  engine.close();
+});
+
 test("an engine whose graph has one length for all layers refuses spans by name", async () => {
   const engine = await openTiny(MODELS[0][1], CAPACITY, UNKNOWN_DIALECT);
   const pass = { position: 0, input: [1], choices: SPANS[0][1], logitRows: 1 };

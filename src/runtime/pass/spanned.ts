@@ -2,6 +2,7 @@
  * Passes in which attention reads spans: a binding of its own beside the engine's, over the same inputs and outputs, in which
  * layers with a span have a small cache for the context's and lengths of their own. Between rounds nothing is bound anew.
  */
+import { windowOf } from "../../model/layers.js";
 import type { ModelSpec } from "../../model/spec.js";
 import { type LayerSpans, SINK_TOKENS, tokensRead } from "../../schema/choice.js";
 import type { MakeTensor } from "../bindings.js";
@@ -10,13 +11,14 @@ import { ROUND_TOKENS, type SpanCaches } from "../cache/span-caches.js";
 import { Lengths, type PassBinding } from "./binding.js";
 
 /**
- * The spans that make a difference: where the model's own window is hardly wider than a span, or narrower, a layer reads what
- * it always reads. The operator's window counts places in the cache, and among the places of a span none is ever outside it.
+ * The spans that make a difference: where a layer's own window is hardly wider than its span, or narrower, it reads what it
+ * always reads. The operator's window counts places in the cache, and among the places of a span none is ever outside it.
  */
-export function spansWithin({ slidingWindow }: ModelSpec, spans: LayerSpans | null): LayerSpans | null {
-  if (spans === null || slidingWindow === null) return spans;
-  const fits = (span: number | null) => span !== null && SINK_TOKENS + span + ROUND_TOKENS <= slidingWindow;
-  const kept = spans.map((span) => (fits(span) ? span : null));
+export function spansWithin(spec: ModelSpec, spans: LayerSpans | null): LayerSpans | null {
+  if (spans === null) return null;
+  const fits = (span: number, layer: number) =>
+    SINK_TOKENS + span + ROUND_TOKENS <= (windowOf(spec, layer) ?? Infinity);
+  const kept = spans.map((span, layer) => (span !== null && fits(span, layer) ? span : null));
   return kept.every((span) => span === null) ? null : kept;
 }
 
