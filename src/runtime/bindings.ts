@@ -4,6 +4,11 @@ import type { OrtApi, Pointer } from "./ort-api.js";
 /** Element types of tensors, as onnx.proto3 numbers them. */
 export const ELEMENT = { float: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
 
+/** The graph's floats as they lie in memory: fp32, or the bits of fp16. */
+export type FloatArray = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
+export const FLOAT_ARRAYS = { fp32: Float32Array, fp16: Uint16Array } as const;
+export const FLOAT_ELEMENT = { fp32: ELEMENT.float, fp16: ELEMENT.float16 } as const;
+
 /** Handles in the order they were made; released backwards, bindings before all others, once. */
 export class Handles {
   private readonly open: [Parameters<OrtApi["release"]>[0], Pointer][] = [];

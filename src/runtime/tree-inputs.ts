@@ -3,17 +3,21 @@ import { TREE, treeBias } from "../model/graph/blocks.js";
 import { distinctWindows } from "../model/layers.js";
 import type { ModelSpec } from "../model/spec.js";
 import type { FloatType } from "../schema/numerics.js";
-import { type BoundInputs, ELEMENT, HostTensor, type MakeTensor } from "./bindings.js";
+import {
+  type BoundInputs,
+  ELEMENT,
+  FLOAT_ARRAYS,
+  FLOAT_ELEMENT,
+  type FloatArray,
+  HostTensor,
+  type MakeTensor,
+} from "./bindings.js";
 import { MAX_TREE_ROWS } from "./limits.js";
 import type { Pointer } from "./ort-api.js";
 import { rowDepths } from "./tree.js";
 
 /** Added to a score: it is then no part of the softmax. Finite, so that no difference of two is not a number. */
 const HIDDEN = { fp32: -1e30, fp16: 0xfbff /* −65504 */ } as const;
-export const BIAS_ARRAYS = { fp32: Float32Array, fp16: Uint16Array } as const;
-export const BIAS_ELEMENT = { fp32: ELEMENT.float, fp16: ELEMENT.float16 } as const;
-
-export type Bias = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
 
 /** A tensor that lasts until `use` returns; what was bound to it stays valid, as long as its data does. */
 export type BorrowTensor = (...place: [...Parameters<MakeTensor>, use: (tensor: Pointer) => void]) => void;
@@ -34,7 +38,7 @@ export function requireTreeRows(q: number, position: number, capacity: number): 
 /** What the rows of a tree do not see: [rows, total], added to their scores. */
 export class TreeBias {
   /** zeros, but for what the last tree hid */
-  readonly data: Bias;
+  readonly data: FloatArray;
   private hidden = { rows: 0, total: 0, from: 0 };
 
   /**
@@ -45,9 +49,9 @@ export class TreeBias {
     private readonly window: number,
     capacity: number,
     private readonly float: FloatType,
-    data?: Bias,
+    data?: FloatArray,
   ) {
-    this.data = data ?? new BIAS_ARRAYS[float](MAX_TREE_ROWS * capacity);
+    this.data = data ?? new FLOAT_ARRAYS[float](MAX_TREE_ROWS * capacity);
   }
 
   /** A row sees the cache, its ancestors and itself, and of these what its window reaches. */
@@ -92,7 +96,7 @@ export class TreeInputs {
     this.flagTensor = make(this.flag, 1, new BigInt64Array(0), ELEMENT.bool);
     this.positions = new HostTensor(new BigInt64Array(MAX_TREE_ROWS), ELEMENT.int64, (q) => [1, q], make);
     this.views = treeWindows(spec).map((window, i) => ({ input: treeBias(i), window, bias: undefined }));
-    this.noBias = make(this.nothing, 4, BigInt64Array.of(1n, 1n, 1n, 1n), BIAS_ELEMENT[float]);
+    this.noBias = make(this.nothing, 4, BigInt64Array.of(1n, 1n, 1n, 1n), FLOAT_ELEMENT[float]);
     this.bindTo(inputs);
   }
 
@@ -128,7 +132,7 @@ export class TreeInputs {
       // the operator takes a bias of exactly the total length, so no tensor of it serves twice
       const shape = BigInt64Array.from([1, 1, q, total], BigInt);
       const bytes = q * total * data.BYTES_PER_ELEMENT;
-      this.borrow(data, bytes, shape, BIAS_ELEMENT[this.float], (tensor) => this.inputs.rebind(view.input, tensor));
+      this.borrow(data, bytes, shape, FLOAT_ELEMENT[this.float], (tensor) => this.inputs.rebind(view.input, tensor));
     }
     this.flag[0] = 1;
     return total;

@@ -2,13 +2,13 @@
 import { storedHeadDim } from "../../model/graph/heads.js";
 import type { ModelSpec } from "../../model/spec.js";
 import type { FloatType } from "../../schema/numerics.js";
-import { type BoundInputs, Handles } from "../bindings.js";
+import { type BoundInputs, FLOAT_ARRAYS, FLOAT_ELEMENT, type FloatArray, Handles } from "../bindings.js";
 import type { OrtApi, Pointer } from "../ort-api.js";
 import type { CacheMemory } from "../providers.js";
 import { rowsInPlace } from "../tree.js";
 import { CACHE_PARTS, CacheAllocator, type CachePart, type CacheTensor } from "./memory.js";
 import { type MoverOwner, RowMover } from "./row-mover.js";
-import { CACHE_ARRAYS, CACHE_ELEMENT, type CacheArray, moveRows, numbersOf } from "./rows.js";
+import { moveRows, numbersOf } from "./rows.js";
 
 /** What a cache is made with, and bound to. */
 export interface CacheOwner {
@@ -113,14 +113,14 @@ export class KvCache {
   }
 
   /** A device's memory cannot be looked into from here: the cache is handed on, this once into host memory. */
-  private copyFromDevice(layer: number, part: CachePart, handOn: () => void): CacheArray {
+  private copyFromDevice(layer: number, part: CachePart, handOn: () => void): FloatArray {
     const { api, binding } = this.owner;
-    const copy = new CACHE_ARRAYS[this.float](this.numbers());
+    const copy = new FLOAT_ARRAYS[this.float](this.numbers());
     const output = `present.${layer}.${part}`;
     const handles = new Handles(api);
     try {
       const info = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
-      const place = [info, copy, copy.byteLength, this.shape, this.shape.length, CACHE_ELEMENT[this.float]] as const;
+      const place = [info, copy, copy.byteLength, this.shape, this.shape.length, FLOAT_ELEMENT[this.float]] as const;
       const tensor = handles.own("ReleaseValue", api.create("CreateTensorWithDataAsOrtValue", ...place));
       api.check("BindOutput", binding, output, tensor);
       handOn();

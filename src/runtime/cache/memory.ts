@@ -1,9 +1,8 @@
 /** Memory for keys and values of one layer, where the provider wants it. */
 import { FLOAT_BYTES, type FloatType } from "../../schema/numerics.js";
-import type { Handles } from "../bindings.js";
+import { FLOAT_ARRAYS, FLOAT_ELEMENT, type FloatArray, type Handles } from "../bindings.js";
 import type { OrtApi, Pointer } from "../ort-api.js";
 import type { CacheMemory } from "../providers.js";
-import { CACHE_ARRAYS, CACHE_ELEMENT, type CacheArray } from "./rows.js";
 
 export type CachePart = "key" | "value";
 export const CACHE_PARTS: readonly CachePart[] = ["key", "value"];
@@ -11,7 +10,7 @@ export const CACHE_PARTS: readonly CachePart[] = ["key", "value"];
 /** view: null where the tensor lies in a device's memory */
 export interface CacheTensor {
   tensor: Pointer;
-  view: CacheArray | null;
+  view: FloatArray | null;
 }
 
 export class CacheAllocator {
@@ -35,11 +34,11 @@ export class CacheAllocator {
     const dims = BigInt64Array.from(shape, BigInt);
     const tensor = this.handles.own(
       "ReleaseValue",
-      api.create("CreateTensorAsOrtValue", this.allocator, dims, dims.length, CACHE_ELEMENT[float]),
+      api.create("CreateTensorAsOrtValue", this.allocator, dims, dims.length, FLOAT_ELEMENT[float]),
     );
     if (this.memory.on === "device") return { tensor, view: null };
     const bytes = shape.reduce((product, d) => product * d, FLOAT_BYTES[float]);
-    const view = new CACHE_ARRAYS[float](api.view(api.create("GetTensorMutableData", tensor), bytes));
+    const view = new FLOAT_ARRAYS[float](api.view(api.create("GetTensorMutableData", tensor), bytes));
     return { tensor, view };
   }
 }

@@ -2,17 +2,12 @@
 import { storedDimension, storedHeadDim } from "../../model/graph/heads.js";
 import { HALF_NUMBERS } from "../../model/kernels/half.js";
 import type { ModelSpec } from "../../model/spec.js";
-import { ELEMENT } from "../bindings.js";
+import type { FloatArray } from "../bindings.js";
 import { rowsInPlace } from "../tree.js";
-
-/** Keys or values as they are stored: fp32, or the bits of fp16. */
-export type CacheArray = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
-export const CACHE_ARRAYS = { fp32: Float32Array, fp16: Uint16Array } as const;
-export const CACHE_ELEMENT = { fp32: ELEMENT.float, fp16: ELEMENT.float16 } as const;
 
 /** Moves rows behind `position` to position, position + 1, …, in place. @param rows ascending */
 export function moveRows(
-  stored: CacheArray,
+  stored: FloatArray,
   spec: ModelSpec,
   capacity: number,
   position: number,
@@ -28,7 +23,7 @@ export function moveRows(
 
 /** @returns [kvHeads, count, headDim] from `position` */
 export function numbersOf(
-  stored: CacheArray,
+  stored: FloatArray,
   spec: ModelSpec,
   capacity: number,
   position: number,

@@ -2,8 +2,9 @@
 import { storedHeadDim } from "../../model/graph/heads.js";
 import type { ModelSpec } from "../../model/spec.js";
 import { FLOAT_BYTES, type FloatType } from "../../schema/numerics.js";
+import { FLOAT_ARRAYS, FLOAT_ELEMENT } from "../bindings.js";
 import { type MoverOwner, RowMover } from "../cache/row-mover.js";
-import { CACHE_ARRAYS, CACHE_ELEMENT, moveRows, numbersOf } from "../cache/rows.js";
+import { moveRows, numbersOf } from "../cache/rows.js";
 import type { Pointer } from "../ort-api.js";
 import { rowsInPlace } from "../tree.js";
 import type { Block, ComputeMemory } from "./memory.js";
@@ -31,7 +32,7 @@ export class ProgramCache {
         dims.reduce((product, d) => product * d, size),
         false,
       );
-      return { block, tensor: tensors.over(block, dims, CACHE_ELEMENT[float], size) };
+      return { block, tensor: tensors.over(block, dims, FLOAT_ELEMENT[float], size) };
     };
     this.layers = Array.from({ length: spec.layers }, () => ({ key: make(), value: make() }));
   }
@@ -54,7 +55,7 @@ export class ProgramCache {
   }
 
   private view(block: Block) {
-    return new CACHE_ARRAYS[this.float](this.memory.snapshot(block));
+    return new FLOAT_ARRAYS[this.float](this.memory.snapshot(block));
   }
 
   /** Made when the first path is kept: most runs keep none. */

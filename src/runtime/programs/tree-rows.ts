@@ -2,9 +2,10 @@
 import { TREE, treeBias } from "../../model/graph/blocks.js";
 import type { ModelSpec } from "../../model/spec.js";
 import { FLOAT_BYTES, type FloatType } from "../../schema/numerics.js";
+import { FLOAT_ARRAYS, FLOAT_ELEMENT } from "../bindings.js";
 import { MAX_TREE_ROWS } from "../limits.js";
 import { rowDepths } from "../tree.js";
-import { BIAS_ARRAYS, BIAS_ELEMENT, requireTreeRows, TreeBias, treeWindows } from "../tree-inputs.js";
+import { requireTreeRows, TreeBias, treeWindows } from "../tree-inputs.js";
 import type { Block, ComputeMemory } from "./memory.js";
 import type { PassBuffers } from "./pass-buffers.js";
 import type { ProgramSession } from "./program-session.js";
@@ -29,7 +30,7 @@ export class TreeRows {
   ) {
     this.views = treeWindows(spec).map((window, i) => {
       const block = memory.allocate(MAX_TREE_ROWS * capacity * FLOAT_BYTES[float], true);
-      const data = new BIAS_ARRAYS[float](block.host as ArrayBuffer);
+      const data = new FLOAT_ARRAYS[float](block.host as ArrayBuffer);
       return { input: treeBias(i), block, bias: new TreeBias(window, capacity, float, data) };
     });
   }
@@ -65,7 +66,7 @@ export class TreeRows {
       return;
     }
     const size = FLOAT_BYTES[this.float];
-    this.tensors.borrow(view.block, shape, BIAS_ELEMENT[this.float], size, (tensor) => {
+    this.tensors.borrow(view.block, shape, FLOAT_ELEMENT[this.float], size, (tensor) => {
       program.input(view.input, tensor);
       try {
         this.bindFrom(i + 1, program, shape, run);
