@@ -145,7 +145,7 @@ class OrtEngine implements Engine {
     const owner = { api, session, binding, inputs, handles, memory: provider.cache, mover };
     this.cache = new KvCache(owner, spec, capacity, dialect.float);
     if (!dialect.spans) return;
-    this.spanCaches = new SpanCaches(api, spec, this.cache, () => this.cache.allocator());
+    this.spanCaches = new SpanCaches(api, spec, this.cache, this.cache.allocator);
     const { spanCaches, cache, tensors, tree } = this;
     this.openSpanned = () => {
       const pass = new PassBinding(api, session, handles, copied, tensors);

@@ -5,7 +5,6 @@ import type { FloatType } from "../../schema/numerics.js";
 import { type BoundInputs, FLOAT_ARRAYS, FLOAT_ELEMENT, type FloatArray, Handles } from "../bindings.js";
 import type { OrtApi, Pointer } from "../ort-api.js";
 import type { CacheMemory } from "../providers.js";
-import { rowsInPlace } from "../tree.js";
 import { CACHE_PARTS, CacheAllocator, type CachePart, type CacheTensor } from "./memory.js";
 import { type MoverOwner, RowMover } from "./row-mover.js";
 import { moveRows, numbersOf } from "./rows.js";
@@ -27,7 +26,10 @@ export class KvCache {
   private readonly layers: Record<CachePart, CacheTensor>[] = [];
   /** [1, kvHeads, capacity, storedHeadDim] */
   private readonly shape: BigInt64Array;
-  private mover: RowMover | undefined;
+  /** where a graph moves its rows */
+  private readonly mover: RowMover | undefined;
+  /** for memory of the same kind */
+  readonly allocator: CacheAllocator;
 
   constructor(
     private readonly owner: CacheOwner,
@@ -35,19 +37,14 @@ export class KvCache {
     readonly capacity: number,
     private readonly float: FloatType,
   ) {
-    const { kvHeads } = spec;
-    const shape = [1, kvHeads, capacity, storedHeadDim(spec)];
+    const { api, handles, session, memory, mover } = owner;
+    const shape = [1, spec.kvHeads, capacity, storedHeadDim(spec)];
     this.shape = BigInt64Array.from(shape, BigInt);
-    const allocator = this.allocator();
+    this.allocator = new CacheAllocator(api, handles, session, memory, float);
     for (let layer = 0; layer < spec.layers; layer++)
-      this.layers.push({ key: allocator.make(shape), value: allocator.make(shape) });
+      this.layers.push({ key: this.allocator.make(shape), value: this.allocator.make(shape) });
+    this.mover = mover && new RowMover(mover, this.layers, spec, float);
     this.bindTo(owner);
-  }
-
-  /** For memory of the same kind. */
-  allocator(): CacheAllocator {
-    const { api, handles, session, memory } = this.owner;
-    return new CacheAllocator(api, handles, session, memory, this.float);
   }
 
   tensors(layer: number): Readonly<Record<CachePart, CacheTensor>> {
@@ -70,31 +67,14 @@ export class KvCache {
 
   /** Moves keys and values of rows behind `position` to position, position + 1, …; the rows ascend. */
   keepRows(position: number, rows: ArrayLike<number>): void {
-    const first = rowsInPlace(rows);
-    if (this.owner.mover !== undefined) {
-      const from = Array.from(rows, (row) => position + row).slice(first);
-      if (from.length > 0) this.moverOf(this.owner.mover).move(from, position + first);
+    if (this.mover !== undefined) {
+      this.mover.keepRows(position, rows);
       return;
     }
     for (const layer of this.layers) {
       for (const { view } of [layer.key, layer.value])
         if (view !== null) moveRows(view, this.spec, this.capacity, position, rows);
     }
-  }
-
-  /** Made when the first path is kept: most runs keep none. */
-  private moverOf(owner: MoverOwner): RowMover {
-    if (this.mover === undefined) {
-      const { kvHeads } = this.spec;
-      const tensors = new Map(
-        this.layers.flatMap(({ key, value }, layer) => [
-          [`${layer}.key`, key.tensor],
-          [`${layer}.value`, value.tensor],
-        ]),
-      );
-      this.mover = new RowMover(owner, { tensors, kvHeads, width: storedHeadDim(this.spec), float: this.float });
-    }
-    return this.mover;
   }
 
   /** of keys or values of one layer */

@@ -3,13 +3,17 @@
  * gathered first, so none is overwritten before it is read, and scattered into what is input and output at once: as with
  * past and present, one buffer at both ends is written in place.
  */
+import { storedHeadDim } from "../../model/graph/heads.js";
 import { encodeModel, FLOAT, FLOAT16, type Graph, INT64, int, type Node, value } from "../../model/graph/onnx.js";
+import type { ModelSpec } from "../../model/spec.js";
 import type { FloatType } from "../../schema/numerics.js";
 import { ELEMENT, type Handles, HostTensor, type MakeTensor } from "../bindings.js";
 import { MAX_TREE_ROWS } from "../limits.js";
 import type { OrtApi, Pointer } from "../ort-api.js";
 import type { Provider } from "../providers.js";
 import { openSession } from "../session.js";
+import { rowsInPlace } from "../tree.js";
+import { CACHE_PARTS, type CachePart } from "./memory.js";
 
 /** Opset of the GPU dialects: CUDA's kernels of both operators are of versions up to it. */
 const OPSET = 19;
@@ -21,7 +25,7 @@ export interface MoverOwner {
   make: MakeTensor;
 }
 
-export interface MovedCache {
+interface MovedCache {
   /** name -> keys or values of one layer [1, kvHeads, capacity, width] */
   tensors: ReadonlyMap<string, Pointer>;
   kvHeads: number;
@@ -29,7 +33,39 @@ export interface MovedCache {
   float: FloatType;
 }
 
+/** Rows of one cache; its graph is made when the first path is kept: most runs keep none. */
 export class RowMover {
+  private mover: MoverSession | undefined;
+
+  constructor(
+    private readonly owner: MoverOwner,
+    private readonly layers: readonly Readonly<Record<CachePart, { tensor: Pointer }>>[],
+    private readonly spec: ModelSpec,
+    private readonly float: FloatType,
+  ) {}
+
+  /**
+   * Moves keys and values of rows behind `position` to position, position + 1, …; the rows ascend.
+   * @throws PROVIDER_UNAVAILABLE where the provider lacks an operator of the graph
+   */
+  keepRows(position: number, rows: ArrayLike<number>): void {
+    const first = rowsInPlace(rows);
+    const from = Array.from(rows, (row) => position + row).slice(first);
+    if (from.length === 0) return;
+    this.mover ??= this.open();
+    this.mover.move(from, position + first);
+  }
+
+  private open(): MoverSession {
+    const { owner, layers, spec, float } = this;
+    const tensors = new Map(
+      layers.flatMap((of, layer) => CACHE_PARTS.map((part) => [`${layer}.${part}`, of[part].tensor] as const)),
+    );
+    return new MoverSession(owner, { tensors, kvHeads: spec.kvHeads, width: storedHeadDim(spec), float });
+  }
+}
+
+class MoverSession {
   private readonly session: Pointer;
   private readonly binding: Pointer;
   /** [n] where the rows are */

@@ -86,17 +86,16 @@ export class SpanCaches {
     private readonly api: Pick<OrtApi, "check">,
     private readonly spec: ModelSpec,
     private readonly context: ContextCache,
-    private readonly allocator: () => CacheAllocator,
+    private readonly allocator: CacheAllocator,
   ) {}
 
   private of(layer: number, span: number): SpanCache {
     const key = `${layer}@${span}`;
     let cache = this.made.get(key);
     if (cache === undefined) {
-      const { kvHeads } = this.spec;
+      const { allocator, spec } = this;
       const rows = tokensRead(span, this.context.capacity) + ROUND_TOKENS;
-      const shape = [1, kvHeads, rows, storedHeadDim(this.spec)];
-      const allocator = this.allocator();
+      const shape = [1, spec.kvHeads, rows, storedHeadDim(spec)];
       cache = new SpanCache(span, rows, { key: allocator.make(shape), value: allocator.make(shape) });
       this.made.set(key, cache);
     }

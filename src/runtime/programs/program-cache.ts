@@ -3,18 +3,16 @@ import { storedHeadDim } from "../../model/graph/heads.js";
 import type { ModelSpec } from "../../model/spec.js";
 import { FLOAT_BYTES, type FloatType } from "../../schema/numerics.js";
 import { FLOAT_ARRAYS, FLOAT_ELEMENT } from "../bindings.js";
+import type { CachePart } from "../cache/memory.js";
 import { type MoverOwner, RowMover } from "../cache/row-mover.js";
 import { moveRows, numbersOf } from "../cache/rows.js";
 import type { Pointer } from "../ort-api.js";
-import { rowsInPlace } from "../tree.js";
 import type { Block, ComputeMemory } from "./memory.js";
 import type { Tensors } from "./tensors.js";
 
-type CachePart = "key" | "value";
-
 export class ProgramCache {
   private readonly layers: Record<CachePart, { block: Block; tensor: Pointer }>[];
-  private mover: RowMover | undefined;
+  private readonly mover: RowMover | undefined;
 
   /** @param moverOwner for a graph that moves rows; left out: they are moved where they lie, in the host's memory */
   constructor(
@@ -23,7 +21,7 @@ export class ProgramCache {
     private readonly spec: ModelSpec,
     private readonly capacity: number,
     private readonly float: FloatType,
-    private readonly moverOwner: MoverOwner | undefined,
+    moverOwner: MoverOwner | undefined,
   ) {
     const dims = [1, spec.kvHeads, capacity, storedHeadDim(spec)];
     const size = FLOAT_BYTES[float];
@@ -35,6 +33,7 @@ export class ProgramCache {
       return { block, tensor: tensors.over(block, dims, FLOAT_ELEMENT[float], size) };
     };
     this.layers = Array.from({ length: spec.layers }, () => ({ key: make(), value: make() }));
+    this.mover = moverOwner && new RowMover(moverOwner, this.layers, spec, float);
   }
 
   tensor(layer: number, part: CachePart): Pointer {
@@ -44,10 +43,8 @@ export class ProgramCache {
   /** Moves keys and values of rows behind `position` to position, position + 1, …; the rows ascend. */
   keepRows(position: number, rows: ArrayLike<number>): void {
     const { spec, capacity } = this;
-    if (this.moverOwner !== undefined) {
-      const first = rowsInPlace(rows);
-      const from = Array.from(rows, (row) => position + row).slice(first);
-      if (from.length > 0) this.moverOf(this.moverOwner).move(from, position + first);
+    if (this.mover !== undefined) {
+      this.mover.keepRows(position, rows);
       return;
     }
     for (const { key, value } of this.layers)
@@ -56,21 +53,6 @@ export class ProgramCache {
 
   private view(block: Block) {
     return new FLOAT_ARRAYS[this.float](this.memory.snapshot(block));
-  }
-
-  /** Made when the first path is kept: most runs keep none. */
-  private moverOf(owner: MoverOwner): RowMover {
-    if (this.mover === undefined) {
-      const tensors = new Map(
-        this.layers.flatMap(({ key, value }, layer) => [
-          [`${layer}.key`, key.tensor],
-          [`${layer}.value`, value.tensor],
-        ]),
-      );
-      const { kvHeads } = this.spec;
-      this.mover = new RowMover(owner, { tensors, kvHeads, width: storedHeadDim(this.spec), float: this.float });
-    }
-    return this.mover;
   }
 
   /** @returns [kvHeads, count, headDim] from `position` */

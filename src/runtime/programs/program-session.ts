@@ -2,6 +2,7 @@
 import { encodeModel } from "../../model/graph/onnx.js";
 import { PROGRAM, type Program } from "../../model/graph/program.js";
 import { Handles } from "../bindings.js";
+import { CACHE_PARTS } from "../cache/memory.js";
 import type { OrtApi, Pointer } from "../ort-api.js";
 import { copiedInputs, type Provider, unavailable } from "../providers.js";
 import { openSession } from "../session.js";
@@ -94,7 +95,7 @@ export class ProgramSession {
   over(cache: ProgramCache): void {
     if (this.cache === cache) return;
     for (const layer of this.layers) {
-      for (const part of ["key", "value"] as const) {
+      for (const part of CACHE_PARTS) {
         const tensor = cache.tensor(layer, part);
         this.input(`past.${layer}.${part}`, tensor);
         this.output(`present.${layer}.${part}`, tensor);
