@@ -46,20 +46,13 @@ export interface AttentionNames {
   lengths: readonly [last: string, total: string];
   /** the graph's name of a table of the rotation (layers.ts) */
   table(stored: string): string;
-  /** of a graph that runs trees alone: where each row stands, and what it does not see */
-  tree?: TreeNames;
+  /** whether the graph runs trees alone: where each row stands and what it does not see are its inputs (TREE) */
+  treesAlone?: boolean;
   /**
    * int64[1, q] the position of each row. Left out: the operator counts them from the lengths, so that the cache must hold
    * every token before them
    */
   positions?: string;
-}
-
-/** Inputs of a pass over a tree. */
-export interface TreeNames {
-  positions: string;
-  /** of the i-th of the model's distinct windows (layers.ts) */
-  bias(window: number): string;
 }
 
 /** Positions of a pass's rows, where the graph takes them. */
@@ -99,7 +92,7 @@ function attend(
   spec: ModelSpec,
   layer: number,
   projections: readonly string[],
-  { past, present, lengths, table, positions, tree: ofTree }: AttentionNames,
+  { past, present, lengths, table, positions, treesAlone = false }: AttentionNames,
   trees: boolean,
 ): void {
   const rope = layerRope(spec, layer);
@@ -115,20 +108,19 @@ function attend(
     ...(spec.attentionSoftCap === undefined ? {} : { softcap: { float: spec.attentionSoftCap } }),
   };
   const window = { local_window_size: windowOf(spec, layer) ?? -1 };
-  // the window is in the bias: a row's place in the cache is not its position
   const view = distinctWindows(spec).indexOf(windowOf(spec, layer));
-  if (ofTree !== undefined) {
-    branch.contrib("GroupQueryAttention", [...inputs, ofTree.positions, ofTree.bias(view)], outputs, attributes);
-    return;
-  }
-  if (!trees) {
-    branch.contrib("GroupQueryAttention", chained, outputs, { ...attributes, ...window });
+  const overChain = (at: Branch) => at.contrib("GroupQueryAttention", chained, outputs, { ...attributes, ...window });
+  // the window is in the bias: a row's place in the cache is not its position
+  const overTree = (at: Branch) =>
+    at.contrib("GroupQueryAttention", [...inputs, TREE.positions, treeBias(view)], outputs, attributes);
+  if (treesAlone || !trees) {
+    (treesAlone ? overTree : overChain)(branch);
     return;
   }
   const element = elementOf(branch.context);
   const [chain, tree] = ["chain", "tree"].map((name) => new Branch(branch.name(name), branch.context));
-  chain.contrib("GroupQueryAttention", chained, outputs, { ...attributes, ...window });
-  tree.contrib("GroupQueryAttention", [...inputs, TREE.positions, treeBias(view)], outputs, attributes);
+  overChain(chain);
+  overTree(tree);
   const graphs = [tree, chain].map((of) =>
     of.graph([
       value(of.name("attended"), element, [1, "q", spec.heads * storedHeadDim(spec)]),

@@ -147,7 +147,7 @@ function namesOf(main: Branch, layer: number, { tree }: ProgramForm): AttentionN
     present: [`=present.${layer}.key`, `=present.${layer}.value`],
     lengths: [PROGRAM.length, PROGRAM.total],
     table: (stored) => main.weight(stored),
-    ...(tree ? { tree: { positions: TREE.positions, bias: treeBias } } : {}),
+    treesAlone: tree,
   };
 }
 
