@@ -98,12 +98,11 @@ export class Branch implements ProductGraph {
     return this.name(local);
   }
 
-  /** a number in the type of the hidden states */
-  number(local: string, value: number): string {
-    const exact = this.context.dialect.float === "fp32";
-    this.initializers.push(constant(exact ? this.name(local) : this.name(`${local}.fp32`), [], Float32Array.of(value)));
-    if (exact) return this.name(local);
-    return this.cast(this.name(`${local}.fp32`), FLOAT, elementOf(this.context), local);
+  /** @param element its type; default: the hidden states' */
+  number(local: string, value: number, element = elementOf(this.context)): string {
+    const exact = element === FLOAT ? this.name(local) : this.name(`${local}.fp32`);
+    this.initializers.push(constant(exact, [], Float32Array.of(value)));
+    return element === FLOAT ? exact : this.cast(exact, FLOAT, element, local);
   }
 
   node(

@@ -23,9 +23,8 @@ import { attention, cacheDims, lengthNames, mlp, POSITIONS, TREE, treeBias } fro
 import { Branch, type Context, elementOf, type WeightFile } from "./branch.js";
 import { choiceInputNames, innerFlags } from "./choice-inputs.js";
 import { CPU_DIALECT, type GraphDialect } from "./dialect.js";
-import { changesLogits, embeddedRows, finalLogits } from "./ends.js";
+import { changesLogits, embeddedRows, finalLogits, headMatrix } from "./ends.js";
 import { keepOnHost } from "./host-inputs.js";
-import { matrixShapes } from "./matrices.js";
 import { BOOL, constant, FLOAT, type Graph, INT32, INT64, subgraph, type ValueInfo, value } from "./onnx.js";
 
 /** Nested `If`s over the kernels: the first whose flag is set, the last one without a flag. */
@@ -122,7 +121,7 @@ function exit(main: Branch, context: Context, spec: ModelSpec, kernels: readonly
   if (element !== FLOAT) main.cast(hidden, element, FLOAT, "=hidden_out");
   main.node("Slice", [hidden, "logits_from", main.name("far"), main.name("axis")], "last");
   const normed = main.rmsNorm(main.name("last"), "norm", "last.normed", spec.rmsEps);
-  const head = { name: "head", shape: matrixShapes(spec).head.head, bias: false };
+  const head = headMatrix(spec);
   const chain = kernelChain(
     context,
     "head",

@@ -14,9 +14,8 @@ import type { ModelSpec } from "../spec.js";
 import type { AttentionNames } from "./blocks.js";
 import { Branch, elementOf, type WeightFile } from "./branch.js";
 import type { GraphDialect } from "./dialect.js";
-import { embeddedRows, finalLogits } from "./ends.js";
+import { embeddedRows, finalLogits, headMatrix } from "./ends.js";
 import { storedHeadDim } from "./heads.js";
-import { matrixShapes } from "./matrices.js";
 import { constant, type Graph, INT32, INT64, type Node, value } from "./onnx.js";
 import { attendingLayers, straightBlocks } from "./straight-line.js";
 
@@ -104,8 +103,7 @@ function head(main: Branch, spec: ModelSpec, choices: ChoiceSet, hidden: string,
     states = main.node("Slice", [hidden, from, to, axis], "last.hidden");
   }
   const normed = main.rmsNorm(states, "norm", "normed", spec.rmsEps);
-  const matrix = { name: "head", shape: matrixShapes(spec).head.head, bias: false };
-  finalLogits(main, spec, main.linear(normed, matrix, choices.head, "logits"));
+  finalLogits(main, spec, main.linear(normed, headMatrix(spec), choices.head, "logits"));
   const last = main.nodes.pop() as Node; // the graph's own output is not under the branch's prefix
   main.nodes.push({ ...last, output: [DECODER_NAMES.logits] });
 }

@@ -1,7 +1,7 @@
 /** How tokens enter the graph and logits leave it, where an architecture does more than look up and multiply. */
 import type { ModelSpec } from "../spec.js";
-import { type Branch, elementOf } from "./branch.js";
-import { constant, FLOAT } from "./onnx.js";
+import { type Branch, elementOf, type StoredMatrix } from "./branch.js";
+import { matrixShapes } from "./matrices.js";
 import { embeddingName } from "./weights.js";
 
 /** Rows of the embedding table, as the first block reads them. @returns the name of hidden states [1, q, hiddenSize] */
@@ -10,6 +10,13 @@ export function embeddedRows(branch: Branch, spec: ModelSpec, ids: string): stri
   if (spec.embeddingScale === undefined) return rows;
   return branch.node("Mul", [rows, branch.number("embedding_scale", spec.embeddingScale)], "rows.scaled");
 }
+
+/** The matrix that the head multiplies by. */
+export const headMatrix = (spec: ModelSpec): StoredMatrix => ({
+  name: "head",
+  shape: matrixShapes(spec).head.head,
+  bias: false,
+});
 
 /** Whether the head's product is not yet the model's logits. */
 export const changesLogits = ({ logitScale, logitSoftCap }: ModelSpec): boolean =>
@@ -27,15 +34,9 @@ export function finalLogits(
   element = elementOf(branch.context),
 ): string {
   const times = (input: string, factor: number, output: string) =>
-    branch.node("Mul", [input, typed(branch, `${output}.factor`, factor, element)], output);
+    branch.node("Mul", [input, branch.number(`${output}.factor`, factor, element)], output);
   const { logitScale, logitSoftCap: cap } = spec;
   const scaled = logitScale === undefined ? product : times(product, logitScale, "logits.scaled");
   if (cap === undefined) return scaled;
   return times(branch.node("Tanh", [times(scaled, 1 / cap, "logits.over_cap")], "logits.tanh"), cap, "logits.capped");
-}
-
-function typed(branch: Branch, local: string, value: number, element: number): string {
-  if (element !== FLOAT) return branch.number(local, value);
-  branch.initializers.push(constant(branch.name(local), [], Float32Array.of(value)));
-  return branch.name(local);
 }

@@ -19,8 +19,7 @@ import type { ModelSpec } from "../spec.js";
 import { type AttentionNames, cacheDims, TREE, treeBias } from "./blocks.js";
 import { Branch, type Context, ELEMENT, elementOf, type Place } from "./branch.js";
 import type { GraphDialect } from "./dialect.js";
-import { changesLogits, embeddedRows, finalLogits } from "./ends.js";
-import { matrixShapes } from "./matrices.js";
+import { changesLogits, embeddedRows, finalLogits, headMatrix } from "./ends.js";
 import { constant, external, FLOAT, type Graph, INT32, INT64, type ValueInfo, value } from "./onnx.js";
 import { attendingLayers, straightBlocks } from "./straight-line.js";
 
@@ -169,12 +168,12 @@ function exit(main: Branch, spec: ModelSpec, { choices, rows, head }: ProgramFor
     states = main.node("Slice", [hidden, PROGRAM.logitsFrom, main.name("far"), main.name("axis")], "last");
   }
   const normed = main.rmsNorm(states, "norm", "normed", spec.rmsEps);
-  const matrix = { name: "head", shape: matrixShapes(spec).head.head, bias: false };
-  const product = main.linear(normed, matrix, choices.head, "logits");
-  const element = elementOf(main.context);
+  const product = main.linear(normed, headMatrix(spec), choices.head, "logits");
   // what is made of logits is made in fp32, as in the graph with choices; where nothing is, they are compared as they are
-  const exact = changesLogits(spec) ? main.cast(product, element, FLOAT, "logits.fp32") : product;
-  const logits = finalLogits(main, spec, exact, changesLogits(spec) ? FLOAT : element);
+  const own = elementOf(main.context);
+  const element = changesLogits(spec) ? FLOAT : own;
+  const exact = changesLogits(spec) ? main.cast(product, own, FLOAT, "logits.fp32") : product;
+  const logits = finalLogits(main, spec, exact, element);
   if (head === "ids") main.node("ArgMax", [logits], `=${PROGRAM.likeliest}`, { axis: -1, keepdims: 0 });
-  else main.cast(logits, changesLogits(spec) ? FLOAT : element, FLOAT, `=${PROGRAM.logits}`);
+  else main.cast(logits, element, FLOAT, `=${PROGRAM.logits}`);
 }

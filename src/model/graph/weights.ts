@@ -31,11 +31,8 @@ interface Request {
 }
 
 /** How the matrices of one block are stored, and where they come from. */
-interface Form {
-  checkpoint: WeightSource;
+interface Form extends Omit<Request, "kernels"> {
   kernels: readonly Kernel[];
-  numerics: Numerics;
-  moments?: MomentsOf | undefined;
 }
 
 /** A part of the weight file; where it can be made some rows at a time, in another thread, of what. */
@@ -43,12 +40,7 @@ export interface ModelPart extends WeightPart {
   rows?: RowsOfPart;
 }
 
-const formOf = ({ checkpoint, kernels, numerics, moments }: Request, part: string): Form => ({
-  moments,
-  checkpoint,
-  kernels: kernels(part),
-  numerics,
-});
+const formOf = (request: Request, part: string): Form => ({ ...request, kernels: request.kernels(part) });
 
 export const vector = (
   { numerics }: Pick<Form, "numerics">,
