@@ -47,9 +47,9 @@ function runWhole(
   { drafter, most, verifier, accept, clock, from }: RoundRequest,
 ): RoundPasses | null {
   const { engine, context, pending } = state;
-  const draft = most === 0 || drafter === noDrafter ? verifier : selfChoices(drafter);
-  if (engine.greedyRound === undefined || accept.acceptLikeliest === undefined || draft === null) return null;
   const draftTokens = drafter === noDrafter ? 0 : most;
+  const draft = draftTokens === 0 ? verifier : selfChoices(drafter);
+  if (engine.greedyRound === undefined || accept.acceptLikeliest === undefined || draft === null) return null;
   const begun = clock.nowUs();
   const round = engine.greedyRound({ position: context, pending, draft, draftTokens, verifier });
   const took = clock.nowUs() - begun;
