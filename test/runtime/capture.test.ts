@@ -76,7 +76,7 @@ function setUp(freezes: (captured: number, now: number) => number) {
     grown.push(program);
     work();
   };
-  const runner = new CaptureRunner(api, { grow, refused: (message) => warnings.push(message), queues: true });
+  const runner = new CaptureRunner(api, { grow, refused: (message) => warnings.push(message) });
   const { program, runs, state } = fakeProgram(settings, freezes);
   /** @returns the numbers of the runs that one pass took, and what it gave */
   const pass = (position: number, other: Partial<Asked> = {}) => {

@@ -4,13 +4,17 @@ import type { ModelSpec } from "../../model/spec.js";
 import type { Engine, Pass } from "../engine.js";
 import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "../limits.js";
 
+/** q, the tokens that a pass is over. */
+export const passTokens = (input: Pass["input"], { hiddenSize }: ModelSpec): number =>
+  "hidden" in input ? input.hidden.length / hiddenSize : input.length;
+
 /**
  * @returns q, its tokens
  * @throws RangeError for a pass that no engine takes; CONTEXT_LIMIT beyond the capacity
  */
 export function requirePass({ spec, capacity }: Pick<Engine, "spec" | "capacity">, pass: Pass): number {
   const { position, logitRows, choices, input, parents } = pass;
-  const q = "hidden" in input ? input.hidden.length / spec.hiddenSize : input.length;
+  const q = passTokens(input, spec);
   const within = (n: number, least: number, most: number) => Number.isInteger(n) && n >= least && n <= most;
   if (
     !within(q, 1, MAX_PASS_TOKENS) ||

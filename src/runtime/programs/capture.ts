@@ -52,8 +52,6 @@ export interface CaptureOptions {
   grow: Grow;
   /** told once of every pass that cannot be captured */
   refused(message: string): void;
-  /** whether passes follow each other on one stream, so that a run need not wait for its end */
-  queues: boolean;
 }
 
 export class CaptureRunner implements PassRunner {
@@ -153,8 +151,8 @@ export class CaptureRunner implements PassRunner {
     if (options === undefined) {
       options = this.handles.own("ReleaseRunOptions", this.api.create("CreateRunOptions"));
       this.api.check("AddRunConfigEntry", options, "gpu_graph_id", String(id));
-      if (this.settings.queues)
-        this.api.check("AddRunConfigEntry", options, "disable_synchronize_execution_providers", "1");
+      // passes follow each other on one stream: a run need not wait for its end
+      this.api.check("AddRunConfigEntry", options, "disable_synchronize_execution_providers", "1");
       this.options.set(id, options);
     }
     return options;
@@ -174,6 +172,6 @@ const capturable = ({ rows }: ProgramForm, { q }: Shape): boolean => rows !== "s
 /** Where two passes' outputs differ first, in words; undefined: nowhere. */
 function firstDifference(a: readonly Uint8Array[], b: readonly Uint8Array[]): string | undefined {
   const names = ["its states", "its logits or tokens"];
-  const index = a.findIndex((part, i) => !Buffer.from(part.buffer).equals(Buffer.from(b[i].buffer)));
+  const index = a.findIndex((part, i) => Buffer.compare(part, b[i]) !== 0);
   return index === -1 ? undefined : names[index];
 }

@@ -1,5 +1,4 @@
 /** What engines over one store of weights share. */
-import type { GraphDialect } from "../../model/graph/dialect.js";
 import type { MoverOwner } from "../cache/row-mover.js";
 import type { Engine } from "../engine.js";
 import type { ComputeMemory } from "./memory.js";
@@ -9,7 +8,6 @@ import type { Programs } from "./programs.js";
 import type { Tensors } from "./tensors.js";
 
 export interface ProgramCore extends Pick<Engine, "capacity" | "kernels" | "numerics" | "spec"> {
-  dialect: GraphDialect;
   memory: ComputeMemory;
   /** made anew for every engine, which closes them */
   tensors(): Tensors;

@@ -10,6 +10,9 @@ export type GraphKind = (typeof GRAPH_KINDS)[number];
 /** Says which, where it is set: for comparisons, and where a provider's own kind fails. */
 const VARIABLE = "DRAFTPLAN_GRAPH";
 
+/** Where a provider that is to run programs runs none. */
+export const NO_PROGRAMS = `Set ${VARIABLE}=choices, or use --provider cpu.`;
+
 /** On a GPU one `If` a block forbids capturing a pass, and a pass waits for launches (docs/devices.md). */
 const PROGRAM_PROVIDERS: readonly string[] = ["cuda"];
 

@@ -15,6 +15,7 @@ import { CAPTURE_OPTIONS, CaptureRunner } from "./capture.js";
 import type { ProgramCore } from "./core.js";
 import { loadCudaDriver } from "./cuda-driver.js";
 import { CudaMemory } from "./cuda-memory.js";
+import { NO_PROGRAMS } from "./graph-kind.js";
 import { type ComputeMemory, HostMemory } from "./memory.js";
 import { EagerRunner, type Grow } from "./pass-runner.js";
 import { ProgramEngine } from "./program-engine.js";
@@ -26,8 +27,6 @@ import { WeightStore } from "./weight-store.js";
 
 /** What programs that are kept ready may take: on an H200 one took 67 to 80 MB. */
 const PROGRAM_BYTES = 2 ** 31;
-
-const NO_PROGRAMS = "Set DRAFTPLAN_GRAPH=choices, or use --provider cpu.";
 
 /** Options of every session on a GPU: its memory grows by what is asked for, not by doubling. */
 const ARENA = { arena_extend_strategy: "kSameAsRequested" } as const;
@@ -71,7 +70,7 @@ export function openProgramEngine(
     options.programBytes ?? PROGRAM_BYTES,
   );
   const grow: Grow = (program, work) => programs.grow(program, work);
-  const runner = memory.queues ? new CaptureRunner(api, { grow, refused, queues: true }) : new EagerRunner(grow);
+  const runner = memory.queues ? new CaptureRunner(api, { grow, refused }) : new EagerRunner(grow);
   const close = () => {
     memory.wait();
     programs.close();
@@ -88,7 +87,7 @@ export function openProgramEngine(
     const { capacity } = options;
     const kernels = loadedKernels(options.kernels, dialect.targetPrecision);
     const core: ProgramCore = {
-      ...{ spec, capacity, kernels, numerics, dialect: numerics, memory, programs, runner, close },
+      ...{ spec, capacity, kernels, numerics, memory, programs, runner, close },
       tensors: () => new Tensors(api, memory),
       mover: (options.movesByGraph ?? memory.queues) ? mover : undefined,
       trees: treesOf(provider, api, dialect),

@@ -3,7 +3,7 @@ import type { ModelSpec } from "../../model/spec.js";
 import { ELEMENT } from "../bindings.js";
 import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS, MAX_TREE_ROWS } from "../limits.js";
 import type { Pointer } from "../ort-api.js";
-import type { ComputeMemory } from "./memory.js";
+import type { Block, ComputeMemory } from "./memory.js";
 import { Rows, type Tensors } from "./tensors.js";
 
 /** 128 bytes and more lie outside V8's heap, where nothing moves them. */
@@ -29,6 +29,7 @@ export class PassBuffers {
   /** what the operators read on the host: the total length, and the first row with logits */
   readonly total: { data: Int32Array; tensor: Pointer };
   readonly logitsFrom: { data: BigInt64Array; tensor: Pointer };
+  private readonly blocks: Block[] = [];
   private given: Rows | undefined;
 
   constructor(
@@ -67,13 +68,12 @@ export class PassBuffers {
   private rows(count: number, shape: (n: number) => number[], type: number, size: number): Rows {
     const bytes = shape(count).reduce((product, d) => product * d, size);
     const block = this.memory.allocate(Math.max(bytes, count * size, OFF_HEAP_BYTES), true);
+    this.blocks.push(block);
     return new Rows(this.tensors, block, shape, type, size);
   }
 
   /** Gives the memory back; tensors over it must not be used any more. */
   free(): void {
-    const { ids, hiddenOut, logits, likeliest, length, positions, round, lengths, given } = this;
-    for (const rows of [ids, hiddenOut, logits, likeliest, length, positions, round, lengths, given])
-      if (rows !== undefined) this.memory.free(rows.block);
+    for (const block of this.blocks) this.memory.free(block);
   }
 }

@@ -1,6 +1,5 @@
 /** Passes of programs over one cache: what they read is put where they read it, bound, and what they gave fetched. */
 import { PROGRAM, type ProgramForm } from "../../model/graph/program.js";
-import type { ModelSpec } from "../../model/spec.js";
 import type { Pass } from "../engine.js";
 import { putIds } from "../pass/require.js";
 import { toldTotal } from "../tree-inputs.js";
@@ -15,28 +14,24 @@ import { TreeRows } from "./tree-rows.js";
 export class Passes {
   readonly buffers: PassBuffers;
   readonly cache: ProgramCache;
-  private readonly spec: ModelSpec;
-  private readonly capacity: number;
   private readonly tensors: Tensors;
   private treeRows: TreeRows | undefined;
 
   constructor(private readonly core: ProgramCore) {
-    const { spec, capacity, memory, dialect, mover } = core;
-    this.spec = spec;
-    this.capacity = capacity;
+    const { spec, capacity, memory, numerics, mover } = core;
     this.tensors = core.tensors();
     this.buffers = new PassBuffers(memory, this.tensors, spec);
-    this.cache = new ProgramCache(memory, this.tensors, spec, capacity, dialect.float, mover);
+    this.cache = new ProgramCache(memory, this.tensors, spec, capacity, numerics.float, mover);
   }
 
   /** Asks for one pass; its ids or states and its length are where it reads them. */
   ask(form: ProgramForm, shape: Shape, parents: ArrayLike<number> | undefined): void {
-    const { programs, runner } = this.core;
+    const { programs, runner, capacity } = this.core;
     const program = programs.get(form, runner.variant(form, shape));
     const { total, logitsFrom } = this.buffers;
     const { position, q } = shape;
     const told = parents === undefined ? position + q : toldTotal(position, q);
-    total.data[0] = runner.frozenTotal(form, shape, this.capacity) ?? told;
+    total.data[0] = runner.frozenTotal(form, shape, capacity) ?? told;
     program.over(this.cache);
     if (form.rows === "some") program.input(PROGRAM.logitsFrom, logitsFrom.tensor);
     this.bind(program, form, shape);
@@ -85,7 +80,7 @@ export class Passes {
       return;
     }
     const { ids } = this.buffers;
-    putIds(new BigInt64Array(ids.block.host as ArrayBuffer), input, this.spec);
+    putIds(new BigInt64Array(ids.block.host as ArrayBuffer), input, this.core.spec);
     memory.push({ block: ids.block, from: 0 }, ids.bytes(q));
   }
 
@@ -103,7 +98,7 @@ export class Passes {
     const fetch = () => {
       memory.pull({ block: hiddenOut.block, from: 0 }, hiddenOut.bytes(q));
       memory.wait();
-      return new Float32Array(hiddenOut.block.host as ArrayBuffer, 0, q * this.spec.hiddenSize);
+      return new Float32Array(hiddenOut.block.host as ArrayBuffer, 0, q * this.core.spec.hiddenSize);
     };
     const get = () => {
       fetched ??= fetch();
@@ -113,8 +108,8 @@ export class Passes {
   }
 
   private trees(): TreeRows {
-    const { memory, spec, capacity, dialect } = this.core;
-    this.treeRows ??= new TreeRows(memory, this.tensors, spec, capacity, dialect.float);
+    const { memory, spec, capacity, numerics } = this.core;
+    this.treeRows ??= new TreeRows(memory, this.tensors, spec, capacity, numerics.float);
     return this.treeRows;
   }
 

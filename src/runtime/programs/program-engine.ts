@@ -13,7 +13,7 @@ import {
   type PassResult,
 } from "../engine.js";
 import { MAX_LOGIT_ROWS } from "../limits.js";
-import { requirePass } from "../pass/require.js";
+import { passTokens, requirePass } from "../pass/require.js";
 import { isChain, noTrees, requireAscendingRows } from "../tree.js";
 import type { ProgramCore } from "./core.js";
 import { Passes } from "./passes.js";
@@ -56,8 +56,7 @@ export class ProgramEngine implements Engine {
   likeliest(pass: Omit<Pass, "logitRows">): LikeliestResult {
     const { memory } = this.core;
     const { likeliest } = this.passes.buffers;
-    const rows = "hidden" in pass.input ? pass.input.hidden.length / this.spec.hiddenSize : pass.input.length;
-    const q = this.ask({ ...pass, logitRows: rows }, "ids");
+    const q = this.ask({ ...pass, logitRows: passTokens(pass.input, this.spec) }, "ids");
     memory.pull({ block: likeliest.block, from: 0 }, likeliest.bytes(q));
     memory.wait();
     const found = Array.from(new BigInt64Array(likeliest.block.host as ArrayBuffer, 0, q), Number);
@@ -71,11 +70,10 @@ export class ProgramEngine implements Engine {
     const { position, logitRows } = pass;
     const choices = this.ownTerms(pass.choices);
     const parents = this.treeOf(pass);
-    const hidden = "hidden" in pass.input ? pass.input.hidden : undefined;
     const rows = logitRows === 0 ? "none" : logitRows === q ? "every" : "some";
     const form: ProgramForm = {
       choices,
-      entry: hidden === undefined ? "ids" : "hidden",
+      entry: "hidden" in pass.input ? "hidden" : "ids",
       rows,
       head,
       tree: parents !== undefined,

@@ -6,6 +6,7 @@ import { CACHE_PARTS } from "../cache/memory.js";
 import type { OrtApi, Pointer } from "../ort-api.js";
 import { copiedInputs, type Provider, unavailable } from "../providers.js";
 import { openSession } from "../session.js";
+import { NO_PROGRAMS } from "./graph-kind.js";
 import type { ProgramCache } from "./program-cache.js";
 import type { WeightStore } from "./weight-store.js";
 
@@ -140,6 +141,6 @@ function requireInPlace(api: OrtApi, session: Pointer, provider: Provider): void
   throw unavailable(
     provider,
     `its session wants ${misplaced.length} inputs in another memory than draftplan puts them in: ${list}`,
-    "Set DRAFTPLAN_GRAPH=choices, or use --provider cpu.",
+    NO_PROGRAMS,
   );
 }
