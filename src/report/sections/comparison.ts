@@ -1,10 +1,9 @@
 /** A comparison: what every method's plan reached at every context, beside what had been predicted. */
-import { type Interval, limitsOf, NO_INTERVAL } from "../../schema/common.js";
 import type { ComparedContext, ComparedRow, Comparison } from "../../schema/comparison.js";
 import { draftText } from "../../schema/plan-text.js";
 import { draws } from "../../schema/sampling.js";
 import { figure, figures, numeric, prose, type TableSpec, table } from "../charts/figure.js";
-import { type Row, type RowMark, rowsChart } from "../charts/rows.js";
+import { type Row, rowsChart } from "../charts/rows.js";
 import { legend } from "../charts/series.js";
 import { counted, factor, fixed, missedBy, moment, percent, significant, whole } from "../format.js";
 import { type Html, html, type Part } from "../html.js";
@@ -20,6 +19,7 @@ import {
   note,
   orNone,
   PREDICTED,
+  speedRow,
   verdict,
 } from "./facts.js";
 import { frontierFigure } from "./frontier.js";
@@ -77,7 +77,7 @@ function speedFigure({ context_tokens, rows }: ComparedContext): Html {
     ]),
     chart: rowsChart({
       x: { label: "tokens per second", scale: "linear", include: [0] },
-      rows: rows.map(speedRow),
+      rows: rows.map(rowOf),
       ...plainReference(rows),
       alternative: rows
         .map(
@@ -89,16 +89,10 @@ function speedFigure({ context_tokens, rows }: ComparedContext): Html {
   });
 }
 
-function speedRow({ method, measured, predicted }: ComparedRow): Row {
-  const { median, low, high } = measured.tokens_per_second;
-  const marks: RowMark[] = [
-    { at: median, ...limitsOf({ low, high }), style: MEASURED, title: `measured ${significant(median)}` },
-  ];
-  if (predicted !== null) {
-    const speed = predicted.tokens_per_second;
-    marks.push({ at: speed, style: PREDICTED, title: `predicted ${significant(speed)}` });
-  }
-  return { name: method, value: `${significant(median)}/s`, marks, bar: { to: median, style: MEASURED } };
+function rowOf({ method, measured, predicted }: ComparedRow): Row {
+  const at = predicted?.tokens_per_second;
+  const marks = at === undefined ? [] : [{ at, style: PREDICTED, title: `predicted ${significant(at)}` }];
+  return speedRow(method, measured.tokens_per_second, marks);
 }
 
 /** Speedups are over it. */
@@ -107,17 +101,12 @@ function plainReference(rows: readonly ComparedRow[]): { reference?: number } {
   return plain === undefined ? {} : { reference: plain.measured.tokens_per_second.median };
 }
 
-function speedLimits(speed: Interval): string {
-  const limits = limitsOf(speed);
-  return limits === null ? NO_INTERVAL : `${significant(limits.low)} to ${significant(limits.high)}`;
-}
-
 const speedData = (rows: readonly ComparedRow[]): Omit<TableSpec, "caption"> => ({
   columns: [prose("Method"), numeric("Measured, tokens/s"), numeric("95 % interval"), numeric("Predicted, tokens/s")],
   rows: rows.map(({ method, measured: { tokens_per_second: speed }, predicted }): Part[] => [
     method,
     significant(speed.median),
-    speedLimits(speed),
+    intervalText(speed, significant),
     orNone(predicted?.tokens_per_second, significant),
   ]),
 });

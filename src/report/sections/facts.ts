@@ -16,8 +16,9 @@ import {
   type ModelRef,
   NO_INTERVAL,
 } from "../../schema/common.js";
+import type { Row, RowMark } from "../charts/rows.js";
 import type { SeriesStyle } from "../charts/series.js";
-import { counted, factor, range, shortDigest, whole } from "../format.js";
+import { counted, factor, range, shortDigest, significant, whole } from "../format.js";
 import { foreign, type Html, html, type Part } from "../html.js";
 
 /** Terms and what is to be said of them. */
@@ -34,9 +35,10 @@ export const modelText = ({ name, layers }: ModelRef): Html => html`${foreign(na
 export const deviceText = (device: Device): string =>
   `${device.processor}, ${device.provider}, ${counted(device.threads, "thread")}, ${device.runtime}, ${device.platform}`;
 
-export function intervalText(interval: Interval): string {
+/** @param write a limit; default: as a speedup */
+export function intervalText(interval: Interval, write: (value: number) => string = factor): string {
   const limits = limitsOf(interval);
-  return limits === null ? NO_INTERVAL : `${factor(limits.low)} to ${factor(limits.high)}`;
+  return limits === null ? NO_INTERVAL : `${write(limits.low)} to ${write(limits.high)}`;
 }
 
 export const digestText = (sha256: string): Html => html`<code>${shortDigest(sha256)}</code>`;
@@ -82,6 +84,22 @@ export const MEASURED: SeriesStyle = { look: 0 };
 export const PREDICTED: SeriesStyle = { look: 1, hollow: true, dashed: true };
 export const PLAIN: SeriesStyle = { look: 5 };
 export const CHEAPER: SeriesStyle = { look: 3 };
+
+/** What was measured, with its interval. */
+export const measuredMark = ({ median, low, high }: Interval, write: (value: number) => string): RowMark => ({
+  at: median,
+  ...limitsOf({ low, high }),
+  style: MEASURED,
+  title: `measured ${write(median)}`,
+});
+
+/** A row of a chart over tokens per second. */
+export const speedRow = (name: string, speed: Interval, marks: readonly RowMark[] = []): Row => ({
+  name,
+  value: `${significant(speed.median)}/s`,
+  marks: [measuredMark(speed, significant), ...marks],
+  bar: { to: speed.median, style: MEASURED },
+});
 
 /** Table rows: choice, how many blocks, which. */
 export function choiceRows({ blocks, head }: ChoiceSet): Part[][] {

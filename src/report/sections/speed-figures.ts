@@ -6,7 +6,7 @@ import { type Row, type RowMark, rowsChart } from "../charts/rows.js";
 import { type LegendEntry, legend } from "../charts/series.js";
 import { counted, factor, percent, range, significant, whole } from "../format.js";
 import { type Html, html, type Part } from "../html.js";
-import { CHEAPER, intervalText, MEASURED, NONE, orNone, PLAIN, PREDICTED } from "./facts.js";
+import { CHEAPER, intervalText, MEASURED, measuredMark, NONE, orNone, PLAIN, PREDICTED } from "./facts.js";
 
 type PromptRecord = Verification["prompts"][number];
 type ContextRecord = Verification["by_context"][number];
@@ -49,15 +49,9 @@ export function speedupFigure(document: Verification): Html {
 }
 
 function speedupRows({ speedup, predicted_speedup, alternatives }: Verification): Row[] {
-  const { median, low, high } = speedup;
-  const measured: RowMark = {
-    at: median,
-    ...limitsOf({ low, high }),
-    style: MEASURED,
-    title: `measured ${factor(median)}`,
-  };
+  const marks = [measuredMark(speedup, factor), ...predictedMark(predicted_speedup)];
   return [
-    { name: "the plan, all prompts", value: factor(median), marks: [measured, ...predictedMark(predicted_speedup)] },
+    { name: "the plan, all prompts", value: factor(speedup.median), marks },
     ...alternatives.map(({ name, speedup: { median, low, high } }): Row => {
       const value = factor(median);
       return {

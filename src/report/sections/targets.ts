@@ -1,12 +1,12 @@
 /** Ways to serve one model: targets times drafters at every context, and what each target loses against the reference. */
-import { type Interval, limitsOf, NO_INTERVAL } from "../../schema/common.js";
+import { limitsOf } from "../../schema/common.js";
 import { type ComparedWay, fastest, type TargetComparison } from "../../schema/targets/document.js";
 import { figure, figures, numeric, prose, type TableSpec, table } from "../charts/figure.js";
 import { rowsChart } from "../charts/rows.js";
 import { counted, factor, fixed, moment, percent, significant, whole } from "../format.js";
 import { foreign, type Html, html, type Part } from "../html.js";
 import type { Shown } from "../types.js";
-import { deviceText, facts, intervalText, MEASURED, modelText, note, orNone, verdict } from "./facts.js";
+import { deviceText, facts, intervalText, MEASURED, modelText, note, orNone, speedRow, verdict } from "./facts.js";
 
 type Context = TargetComparison["contexts"][number];
 
@@ -58,21 +58,7 @@ function speedFigure(contextTokens: number, ways: readonly ComparedWay[], refere
     caption: `Bars: measured; whiskers: 95 % interval over prompts. Plain decoding of ${reference} is the dashed line.`,
     chart: rowsChart({
       x: { label: "tokens per second", scale: "linear", include: [0] },
-      rows: ways.map((way) => {
-        const { median, low, high } = way.tokens_per_second;
-        const mark = {
-          at: median,
-          ...limitsOf({ low, high }),
-          style: MEASURED,
-          title: `measured ${significant(median)}`,
-        };
-        return {
-          name: nameOf(way),
-          value: `${significant(median)}/s`,
-          marks: [mark],
-          bar: { to: median, style: MEASURED },
-        };
-      }),
+      rows: ways.map((way) => speedRow(nameOf(way), way.tokens_per_second)),
       ...(plain === undefined ? {} : { reference: plain.tokens_per_second.median }),
       alternative: ways
         .map((way) => `${nameOf(way)}: ${significant(way.tokens_per_second.median)} tokens per second.`)
@@ -81,11 +67,6 @@ function speedFigure(contextTokens: number, ways: readonly ComparedWay[], refere
     data: waysRows(ways, reference),
   });
 }
-
-const limitsText = (interval: Interval, write: (value: number) => string): string => {
-  const limits = limitsOf(interval);
-  return limits === null ? NO_INTERVAL : `${write(limits.low)} to ${write(limits.high)}`;
-};
 
 const waysRows = (ways: readonly ComparedWay[], reference: string): Omit<TableSpec, "caption"> => ({
   columns: [
@@ -106,7 +87,7 @@ const waysRows = (ways: readonly ComparedWay[], reference: string): Omit<TableSp
     foreign(way.drafts),
     orNone(way.acceptance, percent),
     significant(way.tokens_per_second.median),
-    limitsText(way.tokens_per_second, significant),
+    intervalText(way.tokens_per_second, significant),
     factor(way.speedup.median),
     intervalText(way.speedup),
     factor(way.own_speedup.median),
@@ -151,8 +132,8 @@ const qualityRows = ({ targets }: Pick<TargetComparison, "targets">): Omit<Table
     whole(weight_bytes / 1e6),
     significant(perplexity),
     fixed(perplexity_ratio.median, 4),
-    limitsText(perplexity_ratio, (x) => fixed(x, 4)),
+    intervalText(perplexity_ratio, (x) => fixed(x, 4)),
     percent(agreement.median),
-    limitsText(agreement, percent),
+    intervalText(agreement, percent),
   ]),
 });
