@@ -103,12 +103,10 @@ export const speedRow = (name: string, speed: Interval, marks: readonly RowMark[
 
 /** Table rows: choice, how many blocks, which. */
 export function choiceRows({ blocks, head }: ChoiceSet): Part[][] {
-  const rows = orderedChoices(blocks)
-    .map((choice) => {
-      const named = blocks.flatMap((other, index) => (other === choice ? [blockName(index)] : []));
-      return [choice, String(named.length), named.length === blocks.length ? "every block" : named.join(", ")];
-    })
-    .filter(([, count]) => count !== "0");
+  const rows = orderedChoices(blocks).map((choice) => {
+    const named = blocks.flatMap((other, index) => (other === choice ? [blockName(index)] : []));
+    return [choice, String(named.length), named.length === blocks.length ? "every block" : named.join(", ")];
+  });
   return [...rows, ["head", "", head]];
 }
 

@@ -88,18 +88,16 @@ function kernelCurves(profile: Profile, kind: BlockKind, beyond: Beyond | null):
   const points = atQuery(profile, 1);
   const measured = orderedChoices(points.flatMap((point) => Object.keys(point[`${kind}_us`]) as AttentionKernel[]));
   const of = <T>(parts: Partial<Record<AttentionKernel, T>> | undefined, name: AttentionKernel) => parts?.[name];
-  const curves = measured
-    .map((kernel) => ({
-      kernel,
-      name: kernel,
-      style: choiceStyle(kernel),
-      points: points.flatMap((point) => {
-        const layers = of(point[`${kind}_us`], kernel);
-        const [factors, raw] = [of(point.resampled?.[kind], kernel), of(point.raw?.[kind], kernel)];
-        return layers === undefined ? [] : [curvePoint(point, mean(layers), factors, raw)];
-      }),
-    }))
-    .filter((curve) => curve.points.length > 0);
+  const curves = measured.map((kernel) => ({
+    kernel,
+    name: kernel,
+    style: choiceStyle(kernel),
+    points: points.flatMap((point) => {
+      const layers = of(point[`${kind}_us`], kernel);
+      const [factors, raw] = [of(point.resampled?.[kind], kernel), of(point.raw?.[kind], kernel)];
+      return layers === undefined ? [] : [curvePoint(point, mean(layers), factors, raw)];
+    }),
+  }));
   const drawnOn = beyond === null ? [] : curves.map((curve) => curveBeyond(curve, profile, kind, beyond));
   return [...curves, ...drawnOn];
 }
