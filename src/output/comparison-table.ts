@@ -1,10 +1,9 @@
 /** A comparison as a table for a terminal of 80 columns: a row a method, contexts below each other. */
 import Table from "cli-table3";
-import { type Interval, limitsOf } from "../schema/common.js";
 import type { ComparedContext, ComparedRow, Comparison } from "../schema/comparison.js";
 import { draftText } from "../schema/plan-text.js";
 import { draws } from "../schema/sampling.js";
-import { extrapolatedLine, formatPercent } from "./format.js";
+import { extrapolatedLine, formatPercent, spread } from "./format.js";
 
 export function comparisonTable({
   contexts,
@@ -70,9 +69,3 @@ const lines = (...texts: (string | undefined)[]): string => texts.filter((text) 
 
 const shareOf = (share: number | null | undefined): string | undefined =>
   share === null || share === undefined ? undefined : formatPercent(share);
-
-function spread(interval: Interval, digits: number): string {
-  const limits = limitsOf(interval);
-  const around = limits === null ? undefined : `${limits.low.toFixed(digits)}–${limits.high.toFixed(digits)}`;
-  return lines(interval.median.toFixed(digits), around);
-}

@@ -1,4 +1,5 @@
 /** What a conversation took, once it is over. */
+import { counted } from "../core/text.js";
 import type { Turn } from "../pipeline/generate/conversation.js";
 import { sum } from "../stats/numbers.js";
 import { decodedLines } from "./generation.js";
@@ -9,6 +10,6 @@ export function conversationLines(turns: readonly Turn[], drafts: boolean): stri
   const total = (of: (turn: Turn) => number) => sum(turns.map(of));
   const [prompts, run] = [total(({ promptTokens }) => promptTokens), total(({ readTokens }) => readTokens)];
   const decoded = turns.map(({ ids, rounds }) => ({ newTokens: ids.length, rounds }));
-  const many = ` in ${turns.length} ${turns.length === 1 ? "turn" : "turns"}`;
+  const many = ` in ${counted(turns.length, "turn")}`;
   return decodedLines(`${prompts} prompt tokens, ${run} of them read`, many, decoded, drafts);
 }

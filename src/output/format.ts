@@ -21,6 +21,13 @@ export function limitsText(interval: Pick<Interval, "low" | "high">): string {
   return limits === null ? NO_INTERVAL : `${limits.low.toFixed(2)} to ${limits.high.toFixed(2)}`;
 }
 
+/** Of a table's cell: the median, and its limits below it where there are any. */
+export function spread(interval: Interval, digits: number): string {
+  const limits = limitsOf(interval);
+  const around = limits === null ? "" : `\n${limits.low.toFixed(digits)}–${limits.high.toFixed(digits)}`;
+  return `${interval.median.toFixed(digits)}${around}`;
+}
+
 export const formatPercent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 /** `extrapolated: nothing was profiled beyond 4096 tokens of context`; nothing where all was profiled. */

@@ -2,7 +2,7 @@
 import Table from "cli-table3";
 import { type Interval, limitsOf } from "../schema/common.js";
 import { type ComparedTarget, type ComparedWay, fastest, type TargetComparison } from "../schema/targets/document.js";
-import { formatPercent } from "./format.js";
+import { formatPercent, spread } from "./format.js";
 
 export function targetsTable(comparison: TargetComparison): string {
   const { contexts, lossless, targets } = comparison;
@@ -62,15 +62,14 @@ function qualityTable({ targets, quality_tokens, quality_windows }: TargetCompar
 
 /** `+1.2 % (0.9 to 1.5)` */
 function lossText({ perplexity_ratio: ratio }: ComparedTarget): string {
-  const percent = (x: number) => `${x >= 1 ? "+" : ""}${(100 * (x - 1)).toFixed(2)}`;
-  const limits = limitsOf(ratio);
-  return `${percent(ratio.median)} %${limits === null ? "" : ` (${percent(limits.low)} to ${percent(limits.high)})`}`;
+  return withLimits(ratio, (x) => `${x >= 1 ? "+" : ""}${(100 * (x - 1)).toFixed(2)}`);
 }
 
-function agreementText({ agreement }: ComparedTarget): string {
-  const limits = limitsOf(agreement);
-  const percent = (x: number) => (100 * x).toFixed(1);
-  return `${percent(agreement.median)} %${limits === null ? "" : ` (${percent(limits.low)} to ${percent(limits.high)})`}`;
+const agreementText = ({ agreement }: ComparedTarget): string => withLimits(agreement, (x) => (100 * x).toFixed(1));
+
+function withLimits(interval: Interval, percent: (x: number) => string): string {
+  const limits = limitsOf(interval);
+  return `${percent(interval.median)} %${limits === null ? "" : ` (${percent(limits.low)} to ${percent(limits.high)})`}`;
 }
 
 /** Of all ways the fastest, and of the reference's own, at every context. */
@@ -88,12 +87,6 @@ function answerLines({ contexts, targets }: TargetComparison): string[] {
       `${line}; its output is that of ${best.target}: perplexity ${lossText(cost)}, ${agreementText(cost)} of tokens as ${reference}. Of ${reference}'s own output it is ${told(same)}.`,
     ];
   });
-}
-
-function spread(interval: Interval, digits: number): string {
-  const limits = limitsOf(interval);
-  const around = limits === null ? "" : `\n${limits.low.toFixed(digits)}–${limits.high.toFixed(digits)}`;
-  return `${interval.median.toFixed(digits)}${around}`;
 }
 
 /** For `inspect`: a line a context and a target. */
