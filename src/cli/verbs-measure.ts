@@ -15,6 +15,15 @@ import {
 } from "./options.js";
 import { examples, MODEL, type RunVerb, STANDALONE, TO_FILE } from "./verb.js";
 
+/** of what is measured beside the model itself */
+const measuredDrafters = () =>
+  named(
+    "--drafters <list>",
+    "who may draft: self,lookup,model:PATH,heads:FOLDER (default: self, and the heads in a model's own folder heads/)",
+    DRAFTERS_OFFERED,
+    commaList,
+  );
+
 export function addProfile(program: Command, run: RunVerb): void {
   const profile = withTargetOption(withDeviceOptions(program.command("profile")))
     .description("measure what every block costs on this device, over context and query length")
@@ -38,14 +47,7 @@ export function addProfile(program: Command, run: RunVerb): void {
       "of a config.json: measure what fits into so much memory (default: what is free)",
       positive,
     )
-    .addOption(
-      named(
-        "--drafters <list>",
-        "who may draft: self,lookup,model:PATH,heads:FOLDER (default: self, and the heads in a model's own folder heads/)",
-        DRAFTERS_OFFERED,
-        commaList,
-      ),
-    )
+    .addOption(measuredDrafters())
     .addHelpText(
       "after",
       examples(
@@ -143,14 +145,7 @@ export function addCalibrate(program: Command, run: RunVerb): void {
       "--budget <time>",
       "for all measuring: 60s, 2m, 90; whole drafts are measured until they are known within 1.5 % or it ends (default: 2m)",
     )
-    .addOption(
-      named(
-        "--drafters <list>",
-        "who may draft: self,lookup,model:PATH,heads:FOLDER (default: self, and the heads in a model's own folder heads/)",
-        DRAFTERS_OFFERED,
-        commaList,
-      ),
-    )
+    .addOption(measuredDrafters())
     .option("--standalone", `measure whole drafts where ${STANDALONE}`)
     .option(TO_FILE, "where to write the calibration; - prints it (default: into profiles/)")
     .addHelpText(
