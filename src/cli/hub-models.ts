@@ -2,12 +2,19 @@
 import type { Command } from "commander";
 import type { RunVerb } from "./verb.js";
 
-/** Options whose value is MODEL. */
-const OPTIONS = ["model", "modelConfig"];
-/** Options whose value may be `model:MODEL`, alone or in a list. */
-const DRAFTERS = ["drafter", "drafters"];
 const PREFIX = "hf:";
-const AS_DRAFTER = `model:${PREFIX}`;
+/** Options whose value is MODEL, and those whose value may be `model:MODEL`, alone or in a list. */
+const OPTIONS: readonly (readonly [before: string, names: readonly string[]])[] = [
+  ["", ["model", "modelConfig"]],
+  ["model:", ["drafter", "drafters"]],
+];
+
+/** Where a model may be named, alone or in a list, behind `before`. */
+interface Place {
+  before: string;
+  value: unknown;
+  set(value: unknown): void;
+}
 
 /**
  * Verbs see folders: all that is said of a model's path holds for a snapshot's. Texts are left alone, such as a prompt
@@ -15,27 +22,31 @@ const AS_DRAFTER = `model:${PREFIX}`;
  */
 export function withHubModels(program: Command, run: RunVerb): void {
   program.hook("preAction", async (_program, verb) => {
-    const isModel = verb.registeredArguments.map((argument) => /^model\b/.test(argument.name()));
-    const isHub = (value: unknown, name: string): boolean =>
-      [value].flat().some((each) => typeof each === "string" && each.startsWith(name));
-    const asked =
-      isModel.some((model, i) => model && isHub(verb.processedArgs[i], PREFIX)) ||
-      OPTIONS.some((name) => isHub(verb.getOptionValue(name), PREFIX)) ||
-      DRAFTERS.some((name) => isHub(verb.getOptionValue(name), AS_DRAFTER));
-    if (!asked) return; // help and small verbs load nothing for it
+    const asked = placesOf(verb).filter(({ before, value }) => [value].flat().some((each) => isHub(each, before)));
+    if (asked.length === 0) return; // help and small verbs load nothing for it
     await run(verb.opts(), async ({ progress }) => {
       const { resolveModel } = await import("../model/hub/resolve.js");
-      const local = (value: unknown): unknown => (typeof value === "string" ? resolveModel(value, progress) : value);
-      const drafter = async (value: unknown): Promise<unknown> =>
-        isHub(value, AS_DRAFTER) ? `model:${await local((value as string).slice("model:".length))}` : value;
-      for (const [i, model] of isModel.entries()) if (model) verb.processedArgs[i] = await local(verb.processedArgs[i]);
-      for (const name of OPTIONS)
-        if (isHub(verb.getOptionValue(name), PREFIX)) verb.setOptionValue(name, await local(verb.getOptionValue(name)));
-      for (const name of DRAFTERS) {
-        const value: unknown = verb.getOptionValue(name);
-        if (!isHub(value, AS_DRAFTER)) continue;
-        verb.setOptionValue(name, Array.isArray(value) ? await Promise.all(value.map(drafter)) : await drafter(value));
+      for (const { before, value, set } of asked) {
+        const local = async (each: unknown): Promise<unknown> =>
+          isHub(each, before) ? `${before}${await resolveModel(each.slice(before.length), progress)}` : each;
+        set(Array.isArray(value) ? await Promise.all(value.map(local)) : await local(value));
       }
     });
   });
 }
+
+function placesOf(verb: Command): Place[] {
+  const values = verb.processedArgs;
+  const named = verb.registeredArguments.flatMap((argument, i): Place[] =>
+    /^model\b/.test(argument.name()) ? [{ before: "", value: values[i], set: (value) => (values[i] = value) }] : [],
+  );
+  const options = OPTIONS.flatMap(([before, names]) =>
+    names.map(
+      (name): Place => ({ before, value: verb.getOptionValue(name), set: (value) => verb.setOptionValue(name, value) }),
+    ),
+  );
+  return [...named, ...options];
+}
+
+const isHub = (value: unknown, before: string): value is string =>
+  typeof value === "string" && value.startsWith(`${before}${PREFIX}`);

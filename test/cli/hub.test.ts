@@ -42,6 +42,13 @@ describe("a model on the hub", () => {
     expect(stderr).toMatch(/HUB_NOT_FOUND.*hf:Some-Org\/Other/);
   });
 
+  test("may draft, named alone or in a list", async () => {
+    const drafter = ["generate", "embedded", "--prompt", "Once", "--drafter", `model:${MODEL}`];
+    expect((await draftplan(drafter, { env })).stderr).toMatch(/^error \[[A-Z_]+\] \S*snapshots.\w{40}/m);
+    const list = ["calibrate", "embedded", "--drafters", "self,model:hf:Some-Org/Other"];
+    expect((await draftplan(list, { env })).stderr).toMatch(/HUB_NOT_FOUND.*hf:Some-Org\/Other/);
+  });
+
   test("ends with Ctrl-C at once, also while the hub says nothing, and leaves what came", async () => {
     const cache = temporaryFolder();
     hub.stallAfter = 3000;
