@@ -3,14 +3,21 @@ import { DraftplanError } from "../../core/errors.js";
 import { nativeFunctions } from "../ort-api.js";
 import { CUDA_PROVIDER, type LibraryState, openCudaLibraries } from "./cuda-libraries.js";
 
+/** By the path of an ONNX Runtime library. Every session asks, and what is open stays open. */
+const opened = new Map<string, LibraryState[]>();
+
 /**
  * Opens what the CUDA provider beside an ONNX Runtime library wants, wherever it lies.
  * @returns a state each; none where there is no such provider
  * @throws RUNTIME_FAILED where the provider's file is cut
  */
 export function openWhatCudaWants(libraryPath: string): LibraryState[] {
+  const known = opened.get(libraryPath);
+  if (known !== undefined) return known;
   try {
-    return openCudaLibraries(libraryPath, (nameOrPath) => nativeFunctions(nameOrPath, {}));
+    const states = openCudaLibraries(libraryPath, (nameOrPath) => nativeFunctions(nameOrPath, {}));
+    opened.set(libraryPath, states);
+    return states;
   } catch (cause) {
     throw new DraftplanError({
       code: "RUNTIME_FAILED",

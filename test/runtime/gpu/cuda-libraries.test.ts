@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { CUDA_PROVIDER, cudaMajor, howToGet, openCudaLibraries } from "../../../src/runtime/gpu/cuda-libraries.js";
 import { neededLibraries } from "../../../src/runtime/gpu/elf.js";
+import { openWhatCudaWants } from "../../../src/runtime/gpu/open-library.js";
 import { bundledLibraryPath } from "../../../src/runtime/ort-api.js";
 import { temporaryFolder } from "../../support/tiny-checkpoint.js";
 
@@ -167,6 +168,17 @@ describe("libraries that a provider wants", () => {
     const library = packages(elf(WANTED).subarray(0, 150));
     expect(() => openCudaLibraries(library, () => {})).toThrow(/^it is cut/);
   });
+});
+
+test("a process opens them once: every session asks, and a provider that could not be read is read again", () => {
+  const library = packages(elf(WANTED).subarray(0, 150));
+  const provider = join(dirname(library), CUDA_PROVIDER);
+  expect(() => openWhatCudaWants(library)).toThrow(/it is cut/);
+  writeFileSync(provider, elf(["libnowhere.so.1"]));
+  const states = openWhatCudaWants(library);
+  expect(states[0]).toMatchObject({ name: "libnowhere.so.1", found: false });
+  writeFileSync(provider, "");
+  expect(openWhatCudaWants(library)).toBe(states);
 });
 
 test("every library has a command that brings it, of the CUDA that the provider was built for", () => {
