@@ -83,7 +83,6 @@ export function hostFacts(files: HostFiles = systemFiles): HostFacts {
   const cpuinfo = files.text("/proc/cpuinfo") ?? "";
   const allowed = parseAllowedCpus(files.text("/proc/self/status") ?? "");
   const limits = controlGroupLimits(files);
-  const memory = parseMeminfo(files.text("/proc/meminfo") ?? "");
   return {
     processor: processorName(),
     simd: parseSimd(cpuinfo),
@@ -95,13 +94,22 @@ export function hostFacts(files: HostFiles = systemFiles): HostFacts {
     },
     caches: caches(files),
     governors: governors(files, allowed),
-    memory: {
-      totalBytes: memory?.totalBytes ?? totalmem(),
-      availableBytes: Math.min(memory?.availableBytes ?? freemem(), limits.memoryBytes ?? Infinity),
-      limitBytes: limits.memoryBytes,
-    },
+    memory: hostMemory(files, limits),
     // Windows has no such average, and Node gives zeros there
     loadOneMinute: process.platform === "win32" ? null : loadavg()[0],
+  };
+}
+
+/** Memory alone: processors and their caches, a folder each, are not looked at. */
+export function hostMemory(
+  files: HostFiles = systemFiles,
+  { memoryBytes } = controlGroupLimits(files),
+): HostFacts["memory"] {
+  const memory = parseMeminfo(files.text("/proc/meminfo") ?? "");
+  return {
+    totalBytes: memory?.totalBytes ?? totalmem(),
+    availableBytes: Math.min(memory?.availableBytes ?? freemem(), memoryBytes ?? Infinity),
+    limitBytes: memoryBytes,
   };
 }
 

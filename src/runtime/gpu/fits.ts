@@ -5,7 +5,7 @@ import { type MemoryNeeds, type ModelNeeds, memoryNeeds, modelNeeds } from "../.
 import type { ModelSpec } from "../../model/spec.js";
 import type { Kernel } from "../../schema/choice.js";
 import type { Numerics } from "../../schema/numerics.js";
-import { hostFacts } from "../host.js";
+import { hostMemory } from "../host.js";
 import { computesOn, isNvidia } from "../providers.js";
 import { readGpu } from "./nvidia-smi.js";
 
@@ -16,7 +16,7 @@ export interface FreeMemory {
 }
 
 export const freeMemory = (provider: string): FreeMemory => ({
-  hostBytes: hostFacts().memory.availableBytes,
+  hostBytes: hostMemory().availableBytes,
   deviceBytes: isNvidia(provider) ? (readGpu()?.freeBytes ?? null) : null,
 });
 
