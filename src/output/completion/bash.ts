@@ -2,7 +2,7 @@
  * For bash from 3.2 on, which is macOS's: no associative arrays. Two things are bash's own: words are split at `=` and `:`
  * too (COMP_WORDBREAKS), unless the user says otherwise, and what stands in COMPREPLY replaces the last part alone.
  */
-import { nameOf, type OptionValue, type Place, quoted } from "./tree.js";
+import { nameOf, type OptionValue, type Place, quoted, valueBranches } from "./tree.js";
 
 export function bashCompletion(places: readonly Place[]): string {
   const cases = (lines: (place: Place) => string[]): string => places.flatMap(lines).join("\n");
@@ -21,7 +21,7 @@ ${cases((place) => [`    ${quoted(nameOf(place))}) echo ${quoted(wordsOf(place))
 # what may stand behind an option: word or list, then as above; nothing where it takes no value
 _draftplan_value() {
   case "$1" in
-${cases(valueLines)}
+${cases((place) => valueBranches(place, valueText))}
   esac
 }
 # bash's own completion knows quotes and ~; where it cannot be asked for, or words stand beside files, compgen has to do
@@ -107,14 +107,4 @@ const wordsOf = ({ path, verbs, words, filesToo }: Place): string => {
 };
 
 const valueText = ({ form, words, filesToo }: OptionValue): string =>
-  [form, ...words, ...(filesToo ? ["*"] : [])].join(" ");
-
-function valueLines(place: Place): string[] {
-  return place.options.flatMap(({ flags, value }) =>
-    value === null
-      ? []
-      : [
-          `    ${flags.map((flag) => quoted(`${nameOf(place)} ${flag}`)).join("|")}) echo ${quoted(valueText(value))} ;;`,
-        ],
-  );
-}
+  `echo ${quoted([form, ...words, ...(filesToo ? ["*"] : [])].join(" "))}`;

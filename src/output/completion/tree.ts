@@ -6,7 +6,7 @@ export interface Place {
   path: readonly string[];
   verbs: readonly Described[];
   options: readonly CompletedOption[];
-  /** for arguments: words that may stand there; without `fileToo` no other may */
+  /** for arguments: words that may stand there; without `filesToo` no other may */
   words: readonly string[];
   filesToo: boolean;
 }
@@ -42,6 +42,13 @@ export const quoted = (text: string): string => `'${text.replaceAll("'", "’")}
 
 /** How a place is named in scripts: `solve`, `profile import`, and nothing for the first. */
 export const nameOf = ({ path }: Place): string => path.join(" ");
+
+/** For bash and zsh: a branch of `case` for every option that takes a value. @param write what is done in it */
+export const valueBranches = (place: Place, write: (value: OptionValue) => string): string[] =>
+  place.options.flatMap(({ flags, value }) => {
+    const names = flags.map((flag) => quoted(`${nameOf(place)} ${flag}`));
+    return value === null ? [] : [`    ${names.join("|")}) ${write(value)} ;;`];
+  });
 
 /** The words that an option's value, or an argument, begins with a path behind: `model:`. */
 export const beforePaths = (words: readonly string[]): string[] => words.filter((word) => word.endsWith(":"));

@@ -7,6 +7,7 @@ import {
   type OptionValue,
   type Place,
   quoted,
+  valueBranches,
 } from "./tree.js";
 
 export function zshCompletion(places: readonly Place[]): string {
@@ -32,7 +33,7 @@ _draftplan_value() {
   local -a words paths
   local files= list=
   case "$1" in
-${places.flatMap(valueCases).join("\n")}
+${places.flatMap((place) => valueBranches(place, valueText)).join("\n")}
     *) return 1 ;;
   esac
   if [[ -n $list ]]; then compset -P '*,'; fi
@@ -93,10 +94,3 @@ function valueText({ form, words, filesToo }: OptionValue): string {
   const whole = words.filter((word) => !paths.includes(word));
   return `words=(${whole.map(quoted).join(" ")}) paths=(${paths.map(quoted).join(" ")}) files=${filesToo ? "1" : ""} list=${form === "list" ? "1" : ""}`;
 }
-
-const valueCases = (place: Place): string[] =>
-  place.options.flatMap(({ flags, value }) =>
-    value === null
-      ? []
-      : [`    ${flags.map((flag) => quoted(`${nameOf(place)} ${flag}`)).join("|")}) ${valueText(value)} ;;`],
-  );
