@@ -27,6 +27,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { configOf } from "../scripts/gpu-check/shapes.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -50,36 +51,6 @@ const { writeWeights } = await dist("model/weight-file.js");
 const { syntheticWeights } = await dist("model/synthetic/weights.js");
 const { madeRows } = await dist("model/synthetic/values.js");
 
-const LLAMA = { model_type: "llama", architectures: ["LlamaForCausalLM"], rms_norm_eps: 1e-5, rope_theta: 500000 };
-const SHAPES = {
-  small: {
-    hidden_size: 1024,
-    intermediate_size: 4096,
-    num_hidden_layers: 8,
-    num_attention_heads: 16,
-    num_key_value_heads: 4,
-    vocab_size: 32000,
-    tie_word_embeddings: true,
-  },
-  "1b": {
-    hidden_size: 2048,
-    intermediate_size: 8192,
-    num_hidden_layers: 16,
-    num_attention_heads: 32,
-    num_key_value_heads: 8,
-    vocab_size: 128256,
-    tie_word_embeddings: true,
-  },
-  "8b": {
-    hidden_size: 4096,
-    intermediate_size: 14336,
-    num_hidden_layers: 32,
-    num_attention_heads: 32,
-    num_key_value_heads: 8,
-    vocab_size: 128256,
-    tie_word_embeddings: false,
-  },
-};
 const FORMS = { fp16: ["target"], int8: ["target", "int8"], int4: ["target", "int4"], all: ["target", "int8", "int4"] };
 
 if (options.child === undefined) runAll();
@@ -106,14 +77,7 @@ function runAll() {
 function writeModel(folder) {
   const config =
     options.config === undefined
-      ? {
-          ...LLAMA,
-          ...SHAPES[options.shape],
-          max_position_embeddings: 131072,
-          torch_dtype: "bfloat16",
-          bos_token_id: 1,
-          eos_token_id: 2,
-        }
+      ? { ...configOf(options.shape), torch_dtype: "bfloat16" }
       : JSON.parse(readFileSync(options.config, "utf8"));
   writeFileSync(join(folder, "config.json"), JSON.stringify(config));
   if (options["made-up"]) return;

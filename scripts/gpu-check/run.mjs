@@ -15,7 +15,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { configOf, floorGbPerSecond } from "./shapes.mjs";
+import { configOf, contextsOf, floorGbPerSecond } from "./shapes.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, "..", "..");
@@ -264,7 +264,7 @@ async function speed(shape) {
   const config = join(options.out, `${shape}.json`);
   writeFileSync(config, JSON.stringify(configOf(shape)));
   const spec = openConfigOnly(config);
-  const contexts = shape === "tiny" ? [16, 64] : [64, 1024, 8192, 32768];
+  const contexts = contextsOf(shape);
   const capacity = contexts[contexts.length - 1] + 64;
   const kernels = ["target", "int4"];
   const dialect = dialectFor(provider);
@@ -437,14 +437,7 @@ function torchSpeed(shape) {
   try {
     const config = join(folder, `${shape}.json`);
     writeFileSync(config, JSON.stringify(configOf(shape)));
-    return torch(
-      "--device",
-      torchDevice(),
-      "--shape",
-      config,
-      "--contexts",
-      shape === "tiny" ? "16,64" : "64,1024,8192,32768",
-    );
+    return torch("--device", torchDevice(), "--shape", config, "--contexts", contextsOf(shape).join(","));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -30,6 +30,16 @@ const SHAPES = {
     vocab_size: 128256,
     tie_word_embeddings: false,
   },
+  small: {
+    hidden_size: 1024,
+    intermediate_size: 4096,
+    num_hidden_layers: 8,
+    num_attention_heads: 16,
+    num_key_value_heads: 4,
+    head_dim: 64,
+    vocab_size: 32000,
+    tie_word_embeddings: true,
+  },
   tiny: {
     hidden_size: 128,
     intermediate_size: 256,
@@ -42,11 +52,14 @@ const SHAPES = {
   },
 };
 
-/** @param {string} shape of Llama-3.2-1B (`1b`), of Llama-3.1-8B (`8b`), or `tiny`, to try the program */
+/** @param {string} shape of Llama-3.2-1B (`1b`), of Llama-3.1-8B (`8b`), or `small` and `tiny`, to try a program */
 export function configOf(shape) {
-  if (SHAPES[shape] === undefined) throw new Error(`--shapes ${shape}: there are ${Object.keys(SHAPES).join(", ")}`);
+  if (SHAPES[shape] === undefined) throw new Error(`${shape} is no shape: there are ${Object.keys(SHAPES).join(", ")}`);
   return { ...LLAMA, ...SHAPES[shape], max_position_embeddings: 131072 };
 }
+
+/** @returns {number[]} the tokens of context that a shape is measured at */
+export const contextsOf = (shape) => (shape === "tiny" ? [16, 64] : [64, 1024, 8192, 32768]);
 
 /** GB/s that a large read reaches, 86 % of the data sheet's (an H200: 4.1 TB/s of 4.8). */
 const REACHED = 0.86;
