@@ -9,6 +9,8 @@ import { writeWhole } from "./whole-output.js";
 
 /** Exit codes as a shell reports them: 128 + the signal's number. */
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+/** The one interruption that ends a turn of a conversation alone. */
+export const BY_CTRL_C = SIGNALS.SIGINT;
 const CLOSED_PIPE = 141; // 128 + SIGPIPE
 
 /** npm passes Ctrl-C on to a child that the terminal has told already: both are one press. */
@@ -101,7 +103,7 @@ export function listenForInterrupts(): Interrupts {
     resume(anew = false) {
       clearTimeout(later);
       if (anew) pressed = Number.NEGATIVE_INFINITY;
-      if (reason?.exitCode === SIGNALS.SIGINT) reason = undefined;
+      if (reason?.exitCode === BY_CTRL_C) reason = undefined;
       release();
       listen();
     },

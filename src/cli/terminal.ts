@@ -1,10 +1,7 @@
 /** A person at a terminal who is asked line by line, and whose Ctrl-C ends what runs and not the program. */
 import { createInterface, type Interface } from "node:readline";
 import type { Terminal } from "../commands/context.js";
-import { Interruption, type Interrupts } from "./interruption.js";
-
-/** Exit code of a Ctrl-C: the one interruption that ends a turn alone. */
-const BY_CTRL_C = 130;
+import { BY_CTRL_C, Interruption, type Interrupts } from "./interruption.js";
 
 const HOW_TO_LEAVE = "(Ctrl-C again, Ctrl-D or /exit ends the conversation)";
 
@@ -23,20 +20,20 @@ export function openTerminal({ input, output }: Streams, interrupts: Interrupts)
   /** typed or pasted ahead of being asked for */
   const lines: string[] = [];
   let ended = false;
-  let answer: ((line: string | null) => void) | null = null;
-  let fail: ((reason: unknown) => void) | null = null;
+  /** who waits for a line; null: nobody was asked */
+  let asked: { answer(line: string | null): void; fail(reason: unknown): void } | null = null;
   /** Ctrl-C was pressed on an empty line, and nothing was typed since */
   let leaving = false;
 
   const give = (line: string | null) => {
-    const to = answer;
-    [answer, fail, leaving] = [null, null, false];
+    const to = asked;
+    [asked, leaving] = [null, false];
     interrupts.wake = null;
     if (to === null && line !== null) lines.push(line);
-    to?.(line);
+    to?.answer(line);
   };
   const onCtrlC = () => {
-    if (reader === null || answer === null) return;
+    if (reader === null || asked === null) return;
     if (reader.line !== "") {
       leaving = false;
       // what was typed is given up, as a shell does
@@ -51,14 +48,14 @@ export function openTerminal({ input, output }: Streams, interrupts: Interrupts)
   };
   const onWake = () => {
     const { reason } = interrupts;
-    if (reason === undefined || answer === null) return;
+    if (reason === undefined || asked === null) return;
     if (reason.exitCode === BY_CTRL_C) {
       interrupts.resume();
       return onCtrlC();
     }
-    const failed = fail;
-    [answer, fail] = [null, null];
-    failed?.(reason);
+    const { fail } = asked;
+    asked = null;
+    fail(reason);
   };
   const open = (): Interface => {
     if (reader !== null) return reader;
@@ -78,8 +75,8 @@ export function openTerminal({ input, output }: Streams, interrupts: Interrupts)
       const waiting = lines.shift();
       if (waiting !== undefined) return Promise.resolve(waiting);
       if (ended) return Promise.resolve(null);
-      return new Promise((resolve, reject) => {
-        [answer, fail] = [resolve, reject];
+      return new Promise((answer, fail) => {
+        asked = { answer, fail };
         interrupts.wake = onWake;
         const asking = open();
         asking.setPrompt(prompt);
