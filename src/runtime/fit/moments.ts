@@ -35,7 +35,7 @@ export async function measureMoments(
   const tokens = sequences[0]?.length ?? 0;
   if (tokens === 0 || sequences.some(({ length }) => length !== tokens))
     throw new RangeError("moments are measured on texts of one length");
-  const states = sequences.map((ids) => embedded(weights, ids));
+  const states = embedded(weights, sequences);
   const path = join(folder, "moments.bin");
   const file = openSync(path, "wx");
   const places = new Map<string, MomentsPlace>();
@@ -63,16 +63,20 @@ export async function measureMoments(
   return (matrix) => places.get(matrix);
 }
 
-/** [tokens · hiddenSize] */
-function embedded({ spec, tensor }: WeightSource, ids: readonly number[]): Float32Array<ArrayBuffer> {
-  const { hiddenSize, vocabSize } = spec;
+/** [tokens · hiddenSize] for each text; the table is read once. */
+function embedded(
+  { spec, tensor }: WeightSource,
+  sequences: readonly (readonly number[])[],
+): Float32Array<ArrayBuffer>[] {
+  const { hiddenSize, vocabSize, embeddingScale } = spec;
   const table = tensor("model.embed_tokens.weight", [vocabSize, hiddenSize]);
-  const states = floats(ids.length * hiddenSize);
-  ids.forEach((id, at) => {
-    states.set(table.subarray(id * hiddenSize, (id + 1) * hiddenSize), at * hiddenSize);
+  return sequences.map((ids) => {
+    const states = floats(ids.length * hiddenSize);
+    ids.forEach((id, at) => {
+      states.set(table.subarray(id * hiddenSize, (id + 1) * hiddenSize), at * hiddenSize);
+    });
+    return embeddingScale === undefined ? states : states.map((value) => value * embeddingScale);
   });
-  const { embeddingScale } = spec;
-  return embeddingScale === undefined ? states : states.map((value) => value * embeddingScale);
 }
 
 interface Sums {
