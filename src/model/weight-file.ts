@@ -3,6 +3,7 @@
  * at a time; of a large one threads make its matrices, some rows at a time, and write them where they belong.
  */
 import { type FileHandle, open } from "node:fs/promises";
+import { writeAll } from "../core/write-all.js";
 import { type MatrixRows, type StoredMatrix, slabsOf, tensorJobs } from "./conversion/rows.js";
 import { startThreads, type ThreadOptions } from "./conversion/threads.js";
 import type { Place } from "./graph/branch.js";
@@ -11,9 +12,6 @@ import type { WeightPart } from "./kernels/kernel.js";
 import type { WeightSource } from "./spec.js";
 
 const PAGE = 4096;
-
-/** One write takes at most 2^31 - 1 bytes, and may take fewer than it was given. */
-const MAX_WRITE_BYTES = 1 << 30;
 
 export interface WeightsToWrite {
   /** in the order in which they lie in the file */
@@ -121,17 +119,3 @@ function matricesInRows(
 
 const bytesInRows = (matrices: readonly StoredMatrix[]): number =>
   matrices.reduce((sum, { parts }) => sum + parts.reduce((bytes, { place }) => bytes + place.length, 0), 0);
-
-async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await handle.write(
-      bytes,
-      done,
-      Math.min(bytes.length - done, MAX_WRITE_BYTES),
-      position + done,
-    );
-    if (bytesWritten === 0)
-      throw Object.assign(new Error("no more bytes were taken"), { code: "ENOSPC", syscall: "write" });
-    done += bytesWritten;
-  }
-}

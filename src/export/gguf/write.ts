@@ -7,6 +7,7 @@
  */
 import type { FileHandle } from "node:fs/promises";
 import { open } from "node:fs/promises";
+import { writeAll } from "../../core/write-all.js";
 import { STORED_TYPES, type StoredTypeName } from "../../model/formats/dequantize.js";
 import { ggmlTypeId } from "../../model/formats/ggml-types.js";
 import { type MetadataEntry, stringBytes, u32Bytes, u64Bytes } from "./metadata.js";
@@ -132,12 +133,6 @@ class Gatherer {
     const start = this.position - bytes.length;
     this.#waiting = [];
     this.#waitingBytes = 0;
-    // one write may take fewer bytes than it was given
-    for (let done = 0; done < bytes.length; ) {
-      const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, start + done);
-      if (bytesWritten === 0)
-        throw Object.assign(new Error("no more bytes were taken"), { code: "ENOSPC", syscall: "write" });
-      done += bytesWritten;
-    }
+    await writeAll(this.#handle, bytes, start);
   }
 }

@@ -1,5 +1,5 @@
 /** Makes the bytes of one slab and writes them where they belong: what a thread of the conversion does (worker.ts). */
-import { writeSync } from "node:fs";
+import { writeAllSync } from "../../core/write-all.js";
 import { openedFile } from "../formats/byte-file.js";
 import { readScales } from "../formats/own-codes.js";
 import { readValues } from "../formats/tensors.js";
@@ -12,7 +12,6 @@ import { madeRows } from "../synthetic/values.js";
 import type { TensorOrigin } from "./origin.js";
 import type { Form, SlabJob, SlabTarget } from "./rows.js";
 
-/** One write takes at most 2^31 - 1 bytes; a slab in fp32 has fewer. */
 export function writeSlab(job: SlabJob): void {
   const { descriptor, rows, firstRow, targets, forms } = job;
   let values: Float32Array | undefined;
@@ -66,14 +65,6 @@ function writeRows(
     throw new Error(`a slab of ${rows} rows of ${rowBytes} bytes was made as ${bytes.length} bytes`);
   const begin = (firstRow + shift) % rowsOfTensor;
   const untilEnd = Math.min(rows, rowsOfTensor - begin);
-  writeAll(descriptor, bytes.subarray(0, untilEnd * rowBytes), offset + (at + begin) * rowBytes);
-  writeAll(descriptor, bytes.subarray(untilEnd * rowBytes), offset + at * rowBytes);
-}
-
-function writeAll(descriptor: number, bytes: Uint8Array, position: number): void {
-  for (let done = 0; done < bytes.length; ) {
-    const written = writeSync(descriptor, bytes, done, bytes.length - done, position + done);
-    if (written === 0) throw Object.assign(new Error("no more bytes were taken"), { code: "ENOSPC", syscall: "write" });
-    done += written;
-  }
+  writeAllSync(descriptor, bytes.subarray(0, untilEnd * rowBytes), offset + (at + begin) * rowBytes);
+  writeAllSync(descriptor, bytes.subarray(untilEnd * rowBytes), offset + at * rowBytes);
 }

@@ -8,6 +8,7 @@ import { existsSync, rmSync } from "node:fs";
 import { type FileHandle, open, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf } from "../../core/blocking.js";
+import { writeAll } from "../../core/write-all.js";
 import { fileUrl, type Hub, patiently, type RemoteFile, request } from "./client.js";
 import { invalidAnswer, Unreachable } from "./failures.js";
 
@@ -166,11 +167,4 @@ function beginsAt(hub: Hub, response: Response, from: number, name: string): num
     hub.asked,
     `asked for ${name} from byte ${from}, the hub answered ${response.status} with another part`,
   );
-}
-
-async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let written = 0; written < bytes.length; ) {
-    const { bytesWritten } = await handle.write(bytes, written, bytes.length - written, position + written);
-    written += bytesWritten;
-  }
 }

@@ -1,7 +1,8 @@
 /** Measures the moments that codes and scales are fitted by, with the model's own layers in fp32 on the CPU. */
-import { closeSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Progress, silentProgress } from "../../core/progress.js";
+import { writeAllSync } from "../../core/write-all.js";
 import { storedHeadDim } from "../../model/graph/heads.js";
 import { headMoments, layerMoments, MOMENTS_DIALECT } from "../../model/graph/moments.js";
 import { encodeModel, type Graph } from "../../model/graph/onnx.js";
@@ -49,7 +50,7 @@ export async function measureMoments(
         for (const { matrix, sums, inner, group } of runner.sums) {
           const count = tokens * sequences.length;
           const values = Float32Array.from(sums, (sum) => sum / count);
-          writeSync(file, new Uint8Array(values.buffer));
+          writeAllSync(file, new Uint8Array(values.buffer), offset);
           places.set(matrix, { path, offset, inner, group });
           offset += values.byteLength;
         }
