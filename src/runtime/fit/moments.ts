@@ -11,7 +11,8 @@ import { groupsFor, type MomentsOf, type MomentsPlace } from "../../model/moment
 import type { WeightSource } from "../../model/spec.js";
 import { writeWeights } from "../../model/weight-file.js";
 import { ELEMENT, Handles } from "../bindings.js";
-import { loadOrt, type OrtApi, type Pointer } from "../ort-api.js";
+import { BoundGraph } from "../heads/bound-graph.js";
+import { loadOrt, type Pointer } from "../ort-api.js";
 import { chooseProvider, libraryFacts } from "../providers.js";
 import { openSession } from "../session.js";
 import { floats } from "../training/head-graphs.js";
@@ -115,8 +116,9 @@ async function openLayer(
   const api = loadOrt(ortLibrary);
   const handles = new Handles(api);
   try {
-    const session = openSession(api, handles, chooseProvider("cpu", libraryFacts(api)), onnx, { threads });
-    return bound(api, handles, session, graph, { tokens, spec, isEnd });
+    const provider = chooseProvider("cpu", libraryFacts(api));
+    const session = openSession(api, handles, provider, onnx, { threads });
+    return bound(new BoundGraph(api, handles, session, provider), graph, { tokens, spec, isEnd });
   } catch (error) {
     handles.releaseAll();
     throw error;
@@ -124,47 +126,37 @@ async function openLayer(
 }
 
 function bound(
-  api: OrtApi,
-  handles: Handles,
-  session: Pointer,
+  layer: BoundGraph,
   graph: Graph,
   { tokens, spec, isEnd }: { tokens: number; spec: WeightSource["spec"]; isEnd: boolean },
 ) {
-  const info = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
-  const binding = handles.own("ReleaseIoBinding", api.create("CreateIoBinding", session));
   const buffers: NodeJS.TypedArray[] = []; // the library looks into them by address: they must not be collected before it is done
   const tensor = (data: Float32Array | Int32Array, dims: readonly number[], type: number): Pointer => {
     buffers.push(data);
-    const shape = BigInt64Array.from(dims.map(BigInt));
     const bytes = dims.reduce((product, d) => product * d, data.BYTES_PER_ELEMENT);
-    return handles.own(
-      "ReleaseValue",
-      api.create("CreateTensorWithDataAsOrtValue", info, data, bytes, shape, shape.length, type),
-    );
+    return layer.tensor(data, bytes, BigInt64Array.from(dims.map(BigInt)), type);
   };
-  const input = (name: string, value: Pointer) => api.check("BindInput", binding, name, value);
-  const output = (name: string, value: Pointer) => api.check("BindOutput", binding, name, value);
   const hidden = floats(tokens * spec.hiddenSize);
   const out = floats(tokens * spec.hiddenSize);
-  input("hidden", tensor(hidden, [1, tokens, spec.hiddenSize], ELEMENT.float));
+  layer.bindInput("hidden", tensor(hidden, [1, tokens, spec.hiddenSize], ELEMENT.float));
   if (!isEnd) {
-    output("out", tensor(out, [1, tokens, spec.hiddenSize], ELEMENT.float));
+    layer.bindOutput("out", tensor(out, [1, tokens, spec.hiddenSize], ELEMENT.float));
     const dims = [1, spec.kvHeads, tokens, storedHeadDim(spec)];
     for (const part of ["key", "value"]) {
-      input(`past.${part}`, tensor(floats(32), dims.with(2, 0), ELEMENT.float));
-      output(`present.${part}`, tensor(floats(dims.reduce((a, b) => a * b)), dims, ELEMENT.float));
+      layer.bindInput(`past.${part}`, tensor(floats(32), dims.with(2, 0), ELEMENT.float));
+      layer.bindOutput(`present.${part}`, tensor(floats(dims.reduce((a, b) => a * b)), dims, ELEMENT.float));
     }
     const lengths = new Int32Array(new ArrayBuffer(256));
     lengths.set([tokens - 1], 0);
     lengths.set([tokens], 16);
-    input("seqlens_k", tensor(lengths.subarray(0, 1), [1], ELEMENT.int32));
-    input("total_sequence_length", tensor(lengths.subarray(16, 17), [1], ELEMENT.int32));
+    layer.bindInput("seqlens_k", tensor(lengths.subarray(0, 1), [1], ELEMENT.int32));
+    layer.bindInput("total_sequence_length", tensor(lengths.subarray(16, 17), [1], ELEMENT.int32));
   }
   const sums: Sums[] = graph.output.flatMap(({ name, type }) => {
     if (!name.startsWith("moments.") || !("tensorType" in type)) return [];
     const dims = type.tensorType.shape.dim.map((dim) => ("dimValue" in dim ? dim.dimValue : 0));
     const last = floats(dims.reduce((a, b) => a * b));
-    output(name, tensor(last, dims, ELEMENT.float));
+    layer.bindOutput(name, tensor(last, dims, ELEMENT.float));
     const matrix = name.slice("moments.".length);
     return [{ matrix, inner: dims[0] * dims[1], group: dims[1], sums: new Float64Array(last.length), last }];
   });
@@ -173,12 +165,12 @@ function bound(
     /** @param states [tokens, hiddenSize]; those behind the layer take their place */
     add(states: Float32Array): void {
       hidden.set(states);
-      api.check("RunWithBinding", session, null, binding);
+      layer.run();
       if (!isEnd) states.set(out);
       for (const one of sums) for (let i = 0; i < one.last.length; i++) one.sums[i] += one.last[i];
     },
     close() {
-      handles.releaseAll();
+      layer.handles.releaseAll();
       buffers.length = 0;
     },
   };
