@@ -1,7 +1,7 @@
 import type { Variations } from "../variations.js";
 import type { ArchitectureDefinition, ConfigKeys, GgufKeys, Refusal, Sizes } from "./architecture.js";
 import { byLayerType } from "./layer-types.js";
-import { llama } from "./llama.js";
+import { attentionBiases, LLAMA_GGUF_NAMES, llama } from "./llama.js";
 
 const DEFAULT_WINDOW = 4096;
 const DEFAULT_CAPS = { scores: 50, logits: 30 };
@@ -14,23 +14,13 @@ export const gemmaParts = ({ hiddenSize }: Pick<Sizes, "hiddenSize">): Variation
   embeddingScale: Math.sqrt(hiddenSize),
 });
 
-/** The other names of a layer's tensors in GGUF files (gguf-py, tensor_mapping.py). */
+/** llama's, where the norms between are four. */
 export const GEMMA_GGUF_NAMES = {
-  model: { token_embd: "model.embed_tokens", output_norm: "model.norm", output: "lm_head" },
-  layers: "blk.",
+  ...LLAMA_GGUF_NAMES,
   layer: {
-    attn_norm: "input_layernorm",
-    attn_q: "self_attn.q_proj",
-    attn_k: "self_attn.k_proj",
-    attn_v: "self_attn.v_proj",
-    attn_output: "self_attn.o_proj",
-    attn_q_norm: "self_attn.q_norm",
-    attn_k_norm: "self_attn.k_norm",
+    ...LLAMA_GGUF_NAMES.layer,
     post_attention_norm: "post_attention_layernorm",
     ffn_norm: "pre_feedforward_layernorm",
-    ffn_gate: "mlp.gate_proj",
-    ffn_up: "mlp.up_proj",
-    ffn_down: "mlp.down_proj",
     post_ffw_norm: "post_feedforward_layernorm",
   },
 } as const;
@@ -45,11 +35,7 @@ export const gemma2: ArchitectureDefinition<"gemma2"> = {
     ...{ rmsEps: 1e-6, theta: 10000, tied: true },
   },
   activation: { key: "hidden_activation", value: "gelu_pytorch_tanh" },
-  biases: ({ attention_bias }) => ({
-    qkvBias: attention_bias === true,
-    outputBias: attention_bias === true,
-    mlpBias: false,
-  }),
+  biases: attentionBiases,
   windows: (config, window, refusal) => byLayerType(config, window, (layer) => layer % 2 === 0, refusal),
   normsLessOne: true,
   variations(config, sizes, refusal) {

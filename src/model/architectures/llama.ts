@@ -1,8 +1,34 @@
-import type { ArchitectureDefinition, ConfigKeys } from "./architecture.js";
+import type { ArchitectureDefinition, Biases, ConfigKeys } from "./architecture.js";
 
 /** The same window in every layer. */
 export const everyLayer = ({ num_hidden_layers }: ConfigKeys, window: number | null): (number | null)[] =>
   new Array<number | null>(num_hidden_layers).fill(window);
+
+/** `attention_bias` is of all four projections; the MLP has none. */
+export const attentionBiases = ({ attention_bias }: ConfigKeys): Biases => ({
+  qkvBias: attention_bias === true,
+  outputBias: attention_bias === true,
+  mlpBias: false,
+});
+
+/** The names of tensors in GGUF files (gguf-py, tensor_mapping.py). */
+export const LLAMA_GGUF_NAMES = {
+  model: { token_embd: "model.embed_tokens", output_norm: "model.norm", output: "lm_head" },
+  layers: "blk.",
+  layer: {
+    attn_norm: "input_layernorm",
+    attn_q: "self_attn.q_proj",
+    attn_k: "self_attn.k_proj",
+    attn_v: "self_attn.v_proj",
+    attn_output: "self_attn.o_proj",
+    attn_q_norm: "self_attn.q_norm",
+    attn_k_norm: "self_attn.k_norm",
+    ffn_norm: "post_attention_layernorm",
+    ffn_gate: "mlp.gate_proj",
+    ffn_up: "mlp.up_proj",
+    ffn_down: "mlp.down_proj",
+  },
+} as const;
 
 /** transformers: `LlamaConfig`. llama.cpp stores mistral models as llama, and then a window is meant. */
 export const llama: ArchitectureDefinition<"llama"> = {
@@ -17,31 +43,11 @@ export const llama: ArchitectureDefinition<"llama"> = {
     theta: 10000,
   },
   qkNorm: false,
-  biases: ({ attention_bias, mlp_bias }) => ({
-    qkvBias: attention_bias === true,
-    outputBias: attention_bias === true,
-    mlpBias: mlp_bias === true,
-  }),
+  biases: (config) => ({ ...attentionBiases(config), mlpBias: config.mlp_bias === true }),
   windows: (config) => everyLayer(config, null),
   tensorNames: null,
   gguf: {
-    names: {
-      model: { token_embd: "model.embed_tokens", output_norm: "model.norm", output: "lm_head" },
-      layers: "blk.",
-      layer: {
-        attn_norm: "input_layernorm",
-        attn_q: "self_attn.q_proj",
-        attn_k: "self_attn.k_proj",
-        attn_v: "self_attn.v_proj",
-        attn_output: "self_attn.o_proj",
-        attn_q_norm: "self_attn.q_norm",
-        attn_k_norm: "self_attn.k_norm",
-        ffn_norm: "post_attention_layernorm",
-        ffn_gate: "mlp.gate_proj",
-        ffn_up: "mlp.up_proj",
-        ffn_down: "mlp.down_proj",
-      },
-    },
+    names: LLAMA_GGUF_NAMES,
     interleavedRotary: true,
     windowInEveryLayer: true,
   },

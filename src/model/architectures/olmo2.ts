@@ -1,5 +1,5 @@
 import type { ArchitectureDefinition, GgufFacts } from "./architecture.js";
-import { llama } from "./llama.js";
+import { attentionBiases, LLAMA_GGUF_NAMES, llama } from "./llama.js";
 
 /** transformers: `Olmo2Config`. Norms on what blocks add, not on what they read; q and k are normed over all heads at once. */
 export const olmo2: ArchitectureDefinition<"olmo2"> = {
@@ -8,17 +8,12 @@ export const olmo2: ArchitectureDefinition<"olmo2"> = {
   className: "Olmo2ForCausalLM",
   defaults: { ...llama.defaults, rmsEps: 1e-5 },
   qkNorm: true,
-  biases: ({ attention_bias }) => ({
-    qkvBias: attention_bias === true,
-    outputBias: attention_bias === true,
-    mlpBias: false,
-  }),
+  biases: attentionBiases,
   variations: () => PLACES,
   gguf: {
     ...(llama.gguf as GgufFacts),
     names: {
-      model: { token_embd: "model.embed_tokens", output_norm: "model.norm", output: "lm_head" },
-      layers: "blk.",
+      ...LLAMA_GGUF_NAMES,
       layer: {
         attn_q: "self_attn.q_proj",
         attn_k: "self_attn.k_proj",

@@ -1,5 +1,5 @@
 import type { ArchitectureDefinition, GgufFacts } from "./architecture.js";
-import { everyLayer, llama } from "./llama.js";
+import { everyLayer, LLAMA_GGUF_NAMES, llama } from "./llama.js";
 
 /**
  * transformers: `Phi3Config`, of Phi-3, 3.5 and 4. llama with projections that are stored as one, and in Phi-4-mini heads
@@ -21,8 +21,7 @@ export const phi3: ArchitectureDefinition<"phi3"> = {
   gguf: {
     ...(llama.gguf as GgufFacts),
     names: {
-      model: { token_embd: "model.embed_tokens", output_norm: "model.norm", output: "lm_head" },
-      layers: "blk.",
+      ...LLAMA_GGUF_NAMES,
       layer: {
         attn_norm: "input_layernorm",
         attn_qkv: "self_attn.qkv_proj",

@@ -1,4 +1,5 @@
 import type { ArchitectureDefinition } from "./architecture.js";
+import { attentionBiases } from "./llama.js";
 import { qwen2 } from "./qwen2.js";
 
 /** transformers: `Qwen3Config`. Heads of q and k are normed, and biases are as attention_bias says. */
@@ -8,9 +9,5 @@ export const qwen3: ArchitectureDefinition<"qwen3"> = {
   className: "Qwen3ForCausalLM",
   defaults: { ...qwen2.defaults, headDim: 128 },
   qkNorm: true,
-  biases: ({ attention_bias }) => ({
-    qkvBias: attention_bias === true,
-    outputBias: attention_bias === true,
-    mlpBias: false,
-  }),
+  biases: attentionBiases,
 };
