@@ -4,7 +4,7 @@
  * same file write the same bytes to the same places, and the first to end renames it.
  */
 import { createHash, type Hash } from "node:crypto";
-import { existsSync, rmSync } from "node:fs";
+import { constants, existsSync, rmSync } from "node:fs";
 import { type FileHandle, open, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf } from "../../core/blocking.js";
@@ -54,7 +54,7 @@ export async function downloadBlob(
         await patiently(new Promise((resolve) => setTimeout(resolve, PAUSE_MS)), hub.progress);
       }
     }
-    whole = digest === null || digest.hash.digest("hex") === file.etag;
+    whole = digest === null || digest.digest("hex") === file.etag;
     if (whole) await handle.sync();
   } finally {
     await handle.close();
@@ -79,27 +79,17 @@ class Broken extends Error {
 }
 
 /** To be written to at any place, and made if need be: never cut, since another process may be writing it. */
-async function openPart(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, "r+");
-  } catch (cause) {
-    if (errnoOf(cause) !== "ENOENT") throw cause;
-    return open(path, "a+").then(async (made) => {
-      await made.close();
-      return open(path, "r+");
-    });
-  }
-}
+const openPart = (path: string): Promise<FileHandle> => open(path, constants.O_RDWR | constants.O_CREAT);
 
 /** Of large files the ETag is their SHA-256, of small ones git's digest of a blob. null: it is neither */
-function digestFor({ etag, bytes }: RemoteFile): { hash: Hash } | null {
-  if (/^[0-9a-f]{64}$/.test(etag)) return { hash: createHash("sha256") };
-  if (/^[0-9a-f]{40}$/.test(etag)) return { hash: createHash("sha1").update(`blob ${bytes}\0`) };
+function digestFor({ etag, bytes }: RemoteFile): Hash | null {
+  if (/^[0-9a-f]{64}$/.test(etag)) return createHash("sha256");
+  if (/^[0-9a-f]{40}$/.test(etag)) return createHash("sha1").update(`blob ${bytes}\0`);
   return null;
 }
 
 /** Digests what an earlier download has left. @returns its bytes; 0 where it is longer than the file */
-async function takeUp(hub: Hub, handle: FileHandle, file: Wanted, digest: { hash: Hash } | null): Promise<number> {
+async function takeUp(hub: Hub, handle: FileHandle, file: Wanted, digest: Hash | null): Promise<number> {
   const { size } = await handle.stat();
   if (size > file.bytes) {
     await handle.truncate(0);
@@ -110,7 +100,7 @@ async function takeUp(hub: Hub, handle: FileHandle, file: Wanted, digest: { hash
   for (let position = 0; position < size; ) {
     const { bytesRead } = await handle.read(chunk, 0, Math.min(chunk.length, size - position), position);
     if (bytesRead === 0) return position;
-    digest.hash.update(chunk.subarray(0, bytesRead));
+    digest.update(chunk.subarray(0, bytesRead));
     position += bytesRead;
     await hub.progress.tick();
   }
@@ -123,7 +113,7 @@ async function fetchFrom(
   handle: FileHandle,
   file: Wanted,
   from: number,
-  digest: { hash: Hash } | null,
+  digest: Hash | null,
   advance: (bytes: number) => void,
 ): Promise<number> {
   const stop = new AbortController();
@@ -142,7 +132,7 @@ async function fetchFrom(
       skip -= value.length - bytes.length;
       if (done + bytes.length > file.bytes) throw invalidAnswer(hub.asked, `${file.name} is longer than the hub said`);
       await writeAll(handle, bytes, done);
-      digest?.hash.update(bytes);
+      digest?.update(bytes);
       done += bytes.length;
       advance(bytes.length);
       await hub.progress.tick();

@@ -1,5 +1,5 @@
 /** MODEL as the command line has it -> what lies on this machine: `hf:OWNER/NAME` from the Hugging Face cache, filled first. */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { z } from "zod";
 import { errnoOf } from "../../core/blocking.js";
@@ -149,7 +149,6 @@ const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false 
 
 /** As huggingface_hub does: a relative link, and a copy where the system allows none (Windows). */
 function link(blob: string, name: string): void {
-  mkdirSync(dirname(name), { recursive: true });
   try {
     symlinkSync(relative(dirname(name), blob), name);
   } catch (cause) {
