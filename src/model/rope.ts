@@ -1,7 +1,7 @@
 /** Rotary positions (RoFormer, arXiv:2104.09864): the tables of the graph, and scalings as files keep them. */
 
 import { rotatedDim, storedHeadDim } from "./graph/heads.js";
-import type { Llama3RopeScaling, ModelSpec, Rope, YarnRopeScaling } from "./spec.js";
+import type { Llama3RopeScaling, ModelSpec, Rope, RopeScaling, YarnRopeScaling } from "./spec.js";
 
 /** Angle per token of each pair of dimensions that is turned, scaled as the model asks. [rotated pairs] */
 export function inverseFrequencies(spec: ModelSpec, rope: Rope = spec.rope): Float64Array {
@@ -51,14 +51,20 @@ function scaleYarn(plain: Float64Array, theta: number, scaling: YarnRopeScaling)
   });
 }
 
+/** A scaling that changes nothing is none, so that a model is the same one whether its file names it or not. */
+export function unlessNone(scaling: RopeScaling): RopeScaling | null {
+  const divides = scaling.type === "longrope" ? scaling.factors.some((factor) => factor !== 1) : scaling.factor !== 1;
+  return divides || attentionFactor(scaling) !== 1 ? scaling : null;
+}
+
 /** Cosines and sines are multiplied by it. */
-const attentionFactor = ({ scaling }: Rope): number =>
+const attentionFactor = (scaling: RopeScaling | null): number =>
   scaling?.type === "yarn" || scaling?.type === "longrope" ? scaling.attentionFactor : 1;
 
 /** Tables [contextLimit, storedHeadDim / 2] for GroupQueryAttention. */
 export function ropeTables(spec: ModelSpec, rope: Rope = spec.rope): { cos: Float32Array; sin: Float32Array } {
   const frequencies = inverseFrequencies(spec, rope);
-  const factor = attentionFactor(rope);
+  const factor = attentionFactor(rope.scaling);
   const stored = storedHeadDim(spec) / 2;
   const still = spec.headDim / 2 - frequencies.length; // pairs that are not turned
   const cos = new Float32Array(spec.contextLimit * stored); // 0 for dimensions that hold 0

@@ -2,8 +2,8 @@
 import type { ArchitectureDefinition } from "../architectures/architecture.js";
 import { configInvalid, unsupportedMaths } from "../failures.js";
 import { LIMITS } from "../limits.js";
-import { ropeScalingFromFactors } from "../rope.js";
-import type { LinearRopeScaling, LongRopeScaling, Rope, RopeScaling, YarnRopeScaling } from "../spec.js";
+import { ropeScalingFromFactors, unlessNone } from "../rope.js";
+import type { Rope, RopeScaling, YarnRopeScaling } from "../spec.js";
 import type { GgufFile } from "./gguf-file.js";
 import { shortestFloat } from "./numbers.js";
 import type { StoredTensor } from "./tensors.js";
@@ -108,8 +108,8 @@ class Scaling {
   }
 }
 
-/** A factor without a type scales linearly: that is llama.cpp's default. Scaling by 1 is none. */
-function typedScaling(keys: Scaling, contextLimit: number): LinearRopeScaling | YarnRopeScaling | null {
+/** A factor without a type scales linearly: that is llama.cpp's default. */
+function typedScaling(keys: Scaling, contextLimit: number): RopeScaling | null {
   const { file } = keys;
   const type = file.string(keys.key("type")) ?? "linear";
   switch (type) {
@@ -125,12 +125,10 @@ function typedScaling(keys: Scaling, contextLimit: number): LinearRopeScaling | 
     case "linear": {
       const { factor } = keys.factor();
       requireNoAttention(keys);
-      return factor === 1 ? null : { type, factor };
+      return unlessNone({ type, factor });
     }
-    case "yarn": {
-      const scaling = yarnScaling(keys, contextLimit);
-      return scaling.factor === 1 && scaling.attentionFactor === 1 ? null : scaling;
-    }
+    case "yarn":
+      return unlessNone(yarnScaling(keys, contextLimit));
     default:
       throw unsupportedMaths(file.file.path, keys.at("type"), `is ${JSON.stringify(type.slice(0, 100))}`);
   }
@@ -175,17 +173,11 @@ function yarnScaling(keys: Scaling, contextLimit: number): YarnRopeScaling {
   };
 }
 
-function longScaling(
-  file: GgufFile,
-  tensor: StoredTensor,
-  pairs: number,
-  attentionFactor: number,
-): LongRopeScaling | null {
+function longScaling(file: GgufFile, tensor: StoredTensor, pairs: number, attentionFactor: number): RopeScaling | null {
   const factors = Array.from(readTensor(tensor), shortestFloat);
   if (factors.length !== pairs || factors.some((factor) => !(factor > 0)))
     throw configInvalid(file.file.path, `tensor ${tensor.storedName}`, `is no divisor for each of ${pairs} pairs`);
-  const isNone = attentionFactor === 1 && factors.every((factor) => factor === 1);
-  return isNone ? null : { type: "longrope", factors, attentionFactor };
+  return unlessNone({ type: "longrope", factors, attentionFactor });
 }
 
 /** Divisors of frequencies as a tensor: of Llama 3, whose configuration is found again from them. */

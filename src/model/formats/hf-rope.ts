@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { ArchitectureDefinition, RopeType } from "../architectures/architecture.js";
 import { configInvalid, unsupportedMaths } from "../failures.js";
 import { LIMITS } from "../limits.js";
+import { unlessNone } from "../rope.js";
 import type { Llama3RopeScaling, LongRopeScaling, Rope, RopeScaling, YarnRopeScaling } from "../spec.js";
 import { shortestFloat } from "./numbers.js";
 
@@ -138,7 +139,6 @@ function ropeType(given: RopeKeys, { ropeTypes = KNOWN }: ArchitectureDefinition
   throw unsupportedMaths(path, key, `type ${JSON.stringify(type.slice(0, 100))} is not supported; ${known} are`);
 }
 
-/** Scalings that change nothing are none, so that a model is the same one whether its file names them or not. */
 function scalingOf(type: RopeType, request: Request): { scaling: RopeScaling | null; limit: number } {
   const { given, contextLimit, original } = request;
   switch (type) {
@@ -147,18 +147,16 @@ function scalingOf(type: RopeType, request: Request): { scaling: RopeScaling | n
     case "dynamic":
       return { scaling: null, limit: contextLimit };
     case "linear": {
-      const factor = required(request, "linear", "factor");
-      return { scaling: factor === 1 ? null : { type, factor }, limit: contextLimit };
+      const { factor } = given;
+      if (factor == null) throw configInvalid(request.path, request.key, "linear scaling needs factor");
+      return { scaling: unlessNone({ type, factor }), limit: contextLimit };
     }
-    case "llama3": {
-      const scaling = llama3Scaling(request);
-      return { scaling: scaling.factor === 1 ? null : scaling, limit: contextLimit };
-    }
+    case "llama3":
+      return { scaling: unlessNone(llama3Scaling(request)), limit: contextLimit };
     case "yarn": {
       const scaling = yarnScaling(request);
-      const isNone = scaling.factor === 1 && scaling.attentionFactor === 1;
       return {
-        scaling: isNone ? null : scaling,
+        scaling: unlessNone(scaling),
         // Qwen's models name the context they were trained for, and the factor says how far it reaches
         limit:
           given.original_max_position_embeddings == null
@@ -166,19 +164,10 @@ function scalingOf(type: RopeType, request: Request): { scaling: RopeScaling | n
             : Math.max(contextLimit, Math.floor(original * scaling.factor)),
       };
     }
-    case "longrope": {
-      const scaling = longScaling(request);
-      const isNone = scaling.attentionFactor === 1 && scaling.factors.every((factor) => factor === 1);
+    case "longrope":
       // beyond the original context all keys would have to be made again with other factors (docs/models.md)
-      return { scaling: isNone ? null : scaling, limit: Math.min(contextLimit, original) };
-    }
+      return { scaling: unlessNone(longScaling(request)), limit: Math.min(contextLimit, original) };
   }
-}
-
-function required(request: Request, type: string, key: "factor" | "low_freq_factor" | "high_freq_factor"): number {
-  const value = request.given[key];
-  if (value != null) return value;
-  throw configInvalid(request.path, request.key, `${type} scaling needs ${key}`);
 }
 
 function llama3Scaling(request: Request): Llama3RopeScaling {
