@@ -11,7 +11,7 @@ import { encodeModel } from "./graph/onnx.js";
 import { type KernelsOf, weightParts } from "./graph/weights.js";
 import type { WeightPart } from "./kernels/kernel.js";
 import type { WeightSource } from "./spec.js";
-import { pagesOf, writeWeights } from "./weight-file.js";
+import { fileBytes, writeWeights } from "./weight-file.js";
 
 /** Names of the files, for whoever writes the configuration beside them. */
 export const DECODER_FILES = {
@@ -45,11 +45,8 @@ const partsOf = (weights: WeightSource, draft: ChoiceSet | null, dialect: GraphD
   weightParts(weights, storedKernels(draft ?? targetChoices(weights.spec.layers)), dialect);
 
 /** Bytes of the file of weights, before it is written. */
-export function decoderWeightBytes(weights: WeightSource, draft: ChoiceSet | null, dialect: GraphDialect): number {
-  let bytes = 0;
-  for (const part of partsOf(weights, draft, dialect)) bytes += pagesOf(part);
-  return bytes;
-}
+export const decoderWeightBytes = (weights: WeightSource, draft: ChoiceSet | null, dialect: GraphDialect): number =>
+  fileBytes(partsOf(weights, draft, dialect));
 
 /**
  * Writes both.

@@ -11,7 +11,7 @@ import { cacheFolder, type EntryLabel, MANIFEST, partialFolder, removeAbandoned 
 import type { WeightFile } from "./graph/branch.js";
 import { encodeModel, type Graph } from "./graph/onnx.js";
 import { requireRoom } from "./room.js";
-import { pagesOf, type WeightsToWrite, writeWeights } from "./weight-file.js";
+import { fileBytes, type WeightsToWrite, writeWeights } from "./weight-file.js";
 
 const WEIGHTS = "weights.bin";
 const MODEL = "model.onnx";
@@ -55,7 +55,7 @@ export async function cachedEntry(key: string, make: () => Conversion | Promise<
     rmSync(folder, { recursive: true, force: true });
     makeFolder(draft);
     const conversion = await make();
-    await requireRoom(root, bytesToWrite(conversion), "a converted model");
+    await requireRoom(root, fileBytes(conversion.parts()), "a converted model");
     const weightBytes = await writeEntry(draft, conversion);
     await rename(draft, folder).catch((error) => {
       if (readEntry(folder) === undefined) throw error; // otherwise another process was faster, with the same result
@@ -90,12 +90,6 @@ function markUsed(folder: string): void {
   } catch {
     // another user's, or on a disk that is read only: it is used all the same
   }
-}
-
-function bytesToWrite({ parts }: WeightsToWrite): number {
-  let bytes = 0;
-  for (const part of parts()) bytes += pagesOf(part);
-  return bytes;
 }
 
 /** A finished entry, or undefined where there is none or a file of it was cut. */

@@ -5,7 +5,7 @@ import { storedHeadDim } from "./graph/heads.js";
 import { weightBytes } from "./graph/matrices.js";
 import { weightParts } from "./graph/weights.js";
 import type { ModelSpec } from "./spec.js";
-import { pagesOf } from "./weight-file.js";
+import { fileBytes } from "./weight-file.js";
 
 /** Whether the weights and the cache lie in memory of the device's own; else in the host's. */
 export type ComputesOn = "host" | "device";
@@ -27,8 +27,7 @@ export function modelNeeds(spec: ModelSpec, kernels: readonly Kernel[], numerics
   const unread = () => {
     throw new Error("sizes are asked for, not values");
   };
-  let diskBytes = 0;
-  for (const part of weightParts({ spec, tensor: unread }, kernels, numerics)) diskBytes += pagesOf(part);
+  const diskBytes = fileBytes(weightParts({ spec, tensor: unread }, kernels, numerics));
   const { attn, mlp, head } = weightBytes(spec, kernels, numerics);
   const of = (kernel: Kernel) =>
     spec.layers * ((attn[kernel] as number) + (mlp[kernel] as number)) + (head[kernel] as number);
@@ -37,9 +36,13 @@ export function modelNeeds(spec: ModelSpec, kernels: readonly Kernel[], numerics
   return {
     diskBytes,
     weightBytes: { ...byKernel, other: Math.max(0, diskBytes - matrices) },
-    cacheBytesPerToken: 2 * spec.layers * spec.kvHeads * storedHeadDim(spec) * FLOAT_BYTES[numerics.float],
+    cacheBytesPerToken: cacheBytesPerToken(spec, numerics),
   };
 }
+
+/** Keys and values of one token in all layers. */
+export const cacheBytesPerToken = (spec: ModelSpec, { float }: Numerics): number =>
+  2 * spec.layers * spec.kvHeads * storedHeadDim(spec) * FLOAT_BYTES[float];
 
 /** Memory at a capacity: of the host, and of the device where it computes. */
 export interface MemoryNeeds {

@@ -27,7 +27,14 @@ const upToPage = (bytes: number): number => Math.ceil(bytes / PAGE) * PAGE;
 const TYPE_BYTES = { float32: 4, float16: 2, uint8: 1 } as const;
 
 /** Bytes that a part takes in the file, known before it is made. */
-export const pagesOf = (part: WeightPart): number => upToPage(bytesOf(part));
+const pagesOf = (part: WeightPart): number => upToPage(bytesOf(part));
+
+/** Bytes of the file that parts make. */
+export function fileBytes(parts: Iterable<WeightPart>): number {
+  let bytes = 0;
+  for (const part of parts) bytes += pagesOf(part);
+  return bytes;
+}
 
 const bytesOf = ({ dims, type }: WeightPart): number => dims.reduce((product, d) => product * d, TYPE_BYTES[type]);
 
@@ -88,7 +95,7 @@ async function writeParts(
   } finally {
     await threads?.close(); // before the file is: its number may then be another's
   }
-  await handle.truncate(parts.reduce((sum, part) => sum + pagesOf(part), 0));
+  await handle.truncate(fileBytes(parts));
 }
 
 async function writePart(handle: FileHandle, part: WeightPart, { offset, length }: Place): Promise<void> {

@@ -15,11 +15,10 @@ import { DraftplanError } from "../../core/errors.js";
 import { gib } from "../../core/text.js";
 import { DEFAULT_KERNELS, type Kernel } from "../../schema/choice.js";
 import { CPU_NUMERICS, FLOAT_BYTES, type Numerics } from "../../schema/numerics.js";
-import { storedHeadDim } from "../graph/heads.js";
 import { matrixShapes } from "../graph/matrices.js";
 import { weightParts } from "../graph/weights.js";
 import { layerRope, windowOf } from "../layers.js";
-import type { ComputesOn } from "../needs.js";
+import { type ComputesOn, cacheBytesPerToken } from "../needs.js";
 import type { ModelSpec } from "../spec.js";
 
 export interface Room {
@@ -101,10 +100,10 @@ export function memoryNeeded(
   spec: ModelSpec,
   capacity: number,
   sizes = weightSizes(spec),
-  { float }: Numerics = CPU_NUMERICS,
+  numerics: Numerics = CPU_NUMERICS,
   on: ComputesOn = "host",
 ): number {
-  const cache = 2 * spec.layers * spec.kvHeads * capacity * storedHeadDim(spec) * FLOAT_BYTES[float];
+  const cache = capacity * cacheBytesPerToken(spec, numerics);
   return Math.max((on === "host" ? 2 : 1) * sizes.total + cache, 3 * sizes.largestMatrix) + BASE_BYTES;
 }
 
