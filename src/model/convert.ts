@@ -11,6 +11,7 @@ import { hasOwnCodes } from "./formats/own-codes.js";
 import { buildGraph } from "./graph/build.js";
 import { CPU_DIALECT, type GraphDialect } from "./graph/dialect.js";
 import { weightParts } from "./graph/weights.js";
+import type { WeightPart } from "./kernels/kernel.js";
 import { draftKernel } from "./kernels/registry.js";
 import type { Fit, MomentsOf } from "./moments-file.js";
 import type { Checkpoint, WeightSource } from "./spec.js";
@@ -99,14 +100,10 @@ function conversion(
   progress: Progress,
   moments?: MomentsOf,
 ): Conversion {
-  const total = 2 * checkpoint.spec.layers;
   return {
     parts: () => weightParts(checkpoint, kernels, dialect, moments),
     origin: checkpoint.origin,
-    async written({ name }) {
-      const layer = /^(\d+)\.mlp\.(?:post_)?norm$/.exec(name);
-      await progress.tick(layer === null ? {} : { stage: "convert", done: 2 * Number(layer[1]), total });
-    },
+    written: ticking("convert", checkpoint, progress),
     graph: (weights) => buildGraph(checkpoint.spec, kernels, weights, dialect),
     version: String(LAYOUT),
     opset: dialect.opset,
@@ -116,3 +113,11 @@ function conversion(
     },
   };
 }
+
+/** Told of the weights that were written: the norms of a layer's MLP say how far it is. */
+export const ticking =
+  (stage: string, { spec: { layers } }: WeightSource, progress: Progress) =>
+  async ({ name }: WeightPart) => {
+    const layer = /^(\d+)\.mlp\.(?:post_)?norm$/.exec(name);
+    await progress.tick(layer === null ? {} : { stage, done: 2 * Number(layer[1]), total: 2 * layers });
+  };

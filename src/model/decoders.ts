@@ -4,12 +4,12 @@
 import { writeFile } from "node:fs/promises";
 import { type Progress, silentProgress } from "../core/progress.js";
 import { blockIndex, type Choice, type ChoiceSet, type Kernel, kernelsFor, targetChoices } from "../schema/choice.js";
+import { ticking } from "./convert.js";
 import type { WeightFile } from "./graph/branch.js";
 import { decoderGraph, type LogitRows, portable } from "./graph/decoder.js";
 import type { GraphDialect } from "./graph/dialect.js";
 import { encodeModel } from "./graph/onnx.js";
 import { type KernelsOf, weightParts } from "./graph/weights.js";
-import type { WeightPart } from "./kernels/kernel.js";
 import type { WeightSource } from "./spec.js";
 import { fileBytes, writeWeights } from "./weight-file.js";
 
@@ -65,7 +65,10 @@ export async function writeDecoders(
   const { target: file, draft: draftFile, weights, draftWeights } = DECODER_FILES;
   const store = async (name: string, source: WeightSource, choices: ChoiceSet | null): Promise<WeightFile> => {
     const parts = () => partsOf(source, choices, dialect);
-    return { file: name, places: await writeWeights(place(name), { parts, written: ticking(source, progress) }) };
+    return {
+      file: name,
+      places: await writeWeights(place(name), { parts, written: ticking("write", source, progress) }),
+    };
   };
   const write = (name: string, { spec }: WeightSource, choices: ChoiceSet, stored: WeightFile, rows: LogitRows) => {
     const model = encodeModel(decoderGraph(spec, choices, stored, dialect, rows), FORM, dialect.opset);
@@ -78,10 +81,3 @@ export async function writeDecoders(
   if (other === undefined) await write(draftFile, target, draft.choices, stored, "last");
   else await write(draftFile, other, draft.choices, await store(draftWeights, other, draft.choices), "last");
 }
-
-const ticking =
-  ({ spec: { layers } }: WeightSource, progress: Progress) =>
-  async ({ name }: WeightPart) => {
-    const layer = /^(\d+)\.mlp\.(?:post_)?norm$/.exec(name);
-    await progress.tick(layer === null ? {} : { stage: "write", done: 2 * Number(layer[1]), total: 2 * layers });
-  };
