@@ -1,6 +1,6 @@
 /** Kernels of com.microsoft.MatMulNBits: integer codes, and one scale for every 32 inputs of a row. */
 
-import { type Bits, fitRows } from "./fit.js";
+import { fitRows } from "./fit.js";
 import { storedFloats } from "./floats.js";
 import {
   FLOAT_BYTES,
@@ -12,7 +12,7 @@ import {
   type WeightPart,
 } from "./kernel.js";
 import { evenMoments } from "./moments.js";
-import { type Quantised, quantiseRows } from "./quantise.js";
+import { type Bits, type Quantised, quantiseRows } from "./quantise.js";
 import { takeOver } from "./stored-codes.js";
 
 const QUANT_BLOCK = 32;

@@ -9,9 +9,7 @@
 import { roundToHalf } from "./half.js";
 import type { FloatType } from "./kernel.js";
 import { type Moments, rowOf, type Triangle, triangleOf } from "./moments.js";
-import { packCodes, type Quantised, quantiseRows } from "./quantise.js";
-
-export type Bits = 8 | 4 | 2;
+import { type Bits, packCodes, type Quantised, quantiseRows } from "./quantise.js";
 
 /** Steps below and above nought that a code can say. */
 const RANGE = { 8: [-127, 127], 4: [-8, 7], 2: [-2, 1] } as const;
@@ -39,9 +37,7 @@ export function fitRows(
   if (moments.inner !== inner || inner % group !== 0 || (group !== inner && group % block !== 0))
     throw new Error(`moments of ${moments.inner} inputs, ${group} together, for a matrix of ${inner}`);
   const blocks = Math.ceil(inner / block);
-  const simple = quantiseRows(weights, out, inner, bits, block, float, { packed: false });
-  const codes = simple.codes;
-  const { scales } = simple;
+  const { codes, scales } = quantiseRows(weights, out, inner, bits, block, float, { packed: false });
   const zero = 2 ** (bits - 1);
   for (let first = 0; first < inner; first += group) {
     const triangle = triangleOf(moments, first / group, block);

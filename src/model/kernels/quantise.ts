@@ -7,6 +7,9 @@ import { clamp } from "../../stats/numbers.js";
 import { roundToHalf } from "./half.js";
 import type { FloatType } from "./kernel.js";
 
+/** Of a code. */
+export type Bits = 8 | 4 | 2;
+
 export interface Quantised {
   /** [out, blocks, block · bits / 8]; two 4-bit codes or four 2-bit codes to a byte, the first in the lowest bits */
   codes: Uint8Array;
@@ -22,7 +25,7 @@ const TWO_BIT_SHARES = [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4];
 
 const ZERO_CODE = { 8: 128, 4: 8, 2: 2 } as const;
 
-const QUANTISERS: Record<FloatType, Record<8 | 4 | 2, QuantiseBlock>> = {
+const QUANTISERS: Record<FloatType, Record<Bits, QuantiseBlock>> = {
   fp32: { 8: eightBits, 4: fourBits, 2: twoBits((scale) => Math.fround(scale)) },
   fp16: { 8: eightBitsHalf, 4: fourBitsHalf, 2: twoBits(roundToHalf) },
 };
@@ -128,7 +131,7 @@ function extremeOf(weights: Float32Array, from: number, to: number): number {
 }
 
 /** Bytes of the operator: one code, two or four of them in each, the first in the lowest bits; a block fills whole bytes. */
-export function packCodes(codes: Uint8Array, bits: 8 | 4 | 2): Uint8Array {
+export function packCodes(codes: Uint8Array, bits: Bits): Uint8Array {
   if (bits === 8) return codes;
   const perByte = 8 / bits;
   const packed = new Uint8Array(codes.length / perByte);
