@@ -8,7 +8,7 @@ import { STORED_TYPES } from "./formats/dequantize.js";
 import { readScales } from "./formats/own-codes.js";
 import type { StoredTensor } from "./formats/tensors.js";
 import { expectedTensors, readableType, readTensor } from "./formats/tensors.js";
-import { halfSplitRows } from "./rotary-rows.js";
+import { rowsInOrder } from "./rotary-rows.js";
 import type { Checkpoint, ModelSpec } from "./spec.js";
 
 export interface CheckpointParts {
@@ -32,6 +32,7 @@ const HEAD = "lm_head.weight";
 export async function makeCheckpoint(parts: CheckpointParts): Promise<Checkpoint> {
   const { source, revision, format, spec, tensors, files, isInterleaved = () => false, normsLessOne = false } = parts;
   assertComplete(parts);
+  const interleavedHeadDim = (name: string) => (isInterleaved(name) ? spec.headDim : null);
   // A tied head may still have a copy in the file; transformers reads the embedding, and so does this.
   const canonicalName = (name: string) => (name === HEAD && spec.tiedEmbeddings ? EMBEDDING : name);
   return {
@@ -47,14 +48,13 @@ export async function makeCheckpoint(parts: CheckpointParts): Promise<Checkpoint
       const canonical = canonicalName(name);
       const values = readTensor(find(parts, canonical, shape));
       if (normsLessOne && canonical.endsWith("norm.weight")) return values.map((weight) => 1 + weight);
-      return isInterleaved(canonical) ? halfSplitRows(values, shape[0] / spec.headDim, spec.headDim) : values;
+      return rowsInOrder(values, shape[0], interleavedHeadDim(canonical));
     },
     scales(name, shape) {
       const canonical = canonicalName(name);
       const tensor = find(parts, canonical, shape);
       const own = readScales({ ...tensor, type: readableType(tensor) }, 0, shape[0] * shape[1]);
-      if (own === null || !isInterleaved(canonical)) return own;
-      return { ...own, scales: halfSplitRows(own.scales, shape[0] / spec.headDim, spec.headDim) };
+      return own && { ...own, scales: rowsInOrder(own.scales, shape[0], interleavedHeadDim(canonical)) };
     },
     origin(name, shape) {
       const canonical = canonicalName(name);
@@ -62,7 +62,6 @@ export async function makeCheckpoint(parts: CheckpointParts): Promise<Checkpoint
       const { file, storedName, offset } = tensor;
       const type = readableType(tensor);
       if (shape[1] % STORED_TYPES[type].blockValues !== 0) return null; // a block may hold the end of a row and the next one's beginning
-      const interleavedHeadDim = isInterleaved(canonical) ? spec.headDim : null;
       return {
         kind: "stored",
         descriptor: file.descriptor,
@@ -70,7 +69,7 @@ export async function makeCheckpoint(parts: CheckpointParts): Promise<Checkpoint
         storedName,
         type,
         offset,
-        interleavedHeadDim,
+        interleavedHeadDim: interleavedHeadDim(canonical),
       };
     },
     close() {

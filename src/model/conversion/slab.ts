@@ -7,7 +7,7 @@ import { storedFloats } from "../kernels/floats.js";
 import type { StoredRows, WeightPart } from "../kernels/kernel.js";
 import { kernelFor } from "../kernels/registry.js";
 import { readMoments } from "../moments-file.js";
-import { halfSplitRows } from "../rotary-rows.js";
+import { rowsInOrder } from "../rotary-rows.js";
 import { madeRows } from "../synthetic/values.js";
 import type { TensorOrigin } from "./origin.js";
 import type { Form, SlabJob, SlabTarget } from "./rows.js";
@@ -35,22 +35,18 @@ function storedAs({ by, label }: Form, job: SlabJob, read: () => Float32Array): 
 /** The slab's rows, where they are stored as codes already. */
 function storedRows({ origin, firstRow, rows, inner }: SlabJob): StoredRows[] {
   if (origin.kind === "made") return [];
-  const { interleavedHeadDim } = origin;
   const file = openedFile(origin.path, origin.descriptor);
   const own = readScales({ ...origin, file }, firstRow * inner, rows * inner);
   if (own === null) return [];
-  const scales =
-    interleavedHeadDim === null ? own.scales : halfSplitRows(own.scales, rows / interleavedHeadDim, interleavedHeadDim);
-  return [{ from: 0, rows, bits: own.bits, scales }];
+  return [{ from: 0, rows, bits: own.bits, scales: rowsInOrder(own.scales, rows, origin.interleavedHeadDim) }];
 }
 
 /** @returns [rows, inner] fp32 */
 function readSlab(origin: TensorOrigin, firstRow: number, rows: number, inner: number): Float32Array {
   if (origin.kind === "made") return madeRows(origin, firstRow, rows, inner);
-  const { interleavedHeadDim } = origin;
   const file = openedFile(origin.path, origin.descriptor);
   const values = readValues({ ...origin, file }, firstRow * inner, rows * inner);
-  return interleavedHeadDim === null ? values : halfSplitRows(values, rows / interleavedHeadDim, interleavedHeadDim);
+  return rowsInOrder(values, rows, origin.interleavedHeadDim);
 }
 
 /** Rows of a tensor that is turned by `shift` may end behind its last row, and go on at its first. */
