@@ -3,10 +3,11 @@
 import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { errnoOf } from "../core/blocking.js";
 import { DraftplanError } from "../core/errors.js";
 import { architectureOf } from "./architectures/registry.js";
 import { makeCheckpoint } from "./checkpoint.js";
-import { errnoOf, messageOf, unreadable } from "./formats/byte-file.js";
+import { messageOf, unreadable } from "./formats/byte-file.js";
 import { openGgufCheckpoint } from "./formats/gguf.js";
 import { readHfConfig } from "./formats/hf-config.js";
 import { openSafetensors } from "./formats/safetensors.js";

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { closeSync, createReadStream, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { errnoOf } from "../../core/blocking.js";
 import { DraftplanError } from "../../core/errors.js";
 import { corrupt } from "../failures.js";
 
@@ -133,6 +134,3 @@ function closed(path: string): DraftplanError {
 }
 
 export const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
-
-export const errnoOf = (cause: unknown): string | undefined =>
-  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined;

@@ -1,9 +1,10 @@
 import { readFileSync, statSync } from "node:fs";
 import type { z } from "zod";
+import { errnoOf } from "../../core/blocking.js";
 import { DraftplanError } from "../../core/errors.js";
 import { utf8Text } from "../../core/utf8.js";
 import { configInvalid, describeIssues } from "../failures.js";
-import { errnoOf, messageOf, notFound, unreadable } from "./byte-file.js";
+import { messageOf, notFound, unreadable } from "./byte-file.js";
 
 /** config.json is some kilobytes, an index of a large model under two megabytes. */
 const MAX_BYTES = 64 << 20;

@@ -1,11 +1,12 @@
 /** A folder of heads -> HeadsCheckpoint: everything that can be wrong with it alone is found here. */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
+import { errnoOf } from "../../core/blocking.js";
 import { DraftplanError } from "../../core/errors.js";
 import { countTypes } from "../checkpoint.js";
 import { weightsSha256 } from "../digest.js";
 import { configInvalid, corrupt } from "../failures.js";
-import { errnoOf, messageOf, notFound, unreadable } from "../formats/byte-file.js";
+import { messageOf, notFound, unreadable } from "../formats/byte-file.js";
 import { readJsonFile } from "../formats/json-file.js";
 import { openSafetensorsFiles, type SafetensorsFiles } from "../formats/safetensors.js";
 import { readableType, readTensor, type StoredTensor } from "../formats/tensors.js";
