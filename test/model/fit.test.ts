@@ -1,10 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { fitRows } from "../../src/model/kernels/fit.js";
 import { evenMoments, type Moments, rowOf, triangleOf } from "../../src/model/kernels/moments.js";
-import { quantiseRows } from "../../src/model/kernels/quantise.js";
+import { type Bits, quantiseRows } from "../../src/model/kernels/quantise.js";
 import { uniform } from "../support/numbers.js";
 
-type Bits = 8 | 4 | 2;
 const DAMPING = 0.01;
 
 /** Inputs that depend on one another, some far larger than others. */

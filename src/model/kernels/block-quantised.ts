@@ -36,12 +36,20 @@ function codesAndScales(matrix: Matrix, bits: Bits, { float, scales: found }: Nu
   const { label, out, inner, read, stored, moments = () => evenMoments(inner, QUANT_BLOCK) } = matrix;
   const blocks = blocksOf(inner);
   let quantised: Quantised | undefined; // codes and scales are written one after the other
+  const find = (values: Float32Array): Quantised =>
+    found === "fitted"
+      ? fitRows(values, [out, inner], bits, QUANT_BLOCK, float, moments())
+      : quantiseRows(values, out, inner, bits, QUANT_BLOCK, float);
+  const empty = (): Quantised => ({
+    codes: new Uint8Array((out * blocks * QUANT_BLOCK * bits) / 8),
+    scales: new Float32Array(out * blocks),
+  });
   const make = () => {
-    const made =
-      found === "fitted"
-        ? fitRows(read(), [out, inner], bits, QUANT_BLOCK, float, moments())
-        : quantiseRows(read(), out, inner, bits, QUANT_BLOCK, float);
-    if (bits !== 2) takeOver(made, read(), inner, bits, stored?.() ?? []);
+    const values = read();
+    const own = stored?.().filter((rows) => rows.bits === bits) ?? [];
+    const isAll = own.reduce((sum, { rows }) => sum + rows, 0) === out;
+    const made = isAll ? empty() : find(values);
+    takeOver(made, values, inner, own);
     return made;
   };
   const both = () => (quantised ??= make());

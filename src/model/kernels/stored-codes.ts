@@ -5,20 +5,14 @@ import type { Quantised } from "./quantise.js";
 const BLOCK = 32;
 
 /**
- * Puts the checkpoint's own codes and scales where rows were quantised that it has in as many bits: a value that is a whole
+ * Puts the checkpoint's own codes and scales in their rows, which it has in as many bits as are made: a value that is a whole
  * number of its scale is that number again, exactly, since fp16 scales times small whole numbers fit fp32. Quantising such
  * values anew finds the same codes where the greatest of a block is the greatest code, which no format promises.
  * @param values [out, inner] fp32, as the checkpoint's own reader gives them; inner is a multiple of 32 where rows are stored
  */
-export function takeOver(
-  made: Quantised,
-  values: Float32Array,
-  inner: number,
-  bits: 8 | 4,
-  stored: readonly StoredRows[],
-): void {
+export function takeOver(made: Quantised, values: Float32Array, inner: number, stored: readonly StoredRows[]): void {
   const blocks = inner / BLOCK;
-  for (const { from, rows, scales } of stored.filter((one) => one.bits === bits)) {
+  for (const { from, rows, bits, scales } of stored) {
     made.scales.set(scales, from * blocks);
     for (let block = 0; block < rows * blocks; block++) {
       const at = from * inner + block * BLOCK;
