@@ -86,6 +86,17 @@ export function writeAll(descriptor: number, bytes: Uint8Array, position: number
   }
 }
 
+/**
+ * Waits until a regular file is on the disk, all of it: a system may claim more than it took.
+ * @param bytes that it has to have
+ * @throws a system error, or that bytes are missing
+ */
+export function settleOnDisk(descriptor: number, bytes: number): void {
+  fsyncSync(descriptor);
+  const { size } = fstatSync(descriptor);
+  if (size !== bytes) throw new Error(`${size} of ${bytes} bytes are there`);
+}
+
 /** What stands there already and is no regular file, or is added to. */
 function writeInto(path: string, bytes: Uint8Array, flags: number): void {
   blocking(() => {
@@ -122,9 +133,7 @@ function replace(path: string, bytes: Uint8Array, there: Stats | undefined): voi
     try {
       if (there !== undefined) takeAfter(descriptor, there);
       writeAll(descriptor, bytes, 0);
-      fsyncSync(descriptor);
-      const { size } = fstatSync(descriptor);
-      if (size !== bytes.length) throw new Error(`${size} of ${bytes.length} bytes are there`);
+      settleOnDisk(descriptor, bytes.length);
     } finally {
       closeSync(descriptor);
     }
@@ -166,7 +175,8 @@ function writeInPlace(path: string, bytes: Uint8Array): void {
   }
 }
 
-function orUnwritable(
+/** @throws FILE_UNWRITABLE for whatever `write` throws */
+export function orUnwritable(
   path: string,
   remedy = "Choose another place with -o FILE, or make room there.",
   write: () => void,

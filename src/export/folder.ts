@@ -6,8 +6,6 @@ import { createHash, randomBytes } from "node:crypto";
 import {
   closeSync,
   copyFileSync,
-  fstatSync,
-  fsyncSync,
   linkSync,
   mkdirSync,
   openSync,
@@ -24,9 +22,11 @@ import { basename, dirname, join, resolve } from "node:path";
 import { errnoOf } from "../core/blocking.js";
 import { DraftplanError } from "../core/errors.js";
 import { makeFolder } from "../core/folders.js";
-import { writeAll, writeText } from "../core/output-file.js";
+import { orUnwritable, settleOnDisk, writeAll, writeText } from "../core/output-file.js";
 import type { Progress } from "../core/progress.js";
 import type { Export } from "../schema/export.js";
+
+const REMEDY = "Make room there, or choose another place with -o DIR.";
 
 /** A file that is being written, front to back. */
 export interface Sink {
@@ -63,15 +63,11 @@ export class OutputFolder {
     let given = 0;
     const write = (bytes: Uint8Array) => {
       given += bytes.length;
-      orNotWhole(name, () => writeAll(descriptor, bytes, null));
+      orUnwritable(name, REMEDY, () => writeAll(descriptor, bytes, null));
     };
     try {
       await fill({ write });
-      orNotWhole(name, () => {
-        fsyncSync(descriptor);
-        const { size } = fstatSync(descriptor);
-        if (size !== given) throw new Error(`${size} of ${given} bytes are there`);
-      });
+      orUnwritable(name, REMEDY, () => settleOnDisk(descriptor, given));
     } finally {
       closeSync(descriptor);
     }
@@ -103,20 +99,6 @@ export class OutputFolder {
     const files: Export["files"] = [];
     for (const path of names) files.push({ path, ...(await digest(join(this.draft, path), progress)) });
     return files;
-  }
-}
-
-function orNotWhole(name: string, write: () => void): void {
-  try {
-    write();
-  } catch (cause) {
-    throw new DraftplanError({
-      code: "FILE_UNWRITABLE",
-      at: name,
-      what: `the file could not be written (${cause instanceof Error ? cause.message : cause})`,
-      remedy: "Make room there, or choose another place with -o DIR.",
-      cause,
-    });
   }
 }
 
@@ -240,7 +222,7 @@ function requireRoom(place: string, draft: string, bytes: number): void {
     code: "FILE_UNWRITABLE",
     at: `-o ${place}`,
     what: `the export takes ${mebibytes(bytes)}, and ${mebibytes(free)} are free there`,
-    remedy: "Make room there, or choose another place with -o DIR.",
+    remedy: REMEDY,
   });
 }
 
@@ -286,7 +268,7 @@ function unwritable(place: string, cause: unknown): unknown {
     code: "FILE_UNWRITABLE",
     at: `-o ${place}`,
     what: `the folder ${basename(place)} could not be written (${cause.message})`,
-    remedy: "Make room there, or choose another place with -o DIR.",
+    remedy: REMEDY,
     cause,
   });
 }
