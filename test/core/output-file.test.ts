@@ -1,43 +1,17 @@
 /** Files leave whole or not at all; what is no regular file is written to and never replaced. */
 import { execFile, spawn } from "node:child_process";
 import fs from "node:fs";
-import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { makeFolder } from "../../src/core/folders.js";
 import { appendText, isKept, writeText } from "../../src/core/output-file.js";
 import { CLI, draftplan } from "../support/cli.js";
 import { expectFailure } from "../support/failure.js";
+import { disk, failing, type Replaced, real, restoredAfterEach, system } from "../support/file-system.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
-const real = { ...fs };
-type Replaced = Partial<Record<"writeSync" | "renameSync" | "fsyncSync" | "mkdirSync" | "openSync", unknown>>;
-
-/** What the system answers; the module under test sees it through Node's own exports. */
-function system(replaced: Replaced): void {
-  Object.assign(fs, replaced);
-  syncBuiltinESMExports();
-}
-afterEach(() => {
-  const { writeSync, renameSync, fsyncSync, mkdirSync, openSync } = real;
-  system({ writeSync, renameSync, fsyncSync, mkdirSync, openSync });
-});
-
-const failing = (code: string) => () => {
-  throw Object.assign(new Error(`${code}: as the system says`), { code });
-};
-
-/** Takes so many bytes at a time, and in all; then answers as a full disk does. */
-function disk(atATime: number, room: number) {
-  let free = room;
-  return (fd: number, bytes: Uint8Array, from: number, count: number, at: number | null) => {
-    const taken = Math.min(count, atATime, free);
-    if (taken === 0) return failing("ENOSPC")();
-    free -= taken;
-    return real.writeSync(fd, bytes, from, taken, at);
-  };
-}
+restoredAfterEach();
 
 const TEXT = "é".repeat(5000);
 const onUnix = describe.skipIf(process.platform === "win32");

@@ -1,47 +1,16 @@
 /** An export's folder is there whole or not at all: on a full disk, after a short write, interrupted, beside mounts. */
 import fs from "node:fs";
-import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
 import { writeSafetensors } from "../../src/export/checkpoint/safetensors.js";
 import { type OutputFolder, requireEmptyFolder, withOutputFolder } from "../../src/export/folder.js";
 import { openSafetensors } from "../../src/model/formats/safetensors.js";
 import { expectFailure } from "../support/failure.js";
+import { disk, failing, real, restoredAfterEach, system } from "../support/file-system.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
-const real = { ...fs };
-const REPLACED = [
-  "writeSync",
-  "renameSync",
-  "copyFileSync",
-  "statfsSync",
-  "linkSync",
-  "mkdirSync",
-  "fsyncSync",
-] as const;
-
-/** What the system answers; the module under test sees it through Node's own exports. */
-function system(replaced: Partial<Record<(typeof REPLACED)[number], unknown>>): void {
-  Object.assign(fs, replaced);
-  syncBuiltinESMExports();
-}
-afterEach(() => system(Object.fromEntries(REPLACED.map((name) => [name, real[name]]))));
-
-const failing = (code: string) => () => {
-  throw Object.assign(new Error(`${code}: as the system says`), { code, syscall: "write" });
-};
-
-/** Takes so many bytes at a time, and in all; then answers as a full disk does. */
-function disk(atATime: number, room: number) {
-  let free = room;
-  return (fd: number, bytes: Uint8Array, from: number, count: number, at: number | null) => {
-    const taken = Math.min(count, atATime, free);
-    if (taken === 0) return failing("ENOSPC")();
-    free -= taken;
-    return real.writeSync(fd, bytes, from, taken, at);
-  };
-}
+restoredAfterEach();
 
 const BYTES = Uint8Array.from({ length: 5000 }, (_, i) => i % 251);
 
