@@ -2,7 +2,7 @@
 import type { Progress } from "../core/progress.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { Calibration } from "../schema/calibration.js";
-import { type SpannedKernel, spanOf, tokensRead } from "../schema/choice.js";
+import { readsAll, type SpannedKernel } from "../schema/choice.js";
 import { type ModelRef, numericsOf } from "../schema/common.js";
 import type { TextEvidence } from "./along-text.js";
 import { type Continuation, ContinuedPrompts } from "./continuation.js";
@@ -92,7 +92,7 @@ export async function calibrate(input: CalibrationInput): Promise<CalibrationRes
     texts.set(atContext, text);
     const made = withGuesses(madeFor(text, input.positions ?? Number.POSITIVE_INFINITY, progress), atContext, input);
     const { layers } = engine.spec;
-    const isWide = (span: SpannedKernel) => tokensRead(spanOf(span), atContext) === atContext;
+    const isWide = (span: SpannedKernel) => readsAll(span, atContext);
     const spans = input.spans ?? [];
     const narrow = spans.filter((span) => !isWide(span));
     const { probes, tallies } = await measureLosses(engine, made, ROUND_TOKENS, progress, input.kinds, narrow);

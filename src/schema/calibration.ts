@@ -13,8 +13,7 @@ const Loss = z.strictObject({
   standard_error: z.number().nonnegative(),
 });
 
-const isDraftChoice = (name: unknown, kind: BlockKind) =>
-  typeof name === "string" && name !== "target" && isChoice(name) && suits(name, kind);
+const isDraftChoice = (name: unknown, kind: BlockKind) => isChoice(name) && name !== "target" && suits(name, kind);
 /** [L] per choice other than target; spans are attention's alone */
 const lossesOf = (kind: BlockKind) =>
   z.partialRecord(

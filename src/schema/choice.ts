@@ -18,6 +18,7 @@ import {
   type QuantisedKernel,
   spanned,
   spanOf,
+  suits,
 } from "./choices/names.js";
 import { CPU_NUMERICS, numericsName, type TargetPrecision } from "./numerics.js";
 
@@ -149,7 +150,7 @@ export function expandDraft(draft: Draft, layers: number, at: string): ChoiceSet
         remedy: "Name each block once, either in skip or in choices.",
       });
     }
-    if (spanOf(choice) !== null && blockKind(index) === "mlp") {
+    if (!suits(choice, blockKind(index))) {
       throw new DraftplanError({
         code: "DOCUMENT_INVALID",
         at: where,

@@ -55,14 +55,12 @@ export type InputRef = z.infer<typeof InputRef>;
 
 const ofBlock = z.enum(CHOICES);
 /** A choice as documents write it: `int8`, `skip`, `int8@512`. */
-export const ChoiceName = z.custom<Choice>((text) => typeof text === "string" && isChoice(text), {
+export const ChoiceName = z.custom<Choice>(isChoice, {
   error: ({ input }) => (typeof input === "string" ? (choiceFault(input) ?? "") : "expected the name of a choice"),
 });
 export const KernelName = z.enum(KERNEL_NAMES);
 /** What an attention that runs can be: a kernel, or one with a span. */
-export const AttentionName = z.custom<AttentionKernel>(
-  (name) => typeof name === "string" && name !== "skip" && isChoice(name),
-);
+export const AttentionName = z.custom<AttentionKernel>((name) => isChoice(name) && name !== "skip");
 
 /** The numerics behind each choice's name: documents of different kernels are not joined. */
 export const KernelNumerics = z.partialRecord(KernelName, z.string().max(200));

@@ -19,9 +19,8 @@ import {
   isSpanned,
   type Kernel,
   kernelOf,
-  spanOf,
+  readsAll,
   suits,
-  tokensRead,
 } from "../schema/choice.js";
 import { MAX_TREE_NODES } from "../schema/drafter.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
@@ -235,10 +234,6 @@ class Surface {
   }
 }
 
-/** A span that reads all of the context is its kernel. */
-const kernelWhereWide = (choice: Choice, contextTokens: number): Choice =>
-  isSpanned(choice) && tokensRead(spanOf(choice), contextTokens) === contextTokens ? kernelOf(choice) : choice;
-
 function latencyAt(surface: Surface, contextTokens: number, loopUs: number): LatencyAt {
   const n = surface.placeOfContext(contextTokens);
   const one = surface.placeOfQuery(1);
@@ -246,8 +241,8 @@ function latencyAt(surface: Surface, contextTokens: number, loopUs: number): Lat
   const fixedUs = (q: number) => surface.value(n, surface.placeOfQuery(q), (point) => point.fixed_us);
   const headAt = (kernel: Kernel, q: Place) => surface.value(n, q, (point) => surface.headOf(point, kernel));
   const blockAt = (index: number, asked: Choice, q: Place) => {
-    const choice = kernelWhereWide(asked, contextTokens);
-    if (choice === "skip") return 0;
+    if (asked === "skip") return 0;
+    const choice = readsAll(asked, contextTokens) ? kernelOf(asked) : asked;
     const at = isSpanned(choice) ? surface.lastContext : n; // beyond its span attention is level
     return surface.value(at, q, (point) => surface.partsOf(point, partOf(index), choice)[blockLayer(index)]);
   };

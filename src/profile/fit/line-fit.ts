@@ -19,9 +19,8 @@ import {
   type Kernel,
   kernelOf,
   orderedChoices,
+  readsAll,
   type SpannedKernel,
-  spanOf,
-  tokensRead,
 } from "../../schema/choice.js";
 import { fitMixedModel, type Row, rowSum } from "../../stats/mixed-model.js";
 import { clamp, sum } from "../../stats/numbers.js";
@@ -112,8 +111,7 @@ class Columns {
    * the same; where the context is no longer than the span it is its kernel's own.
    */
   attention(choice: AttentionKernel, layer: number, n: number): Omit<Row, "y"> {
-    const span = spanOf(choice);
-    if (span === null || tokensRead(span, n) === n) return this.block("attn", kernelOf(choice), layer, n);
+    if (readsAll(choice, n)) return this.block("attn", kernelOf(choice), layer, n);
     return { columns: [this.spanned + this.spans.indexOf(choice as SpannedKernel)], factors: [1] };
   }
 

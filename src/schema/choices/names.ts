@@ -60,6 +60,10 @@ export const spanned = (kernel: Kernel, span: number): SpannedKernel => `${kerne
 export const tokensRead = (span: number | null, contextTokens: number): number =>
   span === null ? contextTokens : Math.min(contextTokens, SINK_TOKENS + span);
 
+/** Whether a choice reads all of such a context: a span that is no shorter is its kernel. */
+export const readsAll = (choice: Choice, contextTokens: number): boolean =>
+  tokensRead(spanOf(choice), contextTokens) === contextTokens;
+
 /** What is wrong with a text as a choice; null: nothing, and it is one. */
 export function choiceFault(text: string): string | null {
   const kernels: readonly string[] = KERNEL_NAMES;
@@ -73,7 +77,7 @@ export function choiceFault(text: string): string | null {
   return null;
 }
 
-export const isChoice = (text: string): text is Choice => choiceFault(text) === null;
+export const isChoice = (text: unknown): text is Choice => typeof text === "string" && choiceFault(text) === null;
 
 /** Whether a block of this kind can have it. */
 export const suits = (choice: Choice, kind: BlockKind): boolean => kind === "attn" || !isSpanned(choice);

@@ -28,8 +28,8 @@ export function requireJoinable(profile: Profile, calibration: Calibration): voi
 /** @throws CHOICE_UNAVAILABLE where one of them lacks a choice */
 export function requireChoices(profile: Profile, calibration: Calibration, choices: readonly Choice[]): void {
   for (const choice of choices) {
+    if (choice === "skip" || choice === "target") continue;
     const kernel = kernelOf(choice);
-    if (kernel === null || choice === "skip" || choice === "target") continue;
     const ofKernel = kernel === choice; // of a span, attention alone
     const profiled = profile.points.some(
       (point) => point.attn_us[choice] !== undefined && (!ofKernel || point.head_us[kernel] !== undefined),
