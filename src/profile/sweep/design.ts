@@ -40,7 +40,8 @@ function mixture(random: Random, choices: readonly Choice[]): () => Choice {
   };
 }
 
-function randomPass(
+/** A draft step: every kernel of the engine, spans of attention, and skip. */
+export function draftPass(
   random: Random,
   layers: number,
   kernels: readonly Kernel[],
@@ -60,17 +61,9 @@ function randomPass(
   return { choices: { blocks, head: kernels[random.index(kernels.length)] }, head: random.float() >= HEADLESS };
 }
 
-/** A draft step: every kernel of the engine, spans of attention, and skip. */
-export const draftPass = (
-  random: Random,
-  layers: number,
-  kernels: readonly Kernel[],
-  spans: readonly SpannedKernel[] = [],
-): SweepPass => randomPass(random, layers, kernels, spans);
-
 /** At q > 1 only the target runs; some of its blocks, one at least, are left out so that attention can be told from the MLP. */
 export function partialPass(random: Random, layers: number): SweepPass {
-  const { choices, head } = randomPass(random, layers, ["target"]);
+  const { choices, head } = draftPass(random, layers, ["target"]);
   const out = random.index(2 * layers);
   return { choices: { ...choices, blocks: choices.blocks.map((choice, i) => (i === out ? "skip" : choice)) }, head };
 }
