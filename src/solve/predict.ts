@@ -2,7 +2,7 @@
 
 import { DraftplanError } from "../core/errors.js";
 import { blockKind, type ChoiceSet } from "../schema/choice.js";
-import type { Predicted } from "../schema/plan.js";
+import type { Predicted, Speed } from "../schema/plan.js";
 import { hundredths, significant } from "../stats/numbers.js";
 import { reportedAt } from "./confirm.js";
 import { constrainedGroups, constrainedIds, limitedGroups, sumLimits } from "./constraints.js";
@@ -28,8 +28,7 @@ export function speedsAlong(
   const along = contexts.map((n) => {
     const known = evidenceAt(problem, n, option, options(n));
     const speed = speedBy(problem.latency, n, option.drafter, known);
-    const speedup = (speed * problem.latency.stepUs(n)) / 1e6;
-    return { context_tokens: n, tokens_per_second: digits(speed), speedup: digits(speedup) };
+    return { context_tokens: n, ...speedFigures(problem.latency, n, speed) };
   });
   return { along };
 }
@@ -71,8 +70,7 @@ export function predict(problem: Problem, n: number, option: Option, options: re
     ...ownCache(problem, n, drafter),
     round_us: digits(loopUs(latency, n, drafter, match)),
     target_step_us: digits(latency.stepUs(n)),
-    tokens_per_second: digits(speed),
-    speedup: digits((speed * latency.stepUs(n)) / 1e6),
+    ...speedFigures(latency, n, speed),
     lp_gap_percent: drafter.kind === "self" ? digits(lpGap(problem, n, drafter.set)) : 0,
     ...uncertainty(problem, n, options, option, known),
     ...(match === undefined ? {} : { match_rate: digits(match) }),
@@ -81,8 +79,18 @@ export function predict(problem: Problem, n: number, option: Option, options: re
   };
 }
 
+/** A speed as plans write it, and how many times plain decoding it is. */
+export const speedFigures = (latency: LatencyModel, n: number, tokensPerSecond: number): Speed => ({
+  tokens_per_second: digits(tokensPerSecond),
+  speedup: digits((tokensPerSecond * latency.stepUs(n)) / 1e6),
+});
+
 /** What a cache of the draft's own costs: reading the prompt into it, and its memory, which its segment's end decides. */
-function ownCache({ standalone, latency }: Problem, n: number, drafter: SolvedDrafter): Pick<Predicted, "prompt_us"> {
+export function ownCache(
+  { standalone, latency }: Problem,
+  n: number,
+  drafter: SolvedDrafter,
+): Pick<Predicted, "prompt_us"> {
   if (standalone === null || drafter.kind !== "self") return {};
   return { prompt_us: digits(latency.readingUs(drafter.set, n) * standalone.answerTokens) };
 }
@@ -154,7 +162,7 @@ function notOffered(n: number, id: string | undefined): never {
 }
 
 /** What a measurement is good for, and short to read. */
-const digits = (x: number): number => significant(x, 6);
+export const digits = (x: number): number => significant(x, 6);
 
 /** One draft step of blocks or of another model; of others all the drafting of a round. */
 export function draftUsOf(latency: LatencyModel, n: number, { drafter, draftTokens }: PlannedDraft, match?: number) {

@@ -5,11 +5,11 @@
 import { expandDraft } from "../../schema/choice.js";
 import type { StandaloneCurve } from "../../schema/draft-cache.js";
 import type { Predicted, Segment } from "../../schema/plan.js";
-import { significant } from "../../stats/numbers.js";
 import { self } from "../drafter.js";
 import { knownOf } from "../evidence.js";
 import { speedOf } from "../gain.js";
 import { expectedTokens } from "../objective.js";
+import { digits, ownCache, speedFigures } from "../predict.js";
 import { contextFor, type Problem } from "../problem.js";
 import { acceptanceRate } from "../surrogate.js";
 
@@ -26,7 +26,7 @@ export function ownCachePrediction(
 ): Predicted | null {
   const { draft, draft_tokens: d, predicted } = segment;
   if (draft === undefined || d === undefined || predicted === undefined || known === null) return null;
-  const { latency, layers, standalone } = problem;
+  const { latency, layers } = problem;
   const set = expandDraft(draft, layers, at);
   const drafter = self(set);
   const curveAt = (n: number): readonly number[] => {
@@ -35,10 +35,7 @@ export function ownCachePrediction(
     const found = knownOf(context, "report", option) ?? knownOf(context, "choose", option);
     return (found?.curve ?? known.curve).slice(0, d + 1);
   };
-  const speedAt = (n: number) => {
-    const speed = speedOf(latency, n, set, curveAt(n));
-    return { tokens_per_second: digits(speed), speedup: digits((speed * latency.stepUs(n)) / 1e6) };
-  };
+  const speedAt = (n: number) => speedFigures(latency, n, speedOf(latency, n, set, curveAt(n)));
   const n = predicted.at_context;
   const curve = curveAt(n);
   const along = predicted.along?.map(({ context_tokens }) => ({ context_tokens, ...speedAt(context_tokens) }));
@@ -49,7 +46,7 @@ export function ownCachePrediction(
     accepted_length: digits(expectedTokens(curve)),
     draft_us: digits(latency.draftUs(set, n)),
     verify_us: digits(latency.verifyUs(n, d)),
-    prompt_us: digits(latency.readingUs(set, n) * (standalone?.answerTokens ?? 0)),
+    ...ownCache(problem, n, drafter),
     round_us: digits(latency.roundUs),
     target_step_us: digits(latency.stepUs(n)),
     ...speedAt(n),
@@ -58,5 +55,3 @@ export function ownCachePrediction(
     evidence: known.part,
   };
 }
-
-const digits = (x: number): number => significant(x, 6);
