@@ -17,6 +17,7 @@ import {
   lossOf,
   makeCalibration,
   makeProfile,
+  passUs,
   QUERIES,
 } from "../support/documents.js";
 import { expectFailure } from "../support/failure.js";
@@ -66,15 +67,7 @@ test("at every context the plan is as fast as the best of all drafts and lengths
         { id: "int8", cost: headUs(true, 1), loss: HEAD_LOSS },
       ],
       fixedUs: FIXED_US,
-      verifyUs: (d) => {
-        const at = (q: number) => {
-          let us = FIXED_US + headUs(false, q);
-          for (let layer = 0; layer < LAYERS; layer++)
-            us += blockUs("attn", layer, false, n, q) + blockUs("mlp", layer, false, n, q);
-          return us;
-        };
-        return at(d + 1); // linear in q, so that interpolation is exact
-      },
+      verifyUs: (d) => passUs(false, n, d + 1),
       roundUs: LOOP.round_us,
       maxDraft: Math.min(16, QUERIES[QUERIES.length - 1] - 1),
     });

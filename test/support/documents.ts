@@ -12,6 +12,13 @@ export const blockUs = (kind: "attn" | "mlp", layer: number, int8: boolean, n: n
   (kind === "attn" ? 100 + 10 * layer + n / 10 : 200 + 20 * layer) * (int8 ? 0.4 : 1) * (1 + (q - 1) / 40);
 export const FIXED_US = 30;
 export const headUs = (int8: boolean, q: number): number => (int8 ? 50 : 120) * (1 + (q - 1) / 40);
+/** µs of a whole pass in which every block runs alike. Straight lines in q, so that what is read between profiled ones is exact. */
+export function passUs(int8: boolean, n: number, q: number): number {
+  let us = FIXED_US + headUs(int8, q);
+  for (let layer = 0; layer < LAYERS; layer++)
+    us += blockUs("attn", layer, int8, n, q) + blockUs("mlp", layer, int8, n, q);
+  return us;
+}
 export const LOOP = { round_us: 20, step_us: 8 };
 export const CONTEXTS = [64, 256, 1024];
 export const QUERIES = [1, 5, 17];

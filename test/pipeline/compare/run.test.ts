@@ -5,7 +5,7 @@ import { Predictor } from "../../../src/pipeline/compare/predict.js";
 import { contextsAlong, middleOf, type RunRequest, runPlans } from "../../../src/pipeline/compare/run.js";
 import { compactDraft, uniformChoices } from "../../../src/schema/choice.js";
 import type { Plan, Segment } from "../../../src/schema/plan.js";
-import { blockUs, FIXED_US, headUs, LAYERS, LOOP, makeCalibration, makeProfile } from "../../support/documents.js";
+import { LAYERS, LOOP, makeCalibration, makeProfile, passUs } from "../../support/documents.js";
 import { expectFailure } from "../../support/failure.js";
 import { fakeEngine } from "../../support/fake-model.js";
 import { plantedHeads } from "../../support/planted-heads.js";
@@ -59,18 +59,8 @@ function request(changes: Partial<RunRequest> = {}): RunRequest {
 }
 
 /** As the hand-made profile has it: between its grid's points straight lines, so n counts as itself. */
-function draftUs(n: number): number {
-  let us = FIXED_US + headUs(true, 1);
-  for (let layer = 0; layer < LAYERS; layer++)
-    us += blockUs("attn", layer, true, n, 1) + blockUs("mlp", layer, true, n, 1);
-  return us;
-}
-function verifyUs(n: number, q: number): number {
-  let us = FIXED_US + headUs(false, q);
-  for (let layer = 0; layer < LAYERS; layer++)
-    us += blockUs("attn", layer, false, n, q) + blockUs("mlp", layer, false, n, q);
-  return us;
-}
+const draftUs = (n: number): number => passUs(true, n, 1);
+const verifyUs = (n: number, q: number): number => passUs(false, n, q);
 
 describe("a comparison's rows", () => {
   test("predict from profile and chosen-on acceptance, as a mean of time over what is decoded", async () => {

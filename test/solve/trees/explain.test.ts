@@ -4,7 +4,7 @@ import { openProblem, planDocument } from "../../../src/solve/index.js";
 import { treeReason } from "../../../src/solve/trees/explain.js";
 import { headsDrafter } from "../../../src/solve/trees/heads.js";
 import { yieldOf } from "../../oracle/tree-speed.js";
-import { blockUs, FIXED_US, headUs, LAYERS, LOOP } from "../../support/documents.js";
+import { LOOP, passUs } from "../../support/documents.js";
 import { alone, HEADS_SHA, planted } from "./planted.js";
 
 const AT = 256;
@@ -25,12 +25,7 @@ const REPORT = alone([
 ]);
 type Texts = typeof CHOOSE;
 
-const verifyUs = (q: number): number => {
-  let us = FIXED_US + headUs(false, q);
-  for (let layer = 0; layer < LAYERS; layer++)
-    us += blockUs("attn", layer, false, AT, q) + blockUs("mlp", layer, false, AT, q);
-  return us;
-};
+const verifyUs = (q: number): number => passUs(false, AT, q);
 const stepUs = verifyUs(1) + LOOP.step_us;
 const roundUs = (nodes: number) => PASS_US + verifyUs(nodes + 1) + LOOP.round_us;
 const speedup = (tree: readonly string[], texts: Texts) =>

@@ -6,7 +6,7 @@ import { curveFromRate, openProblem, planDocument, planSegments, refutedWarnings
 import { optionsAt } from "../../../src/solve/options.js";
 import { everyTree } from "../../oracle/brute-force-tree.js";
 import { expandedOf, isChain, yieldOf } from "../../oracle/tree-speed.js";
-import { blockUs, CONTEXTS, FIXED_US, headUs, LAYERS, LOOP } from "../../support/documents.js";
+import { CONTEXTS, LAYERS, LOOP, passUs } from "../../support/documents.js";
 import { draw, seeds } from "../instances.js";
 import { alone, HEADS_SHA, type PlantedHeads, planted } from "./planted.js";
 
@@ -17,12 +17,7 @@ const INPUTS = {
 };
 const AT = 256;
 
-const verifyUs = (n: number, q: number): number => {
-  let us = FIXED_US + headUs(false, q);
-  for (let layer = 0; layer < LAYERS; layer++)
-    us += blockUs("attn", layer, false, n, q) + blockUs("mlp", layer, false, n, q);
-  return us;
-};
+const verifyUs = (n: number, q: number): number => passUs(false, n, q);
 const stepUs = (n: number): number => verifyUs(n, 1) + LOOP.step_us;
 
 /** Texts in which heads are right together, positions apart, so that every position begins a round. */
