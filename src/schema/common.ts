@@ -50,6 +50,9 @@ export const differingDeviceKeys = (a: Device, b: Device): (keyof Device)[] =>
 export const deviceSays = (device: Device, key: keyof Device): string =>
   String(device[key] ?? (key === "scales" ? "rounded" : DEFAULT_PRECISION));
 
+/** What made a document. */
+export const Versions = z.strictObject({ draftplan: z.string().max(80), node: z.string().max(80) });
+
 export const InputRef = z.strictObject({ path: z.string().max(4096), sha256: Sha256 });
 export type InputRef = z.infer<typeof InputRef>;
 

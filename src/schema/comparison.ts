@@ -14,10 +14,11 @@ import {
   Rate,
   Sha256,
   Us,
+  Versions,
 } from "./common.js";
 import { DrafterRef, drafterFaults } from "./drafter.js";
 import { MAX_DRAFT_TOKENS } from "./plan.js";
-import { Filters } from "./sampling.js";
+import { SeededFilters } from "./sampling.js";
 
 const Speed = z.number().positive();
 const MethodName = z.string().min(1).max(40);
@@ -121,7 +122,7 @@ export const Comparison = z.strictObject({
     .strictObject({ source: z.string().max(400), sha256: Sha256 })
     .describe("what was run: the text's other part, or a file; the digest is of the prompts' token ids"),
   tokenizer_sha256: Sha256.nullable(),
-  versions: z.strictObject({ draftplan: z.string().max(80), node: z.string().max(80) }),
+  versions: Versions,
   created: z.iso.datetime(),
   choices: z.array(ChoiceName).max(8),
   baseline: MethodName.describe("the method that the others are held against"),
@@ -129,12 +130,9 @@ export const Comparison = z.strictObject({
   max_tokens: z.int().min(2).describe("tokens asked for after each prompt"),
   pairs: z.int().positive().describe("runs of each plan on each prompt; fewer where time ended"),
   time_limit_seconds: z.number().positive().nullable().describe("for the runs side by side"),
-  sampling: z
-    .strictObject({ ...Filters.shape, seed: z.int().min(0).optional() })
-    .optional()
-    .describe(
-      "how tokens were drawn, or penalised; absent: the likeliest tokens were taken. Plans are chosen for those",
-    ),
+  sampling: SeededFilters.optional().describe(
+    "how tokens were drawn, or penalised; absent: the likeliest tokens were taken. Plans are chosen for those",
+  ),
   lossless: z
     .boolean()
     .describe(

@@ -20,6 +20,9 @@ export const Filters = z.strictObject({
 });
 export type Filters = z.infer<typeof Filters>;
 
+/** Filters, and where draws began: what a document says of how its texts were drawn. */
+export const SeededFilters = z.strictObject({ ...Filters.shape, seed: z.int().min(0).optional() });
+
 /** The likeliest token as it is: nothing is drawn and nothing penalised. */
 export const GREEDY: Filters = { temperature: 0 };
 

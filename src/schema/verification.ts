@@ -11,10 +11,11 @@ import {
   ModelRef,
   Rate,
   Sha256,
+  Versions,
 } from "./common.js";
 import { HeadsRef, ModelDrafter } from "./drafter.js";
 import { DEFAULT_PRECISION, TARGET_PRECISIONS, type TargetPrecision } from "./numerics.js";
-import { Filters } from "./sampling.js";
+import { SeededFilters } from "./sampling.js";
 
 const TokenIds = z.array(z.int().min(0));
 
@@ -136,15 +137,14 @@ export const Verification = z.strictObject({
     .describe("what the plan was made from, as the plan names it; paths as seen from here"),
   extrapolated: Extrapolated.optional().describe("as in the plan"),
   tokenizer_sha256: Sha256.nullable().optional().describe("null: every prompt was given as token ids"),
-  versions: z.strictObject({ draftplan: z.string().max(80), node: z.string().max(80) }).optional(),
+  versions: Versions.optional(),
   created: z.iso.datetime().optional(),
   lossless: z
     .boolean()
     .describe("every emitted token's logit lies within the tie margin of the maximum of an independent q = 1 pass"),
-  sampling: z
-    .strictObject({ ...Filters.shape, seed: z.int().min(0).optional() })
-    .optional()
-    .describe("how tokens were drawn: then the distribution was proved; absent: the likeliest tokens were"),
+  sampling: SeededFilters.optional().describe(
+    "how tokens were drawn: then the distribution was proved; absent: the likeliest tokens were",
+  ),
   distribution: z
     .strictObject({
       draws: z.int().positive().describe("texts drawn from each of `prompts`"),

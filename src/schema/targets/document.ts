@@ -3,7 +3,7 @@
  * loses against the reference. A way is lossless for its own target: what the target itself loses is `quality`.
  */
 import { z } from "zod";
-import { Device, Interval, ModelRef, Rate, Sha256 } from "../common.js";
+import { Device, Interval, ModelRef, Rate, Sha256, Versions } from "../common.js";
 import { TARGET_PRECISIONS } from "../numerics.js";
 
 const Precision = z.enum(TARGET_PRECISIONS);
@@ -50,7 +50,7 @@ export const TargetComparison = z
     text: z.strictObject({ source: z.string().max(400), sha256: Sha256 }),
     prompts: z.strictObject({ source: z.string().max(400), sha256: Sha256 }),
     tokenizer_sha256: Sha256.nullable(),
-    versions: z.strictObject({ draftplan: z.string().max(80), node: z.string().max(80) }),
+    versions: Versions,
     created: z.iso.datetime(),
     max_tokens: z.int().min(2).describe("tokens asked for after each prompt"),
     pairs: z.int().positive().describe("runs of each way on each prompt; fewer where time ended"),
