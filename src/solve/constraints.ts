@@ -5,12 +5,10 @@ import {
   blockKind,
   type Choice,
   type ChoiceSet,
-  isSpanned,
-  KERNELS,
   kernelOf,
   kernelsFor,
   parseBlock,
-  type QuantisedKernel,
+  quantisedKernels,
 } from "../schema/choice.js";
 import type { Constraints } from "../schema/constraints.js";
 import type { Profile } from "../schema/profile.js";
@@ -72,7 +70,7 @@ function blocksNamed(name: string, layers: number): number[] {
 }
 
 function bytesFor({ weight_bytes: bytes, model }: Profile, choices: readonly Choice[]): WeightBytes {
-  const quantised = kernelsFor(choices).filter(isQuantised);
+  const quantised = quantisedKernels(kernelsFor(choices));
   const missing = quantised.filter(
     (kernel) => ![bytes?.attn, bytes?.mlp, bytes?.head].every((part) => part?.[kernel] !== undefined),
   );
@@ -85,9 +83,6 @@ function bytesFor({ weight_bytes: bytes, model }: Profile, choices: readonly Cho
   });
 }
 
-export const isQuantised = (choice: Choice): choice is QuantisedKernel =>
-  choice !== "skip" && !isSpanned(choice) && KERNELS[choice].bits !== null;
-
 /** What a draft needs beyond the target's weights, which it shares. */
 export function draftBytes(weightBytes: WeightBytes, { blocks, head }: ChoiceSet): number {
   const ofBlocks = blocks.reduce((sum, choice, index) => sum + bytesOf(weightBytes[blockKind(index)], choice), 0);
@@ -97,7 +92,7 @@ export function draftBytes(weightBytes: WeightBytes, { blocks, head }: ChoiceSet
 /** A span reads less of the context, and as much of the weights. */
 function bytesOf(part: WeightBytes["attn"], choice: Choice): number {
   const kernel = kernelOf(choice);
-  return kernel !== null && isQuantised(kernel) ? (part[kernel] ?? 0) : 0;
+  return kernel === null || kernel === "target" ? 0 : (part[kernel] ?? 0);
 }
 
 export function satisfies({ wholeLayers, kept, maxSkip, memory }: Limits, set: ChoiceSet): boolean {

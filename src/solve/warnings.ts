@@ -1,10 +1,10 @@
 /** What a user should hear of a plan: constraints that leave little to solve, and drafts that text kept back refused. */
 
-import type { Choice } from "../schema/choice.js";
+import { headKernels, type QuantisedKernel, quantisedKernels } from "../schema/choice.js";
 import type { Segment } from "../schema/plan.js";
 import { refutedText } from "../schema/plan-text.js";
 import type { WeightBytes } from "../schema/weight-bytes.js";
-import { BYTES_PER_MIB, isQuantised } from "./constraints.js";
+import { BYTES_PER_MIB } from "./constraints.js";
 import type { Problem } from "./problem.js";
 
 export const SOLVE_WARNINGS = ["NOTHING_TO_SKIP", "DRAFT_MEMORY_SMALL", "DRAFT_REFUTED"] as const;
@@ -42,7 +42,7 @@ function nothingToSkip({ layers, choices, limits }: Constrained): SolveWarning[]
 }
 
 function memoryTooSmall({ layers, choices, limits: { memory, wholeLayers } }: Constrained): SolveWarning[] {
-  const quantised = choices.filter(isQuantised);
+  const quantised = quantisedKernels(headKernels(choices)); // a span takes its kernel's copy
   if (memory === null || quantised.length === 0) return [];
   const { mostBytes, weightBytes } = memory;
   const parts = quantised.flatMap((kernel) => partsOf(weightBytes, kernel, wholeLayers));
@@ -61,7 +61,7 @@ function memoryTooSmall({ layers, choices, limits: { memory, wholeLayers } }: Co
 }
 
 /** What can be quantised by itself. */
-function partsOf(bytes: WeightBytes, kernel: Choice & keyof WeightBytes["attn"], wholeLayers: boolean) {
+function partsOf(bytes: WeightBytes, kernel: QuantisedKernel, wholeLayers: boolean) {
   const [attn, mlp, head] = [bytes.attn[kernel] ?? 0, bytes.mlp[kernel] ?? 0, bytes.head[kernel] ?? 0];
   const blocks = wholeLayers
     ? [{ name: "a layer", bytes: attn + mlp }]

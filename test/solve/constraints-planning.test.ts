@@ -105,6 +105,15 @@ describe("warnings of constraints", () => {
     expect(warnings(constraints, choices)).toEqual([{ code, message: expect.stringMatching(message) }]);
   });
 
+  test("a span takes its kernel's copy, and is warned of where that has no room, its kernel allowed without it or not", () => {
+    const constraints = { draft_memory_mib: 0.9 };
+    const inputs = { profile: withBytes(makeProfile()), calibration: makeCalibration() };
+    const { layers, limits } = openProblem({ ...inputs, choices: ["int8"], constraints });
+    const [warning, ...more] = constraintWarnings({ layers, limits, choices: ["int8@64", "skip"] });
+    expect(warning.message).toMatch(/an attention block in int8, takes 1 MiB/);
+    expect(more).toEqual([]);
+  });
+
   test("there are none where something can be skipped and something quantised", () => {
     expect(warnings({ max_skip: 1, draft_memory_mib: 1, keep: ["0", "1"] })).toEqual([]);
     expect(warnings({ max_skip: 2, whole_layers: true })).toEqual([]);
