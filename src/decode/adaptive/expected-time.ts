@@ -9,6 +9,7 @@
  * with y how hard it is where it matches. In the second the mean over y is taken inside: both at once would cost 29 times as
  * much, and what a lookup accepts is spread little once it is known at all.
  */
+import { expectation } from "./belief.js";
 import type { LookupBelief } from "./lookup-belief.js";
 
 /** µs of the rounds of an arm, corrected by what was measured. */
@@ -37,7 +38,7 @@ export function expectedUs(
   own: Float64Array,
   lookup: Pick<LookupBelief, "match" | "weights"> | null,
 ): number {
-  if (tables.lookup === null || lookup === null) return ownUs * mean(own, tables.own as Float64Array);
+  if (tables.lookup === null || lookup === null) return ownUs * expectation(own, tables.own as Float64Array);
   const { match, weights } = lookup;
   const us = match * lookupUs + (1 - match) * ownUs;
   let sum = 0;
@@ -62,10 +63,4 @@ export function certainUs(
   const tokens = tables.own === null ? 1 : 1 / tables.own[own];
   if (tables.lookup === null) return ownUs / tokens;
   return (match * lookupUs + (1 - match) * ownUs) / (match / tables.lookup[looked] + (1 - match) * tokens);
-}
-
-function mean(weights: Float64Array, values: Float64Array): number {
-  let sum = 0;
-  for (let j = 0; j < weights.length; j++) sum += weights[j] * values[j];
-  return sum;
 }
