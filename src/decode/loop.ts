@@ -193,3 +193,17 @@ export async function prefill(
     await progress.tick();
   }
 }
+
+/** A prompt's passes, once for all that decode behind it; all its states too where any of these policies' drafters asks for them. */
+export async function prefillFor(
+  engine: Engine,
+  prompt: readonly number[],
+  policies: readonly DraftPolicy[],
+  progress: Progress,
+): Promise<Prefilled> {
+  const { hiddenSize, layers } = engine.spec;
+  const asked = policies.some(({ drafters = [] }) => drafters.some(({ states }) => states !== undefined));
+  const states = asked ? new Float32Array(prompt.length * hiddenSize) : undefined;
+  const keep = (position: number, of: Float32Array) => states?.set(of, position * hiddenSize);
+  return { ...(await prefill(engine, prompt, targetChoices(layers), progress, keep)), states };
+}

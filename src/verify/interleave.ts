@@ -1,8 +1,7 @@
 /** Several ways of decoding by turns, A B C A B C, from one prompt that is read once. */
 import type { Progress } from "../core/progress.js";
-import { type Decoded, type DecodeOptions, type DraftPolicy, decode, type Prefilled, prefill } from "../decode/loop.js";
+import { type Decoded, type DecodeOptions, type DraftPolicy, decode, prefillFor } from "../decode/loop.js";
 import type { Clock, Engine } from "../runtime/engine.js";
-import { targetChoices } from "../schema/choice.js";
 import type { OutputLimits } from "./target-passes.js";
 
 export interface InterleaveOptions extends OutputLimits {
@@ -29,7 +28,7 @@ export async function interleaveRuns(
   warmUp = 0,
 ): Promise<Decoded[][]> {
   const { engine, clock, maxTokens, endTokens, progress } = options;
-  const prefilled = await readPrompt(engine, prompt, policies, progress);
+  const prefilled = await prefillFor(engine, prompt, policies, progress);
   const run = (i: number, turn: number, most: number) => {
     const sampling = options.samplingOf?.(i, turn);
     const own = { clock, maxTokens: most, endTokens, policy: policies[i], prefilled, progress };
@@ -65,20 +64,6 @@ export const thereAndBack = (count: number, turn: number): number[] => {
   const order = Array.from({ length: count }, (_, i) => i);
   return turn % 2 === 0 ? order : order.reverse();
 };
-
-/** The prompt's passes, once for all policies; all its states too where any of their drafters asks for them. */
-export async function readPrompt(
-  engine: Engine,
-  prompt: readonly number[],
-  policies: readonly DraftPolicy[],
-  progress: Progress,
-): Promise<Prefilled> {
-  const { hiddenSize, layers } = engine.spec;
-  const asked = policies.some(({ drafters = [] }) => drafters.some(({ states }) => states !== undefined));
-  const states = asked ? new Float32Array(prompt.length * hiddenSize) : undefined;
-  const keep = (position: number, of: Float32Array) => states?.set(of, position * hiddenSize);
-  return { ...(await prefill(engine, prompt, targetChoices(layers), progress, keep)), states };
-}
 
 /** 0 to count - 1, beginning at `first`: over `count` turns each comes as often before any other as after it, so drift cancels. */
 export const rotated = (count: number, first: number): number[] =>

@@ -1,9 +1,9 @@
 /** Ways of decoding over several engines by turns: each has its own target, and is judged by that one's passes alone. */
 import { type Progress, silentProgress } from "../core/progress.js";
-import { type Decoded, type DraftPolicy, decode, type Prefilled } from "../decode/loop.js";
+import { type Decoded, type DraftPolicy, decode, type Prefilled, prefillFor } from "../decode/loop.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { PromptPolicyRuns } from "./compare-policies.js";
-import { byTurns, readPrompt, rotated } from "./interleave.js";
+import { byTurns, rotated } from "./interleave.js";
 import { isWorse, judge, type Verdict } from "./judge.js";
 import type { VerifyPrompt } from "./measure.js";
 import { type ReferenceCache, referenceOutput } from "./reference.js";
@@ -69,7 +69,7 @@ async function runAll(
   const read = new Map<Engine, Prefilled>();
   for (const engine of engines) {
     const policies = ways.filter((way) => way.engine === engine).map(({ policy }) => policy ?? PLAIN);
-    read.set(engine, await readPrompt(engine, prompt.ids, policies, progress));
+    read.set(engine, await prefillFor(engine, prompt.ids, policies, progress));
   }
   const run = ({ engine, policy }: Way, most: number) =>
     (options.decode ?? decode)(engine, prompt.ids, {

@@ -1,10 +1,9 @@
 /** One prompt gone on with, once or several times: each continuation is what its seed alone gives. */
 import type { Progress } from "../../core/progress.js";
-import { type Decoded, type DecodeOptions, type DraftPolicy, decode, prefill } from "../../decode/loop.js";
+import { type Decoded, type DecodeOptions, type DraftPolicy, decode, prefillFor } from "../../decode/loop.js";
 import { acceptanceOf } from "../../decode/statistics.js";
 import { systemClock } from "../../runtime/device.js";
 import type { Engine } from "../../runtime/engine.js";
-import { targetChoices } from "../../schema/choice.js";
 import { GREEDY } from "../../schema/sampling.js";
 import { seededRandom } from "../../stats/random.js";
 import type { SamplingRequest } from "../sampling.js";
@@ -30,7 +29,9 @@ export async function continuationsOf(
   options: ContinuationOptions,
 ): Promise<Continuation[]> {
   const { filters = GREEDY, seed = null, count = 1 } = options.sampling ?? {};
-  const prefilled = count > 1 ? { prefilled: await readOnce(engine, prompt, options) } : {};
+  const policies = options.policy === null ? [] : [options.policy];
+  // the prompt is read once: continuations write behind it only
+  const prefilled = count > 1 ? { prefilled: await prefillFor(engine, prompt.ids, policies, options.progress) } : {};
   const found: Continuation[] = [];
   for (let i = 0; i < count; i++) {
     const own = seed === null ? null : seed + i;
@@ -39,19 +40,6 @@ export async function continuationsOf(
     found.push({ ...summarise(decoded, options.policy !== null), seed: own });
   }
   return found;
-}
-
-/** The prompt's passes, once for all continuations, which write behind it only. */
-async function readOnce(
-  engine: Engine,
-  { ids }: Prompt,
-  { policy, progress }: ContinuationOptions,
-): Promise<NonNullable<DecodeOptions["prefilled"]>> {
-  const { hiddenSize, layers } = engine.spec;
-  const asked = policy?.drafters?.some(({ states }) => states !== undefined) ?? false;
-  const states = asked ? new Float32Array(ids.length * hiddenSize) : undefined;
-  const keep = (position: number, of: Float32Array) => states?.set(of, position * hiddenSize);
-  return { ...(await prefill(engine, ids, targetChoices(layers), progress, keep)), states };
 }
 
 async function decodeTo(

@@ -4,7 +4,7 @@
  * that every token is one that the filters leave.
  */
 import type { Progress } from "../../core/progress.js";
-import { type DecodeOptions, type DraftPolicy, decode, prefill } from "../../decode/loop.js";
+import { type DecodeOptions, type DraftPolicy, decode, prefillFor } from "../../decode/loop.js";
 import type { Clock, Engine } from "../../runtime/engine.js";
 import { targetChoices } from "../../schema/choice.js";
 import type { Filters } from "../../schema/sampling.js";
@@ -66,7 +66,7 @@ export async function drawnDistributions(
   const depth = Math.min(TOLD_TOKENS.length, options.maxTokens);
   const slack = TIE_MARGINS[engine.numerics.targetPrecision];
   const root = await beginningsOf(engine, prompt, { filters, endTokens, depth, draws, slack }, progress);
-  const prefilled = await readPrompt(options, prompt, policies);
+  const prefilled = await prefillFor(engine, prompt, policies, progress);
   const found: ChiSquare[][] = [];
   for (const [which, policy] of policies.entries()) {
     // room for a whole draft behind the first token, and for its bonus
@@ -82,18 +82,6 @@ export async function drawnDistributions(
     found.push(TOLD_TOKENS.map((tokens) => chiSquareOf(root, drawn, Math.min(tokens, depth))));
   }
   return found;
-}
-
-async function readPrompt(
-  { engine, progress }: Drawn,
-  prompt: readonly number[],
-  policies: readonly DraftPolicy[],
-): Promise<NonNullable<DecodeOptions["prefilled"]>> {
-  const { hiddenSize, layers } = engine.spec;
-  const asked = policies.some(({ drafters = [] }) => drafters.some(({ states }) => states !== undefined));
-  const states = asked ? new Float32Array(prompt.length * hiddenSize) : undefined;
-  const keep = (position: number, of: Float32Array) => states?.set(of, position * hiddenSize);
-  return { ...(await prefill(engine, prompt, targetChoices(layers), progress, keep)), states };
 }
 
 /** Whether every token of an output is one that the filters leave, up to a tie at their border, and it ends where it should. */
