@@ -2,11 +2,12 @@
 import { type Progress, silentProgress } from "../core/progress.js";
 import type { Decoded, DecodeOptions, DraftPolicy } from "../decode/loop.js";
 import { seededRandom } from "../stats/random.js";
-import { type Drawing, judgeDrawn } from "./distribution/drawn.js";
+import type { Drawing } from "./distribution/drawn.js";
 import { type InterleaveOptions, interleaveRuns, rotated } from "./interleave.js";
-import { isWorse, judge, type Verdict } from "./judge.js";
+import { isWorse, type Verdict } from "./judge.js";
 import type { VerifyPrompt } from "./measure.js";
 import { type ReferenceCache, referenceOutput } from "./reference.js";
+import { worstRun } from "./worst-run.js";
 
 /** Prompts of about one length, and the policies to run on each of them. */
 export interface PoliciesAtContext {
@@ -75,7 +76,9 @@ export async function comparePolicies(options: ComparePoliciesOptions): Promise<
     const own = { ...options, endTokens: drawing === undefined ? options.endTokens : [], progress };
     const runs = await interleaveRuns({ ...own, samplingOf }, prompt.ids, policies, orders, warmUp);
     warm.add(context);
-    const verdicts = await judgeRuns(own, prompt.ids, runs, reference);
+    const known = new Map<string, Verdict>();
+    const verdicts: Verdict[] = [];
+    for (const turns of runs) verdicts.push((await worstRun(own, prompt.ids, turns, reference, known)).verdict);
     const visited = { prompt, reference, runs, verdicts };
     const before = found[context].get(index);
     found[context].set(index, before === undefined ? visited : joined(before, visited));
@@ -103,34 +106,6 @@ function drawnBy(
   if (drawing !== undefined) return { filters: drawing.filters, random: seededRandom(drawing.seed, ...source) };
   if (penalty === undefined) return undefined;
   return { filters: { temperature: 0, repetition_penalty: penalty }, random: seededRandom(0) };
-}
-
-/** @returns [policies] the worst verdict of each; runs of equal output share one */
-async function judgeRuns(
-  options: Pick<ComparePoliciesOptions, "engine" | "maxTokens" | "endTokens" | "penalty" | "drawing"> & {
-    progress: Progress;
-  },
-  prompt: readonly number[],
-  runs: readonly (readonly Decoded[])[],
-  reference: readonly number[],
-): Promise<Verdict[]> {
-  const known = new Map<string, Verdict>();
-  const verdicts: Verdict[] = [];
-  for (const turns of runs) {
-    const own: Verdict[] = [];
-    for (const { ids } of turns) {
-      const key = ids.join();
-      const verdict =
-        known.get(key) ??
-        (options.drawing === undefined
-          ? await judge(options.engine, prompt, ids, reference, options, options.progress)
-          : await judgeDrawn(options.engine, prompt, ids, options.drawing.filters, options, options.progress));
-      known.set(key, verdict);
-      own.push(verdict);
-    }
-    verdicts.push(own.reduce(worse));
-  }
-  return verdicts;
 }
 
 const worse = (a: Verdict, b: Verdict): Verdict => (isWorse(b, a) ? b : a);

@@ -7,11 +7,12 @@ import { argmax } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
 import type { ChiSquare } from "../stats/chi-square.js";
 import { seededRandom } from "../stats/random.js";
-import { type Drawing, drawnDistributions, isDrawnFrom, judgeDrawn, samplingOfRun } from "./distribution/drawn.js";
+import { type Drawing, drawnDistributions, isDrawnFrom, samplingOfRun } from "./distribution/drawn.js";
 import { byTurns, thereAndBack } from "./interleave.js";
-import { commonPrefix, isWorse, judge, type Verdict } from "./judge.js";
+import { commonPrefix, type Verdict } from "./judge.js";
 import { type ReferenceCache, referenceOutput } from "./reference.js";
 import { type OutputLimits, teacherForced } from "./target-passes.js";
+import { worstRun } from "./worst-run.js";
 
 export interface VerifyPrompt {
   /** for people: its beginning */
@@ -112,7 +113,7 @@ export async function measurePrompt(measuring: Measuring, prompt: VerifyPrompt, 
   const found: PromptRuns[] = [];
   for (const [which, drafts] of behaviours.entries()) {
     const plan = drafts === PLAIN ? plain : drafted[distinct.indexOf(drafts)];
-    const { output, verdict } = await judgeAll(measuring, prompt, plan, reference);
+    const { output, verdict } = await worstRun(measuring, prompt.ids, plan, reference);
     const distribution = drawing === undefined ? {} : { distribution: distributions[which] };
     found.push({ prompt, reference, output, verdict, plain, plan, alternatives, ...distribution });
   }
@@ -174,31 +175,6 @@ async function interleave(
     },
     (pair) => progress.tick({ stage: "verify", done: index * steps + pair + 1, total: measuring.prompts * steps }),
   );
-}
-
-interface Judged {
-  output: readonly number[];
-  verdict: Verdict;
-}
-
-/** Judges every run of the plan; runs of equal output share a verdict. @returns the worst output and its verdict */
-async function judgeAll(
-  measuring: Measuring,
-  prompt: VerifyPrompt,
-  runs: readonly Decoded[],
-  reference: readonly number[],
-): Promise<Judged> {
-  const distinct = new Map(runs.map(({ ids }) => [ids.join(), ids]));
-  const judged: Judged[] = [];
-  for (const output of distinct.values()) {
-    const { engine, progress, drawing } = measuring;
-    const verdict =
-      drawing === undefined
-        ? await judge(engine, prompt.ids, output, reference, measuring, progress)
-        : await judgeDrawn(engine, prompt.ids, output, drawing.filters, measuring, progress);
-    judged.push({ output, verdict });
-  }
-  return judged.reduce((worst, other) => (isWorse(other.verdict, worst.verdict) ? other : worst));
 }
 
 async function countAgreeing(

@@ -4,9 +4,10 @@ import { type Decoded, type DraftPolicy, decode, type Prefilled, prefillFor } fr
 import type { Clock, Engine } from "../runtime/engine.js";
 import type { PromptPolicyRuns } from "./compare-policies.js";
 import { byTurns, rotated } from "./interleave.js";
-import { isWorse, judge, type Verdict } from "./judge.js";
+import type { Verdict } from "./judge.js";
 import type { VerifyPrompt } from "./measure.js";
 import { type ReferenceCache, referenceOutput } from "./reference.js";
+import { worstRun } from "./worst-run.js";
 
 export interface Way {
   engine: Engine;
@@ -30,14 +31,13 @@ export interface WaysOptions {
 }
 
 const WARM_UP_TOKENS = 8;
-const PLAIN: DraftPolicy = () => null;
 
 /**
  * Prompt after prompt, every way once a turn; in each turn another one begins, so what slows the machine slows all alike.
  * @returns the prompts that were run; one that a target answers with a single token has no step to time and is left out
  */
 export async function waysByTurns(options: WaysOptions): Promise<PromptPolicyRuns[]> {
-  const { clock, ways, prompts, pairs, untilUs, progress = silentProgress } = options;
+  const { clock, ways, prompts, maxTokens, endTokens, pairs, untilUs, progress = silentProgress } = options;
   const engines = [...new Set(ways.map(({ engine }) => engine))];
   const references: ReferenceCache = new WeakMap();
   const found: PromptPolicyRuns[] = [];
@@ -50,8 +50,10 @@ export async function waysByTurns(options: WaysOptions): Promise<PromptPolicyRun
     if ([...own.values()].some((ids) => ids.length < 2)) continue;
     const runs = await runAll(options, prompt, engines, found.length === 0, done * pairs);
     const verdicts: Verdict[] = [];
-    for (const [i, { engine }] of ways.entries())
-      verdicts.push(await worstOf(options, engine, prompt, runs[i], own.get(engine) as readonly number[]));
+    for (const [i, { engine }] of ways.entries()) {
+      const judging = { engine, maxTokens, endTokens, progress };
+      verdicts.push((await worstRun(judging, prompt.ids, runs[i], own.get(engine) as readonly number[])).verdict);
+    }
     found.push({ prompt, reference: own.get(ways[0].engine) as readonly number[], runs, verdicts });
   }
   return found;
@@ -68,7 +70,7 @@ async function runAll(
   const { clock, ways, pairs, maxTokens, endTokens, progress = silentProgress } = options;
   const read = new Map<Engine, Prefilled>();
   for (const engine of engines) {
-    const policies = ways.filter((way) => way.engine === engine).map(({ policy }) => policy ?? PLAIN);
+    const policies = ways.filter((way) => way.engine === engine).flatMap(({ policy }) => policy ?? []);
     read.set(engine, await prefillFor(engine, prompt.ids, policies, progress));
   }
   const run = ({ engine, policy }: Way, most: number) =>
@@ -79,18 +81,4 @@ async function runAll(
   if (isFirst) for (const way of ways) await run(way, Math.min(WARM_UP_TOKENS, maxTokens));
   const orders = Array.from({ length: pairs }, (_, turn) => rotated(ways.length, firstTurn + turn));
   return byTurns(ways.length, orders, (i) => run(ways[i], maxTokens));
-}
-
-async function worstOf(
-  { maxTokens, endTokens, progress = silentProgress }: WaysOptions,
-  engine: Engine,
-  prompt: VerifyPrompt,
-  runs: readonly Decoded[],
-  reference: readonly number[],
-): Promise<Verdict> {
-  const distinct = new Map(runs.map(({ ids }) => [ids.join(), ids]));
-  const verdicts: Verdict[] = [];
-  for (const ids of distinct.values())
-    verdicts.push(await judge(engine, prompt.ids, ids, reference, { maxTokens, endTokens }, progress));
-  return verdicts.reduce((worst, other) => (isWorse(other, worst) ? other : worst));
 }
