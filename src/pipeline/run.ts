@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { HeadsEvidence } from "../calibrate/heads.js";
 import type { LocatedHeads } from "../decode/drafters/heads.js";
 import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../profile/grid.js";
-import { describeDevice, systemClock } from "../runtime/device.js";
+import { systemClock } from "../runtime/device.js";
 import { type LoadedModel, loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
 import { usualKernels } from "../schema/choice.js";
@@ -17,6 +17,7 @@ import { openTokenizer } from "../tokenizer/open.js";
 import { calibrateLoaded, reportHeads } from "./calibrate.js";
 import type { DraftChoice } from "./choices.js";
 import type { PipelineContext } from "./context.js";
+import { deviceOf } from "./device.js";
 import { draftersRelativeTo, parseMeasuredDrafters, withHeads } from "./measured-drafters.js";
 import { measureCandidates } from "./measuring/candidates.js";
 import { precisionFor } from "./measuring/measuring.js";
@@ -221,8 +222,9 @@ async function verifyLoaded(
   heads: readonly LocatedHeads[],
   solved: readonly SolvedVariant[],
   paths: RunPaths,
-  { progress, provider, threads, ortLibrary }: PipelineContext,
+  context: PipelineContext,
 ): Promise<Verification[]> {
+  const { progress } = context;
   const tokenizer = await openTokenizer(model.path);
   const bundled = await bundledPrompts(async () => tokenizer);
   const prompts = fittingPrompts(bundled, model.engine.capacity, DEFAULT_MAX_TOKENS, progress);
@@ -236,13 +238,7 @@ async function verifyLoaded(
   const made = await buildVerifications(
     {
       ...{ loaded: model, prompts, tokenizerSha256: tokenizer.sha256, pairs: PAIRS },
-      device: describeDevice(
-        provider,
-        threads,
-        ortLibrary,
-        model.engine.numerics.targetPrecision,
-        model.engine.numerics.scales,
-      ),
+      device: deviceOf(context, model.engine),
       open: heads.map((one) => one.heads),
     },
     requests,

@@ -7,7 +7,7 @@ import type { DraftModel } from "../../decode/drafters/model.js";
 import { OwnCache } from "../../decode/drafters/own-cache.js";
 import type { Opened } from "../../decode/policy.js";
 import type { Checkpoint } from "../../model/spec.js";
-import { describeDevice, systemClock } from "../../runtime/device.js";
+import { systemClock } from "../../runtime/device.js";
 import type { LoadedModel } from "../../runtime/load.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { kernelsFor } from "../../schema/choice.js";
@@ -20,6 +20,7 @@ import type { Tokenizer } from "../../tokenizer/types.js";
 import { promptsDigest, type VerifyPrompt } from "../../verify/index.js";
 import { draftModelKernels } from "../choices.js";
 import type { PipelineContext } from "../context.js";
+import { deviceOf } from "../device.js";
 import {
   type DraftModelFile,
   lookAtDraftModels,
@@ -211,7 +212,7 @@ async function measure(
   context: PipelineContext,
 ): Promise<Comparison> {
   const { maxTokens, pairs, timeLimitSeconds, text, promptsFile, choices, sampling } = request;
-  const { provider, threads, ortLibrary, progress } = context;
+  const { progress } = context;
   const { inputs, calibration, refs, prompts, solved, output } = made;
   const baseline = solved.some(({ method }) => method === "knapsack") ? "knapsack" : solved[0].method;
   const plans = solved.map((one) => ({ ...one, predictor: new Predictor(inputs.profile, one.calibration) }));
@@ -236,13 +237,7 @@ async function measure(
     kind: "draftplan/comparison",
     version: 1,
     model: loaded.ref,
-    device: describeDevice(
-      provider,
-      threads,
-      ortLibrary,
-      loaded.engine.numerics.targetPrecision,
-      loaded.engine.numerics.scales,
-    ),
+    device: deviceOf(context, loaded.engine),
     inputs: refs,
     ...(inputs.extrapolated === undefined ? {} : { extrapolated: inputs.extrapolated }),
     text: { source: text.source, sha256: text.sha256 },

@@ -6,7 +6,7 @@ import type { Grid } from "../../profile/grid.js";
 import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../../profile/grid.js";
 import type { ProfileOptions as StageOptions } from "../../profile/profile.js";
 import { profileModel } from "../../profile/profile.js";
-import { describeDevice, systemClock } from "../../runtime/device.js";
+import { systemClock } from "../../runtime/device.js";
 import type { Engine } from "../../runtime/engine.js";
 import { gpuFacts, readGpu, throttledText } from "../../runtime/gpu/nvidia-smi.js";
 import { isNvidia } from "../../runtime/providers.js";
@@ -15,6 +15,7 @@ import { numericsOf } from "../../schema/common.js";
 import type { GpuFacts } from "../../schema/gpu.js";
 import type { Profile } from "../../schema/profile.js";
 import type { PipelineContext } from "../context.js";
+import { deviceOf } from "../device.js";
 import { readBandwidth, withFloor } from "./floor.js";
 
 /** Room behind the grid: the decoding loop is timed on a prompt of its own. */
@@ -42,12 +43,7 @@ export async function makeProfile(
   engine: Engine,
   model: ModelRef,
   grid: Grid,
-  {
-    provider,
-    threads,
-    ortLibrary,
-    progress,
-  }: Pick<PipelineContext, "provider" | "threads" | "ortLibrary" | "progress">,
+  context: Pick<PipelineContext, "provider" | "threads" | "ortLibrary" | "progress">,
   options: Partial<
     Pick<
       StageOptions,
@@ -63,14 +59,15 @@ export async function makeProfile(
     >
   > = {},
 ): Promise<Profile> {
+  const { provider, progress } = context;
   const startUs = systemClock.nowUs();
-  const bytesPerSecond = readBandwidth({ provider, threads, ortLibrary });
+  const bytesPerSecond = readBandwidth(context);
   const before = isNvidia(provider) ? readGpu() : null;
   const measured = await profileModel({ engine, clock: systemClock, ...grid, progress, startUs, ...options });
   const after = before === null ? null : readGpu();
   const gpu = before === null || after === null ? {} : { gpu: gpuFacts(before, after) };
   warnWhereThrottled(gpu.gpu, progress);
-  const device = describeDevice(provider, threads, ortLibrary, engine.numerics.targetPrecision, engine.numerics.scales);
+  const device = deviceOf(context, engine);
   const kernels = numericsOf(engine.kernels, engine.numerics);
   const { contextLimit: context_limit_tokens } = engine.spec;
   const weight_bytes = weightBytes(engine.spec, engine.kernels, engine.numerics);

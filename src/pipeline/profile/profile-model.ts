@@ -5,13 +5,13 @@ import type { LocatedHeads } from "../../decode/drafters/heads.js";
 import type { ModelSpec } from "../../model/spec.js";
 import type { Grid } from "../../profile/grid.js";
 import { DEFAULTS } from "../../profile/profile.js";
-import { describeDevice } from "../../runtime/device.js";
 import type { Engine } from "../../runtime/engine.js";
 import type { Kernel, SpannedKernel } from "../../schema/choice.js";
 import { type ModelRef, numericsOf } from "../../schema/common.js";
 import type { Profile } from "../../schema/profile.js";
 import { draftModelKernels, usualSpans } from "../choices.js";
 import type { PipelineContext } from "../context.js";
+import { deviceOf } from "../device.js";
 import { lookAtDraftModels, requireFitsTarget } from "../drafting/draft-models.js";
 import { parseMeasuredDrafters, withHeads } from "../measured-drafters.js";
 import { withModel } from "../with-model.js";
@@ -105,12 +105,12 @@ function openSamples(
   { engine, ref: model, grid, heads, spans }: SampledSweep,
   context: PipelineContext,
 ): FileSamples {
-  const { provider, threads, ortLibrary, note } = context;
+  const { note } = context;
   const samples = new FileSamples(path, {
     kind: "draftplan/samples",
     version: 1,
     model,
-    device: describeDevice(provider, threads, ortLibrary, engine.numerics.targetPrecision, engine.numerics.scales),
+    device: deviceOf(context, engine),
     kernels: numericsOf(engine.kernels, engine.numerics),
     grid: { context_tokens: grid.contexts, query_tokens: grid.queries, query_line: grid.queryLine },
     seed: DEFAULTS.seed,

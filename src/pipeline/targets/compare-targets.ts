@@ -5,7 +5,7 @@ import { makePrompts } from "../../calibrate/windows.js";
 import { DraftplanError } from "../../core/errors.js";
 import { openCheckpoint } from "../../model/open.js";
 import type { ModelSpec } from "../../model/spec.js";
-import { describeDevice, systemClock } from "../../runtime/device.js";
+import { systemClock } from "../../runtime/device.js";
 import type { LoadedModel } from "../../runtime/load.js";
 import type { Plan } from "../../schema/plan.js";
 import type { ComparedTarget, ComparedWay, TargetComparison } from "../../schema/targets/document.js";
@@ -23,6 +23,7 @@ import { openInputs, roomFor } from "../compare/inputs.js";
 import { type CompareRequest, compareRequest } from "../compare/options.js";
 import { heldBackPrompts, type PromptsAt, promptsByContext } from "../compare/prompts.js";
 import type { PipelineContext } from "../context.js";
+import { deviceOf } from "../device.js";
 import { defaultPath } from "../paths.js";
 import { type CalibrationText, defaultContexts, textCodec } from "../text/calibration-text.js";
 import { readPrompts } from "../text/prompts.js";
@@ -214,11 +215,10 @@ interface Made {
 
 function documentOf({ request, tokenizer, prompts, windows, measured, ran, targets, context }: Made): TargetComparison {
   const { text, promptsFile, maxTokens, pairs, timeLimitSeconds } = request;
-  const { provider, threads, ortLibrary } = context;
   const source = promptsFile === null ? `${text.source}, the part held back` : basename(promptsFile);
   return rounded<TargetComparison>({
     ...{ kind: "draftplan/targets", version: 1, model: targets[0].loaded.ref },
-    device: describeDevice(provider, threads, ortLibrary),
+    device: deviceOf(context, targets[0].loaded.engine),
     text: { source: text.source, sha256: text.sha256 },
     prompts: { source: source.slice(0, 400), sha256: promptsDigest(prompts.flatMap((at) => at.prompts)) },
     ...{ tokenizer_sha256: tokenizer.sha256, versions: softwareVersions(), created: new Date().toISOString() },

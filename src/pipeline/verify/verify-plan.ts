@@ -1,7 +1,6 @@
 /** A plan verified on a model: from files to a document, gone on with where an earlier run was interrupted. */
 import { DraftplanError } from "../../core/errors.js";
 import { isKept } from "../../core/output-file.js";
-import { describeDevice } from "../../runtime/device.js";
 import { usualKernels } from "../../schema/choice.js";
 import type { Loaded } from "../../schema/document.js";
 import { writeDocument } from "../../schema/document.js";
@@ -12,6 +11,7 @@ import type { Verification } from "../../schema/verification.js";
 import { requirePrompts, type Thresholds } from "../../verify/index.js";
 import { planKernels } from "../choices.js";
 import { contextFor, type PipelineContext, precisionOf } from "../context.js";
+import { deviceOf } from "../device.js";
 import { type DrafterChoice, type Drafting, findDrafting, planDrafting, withDrafting } from "../drafting.js";
 import { inputRef, modelPath } from "../paths.js";
 import { warnOfTemperature } from "../plan-policy.js";
@@ -63,7 +63,7 @@ export async function verifyPlanOn(
 ): Promise<Verification> {
   const context = contextFor(given, plan);
   const { output, thresholds, alternatives = false, maxTokens = DEFAULT_MAX_TOKENS, pairs = DEFAULT_PAIRS } = request;
-  const { provider, threads, ortLibrary, progress } = context;
+  const { progress } = context;
   if (alternatives && request.sampling !== undefined && !isPlainGreedy(request.sampling.filters))
     throw alternativesDrawn();
   const others = alternatives ? usualKernels(precisionOf(context)) : [];
@@ -89,13 +89,7 @@ export async function verifyPlanOn(
             ...{ planPath: plan.path, drafter: drafterRecord(drafting, output ?? "-"), open },
             ...{ prompts: kept, tokenizerSha256: prompts.tokenizerSha256, alternatives, maxTokens, pairs, thresholds },
             ...(request.sampling === undefined ? {} : drawingOf(request.sampling)),
-            device: describeDevice(
-              provider,
-              threads,
-              ortLibrary,
-              loaded.engine.numerics.targetPrecision,
-              loaded.engine.numerics.scales,
-            ),
+            device: deviceOf(context, loaded.engine),
           };
           if (output === null || !isKept(output)) return buildVerification(asked, progress);
           journal = new FileJournal(journalPath(output), journalHeader(asked), kept, progress);
