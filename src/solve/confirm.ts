@@ -13,6 +13,7 @@ import type { ChoiceSet } from "../schema/choice.js";
 import type { Refuted } from "../schema/plan.js";
 import { significant } from "../stats/numbers.js";
 import { drafterRecord, familyKey, longestDraft, nodesOf } from "./drafter.js";
+import { mainOf } from "./drafting/drafters.js";
 import type { Option } from "./drafting/option.js";
 import { knownOf } from "./evidence.js";
 import { gainIsAboveNoise, speedBy } from "./gain.js";
@@ -166,7 +167,7 @@ function wanted(
   contexts: ContextData[],
   follows: boolean,
 ): void {
-  const main = drafter.kind === "hybrid" ? drafter.otherwise : drafter;
+  const main = mainOf(drafter);
   const length = drafter.kind === "hybrid" ? drafter.otherwiseTokens : draftTokens;
   if (contexts.length > 0 && main.kind === "self")
     unconfirmed.push({ set: main.set, draftTokens: length, contexts, follows });

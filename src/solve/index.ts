@@ -10,7 +10,7 @@ export {
   verifyingUs,
 } from "./drafter.js";
 export { modelsOfBoth } from "./drafting/documents.js";
-export { lookupOf, modelOf, type SingleDrafter } from "./drafting/drafters.js";
+export { lookupOf, mainOf, modelOf, type SingleDrafter } from "./drafting/drafters.js";
 export { knownOf } from "./evidence.js";
 export {
   isFaster,

@@ -15,6 +15,7 @@ import {
   knownOf,
   longestDraft,
   loopUs,
+  mainOf,
   openProblem,
   type PlannedDraft,
   type Problem,
@@ -54,7 +55,7 @@ function predict(profile: Profile, calibration: Calibration, segment: Segment, b
   const planned = plannedBy(segment, profile.model.layers, "plan");
   if (planned === null || predicted === undefined) return {};
   const { drafter, draftTokens } = planned;
-  const main = drafter.kind === "hybrid" ? drafter.otherwise : drafter;
+  const main = mainOf(drafter);
   const used = main.kind === "self" ? new Set<Choice>([...main.set.blocks, main.set.head]) : new Set<Choice>();
   const choices = draftChoices(used);
   const problem = openProblem({ profile, calibration, choices, ...by });

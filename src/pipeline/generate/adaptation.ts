@@ -7,12 +7,13 @@ import type { AdaptiveLatency } from "../../decode/adaptive/arms.js";
 import { selfChoices } from "../../decode/drafters/self.js";
 import type { Opened } from "../../decode/policy.js";
 import type { Calibration } from "../../schema/calibration.js";
-import { type Choice, type ChoiceSet, draftChoices } from "../../schema/choice.js";
+import { type DraftChoice, draftChoices } from "../../schema/choice.js";
 import type { Plan } from "../../schema/plan.js";
 import type { Profile } from "../../schema/profile.js";
 import {
   DRAFTER_KINDS,
   type DrafterKind,
+  mainOf,
   openProblem,
   type PlannedDraft,
   type Problem,
@@ -21,8 +22,6 @@ import {
 } from "../../solve/index.js";
 import { DrafterShelf } from "./adaptive-arms.js";
 import { rangeOf } from "./adaptive-range.js";
-
-type DraftChoice = Exclude<Choice, "target">;
 
 /** @returns what makes the adaptation of the drafters that were opened for the plan */
 export function openAdaptation(
@@ -55,24 +54,18 @@ export function openAdaptation(
 
 /** Those that the solver weighed, and those that the plan has. */
 function kindsOf(plan: Plan, planned: readonly (PlannedDraft | null)[]): DrafterKind[] {
-  const used = planned.flatMap((draft) => {
-    if (draft === null) return [];
-    return draft.drafter.kind === "hybrid" ? [draft.drafter.kind, draft.drafter.otherwise.kind] : [draft.drafter.kind];
-  });
+  const used = planned.flatMap((draft) => (draft === null ? [] : [draft.drafter.kind, mainOf(draft.drafter).kind]));
   const weighed = DRAFTER_KINDS.filter((kind) => (plan.drafters ?? ["self"]).includes(kind));
   return [...new Set<DrafterKind>([...weighed, ...used])];
 }
 
-const selfOf = (draft: PlannedDraft | null): ChoiceSet | null => {
-  const drafter = draft?.drafter.kind === "hybrid" ? draft.drafter.otherwise : draft?.drafter;
-  return drafter?.kind === "self" ? drafter.set : null;
-};
-
 /** What the solver had; in a plan written by hand, what the plan itself uses. */
 function choicesOf(plan: Plan, planned: readonly (PlannedDraft | null)[]): DraftChoice[] {
   const used = new Set<string>(plan.choices);
-  for (const set of planned.map(selfOf))
-    for (const choice of set === null ? [] : [...set.blocks, set.head]) used.add(choice);
+  for (const draft of planned) {
+    const main = draft === null ? null : mainOf(draft.drafter);
+    if (main?.kind === "self") for (const choice of [...main.set.blocks, main.set.head]) used.add(choice);
+  }
   return draftChoices(used);
 }
 
@@ -88,9 +81,9 @@ function latencyOf(problem: Problem, ranges: readonly AdaptiveRange[]): Adaptive
   const drafts = new Map([...sets].map((set) => [set, line((n) => latency.draftUs(set, n))]));
   const verify = Array.from({ length: maxDraft + 1 }, (_, d) => line((n) => latency.verifyUs(n, d)));
   const trees = new Map<number, (n: number) => number>();
-  const within = (n: number) => Math.min(n, latency.contextTokens.to);
   return {
-    draftUs: (choices, n) => drafts.get(choices)?.(n) ?? latency.draftUs(choices, within(n)),
+    draftUs: (choices, n) =>
+      drafts.get(choices)?.(n) ?? latency.draftUs(choices, Math.min(n, latency.contextTokens.to)),
     verifyUs: (n, d) => verify[Math.min(d, maxDraft)](n),
     verifyTreeUs(n, nodes) {
       const most = Math.min(nodes, latency.maxTreeNodes);

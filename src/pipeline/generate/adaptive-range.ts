@@ -11,6 +11,7 @@ import {
   drafterKey,
   expectedRate,
   fitCorrection,
+  mainOf,
   modelOf,
   type PlannedDraft,
   type Problem,
@@ -55,7 +56,7 @@ export function rangeOf(source: RangeSource): AdaptiveRange {
   const to = Math.min(segment.context_tokens.to, context.to);
   const middle = Math.min(problem.latency.contextTokens.to, Math.max(segment.context_tokens.from, context.from));
   const longest = Math.max(problem.maxDraft, planned?.draftTokens ?? 0);
-  const main = mainOf(planned);
+  const main = singleOf(planned);
   const singles = singlesAt(source, main).flatMap(({ drafter, evidence }) => {
     const running = shelf.single(drafter);
     return running === null ? [] : [{ drafter, arm: singleArm(drafter, running, evidence, longest) }];
@@ -70,10 +71,10 @@ export function rangeOf(source: RangeSource): AdaptiveRange {
   return { to, drafts, planned: plannedArm(source, drafts, mainArm) };
 }
 
-/** The plan's drafter, or the one beside its lookup. */
-function mainOf(planned: PlannedDraft | null): SingleDrafter | null {
-  if (planned === null || planned.drafter.kind === "lookup") return null;
-  return planned.drafter.kind === "hybrid" ? planned.drafter.otherwise : planned.drafter;
+/** The plan's drafter, or the one beside its lookup; null: there is none, or a lookup alone. */
+function singleOf(planned: PlannedDraft | null): SingleDrafter | null {
+  const main = planned === null ? null : mainOf(planned.drafter);
+  return main?.kind === "lookup" ? null : main;
 }
 
 function plannedArm(

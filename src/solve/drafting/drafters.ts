@@ -11,6 +11,10 @@ export interface SelfDrafter {
 export type SingleDrafter = SelfDrafter | HeadsDrafter | ModelDrafter;
 export type SolvedDrafter = SingleDrafter | LookupDrafter | HybridDrafter;
 
+/** The drafter itself, or the one beside its lookup. */
+export const mainOf = (drafter: SolvedDrafter): SingleDrafter | LookupDrafter =>
+  drafter.kind === "hybrid" ? drafter.otherwise : drafter;
+
 export interface LookupDrafter {
   kind: "lookup";
   ngramTokens: NgramTokens;
