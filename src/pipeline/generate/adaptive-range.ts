@@ -216,13 +216,13 @@ function hybrids(
 }
 
 /** Least time a token on the calibration text, over all lengths. */
-function fastest({ latency }: Problem, { hazards, drafter, verifyUs, nodes }: AdaptiveDraft, n: number): number {
+function fastest({ latency }: Problem, { hazards, drafter, verifyUs }: AdaptiveDraft, n: number): number {
   let [survival, tokens, best] = [1, 1, Number.POSITIVE_INFINITY];
   hazards.forEach((hazard, i) => {
     survival *= Math.exp(-hazard);
     tokens += survival;
-    const most = Math.min(nodes?.(i + 1) ?? i + 1, latency.maxDraftTokens);
-    const verified = verifyUs === undefined ? latency.verifyUs(n, most) : verifyUs(latency, n, i + 1);
+    const most = Math.min(i + 1, latency.maxDraftTokens);
+    const verified = verifyUs?.(latency, n, i + 1) ?? latency.verifyUs(n, most);
     best = Math.min(best, (drafter.costUs(latency, n, i + 1) + verified + latency.roundUs) / tokens);
   });
   return best;
