@@ -80,7 +80,15 @@ export type Opened = Heads | DraftModel | SecondCache;
 const mostDraftTokens = (drafter: Segment["drafter"], draftTokens: number): number =>
   drafter?.kind === "hybrid" ? Math.max(draftTokens, drafter.lookup.draft_tokens ?? draftTokens) : draftTokens;
 
-export const isHeads = (one: Opened): one is Heads => one.kind !== "model" && one.kind !== "own cache";
+const isHeads = (one: Opened): one is Heads => one.kind !== "model" && one.kind !== "own cache";
+
+/** The heads of a digest; undefined: they are not open. */
+export const headsAmong = (open: readonly Opened[], sha256: string): Heads | undefined =>
+  open.find((one): one is Heads => isHeads(one) && one.sha256 === sha256);
+
+/** The model of these weights; undefined: it is not open. */
+export const modelAmong = (open: readonly Opened[], weightsSha256: string): DraftModel | undefined =>
+  open.find((one): one is DraftModel => one.kind === "model" && one.weightsSha256 === weightsSha256);
 
 /** What is the same in all segments of a plan. */
 type Drafting = Pick<Plan, "draft_cache"> & { layers: number; open: readonly Opened[] };
@@ -99,13 +107,13 @@ function drafterIn(segment: Segment, plan: Drafting, at: string): Drafter {
     case "lookup":
       return DRAFTERS.lookup({ ngramTokens: drafter.ngram_tokens });
     case "heads": {
-      const heads = open.find((one): one is Heads => isHeads(one) && one.sha256 === drafter.sha256);
+      const heads = headsAmong(open, drafter.sha256);
       if (heads === undefined) throw notOpen(`${at}.drafter`, "heads draft");
       return DRAFTERS.heads({ heads: { open: heads, tree: drafter.tree }, at: `${at}.drafter.tree` });
     }
     case "model": {
-      const { weights_sha256: sha256, kernel, name } = drafter;
-      const model = open.find((one): one is DraftModel => one.kind === "model" && one.weightsSha256 === sha256);
+      const { weights_sha256, kernel, name } = drafter;
+      const model = modelAmong(open, weights_sha256);
       if (model === undefined) throw notOpen(`${at}.drafter`, `${name} drafts`);
       return DRAFTERS.model({ model: { open: model, kernel } });
     }

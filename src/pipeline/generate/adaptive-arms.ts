@@ -8,9 +8,9 @@ import type { Drafter } from "../../decode/drafters/drafter.js";
 import { headsDrafter } from "../../decode/drafters/heads.js";
 import { eitherOf } from "../../decode/drafters/hybrid.js";
 import { type LookupDrafter, lookupDrafter } from "../../decode/drafters/lookup.js";
-import { type DraftModel, modelDrafter } from "../../decode/drafters/model.js";
+import { modelDrafter } from "../../decode/drafters/model.js";
 import { selfDrafter } from "../../decode/drafters/self.js";
-import { isHeads, type Opened } from "../../decode/policy.js";
+import { headsAmong, modelAmong, type Opened } from "../../decode/policy.js";
 import { describeChoices } from "../../schema/choice.js";
 import type { NgramTokens } from "../../schema/drafter.js";
 import type { ContextData, SingleDrafter } from "../../solve/index.js";
@@ -55,14 +55,13 @@ export class DrafterShelf {
       case "self":
         return selfDrafter(drafter.set);
       case "heads": {
-        const heads = this.open.filter(isHeads).find(({ sha256 }) => sha256 === drafter.heads.sha256);
+        const heads = headsAmong(this.open, drafter.heads.sha256);
         const fits = heads !== undefined && drafter.tree.every((path) => path.every((rank) => rank < heads.ranks));
         return fits ? headsDrafter(heads, drafter.tree) : null;
       }
       case "model": {
         const { weightsSha256, kernel } = drafter;
-        const isIt = (one: Opened): one is DraftModel => one.kind === "model" && one.weightsSha256 === weightsSha256;
-        const model = this.open.find(isIt);
+        const model = modelAmong(this.open, weightsSha256);
         return model?.cache.engine.kernels.includes(kernel) ? modelDrafter(model, kernel) : null;
       }
     }
