@@ -53,12 +53,12 @@ export async function withReadyModel<Size extends { tokens: number }, Result>(
       const capacity = sized.tokens + planned.mostNodes;
       return { sized, planned, capacity, adapted: planned.plan === null || !adapt ? null : adaptiveOf(planned.plan) };
     },
-    ({ engine, ...loaded }, { sized, planned, adapted }) =>
-      withDrafting(drafting, planned, { engine, ...loaded }, context, async (policy, open) => {
+    (loaded, { sized, planned, adapted }) =>
+      withDrafting(drafting, planned, loaded, context, async (policy, open) => {
         const drafts = drafting.choice.kind === "none" ? null : policy;
         const adaptive = drafts === null ? null : (adapted?.(drafts, open) ?? null);
-        const ready = { engine, policy: adaptive?.policy ?? drafts, adaptive, drafter: drafterName(drafting.choice) };
-        return use(ready, sized);
+        const ready = { policy: adaptive?.policy ?? drafts, adaptive, drafter: drafterName(drafting.choice) };
+        return use({ engine: loaded.engine, ...ready }, sized);
       }),
   );
 }

@@ -155,12 +155,11 @@ async function runWays(
 ): Promise<RanAt[]> {
   const startUs = systemClock.nowUs();
   const endTokens = ways[0].loaded.spec.eosTokenIds;
-  const plain = ways.map(({ loaded }) => ({ engine: loaded.engine }));
+  const open = ways.map(({ loaded, policy }) => ({ engine: loaded.engine, policy }));
   const ran: RanAt[] = [];
   for (const [i, { contextTokens, prompts: own }] of prompts.entries()) {
     // contexts share the time
     const untilUs = timeLimitSeconds === null ? null : startUs + (1e6 * timeLimitSeconds * (i + 1)) / prompts.length;
-    const open = ways.map(({ policy }, way) => ({ ...plain[way], policy }));
     const turns = await waysByTurns({
       ...{ clock: systemClock, ways: open, prompts: own, maxTokens, endTokens, pairs, untilUs, progress },
     });
