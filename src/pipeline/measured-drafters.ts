@@ -49,7 +49,8 @@ export function parseMeasuredDrafters(names: readonly string[] | undefined, mode
   return { ...asked, models: [...new Set(asked.models)], heads: [...new Set(asked.heads)] };
 }
 
-const besideOf = (model: string): string[] => [headsBeside(model) ?? []].flat();
+/** Folders of the heads that lie beside a model. */
+export const besideOf = (model: string): string[] => [headsBeside(model) ?? []].flat();
 
 /** Opens these folders of heads for a loaded model, and closes them whatever happens. @throws what openHeads throws */
 export async function withHeads<Result>(

@@ -1,10 +1,7 @@
 /** What `compare --drafters` gives a row: lookups, other models, and a lookup beside another drafter. */
 import { DraftplanError } from "../../core/errors.js";
-import type { Calibration } from "../../schema/calibration.js";
-import type { Loaded } from "../../schema/document.js";
-import type { Profile } from "../../schema/profile.js";
 import type { DraftModelFile } from "../drafting/draft-models.js";
-import { seenFromHere } from "./heads.js";
+import { type GivenDocuments, seenFromHere } from "./heads.js";
 
 /** Drafters that a row can be for; heads have theirs wherever they are known. */
 const DRAFTER_ROWS = ["lookup", "model", "hybrid"] as const;
@@ -16,16 +13,11 @@ export interface ComparedDrafters {
   models: readonly string[];
 }
 
-interface Given {
-  profile: Loaded<Profile> | null;
-  calibration: Loaded<Calibration> | null;
-}
-
 /**
  * @param names `lookup`, `model:PATH`, `model` for those of the given documents, `hybrid`; `self` and `heads` have rows anyway
  * @throws OPTION_INVALID for anything else, DRAFTER_UNAVAILABLE for what a given document has not measured
  */
-export function comparedDrafters(names: readonly string[] | undefined, given: Given): ComparedDrafters {
+export function comparedDrafters(names: readonly string[] | undefined, given: GivenDocuments): ComparedDrafters {
   const at = `--drafters ${(names ?? []).join(",")}`;
   const rows = new Set<DrafterRow>();
   const paths = new Set<string>();
@@ -37,13 +29,17 @@ export function comparedDrafters(names: readonly string[] | undefined, given: Gi
       for (const path of name === "model" ? modelsOf(given, at) : [name.slice("model:".length)]) paths.add(path);
     } else throw noRow(at, name);
   }
+  const { calibration } = given;
   const wanted = DRAFTER_ROWS.filter((row) => rows.has(row));
-  if ((rows.has("lookup") || rows.has("hybrid")) && given.calibration?.document.lookup === undefined)
-    if (given.calibration !== null) throw unmeasured(at, given.calibration.path, "a lookup", "lookup");
+  if (looksUp(wanted) && calibration !== null && calibration.document.lookup === undefined)
+    throw unmeasured(at, calibration.path, "a lookup", "lookup");
   return { rows: wanted, models: [...paths] };
 }
 
-function modelsOf({ profile, calibration }: Given, at: string): string[] {
+/** Whether a lookup has a part in some row. */
+export const looksUp = (rows: readonly DrafterRow[]): boolean => rows.includes("lookup") || rows.includes("hybrid");
+
+function modelsOf({ profile, calibration }: GivenDocuments, at: string): string[] {
   const document = calibration ?? profile;
   const found = document === null ? [] : (seenFromHere(document.document, document.path).models ?? []);
   if (found.length > 0) return found.map(({ path }) => path);
@@ -56,7 +52,10 @@ function modelsOf({ profile, calibration }: Given, at: string): string[] {
 }
 
 /** @throws DRAFTER_UNAVAILABLE where a given document has not measured a model that is to have a row */
-export function requireMeasuredModels(files: readonly DraftModelFile[], { profile, calibration }: Given): void {
+export function requireMeasuredModels(
+  files: readonly DraftModelFile[],
+  { profile, calibration }: GivenDocuments,
+): void {
   for (const { path, checkpoint } of files)
     for (const document of [profile, calibration]) {
       const known = document?.document.models ?? [];

@@ -4,9 +4,10 @@ import type { LocatedHeads } from "../../decode/drafters/heads.js";
 import type { Calibration } from "../../schema/calibration.js";
 import type { Loaded } from "../../schema/document.js";
 import type { Profile } from "../../schema/profile.js";
-import { draftersRelativeTo, parseMeasuredDrafters } from "../measured-drafters.js";
+import { besideOf, draftersRelativeTo } from "../measured-drafters.js";
 
-interface Given {
+/** Documents that a comparison is given; null: they are made. */
+export interface GivenDocuments {
   profile: Loaded<Profile> | null;
   calibration: Loaded<Calibration> | null;
 }
@@ -22,9 +23,9 @@ export interface ComparedHeads {
  * model's folder. A document that is still to be made measures the other's.
  * @param model as the user named it
  */
-export function comparedHeads({ profile, calibration }: Given, model: string): ComparedHeads[] {
+export function comparedHeads({ profile, calibration }: GivenDocuments, model: string): ComparedHeads[] {
   const given = [calibration, profile].flatMap((document) => (document === null ? [] : [headsOf(document)]));
-  if (given.length === 0) return parseMeasuredDrafters(undefined, model).heads.map((path) => ({ path, sha256: null }));
+  if (given.length === 0) return besideOf(model).map((path) => ({ path, sha256: null }));
   const [first, ...others] = given;
   return first.filter(({ sha256 }) => others.every((known) => known.some((one) => one.sha256 === sha256)));
 }

@@ -12,7 +12,7 @@ import { type SamplingOptions, type SamplingRequest, samplingOf } from "../sampl
 import { type CalibrationText, readCalibrationText } from "../text/calibration-text.js";
 import { requireSameText } from "../text/measuring-text.js";
 import { DEFAULT_MAX_TOKENS } from "../verify/document.js";
-import { comparedDrafters } from "./drafters.js";
+import { comparedDrafters, looksUp } from "./drafters.js";
 import { type ComparedHeads, comparedHeads } from "./heads.js";
 import { type ComparedMethod, comparedMethods } from "./methods.js";
 
@@ -91,14 +91,13 @@ export function compareRequest(
   const { rows, models } = comparedDrafters(options.drafters, { profile, calibration });
   const methods = comparedMethods(options.methods, choices, known.length > 0, rows);
   const heads = methods.some(({ name }) => name === "heads" || name === "hybrid") ? known : [];
-  const looksUp = rows.includes("lookup") || rows.includes("hybrid");
   const text = readCalibrationText(options.text);
   if (calibration !== null) {
     requireSameText(calibration, text);
     requireGreedy(calibration);
   }
   return {
-    ...{ target, profile, calibration, choices, methods, heads, models, looksUp, text },
+    ...{ target, profile, calibration, choices, methods, heads, models, looksUp: looksUp(rows), text },
     promptsFile: options.prompts ?? null,
     contexts: options.context === undefined ? null : contextsOf(options.context),
     extrapolate: options.extrapolate === true,

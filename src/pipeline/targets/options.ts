@@ -1,11 +1,11 @@
 /** What `compare --targets … --drafters …` was asked for, checked as far as it can be without a model. */
 import { DraftplanError } from "../../core/errors.js";
-import { headsBeside } from "../../model/heads/open.js";
 import { dialectFor } from "../../runtime/providers.js";
 import { TARGET_PRECISIONS, type TargetPrecision } from "../../schema/numerics.js";
 import type { CompareOptions } from "../compare/options.js";
 import type { PipelineContext } from "../context.js";
 import { type DrafterChoice, drafterName, parseDrafter } from "../drafting.js";
+import { besideOf } from "../measured-drafters.js";
 
 export interface CompareTargetsOptions extends CompareOptions {
   /** precisions; who drafts on each is `drafters`, without it self, lookup, and heads that lie beside the model */
@@ -76,9 +76,7 @@ function precisionNamed(name: string): TargetPrecision {
 
 /** Besides plain decoding, which is always there. */
 function draftersOf(names: readonly string[] | undefined, model: string): NamedDrafter[] {
-  const beside = [headsBeside(model) ?? []]
-    .flat()
-    .map((path): NamedDrafter => ({ choice: { kind: "heads", path }, name: "heads" }));
+  const beside = besideOf(model).map((path): NamedDrafter => ({ choice: { kind: "heads", path }, name: "heads" }));
   if (names === undefined) return [named("self"), named("lookup"), ...beside];
   const chosen = names.flatMap((name) => {
     if (name === "heads") {
