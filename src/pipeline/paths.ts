@@ -4,6 +4,7 @@ import { seenFrom } from "../core/folders.js";
 import { EMBEDDED } from "../model/open.js";
 import { dialectFor } from "../runtime/providers.js";
 import type { Device, InputRef } from "../schema/common.js";
+import type { DrafterRef, SingleRef } from "../schema/drafter.js";
 import { DEFAULT_PRECISION } from "../schema/numerics.js";
 
 /** A model's name as part of a file's name. */
@@ -32,6 +33,13 @@ export const servedName = (name: string, { provider, target }: Pick<Device, "pro
 /** A model's path in a document that lies there; the embedded one has none. */
 export const modelPath = (path: string, document: string): string =>
   path === EMBEDDED ? EMBEDDED : seenFrom(document, path);
+
+/** A drafter with the folder of its heads, or its model's path, as seen from a document that lies there. */
+export function drafterSeenFrom(drafter: DrafterRef, document: string): DrafterRef {
+  const moved = <One extends SingleRef>(one: One): One =>
+    "path" in one ? { ...one, path: modelPath(one.path, document) } : one;
+  return drafter.kind === "hybrid" ? { ...drafter, otherwise: moved(drafter.otherwise) } : moved(drafter);
+}
 
 /** An input of a document, its path as seen from the folder the document lies in: both can move together. */
 export const inputRef = ({ path, sha256 }: { path: string; sha256: string }, document: string): InputRef => ({

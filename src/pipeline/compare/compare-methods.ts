@@ -28,7 +28,7 @@ import {
   withDraftModels,
 } from "../drafting/draft-models.js";
 import { draftersRelativeTo, withHeads } from "../measured-drafters.js";
-import { defaultPath, inputRef, modelPath, servedName } from "../paths.js";
+import { defaultPath, drafterSeenFrom, inputRef, servedName } from "../paths.js";
 import { readPrompts } from "../text/prompts.js";
 import { requireInVocabulary } from "../text/token-ids.js";
 import { rounded, softwareVersions } from "../verify/document.js";
@@ -265,13 +265,5 @@ async function measure(
 }
 
 /** Folders of heads and other models as seen from where the comparison will lie. */
-function seenFromOutput(row: ComparedRow, output: string): ComparedRow {
-  const { drafter } = row;
-  if (drafter === undefined) return row;
-  const moved = <One extends object>(one: One): One =>
-    "path" in one ? { ...one, path: modelPath(one.path as string, output) } : one;
-  return {
-    ...row,
-    drafter: drafter.kind === "hybrid" ? { ...drafter, otherwise: moved(drafter.otherwise) } : moved(drafter),
-  };
-}
+const seenFromOutput = (row: ComparedRow, output: string): ComparedRow =>
+  row.drafter === undefined ? row : { ...row, drafter: drafterSeenFrom(row.drafter, output) };

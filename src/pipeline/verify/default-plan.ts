@@ -2,11 +2,11 @@
 import { isKept } from "../../core/output-file.js";
 import { openCheckpoint } from "../../model/open.js";
 import { type Loaded, readDocumentOf, writeDocument } from "../../schema/document.js";
-import type { Plan, Segment } from "../../schema/plan.js";
+import type { Plan } from "../../schema/plan.js";
 import type { PipelineContext } from "../context.js";
 import { planOfOneSegment } from "../drafting/segments.js";
 import { type DrafterChoice, drafterName, findDrafting, planDrafting } from "../drafting.js";
-import { defaultPath, modelPath } from "../paths.js";
+import { defaultPath, drafterSeenFrom } from "../paths.js";
 
 interface Asked {
   /** a model's folder or file, or `embedded` */
@@ -35,17 +35,12 @@ export async function writeDefaultPlan(
     const path = kept
       ? `${output.replace(/(\.verification)?\.ya?ml$/i, "")}.plan.yaml`
       : defaultPath("plan", `${document.model.name} ${drafter.kind}`);
-    const segments = document.segments.map((segment) => seenFromPlan(segment, path));
+    const segments = document.segments.map((segment) =>
+      segment.drafter === undefined ? segment : { ...segment, drafter: drafterSeenFrom(segment.drafter, path) },
+    );
     writeDocument(path, { ...document, segments });
     return readDocumentOf("draftplan/plan", path);
   } finally {
     checkpoint.close();
   }
-}
-
-/** What the drafter's path is as seen from where the plan will lie. */
-function seenFromPlan(segment: Segment, path: string): Segment {
-  const { drafter } = segment;
-  if (drafter?.kind !== "heads" && drafter?.kind !== "model") return segment;
-  return { ...segment, drafter: { ...drafter, path: modelPath(drafter.path, path) } };
 }
