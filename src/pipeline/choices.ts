@@ -33,7 +33,6 @@ export type { DraftChoice };
 
 /** @throws OPTION_INVALID for a name that is no choice, and for a span of too few or too many tokens */
 export function parseChoices(names: readonly string[]): DraftChoice[] {
-  const allowed = CHOICES.filter((choice) => choice !== "target");
   for (const name of names) {
     const fault = name === "target" ? "target" : choiceFault(name);
     if (fault === null) continue;
@@ -41,7 +40,7 @@ export function parseChoices(names: readonly string[]): DraftChoice[] {
       code: "OPTION_INVALID",
       at: `--choices ${names.join(",")}`,
       what: name.includes("@") ? fault : `'${name.slice(0, 40)}' is not something a draft can do with a block`,
-      remedy: `Use any of: ${allowed.join(",")} (target is always there), or a kernel with a span of ${LEAST_SPAN} to ${GREATEST_SPAN} tokens for attention, such as int8@512.`,
+      remedy: `Use any of: ${draftChoices(CHOICES).join(",")} (target is always there), or a kernel with a span of ${LEAST_SPAN} to ${GREATEST_SPAN} tokens for attention, such as int8@512.`,
     });
   }
   return draftChoices(names);

@@ -3,7 +3,7 @@ import { DraftplanError } from "../core/errors.js";
 import type { Engine } from "../runtime/engine.js";
 import type { LoadedModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
-import { CHOICES } from "../schema/choice.js";
+import { CHOICES, draftChoices } from "../schema/choice.js";
 import type { Loaded } from "../schema/document.js";
 import { isStandalone, type StandaloneCurve, standaloneCurve } from "../schema/draft-cache.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
@@ -94,7 +94,7 @@ function predictionsOf(plan: Loaded<Plan>, answerTokens: number): (Predicted | n
   const extrapolateTo = extrapolated?.to_context_tokens;
   // whole drafts alone are looked up here: that single losses were measured for every choice is not asked for
   const problem = openProblem({
-    ...{ ...inputs, choices: [...CHOICES].filter((choice) => choice !== "target"), drafters: ["heads"] },
+    ...{ ...inputs, choices: draftChoices(CHOICES), drafters: ["heads"] },
     ...{ standalone: true, answerTokens, extrapolateTo },
   });
   return segments.map((segment, i) => {

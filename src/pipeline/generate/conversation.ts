@@ -15,6 +15,7 @@ import { GREEDY } from "../../schema/sampling.js";
 import { seededRandom } from "../../stats/random.js";
 import type { ChatMessage, Tokenizer } from "../../tokenizer/types.js";
 import type { SamplingRequest } from "../sampling.js";
+import { opening } from "./prompt.js";
 import { StoppingText } from "./stopping-text.js";
 import type { TextSink } from "./types.js";
 
@@ -159,9 +160,6 @@ export class Conversation {
     };
   }
 }
-
-const opening = (system: string | undefined): ChatMessage[] =>
-  system === undefined ? [] : [{ role: "system", content: system }];
 
 /**
  * The target's states of all that the cache holds, for drafters that ask for them: they want those of a whole prompt, of

@@ -7,7 +7,7 @@ import { openTokenizer } from "../../tokenizer/open.js";
 import type { PipelineContext } from "../context.js";
 import { adaptedOf } from "./adapting.js";
 import { Conversation } from "./conversation.js";
-import { DEFAULT_MAX_TOKENS } from "./prompt.js";
+import { DEFAULT_MAX_TOKENS, opening } from "./prompt.js";
 import { findDraftingOf, withReadyModel } from "./ready-model.js";
 import { requireStops } from "./stops.js";
 import type { AdaptedSummary, DraftingRequest } from "./types.js";
@@ -43,11 +43,7 @@ export async function withConversation<Result>(
   requireStops(stops, "chat");
   const drafting = await findDraftingOf(model, request);
   const tokenizer = await openTokenizer(model);
-  const first = [
-    ...(system === undefined ? [] : [{ role: "system", content: system }]),
-    { role: "user", content: "-" },
-  ];
-  tokenizer.renderChat(first, { addGenerationPrompt: true });
+  tokenizer.renderChat([...opening(system), { role: "user", content: "-" }], { addGenerationPrompt: true });
   return withReadyModel(
     model,
     drafting,

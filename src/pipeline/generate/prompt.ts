@@ -20,6 +20,10 @@ export interface Prompt {
   at: string;
 }
 
+/** What a chat begins with: what the system says, if anything. */
+export const opening = (system: string | undefined): ChatMessage[] =>
+  system === undefined ? [] : [{ role: "system", content: system }];
+
 /** @throws TOKEN_IDS_INVALID, what opening a tokenizer and rendering a chat throw */
 export async function readPrompt(model: string, source: PromptSource): Promise<Prompt> {
   if (source.kind === "ids") {
@@ -29,11 +33,7 @@ export async function readPrompt(model: string, source: PromptSource): Promise<P
   const tokenizer = await openTokenizer(model);
   const text = source.text === "-" ? readStandardInput() : source.text;
   if (source.kind === "text") return { ids: tokenizer.encode(text), tokenizer, at: "--prompt" };
-  const { system } = source;
-  const messages: ChatMessage[] = [
-    ...(system === undefined ? [] : [{ role: "system" as const, content: system }]),
-    { role: "user" as const, content: text },
-  ];
+  const messages = [...opening(source.system), { role: "user", content: text }];
   const chat = tokenizer.renderChat(messages, { addGenerationPrompt: true });
   return { ids: tokenizer.encodeRendered(chat), tokenizer, at: "--chat" };
 }
