@@ -7,7 +7,7 @@ import { otherDraftersLines } from "../output/other-drafters-lines.js";
 import { calibrateModel } from "../pipeline/calibrate.js";
 import { measuredKernels, measuredSpans } from "../pipeline/choices.js";
 import { precisionOf } from "../pipeline/context.js";
-import { draftersRelativeTo, parseMeasuredDrafters } from "../pipeline/measured-drafters.js";
+import { draftersRelativeTo, parseMeasuredDrafters } from "../pipeline/drafting/measured.js";
 import { defaultPath, servedName } from "../pipeline/paths.js";
 import { readCalibrationText } from "../pipeline/text/calibration-text.js";
 import type { CommandContext } from "./context.js";

@@ -2,7 +2,7 @@
 import { deliverDocument } from "../output/deliver.js";
 import { profileTables, stopLine } from "../output/profile-tables.js";
 import { measuredKernels, measuredSpans } from "../pipeline/choices.js";
-import { draftersRelativeTo } from "../pipeline/measured-drafters.js";
+import { draftersRelativeTo } from "../pipeline/drafting/measured.js";
 import { defaultPath, servedName } from "../pipeline/paths.js";
 import { profileModelAt } from "../pipeline/profile/profile-model.js";
 import type { CommandContext } from "./context.js";

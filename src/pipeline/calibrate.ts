@@ -23,7 +23,7 @@ import { openTokenizer } from "../tokenizer/open.js";
 import { draftModelKernels, usualSpans } from "./choices.js";
 import type { PipelineContext } from "./context.js";
 import { lookAtDraftModels, requireFitsTarget, withDraftModels } from "./drafting/draft-models.js";
-import { type AskedDrafters, withHeads } from "./measured-drafters.js";
+import { type AskedDrafters, withHeads } from "./drafting/measured.js";
 import { choosing, TARGET_ERROR } from "./measuring/measuring.js";
 import { measureStandaloneDrafts, standaloneDrafts } from "./measuring/standalone-drafts.js";
 import { secondEngine } from "./standalone.js";

@@ -18,7 +18,7 @@ import { calibrateLoaded, reportHeads } from "./calibrate.js";
 import type { DraftChoice } from "./choices.js";
 import type { PipelineContext } from "./context.js";
 import { deviceOf } from "./device.js";
-import { draftersRelativeTo, parseMeasuredDrafters, withHeads } from "./measured-drafters.js";
+import { draftersRelativeTo, parseMeasuredDrafters, withHeads } from "./drafting/measured.js";
 import { measureCandidates } from "./measuring/candidates.js";
 import { precisionFor } from "./measuring/measuring.js";
 import { defaultPath, inputRef, servedName } from "./paths.js";

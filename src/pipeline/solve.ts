@@ -25,8 +25,8 @@ import {
 import { besideTarget, type DraftChoice } from "./choices.js";
 import { contextFor, type PipelineContext } from "./context.js";
 import { requireMeasured } from "./drafters.js";
+import { draftersRelativeTo } from "./drafting/measured.js";
 import { extrapolationOf } from "./extrapolation.js";
-import { draftersRelativeTo } from "./measured-drafters.js";
 import { measureCandidates, measureReport } from "./measuring/candidates.js";
 import type { Measuring } from "./measuring/measuring.js";
 import { precisionFor } from "./measuring/measuring.js";

@@ -7,7 +7,7 @@ import { HeadsEvidence } from "../../src/calibrate/heads.js";
 import { silentProgress } from "../../src/core/progress.js";
 import { headsDrafter } from "../../src/decode/drafters/heads.js";
 import { decode, type Round } from "../../src/decode/loop.js";
-import { withHeads } from "../../src/pipeline/measured-drafters.js";
+import { withHeads } from "../../src/pipeline/drafting/measured.js";
 import { systemClock } from "../../src/runtime/device.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
 import { treeDepth } from "../../src/schema/drafter.js";

@@ -27,7 +27,7 @@ import {
   requireFitsTarget,
   withDraftModels,
 } from "../drafting/draft-models.js";
-import { draftersRelativeTo, withHeads } from "../measured-drafters.js";
+import { draftersRelativeTo, withHeads } from "../drafting/measured.js";
 import { defaultPath, drafterSeenFrom, inputRef, servedName } from "../paths.js";
 import { readPrompts } from "../text/prompts.js";
 import { requireInVocabulary } from "../text/token-ids.js";

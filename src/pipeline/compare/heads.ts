@@ -4,7 +4,7 @@ import type { LocatedHeads } from "../../decode/drafters/heads.js";
 import type { Calibration } from "../../schema/calibration.js";
 import type { Loaded } from "../../schema/document.js";
 import type { Profile } from "../../schema/profile.js";
-import { besideOf, draftersRelativeTo } from "../measured-drafters.js";
+import { besideOf, draftersRelativeTo } from "../drafting/measured.js";
 
 /** Documents that a comparison is given; null: they are made. */
 export interface GivenDocuments {

@@ -13,7 +13,7 @@ import { draftModelKernels, usualSpans } from "../choices.js";
 import type { PipelineContext } from "../context.js";
 import { deviceOf } from "../device.js";
 import { lookAtDraftModels, requireFitsTarget } from "../drafting/draft-models.js";
-import { parseMeasuredDrafters, withHeads } from "../measured-drafters.js";
+import { parseMeasuredDrafters, withHeads } from "../drafting/measured.js";
 import { withModel } from "../with-model.js";
 import { profileDraftModels } from "./draft-models.js";
 import { type GridOptions, makeProfile, profileCapacity, profileGrid } from "./make.js";

@@ -4,8 +4,8 @@ import { dialectFor } from "../../runtime/providers.js";
 import { TARGET_PRECISIONS, type TargetPrecision } from "../../schema/numerics.js";
 import type { CompareOptions } from "../compare/options.js";
 import type { PipelineContext } from "../context.js";
+import { besideOf } from "../drafting/measured.js";
 import { type DrafterChoice, drafterName, parseDrafter } from "../drafting.js";
-import { besideOf } from "../measured-drafters.js";
 
 export interface CompareTargetsOptions extends CompareOptions {
   /** precisions; who drafts on each is `drafters`, without it self, lookup, and heads that lie beside the model */

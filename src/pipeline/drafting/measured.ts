@@ -1,13 +1,13 @@
 /** What `--drafters` of `profile` and `calibrate` means, and the trained heads that it names, opened for a model. */
-import { DraftplanError } from "../core/errors.js";
-import { besideDocument } from "../core/folders.js";
-import type { LocatedHeads } from "../decode/drafters/heads.js";
-import { headsBeside } from "../model/heads/open.js";
-import { EMBEDDED } from "../model/open.js";
-import { openHeads } from "../runtime/heads-engine.js";
-import type { LoadedModel } from "../runtime/load.js";
-import type { PipelineContext } from "./context.js";
-import { modelPath } from "./paths.js";
+import { DraftplanError } from "../../core/errors.js";
+import { besideDocument } from "../../core/folders.js";
+import type { LocatedHeads } from "../../decode/drafters/heads.js";
+import { headsBeside } from "../../model/heads/open.js";
+import { EMBEDDED } from "../../model/open.js";
+import { openHeads } from "../../runtime/heads-engine.js";
+import type { LoadedModel } from "../../runtime/load.js";
+import type { PipelineContext } from "../context.js";
+import { modelPath } from "../paths.js";
 
 export interface AskedDrafters {
   /** the model's own blocks */

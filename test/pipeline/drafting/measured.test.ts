@@ -3,15 +3,15 @@ import { cpSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { silentProgress } from "../../src/core/progress.js";
-import { draftersRelativeTo, parseMeasuredDrafters } from "../../src/pipeline/measured-drafters.js";
-import { profileModelAt } from "../../src/pipeline/profile/profile-model.js";
-import { DEFAULT_KERNELS } from "../../src/schema/choice.js";
-import { calibration } from "../support/example-documents.js";
-import { headsCalibration } from "../support/heads-documents.js";
-import { temporaryFolder } from "../support/tiny-checkpoint.js";
+import { silentProgress } from "../../../src/core/progress.js";
+import { draftersRelativeTo, parseMeasuredDrafters } from "../../../src/pipeline/drafting/measured.js";
+import { profileModelAt } from "../../../src/pipeline/profile/profile-model.js";
+import { DEFAULT_KERNELS } from "../../../src/schema/choice.js";
+import { calibration } from "../../support/example-documents.js";
+import { headsCalibration } from "../../support/heads-documents.js";
+import { temporaryFolder } from "../../support/tiny-checkpoint.js";
 
-const FIXTURES = fileURLToPath(new URL("../fixtures/heads/", import.meta.url));
+const FIXTURES = fileURLToPath(new URL("../../fixtures/heads/", import.meta.url));
 const MODEL = join(FIXTURES, "model");
 
 /** The model with heads in its own folder. */
@@ -81,7 +81,7 @@ test("a document's heads are named as seen from the folder that it lies in", () 
     ...headsCalibration(),
     heads: headsCalibration().heads?.map((one) => ({ ...one, path: "models/m/heads" })),
   };
-  expect(draftersRelativeTo(made, "profiles/c.yaml").heads?.[0].path).toBe("../models/m/heads");
+  expect(draftersRelativeTo(made, "profiles/c.yaml").heads?.[0].path).toBe("../../models/m/heads");
   expect(draftersRelativeTo(made, "-").heads?.[0].path).toBe("models/m/heads");
   expect(draftersRelativeTo(calibration(), "profiles/c.yaml")).toEqual(calibration());
 });
