@@ -62,6 +62,8 @@ const UNIT = {
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    // 10 s by default: on a loaded machine a worker took longer to end, and a run of which all passed said so as an error
+    teardownTimeout: MINUTE,
     // .ci/run counts from a file, so that it can run `npm test` word for word
     reporters: report === undefined ? ["default"] : ["default", ["json", { outputFile: report }]],
     projects: [

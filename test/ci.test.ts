@@ -252,6 +252,70 @@ describe("the project's own CI", () => {
 
   test(".ci/run checks the committed plans", () => expect(read(".ci/run")).toContain("node dist/cli.js check plans"));
 
+  describe("the end of its log (scripts/failed-tests.mjs)", () => {
+    const folder = temporaryFolder();
+    const report = join(folder, "report.json");
+    const failedTest = (fullName: string, message: string) => ({
+      status: "failed",
+      fullName,
+      failureMessages: [message],
+    });
+    const endOf = (...args: string[]) =>
+      spawnSync(process.execPath, [join(ROOT, "scripts", "failed-tests.mjs"), ...args], {
+        cwd: ROOT,
+        encoding: "utf8",
+      }).stdout;
+
+    test("names every failed test and file with its error's first line", () => {
+      const testResults = [
+        { name: join(ROOT, "test", "a.test.ts"), status: "passed", assertionResults: [{ status: "passed" }] },
+        {
+          name: join(ROOT, "test", "b.test.ts"),
+          status: "failed",
+          assertionResults: [
+            { status: "passed", fullName: "holds" },
+            failedTest("group one", "\u001b[31mAssertionError: 1 is not 2\u001b[39m\n    at b.test.ts:1:1"),
+            failedTest("group two", `\n\n  Error: ${"x".repeat(500)}\nmore`),
+          ],
+        },
+        {
+          name: join(ROOT, "test", "c.test.ts"),
+          status: "failed",
+          message: "Cannot find module 'd'",
+          assertionResults: [],
+        },
+      ];
+      writeFileSync(report, JSON.stringify({ testResults }));
+      expect(endOf("unit", "1", report).split("\n")).toEqual([
+        "failed:",
+        `  unit: ${join("test", "b.test.ts")} > group one`,
+        "    AssertionError: 1 is not 2",
+        `  unit: ${join("test", "b.test.ts")} > group two`,
+        `    Error: ${"x".repeat(292)}…`,
+        `  unit: ${join("test", "c.test.ts")}`,
+        "    Cannot find module 'd'",
+        "",
+      ]);
+    });
+
+    test("names a run that failed without a failed test, and says nothing where all passed", () => {
+      writeFileSync(report, JSON.stringify({ testResults: [] }));
+      expect(endOf("unit", "0", report, "npm start", "0", "-")).toBe("");
+      expect(endOf("unit", "1", report, "long", "127", join(folder, "none.json"), "npm start", "3", "-")).toBe(
+        [
+          ...["failed:", "  unit: exit code 1", "    no test failed; see its output above"],
+          ...["  long: exit code 127", "    it wrote no report", "  npm start: exit code 3", ""],
+        ].join("\n"),
+      );
+    });
+
+    test("stands right before the last line", () => {
+      const lines = read(".ci/run").trim().split("\n");
+      expect(lines.at(-3)).toMatch(/^node scripts\/failed-tests\.mjs /);
+      expect(lines.at(-2)).toBe('echo "$passed passed, $failed failed"');
+    });
+  });
+
   test("other actions are pinned to a major version", () => {
     const foreign = [...all, ...steps].flatMap(({ uses }) =>
       uses === undefined || uses.startsWith("./") ? [] : [uses],
