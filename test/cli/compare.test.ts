@@ -18,7 +18,6 @@ const DOCUMENTS = ["--profile", committed("profile"), "--calibration", join(fold
 const compare = (...args: string[]) => draftplan(["compare", "embedded", ...args], { cwd: folder });
 
 describe("draftplan compare", () => {
-  // two methods at two contexts; the test below writes a document of one
   test.runIf(LONG)("prints a table, and writes a document that inspect, check and report take", async () => {
     const output = join(folder, "one", "c.yaml");
     const { code, stdout, stderr } = await compare(...DOCUMENTS, ...QUICK, "--methods", "int8,uniform", "-o", output);
@@ -43,24 +42,27 @@ describe("draftplan compare", () => {
     expect(readFileSync(page, "utf8")).toContain("Every method at context 64");
   });
 
-  test("with --json prints the document; prompts of a file are run at the contexts nearest to them", async () => {
-    const prompts = join(folder, "prompts.jsonl");
-    writeFileSync(prompts, '{"prompt": "My fellow citizens, the union"}\n{"prompt": "We have"}\n');
-    const output = join(folder, "two.yaml");
-    const options = ["--methods", "int8", "--prompts", prompts, "--max-tokens", "6", "--pairs", "1", "--refine", "0"];
-    const { code, stdout } = await compare(...DOCUMENTS, ...options, "-o", output, "--json");
-    expect(code).toBe(0);
-    const printed = JSON.parse(stdout);
-    expect(printed).toEqual(parseDocument(readFileSync(output, "utf8"), output));
-    expect((await draftplan(["check", output])).stdout).toContain("passed");
-    expect((await draftplan(["inspect", output])).stdout).toContain("a valid draftplan/comparison");
-    const page = join(folder, "two.html");
-    expect((await draftplan(["report", output, "-o", page])).code).toBe(0);
-    expect(printed.methods.map(({ method }: { method: string }) => method)).toEqual(["int8", "none"]);
-    expect(printed.prompts.source).toBe("prompts.jsonl");
-    expect(printed.contexts).toHaveLength(1);
-    expect(printed.contexts[0].prompts).toHaveLength(2);
-  });
+  test.runIf(LONG)(
+    "with --json prints the document; prompts of a file are run at the contexts nearest to them",
+    async () => {
+      const prompts = join(folder, "prompts.jsonl");
+      writeFileSync(prompts, '{"prompt": "My fellow citizens, the union"}\n{"prompt": "We have"}\n');
+      const output = join(folder, "two.yaml");
+      const options = ["--methods", "int8", "--prompts", prompts, "--max-tokens", "6", "--pairs", "1", "--refine", "0"];
+      const { code, stdout } = await compare(...DOCUMENTS, ...options, "-o", output, "--json");
+      expect(code).toBe(0);
+      const printed = JSON.parse(stdout);
+      expect(printed).toEqual(parseDocument(readFileSync(output, "utf8"), output));
+      expect((await draftplan(["check", output])).stdout).toContain("passed");
+      expect((await draftplan(["inspect", output])).stdout).toContain("a valid draftplan/comparison");
+      const page = join(folder, "two.html");
+      expect((await draftplan(["report", output, "-o", page])).code).toBe(0);
+      expect(printed.methods.map(({ method }: { method: string }) => method)).toEqual(["int8", "none"]);
+      expect(printed.prompts.source).toBe("prompts.jsonl");
+      expect(printed.contexts).toHaveLength(1);
+      expect(printed.contexts[0].prompts).toHaveLength(2);
+    },
+  );
 
   test.runIf(LONG)(
     "makes profile and calibration where none is given, and writes them beside the comparison",

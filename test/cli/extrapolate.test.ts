@@ -56,7 +56,7 @@ test("check warns, and solving again finds the same plan", async () => {
   expect(code).toBe(0);
 });
 
-test("inspect, explain, plan diff and the report say it", async () => {
+test.runIf(LONG)("inspect, explain, plan diff and the report say it", async () => {
   expect((await draftplan(["inspect", file("far.yaml")])).stdout).toMatch(/extrapolated/i);
   expect((await draftplan(["explain", file("far.yaml"), "--at", `${3 * LAST}`])).stdout).toMatch(/^Extrapolated/);
   expect((await draftplan(["explain", file("far.yaml"), "--at", "100"])).stdout).not.toMatch(/^Extrapolated/);
@@ -88,29 +88,34 @@ describe("beyond a profile that ends early", () => {
     writeFileSync(file("prompts.jsonl"), [20, BEYOND].map((n) => `${JSON.stringify({ ids: ids(n) })}\n`).join(""));
   });
 
-  test("a verification marks the ranges beyond the profile, in the document, on screen and to the verbs that read it", async () => {
-    const solved = await draftplan(["solve", ...inputs, "--extrapolate", "1024", "-o", file("short.yaml")]);
-    expect(solved.code, solved.stderr).toBe(0);
-    const output = file("v.yaml");
-    const args = ["verify", file("short.yaml"), "--model", "embedded", "--prompts", file("prompts.jsonl")];
-    const { code, stdout } = await draftplan([...args, "--max-tokens", "6", "--pairs", "1", "-o", output]);
-    expect(code).toBe(0);
-    const { extrapolated, by_context } = parse(readFileSync(output, "utf8")) as Verification;
-    expect(extrapolated).toEqual({ beyond_context_tokens: SHORT, to_context_tokens: 1024 });
-    for (const range of by_context) expect(range.extrapolated === true).toBe(range.context_tokens.from >= SHORT);
-    const rounds = (beyond: boolean) =>
-      by_context.filter((range) => (range.extrapolated === true) === beyond).reduce((sum, one) => sum + one.rounds, 0);
-    expect(rounds(true)).toBeGreaterThan(0);
-    expect(rounds(false)).toBeGreaterThan(0);
-    expect(stdout).toContain(`nothing was profiled beyond ${SHORT} tokens of context`);
-    expect(stdout).toMatch(/^ 256 to \d+ \* /m);
-    expect(stdout).not.toMatch(/^ 0 to \d+ \* /m);
-    expect(stdout).toContain("* beyond the profile");
-    expect((await draftplan(["inspect", output])).stdout).toMatch(/extrapolated/i);
-    expect((await draftplan(["check", file("short.yaml"), output])).stdout).toContain("PLAN_EXTRAPOLATED");
-    expect((await draftplan(["report", output, "-o", file("v.html")])).code).toBe(0);
-    expect(readFileSync(file("v.html"), "utf8")).toMatch(/extrapolated/i);
-  });
+  test.runIf(LONG)(
+    "a verification marks the ranges beyond the profile, in the document, on screen and to the verbs that read it",
+    async () => {
+      const solved = await draftplan(["solve", ...inputs, "--extrapolate", "1024", "-o", file("short.yaml")]);
+      expect(solved.code, solved.stderr).toBe(0);
+      const output = file("v.yaml");
+      const args = ["verify", file("short.yaml"), "--model", "embedded", "--prompts", file("prompts.jsonl")];
+      const { code, stdout } = await draftplan([...args, "--max-tokens", "6", "--pairs", "1", "-o", output]);
+      expect(code).toBe(0);
+      const { extrapolated, by_context } = parse(readFileSync(output, "utf8")) as Verification;
+      expect(extrapolated).toEqual({ beyond_context_tokens: SHORT, to_context_tokens: 1024 });
+      for (const range of by_context) expect(range.extrapolated === true).toBe(range.context_tokens.from >= SHORT);
+      const rounds = (beyond: boolean) =>
+        by_context
+          .filter((range) => (range.extrapolated === true) === beyond)
+          .reduce((sum, one) => sum + one.rounds, 0);
+      expect(rounds(true)).toBeGreaterThan(0);
+      expect(rounds(false)).toBeGreaterThan(0);
+      expect(stdout).toContain(`nothing was profiled beyond ${SHORT} tokens of context`);
+      expect(stdout).toMatch(/^ 256 to \d+ \* /m);
+      expect(stdout).not.toMatch(/^ 0 to \d+ \* /m);
+      expect(stdout).toContain("* beyond the profile");
+      expect((await draftplan(["inspect", output])).stdout).toMatch(/extrapolated/i);
+      expect((await draftplan(["check", file("short.yaml"), output])).stdout).toContain("PLAN_EXTRAPOLATED");
+      expect((await draftplan(["report", output, "-o", file("v.html")])).code).toBe(0);
+      expect(readFileSync(file("v.html"), "utf8")).toMatch(/extrapolated/i);
+    },
+  );
 
   test.runIf(LONG)("a comparison refuses such prompts, and with --extrapolate marks itself", async () => {
     const output = file("c.yaml");

@@ -23,7 +23,7 @@ describe.skipIf(process.platform === "win32")("a signal (Windows has none)", () 
     expect(stdout.endsWith("\n")).toBe(true);
   });
 
-  test("SIGINT with --json leaves stdout empty", async () => {
+  test.runIf(LONG)("SIGINT with --json leaves stdout empty", async () => {
     const cache = process.env.DRAFTPLAN_CACHE_DIR ?? "";
     await draftplan(["generate", "embedded", "--prompt", "x", "--max-tokens", "1"]); // so that nothing is converted below
     expect(existsSync(cache)).toBe(true);
@@ -52,7 +52,7 @@ describe.skipIf(process.platform === "win32")("a signal (Windows has none)", () 
     expect(readDocument(join(folder, "profile.yaml")).document.kind).toBe("draftplan/profile");
   });
 
-  test("SIGINT while weights are converted leaves nothing half converted", async () => {
+  test.runIf(LONG)("SIGINT while weights are converted leaves nothing half converted", async () => {
     const cache = temporaryFolder();
     const { code } = await draftplan(GENERATE, {
       env: { DRAFTPLAN_CACHE_DIR: cache },
@@ -71,7 +71,7 @@ describe.skipIf(process.platform === "win32")("a signal (Windows has none)", () 
 });
 
 describe("a pipe that is closed early", () => {
-  test("ends a long generation quietly", async () => {
+  test.runIf(LONG)("ends a long generation quietly", async () => {
     const { code, stderr } = await draftplan(GENERATE, {
       during: (child) => child.stdout?.once("data", () => child.stdout?.destroy()),
     });

@@ -35,9 +35,10 @@ const DECODE = `
   model.close();`;
 
 describe("nothing is left in the user's folders by", () => {
-  test.each([
+  const probes: [string, () => string[]] = ["doctor's probes", () => [CLI, "doctor", "--json"]];
+  test.each<[string, (folder: string) => string[]]>([
     ["the program", () => GENERATE],
-    ["doctor's probes", () => [CLI, "doctor", "--json"]],
+    ...(LONG ? [probes] : []),
     ["the library", (folder: string) => [library(folder, DECODE)]],
     [
       "the library in a worker thread, whose process.env is a copy",

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { readDocumentOf } from "../../src/schema/document.js";
 import { draftplan, whenModelRuns } from "../support/cli.js";
+import { LONG } from "../support/long.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
 const PLAN = fileURLToPath(new URL("../../plans/union-10m.plan.yaml", import.meta.url));
@@ -37,7 +38,7 @@ const interruptWhen = (path: string) => (child: ChildProcess) => {
 };
 
 describe.skipIf(process.platform === "win32")("SIGINT (Windows has none)", () => {
-  test("leaves a journal, and the same command goes on from it to a whole document", async () => {
+  test.runIf(LONG)("leaves a journal, and the same command goes on from it to a whole document", async () => {
     const { folder, args, output } = project();
     const long = [...args, "--max-tokens", "24", "-o", output];
     const journal = `${output}.partial.jsonl`;
@@ -94,7 +95,7 @@ describe("what was asked for", () => {
     expect(readDocumentOf("draftplan/verification", output).document.decided?.failed).toHaveLength(2);
   });
 
-  test("and holds is exit code 0; int8 alone is decoded only when asked for", async () => {
+  test.runIf(LONG)("and holds is exit code 0; int8 alone is decoded only when asked for", async () => {
     const { args, output } = project();
     const run = (...more: string[]) => draftplan([...args, "--max-tokens", "8", "--pairs", "1", "-o", output, ...more]);
     expect(await run("--min-speedup", "0.01")).toMatchObject({ code: 0 });
@@ -154,7 +155,7 @@ test("the document names neither this machine nor an absolute path", async () =>
   expect(readFileSync(output, "utf8")).not.toContain(folder);
 });
 
-test("a verification on text and a calibration name the same tokenizer", async () => {
+test.runIf(LONG)("a verification on text and a calibration name the same tokenizer", async () => {
   const { args, output, folder } = project();
   writeFileSync(join(folder, "prompts.jsonl"), '{"prompt": "Fellow citizens"}\n');
   await draftplan([...args, "--max-tokens", "4", "--pairs", "1", "-o", output]);
