@@ -212,9 +212,8 @@ export function changedChoices(before: ChoiceSet, after: ChoiceSet): ChangedChoi
 
 /** `skip 4, int8 20, head int8`: a plan's draft in a line. */
 export function describeChoices(set: ChoiceSet): string {
-  const parts = orderedChoices(set.blocks)
-    .map((choice) => [choice, set.blocks.filter((c) => c === choice).length] as const)
-    .filter(([, n]) => n > 0)
-    .map(([choice, n]) => `${choice} ${n}`);
+  const parts = orderedChoices(set.blocks).map(
+    (choice) => `${choice} ${set.blocks.filter((c) => c === choice).length}`,
+  );
   return `${parts.join(", ")}, head ${set.head}`;
 }

@@ -34,7 +34,7 @@ const ARENA = { arena_extend_strategy: "kSameAsRequested" } as const;
 /**
  * @param modelPath of the converted model: its graph says where the weights lie
  * @param dialect   of the provider
- * @param memory    that the provider computes in; it is closed with the engine
+ * @param given     the memory that the provider computes in, closed with the engine; undefined: the provider's usual one
  * @throws RUNTIME_FAILED, PROVIDER_UNAVAILABLE; nothing stays open then
  */
 export function openProgramEngine(
@@ -44,11 +44,13 @@ export function openProgramEngine(
   spec: ModelSpec,
   dialect: GraphDialect,
   options: RuntimeOptions,
-  memory: ComputeMemory = memoryOf(api, provider, options),
+  given?: ComputeMemory,
 ): Engine {
+  // before any memory is taken: it may be no file of ours
+  const { file, places } = readPlaces(readFileSync(modelPath));
+  const memory = given ?? memoryOf(api, provider, options);
   const tensors = new Tensors(api, memory);
   const handles = new Handles(api);
-  const { file, places } = readPlaces(readFileSync(modelPath));
   const store = new WeightStore(join(dirname(modelPath), file), places, memory, tensors);
   const isPacked = options.graph === "packed-programs";
   const packed = isPacked
