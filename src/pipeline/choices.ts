@@ -1,6 +1,9 @@
 /** What `--choices` means, and which kernels a command has to load. */
 
 import { DraftplanError } from "../core/errors.js";
+import { storedHeadDim } from "../model/graph/heads.js";
+import { weightBytes } from "../model/graph/matrices.js";
+import type { Engine } from "../runtime/engine.js";
 import type { Calibration } from "../schema/calibration.js";
 import {
   CHOICES,
@@ -24,9 +27,10 @@ import {
   tokensRead,
   usualKernels,
 } from "../schema/choice.js";
-import type { TargetPrecision } from "../schema/numerics.js";
+import { FLOAT_BYTES, type TargetPrecision } from "../schema/numerics.js";
 import type { Plan } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
+import { clamp } from "../stats/numbers.js";
 import { type PipelineContext, precisionOf } from "./context.js";
 
 export type { DraftChoice };
@@ -90,24 +94,47 @@ export const measuredSpans = (
     ? undefined
     : besideTarget(parseChoices(choices), precisionOf(context), { note: () => {} }).filter(isSpanned);
 
-/** Widths that are tried where nobody names any; a span is worth its loss only where it is a small part of the context. */
-const USUAL_SPANS = [1024, 256];
+/**
+ * Widths that are tried where nobody names any: so wide that the keys and values read are this share of the weights that a
+ * draft step reads. Wider saves little of the context, narrower saves little of the step and loses acceptance.
+ */
+const SHARES_OF_WEIGHTS = [1 / 3, 1 / 12];
+/** With 4 sinks and 256 tokens single steps keep 84 % of SmolLM2-135M's tokens, with 128 80 %: narrower is no bargain. */
+const NARROWEST = 256;
+/** A span is worth its loss only where it is a small part of the context. */
 const LEAST_SHARE = 3;
+/** What of a draft step a span must spare at the longest context, by the bytes read. */
+const LEAST_SPARED = 0.05;
 /** Below this attention is too little of a step for spans to be worth the time of measuring them. */
 const LONG_CONTEXT = 3000;
 
-/** What spans are measured where no choices are named: none at short contexts, and none where none run. */
+/**
+ * What spans are measured where no choices are named: none at short contexts, none where weights are so many that attention
+ * hardly counts, and none where none run. SmolLM2-135M has 1,024 and 256, a model of eight billion weights 8,192 and 2,048.
+ */
 export function usualSpans(
   longestContext: number,
-  { kernels }: { kernels: readonly Kernel[] },
+  { kernels, spec, numerics }: Pick<Engine, "kernels" | "spec" | "numerics">,
   { provider }: Pick<PipelineContext, "provider">,
 ): SpannedKernel[] {
   if (provider !== "cpu" || longestContext < LONG_CONTEXT) return [];
   const kernel = kernels[1] ?? "target";
-  return USUAL_SPANS.filter((span) => LEAST_SHARE * tokensRead(span, Infinity) <= longestContext).map((span) =>
-    spanned(kernel, span),
-  );
+  const bytes = weightBytes(spec, kernels, numerics);
+  const weights = spec.layers * of(bytes.attn, kernel) + spec.layers * of(bytes.mlp, kernel) + of(bytes.head, kernel);
+  const kvPerToken = spec.layers * 2 * spec.kvHeads * storedHeadDim(spec) * FLOAT_BYTES[numerics.float];
+  const spares = (span: number) =>
+    kvPerToken * (longestContext - tokensRead(span, longestContext)) >=
+    LEAST_SPARED * (weights + kvPerToken * longestContext);
+  const widths = SHARES_OF_WEIGHTS.map((share) => nearestPower((share * weights) / kvPerToken));
+  return [...new Set(widths)]
+    .filter((span) => LEAST_SHARE * tokensRead(span, Number.POSITIVE_INFINITY) <= longestContext && spares(span))
+    .map((span) => spanned(kernel, span));
 }
+
+const of = (bytes: Partial<Record<Kernel, number>>, kernel: Kernel): number => bytes[kernel] as number;
+
+/** The power of two of the nearest ratio, within what a span may have. */
+const nearestPower = (tokens: number): number => clamp(2 ** Math.round(Math.log2(tokens)), NARROWEST, GREATEST_SPAN);
 
 /** Spans that a profile and a calibration have both measured. */
 export function spansOfBoth(profile: Profile, calibration: Calibration): SpannedKernel[] {

@@ -1,8 +1,10 @@
 /** Plans with spans: what the solver picks is the best of all drafts tried one by one, and the rest of the documents know it. */
 import { expect, test } from "vitest";
+import type { ModelSpec } from "../../src/model/spec.js";
 import { spansOfBoth, usualSpans } from "../../src/pipeline/choices.js";
 import type { Calibration } from "../../src/schema/calibration.js";
 import { type Choice, type DraftChoice, expandDraft, isSpanned, type SpannedKernel } from "../../src/schema/choice.js";
+import { CPU_NUMERICS } from "../../src/schema/numerics.js";
 import type { Profile } from "../../src/schema/profile.js";
 import { planDocument } from "../../src/solve/index.js";
 import { bestPlan } from "../oracle/brute-force-plan.js";
@@ -21,6 +23,21 @@ import {
   QUERIES,
 } from "../support/documents.js";
 import { expectFailure } from "../support/failure.js";
+import { tinySpec } from "../support/tiny-checkpoint.js";
+
+/** A model of this shape, for what its weights and its cache take. */
+const shaped = (
+  layers: number,
+  hiddenSize: number,
+  intermediateSize: number,
+  vocabSize: number,
+  heads: number,
+  kvHeads: number,
+  headDim: number,
+): ModelSpec => ({
+  ...tinySpec({ layers, vocab: vocabSize }),
+  ...{ hiddenSize, intermediateSize, heads, kvHeads, headDim },
+});
 
 const SPAN = 32;
 const SINKS = 4;
@@ -98,9 +115,31 @@ test("what both documents measured is offered, and measured by default only wher
   const { profile, calibration } = documents();
   expect(spansOfBoth(profile, calibration)).toEqual([NAME]);
   expect(spansOfBoth(profile, makeCalibration([128]))).toEqual([]);
-  const engine = { kernels: ["target", "int8"] as const };
-  expect(usualSpans(2048, engine, { provider: "cpu" })).toEqual([]);
-  expect(usualSpans(4096, engine, { provider: "cpu" })).toEqual(["int8@1024", "int8@256"]);
-  expect(usualSpans(4096, { kernels: ["target"] }, { provider: "cpu" })).toEqual(["target@1024", "target@256"]);
-  expect(usualSpans(8192, engine, { provider: "cuda" })).toEqual([]);
+  const [cpu, kernels] = [{ provider: "cpu" } as const, ["target", "int8"] as const];
+  const small = { kernels, spec: shaped(30, 576, 1536, 49_152, 9, 3, 64), numerics: CPU_NUMERICS };
+  expect(usualSpans(2048, small, cpu)).toEqual([]);
+  expect(usualSpans(4096, small, cpu)).toEqual(["int8@1024", "int8@256"]);
+  expect(usualSpans(8192, small, { provider: "cuda" })).toEqual([]);
+});
+
+test("the usual spans are as wide as the model's weights are many beside its keys and values", () => {
+  const cpu = { provider: "cpu" } as const;
+  // 8.0 billion weights of int8, some 9 GB, and 32 · 2 · 8 · 128 · 4 bytes of keys and values a token: 34,000 tokens weigh as much
+  const large = {
+    kernels: ["target", "int8"] as const,
+    spec: shaped(32, 4096, 14_336, 128_256, 32, 8, 128),
+    numerics: CPU_NUMERICS,
+  };
+  expect(usualSpans(4096, large, cpu)).toEqual([]); // 2,048 is not a small part of it
+  expect(usualSpans(8192, large, cpu)).toEqual(["int8@2048"]);
+  expect(usualSpans(32_768, large, cpu)).toEqual(["int8@8192", "int8@2048"]);
+  // a sixteenth of the keys and values: at 8,192 tokens they are 1.5 % of what a step reads
+  const hardly = { ...large, spec: shaped(32, 4096, 14_336, 128_256, 32, 1, 64) };
+  expect(usualSpans(8192, hardly, cpu)).toEqual([]);
+  // of so few weights that the shares come to a few tokens
+  const tiny = { ...large, spec: shaped(2, 64, 64, 256, 4, 4, 16) };
+  expect(usualSpans(4096, tiny, cpu)).toEqual(["int8@256"]);
+  // drafts of the target alone read its weights, four times as many bytes
+  const alone = { kernels: ["target"] as const, spec: shaped(30, 576, 1536, 49_152, 9, 3, 64), numerics: CPU_NUMERICS };
+  expect(usualSpans(16_384, alone, cpu)).toEqual(["target@4096", "target@1024"]);
 });
