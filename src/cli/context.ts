@@ -8,7 +8,7 @@ import { defaultThreads } from "../runtime/device.js";
 import type { TargetPrecision } from "../schema/numerics.js";
 import type { Interrupts } from "./interruption.js";
 import type { SharedOptions } from "./options.js";
-import { noDisplay, type ProgressDisplay, terminalDisplay } from "./progress-bar.js";
+import { displayFor, type ProgressDisplay } from "./progress-bar.js";
 import { openTerminal } from "./terminal.js";
 
 /** Work may block the event loop for so long before signals are let in. */
@@ -21,7 +21,7 @@ export interface ProcessContext extends CommandContext {
 }
 
 export function createContext(options: SharedOptions, interrupts: Interrupts): ProcessContext {
-  const display = process.stderr.isTTY ? terminalDisplay(process.stderr) : noDisplay;
+  const display = displayFor(process.stderr, process.env.TERM);
   const out = (text: string) => {
     display.clear();
     process.stdout.write(text);
@@ -50,13 +50,19 @@ export function createContext(options: SharedOptions, interrupts: Interrupts): P
     ortLibrary: options.ortLibrary ?? (process.env.DRAFTPLAN_ORT_LIBRARY || undefined),
     targetPrecision: precisionNamed(options.target, options.provider ?? "cpu"),
     scales: options.scales,
-    columns: process.stdout.columns ?? DEFAULT_COLUMNS,
+    columns: columnsOf(process.stdout.columns, process.env.COLUMNS),
     terminal,
     close() {
       display.clear();
       terminal?.close();
     },
   };
+}
+
+/** Of the terminal; else what COLUMNS says, as a pager or a test does that shows what was printed; else 80. */
+function columnsOf(terminal: number | undefined, said: string | undefined): number {
+  if (terminal !== undefined && terminal > 0) return terminal;
+  return said !== undefined && /^[1-9]\d{0,3}$/.test(said) ? Number(said) : DEFAULT_COLUMNS;
 }
 
 /** @throws OPTION_INVALID for a precision that draftplan computes in nowhere */

@@ -9,6 +9,10 @@ export interface ProgressDisplay {
 
 export const noDisplay: ProgressDisplay = { update: () => {}, clear: () => {} };
 
+/** @param term the variable TERM: a terminal that calls itself dumb only prints, and nothing may move its cursor */
+export const displayFor = (stream: NodeJS.WriteStream, term: string | undefined): ProgressDisplay =>
+  stream.isTTY && term !== "dumb" ? terminalDisplay(stream) : noDisplay;
+
 /** `label [=====---] 12/60`; cursor and line wrapping stay as they are, so that nothing must be restored when the process is killed */
 export function terminalDisplay(stream: NodeJS.WriteStream): ProgressDisplay {
   let bar: cliProgress.SingleBar | undefined;

@@ -39,6 +39,11 @@ export function openTerminal({ input, output }: Streams, interrupts: Interrupts)
       // what was typed is given up, as a shell does
       reader.write(null, { ctrl: true, name: "e" });
       reader.write(null, { ctrl: true, name: "u" });
+      // on a dumb terminal these keys do nothing, and the line on the screen stays
+      if (reader.line === "") return;
+      Object.assign(reader, { line: "", cursor: 0 });
+      output.write("\n");
+      reader.prompt();
       return;
     }
     if (leaving) return give(null);

@@ -50,7 +50,7 @@ export async function calibrateCommand(
     defaultPath("calibration", servedName(calibration.model.name, { ...context, target: precisionOf(context) }));
   deliverDocument(draftersRelativeTo(calibration, output), output, context, () =>
     [
-      calibrationTable(calibration),
+      calibrationTable(calibration, context.columns),
       "",
       ...surenessLines(sureness),
       ...headsAccuracyLines(calibration.heads),

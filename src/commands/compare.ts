@@ -19,10 +19,20 @@ export async function compareCommand(
 ): Promise<boolean> {
   if (options.targets !== undefined) {
     const { comparison, output } = await compareTargets(model, options, wanted, context);
-    deliverDocument(comparison, output, context, () => `${targetsTable(comparison)}\n\nComparison: ${output}`);
+    deliverDocument(
+      comparison,
+      output,
+      context,
+      () => `${targetsTable(comparison, context.columns)}\n\nComparison: ${output}`,
+    );
     return comparison.lossless;
   }
   const { comparison, output } = await compareMethods(model, options, wanted, context);
-  deliverDocument(comparison, output, context, () => `${comparisonTable(comparison)}\n\nComparison: ${output}`);
+  deliverDocument(
+    comparison,
+    output,
+    context,
+    () => `${comparisonTable(comparison, context.columns)}\n\nComparison: ${output}`,
+  );
   return comparison.lossless;
 }

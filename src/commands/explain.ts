@@ -17,6 +17,6 @@ export function explainCommand(path: string, options: ExplainOptions, context: C
   context.print(
     context.json
       ? JSON.stringify(explanationJson(explanation, segment))
-      : explanationText(explanation, plan, options.all === true),
+      : explanationText(explanation, plan, options.all === true, context.columns),
   );
 }

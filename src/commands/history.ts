@@ -9,5 +9,5 @@ export type HistoryOptions = HistoryFilter;
 export async function historyCommand(folder: string, options: HistoryOptions, context: CommandContext): Promise<void> {
   const { trends, leftOut } = await historyOf(folder, options, context);
   if (context.json) context.print(JSON.stringify(historyJson(trends, leftOut)));
-  else for (const line of historyLines(trends, folder)) context.print(line);
+  else for (const line of historyLines(trends, folder, context.columns)) context.print(line);
 }

@@ -22,7 +22,7 @@ export async function profileImportCommand(
 ): Promise<void> {
   const profile = await importProfile(table, options.modelConfig, readDevice(options.device));
   const output = options.output ?? defaultPath("profile", servedName(profile.model.name, profile.device));
-  deliverDocument(profile, output, context, () => `${profileTables(profile)}\nwritten to ${output}`);
+  deliverDocument(profile, output, context, () => `${profileTables(profile, context.columns)}\nwritten to ${output}`);
 }
 
 /** `scales` says how draftplan itself found a kernel's codes; another engine's are its own. */

@@ -48,7 +48,7 @@ export async function profileCommand(
     draftersRelativeTo(profile, output),
     output,
     context,
-    () => `${profileTables(profile)}\nwritten to ${output}`,
+    () => `${profileTables(profile, context.columns)}\nwritten to ${output}`,
   );
   // the document is written of what there is; the exit code still says what happened
   if (interruption !== null) throw interruption.reason;

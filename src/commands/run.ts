@@ -11,7 +11,7 @@ export async function runCommand(
 ): Promise<boolean> {
   const model = path ?? "embedded";
   const { result, paths } = await runModel(model, options.out, context);
-  context.print(context.json ? JSON.stringify(result) : runSummary(result, paths, model));
+  context.print(context.json ? JSON.stringify(result) : runSummary(result, paths, model, context.columns));
   const { verification, verificationSkip, verificationSelf, verificationHeads } = result;
   const all = [verification, verificationSkip, verificationSelf, verificationHeads];
   return all.every((one) => one?.lossless !== false);

@@ -62,7 +62,7 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
     ...(model === undefined ? {} : { measure: { model, text, refineSeconds: refine } }),
   };
   const solved = await solvePlan(request, context);
-  deliverDocument(solved.plan, solved.output, context, () => solveSummary(solved));
+  deliverDocument(solved.plan, solved.output, context, () => solveSummary(solved, context.columns));
 }
 
 function standaloneOf({ standalone = false, answerTokens }: SolveCommandOptions): { answerTokens?: number } | null {

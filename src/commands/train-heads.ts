@@ -32,5 +32,5 @@ export async function trainHeadsCommand(
   };
   const trained = await trainHeadsFor(path, request, context);
   if (context.json) context.print(JSON.stringify(trainedHeadsJson(trained)));
-  else context.print(trainedHeadsText(trained));
+  else context.print(trainedHeadsText(trained, context.columns));
 }

@@ -48,7 +48,7 @@ export async function verifyCommand(
   const request = { ...options, drafter, thresholds, output: output === STDOUT ? null : output, sampling };
   const verification = await verifyPlanOn(plan, request, context);
   printDocument(verification, output, context, () =>
-    [...verificationSummary(verification), `\nWritten to ${output}`].join("\n"),
+    [...verificationSummary(verification, context.columns), `\nWritten to ${output}`].join("\n"),
   );
   if (passes(verification)) return true;
   requireVerdict(verification, thresholds);

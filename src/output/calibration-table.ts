@@ -1,6 +1,4 @@
 /** A calibration on a terminal. */
-
-import Table from "cli-table3";
 import type { Sureness } from "../pipeline/calibrate.js";
 import type { Calibration } from "../schema/calibration.js";
 import {
@@ -14,37 +12,35 @@ import {
   type QuantisedKernel,
   quantisedKernels,
 } from "../schema/choice.js";
+import { drawTable, TABLE_COLUMNS } from "./table.js";
 
 /** Cheapest and dearest blocks to skip at each context, and what the quantised kernels lose in all, and spans in every attention. */
-export function calibrationTable(calibration: Calibration): string {
+export function calibrationTable(calibration: Calibration, columns = TABLE_COLUMNS): string {
   const kernels = quantisedKernels(KERNEL_NAMES).filter((kernel) => calibration.kernels[kernel] !== undefined);
   const spans = orderedChoices(calibration.contexts.flatMap(({ attn }) => Object.keys(attn) as Choice[])).filter(
     isSpanned,
   );
-  const table = new Table({
-    head: [
-      ...["context", "cheapest skips", "dearest skips"],
-      ...kernels.flatMap((kernel) => [`${kernel} blocks`, `${kernel} head`]),
-      ...spans,
-    ],
-    style: { head: [], border: [] },
-  });
-  for (const record of calibration.contexts) {
+  const head = [
+    ...["context", "cheapest skips", "dearest skips"],
+    ...kernels.flatMap((kernel) => [`${kernel} blocks`, `${kernel} head`]),
+    ...spans,
+  ];
+  const rows = calibration.contexts.map((record) => {
     const skips = BLOCK_KINDS.flatMap((kind) =>
       (record[kind].skip ?? []).map(({ loss }, layer) => ({ name: blockName(blockIndex(layer, kind)), loss })),
     ).sort((a, b) => a.loss - b.loss);
     const show = (list: typeof skips) => list.map(({ name, loss }) => `${name} ${keep(loss)}`).join("\n");
     const blocks = (kernel: QuantisedKernel) =>
       BLOCK_KINDS.flatMap((kind) => record[kind][kernel] ?? []).reduce((sum, { loss }) => sum + loss, 0);
-    table.push([
+    return [
       record.at_context,
       show(skips.slice(0, 4)),
       show(skips.slice(-3).reverse()),
       ...kernels.flatMap((kernel) => [keep(blocks(kernel)), keep(record.head[kernel]?.loss ?? 0)]),
       ...spans.map((span) => keep((record.attn[span] ?? []).reduce((sum, { loss }) => sum + loss, 0))),
-    ]);
-  }
-  return `Tokens still accepted when only this differs from the target:\n${table}`;
+    ];
+  });
+  return `Tokens still accepted when only this differs from the target:\n${drawTable({ head, rows }, columns)}`;
 }
 
 const keep = (loss: number): string => `${(100 * Math.exp(-loss)).toFixed(1)} %`;

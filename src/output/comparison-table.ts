@@ -1,19 +1,12 @@
-/** A comparison as a table for a terminal of 80 columns: a row a method, contexts below each other. */
-import Table from "cli-table3";
+/** A comparison as a table: a row a method, contexts below each other. */
 import type { ComparedContext, ComparedRow, Comparison } from "../schema/comparison.js";
 import { draftText } from "../schema/plan-text.js";
 import { draws } from "../schema/sampling.js";
 import { extrapolatedLine, formatPercent, spread } from "./format.js";
+import { drawTable, TABLE_COLUMNS } from "./table.js";
 
-export function comparisonTable({
-  contexts,
-  methods,
-  model,
-  baseline,
-  lossless,
-  extrapolated,
-  sampling,
-}: Comparison): string {
+export function comparisonTable(comparison: Comparison, columns = TABLE_COLUMNS): string {
+  const { contexts, methods, model, baseline, lossless, extrapolated, sampling } = comparison;
   const seconds = new Map(methods.map(({ method, solve_seconds }) => [method, solve_seconds]));
   const verdict = lossless
     ? isDrawn(sampling)
@@ -21,7 +14,7 @@ export function comparisonTable({
       : "Every run of every plan emitted the target's own tokens."
     : "NOT lossless: some runs did not emit the target's own tokens.";
   return [
-    ...contexts.map((at) => contextTable(at, model.layers, baseline, seconds)),
+    ...contexts.map((at) => contextTable(at, model.layers, baseline, seconds, columns)),
     `Each cell: measured, its 95 % interval, what was predicted. ${baseline} ÷: its speed over the row's.`,
     ...extrapolatedLine({ extrapolated }).map((line) => `Predictions are partly ${line}.`),
     verdict,
@@ -35,16 +28,12 @@ function contextTable(
   layers: number,
   baseline: string,
   seconds: ReadonlyMap<string, number>,
+  columns: number,
 ): string {
-  const table = new Table({
-    head: ["method", "d", "α", "tokens/s", "speedup", `${baseline} ÷`, "solved"],
-    colWidths: [15, 4, 9, 13, 11, 12, 8],
-    wordWrap: true,
-    style: { head: [], border: [] },
-  });
-  for (const row of rows) {
+  const head = ["method", "d", "α", "tokens/s", "speedup", `${baseline} ÷`, "solved"];
+  const cells = rows.map((row) => {
     const { measured, predicted } = row;
-    table.push([
+    return [
       methodText(row, layers),
       row.draft_tokens ?? "-",
       measured.acceptance === null ? "-" : lines(formatPercent(measured.acceptance), shareOf(predicted?.acceptance)),
@@ -52,8 +41,9 @@ function contextTable(
       measured.acceptance === null ? "1" : lines(spread(measured.speedup, 2), predicted?.speedup.toFixed(2)),
       row.method === baseline ? "-" : spread(measured.baseline_speed_ratio, 2),
       `${(seconds.get(row.method) ?? 0).toFixed(1)} s`,
-    ]);
-  }
+    ];
+  });
+  const table = drawTable({ head, rows: cells, widths: [15, 4, 9, 13, 11, 12, 8] }, columns);
   return `Context ${context_tokens}, ${prompts.length} prompts\n${table}`;
 }
 

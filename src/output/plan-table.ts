@@ -1,11 +1,10 @@
 /** A plan on a terminal: a line for each segment, or a table with what is predicted. */
-
-import Table from "cli-table3";
 import type { Solved } from "../pipeline/solve.js";
 import { lengthsText } from "../schema/length-by-batch.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
 import { draftText, ownCacheText } from "../schema/plan-text.js";
 import { extrapolatedLine } from "./format.js";
+import { drawTable, TABLE_COLUMNS } from "./table.js";
 
 /** `0 to 1024: skip 2, int8 58, head int8; d 5; predicted 1.48 times` for each segment. */
 export function describeSegment(segment: Segment, layers: number): string {
@@ -33,22 +32,14 @@ function speedupWithInterval({ speedup, speedup_interval: interval }: Predicted)
   return interval === undefined ? estimate : `${estimate}\n${interval.low.toFixed(2)} to\n${interval.high.toFixed(2)}`;
 }
 
-function planTable(plan: Plan): string {
-  const table = new Table({
-    head: ["context", "d", "draft", "accepted", "draft / verify / step", "tokens/s", "speedup"],
-    colWidths: [13, 4, 20, 10, 15, 10, 9],
-    wordWrap: true,
-    style: { head: [], border: [] },
-  });
-  for (const { context_tokens: range, speculate, drafter, draft, draft_tokens, predicted, ...rest } of plan.segments) {
-    const { extrapolated } = rest;
+function planTable(plan: Plan, columns: number): string {
+  const head = ["context", "d", "draft", "accepted", "draft / verify / step", "tokens/s", "speedup"];
+  const rows = plan.segments.map((segment) => {
+    const { context_tokens: range, speculate, drafter, draft, draft_tokens, predicted, extrapolated } = segment;
     const context = `${range.from} to ${range.to}${extrapolated === true ? " *" : ""}`;
-    if (!speculate) {
-      table.push([context, "-", "none: plain decoding is as fast", "-", "-", "-", "1"]);
-      continue;
-    }
+    if (!speculate) return [context, "-", "none: plain decoding is as fast", "-", "-", "-", "1"];
     const ms = (us: number | undefined) => (us === undefined ? "?" : (us / 1000).toFixed(1));
-    table.push([
+    return [
       context,
       draft_tokens ?? "-",
       draftText({ drafter, draft }, plan.model.layers),
@@ -56,10 +47,10 @@ function planTable(plan: Plan): string {
       `${ms(predicted?.draft_us)} / ${ms(predicted?.verify_us)} / ${ms(predicted?.target_step_us)} ms`,
       predicted?.tokens_per_second.toFixed(1) ?? "?",
       predicted === undefined ? "?" : speedupWithInterval(predicted),
-    ]);
-  }
+    ];
+  });
   return [
-    table.toString(),
+    drawTable({ head, rows, widths: [13, 4, 20, 10, 15, 10, 9] }, columns),
     ...extrapolatedLine(plan).map((line) => `* ${line}`),
     ...batchLines(plan),
     ...ownCacheLines(plan),
@@ -67,9 +58,9 @@ function planTable(plan: Plan): string {
 }
 
 /** What `solve` ends with: the plan, where it lies, and what was measured for it. */
-export function solveSummary({ plan, output, measured, pairs }: Solved): string {
+export function solveSummary({ plan, output, measured, pairs }: Solved, columns = TABLE_COLUMNS): string {
   return [
-    planTable(plan),
+    planTable(plan, columns),
     "",
     `Plan: ${output}`,
     ...(measured === null ? [] : [`Calibration with what was measured: ${measured.path}`]),

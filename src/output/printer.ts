@@ -10,6 +10,6 @@ export interface Printer {
   note(text: string): void;
   /** print exactly one JSON value instead of tables */
   json: boolean;
-  /** columns of the terminal, or 80 where stdout is none */
+  /** columns of the terminal; where stdout is none, of COLUMNS, or 80 */
   columns: number;
 }

@@ -1,47 +1,25 @@
 /** A profile as tables: what parts cost over n, what a verification costs over q, and how far to trust it. */
-import Table from "cli-table3";
 import { mean } from "simple-statistics";
 import { counted } from "../core/text.js";
 import { type AttentionKernel, KERNEL_NAMES, type Kernel, kernelOf, orderedChoices } from "../schema/choice.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
 import { scaledText, timesFloorText } from "../schema/profile-text.js";
 import { headsCostLines } from "./heads-lines.js";
-
-const BARE = {
-  ...{
-    top: "",
-    "top-mid": "",
-    "top-left": "",
-    "top-right": "",
-    bottom: "",
-    "bottom-mid": "",
-    "bottom-left": "",
-    "bottom-right": "",
-  },
-  ...{ left: "", "left-mid": "", mid: "", "mid-mid": "", right: "", "right-mid": "", middle: " " },
-};
+import { drawTable, TABLE_COLUMNS } from "./table.js";
 
 /** Columns set to the right, no frame: at most 72 columns wide for the default grid. */
-function table(head: string[], rows: string[][]): string {
-  const out = new Table({
-    head,
-    chars: BARE,
-    style: { head: [], border: [], "padding-left": 0, "padding-right": 1 },
-    colAligns: head.map((_, i) => (i === 0 ? "left" : "right")),
-  });
-  out.push(...rows);
-  return out.toString().replace(/ +$/gm, "");
-}
+const table = (head: string[], rows: string[][], columns: number): string =>
+  drawTable({ head, rows, look: "bare", align: head.map((_, i) => (i === 0 ? "left" : "right")) }, columns);
 
 const micro = (us: number): string => us.toFixed(us < 100 ? 1 : 0);
 const milli = (us: number): string => (us / 1000).toFixed(us < 10_000 ? 2 : 1);
 const percent = (value: number): string => `${value.toFixed(1)} %`;
 
 /** µs at q = 1: a layer's attention (beside it KnapSpec's straight line), a layer's MLP, the head, and all of it together. */
-function stepTable(profile: Profile): string {
+function stepTable(profile: Profile, columns: number): string {
   const steps = profile.points.filter(({ query_tokens }) => query_tokens === 1);
   const rows = attentionsOf(profile).flatMap((kernel) => steps.flatMap((point) => stepRow(profile, kernel, point)));
-  return table(["kernel", "context", "attention", "line", "MLP", "head", "fixed", "step ms", "off"], rows);
+  return table(["kernel", "context", "attention", "line", "MLP", "head", "fixed", "step ms", "off"], rows, columns);
 }
 
 /** Kernels, each before its spans, as far as attention was measured in them. */
@@ -61,7 +39,7 @@ function stepRow(profile: Profile, choice: AttentionKernel, point: ProfilePoint)
 }
 
 /** ms of one pass of the whole target over q tokens. */
-function verificationTable({ grid, points }: Profile): string {
+function verificationTable({ grid, points }: Profile, columns: number): string {
   const rows = grid.context_tokens.map((n) => [
     String(n),
     ...grid.query_tokens.map((q) => {
@@ -69,7 +47,7 @@ function verificationTable({ grid, points }: Profile): string {
       return point === undefined ? "" : milli(point.whole_target_us);
     }),
   ]);
-  return table(["context", ...grid.query_tokens.map((q) => `q ${q}`)], rows);
+  return table(["context", ...grid.query_tokens.map((q) => `q ${q}`)], rows, columns);
 }
 
 /** A rise from one query length to the next above this is a step worth naming. */
@@ -160,7 +138,7 @@ function floorLines({ floor }: Profile): string[] {
   ];
 }
 
-export function profileTables(profile: Profile): string {
+export function profileTables(profile: Profile, columns = TABLE_COLUMNS): string {
   const { attention_line: lines, loop, sampling } = profile;
   const fits = lines.map(
     (l) =>
@@ -168,11 +146,11 @@ export function profileTables(profile: Profile): string {
   );
   return [
     "One token a pass: µs per layer of attention and MLP, µs of the head",
-    stepTable(profile),
+    stepTable(profile, columns),
     "",
     ...attentionSparks(profile),
     "The whole target over q tokens, ms",
-    verificationTable(profile),
+    verificationTable(profile, columns),
     ...verificationSteps(profile),
     "",
     ...(fits.length === 0 ? [] : [`attention as a straight line (KnapSpec), µs: ${fits.join("; ")}`]),

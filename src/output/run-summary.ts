@@ -1,12 +1,12 @@
 /** What `run` ends with: the plans in a line each, predicted and measured, and what to type next. */
-import Table from "cli-table3";
 import type { RunPaths, RunResult } from "../pipeline/run.js";
 import { areAlike, type Plan } from "../schema/plan.js";
 import type { Verification } from "../schema/verification.js";
 import { limitsText } from "./format.js";
 import { describeSegment } from "./plan-table.js";
+import { drawTable, TABLE_COLUMNS } from "./table.js";
 
-export function runSummary(result: RunResult, paths: RunPaths, modelPath: string): string {
+export function runSummary(result: RunResult, paths: RunPaths, modelPath: string, columns = TABLE_COLUMNS): string {
   const { plan, planSkip, planSelf, planHeads, verification, profile } = result;
   const { device } = profile;
   return [
@@ -17,7 +17,7 @@ export function runSummary(result: RunResult, paths: RunPaths, modelPath: string
     ...(planSelf === undefined ? [] : planLines("Own blocks", planSelf)),
     ...planLines("Skip-only plan", planSkip),
     "",
-    comparison(result),
+    comparison(result, columns),
     ...verdict(verification, plan),
     "",
     `Documents: ${Object.values(paths).join("\n           ")}`,
@@ -70,34 +70,27 @@ function rowsOf(result: RunResult): [name: string, verification: Verification][]
 
 const speculates = (plan: Plan | undefined): boolean => plan?.segments.some((segment) => segment.speculate) ?? false;
 
-function comparison(result: RunResult): string {
+function comparison(result: RunResult, columns: number): string {
   const mixed = result.verification;
-  const table = new Table({
-    head: ["decoding", "tokens/s", "speedup", "95 % interval", "predicted", "output"],
-    style: { head: [], border: [] },
-  });
-  table.push(["target, plain", mixed.tokens_per_second.target.toFixed(1), "1.00x", "", "", "the target's own"]);
-  for (const [name, v] of rowsOf(result)) {
-    table.push([
-      name,
-      v.tokens_per_second.plan.toFixed(1),
-      times(v.speedup.median),
-      v.acceptance === null ? "" : limitsText(v.speedup),
-      v.predicted_speedup === null ? "" : times(v.predicted_speedup),
-      output(v),
-    ]);
-  }
-  for (const other of mixed.alternatives) {
-    table.push([
-      other.name,
-      other.tokens_per_second.toFixed(1),
-      times(other.speedup.median),
-      limitsText(other.speedup),
-      "",
-      `not lossless:\n${(100 * other.agreement).toFixed(1)} % of tokens agree`,
-    ]);
-  }
-  return table.toString();
+  const head = ["decoding", "tokens/s", "speedup", "95 % interval", "predicted", "output"];
+  const plain = ["target, plain", mixed.tokens_per_second.target.toFixed(1), "1.00x", "", "", "the target's own"];
+  const plans = rowsOf(result).map(([name, v]) => [
+    name,
+    v.tokens_per_second.plan.toFixed(1),
+    times(v.speedup.median),
+    v.acceptance === null ? "" : limitsText(v.speedup),
+    v.predicted_speedup === null ? "" : times(v.predicted_speedup),
+    output(v),
+  ]);
+  const others = mixed.alternatives.map((other) => [
+    other.name,
+    other.tokens_per_second.toFixed(1),
+    times(other.speedup.median),
+    limitsText(other.speedup),
+    "",
+    `not lossless:\n${(100 * other.agreement).toFixed(1)} % of tokens agree`,
+  ]);
+  return drawTable({ head, rows: [plain, ...plans, ...others] }, columns);
 }
 
 function output({ lossless, ties, tokens }: Verification): string {

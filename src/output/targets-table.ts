@@ -1,61 +1,51 @@
 /** Ways to serve a model as a terminal shows them: a table a context, one of what targets lose, and the answer in words. */
-import Table from "cli-table3";
 import { type Interval, limitsOf } from "../schema/common.js";
 import { type ComparedTarget, type ComparedWay, fastest, type TargetComparison } from "../schema/targets/document.js";
 import { formatPercent, spread } from "./format.js";
+import { drawTable, TABLE_COLUMNS } from "./table.js";
 
-export function targetsTable(comparison: TargetComparison): string {
+export function targetsTable(comparison: TargetComparison, columns = TABLE_COLUMNS): string {
   const { contexts, lossless, targets } = comparison;
   const verdict = lossless
     ? "Every run emitted its target's own tokens."
     : "NOT lossless: some runs did not emit their target's own tokens.";
   return [
     ...contexts.map(({ context_tokens, prompts, ways }) =>
-      [`Context ${context_tokens}, ${prompts.length} prompts`, waysTable(ways, targets[0].target)].join("\n"),
+      [`Context ${context_tokens}, ${prompts.length} prompts`, waysTable(ways, targets[0].target, columns)].join("\n"),
     ),
-    qualityTable(comparison),
+    qualityTable(comparison, columns),
     verdict,
     ...answerLines(comparison),
   ].join("\n\n");
 }
 
-function waysTable(ways: readonly ComparedWay[], reference: string): string {
-  const table = new Table({
-    head: ["target", "drafter", "drafts", "α", "tokens/s", `× ${reference}\nplain`, "× own\nplain"],
-    colWidths: [8, 13, 19, 8, 13, 11, 11],
-    wordWrap: true,
-    style: { head: [], border: [] },
-  });
-  for (const way of ways)
-    table.push([
-      way.target,
-      way.drafter,
-      way.lossless ? way.drafts : `${way.drafts}\nNOT lossless`,
-      way.acceptance === null ? "-" : formatPercent(way.acceptance),
-      spread(way.tokens_per_second, 1),
-      spread(way.speedup, 2),
-      spread(way.own_speedup, 2),
-    ]);
-  return table.toString();
+function waysTable(ways: readonly ComparedWay[], reference: string, columns: number): string {
+  const head = ["target", "drafter", "drafts", "α", "tokens/s", `× ${reference}\nplain`, "× own\nplain"];
+  const rows = ways.map((way) => [
+    way.target,
+    way.drafter,
+    way.lossless ? way.drafts : `${way.drafts}\nNOT lossless`,
+    way.acceptance === null ? "-" : formatPercent(way.acceptance),
+    spread(way.tokens_per_second, 1),
+    spread(way.speedup, 2),
+    spread(way.own_speedup, 2),
+  ]);
+  return drawTable({ head, rows, widths: [8, 13, 19, 8, 13, 11, 11] }, columns);
 }
 
-function qualityTable({ targets, quality_tokens, quality_windows }: TargetComparison): string {
+function qualityTable({ targets, quality_tokens, quality_windows }: TargetComparison, columns: number): string {
   const [{ target: reference }] = targets;
-  const table = new Table({
-    head: ["target", "matrices, MB", "perplexity", `against ${reference}`, `tokens as ${reference}`],
-    style: { head: [], border: [] },
-  });
-  for (const [i, one] of targets.entries())
-    table.push([
-      one.requantised === undefined ? one.target : `${one.target} *`,
-      (one.weight_bytes / 1e6).toFixed(0),
-      one.perplexity.toFixed(2),
-      ...(i === 0 ? ["", ""] : [lossText(one), agreementText(one)]),
-    ]);
+  const head = ["target", "matrices, MB", "perplexity", `against ${reference}`, `tokens as ${reference}`];
+  const rows = targets.map((one, i) => [
+    one.requantised === undefined ? one.target : `${one.target} *`,
+    (one.weight_bytes / 1e6).toFixed(0),
+    one.perplexity.toFixed(2),
+    ...(i === 0 ? ["", ""] : [lossText(one), agreementText(one)]),
+  ]);
   const twice = targets.filter(({ requantised }) => requantised !== undefined);
   return [
     `What each target loses, on ${quality_tokens} tokens held back (${quality_windows} windows), with 95 % intervals`,
-    table.toString(),
+    drawTable({ head, rows }, columns),
     ...twice.map(({ target, requantised }) => `* ${target}: the file has ${requantised}, quantised once more`),
   ].join("\n");
 }

@@ -1,7 +1,7 @@
 /** What `train-heads` made: how well each head guesses on held-back text. */
-import Table from "cli-table3";
 import type { TrainedHeads } from "../pipeline/train/train-heads.js";
 import { formatPercent } from "./format.js";
+import { drawTable, TABLE_COLUMNS } from "./table.js";
 
 const ENDED = {
   epochs: "all epochs are done",
@@ -9,18 +9,18 @@ const ENDED = {
   budget: "the time was up",
 } satisfies Record<TrainedHeads["stopped"], string>;
 
-export function trainedHeadsText(trained: TrainedHeads): string {
+export function trainedHeadsText(trained: TrainedHeads, columns = TABLE_COLUMNS): string {
   const { accuracy, positions, textPositions, epochs, bestEpoch, stopped, heads, kind, path, seconds } = trained;
-  const table = new Table({
-    head: ["head", "first guess right", "among ten", "loss"],
-    style: { head: [], border: [] },
-  });
-  accuracy.heads.forEach(({ top1, top10, loss }, head) => {
-    table.push([head + 1, formatPercent(top1), formatPercent(top10), loss.toFixed(3)]);
-  });
+  const head = ["head", "first guess right", "among ten", "loss"];
+  const rows = accuracy.heads.map(({ top1, top10, loss }, i) => [
+    i + 1,
+    formatPercent(top1),
+    formatPercent(top10),
+    loss.toFixed(3),
+  ]);
   return [
     `On ${accuracy.positions} positions of held-back documents:`,
-    `${table}`,
+    drawTable({ head, rows }, columns),
     `A round with a chain of ${heads} yields ${accuracy.tokensPerRound.toFixed(2)} tokens there.`,
     "",
     `Trained on ${positions} positions${textPositions === 0 ? "" : `, before them on ${textPositions} of the text itself`}; after ${epochs} epochs ${ENDED[stopped]}, and the ${bestEpoch}. was kept. Text took ${seconds.text.toFixed(0)} s, training ${seconds.training.toFixed(0)} s.`,

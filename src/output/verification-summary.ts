@@ -1,18 +1,20 @@
-/** A verification as a person reads it, in 80 columns. */
-import Table from "cli-table3";
+/** A verification as a person reads it, in 80 columns or in fewer. */
 import type { Verification } from "../schema/verification.js";
 import { extrapolatedLine, limitsText } from "./format.js";
+import { drawTable, labelled, TABLE_COLUMNS } from "./table.js";
 
-/** Lines for a terminal. */
-export function verificationSummary(verification: Verification): string[] {
+/** Lines for a terminal of so many columns. */
+export function verificationSummary(verification: Verification, columns = TABLE_COLUMNS): string[] {
   return [
     ...heading(verification),
     "",
-    table(verdictRows(verification), "left"),
-    ...section(verification.acceptance_curve !== null, "Acceptance by position", () => acceptanceTable(verification)),
-    ...section(true, "By context", () => contextTable(verification)),
+    verdictTable(verdictRows(verification), columns),
+    ...section(verification.acceptance_curve !== null, "Acceptance by position", () =>
+      acceptanceTable(verification, columns),
+    ),
+    ...section(true, "By context", () => contextTable(verification, columns)),
     ...(verification.by_context.some(({ extrapolated }) => extrapolated === true) ? ["* beyond the profile"] : []),
-    ...section(true, "By prompt", () => promptTable(verification)),
+    ...section(true, "By prompt", () => promptTable(verification, columns)),
   ];
 }
 
@@ -107,17 +109,20 @@ function distributionLines({ distribution }: Verification): string[][] {
 const alternativeLine = ({ speedup, agreement, agreeing_prefix }: Verification["alternatives"][number]): string =>
   `${times(speedup.median)} times; not lossless: ${share(agreement)} of tokens agree,\nits own output first differs after ${agreeing_prefix.toFixed(0)} tokens on average`;
 
-/** Positions a row of the table holds: 80 columns have room for so many. */
+/** Positions a row of the table holds, and columns that each takes behind the names: 80 have room for so many. */
 const POSITIONS = 8;
+const POSITION_COLUMNS = 7;
+const NAME_COLUMNS = 22;
 
-function acceptanceTable({ acceptance_curve, by_position }: Verification): string {
+function acceptanceTable({ acceptance_curve, by_position }: Verification, columns: number): string {
+  const room = Math.max(1, Math.min(POSITIONS, Math.floor((columns - NAME_COLUMNS) / POSITION_COLUMNS)));
   const curve = acceptance_curve ?? [];
   const reached = by_position ?? [];
   const rows: string[][] = [];
-  for (let from = 1; from < curve.length; from += POSITIONS) {
-    const part = curve.slice(from, from + POSITIONS);
+  for (let from = 1; from < curve.length; from += room) {
+    const part = curve.slice(from, from + room);
     rows.push(["drafted token", ...part.map((_, i) => String(from + i))]);
-    const here = reached.slice(from - 1, from - 1 + POSITIONS);
+    const here = reached.slice(from - 1, from - 1 + room);
     if (here.length > 0) rows.push(["accepted, of reached", ...here.map(fraction)]);
     rows.push(["all accepted to here", ...part.map((a) => a.toFixed(2))]);
   }
@@ -126,7 +131,7 @@ function acceptanceTable({ acceptance_curve, by_position }: Verification): strin
 
 const fraction = ({ tried, accepted }: { tried: number; accepted: number }): string => `${accepted}/${tried}`;
 
-function contextTable({ by_context }: Verification): string {
+function contextTable({ by_context }: Verification, columns: number): string {
   const head = [
     "context",
     "rounds",
@@ -149,10 +154,10 @@ function contextTable({ by_context }: Verification): string {
     typeof record.speedup === "number" ? times(record.speedup) : "-",
     typeof record.predicted_speedup === "number" ? times(record.predicted_speedup) : "-",
   ]);
-  return table([head, ...rows], "right");
+  return drawTable({ ...BARE, head, rows, align: aligned(head, "right") }, columns);
 }
 
-function promptTable({ prompts }: Verification): string {
+function promptTable({ prompts }: Verification, columns: number): string {
   const head = ["prompt", "context", "tokens", "speedup", "accepted", "output"];
   const rows = prompts.map((record) => [
     shorten(record.prompt, 26),
@@ -162,7 +167,7 @@ function promptTable({ prompts }: Verification): string {
     record.acceptance === null ? "-" : share(record.acceptance),
     promptVerdict(record),
   ]);
-  return table([head, ...rows], "right");
+  return drawTable({ ...BARE, head, rows, align: aligned(head, "right") }, columns);
 }
 
 function promptVerdict({ ties, first_mismatch }: Verification["prompts"][number]): string {
@@ -182,14 +187,22 @@ const shorten = (text: string, length: number): string => {
   return characters.length <= length ? text : `${characters.slice(0, length - 1).join("")}…`;
 };
 
-/** Rows under each other, without lines; the first column is for words, the others stand as told. */
+const BARE = { look: "bare", padding: [1, 0] } as const;
+/** the first column is for words */
+const aligned = (row: readonly unknown[], others: "left" | "right") =>
+  row.map((_, column) => (column === 0 ? "left" : others));
+
+/** Rows without a head, under each other. */
 function table(rows: string[][], align: "left" | "right"): string {
-  const blank = ["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right"];
-  const lines = ["left", "left-mid", "mid", "mid-mid", "right", "right-mid"];
-  const chars = { ...Object.fromEntries([...blank, ...lines].map((name) => [name, ""])), middle: " " };
-  const colAligns = rows[0].map((_, column) => (column === 0 ? "left" : align));
-  const drawn = new Table({ chars, colAligns, style: { "padding-left": 1, "padding-right": 0, head: [], border: [] } });
   // a short last row must not leave a hole
-  drawn.push(...rows.map((row) => [...row, ...new Array<string>(rows[0].length - row.length).fill("")]));
-  return drawn.toString().replace(/ +$/gm, "");
+  const filled = rows.map((row) => [...row, ...new Array<string>(rows[0].length - row.length).fill("")]);
+  return drawTable({ ...BARE, head: [], rows: filled, align: aligned(rows[0], align) }, TABLE_COLUMNS);
+}
+
+function verdictTable(rows: string[][], columns: number): string {
+  if (columns >= TABLE_COLUMNS) return table(rows, "left");
+  return labelled(
+    rows.map(([label, text]) => [label, text] as const),
+    columns,
+  );
 }

@@ -3,11 +3,27 @@ import { CommanderError } from "commander";
 import { describe, expect, test } from "vitest";
 import { createProgress } from "../../src/cli/context.js";
 import { Interruption } from "../../src/cli/interruption.js";
-import { noDisplay, type ProgressDisplay, terminalDisplay } from "../../src/cli/progress-bar.js";
+import { displayFor, noDisplay, type ProgressDisplay, terminalDisplay } from "../../src/cli/progress-bar.js";
 import { explainError } from "../../src/cli/report-error.js";
 import { DraftplanError } from "../../src/core/errors.js";
 
 const calm = { reason: undefined, listen: () => {} };
+
+describe("the display", () => {
+  const written = async (isTTY: boolean, term: string | undefined) => {
+    const stream = Object.assign(new PassThrough(), { isTTY, columns: 80 });
+    const display = displayFor(stream as unknown as NodeJS.WriteStream, term);
+    display.update({ stage: "loading", done: 0, total: 4 });
+    display.update({ done: 4 });
+    display.clear();
+    return String(stream.read() ?? "");
+  };
+  test("is a bar on a terminal", async () => expect(await written(true, "xterm")).toContain("loading ["));
+  test.each([
+    ["a terminal that calls itself dumb", true, "dumb"],
+    ["no terminal", false, "xterm"],
+  ])("writes nothing on %s", async (_what, isTTY, term) => expect(await written(isTTY, term)).toBe(""));
+});
 
 describe("a tick", () => {
   test("lets the event loop run now and then by the clock, not every time", async () => {

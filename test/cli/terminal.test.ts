@@ -1,6 +1,6 @@
 /** A terminal's prompt, over streams that are none. */
 import { PassThrough } from "node:stream";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { Interruption, type Interrupts } from "../../src/cli/interruption.js";
 import { openTerminal } from "../../src/cli/terminal.js";
 
@@ -41,6 +41,18 @@ test("lines are given one by one, those that came early too; the end of input is
   input.end();
   expect(await last).toBeNull();
   expect(await terminal.ask("> ")).toBeNull();
+});
+
+test("Ctrl-C gives up what was typed, on a terminal that calls itself dumb too", async () => {
+  vi.stubEnv("TERM", "dumb");
+  try {
+    const { terminal, input } = open();
+    const asked = terminal.ask("> ");
+    for (const key of ["given up", "\u0003", "kept", "\r"]) input.write(key);
+    expect(await asked).toBe("kept");
+  } finally {
+    vi.unstubAllEnvs();
+  }
 });
 
 test("the terminal is raw while it asks and not while a turn runs", async () => {

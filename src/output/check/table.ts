@@ -1,12 +1,10 @@
 /** `draftplan check` on a terminal: findings by file, figures beside the baseline's, the verdict last. */
-import Table from "cli-table3";
 import type { Finding } from "../../check/findings.js";
 import type { CheckResult, ComparedFigure, ComparisonWords } from "../../check/result.js";
 import { counted, visible } from "../../core/text.js";
+import { drawTable, labelled, TABLE_COLUMNS } from "../table.js";
 import { BASELINE_WORDS, byFile, changeText, countOf, type FileFindings, figureText, verdictLine } from "./text.js";
 
-/** Room that a table needs to be read at all. */
-const MIN_COLUMNS = 60;
 /** Beyond it lines get too long for the eye. */
 const MAX_COLUMNS = 120;
 /** Nobody reads more, and drawing a row takes the table library about 3 ms. */
@@ -15,7 +13,7 @@ const MAX_COMPARED = 200;
 
 /** Lines for a terminal of so many columns. */
 export function checkTable(result: CheckResult, columns: number, failInconclusive = false): string[] {
-  const width = Math.min(MAX_COLUMNS, Math.max(MIN_COLUMNS, columns));
+  const width = Math.min(MAX_COLUMNS, columns);
   const groups = byFile(result);
   const withFindings = groups.filter(({ findings }) => findings.length > 0);
   const clean = groups.length - withFindings.length;
@@ -58,20 +56,26 @@ const heading = (file: string): string => {
 };
 
 function findingTable(findings: readonly Finding[], width: number): string {
+  if (width < TABLE_COLUMNS) return findings.map((finding) => findingRecord(finding, width)).join("\n\n");
   const codeWidth = Math.max(...findings.map(({ code }) => code.length)) + 2;
   const severityWidth = "│ warning ".length - 1;
   const messageWidth = Math.max(20, width - severityWidth - codeWidth - 4);
-  const table = new Table({
-    colWidths: [severityWidth, codeWidth, messageWidth],
-    wordWrap: true,
-    style: { head: [], border: [] },
-  });
-  for (const { severity, code, where, message } of findings) {
+  const rows = findings.map(({ severity, code, where, message }) => {
     const text = where === "" ? visible(message) : `${visible(where)}\n${visible(message)}`;
-    table.push([severity, code, breakWords(text, messageWidth - 2)]);
-  }
-  return table.toString();
+    return [severity, code, breakWords(text, messageWidth - 2)];
+  });
+  return drawTable({ head: [], rows, widths: [severityWidth, codeWidth, messageWidth] }, width);
 }
+
+const findingRecord = ({ severity, code, where, message }: Finding, width: number): string =>
+  labelled(
+    [
+      [severity.padEnd("warning".length), code],
+      ...(where === "" ? [] : [["", visible(where)] as const]),
+      ["", visible(message)],
+    ],
+    width,
+  );
 
 function comparedLines(compared: readonly ComparedFigure[], width: number, words = BASELINE_WORDS): string[] {
   const files = [...new Set(compared.map(({ file }) => file))];
@@ -93,15 +97,12 @@ function comparedTable(rows: readonly ComparedFigure[], width: number, words: Co
   const widths = head.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column].length)) + 2);
   // names are words and wrap well; figures must not
   widths[0] = Math.max(12, Math.min(widths[0], width - 6 - widths.slice(1).reduce((sum, each) => sum + each, 0)));
-  const table = new Table({
-    head,
-    colWidths: widths,
-    colAligns: ["left", "right", "right", "right", "right"],
-    wordWrap: true,
-    style: { head: [], border: [] },
-  });
-  table.push(...cells.map(([name, ...figures]) => [breakWords(name, widths[0] - 2), ...figures]));
-  return table.toString();
+  const align = ["left", "right", "right", "right", "right"] as const;
+  const broken = cells.map(([name, ...figures]) => [
+    width < TABLE_COLUMNS ? name : breakWords(name, widths[0] - 2),
+    ...figures,
+  ]);
+  return drawTable({ head, rows: broken, widths, align }, width);
 }
 
 /** The table library cuts off a word that is longer than its column; paths and keys are, and must stay whole. */

@@ -1,24 +1,22 @@
 /** What `explain` prints for a reader: a summary, the telling blocks, and what other conditions would change. */
 
-import Table from "cli-table3";
 import { describeConstraints } from "../../schema/constraints.js";
 import { lengthsText } from "../../schema/length-by-batch.js";
 import type { Plan, Segment } from "../../schema/plan.js";
 import { ownCacheText, refutedText } from "../../schema/plan-text.js";
 import type { BlockReason, ExplainedDraft, Explanation, WhatIf } from "../../solve/index.js";
 import { formatPercent } from "../format.js";
+import { drawTable, TABLE_COLUMNS } from "../table.js";
 import { DRAFTER_WORDS, describeDrafter } from "./drafter.js";
 import { TREE_LEGEND, treeLines, treeSentences } from "./tree.js";
 
 /** Blocks shown without --all, unless more differ from the commonest choice. */
 const SHOWN = 10;
 
-/** Columns for what is not a table. */
-const WIDTH = 80;
-
-export function explanationText(explanation: Explanation, plan: Plan, all: boolean): string {
+export function explanationText(explanation: Explanation, plan: Plan, all: boolean, columns = TABLE_COLUMNS): string {
   const { draft } = explanation;
   const { extrapolated, contextTokens } = explanation;
+  const wrapped = wrapAt(columns);
   const prose = [
     ...(extrapolated ? [`Extrapolated: no pass was profiled at ${contextTokens} tokens of context.`] : []),
     ...(draft === null ? plainSummary(explanation) : summary(explanation, draft)),
@@ -32,7 +30,7 @@ export function explanationText(explanation: Explanation, plan: Plan, all: boole
   return [
     ...prose.flatMap(wrapped),
     "",
-    ...(draft === null ? [] : [...reasonsOf(draft, all, plan.constraints !== undefined), ""]),
+    ...(draft === null ? [] : [...reasonsOf(draft, all, plan.constraints !== undefined, columns), ""]),
     ...conditions(explanation).flatMap(wrapped),
     ...elsewhere(explanation, plan).flatMap(wrapped),
   ].join("\n");
@@ -45,15 +43,18 @@ function ownCache({ contextTokens, draft }: Explanation, plan: Plan): string[] {
 }
 
 /** Lines of words that fit; further ones are indented. */
-function wrapped(sentence: string): string[] {
-  const lines: string[] = [];
-  for (const word of sentence.split(" ")) {
-    const line = lines.at(-1);
-    if (line !== undefined && `${line} ${word}`.length <= WIDTH) lines[lines.length - 1] = `${line} ${word}`;
-    else lines.push(line === undefined ? word : `  ${word}`);
-  }
-  return lines;
-}
+const wrapAt =
+  (columns: number) =>
+  (sentence: string): string[] => {
+    const lines: string[] = [];
+    for (const word of sentence.split(" ")) {
+      const line = lines.at(-1);
+      const isRoom = line !== undefined && `${line} ${word}`.length <= Math.min(columns, TABLE_COLUMNS);
+      if (isRoom) lines[lines.length - 1] = `${line} ${word}`;
+      else lines.push(line === undefined ? word : `  ${word}`);
+    }
+    return lines;
+  };
 
 const ms = (us: number): string => `${(us / 1000).toFixed(us < 10_000 ? 2 : 1)} ms`;
 const times = (speedup: number): string => `${speedup.toFixed(2)} times as fast`;
@@ -136,11 +137,12 @@ const constrained = ({ constraints, drafters = ["self"] }: Plan): string[] => {
   return [`${drafts} keeps to ${describeConstraints(constraints)}, what follows too.`];
 };
 
-function reasonsOf(draft: ExplainedDraft, all: boolean, isConstrained: boolean): string[] {
-  if (draft.drafter.kind === "self") return reasons(draft, all, isConstrained);
+function reasonsOf(draft: ExplainedDraft, all: boolean, isConstrained: boolean, columns: number): string[] {
+  if (draft.drafter.kind === "self") return reasons(draft, all, isConstrained, columns);
   const { tree, drafter } = draft;
   if (drafter.kind !== "heads") return [];
   if (tree === null) return ["The plan's own calibration knows nothing of these heads."];
+  const wrapped = wrapAt(columns);
   return [...treeSentences(tree, draft).flatMap(wrapped), "", ...treeLines(tree, all), ...wrapped(TREE_LEGEND)];
 }
 
@@ -155,7 +157,7 @@ function commonest(blocks: readonly BlockReason[]): string {
   return blocks.reduce((most, { choice }) => (count(choice) > count(most) ? choice : most), blocks[0].choice);
 }
 
-function reasons({ blocks, draftUs }: ExplainedDraft, all: boolean, isConstrained: boolean): string[] {
+function reasons({ blocks, draftUs }: ExplainedDraft, all: boolean, isConstrained: boolean, columns: number): string[] {
   const usual = commonest(blocks);
   const rank = (block: BlockReason) => (block.choice === usual ? 1 : 0);
   const ranked = [...blocks].sort((a, b) => rank(a) - rank(b) || distance(a, draftUs) - distance(b, draftUs));
@@ -166,8 +168,8 @@ function reasons({ blocks, draftUs }: ExplainedDraft, all: boolean, isConstraine
   const which = unusual === 0 ? `The ${nearest}` : `The ${unusual} not ${usual}, and the ${nearest}`;
   return [
     rest.length === 0 ? "All blocks:" : `${which} (of ${blocks.length} blocks):`,
-    blockTable(shown),
-    ...[...others(rest, usual), ...LEGEND, isConstrained ? SURE : SURE_AND_MARGIN].flatMap(wrapped),
+    blockTable(shown, columns),
+    ...[...others(rest, usual), ...LEGEND, isConstrained ? SURE : SURE_AND_MARGIN].flatMap(wrapAt(columns)),
   ];
 }
 
@@ -188,22 +190,16 @@ function others(rest: readonly BlockReason[], usual: string): string[] {
   return [`${subject} ${usual}, for draft steps ${range} (--all lists every block).`];
 }
 
-function blockTable(blocks: readonly BlockReason[]): string {
-  const table = new Table({
-    head: ["block\nchoice", "µs\ntarget", "loss\n± s.e.", "if quicker", "if slower", "sure\ns.e."],
-    colAligns: ["left", "right", "right", "left", "left", "right"],
-    style: { head: [], border: [] },
-  });
-  for (const block of blocks) {
-    table.push([
-      `${block.block}\n${block.choice}`,
-      `${block.costUs.toFixed(0)}\n${block.targetUs.toFixed(0)}`,
-      `${short(block.loss)}\n${short(block.lossStandardError)}`,
-      ...[turn(block.ifQuicker), turn(block.ifSlower)],
-      `${block.sure === null ? "?" : `${(100 * block.sure).toFixed(0)} %`}\n${standardErrors(block)}`,
-    ]);
-  }
-  return table.toString();
+function blockTable(blocks: readonly BlockReason[], columns: number): string {
+  const head = ["block\nchoice", "µs\ntarget", "loss\n± s.e.", "if quicker", "if slower", "sure\ns.e."];
+  const rows = blocks.map((block) => [
+    `${block.block}\n${block.choice}`,
+    `${block.costUs.toFixed(0)}\n${block.targetUs.toFixed(0)}`,
+    `${short(block.loss)}\n${short(block.lossStandardError)}`,
+    ...[turn(block.ifQuicker), turn(block.ifSlower)],
+    `${block.sure === null ? "?" : `${(100 * block.sure).toFixed(0)} %`}\n${standardErrors(block)}`,
+  ]);
+  return drawTable({ head, rows, stacked: true, align: ["left", "right", "right", "left", "left", "right"] }, columns);
 }
 
 const turn = (to: BlockReason["ifQuicker"]): string =>

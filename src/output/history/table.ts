@@ -1,12 +1,11 @@
-/** A trend as a person reads it, in 80 columns. */
-
-import Table from "cli-table3";
+/** A trend as a person reads it, in 80 columns or in fewer. */
 import type { HistoryEntry, Trend, TrendChange } from "../../check/history.js";
 import { counted, visible } from "../../core/text.js";
 import { type Interval, limitsOf } from "../../schema/common.js";
 import { FALSE_ALARM_RATE, LEAST_OBSERVATIONS, MOST_OBSERVATIONS } from "../../stats/change-points.js";
+import { drawTable, TABLE_COLUMNS } from "../table.js";
 
-function trendLines(trend: Trend): string[] {
+function trendLines(trend: Trend, columns: number): string[] {
   const { model, device, plan, dated, undated } = trend;
   const weights =
     model.weights_sha256 === null ? "weights not recorded" : `weights ${model.weights_sha256.slice(0, 8)}`;
@@ -15,10 +14,10 @@ function trendLines(trend: Trend): string[] {
     `on ${visible(device.processor)}, ${visible(device.provider)}, ${counted(device.threads, "thread")}, ${visible(device.platform)}`,
     ...runtimeLine(trend),
     "",
-    ...(dated.length === 0 ? [] : [tableOf(trend, dated), ...changeLines(trend)]),
+    ...(dated.length === 0 ? [] : [tableOf(trend, dated, columns), ...changeLines(trend)]),
     ...(undated.length === 0
       ? []
-      : ["", "Without a date (created), and no part of the trend:", tableOf(trend, undated)]),
+      : ["", "Without a date (created), and no part of the trend:", tableOf(trend, undated, columns)]),
   ];
 }
 
@@ -35,17 +34,12 @@ function commonRuntime({ dated, undated }: Trend): string | null {
 }
 
 const HEAD = ["  made (UTC)", "plan", "runtime", "tokens/s", "speedup, 95 %", "accepted", "pred."];
+const ALIGN = ["left", "left", "left", "right", "right", "right", "right"] as const;
 
-function tableOf(trend: Trend, entries: readonly HistoryEntry[]): string {
-  const table = new Table({
-    head: HEAD,
-    chars: NO_LINES,
-    colAligns: ["left", "left", "left", "right", "right", "right", "right"],
-    style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
-  });
+function tableOf(trend: Trend, entries: readonly HistoryEntry[], columns: number): string {
   const library = commonRuntime(trend);
-  table.push(...entries.map((entry) => cells(trend, entry, library)));
-  return table.toString().replace(/ +$/gm, "");
+  const rows = entries.map((entry) => cells(trend, entry, library));
+  return drawTable({ head: HEAD, rows, look: "bare", padding: [0, 0], align: ALIGN }, columns);
 }
 
 function cells({ changes, dated }: Trend, entry: HistoryEntry, library: string | null): string[] {
@@ -113,21 +107,14 @@ const minuteOf = (created: string): string => created.slice(0, 16).replace("T", 
 const times = (ratio: number): string => ratio.toFixed(2);
 const signed = (percent: number): string => `${percent > 0 ? "+" : ""}${percent.toFixed(1)}`;
 
-const LINE_PARTS = ["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right"];
-const MIDDLE_PARTS = ["left", "left-mid", "mid", "mid-mid", "right", "right-mid"];
-const NO_LINES = {
-  ...Object.fromEntries([...LINE_PARTS, ...MIDDLE_PARTS].map((name) => [name, ""])),
-  middle: " ",
-};
-
-export function historyLines(trends: readonly Trend[], folder: string): string[] {
+export function historyLines(trends: readonly Trend[], folder: string, columns = TABLE_COLUMNS): string[] {
   if (trends.length === 0) {
     return [
       `No verification lies below ${visible(folder)}. Make one with:`,
       "  draftplan verify PLAN --model MODEL -o FILE",
     ];
   }
-  const lines = trends.flatMap((trend, i) => [...(i === 0 ? [] : [""]), ...trendLines(trend)]);
+  const lines = trends.flatMap((trend, i) => [...(i === 0 ? [] : [""]), ...trendLines(trend, columns)]);
   const several = ["", `${trends.length} trends; choose among them with --model-name, --device or --plan NAME`];
   return trends.length === 1 ? lines : [...lines, ...several];
 }
