@@ -28,6 +28,9 @@ export interface Preset {
   keep_first_attention?: true;
 }
 
+/** Kernels that engines with a form for quantised blocks have one for; int2 none of them has. */
+export const EXPORTED_KERNELS: readonly QuantisedKernel[] = ["int8", "int4"];
+
 /** The one draft that an engine gets. */
 export interface PlannedDraft {
   /** where it stands, for errors: `plan.yaml: segments[1]` */

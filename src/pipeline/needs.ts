@@ -4,7 +4,8 @@ import { memoryNeeds, modelNeeds } from "../model/needs.js";
 import { freeBytes } from "../model/room.js";
 import type { ModelSpec } from "../model/spec.js";
 import { freeMemory } from "../runtime/gpu/fits.js";
-import { computesOn, dialectFor } from "../runtime/providers.js";
+import { requireProducts } from "../runtime/pass/products.js";
+import { computesOn, dialectFor, listed } from "../runtime/providers.js";
 import type { Kernel } from "../schema/choice.js";
 import { measuredKernels } from "./choices.js";
 import type { PipelineContext } from "./context.js";
@@ -36,10 +37,11 @@ export interface NeedsFacts {
 
 const DEFAULT_CONTEXT = 8192;
 
-/** @throws OPTION_INVALID for what is no choice */
+/** @throws OPTION_INVALID for what is no choice, CHOICE_UNAVAILABLE for a kernel that the provider lacks */
 export async function needsFacts(spec: ModelSpec, request: NeedsRequest): Promise<NeedsFacts> {
   const { provider, tokens, choices } = request;
   const kernels = measuredKernels(choices, request);
+  requireProducts(listed(provider) ?? { name: provider }, null, kernels);
   const dialect = dialectFor(provider, request.targetPrecision);
   const needs = modelNeeds(spec, kernels, dialect);
   const free = freeMemory(provider);

@@ -12,6 +12,7 @@ import { measureMoments } from "./fit/moments.js";
 import { requireMemory } from "./gpu/fits.js";
 import { loadOrt } from "./ort-api.js";
 import { dialectOf, openOrtEngine } from "./ort-engine.js";
+import { requireProducts } from "./pass/products.js";
 import { chooseProvider, libraryFacts } from "./providers.js";
 
 export interface LoadedModel {
@@ -73,9 +74,11 @@ export async function loadPrepared<Prepared extends { capacity: number }>(
   try {
     const { spec, storedTypes } = checkpoint;
     const prepared = prepare(checkpoint);
-    chooseProvider(options.provider, libraryFacts(loadOrt(options.ortLibrary))); // refused before minutes of converting
+    const facts = libraryFacts(loadOrt(options.ortLibrary));
+    const provider = chooseProvider(options.provider, facts); // refused before minutes of converting
     const dialect = dialectOf(options);
     const kernels = loadedKernels(options.kernels && kernelsFor(options.kernels), dialect.targetPrecision);
+    requireProducts(provider, facts.version, kernels);
     const twice = requantisedText(storedTypes, dialect.targetPrecision);
     if (twice !== null)
       progress.warn(

@@ -63,6 +63,8 @@ export interface Provider {
   inputs: "in place" | "as placed";
   /** the first minor version whose attention takes positions and a bias there; left out: as the dialect says */
   treesSinceMinor?: number;
+  /** the first minor version whose MatMulNBits takes codes of 2 bits there; left out: none is known to */
+  twoBitsSinceMinor?: number;
   /** what has to be there, as something to do */
   needs: string;
 }
@@ -94,6 +96,7 @@ const TABLE: readonly Provider[] = [
     dialect: CPU_DIALECT,
     cache: { on: "host" },
     inputs: "in place",
+    twoBitsSinceMinor: 24, // tried: 1.23.2 refuses the graph, 1.24.1 runs it
     needs: "Nothing is needed: every build of ONNX Runtime has it.",
   },
   {
@@ -163,7 +166,7 @@ const unlisted = (ortName: string): Provider => ({
  * @throws OPTION_INVALID where the provider does not compute in the numbers of that precision
  */
 export function dialectFor(name: string, target?: TargetPrecision): GraphDialect {
-  const own = TABLE.find((entry) => entry.name === name)?.dialect ?? UNKNOWN_DIALECT;
+  const own = listed(name)?.dialect ?? UNKNOWN_DIALECT;
   if (target === undefined || target === own.targetPrecision) return own;
   const dialect = withTarget(own, target);
   if (dialect.float === own.float) return dialect;
@@ -176,13 +179,15 @@ export function dialectFor(name: string, target?: TargetPrecision): GraphDialect
   });
 }
 
+/** undefined: the table does not know it */
+export const listed = (name: string): Provider | undefined => TABLE.find((entry) => entry.name === name);
+
 /** Where weights and the KV cache lie on it. */
-export const computesOn = (name: string): ComputesOn =>
-  TABLE.find((entry) => entry.name === name)?.cache.on === "device" ? "device" : "host";
+export const computesOn = (name: string): ComputesOn => (listed(name)?.cache.on === "device" ? "device" : "host");
 
 /** Whether it computes on an NVIDIA GPU by CUDA, of which nvidia-smi can tell. */
 export function isNvidia(name: string): boolean {
-  const cache = TABLE.find((entry) => entry.name === name)?.cache;
+  const cache = listed(name)?.cache;
   return cache?.on === "device" && cache.memoryName === "Cuda";
 }
 
@@ -243,8 +248,7 @@ export function appendProvider(api: OrtApi, settings: Pointer, provider: Provide
   explained(provider, () => {
     if (isNvidia(provider.name)) openWhatCudaWants(api.libraryPath);
     api.check("AddSessionConfigEntry", settings, RECORD_ASSIGNMENTS, "1");
-    const keys = Object.keys(append.options);
-    const values = Object.values(append.options);
+    const [keys, values] = [Object.keys(append.options), Object.values(append.options)];
     if (append.how === "by name") {
       api.check("SessionOptionsAppendExecutionProvider", settings, append.as, keys, values, keys.length);
       return;

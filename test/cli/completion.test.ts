@@ -20,7 +20,7 @@ interface Asked {
   offered: string[];
 }
 
-const CHOICES = ["skip", "int8", "int4"];
+const CHOICES = ["skip", "int8", "int4", "int2"];
 const ENGINES = ["llama.cpp", "onnxruntime-genai", "transformers", "sglang", "tensorrt-llm", "vllm"];
 
 // From DESIGN's contract and the help texts, not from what the scripts say.
@@ -89,7 +89,7 @@ describe.skipIf(!present("bash"))("bash", () => {
       ["draftplan", "run", "--target=i"],
       ["--target=int8", "--target=int4"],
     ],
-    ["a list's second", ["draftplan", "solve", "--choices", "skip,i"], ["skip,int8", "skip,int4"]],
+    ["a list's second", ["draftplan", "solve", "--choices", "skip,i"], ["skip,int8", "skip,int4", "skip,int2"]],
     ["model:PATH, split", ["draftplan", "generate", "embedded", "--drafter", "model", ":", "pl"], ["plan.yaml"]],
     ["model: with nothing behind", ["draftplan", "generate", "embedded", "--drafter", "model", ":"], FILES],
     ["model:PATH, whole", ["draftplan", "generate", "embedded", "--drafter", "model:pl"], ["model:plan.yaml"]],

@@ -60,7 +60,7 @@ describe("a kernel more", () => {
   });
 
   test("has its name wherever a choice is named", () => {
-    expect(KERNEL_NAMES).toEqual(["target", "int8", "int4", "bf16"]);
+    expect(KERNEL_NAMES).toEqual(["target", "int8", "int4", "int2", "bf16"]);
     expect(CHOICES.at(-1)).toBe("skip");
     expect(DraftSchema.parse({ default: "bf16", head: "bf16", skip: [], choices: { "0.mlp": "skip" } })).toBeDefined();
     expect(() => DraftSchema.parse({ default: "bf17", head: "bf16", skip: [], choices: {} })).toThrow();

@@ -125,6 +125,7 @@ test("documents say what kernels compute with on each provider; the CPU's words 
     target: "fp32",
     int8: "MatMulNBits, 8 bits, symmetric, block 32, accuracy_level 4",
     int4: "MatMulNBits, 4 bits, symmetric, block 32, accuracy_level 4",
+    int2: "MatMulNBits, 2 bits, symmetric, block 32, accuracy_level 4",
   });
   expect(numericsOf(["target", "int8"], CPU_DIALECT)).toEqual(numericsOf(["target", "int8"]));
   expect(numericsOf(["target", "int8"], CUDA_DIALECT)).toEqual({

@@ -35,13 +35,13 @@ export function plantedTimes(layers: number, spread: number, seed = 11): FakeTim
   const next = uniform(seed);
   const table = () => Array.from({ length: layers }, () => 1 + spread * (2 * next() - 1));
   const own = { attn: { target: table(), int8: table() }, mlp: { target: table(), int8: table() } };
-  const int4 = { attn: table(), mlp: table() }; // drawn last: the others stay what they were
+  const few = { attn: table(), mlp: table() }; // of int4 and int2; drawn last: the others stay what they were
   return {
     fixedUs: (q) => 150 + 4 * q,
     headUs: (kernel, rows) => (kernel === "target" ? 2000 : 600) * (1 + 0.05 * (rows - 1)),
     blockUs: ({ layer, kind }, choice, n, q) => {
       const base = kind === "attn" ? (choice === "target" ? 120 : 60) + 0.06 * n : choice === "target" ? 400 : 130;
-      const factors = choice === "int4" ? int4[kind] : own[kind][choice];
+      const factors = choice === "target" || choice === "int8" ? own[kind][choice] : few[kind];
       return base * factors[layer] * (1 + 0.04 * (q - 1));
     },
   };

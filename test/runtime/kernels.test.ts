@@ -19,7 +19,7 @@ import { relativeError, tokens } from "./support.js";
 const LAYERS = 3;
 const MODEL = { seed: 21, headDim: 16, layers: LAYERS, tied: false, eosTokenIds: [] };
 const CPU = { provider: "cpu", threads: 1 };
-const ALL: Kernel[] = ["target", "int8", "int4"];
+const ALL: Kernel[] = ["target", "int8", "int4", "int2"];
 const IDS = tokens(3, 24);
 const folder = writeTinyCheckpoint(temporaryFolder(), MODEL);
 
@@ -28,7 +28,7 @@ const logitsOf = ({ engine }: LoadedModel, choice: Kernel | "skip"): Float32Arra
     .run({ position: 0, input: IDS, choices: uniformChoices(LAYERS, choice), logitRows: IDS.length })
     .logits.slice();
 
-describe("a model with target, int8 and int4", () => {
+describe("a model with target, int8, int4 and int2", () => {
   let all: LoadedModel;
   let usual: LoadedModel;
   beforeAll(async () => {
@@ -45,16 +45,19 @@ describe("a model with target, int8 and int4", () => {
     expect(usual.engine.kernels).toEqual(["target", "int8"]);
   });
 
-  test("target and int8 compute to the bit what they compute without int4", () => {
+  test("target and int8 compute to the bit what they compute without the others", () => {
     for (const choice of ["target", "int8", "skip"] as const)
       expect(logitsOf(all, choice)).toEqual(logitsOf(usual, choice));
   });
 
-  test("int4 is nearer to the twin with rounded weights than to fp32", () => {
+  test.each([
+    ["int4", stepsOfFour],
+    ["int2", stepsOfTwo],
+  ] as const)("%s is nearer to the twin with rounded weights than to fp32", (kernel, step) => {
     const exact = logitsOf(all, "target");
-    const int4 = logitsOf(all, "int4");
-    expect(relativeError(int4, exact)).toBeGreaterThan(0.05); // or int4 did not run
-    expect(relativeError(int4, roundedTwin())).toBeLessThan(0.4 * relativeError(int4, exact));
+    const few = logitsOf(all, kernel);
+    expect(relativeError(few, exact)).toBeGreaterThan(0.05); // or it did not run
+    expect(relativeError(few, roundedTwin(step))).toBeLessThan(0.4 * relativeError(few, exact));
   });
 
   test("each block alone at int4 differs from target and int8: no branch is taken for another", () => {
@@ -69,8 +72,11 @@ describe("a model with target, int8 and int4", () => {
         })
         .hidden.slice();
     target.blocks.forEach((_, block) => {
-      const [exact, eight, four] = (["target", "int8", "int4"] as const).map((choice) => hidden(choice, block));
+      const [exact, eight, four, two] = (["target", "int8", "int4", "int2"] as const).map((choice) =>
+        hidden(choice, block),
+      );
       expect(relativeError(four, exact), `block ${block}`).toBeGreaterThan(3 * relativeError(eight, exact));
+      expect(relativeError(two, exact), `block ${block}`).toBeGreaterThan(1.5 * relativeError(four, exact));
     });
   });
 
@@ -96,8 +102,27 @@ describe("a model with target, int8 and int4", () => {
   });
 });
 
-/** Logits of the float64 model with matrices rounded to 16 steps: the greatest magnitude of 32 inputs is -8 of them. */
-function roundedTwin(): number[] {
+const extremeOf = (block: Float32Array): number =>
+  block.reduce((most, v) => (Math.abs(v) > Math.abs(most) ? v : most), 0);
+
+/** To 16 steps: the greatest magnitude of 32 inputs is -8 of them. */
+function stepsOfFour(block: Float32Array): void {
+  const step = extremeOf(block) / -8;
+  block.forEach((v, i) => (block[i] = Math.min(7, Math.round(v / step)) * step));
+}
+
+/** To 4 steps, -2 to 1, of the length that leaves the least squared error among these shares of the simple one. */
+function stepsOfTwo(block: Float32Array): void {
+  const tried = [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4].map((share) => {
+    const step = (share * extremeOf(block)) / -2;
+    return Array.from(block, (v) => Math.max(-2, Math.min(1, Math.round(v / step))) * step);
+  });
+  const error = (rounded: number[]) => rounded.reduce((sum, v, i) => sum + (v - block[i]) ** 2, 0);
+  block.set(tried.reduce((best, one) => (error(one) < error(best) ? one : best)));
+}
+
+/** Logits of the float64 model whose matrices are rounded 32 inputs at a time. */
+function roundedTwin(round: (block: Float32Array) => void): number[] {
   const tensors = tinyTensors(MODEL);
   const read = (name: string): Float32Array => {
     const { shape, values } = tensors.get(name) as { shape: readonly number[]; values: Float32Array };
@@ -105,9 +130,7 @@ function roundedTwin(): number[] {
     const out = values.slice();
     for (let row = 0; row < shape[0]; row++) {
       for (let from = 0; from < shape[1]; from += 32) {
-        const block = out.subarray(row * shape[1] + from, row * shape[1] + Math.min(from + 32, shape[1]));
-        const step = block.reduce((most, v) => (Math.abs(v) > Math.abs(most) ? v : most), 0) / -8;
-        block.forEach((v, i) => (block[i] = Math.min(7, Math.round(v / step)) * step));
+        round(out.subarray(row * shape[1] + from, row * shape[1] + Math.min(from + 32, shape[1])));
       }
     }
     return out;
@@ -151,19 +174,20 @@ describe("sets of kernels", () => {
     expect(choiceInputNames(1, ["target"])).toEqual(["run.0.attn", "run.0.mlp"]);
     const names = choiceInputNames(1, ALL);
     const of = (choice: Kernel | "skip") => {
-      const flags = choiceFlags({ blocks: [choice, "skip"], head: choice === "skip" ? "int4" : choice }, ALL);
+      const flags = choiceFlags({ blocks: [choice, "skip"], head: choice === "skip" ? "int2" : choice }, ALL);
       return names.filter((_, i) => flags[i] === 1);
     };
-    expect(names).toHaveLength(2 * 3 + 2);
+    expect(names).toHaveLength(2 * 4 + 3);
     expect(of("target")).toEqual(["run.0.attn", "0.attn.target", "head.target"]);
     expect(of("int8")).toEqual(["run.0.attn", "0.attn.int8", "head.int8"]);
-    expect(of("int4")).toEqual(["run.0.attn"]);
+    expect(of("int4")).toEqual(["run.0.attn", "0.attn.int4", "head.int4"]);
+    expect(of("int2")).toEqual(["run.0.attn"]);
     expect(of("skip")).toEqual([]);
   });
 });
 
 describe("on the embedded model", () => {
-  test("int4 drafts are accepted often, and less often than int8 ones", async () => {
+  test("int4 drafts are accepted often, less often than int8 ones, and int2 drafts more often than not", async () => {
     const model = await loadModel("embedded", { provider: "cpu", threads: 2, capacity: 256, kernels: ALL });
     try {
       const plain = await decode(model.engine, [0, 2819, 506, 268], {
@@ -179,10 +203,12 @@ describe("on the embedded model", () => {
             silentProgress,
           )
         ).acceptance;
-      const [int8, int4] = [await acceptance("int8"), await acceptance("int4")];
+      const [int8, int4, int2] = [await acceptance("int8"), await acceptance("int4"), await acceptance("int2")];
       expect(int8).toBeGreaterThan(0.95);
       expect(int4).toBeGreaterThan(0.8);
       expect(int4).toBeLessThanOrEqual(int8);
+      expect(int2).toBeGreaterThan(0.5);
+      expect(int2).toBeLessThan(int4);
     } finally {
       model.close();
     }

@@ -8,7 +8,7 @@ import { openGguf } from "../../model/formats/gguf-parts.js";
 import { blockName, type ChoiceSet, uniformChoices } from "../../schema/choice.js";
 import { type ModelDrafterRef, mainDrafter } from "../../schema/drafter.js";
 import { readDefinition } from "../../tokenizer/open.js";
-import type { Exporter, ExportJob, PlannedDraft, Written } from "../exporter.js";
+import { EXPORTED_KERNELS, type Exporter, type ExportJob, type PlannedDraft, type Written } from "../exporter.js";
 import { bytesAStep, draftOf, type GgufDraft, type GgufModel } from "../gguf/draft.js";
 import { folderModel, folderTensors } from "../gguf/from-folder.js";
 import { ggufModel } from "../gguf/from-gguf.js";
@@ -27,7 +27,7 @@ const FILE = "draft.gguf";
 export const llamaCpp: Exporter = {
   name: NAME,
   triedVersion: "b11549 (xllamacpp 2026.10.11549)",
-  preset: { drafters: ["self", "lookup", "model", "hybrid"], kernels: ["int8", "int4"] },
+  preset: { drafters: ["self", "lookup", "model", "hybrid"], kernels: EXPORTED_KERNELS },
   takes: "gguf",
   express,
   bytes,

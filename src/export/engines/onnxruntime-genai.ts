@@ -12,14 +12,14 @@ import { storedHeadDim } from "../../model/graph/heads.js";
 import { attendingLayers } from "../../model/graph/straight-line.js";
 import { openCheckpoint } from "../../model/open.js";
 import type { Checkpoint, ModelSpec } from "../../model/spec.js";
-import { type ChoiceSet, QUANTISED_KERNELS, targetChoices, uniformChoices } from "../../schema/choice.js";
+import { type ChoiceSet, targetChoices, uniformChoices } from "../../schema/choice.js";
 import type { DrafterRef } from "../../schema/drafter.js";
 import { withTarget } from "../../schema/numerics.js";
 import type { Plan } from "../../schema/plan.js";
 import { openTokenizer } from "../../tokenizer/open.js";
 import { differingToken, readVocabulary } from "../../tokenizer/vocabulary.js";
 import { fileText } from "../checkpoint/files.js";
-import type { Exporter, ExportJob, PlannedDraft, Written } from "../exporter.js";
+import { EXPORTED_KERNELS, type Exporter, type ExportJob, type PlannedDraft, type Written } from "../exporter.js";
 import type { ExportModel } from "../model.js";
 import { unsupported } from "../unsupported.js";
 
@@ -48,7 +48,7 @@ const MOST_LOOKED_UP = 15;
 export const onnxruntimeGenai: Exporter = {
   name: NAME,
   triedVersion: "0.18.0",
-  preset: { drafters: ["self", "lookup", "model"], kernels: QUANTISED_KERNELS },
+  preset: { drafters: ["self", "lookup", "model"], kernels: EXPORTED_KERNELS },
   anyArchitecture: true,
   express,
   // of several lengths genai looks up the shortest alone

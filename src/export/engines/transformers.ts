@@ -5,18 +5,17 @@
  */
 import { resolve } from "node:path";
 import type { ChoiceSet } from "../../schema/choice.js";
-import { QUANTISED_KERNELS } from "../../schema/choice.js";
 import { checkpointBytes, writeDraftCheckpoint } from "../checkpoint/draft-checkpoint.js";
 import { writeModelFiles } from "../checkpoint/files.js";
 import { isWhole, packedLayers } from "../checkpoint/layers.js";
-import type { Exporter, ExportJob, PlannedDraft, Written } from "../exporter.js";
+import { EXPORTED_KERNELS, type Exporter, type ExportJob, type PlannedDraft, type Written } from "../exporter.js";
 import { ASSISTANT_FILE, assistantModule, attentionGroups } from "../transformers/assistant-module.js";
 import { unsupported } from "../unsupported.js";
 
 export const transformers: Exporter = {
   name: "transformers",
   triedVersion: "5.24.0",
-  preset: { drafters: ["self", "lookup", "model"], kernels: QUANTISED_KERNELS },
+  preset: { drafters: ["self", "lookup", "model"], kernels: EXPORTED_KERNELS },
   express: ({ choices, ...draft }) => {
     if (choices !== null && attentionGroups(choices).length === 1)
       throw unsupported(

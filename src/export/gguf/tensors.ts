@@ -37,7 +37,7 @@ export const storedSource = (stored: StoredTensor): SourceTensor => ({
  * The format that stands for a kernel of the plan: blocks of 32 codes of as many bits, symmetric, with a scale each, as
  * MatMulNBits has them; the scale is fp16 here.
  */
-const FORMATS: Record<DraftKernel, EncodedType> = { int8: "Q8_0", int4: "Q4_0" };
+const FORMATS: Partial<Record<DraftKernel, EncodedType>> = { int8: "Q8_0", int4: "Q4_0" };
 
 /**
  * The format that a matrix is converted to, undefined where it stays as it is stored: for the target's own kernel, where
@@ -50,6 +50,7 @@ export function convertedType(
 ): EncodedType | undefined {
   if (kernel === "target" || shape.length < 2) return undefined;
   const wanted = FORMATS[kernel];
+  if (wanted === undefined) throw new Error(`${kernel} has no form in a GGUF, and exports for it are refused before`);
   const whole = shape[shape.length - 1] % STORED_TYPES[wanted].blockValues === 0;
   return whole && bytesANumber(type) > bytesANumber(wanted) ? wanted : undefined;
 }

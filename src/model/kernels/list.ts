@@ -1,6 +1,7 @@
 /** Every kernel there is, a line each. What follows from the list is in registry.ts. */
 import { fp16 } from "./fp16.js";
 import { fp32 } from "./fp32.js";
+import { int2 } from "./int2.js";
 import { int4 } from "./int4.js";
 import { int8 } from "./int8.js";
 import { quantisedTarget } from "./quantised-target.js";
@@ -21,4 +22,4 @@ export const TARGET_KERNELS = [
 ] as const;
 
 /** What a draft may choose besides the target's own, in the order of tables and messages. */
-export const DRAFT_KERNELS = [int8, int4] as const;
+export const DRAFT_KERNELS = [int8, int4, int2] as const;
