@@ -2,8 +2,9 @@
 //
 // onnxruntime-node's postinstall downloads some hundred megabytes of CUDA libraries from nuget.org on Linux x64. draftplan
 // uses none of them, and where that host cannot be reached the script fails and takes the whole installation with it.
-// In this repository .npmrc (npm 11 and older) and `allowScripts` (newer) switch it off; neither counts where draftplan
-// is a dependency. npm unpacks everything first and runs every preinstall before any postinstall, and that script
+// In this repository `allowScripts` switches it off where npm knows it, and for older ones package-lock.json does not say that
+// onnxruntime-node has an install script (npm runs those of the packages of which a lock says so; test/install.test.ts
+// holds it). Neither counts where draftplan is a dependency. npm unpacks everything first and runs every preinstall before any postinstall, and that script
 // leaves at once where its files exist. So placeholders are put where they are missing. ONNX Runtime opens them only
 // when CUDA is asked for, and then fails as it would without them. The alternatives are worse: bundling the package means
 // a tarball of 300 MB, and as an optional dependency it would be removed when its script fails.
