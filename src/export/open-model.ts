@@ -2,10 +2,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { architectureOf } from "../model/architectures/registry.js";
+import { openFolderTensors } from "../model/formats/folder.js";
 import { readJsonFile } from "../model/formats/json-file.js";
-import { openSafetensors } from "../model/formats/safetensors.js";
-import { canonicalTensors, separateTensors } from "../model/formats/tensor-names.js";
+import type { QuantisedTensor } from "../model/formats/quantised/form.js";
 import { expectedTensors, product, type StoredTensor } from "../model/formats/tensors.js";
 import { EMBEDDED, locateModel, openCheckpoint } from "../model/open.js";
 import type { Checkpoint } from "../model/spec.js";
@@ -52,25 +51,37 @@ const FILES = [
 ];
 
 function fromFolder(checkpoint: Checkpoint, path: string): ExportModel {
-  const { files, tensors: stored } = openSafetensors(path);
   const { spec } = checkpoint;
-  const { tensorNames, fused } = architectureOf(spec.architecture);
-  const tensors = separateTensors(canonicalTensors(stored, tensorNames), fused, spec);
+  const { files, tensors } = openFolderTensors(path, spec);
+  const dequantised = [...tensors.values()].some((tensor) => "form" in tensor);
   const wanted = expectedTensors(spec);
   const byFile = new Map<string, string[]>(files.map((file) => [file.path, []]));
   for (const [name, { file }] of tensors) byFile.get(file.path)?.push(name);
   return {
     ...shared(checkpoint, path),
-    config: readJsonFile(join(path, "config.json"), z.looseObject({})),
+    config: configOf(path),
     tensors: new Map([...wanted].map(([name, shape]) => [name, asStored(checkpoint, name, shape, tensors.get(name))])),
     files: FILES.filter((name) => existsSync(join(path, name))).map((name) => ({ name, path: join(path, name) })),
-    weightFiles: [...byFile].map(([file, names]) => ({ path: file, tensors: names })),
-    notes: [],
+    weightFiles: dequantised ? [] : [...byFile].map(([file, names]) => ({ path: file, tensors: names })),
+    notes: dequantised ? [DEQUANTISED] : [],
     close: () => {
       checkpoint.close();
       for (const file of files) file.close();
     },
   };
+}
+
+const DEQUANTISED =
+  "The model's weights are quantised: they were dequantised to fp32, which is what draftplan computes with; an engine that computes with the folder's own codes rounds otherwise.";
+
+/** What is exported is not quantised, whatever the folder is. */
+function configOf(path: string): Record<string, unknown> {
+  const {
+    quantization_config: _theirs,
+    quantization: _mlx,
+    ...config
+  } = readJsonFile(join(path, "config.json"), z.looseObject({}));
+  return config;
 }
 
 const CHUNK_BYTES = 4 << 20;
@@ -82,9 +93,9 @@ function asStored(
   checkpoint: Checkpoint,
   name: string,
   shape: readonly number[],
-  tensor: StoredTensor | undefined,
+  tensor: StoredTensor | QuantisedTensor | undefined,
 ): ModelTensor {
-  if (tensor === undefined || !isKept(tensor.type)) return asFloats(checkpoint, name, shape);
+  if (tensor === undefined || "form" in tensor || !isKept(tensor.type)) return asFloats(checkpoint, name, shape);
   const { file, offset, byteLength, storedName } = tensor;
   return {
     dtype: tensor.type,

@@ -6,6 +6,8 @@ import { tensorShape, unsupportedMaths } from "./failures.js";
 import type { ByteFile } from "./formats/byte-file.js";
 import { STORED_TYPES } from "./formats/dequantize.js";
 import { readScales } from "./formats/own-codes.js";
+import { partsForThreads, type QuantisedTensor } from "./formats/quantised/form.js";
+import { readQuantisedRows } from "./formats/quantised/read.js";
 import type { StoredTensor } from "./formats/tensors.js";
 import { expectedTensors, readableType, readTensor } from "./formats/tensors.js";
 import { rowsInOrder } from "./rotary-rows.js";
@@ -17,20 +19,33 @@ export interface CheckpointParts {
   format: Checkpoint["format"];
   spec: ModelSpec;
   /** canonical name -> where its bytes are */
-  tensors: ReadonlyMap<string, StoredTensor>;
+  tensors: ReadonlyMap<string, AnyTensor>;
   files: readonly ByteFile[];
   /** whether the format keeps a tensor's rows in interleaved rotary order, and not in Hugging Face's; left out: none */
   isInterleaved?: (name: string) => boolean;
   /** norms' weights are stored as what is added to 1 */
   normsLessOne?: boolean;
+  quantisation?: string | undefined;
 }
+
+type AnyTensor = StoredTensor | QuantisedTensor;
 
 const EMBEDDING = "model.embed_tokens.weight";
 const HEAD = "lm_head.weight";
 
 /** Digests the weights and makes sure that every tensor is there, so that nothing is found missing half-way. */
 export async function makeCheckpoint(parts: CheckpointParts): Promise<Checkpoint> {
-  const { source, revision, format, spec, tensors, files, isInterleaved = () => false, normsLessOne = false } = parts;
+  const {
+    source,
+    revision,
+    format,
+    spec,
+    tensors,
+    files,
+    isInterleaved = () => false,
+    normsLessOne = false,
+    quantisation,
+  } = parts;
   assertComplete(parts);
   const interleavedHeadDim = (name: string) => (isInterleaved(name) ? spec.headDim : null);
   // A tied head may still have a copy in the file; transformers reads the embedding, and so does this.
@@ -38,6 +53,7 @@ export async function makeCheckpoint(parts: CheckpointParts): Promise<Checkpoint
   return {
     source,
     ...(revision === undefined ? {} : { revision }),
+    ...(quantisation === undefined ? {} : { quantisation }),
     format,
     spec,
     weightsSha256: await weightsSha256(files),
@@ -46,19 +62,21 @@ export async function makeCheckpoint(parts: CheckpointParts): Promise<Checkpoint
     storedTypes: countTypes(new Map([...tensors.values()].map((t) => [`${t.file.path}\0${t.storedName}`, t])).values()),
     tensor(name, shape) {
       const canonical = canonicalName(name);
-      const values = readTensor(find(parts, canonical, shape));
+      const values = readValuesOf(find(parts, canonical, shape));
       if (normsLessOne && canonical.endsWith("norm.weight")) return values.map((weight) => 1 + weight);
       return rowsInOrder(values, shape[0], interleavedHeadDim(canonical));
     },
     scales(name, shape) {
       const canonical = canonicalName(name);
       const tensor = find(parts, canonical, shape);
+      if ("form" in tensor) return null;
       const own = readScales({ ...tensor, type: readableType(tensor) }, 0, shape[0] * shape[1]);
       return own && { ...own, scales: rowsInOrder(own.scales, shape[0], interleavedHeadDim(canonical)) };
     },
     origin(name, shape) {
       const canonical = canonicalName(name);
       const tensor = find(parts, canonical, shape);
+      if ("form" in tensor) return { kind: "quantised", form: partsForThreads(tensor.form), firstRow: tensor.firstRow };
       const { file, storedName, offset } = tensor;
       const type = readableType(tensor);
       if (shape[1] % STORED_TYPES[type].blockValues !== 0) return null; // a block may hold the end of a row and the next one's beginning
@@ -80,7 +98,10 @@ export async function makeCheckpoint(parts: CheckpointParts): Promise<Checkpoint
 
 function assertComplete(parts: CheckpointParts): void {
   const expected = expectedTensors(parts.spec);
-  for (const [name, shape] of expected) readableType(find(parts, name, shape));
+  for (const [name, shape] of expected) {
+    const tensor = find(parts, name, shape);
+    if (!("form" in tensor)) readableType(tensor);
+  }
   for (const [name, tensor] of parts.tensors) {
     if (expected.has(name) || computesNothing(name, parts.spec)) continue;
     const what = `holds tensor ${tensor.storedName.slice(0, 100)}, which the ${parts.spec.architecture} architecture does not use`;
@@ -88,11 +109,16 @@ function assertComplete(parts: CheckpointParts): void {
   }
 }
 
+function readValuesOf(tensor: AnyTensor): Float32Array {
+  if (!("form" in tensor)) return readTensor(tensor);
+  return readQuantisedRows(partsForThreads(tensor.form), tensor.firstRow, tensor.shape[0]);
+}
+
 /** Tensors whose values follow from the configuration: old checkpoints store the rotary frequencies. */
 const computesNothing = (name: string, spec: ModelSpec): boolean =>
   name.endsWith(".rotary_emb.inv_freq") || (name === HEAD && spec.tiedEmbeddings);
 
-function find(parts: CheckpointParts, name: string, shape: readonly number[]): StoredTensor {
+function find(parts: CheckpointParts, name: string, shape: readonly number[]): AnyTensor {
   const tensor = parts.tensors.get(name);
   if (!tensor)
     throw new DraftplanError({

@@ -45,6 +45,7 @@ function cacheKey(
     ...(isCpu ? [] : [JSON.stringify(graph)]),
     // models of such types were quantised anew by earlier builds
     ...(Object.keys(checkpoint.storedTypes).some(hasOwnCodes) ? ["codes taken over"] : []),
+    ...(checkpoint.quantisation === undefined ? [] : [checkpoint.quantisation]),
     ...(fit === undefined ? [] : [fit.sha256]),
   ];
   return createHash("sha256").update(JSON.stringify(key)).digest("hex").slice(0, 40);

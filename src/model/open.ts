@@ -8,10 +8,9 @@ import { DraftplanError } from "../core/errors.js";
 import { architectureOf } from "./architectures/registry.js";
 import { makeCheckpoint } from "./checkpoint.js";
 import { messageOf, unreadable } from "./formats/byte-file.js";
+import { openFolderTensors } from "./formats/folder.js";
 import { openGgufCheckpoint } from "./formats/gguf.js";
 import { readHfConfig } from "./formats/hf-config.js";
-import { openSafetensors } from "./formats/safetensors.js";
-import { canonicalTensors, separateTensors } from "./formats/tensor-names.js";
 import { modelNotFound, snapshotOf } from "./hub/reference.js";
 import type { Checkpoint, ModelSpec } from "./spec.js";
 
@@ -31,10 +30,9 @@ export async function openCheckpoint(source: string): Promise<Checkpoint> {
 /** A folder as `save_pretrained` writes it. */
 async function openHfDirectory(directory: string, source: string): Promise<Checkpoint> {
   const spec = readHfConfig(join(directory, "config.json"));
-  const { files, tensors: stored } = openSafetensors(directory);
+  const { files, tensors, quantisation } = openFolderTensors(directory, spec);
   try {
-    const { tensorNames, fused, normsLessOne } = architectureOf(spec.architecture);
-    const tensors = separateTensors(canonicalTensors(stored, tensorNames), fused, spec);
+    const { normsLessOne } = architectureOf(spec.architecture);
     return await makeCheckpoint({
       source,
       revision: snapshotOf(directory)?.revision,
@@ -43,6 +41,7 @@ async function openHfDirectory(directory: string, source: string): Promise<Check
       tensors,
       files,
       normsLessOne: normsLessOne === true,
+      quantisation,
     });
   } catch (cause) {
     for (const file of files) file.close();

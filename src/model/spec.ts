@@ -54,6 +54,8 @@ export interface Checkpoint {
   architectureSha256: string;
   /** the types the tensors are stored in, with counts: `{ Q4_1: 210, F32: 61 }` */
   storedTypes: Record<string, number>;
+  /** how a folder says that its weights are quantised, as JSON: what they are is not in the weight files alone */
+  quantisation?: string;
   /** Reads one tensor, converted to fp32. Throws TENSOR_MISSING, TENSOR_SHAPE or CHECKPOINT_CORRUPT. */
   tensor(name: string, shape: readonly number[]): Float32Array;
   /**

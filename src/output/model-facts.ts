@@ -16,6 +16,9 @@ export function modelLines(facts: ModelFacts): string[] {
     ["layers", `${facts.layers}, that is ${2 * facts.layers} blocks: 0.attn to ${facts.layers - 1}.mlp`],
     ["parameters", formatCount(facts.parameters)],
     ["tensors", types],
+    ...(facts.dequantised === undefined
+      ? []
+      : [["", `${facts.dequantised}: read as the numbers they stand for`] satisfies [string, string]]),
     [
       "sizes",
       `hidden ${facts.hidden_size}, MLP ${facts.intermediate_size}, vocabulary ${facts.vocab_size}${facts.tied_embeddings ? ", head tied to the embedding" : ""}`,

@@ -3,6 +3,7 @@
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { architectureSha256 } from "../model/digest.js";
+import { dequantisedText } from "../model/formats/own-codes.js";
 import { expectedTensors } from "../model/formats/tensors.js";
 import { hubHint } from "../model/hub/reference.js";
 import { variationsOf } from "../model/layers.js";
@@ -57,6 +58,8 @@ export interface ModelFacts {
   format: string | null;
   parameters: number;
   stored_types: Record<string, number> | null;
+  /** tensors that another tool quantised, which are read as the numbers that they stand for; absent: none */
+  dequantised?: string;
   context_limit: number;
   hidden_size: number;
   intermediate_size: number;
@@ -106,6 +109,7 @@ function specFacts(spec: ModelSpec) {
 
 function checkpointFacts(checkpoint: Checkpoint): Omit<ModelFacts, "needs"> {
   const { spec } = checkpoint;
+  const dequantised = dequantisedText(checkpoint.storedTypes);
   return {
     name: spec.name,
     layers: spec.layers,
@@ -114,6 +118,7 @@ function checkpointFacts(checkpoint: Checkpoint): Omit<ModelFacts, "needs"> {
     ...(checkpoint.revision === undefined ? {} : { revision: checkpoint.revision }),
     format: checkpoint.format,
     stored_types: checkpoint.storedTypes,
+    ...(dequantised === null ? {} : { dequantised }),
     ...specFacts(spec),
   };
 }

@@ -1,7 +1,7 @@
 /** From a model's path to a running engine: open, convert (or find converted), load. */
 import { type Progress, silentProgress } from "../core/progress.js";
 import { convertModel } from "../model/convert.js";
-import { requantisedText } from "../model/formats/own-codes.js";
+import { dequantisedText, requantisedText } from "../model/formats/own-codes.js";
 import type { Fit } from "../model/moments-file.js";
 import { openCheckpoint } from "../model/open.js";
 import type { Checkpoint, ModelSpec } from "../model/spec.js";
@@ -84,6 +84,12 @@ export async function loadPrepared<Prepared extends { capacity: number }>(
       progress.warn(
         "REQUANTISED",
         `${path} has ${twice}, which the target in ${dialect.targetPrecision} has quantised once more: it is near the model in that file and not the same`,
+      );
+    const dequantised = twice === null ? dequantisedText(storedTypes) : null;
+    if (dequantised !== null)
+      progress.warn(
+        "DEQUANTISED",
+        `${path} has ${dequantised}, which the target in ${dialect.targetPrecision} is computed from as numbers; an engine that multiplies the codes themselves, or quantises activations too, rounds otherwise`,
       );
     const capacity = Math.min(spec.contextLimit, prepared.capacity);
     requireMemory(path, { spec, kernels, numerics: dialect, capacity }, options.provider);

@@ -15,6 +15,7 @@ import { syntheticWeights } from "../../src/model/synthetic/weights.js";
 import { writeWeights } from "../../src/model/weight-file.js";
 import { DEFAULT_KERNELS, KERNEL_NAMES, type Kernel } from "../../src/schema/choice.js";
 import { expectFailure } from "../support/failure.js";
+import { quantisedCase, writeQuantisedFolder } from "../support/quantised-folder.js";
 import { writeCodedGguf } from "../support/quantised-gguf.js";
 import { temporaryFolder, tinySpec, writeTinyCheckpoint, writeTinyGguf } from "../support/tiny-checkpoint.js";
 
@@ -55,7 +56,8 @@ async function written(
 }
 
 const fresh = temporaryFolder;
-const SOURCES: [name: string, dialect: GraphDialect, make: () => Promise<WeightSource> | WeightSource][] = [
+type Source = [name: string, dialect: GraphDialect, make: () => Promise<WeightSource> | WeightSource];
+const SOURCES: Source[] = [
   ["safetensors, F32", CUDA_DIALECT, () => open(writeTinyCheckpoint(fresh(), MODEL))],
   [
     "safetensors, F16, qwen2",
@@ -80,6 +82,9 @@ const SOURCES: [name: string, dialect: GraphDialect, make: () => Promise<WeightS
     CPU_DIALECT,
     () => open(writeCodedGguf(join(fresh(), "m.gguf"), MODEL, (name) => (/[kv]_proj/.test(name) ? "Q4_0" : "Q8_0"))),
   ],
+  ...["GPTQ, 3 bits, inputs in another order", "AWQ, 4 bits", "MLX, 4 bits", "GPTQ, 4 bits, projections in one"].map(
+    (name): Source => [name, CPU_DIALECT, () => open(writeQuantisedFolder(quantisedCase(name)))],
+  ),
   ["made up", CUDA_DIALECT, () => syntheticWeights(tinySpec({ ...MODEL, layers: 5 }))],
 ];
 

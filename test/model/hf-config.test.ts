@@ -179,7 +179,7 @@ describe("refused by name", () => {
       {},
       { architectures: ["LlamaForSequenceClassification"] },
     ],
-    ["ARCHITECTURE_UNSUPPORTED", /quantization_config/, {}, { quantization_config: { quant_method: "awq" } }],
+    ["ARCHITECTURE_UNSUPPORTED", /quantization_config/, {}, { quantization_config: { quant_method: "bitsandbytes" } }],
     ["ARCHITECTURE_UNSUPPORTED", /hidden_act: is "gelu"/, {}, { hidden_act: "gelu" }],
     ["ARCHITECTURE_UNSUPPORTED", /"mrope"/, {}, { rope_scaling: { rope_type: "mrope", factor: 4 } }],
     ["CONFIG_INVALID", /linear scaling needs factor/, {}, { rope_scaling: { type: "linear" } }],

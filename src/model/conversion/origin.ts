@@ -1,4 +1,5 @@
 import type { StoredTypeName } from "../formats/dequantize.js";
+import type { QuantisedForm, StoredPart } from "../formats/quantised/form.js";
 
 /** Where a tensor's numbers come from, in words that another thread understands: threads share open files. */
 export type TensorOrigin =
@@ -13,6 +14,12 @@ export type TensorOrigin =
       offset: number;
       /** rows are stored in interleaved rotary order, in heads of so many rows; null: as they are wanted */
       interleavedHeadDim: number | null;
+    }
+  | {
+      kind: "quantised";
+      form: QuantisedForm<StoredPart>;
+      /** of the form's rows, that which is the tensor's first */
+      firstRow: number;
     }
   | {
       kind: "made";

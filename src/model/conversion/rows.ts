@@ -77,8 +77,10 @@ const SEEDED_VALUES = 1 << 20;
 export const seededRows = (inner: number): number => Math.max(1, Math.floor(SEEDED_VALUES / inner));
 
 /** Rows that must not be parted. */
-const unitOf = (origin: TensorOrigin, inner: number): number =>
-  origin.kind === "made" ? seededRows(inner) : (origin.interleavedHeadDim ?? 1);
+function unitOf(origin: TensorOrigin, inner: number): number {
+  if (origin.kind === "made") return seededRows(inner);
+  return origin.kind === "stored" ? (origin.interleavedHeadDim ?? 1) : 1;
+}
 
 /** Parts that are stored from one matrix, with their places in the file. */
 export interface StoredMatrix {

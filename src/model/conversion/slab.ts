@@ -2,6 +2,7 @@
 import { writeAllSync } from "../../core/write-all.js";
 import { openedFile } from "../formats/byte-file.js";
 import { readScales } from "../formats/own-codes.js";
+import { readQuantisedRows } from "../formats/quantised/read.js";
 import { readValues } from "../formats/tensors.js";
 import { storedFloats } from "../kernels/floats.js";
 import type { StoredRows, WeightPart } from "../kernels/kernel.js";
@@ -34,7 +35,7 @@ function storedAs({ by, label }: Form, job: SlabJob, read: () => Float32Array): 
 
 /** The slab's rows, where they are stored as codes already. */
 function storedRows({ origin, firstRow, rows, inner }: SlabJob): StoredRows[] {
-  if (origin.kind === "made") return [];
+  if (origin.kind !== "stored") return [];
   const file = openedFile(origin.path, origin.descriptor);
   const own = readScales({ ...origin, file }, firstRow * inner, rows * inner);
   if (own === null) return [];
@@ -44,6 +45,7 @@ function storedRows({ origin, firstRow, rows, inner }: SlabJob): StoredRows[] {
 /** @returns [rows, inner] fp32 */
 function readSlab(origin: TensorOrigin, firstRow: number, rows: number, inner: number): Float32Array {
   if (origin.kind === "made") return madeRows(origin, firstRow, rows, inner);
+  if (origin.kind === "quantised") return readQuantisedRows(origin.form, origin.firstRow + firstRow, rows);
   const file = openedFile(origin.path, origin.descriptor);
   const values = readValues({ ...origin, file }, firstRow * inner, rows * inner);
   return rowsInOrder(values, rows, origin.interleavedHeadDim);

@@ -16,6 +16,7 @@ import { assertConsistent, defaultHeadDim, LIMITS } from "../limits.js";
 import type { ModelSpec } from "../spec.js";
 import { positionsOf, ROPE_CONFIG } from "./hf-rope.js";
 import { readJsonFile } from "./json-file.js";
+import { readQuantisation } from "./quantised/config.js";
 
 const EosIds = z.union([LIMITS.tokenId, z.array(LIMITS.tokenId).max(256)]);
 const BosId = z.union([LIMITS.tokenId, z.array(LIMITS.tokenId).max(1)]);
@@ -23,7 +24,6 @@ const BosId = z.union([LIMITS.tokenId, z.array(LIMITS.tokenId).max(1)]);
 const Identity = z.looseObject({
   model_type: z.string().nullish(),
   architectures: z.array(z.string()).nullish(),
-  quantization_config: z.unknown().optional(),
 });
 
 const Config = z.looseObject({
@@ -56,8 +56,7 @@ export function readHfConfig(path: string): ModelSpec {
   // First, so that an unsupported architecture is refused by name and not for a key it does not have.
   const identity = readJsonFile(path, Identity);
   const definition = architectureOf(identity.model_type ?? undefined, identity.architectures?.[0], path);
-  if (identity.quantization_config != null)
-    throw unsupportedMaths(path, "quantization_config", "the weights were quantised by another tool");
+  readQuantisation(path); // refused here, before anything is downloaded or opened
   const config = readJsonFile(path, Config);
   requireActivation(config, definition, path);
   const spec = toSpec(config, definition, path);

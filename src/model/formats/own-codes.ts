@@ -5,6 +5,7 @@ import { HALF_NUMBERS } from "../kernels/half.js";
 import type { OwnScales } from "../kernels/kernel.js";
 import { draftKernel } from "../kernels/registry.js";
 import { isStoredType, STORED_TYPES, type StoredType } from "./dequantize.js";
+import { isFolderQuantised } from "./quantised/assemble.js";
 import type { StoredValues } from "./tensors.js";
 
 const typeOf = (name: string): StoredType | null => (isStoredType(name) ? STORED_TYPES[name] : null);
@@ -44,8 +45,17 @@ export function requantisedText(
   const { bits } = draftKernel(precision as Parameters<typeof draftKernel>[0]);
   const other = Object.entries(storedTypes).filter(([name]) => {
     const type = typeOf(name);
-    return type !== null && type.blockValues > 1 && type.codeBits !== bits;
+    if (type === null) return isFolderQuantised(name);
+    return type.blockValues > 1 && type.codeBits !== bits;
   });
-  if (other.length === 0) return null;
-  return other.map(([name, count]) => `${count} ${count === 1 ? "tensor" : "tensors"} in ${name}`).join(", ");
+  return countsText(other);
+}
+
+/** What a folder has in the codes of a tool, which a target in floats is made of: `84 tensors in GPTQ 4-bit`. */
+export const dequantisedText = (storedTypes: Readonly<Record<string, number>>): string | null =>
+  countsText(Object.entries(storedTypes).filter(([name]) => isFolderQuantised(name)));
+
+function countsText(counts: readonly [string, number][]): string | null {
+  if (counts.length === 0) return null;
+  return counts.map(([name, count]) => `${count} ${count === 1 ? "tensor" : "tensors"} in ${name}`).join(", ");
 }

@@ -2,18 +2,22 @@
 import type { ArchitectureDefinition, TensorNames } from "../architectures/architecture.js";
 import { corrupt, tensorShape } from "../failures.js";
 import type { ModelSpec } from "../spec.js";
+import type { QuantisedTensor } from "./quantised/form.js";
 import { expectedTensors, type StoredTensor } from "./tensors.js";
+
+/** One tensor of the files, or several that one is made of. */
+type AnyTensor = StoredTensor | QuantisedTensor;
 
 /**
  * A name without a translation stays as it is, and is refused later on as one the architecture does not use.
  * @param names null: the file's are canonical
  * @throws CHECKPOINT_CORRUPT where two tensors have one canonical name
  */
-export function canonicalTensors(
-  stored: ReadonlyMap<string, StoredTensor>,
+export function canonicalTensors<Tensor extends AnyTensor>(
+  stored: ReadonlyMap<string, Tensor>,
   names: TensorNames | null,
-): Map<string, StoredTensor> {
-  const tensors = new Map<string, StoredTensor>();
+): Map<string, Tensor> {
+  const tensors = new Map<string, Tensor>();
   for (const [name, tensor] of stored) {
     const canonical = names === null ? name : canonicalName(name, names);
     const other = tensors.get(canonical);
@@ -42,14 +46,14 @@ function canonicalName(name: string, names: TensorNames): string {
  * @param tensors under canonical names, and under those of `fused`
  * @throws TENSOR_SHAPE where the whole has not the rows of its parts
  */
-export function separateTensors(
-  tensors: Map<string, StoredTensor>,
+export function separateTensors<Tensor extends AnyTensor>(
+  tensors: Map<string, Tensor>,
   fused: ArchitectureDefinition["fused"],
   spec: ModelSpec,
-): Map<string, StoredTensor> {
+): Map<string, Tensor> {
   if (fused === undefined) return tensors;
   const expected = expectedTensors(spec);
-  const apart = new Map<string, StoredTensor>();
+  const apart = new Map<string, Tensor>();
   for (const [name, tensor] of tensors) {
     const [, layer, whole, kind] = /^(model\.layers\.\d+\.)(.+)(\.weight|\.bias)$/.exec(name) ?? [];
     const parts = whole === undefined || !Object.hasOwn(fused, whole) ? undefined : fused[whole];
@@ -62,20 +66,25 @@ export function separateTensors(
   return apart;
 }
 
-function* pieces(
-  tensor: StoredTensor,
+function* pieces<Tensor extends AnyTensor>(
+  tensor: Tensor,
   parts: readonly string[],
   shapeOf: (part: string) => readonly number[] | undefined,
-): Generator<[string, StoredTensor]> {
+): Generator<[string, Tensor]> {
   const [rows, ...inner] = tensor.shape;
   const wanted = parts.map((part) => shapeOf(part)?.[0] ?? 0);
   const all = wanted.reduce((a, b) => a + b, 0);
   if (rows !== all) throw tensorShape(tensor, [all, ...inner]);
-  const rowBytes = tensor.byteLength / rows;
   let before = 0;
   for (const [i, part] of parts.entries()) {
-    const offset = tensor.offset + before * rowBytes;
-    yield [part, { ...tensor, shape: [wanted[i], ...inner], offset, byteLength: wanted[i] * rowBytes }];
+    yield [part, { ...tensor, shape: [wanted[i], ...inner], ...rowsOf(tensor, before, wanted[i]) }];
     before += wanted[i];
   }
+}
+
+/** Where `count` rows of a tensor are, from the first on. */
+function rowsOf(tensor: AnyTensor, first: number, count: number) {
+  if ("form" in tensor) return { firstRow: tensor.firstRow + first };
+  const rowBytes = tensor.byteLength / tensor.shape[0];
+  return { offset: tensor.offset + first * rowBytes, byteLength: count * rowBytes };
 }

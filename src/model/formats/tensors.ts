@@ -5,22 +5,12 @@ import { BLOCK_KINDS } from "../../schema/choice.js";
 import { corrupt } from "../failures.js";
 import { blockNorms } from "../layers.js";
 import type { ModelSpec } from "../spec.js";
-import type { ByteFile, BytesAt } from "./byte-file.js";
+import type { BytesAt } from "./byte-file.js";
 import type { StoredTypeName } from "./dequantize.js";
 import { isStoredType, STORED_TYPES } from "./dequantize.js";
+import type { StoredTensor } from "./stored.js";
 
-export interface StoredTensor {
-  /** the name in the file, for messages */
-  storedName: string;
-  /** as the file names it; not every type can be read */
-  type: string;
-  /** outermost first: a linear layer is [out, in] */
-  shape: readonly number[];
-  file: ByteFile;
-  /** bytes from the beginning of the file */
-  offset: number;
-  byteLength: number;
-}
+export type { StoredTensor } from "./stored.js";
 
 /** Bytes decoded at a time: whole tensors would hold the stored and the converted form in memory together. */
 const CHUNK_BYTES = 1 << 20;

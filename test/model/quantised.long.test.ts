@@ -1,0 +1,2 @@
+/** Every case by the engine. */
+import "./quantised.test.js";
