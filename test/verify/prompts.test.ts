@@ -40,6 +40,81 @@ describe("a file of prompts", () => {
     ]);
   });
 
+  describe("is read in the forms in which prompts are published", () => {
+    const said = async (line: object) => {
+      const warned: string[] = [];
+      const [{ ids }] = await readPrompts(
+        file(JSON.stringify(line)),
+        async () => tokenizer,
+        (code, message) => warned.push(`${code} ${message.replace(/^.*jsonl: /, "")}`),
+      );
+      return { text: tokenizer.decode(ids), warned };
+    };
+    const user = { role: "user", content: "u" };
+    const parts = [
+      { type: "text", text: "a" },
+      { type: "text", text: "b" },
+    ];
+    const batch = (url: string, body: object) => ({
+      custom_id: "1",
+      method: "POST",
+      url,
+      body: { model: "m", ...body },
+    });
+    test.each([
+      ["HumanEval", { task_id: "T/0", prompt: "def", entry_point: "f", canonical_solution: "s" }, "\u0000def"],
+      ["MT-Bench", { question_id: 81, category: "writing", turns: ["one"] }, "user:one|"],
+      ["OpenAI's chat", { model: "m", messages: [{ role: "system", content: "s" }, user], n: 1 }, "system:s|user:u|"],
+      ["content in parts", { messages: [{ role: "user", content: parts }] }, "user:ab|"],
+      ["a batch of chats", batch("/v1/chat/completions", { messages: [user] }), "user:u|"],
+      ["a batch of completions", batch("/v1/completions", { prompt: "p" }), "\u0000p"],
+      ["a batch of ids", batch("/v1/completions", { prompt: [112, 113] }), "pq"],
+      ["a batch of responses", batch("/v1/responses", { instructions: "s", input: "u" }), "system:s|user:u|"],
+      [
+        "responses in parts",
+        batch("/v1/responses", { input: [{ role: "user", content: [{ type: "input_text", text: "u" }] }] }),
+        "user:u|",
+      ],
+    ])("%s", async (_name, line, text) => expect(await said(line)).toEqual({ text, warned: [] }));
+
+    test("and what is no part of the prompt is left out and said", async () => {
+      expect(await said({ question_id: 1, turns: ["one", "two"] })).toEqual({
+        text: "user:one|",
+        warned: ["PROMPT_PARTS_LEFT_OUT in 1 line later turns were left out, no part of the prompt"],
+      });
+      expect(await said({ messages: [user, { role: "assistant", content: "answer" }] })).toEqual({
+        text: "user:u|",
+        warned: ["PROMPT_PARTS_LEFT_OUT in 1 line the answer at the end was left out, no part of the prompt"],
+      });
+    });
+  });
+
+  test.each([
+    ["an unknown key by its name", { prompt: "a", n: 1 }, 'unknown key "n"'],
+    ["keys of no form by their names", { text: "a", n: 1 }, 'no known key among "text", "n"'],
+    [
+      "an image",
+      { messages: [{ role: "user", content: [{ type: "image_url" }] }] },
+      'a part of type "image_url" is no text',
+    ],
+    [
+      "calls of tools",
+      {
+        messages: [
+          { role: "user", content: "u" },
+          { role: "assistant", content: null, tool_calls: [] },
+        ],
+      },
+      "calls of tools are not read",
+    ],
+    ["nothing but an answer", { messages: [{ role: "assistant", content: "a" }] }, "nothing but answers"],
+    ["no turns", { question_id: 1, turns: [] }, "turns is no list of texts"],
+    ["a chat that is none", { chat: 3 }, "chat: neither text nor a list of messages"],
+    ["a list of prompts", { custom_id: "1", body: { prompt: ["a", "b"] } }, "body.prompt is no text"],
+  ])("refuses %s", async (_name, line, what) => {
+    await expectFailure(() => read(JSON.stringify(line)), "DOCUMENT_INVALID", what);
+  });
+
   test("of ids alone needs no tokenizer", async () => {
     const none = async (): Promise<Tokenizer> => {
       throw new Error("no tokenizer was to be opened");

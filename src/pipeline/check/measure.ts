@@ -47,7 +47,7 @@ export type MeasuredCheck = Pick<CheckResult, "findings" | "regressed" | "inconc
 export async function measureCheck(request: MeasureRequest, given: PipelineContext): Promise<MeasuredCheck> {
   const { candidate, baseline, maxTokens = DEFAULT_MAX_TOKENS } = request;
   const context = contextFor(given, candidate, baseline);
-  const prompts = await openPrompts(request.model, request.prompts);
+  const prompts = await openPrompts(request.model, request.prompts, context.progress);
   const draftings = [
     await findDrafting(candidate, null, request.model),
     await findDrafting(baseline, null, request.model),

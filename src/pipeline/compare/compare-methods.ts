@@ -63,7 +63,10 @@ export async function compareMethods(
   const tokenizer = await openTokenizer(model);
   const files = await lookAtDraftModels(request.models, model);
   requireMeasuredModels(files, request);
-  const given = request.promptsFile === null ? null : await readPrompts(request.promptsFile, async () => tokenizer);
+  const given =
+    request.promptsFile === null
+      ? null
+      : await readPrompts(request.promptsFile, async () => tokenizer, context.progress.warn);
   return withModel(
     model,
     { ...context, kernels: kernelsFor(request.choices) },

@@ -51,7 +51,10 @@ export async function compareTargets(
   const asked = { methods: ["knapsack"], text, prompts: file, context: lengths, maxTokens, pairs, time, refine };
   const request = compareRequest(asked, model, context);
   const tokenizer = await openTokenizer(model);
-  const own = request.promptsFile === null ? null : await readPrompts(request.promptsFile, async () => tokenizer);
+  const own =
+    request.promptsFile === null
+      ? null
+      : await readPrompts(request.promptsFile, async () => tokenizer, context.progress.warn);
   const spec = await specOf(model);
   for (const { ids, name } of own ?? []) requireInVocabulary(ids, spec.vocabSize, `${request.promptsFile}: '${name}'`);
   const contexts = request.contexts ?? defaultContexts(spec);

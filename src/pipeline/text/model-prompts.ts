@@ -19,10 +19,14 @@ export interface ModelPrompts {
  * @param model a model's folder or file, whose tokenizer is opened where a prompt is text
  * @throws what readPrompts throws
  */
-export async function openPrompts(model: string, file: string | undefined): Promise<ModelPrompts> {
+export async function openPrompts(
+  model: string,
+  file: string | undefined,
+  { warn }: Pick<Progress, "warn">,
+): Promise<ModelPrompts> {
   let tokenizer: Promise<Tokenizer> | undefined;
   const open = () => (tokenizer ??= openTokenizer(model));
-  const prompts = file === undefined ? await bundledPrompts(open) : await readPrompts(file, open);
+  const prompts = file === undefined ? await bundledPrompts(open) : await readPrompts(file, open, warn);
   return { file, prompts, tokenizerSha256: (await tokenizer)?.sha256 ?? null };
 }
 

@@ -1,16 +1,14 @@
-/**
- * Prompts of a verification: the bundled ones, or a file of JSON lines, each `{"prompt": "text"}`,
- * `{"chat": "text"}`, `{"chat": [{"role": …, "content": …}, …]}` or `{"ids": [1, 2, 3]}`. Empty lines are skipped.
- */
+/** Prompts of a verification: the bundled ones, or a file of JSON lines (prompt-forms.ts). Empty lines are skipped. */
 
 import { fileURLToPath } from "node:url";
-import { z } from "zod";
 import { DraftplanError, type ErrorCode } from "../../core/errors.js";
 import type { Progress } from "../../core/progress.js";
+import { counted } from "../../core/text.js";
 import { readUserFile } from "../../core/user-file.js";
 import { utf8Text } from "../../core/utf8.js";
 import type { Tokenizer } from "../../tokenizer/types.js";
 import type { VerifyPrompt } from "../../verify/index.js";
+import { FORMS, PromptFormError, type PromptLine, type ReadLine, readForm } from "./prompt-forms.js";
 
 /** Opened only where a prompt is text: a model without a tokenizer is verified with ids. */
 export type OpenTokenizer = () => Promise<Tokenizer>;
@@ -19,16 +17,6 @@ export type OpenTokenizer = () => Promise<Tokenizer>;
 const BUNDLED = new URL("../../../assets/prompts/", import.meta.url);
 const MAX_BYTES = 32 << 20;
 const NAME_CHARS = 60;
-const FORMS =
-  '{"prompt": "text"}, {"chat": "text"}, {"chat": [{"role": "user", "content": "text"}]} or {"ids": [1, 2, 3]}';
-
-const Message = z.strictObject({ role: z.string(), content: z.string() });
-const Line = z.union([
-  z.strictObject({ prompt: z.string() }),
-  z.strictObject({ chat: z.union([z.string(), z.array(Message).min(1)]) }),
-  z.strictObject({ ids: z.array(z.unknown()) }),
-]);
-type Line = z.infer<typeof Line>;
 
 /** A small varied set: instructions for a model with a chat template, prose to go on with for any other. */
 export async function bundledPrompts(openTokenizer: OpenTokenizer): Promise<VerifyPrompt[]> {
@@ -38,43 +26,52 @@ export async function bundledPrompts(openTokenizer: OpenTokenizer): Promise<Veri
 }
 
 /**
+ * @param warn told once of each kind of text in the file that is no part of a prompt
  * @throws FILE_NOT_FOUND, FILE_UNREADABLE; DOCUMENT_SYNTAX, DOCUMENT_INVALID and TOKEN_IDS_INVALID with file and line;
  *   what the tokenizer throws, with file and line
  */
-export async function readPrompts(file: string, openTokenizer: OpenTokenizer): Promise<VerifyPrompt[]> {
+export async function readPrompts(
+  file: string,
+  openTokenizer: OpenTokenizer,
+  warn: Progress["warn"] = () => {},
+): Promise<VerifyPrompt[]> {
   const prompts: VerifyPrompt[] = [];
+  const left = new Map<string, number>();
   const content = utf8Text(readUserFile(file, MAX_BYTES, "Check the path given to --prompts."), file);
   for (const [index, text] of content.split(/\r?\n/).entries()) {
-    if (text.trim() !== "") prompts.push(await readLine(text, `${file}:${index + 1}`, openTokenizer));
+    if (text.trim() === "") continue;
+    const at = `${file}:${index + 1}`;
+    const { line, leftOut } = parseLine(text, at);
+    if (leftOut !== undefined) left.set(leftOut, (left.get(leftOut) ?? 0) + 1);
+    prompts.push(await readLine(line, at, openTokenizer));
   }
+  for (const [what, count] of left)
+    warn("PROMPT_PARTS_LEFT_OUT", `${file}: in ${counted(count, "line")} ${what} left out, no part of the prompt`);
   if (prompts.length === 0)
     throw failure("DOCUMENT_INVALID", file, "it holds no prompt", `Write one a line: ${FORMS}.`);
   return prompts;
 }
 
-async function readLine(text: string, at: string, openTokenizer: OpenTokenizer): Promise<VerifyPrompt> {
-  const line = parseLine(text, at);
+async function readLine(line: PromptLine, at: string, openTokenizer: OpenTokenizer): Promise<VerifyPrompt> {
   const ids = "ids" in line ? checkedIds(line.ids, at) : await encode(line, at, openTokenizer);
   if (ids.length === 0) throw failure("TOKEN_IDS_INVALID", at, "the prompt has no tokens", "Give at least one token.");
   return { name: nameOf(line), ids };
 }
 
-function parseLine(text: string, at: string): Line {
+function parseLine(text: string, at: string): ReadLine {
+  const remedy = `Write one prompt a line: ${FORMS}.`;
   let data: unknown;
   try {
     data = JSON.parse(text);
   } catch (cause) {
-    throw failure(
-      "DOCUMENT_SYNTAX",
-      at,
-      `not readable as JSON: ${messageOf(cause)}`,
-      `Write one prompt a line: ${FORMS}.`,
-      cause,
-    );
+    throw failure("DOCUMENT_SYNTAX", at, `not readable as JSON: ${messageOf(cause)}`, remedy, cause);
   }
-  const result = Line.safeParse(data);
-  if (result.success) return result.data;
-  throw failure("DOCUMENT_INVALID", at, "this is not a prompt", `Write one of: ${FORMS}.`);
+  try {
+    return readForm(data);
+  } catch (cause) {
+    if (!(cause instanceof PromptFormError)) throw cause;
+    throw failure("DOCUMENT_INVALID", at, `this is not a prompt: ${cause.message}`, remedy, cause);
+  }
 }
 
 function checkedIds(ids: readonly unknown[], at: string): number[] {
@@ -85,15 +82,14 @@ function checkedIds(ids: readonly unknown[], at: string): number[] {
 }
 
 async function encode(
-  line: Exclude<Line, { ids: unknown }>,
+  line: Exclude<PromptLine, { ids: unknown }>,
   at: string,
   openTokenizer: OpenTokenizer,
 ): Promise<number[]> {
   const tokenizer = await openTokenizer();
   try {
     if ("prompt" in line) return tokenizer.encode(line.prompt);
-    const messages = typeof line.chat === "string" ? [{ role: "user", content: line.chat }] : line.chat;
-    return tokenizer.encodeRendered(tokenizer.renderChat(messages));
+    return tokenizer.encodeRendered(tokenizer.renderChat(line.chat));
   } catch (error) {
     if (!(error instanceof DraftplanError)) throw error;
     throw failure(error.code, `${at}: ${error.at}`, error.what, error.remedy, error);
@@ -101,16 +97,17 @@ async function encode(
 }
 
 /** Its beginning, on one line, without control characters. */
-function nameOf(line: Line): string {
+function nameOf(line: PromptLine): string {
   const text =
-    "ids" in line ? `ids ${line.ids.slice(0, 16).join(" ")}` : "prompt" in line ? line.prompt : chatText(line.chat);
+    "ids" in line
+      ? `ids ${line.ids.slice(0, 16).join(" ")}`
+      : "prompt" in line
+        ? line.prompt
+        : line.chat[line.chat.length - 1].content;
   const printable = text.replace(/[\p{C}\s]+/gu, " ").trim();
   const characters = [...printable];
   return characters.length <= NAME_CHARS ? printable : `${characters.slice(0, NAME_CHARS - 1).join("")}…`;
 }
-
-const chatText = (chat: Extract<Line, { chat: unknown }>["chat"]): string =>
-  typeof chat === "string" ? chat : chat[chat.length - 1].content;
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
 

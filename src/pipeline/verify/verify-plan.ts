@@ -69,7 +69,7 @@ export async function verifyPlanOn(
   const others = alternatives ? usualKernels(precisionOf(context)) : [];
   if (alternatives && others.length === 0) throw noAlternative(precisionOf(context));
   const drafting = await findDrafting(plan, request.drafter ?? null, request.model, request.standalone, maxTokens);
-  const prompts = await openPrompts(request.model, request.prompts);
+  const prompts = await openPrompts(request.model, request.prompts, context.progress);
   let journal: FileJournal | undefined;
   try {
     const verification = await withModel(
