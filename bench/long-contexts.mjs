@@ -1,11 +1,12 @@
 // What spans gain at long contexts, and where the time goes. Run after `npm run build`, on a machine that does nothing else:
 //   node bench/long-contexts.mjs MODEL [--context 4000,8000] [--kernel int8] [--spans 256,512,1024] [--draft-tokens 5]
-//       [--repeats 15] [--prompts 3] [--tokens 48] [--threads 2]
+//       [--repeats 15] [--prompts 3] [--tokens 48] [--threads 2] [--unfolded]
 // At each context: a plain step, verifications of 2 to d + 1 tokens, and draft steps without and with each span in every
 // attention, by turns; then plain decoding and every draft by turns over real prompts cut from the calibration text. JSON:
 // `steps` medians and fastest in ms, what memory allows beside them (weights and the keys and values that are read, over the
 // bandwidth measured first); `decoding` tokens, acceptance, what part of a round is drafting and verifying, and the median over
-// prompts of plain's time a token to the draft's.
+// prompts of plain's time a token to the draft's. With --unfolded a second engine, which folds no query heads
+// (runtime/pass/folding.ts), verifies by turns with the first.
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -23,6 +24,7 @@ const { values, positionals } = parseArgs({
     prompts: { type: "string", default: "3" },
     tokens: { type: "string", default: "48" },
     threads: { type: "string", default: String(availableParallelism()) },
+    unfolded: { type: "boolean", default: false },
   },
 });
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -45,7 +47,9 @@ const [d, repeats, tokens, threads] = ["draft-tokens", "repeats", "tokens", "thr
 const digits = (x) => Number(x.toPrecision(4));
 const path = positionals[0] ?? "embedded";
 const bytesPerSecond = readBandwidth({ provider: "cpu", threads });
-const model = await loadModel(path, { provider: "cpu", threads, capacity: Math.max(...contexts) + tokens + 64 });
+const options = { provider: "cpu", threads, capacity: Math.max(...contexts) + tokens + 64 };
+const model = await loadModel(path, options);
+const unfolded = values.unfolded ? await loadModel(path, { ...options, foldFrom: Number.POSITIVE_INFINITY }) : null;
 try {
   const { engine, spec } = model;
   const { layers } = spec;
@@ -75,12 +79,17 @@ try {
       found[name].push(us / 1e3);
     };
     await prefill(engine, choose[0], target);
+    if (unfolded !== null) await prefill(unfolded.engine, choose[0], target);
     const at = choose[0].length;
     for (let repeat = 0; repeat < repeats; repeat++) {
       for (let q = 1; q <= d + 1; q++) {
         const from = systemClock.nowUs();
         engine.run({ position: at, input: new Array(q).fill(7), choices: target, logitRows: q });
         put(`target, ${q} tokens`, systemClock.nowUs() - from);
+        if (unfolded === null || q === 1) continue;
+        const again = systemClock.nowUs();
+        unfolded.engine.run({ position: at, input: new Array(q).fill(7), choices: target, logitRows: q });
+        put(`target, ${q} tokens unfolded`, systemClock.nowUs() - again);
       }
       for (const [name, choices] of Object.entries(drafts)) {
         const from = systemClock.nowUs();
@@ -134,5 +143,6 @@ try {
     );
   }
 } finally {
+  unfolded?.close();
   model.close();
 }

@@ -3,13 +3,17 @@
 //   node bench/long-verification.mjs [--context 1000,4000,8000] [--query 1..9 as 1,2,…] [--layers 30] [--heads 9]
 //       [--kv-heads 3] [--head-dim 64] [--bucket 512] [--repeats 9] [--threads 2] [--ort-library PATH]
 // Attention alone, all layers one behind the other, each with a cache of its own, by turns (defaults: SmolLM2-135M's shape):
-//   gqa                GroupQueryAttention, as the graph has it; appends its keys and values
+//   gqa                GroupQueryAttention, as the graph has it for chains; appends its keys and values
+//   gqa folded         the same operator, told of as many query heads as key heads and of the query heads of each as rows of
+//                      their own, with a mask: as the graph has it for verifications at long contexts (model/graph/folded.ts)
 //   folded             the query heads of a key/value head as rows of one product: FusedMatMul, mask, Softmax, MatMul over a cache
 //                      of whole buckets, which holds the pass's own keys already
 //   folded transposed  the same over keys that are stored [headDim, tokens]
 //   attention          ONNX's own Attention (opset 23) over the same buckets
-// Rotation and appending are left out where the operator does not do them. JSON: median and fastest ms, and the greatest
-// difference from gqa's result, so that a wrong graph is seen.
+//   attention folded   the same with the query heads of a key/value head as rows
+// Rotation and appending are left out where the operator does not do them. JSON: median and fastest ms, the median over repeats
+// of the ways' times to gqa's, what the rule of runtime/pass/folding.ts takes, processor time in ms (with --threads 1 other work
+// on the machine hardly moves it), and the greatest difference from gqa's result, so that a wrong graph is seen.
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -38,6 +42,7 @@ const { systemClock } = await library("runtime/device.js");
 const { loadOrt } = await library("runtime/ort-api.js");
 const { chooseProvider, libraryFacts } = await library("runtime/providers.js");
 const { openSession } = await library("runtime/session.js");
+const { isFolded } = await library("runtime/pass/folding.js");
 
 const [layers, heads, kvHeads, width, bucket, repeats, threads] = [
   ...["layers", "heads", "kv-heads", "head-dim", "bucket", "repeats", "threads"],
@@ -78,31 +83,79 @@ const WAYS = {
     out: [1, q, heads * width],
     appends: true,
   }),
+  "gqa folded": (q) => ({
+    opset: 21,
+    cache: { key: [1, kvHeads, "capacity", width], value: [1, kvHeads, "capacity", width] },
+    inputs: [
+      value("query", FLOAT, [1, q, heads * width]),
+      ...["new_key", "new_value"].map((name) => value(name, FLOAT, [1, q, kvHeads * width])),
+      ...["last", "total"].map((name) => value(name, INT32, [1])),
+      value("mask", FLOAT, [1, 1, group * q, "tokens"]),
+    ],
+    nodes: every((l) => [
+      node("Reshape", ["query", "apart"], [`q.heads.${l}`]),
+      node("Transpose", [`q.heads.${l}`], [`q.members.${l}`], [ints("perm", [0, 3, 1, 2, 4])]),
+      node("Reshape", [`q.members.${l}`, "stacked"], [`q.rows.${l}`]),
+      ...["key", "value"].map((part) =>
+        node("Concat", new Array(group).fill(`new_${part}`), [`new.${part}.${l}`], [int("axis", 1)]),
+      ),
+      node(
+        "GroupQueryAttention",
+        [
+          ...[`q.rows.${l}`, `new.key.${l}`, `new.value.${l}`, `key.${l}`, `value.${l}`, "last", "total"],
+          ...["", "", "", "mask"],
+        ],
+        [`rows.${l}`, `present.key.${l}`, `present.value.${l}`],
+        [int("num_heads", kvHeads), int("kv_num_heads", kvHeads), float("scale", scale)],
+        MICROSOFT,
+      ),
+      node("Reshape", [`rows.${l}`, "unstacked"], [`members.${l}`]),
+      node("Transpose", [`members.${l}`], [`heads.${l}`], [ints("perm", [0, 2, 3, 1, 4])]),
+      node("Reshape", [`heads.${l}`, "joined"], [`out.${l}`]),
+    ]),
+    constants: [
+      shape("apart", [1, q, kvHeads, group, width]),
+      shape("stacked", [1, group * q, kvHeads * width]),
+      shape("unstacked", [1, group, q, kvHeads, width]),
+      shape("joined", [1, q, heads * width]),
+    ],
+    out: [1, q, heads * width],
+    appends: true,
+  }),
   folded: (q) => folded(q, false),
   "folded transposed": (q) => folded(q, true),
-  attention: (q) => ({
+  attention: (q) => attention(q, false),
+  "attention folded": (q) => attention(q, true),
+};
+
+/** @param stacked the query heads of a key/value head as rows of one */
+function attention(q, stacked) {
+  const rows = stacked ? group * q : q;
+  return {
     opset: 23,
     cache: { key: [1, kvHeads, "tokens", width], value: [1, kvHeads, "tokens", width] },
-    inputs: [value("query", FLOAT, [1, q, heads * width]), value("mask", FLOAT, [q, "tokens"])],
+    inputs: [value("query", FLOAT, [1, q, heads * width]), value("mask", FLOAT, [rows, "tokens"])],
     nodes: [
       node("Reshape", ["query", "apart"], ["query.heads"]),
       node("Transpose", ["query.heads"], ["query.by.head"], [ints("perm", [0, 2, 1, 3])]),
+      node("Reshape", ["query.by.head", "stacked"], ["query.rows"]),
       ...every((l) => [
-        node(
-          "Attention",
-          ["query.by.head", `key.${l}`, `value.${l}`, "mask"],
-          [`by.head.${l}`],
-          [float("scale", scale)],
-        ),
+        node("Attention", ["query.rows", `key.${l}`, `value.${l}`, "mask"], [`seen.${l}`], [float("scale", scale)]),
+        node("Reshape", [`seen.${l}`, "unstacked"], [`by.head.${l}`]),
         node("Transpose", [`by.head.${l}`], [`rows.${l}`], [ints("perm", [0, 2, 1, 3])]),
         node("Reshape", [`rows.${l}`, "joined"], [`out.${l}`]),
       ]),
     ],
-    constants: [shape("apart", [1, q, heads, width]), shape("joined", [1, q, heads * width])],
+    constants: [
+      shape("apart", [1, q, heads, width]),
+      shape("stacked", [1, stacked ? kvHeads : heads, rows, width]),
+      shape("unstacked", [1, heads, q, width]),
+      shape("joined", [1, q, heads * width]),
+    ],
     out: [1, q, heads * width],
     appends: false,
-  }),
-};
+  };
+}
 
 function folded(q, transposed) {
   const keyDims = transposed ? [kvHeads, width, "tokens"] : [kvHeads, "tokens", width];
@@ -153,7 +206,8 @@ function open(way, n, q, { query, keys, values: stored }) {
   const handles = new Handles(api);
   const form = WAYS[way](q);
   const total = n + q;
-  const room = Math.ceil(total / bucket) * bucket;
+  const seen = way === "gqa folded" ? n + group * q : total; // the operator appends for all of its rows
+  const room = Math.ceil((n + group * q) / bucket) * bucket;
   const dims = (of) => of.map((d) => (typeof d === "number" ? d : room));
   const cache = (side) =>
     every((l) => ["key", "value"].map((part) => value(`${side}${part}.${l}`, FLOAT, form.cache[part])));
@@ -194,13 +248,15 @@ function open(way, n, q, { query, keys, values: stored }) {
           );
       bind(name, rows.subarray(0, q * kvHeads * width), [1, q, kvHeads * width]);
     }
-    bind("last", number(total - 1), [1]);
-    bind("total", number(total), [1]);
-  } else {
+    bind("last", number(seen - 1), [1]);
+    bind("total", number(seen), [1]);
+  }
+  if (way !== "gqa") {
     const rows = way === "attention" ? q : group * q;
-    const mask = new Float32Array(rows * room);
-    for (let row = 0; row < rows; row++) mask.fill(-1e30, row * room + n + (row % q) + 1, (row + 1) * room);
-    bind("mask", mask, [rows, room]);
+    const across = form.appends ? seen : room;
+    const mask = new Float32Array(rows * across);
+    for (let row = 0; row < rows; row++) mask.fill(-1e30, row * across + n + (row % q) + 1, (row + 1) * across);
+    bind("mask", mask, form.appends ? [1, 1, rows, across] : [rows, across]);
   }
   for (let l = 0; l < layers; l++) {
     for (const [part, of] of [
@@ -243,11 +299,15 @@ for (const n of contexts) {
     };
     const opened = Object.keys(WAYS).map((way) => [way, open(way, n, q, shared)]);
     const found = Object.fromEntries(opened.map(([way]) => [way, []]));
+    const worked = Object.fromEntries(opened.map(([way]) => [way, []]));
     for (let repeat = -1; repeat < repeats; repeat++) {
       for (const [way, { run }] of repeat % 2 === 0 ? opened : [...opened].reverse()) {
-        const from = systemClock.nowUs();
+        const [from, before] = [systemClock.nowUs(), process.cpuUsage()];
         run();
-        if (repeat >= 0) found[way].push((systemClock.nowUs() - from) / 1e3); // the first warms up
+        const [us, { user, system }] = [systemClock.nowUs() - from, process.cpuUsage(before)];
+        if (repeat < 0) continue; // the first warms up
+        found[way].push(us / 1e3);
+        worked[way].push((user + system) / 1e3);
       }
     }
     const exact = opened[0][1].out;
@@ -259,7 +319,12 @@ for (const n of contexts) {
         way,
         median_ms: digits(median(found[way])),
         fastest_ms: digits(Math.min(...found[way])),
+        times_gqa: digits(median(found[way].map((ms, i) => ms / found.gqa[i]))),
+        processor_ms: digits(median(worked[way])),
         off: digits(off),
+        ...(way === "gqa folded"
+          ? { taken: isFolded({ heads, kvHeads }, { position: n, q, capacity: n + 512, threads }) }
+          : {}),
       });
       console.log(JSON.stringify(rows[rows.length - 1]));
     }

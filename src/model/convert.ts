@@ -19,7 +19,7 @@ import type { Checkpoint, WeightSource } from "./spec.js";
 export type { ConvertedModel } from "./entry.js";
 
 /** Raise it whenever the graph or the weight layout changes: older entries are then not read. */
-const LAYOUT = 5;
+const LAYOUT = 6;
 
 /**
  * Each set of kernels is an entry of its own, by what they compute with, and each dialect. The CPU's is not named: its keys
@@ -31,8 +31,8 @@ function cacheKey(
   dialect: GraphDialect,
   fit: Fit | undefined,
 ): string {
-  const { float, activations, product, opset, hostInputs, trees, spans } = dialect;
-  const graph = { float, activations, product, opset, hostInputs, trees, spans };
+  const { float, activations, product, opset, hostInputs, trees, spans, folds } = dialect;
+  const graph = { float, activations, product, opset, hostInputs, trees, spans, folds };
   const isCpu = (Object.keys(graph) as (keyof typeof graph)[]).every((key) => graph[key] === CPU_DIALECT[key]);
   const key = [
     LAYOUT,

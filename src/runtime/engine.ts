@@ -166,6 +166,11 @@ export interface RuntimeOptions {
    * every pass); the CPU always runs them, and where they do not run a tree is refused
    */
   trees?: boolean | undefined;
+  /**
+   * tokens of context from which passes of several rows fold the query heads that share keys and values, where that is
+   * faster (runtime/pass/folding.ts); default: FOLD_FROM. For tests and benches
+   */
+  foldFrom?: number | undefined;
   /** what the converted model was written for; default: the provider's own. For tests: the CPU runs every dialect */
   dialect?: GraphDialect | undefined;
   /**

@@ -83,7 +83,7 @@ export async function openHeads(
     const ranks = Math.min(options.ranks ?? DEFAULT_RANKS, guessedTokens(spec, model.spec));
     const { lmHead = "int8", logits = false } = options;
     // heads and prefix layer run over chains alone, whatever the model runs
-    const dialect = { ...dialectOf(inFloats(options)), trees: false, spans: false };
+    const dialect = { ...dialectOf(inFloats(options)), trees: false, spans: false, folds: false };
     const target = {
       spec: model.spec,
       weightsSha256: model.ref.weights_sha256,

@@ -2,15 +2,9 @@
 import { lengthNames } from "../model/graph/blocks.js";
 import { choiceFlags, choiceInputNames } from "../model/graph/choice-inputs.js";
 import type { GraphDialect } from "../model/graph/dialect.js";
+import { foldsHeads, groupSize } from "../model/graph/folded.js";
 import type { ModelSpec } from "../model/spec.js";
-import {
-  blockKind,
-  type ChoiceSet,
-  type Kernel,
-  type LayerSpans,
-  layerSpans,
-  uniformChoices,
-} from "../schema/choice.js";
+import { type ChoiceSet, type Kernel, type LayerSpans, layerSpans, uniformChoices } from "../schema/choice.js";
 import type { Numerics } from "../schema/numerics.js";
 import { type Changes, ELEMENT, Handles, type MakeTensor } from "./bindings.js";
 import { KvCache } from "./cache/kv-cache.js";
@@ -20,14 +14,15 @@ import { type NodeRecording, recordNodes } from "./node-recording.js";
 import type { PassTimings } from "./node-timings.js";
 import { loadOrt, type OrtApi, type Pointer } from "./ort-api.js";
 import { Lengths, PassBinding, type PassTensors, passTensors } from "./pass/binding.js";
+import { attendsAsTarget, isFolded } from "./pass/folding.js";
 import { putIds, requirePass } from "./pass/require.js";
 import { SpannedPasses, spansWithin } from "./pass/spanned.js";
 import { graphKindOf } from "./programs/graph-kind.js";
 import { openProgramEngine } from "./programs/open.js";
 import { chooseProvider, copiedInputs, dialectFor, libraryFacts, type Provider, runsTrees } from "./providers.js";
 import { openSession } from "./session.js";
-import { isChain, noTrees, requireAscendingRows } from "./tree.js";
-import { type BorrowTensor, TreeInputs } from "./tree-inputs.js";
+import { chainParents, isChain, noTrees, requireAscendingRows } from "./tree.js";
+import { type BorrowTensor, type SeenRows, TreeInputs } from "./tree-inputs.js";
 
 /**
  * What a model is converted for that is to run with these options.
@@ -60,7 +55,8 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
     const { capacity } = options;
     const kernels = loadedKernels(options.kernels, dialect.targetPrecision);
     const movesByGraph = options.movesByGraph ?? provider.cache.on === "device";
-    const model = { capacity, kernels, dialect, movesByGraph };
+    const { threads, foldFrom } = options;
+    const model = { capacity, kernels, dialect, movesByGraph, threads, foldFrom };
     return new OrtEngine(api, handles, session, spec, provider, model, recording);
   } catch (error) {
     handles.releaseAll();
@@ -69,7 +65,7 @@ export function openOrtEngine(modelPath: string, spec: ModelSpec, options: Runti
   }
 }
 
-interface OpenedModel extends Pick<Engine, "capacity" | "kernels"> {
+interface OpenedModel extends Pick<Engine, "capacity" | "kernels">, Pick<RuntimeOptions, "threads" | "foldFrom"> {
   dialect: GraphDialect;
   movesByGraph: boolean;
 }
@@ -138,7 +134,7 @@ class OrtEngine implements Engine {
     for (let layer = 0; layer < (dialect.spans ? spec.layers : 1); layer++)
       this.lengths.bind(this.pass.inputs, lengthsOf(layer));
     this.tree = dialect.trees
-      ? new TreeInputs(spec, capacity, dialect.float, this.pass.inputs, make, borrow)
+      ? new TreeInputs(spec, capacity, dialect.float, this.pass.inputs, make, borrow, foldsHeads(spec, dialect))
       : undefined;
     const { binding, inputs } = this.pass;
     const mover = movesByGraph ? { api, provider, handles, make } : undefined;
@@ -178,8 +174,7 @@ class OrtEngine implements Engine {
     if (hidden === undefined) putIds(ids.data, pass.input as ArrayLike<number>, this.spec);
     else hiddenIn.data.set(hidden);
     if (positions !== null) for (let i = 0; i < q; i++) positions.tensor.data[i] = BigInt(position + i);
-    const total = this.setTree(pass, q);
-    const at = this.bindingFor(pass, q, total);
+    const at = this.bindingFor(pass, q, this.setRows(pass, q));
     this.setChoices(choices, hidden !== undefined, at);
     this.spanCaches?.written(position);
     this.logitsFrom[0] = BigInt(q - logitRows);
@@ -197,10 +192,10 @@ class OrtEngine implements Engine {
   }
 
   /** The binding that this pass runs with, its lengths set: one where layers have spans, and one where none has. */
-  private bindingFor({ position, choices, round = position }: Pass, q: number, total: number): PassBinding {
+  private bindingFor({ position, choices, round = position }: Pass, q: number, { rows, total }: SeenRows): PassBinding {
     const spans = this.spansOf(choices);
     if (spans === null) {
-      this.lengths.set(position, q, total);
+      this.lengths.set(position, rows, total);
       return this.pass;
     }
     if (this.openSpanned === undefined) throw new Error("spans were refused");
@@ -236,15 +231,18 @@ class OrtEngine implements Engine {
     this.flags[this.useHiddenAt] = useHidden ? 1 : 0;
   }
 
-  /** @returns the total length that the operator is to be told */
-  private setTree({ position, parents, choices }: Pass, q: number): number {
+  /** Says which rows attention sees: those of a tree, of heads that are folded, or of a chain. */
+  private setRows({ position, parents, choices }: Pass, q: number): SeenRows {
     this.tree?.clear();
-    if (parents === undefined || isChain(parents)) return position + q;
+    const { spec, model } = this;
+    const isTree = parents !== undefined && !isChain(parents);
+    const folds = foldsHeads(spec, model.dialect) && isFolded(spec, { position, q, ...model }, model.foldFrom);
+    if (!isTree && !(folds && attendsAsTarget(choices))) return { rows: q, total: position + q };
     if (this.tree === undefined)
       throw noTrees(`the model as it was loaded for ${this.provider.name} runs chains alone`);
-    if (choices.blocks.some((choice, block) => blockKind(block) === "attn" && choice !== "target" && choice !== "skip"))
+    if (!attendsAsTarget(choices))
       throw noTrees("attention in other kernels than the target's, or with a span, runs chains alone");
-    return this.tree.set(position, parents);
+    return this.tree.set(position, parents ?? chainParents(q), folds ? groupSize(spec) : 1);
   }
 
   keepRows(position: number, rows: ArrayLike<number>): void {

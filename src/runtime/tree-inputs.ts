@@ -1,5 +1,9 @@
-/** The inputs by which a pass is one over a tree: positions of its rows, and what each of them does not see. */
+/**
+ * The inputs by which a pass is one over a tree: positions of its rows, and what each of them does not see. A pass with folded
+ * heads has them too: its rows once for each query head that shares keys and values (model/graph/folded.ts).
+ */
 import { TREE, treeBias } from "../model/graph/blocks.js";
+import { FOLDED } from "../model/graph/folded.js";
 import { distinctWindows } from "../model/layers.js";
 import type { ModelSpec } from "../model/spec.js";
 import type { FloatType } from "../schema/numerics.js";
@@ -54,30 +58,42 @@ export class TreeBias {
     this.data = data ?? new FLOAT_ARRAYS[float](MAX_TREE_ROWS * capacity);
   }
 
-  /** A row sees the cache, its ancestors and itself, and of these what its window reaches. */
-  hide(total: number, position: number, parents: ArrayLike<number>, depths: Int32Array): void {
+  /**
+   * A row sees the cache, its ancestors and itself, and of these what its window reaches.
+   * @param members times that the rows are there, one behind the other: they all see the first ones
+   */
+  hide(total: number, position: number, parents: ArrayLike<number>, depths: Int32Array, members = 1): void {
     const { data: bias, hidden: before, window } = this;
     for (let row = 0; row < before.rows; row++)
       bias.fill(0, row * before.total + before.from, (row + 1) * before.total);
     const q = parents.length;
-    for (let row = 0; row < q; row++) {
-      const start = row * total;
+    for (let i = 0; i < members * q; i++) {
+      const [row, start] = [i % q, i * total];
       const first = Math.max(0, position + depths[row] - window + 1); // the first position that it sees
       bias.fill(HIDDEN[this.float], start, start + Math.min(first, position));
       bias.fill(HIDDEN[this.float], start + position, start + total);
       for (let seen = row; seen !== -1 && position + depths[seen] >= first; seen = parents[seen])
         bias[start + position + seen] = 0;
     }
-    this.hidden = { rows: q, total, from: window === Infinity ? position : 0 };
+    this.hidden = { rows: members * q, total, from: window === Infinity ? position : 0 };
   }
 }
 
 /** Tokens that rows see under each of the model's distinct windows. */
 export const treeWindows = (spec: ModelSpec): number[] => distinctWindows(spec).map((window) => window ?? Infinity);
 
+/** What the attention operator is told of a pass: its rows, and tokens of the cache with them. */
+export interface SeenRows {
+  rows: number;
+  total: number;
+}
+
 export class TreeInputs {
   private readonly flag = new Uint8Array(new ArrayBuffer(128));
   private readonly flagTensor: Pointer;
+  private readonly folded = new Uint8Array(new ArrayBuffer(128));
+  /** undefined: the graph folds no heads */
+  private readonly foldedTensor: Pointer | undefined;
   private readonly noBias: Pointer;
   private readonly positions: HostTensor<BigInt64Array<ArrayBuffer>>;
   /** bound until the first tree runs; kept, since the tensor over it does not keep it */
@@ -92,8 +108,11 @@ export class TreeInputs {
     private readonly inputs: BoundInputs,
     make: MakeTensor,
     private readonly borrow: BorrowTensor,
+    folds: boolean,
   ) {
-    this.flagTensor = make(this.flag, 1, new BigInt64Array(0), ELEMENT.bool);
+    const flag = (data: Uint8Array) => make(data, 1, new BigInt64Array(0), ELEMENT.bool);
+    this.flagTensor = flag(this.flag);
+    this.foldedTensor = folds ? flag(this.folded) : undefined;
     this.positions = new HostTensor(new BigInt64Array(MAX_TREE_ROWS), ELEMENT.int64, (q) => [1, q], make);
     this.views = treeWindows(spec).map((window, i) => ({ input: treeBias(i), window, bias: undefined }));
     this.noBias = make(this.nothing, 4, BigInt64Array.of(1n, 1n, 1n, 1n), FLOAT_ELEMENT[float]);
@@ -103,6 +122,7 @@ export class TreeInputs {
   /** A chain's pass has them too, and does not look at them. */
   bindTo(inputs: BoundInputs): void {
     inputs.bind(TREE.flag, this.flagTensor, "every pass");
+    if (this.foldedTensor !== undefined) inputs.bind(FOLDED, this.foldedTensor, "every pass");
     inputs.rebind(TREE.positions, this.positions.of(1));
     for (const { input } of this.views) inputs.rebind(input, this.noBias);
   }
@@ -115,26 +135,28 @@ export class TreeInputs {
   /**
    * The next pass is over this tree.
    * @param parents [q] the row that each row follows; −1: none
-   * @returns the total length that the operator is to be told
+   * @param members query heads that are folded into one, each with all rows
+   * @returns the rows that the operator sees, and the total length that it is to be told
    * @throws RangeError where they are no tree, or one of too many rows
    */
-  set(position: number, parents: ArrayLike<number>): number {
-    const q = parents.length;
-    const total = toldTotal(position, q);
-    requireTreeRows(q, position, this.capacity);
+  set(position: number, parents: ArrayLike<number>, members = 1): SeenRows {
+    const rows = members * parents.length;
+    const total = toldTotal(position, rows);
+    requireTreeRows(rows, position, this.capacity);
     const depths = rowDepths(parents);
-    for (let row = 0; row < q; row++) this.positions.data[row] = BigInt(position + depths[row]);
-    this.inputs.rebind(TREE.positions, this.positions.of(q));
+    for (let i = 0; i < rows; i++) this.positions.data[i] = BigInt(position + depths[i % parents.length]);
+    this.inputs.rebind(TREE.positions, this.positions.of(rows));
     for (const view of this.views) {
       view.bias ??= new TreeBias(view.window, this.capacity, this.float);
       const { data } = view.bias;
-      view.bias.hide(total, position, parents, depths);
+      view.bias.hide(total, position, parents, depths, members);
       // the operator takes a bias of exactly the total length, so no tensor of it serves twice
-      const shape = BigInt64Array.from([1, 1, q, total], BigInt);
-      const bytes = q * total * data.BYTES_PER_ELEMENT;
+      const shape = BigInt64Array.from([1, 1, rows, total], BigInt);
+      const bytes = rows * total * data.BYTES_PER_ELEMENT;
       this.borrow(data, bytes, shape, FLOAT_ELEMENT[this.float], (tensor) => this.inputs.rebind(view.input, tensor));
     }
     this.flag[0] = 1;
-    return total;
+    this.folded[0] = members > 1 ? 1 : 0;
+    return { rows, total };
   }
 }

@@ -17,6 +17,9 @@ export function rowDepths(parents: ArrayLike<number>): Int32Array {
   return depths;
 }
 
+/** [q] of a chain: every row follows the one before it. */
+export const chainParents = (q: number): number[] => Array.from({ length: q }, (_, row) => row - 1);
+
 /** Whether every row follows the one before it: such a tree is a chain, and runs as one. */
 export function isChain(parents: ArrayLike<number>): boolean {
   for (let row = 0; row < parents.length; row++) if (parents[row] !== row - 1) return false;

@@ -97,6 +97,7 @@ export async function openTiny(
   movesByGraph = false,
   graph: GraphKind = "choices",
   programBytes?: number,
+  foldFrom?: number,
 ): Promise<Engine> {
   const key = JSON.stringify([model, dialect]);
   if (!converted.has(key)) converted.set(key, convertTiny(model, dialect));
@@ -109,6 +110,7 @@ export async function openTiny(
     movesByGraph,
     graph,
     programBytes,
+    foldFrom,
   });
 }
 

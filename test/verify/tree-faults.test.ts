@@ -170,9 +170,9 @@ describe.each([tiny("llama", 11), ...(LONG ? [tiny("qwen3", 5), embedded] : [])]
   test.each(Object.entries(READY_FAULTS))("is caught: %s", async (_name, plant) => {
     const { set } = TreeInputs.prototype;
     vi.spyOn(TreeInputs.prototype, "set").mockImplementation(function (this: TreeInputs, position, parents) {
-      const total = set.call(this, position, parents);
-      plant(this as unknown as Ready, position, parents, total);
-      return total;
+      const seen = set.call(this, position, parents);
+      plant(this as unknown as Ready, position, parents, seen.total);
+      return seen;
     });
     expect(await verify()).toMatchObject({ lossless: false });
   });

@@ -4,9 +4,10 @@ import { blockNorms, distinctWindows, layerRope, windowOf } from "../layers.js";
 import type { ModelSpec } from "../spec.js";
 import { Branch, elementOf } from "./branch.js";
 import type { GraphDialect } from "./dialect.js";
+import { FOLDED, foldedRows, foldsHeads, unfoldedRows } from "./folded.js";
 import { storedHeadDim } from "./heads.js";
 import { matrixShapes } from "./matrices.js";
-import { subgraph, type ValueInfo, value } from "./onnx.js";
+import { type Graph, subgraph, type ValueInfo, value } from "./onnx.js";
 
 /** of one layer: caches of spans are smaller than others */
 export const cacheDims = (spec: ModelSpec, layer: number) => [
@@ -85,7 +86,8 @@ export const treeBias = (i: number): string => (i === 0 ? TREE.bias : `${TREE.bi
  *
  * A chain's pass is the operator alone, without an input for a bias: with it it would add zeros to every score, and on CUDA
  * lose its fused kernels. Positions cost nothing on the CPU. So there is an `If` around the operator, in which nothing but its inputs
- * differs: no weight lies in it (docs/method.md). The target's attention alone has it: nothing else verifies.
+ * differs: no weight lies in it (docs/method.md). The target's attention alone has it: nothing else verifies. A pass with
+ * folded heads (folded.ts) has a tree's inputs, so that a chain's pass is no `If` further away for it.
  */
 function attend(
   branch: Branch,
@@ -111,24 +113,34 @@ function attend(
   const view = distinctWindows(spec).indexOf(windowOf(spec, layer));
   const overChain = (at: Branch) => at.contrib("GroupQueryAttention", chained, outputs, { ...attributes, ...window });
   // the window is in the bias: a row's place in the cache is not its position
-  const overTree = (at: Branch) =>
-    at.contrib("GroupQueryAttention", [...inputs, TREE.positions, treeBias(view)], outputs, attributes);
+  const seen = [TREE.positions, treeBias(view)];
+  const overTree = (at: Branch) => at.contrib("GroupQueryAttention", [...inputs, ...seen], outputs, attributes);
+  const overFolded = (at: Branch) => {
+    const folded = [...foldedRows(at, spec, projections), ...inputs.slice(projections.length), ...seen];
+    const heads = { ...attributes, num_heads: spec.kvHeads };
+    unfoldedRows(at, spec, at.contrib("GroupQueryAttention", folded, ["fold.attended", ...present], heads));
+  };
   if (treesAlone || !trees) {
     (treesAlone ? overTree : overChain)(branch);
     return;
   }
   const element = elementOf(branch.context);
-  const [chain, tree] = ["chain", "tree"].map((name) => new Branch(branch.name(name), branch.context));
-  overChain(chain);
-  overTree(tree);
-  const graphs = [tree, chain].map((of) =>
-    of.graph([
-      value(of.name("attended"), element, [1, "q", spec.heads * storedHeadDim(spec)]),
-      value(of.name("key"), element, cacheDims(spec, layer)),
-      value(of.name("value"), element, cacheDims(spec, layer)),
-    ]),
+  const part = (name: string, write: (at: Branch) => void): Graph => {
+    const at = new Branch(branch.name(name), branch.context);
+    write(at);
+    return at.graph([
+      value(at.name("attended"), element, [1, "q", spec.heads * storedHeadDim(spec)]),
+      value(at.name("key"), element, cacheDims(spec, layer)),
+      value(at.name("value"), element, cacheDims(spec, layer)),
+    ]);
+  };
+  const either = (at: Branch, flag: string, yes: Graph, no: Graph) =>
+    at.node("If", [flag], outputs, [subgraph("then_branch", yes), subgraph("else_branch", no)]);
+  const folds = foldsHeads(spec, branch.context.dialect);
+  const rows = part("rows", (at) =>
+    folds ? either(at, FOLDED, part("folded", overFolded), part("tree", overTree)) : overTree(at),
   );
-  branch.node("If", [TREE.flag], outputs, [subgraph("then_branch", graphs[0]), subgraph("else_branch", graphs[1])]);
+  either(branch, TREE.flag, rows, part("chain", overChain));
 }
 
 /**

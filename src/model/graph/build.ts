@@ -13,6 +13,8 @@
  * Inputs:  use_hidden bool[]; input_ids int64[1, q]; hidden_in float[1, q, H]; logits_from int64[1], the first position with logits;
  *          seqlens_k int32[1] = n + q - 1; total_sequence_length int32[1] = n + q, with spans of each layer its own
  *          (seqlens_k.<layer>), and positions int64[1, q] of the rows;
+ *          tree bool[], tree_positions int64[1, rows] and tree_bias T[1, 1, rows, total] of a pass over a tree, and of one whose
+ *          heads are folded (folded bool[], folded.ts);
  *          run.<block>, <block>.<kernel>, head.<kernel> (every kernel but the last) bool[]; past.<layer>.key|value T[1, kvHeads, capacity, storedHeadDim]
  * Outputs: logits float[1, rows, V]; hidden_out float[1, q, H]; present.<layer>.key|value
  */
@@ -24,6 +26,7 @@ import { Branch, type Context, elementOf, type WeightFile } from "./branch.js";
 import { choiceInputNames, innerFlags } from "./choice-inputs.js";
 import { CPU_DIALECT, type GraphDialect } from "./dialect.js";
 import { changesLogits, embeddedRows, finalLogits, headMatrix } from "./ends.js";
+import { FOLDED, foldsHeads } from "./folded.js";
 import { keepOnHost } from "./host-inputs.js";
 import { BOOL, constant, FLOAT, type Graph, INT32, INT64, subgraph, type ValueInfo, value } from "./onnx.js";
 
@@ -183,6 +186,7 @@ export function buildGraph(
     ...lengths(spec, dialect).map((name) => value(name, INT32, [1])),
     ...(dialect.spans ? [value(POSITIONS, INT64, [1, "q"])] : []),
     ...(dialect.trees ? treeInputs(context, spec) : []),
+    ...(foldsHeads(spec, dialect) ? [value(FOLDED, BOOL, [])] : []),
     ...choiceInputNames(spec.layers, kernels).map((name) => value(name, BOOL, [])),
     ...cache("past"),
   ];

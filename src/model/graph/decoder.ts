@@ -43,6 +43,7 @@ export const portable = (dialect: GraphDialect): GraphDialect => ({
   hostInputs: false,
   trees: false,
   spans: false,
+  folds: false,
 });
 
 /** @param choices every kernel in them is stored in the weight file for its block */

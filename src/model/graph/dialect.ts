@@ -29,6 +29,11 @@ export interface GraphDialect extends Numerics {
    * are then inputs by layer, and the positions of rows are inputs too.
    */
   spans: boolean;
+  /**
+   * Whether the target's attention may run query heads that share keys and values as rows of one head (folded.ts): an `If`
+   * more beside that of trees, whose inputs it takes.
+   */
+  folds: boolean;
 }
 
 export const CPU_DIALECT: GraphDialect = {
@@ -38,6 +43,7 @@ export const CPU_DIALECT: GraphDialect = {
   hostInputs: false,
   trees: true,
   spans: true,
+  folds: true,
 };
 
 /** CUDA's GroupQueryAttention takes fp16 and bf16 alone, its MatMulNBits leaves activations as they are. */
@@ -48,10 +54,11 @@ export const CUDA_DIALECT: GraphDialect = {
   hostInputs: true,
   trees: false,
   spans: false,
+  folds: false,
 };
 
 /** Of a provider that nothing is known of. */
-export const UNKNOWN_DIALECT: GraphDialect = { ...CPU_DIALECT, trees: false, spans: false };
+export const UNKNOWN_DIALECT: GraphDialect = { ...CPU_DIALECT, trees: false, spans: false, folds: false };
 
 /** WebGPU lacks FusedMatMul. fp32, because not every adapter has fp16 (the optional feature `shader-f16`). */
 export const WEBGPU_DIALECT: GraphDialect = {
@@ -63,4 +70,5 @@ export const WEBGPU_DIALECT: GraphDialect = {
   hostInputs: true,
   trees: false,
   spans: false,
+  folds: false,
 };

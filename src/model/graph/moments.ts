@@ -16,7 +16,7 @@ import { CPU_DIALECT, type GraphDialect } from "./dialect.js";
 import { storedHeadDim } from "./heads.js";
 import { FLOAT, type Graph, INT32, type ValueInfo, value } from "./onnx.js";
 
-export const MOMENTS_DIALECT: GraphDialect = { ...CPU_DIALECT, trees: false, spans: false };
+export const MOMENTS_DIALECT: GraphDialect = { ...CPU_DIALECT, trees: false, spans: false, folds: false };
 
 /** Inputs of a matrix that are looked at together, by how many inputs it has. */
 export type GroupOf = (inner: number) => number;

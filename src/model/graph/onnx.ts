@@ -116,6 +116,7 @@ export interface Graph {
 
 export const float = (name: string, f: number): Attribute => ({ name, type: 1, f });
 export const int = (name: string, i: number): Attribute => ({ name, type: 2, i });
+export const ints = (name: string, of: readonly number[]): Attribute => ({ name, type: 7, ints: [...of] });
 export const subgraph = (name: string, g: Graph): Attribute => ({ name, type: 5, g });
 
 /** Dimensions are numbers or names of unknown extents. */

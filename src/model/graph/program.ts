@@ -80,7 +80,7 @@ export function writeProgram(
   const context: Context = {
     file: "",
     places,
-    dialect: { ...dialect, trees: false, spans: false, hostInputs: false },
+    dialect: { ...dialect, trees: false, spans: false, folds: false, hostInputs: false },
     weightInput,
   };
   const main = new Branch("program", context);
