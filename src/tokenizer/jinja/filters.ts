@@ -2,6 +2,7 @@
 import { Arguments } from "./arguments.js";
 import { dump } from "./json.js";
 import { capitalized, methodOf, replaced } from "./methods.js";
+import { toFloat, toInt } from "./numbers.js";
 import { binary, itemOf } from "./operators.js";
 import { test } from "./tests.js";
 import {
@@ -114,13 +115,6 @@ function rounded(value: Value, args: Arguments): Value {
   return new Float((way === "ceil" ? Math.ceil(scaled) : way === "floor" ? Math.floor(scaled) : common) / scale);
 }
 
-function toNumber(value: Value, otherwise: Value, whole: boolean): Value {
-  const number =
-    typeof value === "string" && value.trim() !== "" ? Number(value.trim().replaceAll("_", "")) : numberOf(value);
-  if (number === null || Number.isNaN(number)) return otherwise;
-  return whole ? Math.trunc(number) : new Float(number);
-}
-
 function slices(value: Value, args: Arguments): Value {
   const items = iterate(value);
   const count = args.whole(0, "slices");
@@ -220,13 +214,13 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   dictsort: dictsorted,
   ...{ e: escaped, escape: escaped },
   first: endOf(0),
-  float: (value, args) => toNumber(value, args.at(0, "default") ?? new Float(0), false),
+  float: (value, args) => toFloat(value, args.at(0, "default") ?? new Float(0)),
   format: onText((value, args) =>
     binary("%", value, args.named.size > 0 ? new Map(args.named) : new Tuple(args.positional)),
   ),
   groupby: grouped,
   indent: onText(indented),
-  int: (value, args) => toNumber(value, args.at(0, "default") ?? 0, true),
+  int: (value, args) => toInt(value, args.at(0, "default") ?? 0, args.whole(1, "base", 10)),
   items: (value) => (isUndefined(value) ? [] : method(value, "items", new Arguments([]))),
   join: (value, args) => {
     const attribute = args.at(1, "attribute") ?? null;
@@ -296,3 +290,5 @@ export function filter(name: string, value: Value, args: Arguments): Value {
   if (!Object.hasOwn(FILTERS, name)) throw new Error(`there is no filter '${name}'`);
   return FILTERS[name](value, args);
 }
+
+export const hasFilter = (name: string): boolean => Object.hasOwn(FILTERS, name);

@@ -1,6 +1,6 @@
 /** Runs a parsed template over Python's values, as Jinja2 does with transformers' settings (no autoescape, loop controls). */
 import { Arguments } from "./arguments.js";
-import { filter } from "./filters.js";
+import { filter, hasFilter } from "./filters.js";
 import { methodOf } from "./methods.js";
 import { binary, itemOf, missing, signed, sliced } from "./operators.js";
 import type { Call, Identifier, Node } from "./syntax.js";
@@ -272,7 +272,10 @@ function filtered(by: Identifier | Call, value: Value, scope: Scope): Value {
   const args = by.type === "Identifier" ? new Arguments([]) : argumentsOf(by.args, scope);
   if (!name.startsWith(TEST_PREFIX)) return filter(name, value, args);
   const tested = name.slice(TEST_PREFIX.length);
-  return tested.startsWith("not ") ? !test(tested.slice(4), value, args) : test(tested, value, args);
+  const isNegated = tested.startsWith("not ");
+  const named = isNegated ? tested.slice(4) : tested;
+  const isFilter = typeof value === "string" && hasFilter(value);
+  return (named === "filter" ? isFilter : test(named, value, args)) !== isNegated;
 }
 
 /** Functions that every template has: dict, namespace, joiner, cycler left to those that have them. */

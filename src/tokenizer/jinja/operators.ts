@@ -8,6 +8,7 @@ import {
   equals,
   Float,
   isDict,
+  isUndefined,
   keyOf,
   lengthOf,
   numberOf,
@@ -38,9 +39,9 @@ export function binary(operator: string, a: Value, b: Value): Value {
     case ">=":
       return compare(a, b) >= 0;
     case "in":
-      return contains(defined(b), a);
+      return contains(b, a);
     case "not in":
-      return !contains(defined(b), a);
+      return !contains(b, a);
     case "~":
       return text(a) + text(b);
     default:
@@ -117,6 +118,7 @@ export function signed(operator: string, value: Value): Value {
 /** `of[key]`, methods aside; what is not there is undefined, but what cannot be looked into is an error only there. */
 export function itemOf(of: Value, key: Value): Value {
   const target = defined(of);
+  if (isUndefined(key)) return missing(of, key);
   if (isDict(target)) {
     const found = sequenceOf(key) === null && !isDict(key) ? target.get(keyOf(key)) : undefined;
     return found ?? (target.has(key as never) ? null : missing(of, key));

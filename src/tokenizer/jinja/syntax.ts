@@ -47,8 +47,24 @@ export const TEST_PREFIX = "is ";
 /** @throws Error where it is no template */
 export function parseTemplate(template: string): Node {
   const tokens = jinja.tokenize(template, { trim_blocks: true, lstrip_blocks: true });
-  return jinja.parse(testsAsFilters(tokens)) as unknown as Node;
+  return jinja.parse(testsAsFilters(tokens.flatMap(emptyItem))) as unknown as Node;
 }
+
+/** Words behind which brackets are a list and no item of what stands before. */
+const OPERATORS = /^(and|or|not|is|in|if|else|elif|set|for|do|set|call|filter)$/;
+
+/** `a[]` is the item of nothing, which nothing has; the parser knows no such item. */
+function emptyItem(token: JinjaToken, i: number, tokens: readonly JinjaToken[]): JinjaToken[] {
+  const [before, next] = [tokens[i - 1], tokens[i + 1]];
+  const isItem =
+    token.type === "OpenSquareBracket" &&
+    next?.type === "CloseSquareBracket" &&
+    (/^(StringLiteral|Close(Paren|SquareBracket|CurlyBracket))$/.test(before?.type ?? "") ||
+      (before?.type === "Identifier" && !OPERATORS.test(before.value)));
+  return isItem ? [token, { type: "Identifier", value: NOTHING }] : [token];
+}
+/** no name that a template can write */
+const NOTHING = "[]";
 
 const ENDS_TEST = /^(and|or|not|is|in|if|else|recursive)$/;
 

@@ -64,6 +64,7 @@ const TESTS: Readonly<Record<string, Test>> = {
   lower: cased((value) => value.toLowerCase()),
   upper: cased((value) => value.toUpperCase()),
   escaped: () => false,
+  test: (value) => typeof value === "string" && Object.hasOwn(TESTS, value),
   ...{ "==": equalTo, eq: equalTo, equalto: equalTo },
   ...{ "!=": (value: Value, args: Arguments) => !equals(value, args.need(0, "other")) },
   ne: (value, args) => !equals(value, args.need(0, "other")),

@@ -211,7 +211,7 @@ export function contains(haystack: Value, needle: Value): boolean {
       throw new Error(`'in <string>' needs text as its left side, not ${typeName(needle)}`);
     return haystack.includes(needle);
   }
-  if (isDict(haystack)) return haystack.has(keyOf(needle));
+  if (isDict(haystack)) return !isUndefined(needle) && haystack.has(keyOf(needle));
   return iterate(haystack).some((item) => equals(item, needle));
 }
 
