@@ -18,6 +18,7 @@ import { DraftplanError, type ErrorDetail } from "../core/errors.js";
 import { writeText } from "../core/output-file.js";
 import { readNamedFile, readUserFile } from "../core/user-file.js";
 import { utf8Text } from "../core/utf8.js";
+import { yamlFailure, yamlFault } from "../core/yaml-words.js";
 import { Calibration } from "./calibration.js";
 import { Comparison } from "./comparison.js";
 import { Export } from "./export.js";
@@ -115,21 +116,24 @@ export function parseDocument(text: string, file: string): AnyDocument {
     const options = { uniqueKeys: false, merge: false, prettyErrors: true, logLevel: "error" } as const;
     yaml = parseYaml(text, { ...options, lineCounter: lines });
     const [error] = yaml.errors;
-    if (error !== undefined) throw new Error(error.message.split("\n")[0].replace(/:$/, ""));
+    if (error !== undefined) throw new Unreadable(yamlFault(error.code, lines.linePos(error.pos[0]).line));
     inspectNodes(yaml, lines);
     data = yaml.toJS({ maxAliasCount: MAX_ALIASES });
   } catch (cause) {
-    throw syntaxError(file, cause instanceof Error ? cause.message : String(cause)); // also a nesting too deep for the stack
+    throw syntaxError(file, cause instanceof Unreadable ? cause.message : yamlFailure(cause));
   }
   return validate(data, file, (path) => lineOf(yaml, path, lines));
 }
+
+/** In words of draftplan's own. */
+class Unreadable extends Error {}
 
 /** Refuses repeated keys, and more values than validation should be asked to complain about. */
 function inspectNodes(yaml: ReturnType<typeof parseYaml>, lines: LineCounter): void {
   let values = 0;
   visit(yaml, {
     Scalar() {
-      if (++values > MAX_VALUES) throw new Error(`it holds more than ${MAX_VALUES} values, and no document does`);
+      if (++values > MAX_VALUES) throw new Unreadable(`it holds more than ${MAX_VALUES} values, and no document does`);
     },
     Map(_, map) {
       const seen = new Set<unknown>();
@@ -137,7 +141,7 @@ function inspectNodes(yaml: ReturnType<typeof parseYaml>, lines: LineCounter): v
         if (!isScalar(key)) continue;
         if (seen.has(key.value)) {
           const line = key.range ? ` at line ${lines.linePos(key.range[0]).line}` : "";
-          throw new Error(`the key '${String(key.value).slice(0, 60)}' stands twice in one map${line}`);
+          throw new Unreadable(`the key '${String(key.value).slice(0, 60)}' stands twice in one map${line}`);
         }
         seen.add(key.value);
       }
@@ -195,10 +199,12 @@ function validate(data: unknown, file: string, line: (path: PropertyKey[]) => nu
 }
 
 const describeIssue = (issue: z.core.$ZodIssue): string => {
-  if (issue.code === "unrecognized_keys") return "unknown key";
+  if (issue.code === "unrecognized_keys")
+    return issue.keys[0] === "<<" ? "YAML's merge keys (<<) are not read; write the keys out" : "unknown key";
   if (issue.code === "invalid_type" && issue.input === undefined && /received undefined/.test(issue.message))
     return "the key is missing";
-  return issue.message;
+  // "Too small: expected number to be >=1": the library's first words say nothing more
+  return issue.message.replace(/^(Invalid (input|option)|Too (small|big)): /, "").replace(", received ", ", found ");
 };
 
 const pathName = (path: PropertyKey[]): string =>
