@@ -1,4 +1,4 @@
-/** Symmetric positive definite systems, small and dense: what the regression needs of linear algebra. */
+/** Symmetric positive definite systems, dense: what regressions need of linear algebra. */
 
 /** Lower triangle of a Cholesky factor, row-major [size, size]. @throws RangeError where the matrix is not positive definite */
 export function cholesky(matrix: Float64Array, size: number): Float64Array {
@@ -30,6 +30,38 @@ export function solveCholesky(factor: Float64Array, size: number, right: Float64
     x[i] /= factor[i * size + i];
   }
   return x;
+}
+
+/**
+ * Solves the system of a factor's leading rows for many right sides at once: the leading block of a Cholesky factor is the
+ * factor of the matrix's leading block.
+ * @param leading rows of the factor [size, size] that count
+ * @param right   [leading, columns] row-major; the solutions stand there afterwards
+ */
+export function solveLeading(
+  factor: Float64Array,
+  size: number,
+  leading: number,
+  right: Float64Array,
+  columns: number,
+): void {
+  const row = (i: number) => right.subarray(i * columns, (i + 1) * columns);
+  const takeFrom = (of: Float64Array, times: number, other: Float64Array) => {
+    for (let c = 0; c < columns; c++) of[c] -= times * other[c];
+  };
+  const divide = (of: Float64Array, by: number) => {
+    for (let c = 0; c < columns; c++) of[c] /= by;
+  };
+  for (let i = 0; i < leading; i++) {
+    const own = row(i);
+    for (let k = 0; k < i; k++) takeFrom(own, factor[i * size + k], row(k));
+    divide(own, factor[i * size + i]);
+  }
+  for (let k = leading - 1; k >= 0; k--) {
+    const own = row(k);
+    divide(own, factor[k * size + k]);
+    for (let i = 0; i < k; i++) takeFrom(row(i), factor[k * size + i], own);
+  }
 }
 
 /** Diagonal of the inverse: squared column lengths of factor⁻¹. */

@@ -1,7 +1,7 @@
 /**
  * Trains heads on text that the target wrote (Medusa-1: arXiv:2401.10774, section 2.2.1; Hydra: arXiv:2402.05109, section
- * 4): cross entropy of every head's token, Adam, the model itself frozen. A head starts as the model's own prediction, since
- * what is inside SiLU starts at zero and the residual as the state itself.
+ * 4): cross entropy of every head's token, Adam, the model itself frozen. What is inside SiLU starts at zero. So a Medusa head
+ * starts as the model's own prediction; a Hydra head starts where a regression puts it (regression.ts).
  */
 import type { Progress } from "../core/progress.js";
 import { type HeadsShape, headParameters } from "../model/heads/parameters.js";
@@ -45,6 +45,8 @@ export interface TrainingTask {
   save(state: TrainingState): void;
   /** where an interrupted training goes on */
   resumed?: TrainingState | undefined;
+  /** writes the weights that training begins with; left out: every head begins as the model's own prediction */
+  begin?: ((weights: Float32Array) => Promise<void>) | undefined;
   epochDone?(epoch: number, trainLoss: number, accuracy: Accuracy): void;
 }
 
@@ -147,7 +149,8 @@ export async function trainHeads(task: TrainingTask): Promise<TrainingResult> {
 
 async function newState(task: TrainingTask): Promise<TrainingState> {
   const { weights } = task;
-  initialWeights(task.shape, weights);
+  if (task.begin === undefined) initialWeights(task.shape, weights);
+  else await task.begin(weights);
   return {
     weights,
     adam: newAdam(weights.length),

@@ -6,10 +6,12 @@ import type { Checkpoint } from "../../model/spec.js";
 import { systemClock } from "../../runtime/device.js";
 import type { LoadedModel } from "../../runtime/load.js";
 import { floats, openTrainingGraphs } from "../../runtime/training/head-graphs.js";
+import { openMomentProducts } from "../../runtime/training/moment-products.js";
 import { openTokenizer } from "../../tokenizer/open.js";
 import type { Accuracy } from "../../train/accuracy.js";
 import { Classes } from "../../train/classes.js";
 import { type OwnText, positionsOf } from "../../train/examples.js";
+import { beginsAtRegression, regress } from "../../train/regression.js";
 import { ROWS, type TrainingResult, trainHeads } from "../../train/train.js";
 import { WorkFolder } from "../../train/work-folder.js";
 import { writeHeads } from "../../train/write-heads.js";
@@ -126,6 +128,7 @@ export async function trainHeadsFor(
         },
         save: (state) => work.saveTraining(state),
         resumed: work.asked === before ? work.savedTraining() : undefined, // on more text it begins anew
+        begin: beginsAtRegression(shape) ? (at) => begin(shape, at, train, frozen.embedding, context) : undefined,
         epochDone: (epoch, loss, accuracy) => note(epochLine(epoch, loss, accuracy)),
       });
     } finally {
@@ -144,6 +147,24 @@ export async function trainHeadsFor(
     work.discard();
     return { ...made, ...result, sha256, seconds };
   });
+}
+
+/** rows of one product of the regression */
+const MOMENT_ROWS = 1024;
+
+async function begin(
+  shape: HeadsShape,
+  weights: Float32Array,
+  texts: readonly OwnText[],
+  embedding: Float32Array,
+  context: PipelineContext,
+): Promise<void> {
+  const products = openMomentProducts(shape, MOMENT_ROWS, context);
+  try {
+    await regress(shape, weights, texts, embedding, products, context.progress);
+  } finally {
+    products.close();
+  }
 }
 
 function frozenWeights({ spec, tensor }: Checkpoint): Frozen {

@@ -1,5 +1,5 @@
 /** The graphs that heads are trained with, run by ONNX Runtime on the CPU: buffers bound once, a step is one native call. */
-import { encodeModel } from "../../model/graph/onnx.js";
+import { encodeModel, type Graph } from "../../model/graph/onnx.js";
 import { blockInputs, type HeadsShape, headParameters } from "../../model/heads/parameters.js";
 import { gradientName, parameterName, type TrainingOutput, trainingGraph } from "../../model/heads/training-graph.js";
 import { ELEMENT, Handles } from "../bindings.js";
@@ -23,6 +23,12 @@ export interface TrainingGraphs {
   close(): void;
 }
 
+/** Where such graphs are run: the CPU. */
+export interface RunsOn {
+  threads: number;
+  ortLibrary?: string | undefined;
+}
+
 /**
  * @param lmHead  [vocabSize, hiddenSize], frozen
  * @param weights as headParameters lies; whoever changes them in place changes the heads
@@ -35,7 +41,7 @@ export function openTrainingGraphs(
   lmHead: Float32Array,
   weights: Float32Array,
   rows: number,
-  { threads, ortLibrary }: { threads: number; ortLibrary?: string | undefined },
+  { threads, ortLibrary }: RunsOn,
   classes: number | null = null,
 ): TrainingGraphs {
   const api = loadOrt(ortLibrary);
@@ -63,7 +69,8 @@ export function openTrainingGraphs(
       all.subarray(offset, offset + length);
     const open = (output: TrainingOutput) => {
       const head = output === "ranks" ? lmHead : told;
-      const { session, binding } = openBound(api, handles, shape, head.length / hiddenSize, rows, output, threads);
+      const graph = trainingGraph(shape, head.length / hiddenSize, rows, output);
+      const { session, binding } = openBound(api, handles, graph, threads);
       const input = (name: string, value: Pointer) => api.check("BindInput", binding, name, value);
       const result = (name: string, value: Pointer) => api.check("BindOutput", binding, name, value);
       input("inputs", tensor(inputs, [rows, inputs.length / rows]));
@@ -104,16 +111,14 @@ export function openTrainingGraphs(
   }
 }
 
-function openBound(
+/** A session of a graph, and its binding. */
+export function openBound(
   api: OrtApi,
   handles: Handles,
-  shape: HeadsShape,
-  classes: number,
-  rows: number,
-  output: TrainingOutput,
+  graph: Graph,
   threads: number,
 ): { session: Pointer; binding: Pointer } {
-  const model = encodeModel(trainingGraph(shape, classes, rows, output), "1");
+  const model = encodeModel(graph, "1");
   const env = handles.own("ReleaseEnv", api.create("CreateEnv", 4, "draftplan"));
   const settings = handles.own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
   api.check("SetIntraOpNumThreads", settings, threads);
