@@ -2,6 +2,7 @@
 import { type Progress, silentProgress } from "../core/progress.js";
 import { convertModel } from "../model/convert.js";
 import { dequantisedText, requantisedText } from "../model/formats/own-codes.js";
+import type { GraphDialect } from "../model/graph/dialect.js";
 import type { Fit } from "../model/moments-file.js";
 import { openCheckpoint } from "../model/open.js";
 import type { Checkpoint, ModelSpec } from "../model/spec.js";
@@ -21,6 +22,9 @@ export interface LoadedModel {
   spec: ModelSpec;
   ref: ModelRef & { weights_sha256: string };
   storedTypes: Checkpoint["storedTypes"];
+  /** the converted model, as its graph is written for `dialect` */
+  modelPath: string;
+  dialect: GraphDialect;
   engine: Engine;
   close(): void;
 }
@@ -99,7 +103,16 @@ export async function loadPrepared<Prepared extends { capacity: number }>(
       ...{ warn: (code: string, message: string) => progress.warn(code, message) },
       ...{ ...options, capacity, kernels, dialect },
     });
-    const model = { path, spec, ref: modelRef(checkpoint), storedTypes, engine, close: () => engine.close() };
+    const converted = { modelPath, dialect };
+    const model = {
+      path,
+      spec,
+      ref: modelRef(checkpoint),
+      storedTypes,
+      ...converted,
+      engine,
+      close: () => engine.close(),
+    };
     return { model, prepared };
   } finally {
     checkpoint.close();

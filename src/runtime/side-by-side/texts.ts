@@ -1,0 +1,22 @@
+/** What continues several texts side by side: `open.ts` computes it. */
+
+/** Texts at places from 0 on, each of which has tokens of its own in the cache. */
+export interface SideBySide {
+  /** texts that are continued at once */
+  readonly places: number;
+  /** tokens that each may have, prompt included */
+  readonly capacity: number;
+  /**
+   * Runs a prompt at a place, whatever was there: the token behind it is then at `tokens[place]`, and the state at which it
+   * was chosen at `states`.
+   * @throws RangeError for an empty prompt, or one that leaves no room
+   */
+  begin(place: number, prompt: readonly number[]): void;
+  /** The next token of every place that has begun, behind the one that it has; one without room stays as it is. */
+  step(): void;
+  /** [places] */
+  readonly tokens: BigInt64Array;
+  /** [places, hiddenSize] behind the final norm */
+  readonly states: Float32Array;
+  close(): void;
+}
