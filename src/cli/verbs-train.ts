@@ -20,12 +20,12 @@ export function addTrainHeads(program: Command, run: RunVerb): void {
     .option("--text <file...>", "text whose beginnings the model continues (default: the bundled one)")
     .option(
       "--positions <n>",
-      "tokens of its own to train on (default: 24576, of a larger model 12288)",
+      "tokens of its own to train on (default: 24576, of a larger model 49152)",
       integerFrom(512, 10_000_000),
     )
     .option(
       "--text-positions <n>",
-      "tokens of the text itself to train on before (default: 0, of a larger model 65536)",
+      "tokens of the text itself to train on before (default: 0)",
       integerFrom(0, 10_000_000),
     )
     .option("--budget <time>", "for everything: 10m, 1h; ends with what is trained by then (default: 20m)")

@@ -34,9 +34,9 @@ const PENALTY = 0.01;
 /** variance, as a share of the mean's square, below which it is nothing but rounding */
 const NO_VARIANCE = 1e-12;
 /** Positions that the map is found on at most, evenly spread: eleven for each input of the last of four heads over 576 numbers. */
-export const MOST_POSITIONS = 32_768;
+const MOST_POSITIONS = 32_768;
 /** Inputs of the last head beyond which factorising would take minutes, and a head begins as the state itself instead. */
-export const MOST_INPUTS = 4096;
+const MOST_INPUTS = 4096;
 
 /** Whether heads of this shape begin at the regression: Medusa's have no residual that could hold it. */
 export const beginsAtRegression = (shape: HeadsShape): boolean =>

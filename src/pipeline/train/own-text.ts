@@ -6,7 +6,9 @@ import type { Progress } from "../../core/progress.js";
 import type { ModelSpec } from "../../model/spec.js";
 import type { Clock, Engine } from "../../runtime/engine.js";
 import { MAX_PASS_TOKENS } from "../../runtime/limits.js";
+import type { SideBySide } from "../../runtime/side-by-side/texts.js";
 import { targetChoices } from "../../schema/choice.js";
+import { continueSideBySide } from "../../train/continue.js";
 import { type OwnText, positionsOf } from "../../train/examples.js";
 import type { Part, WorkFolder } from "../../train/work-folder.js";
 import { type CalibrationText, contextPrompts } from "../text/calibration-text.js";
@@ -99,6 +101,7 @@ export async function collectOwnText(
   {
     prompts,
     work,
+    texts,
     norm,
     heads,
     untilUs,
@@ -106,6 +109,8 @@ export async function collectOwnText(
   }: {
     prompts: readonly PromptOfPart[];
     work: WorkFolder;
+    /** continues prompts many at once; null: the engine does, one after another */
+    texts: SideBySide | null;
     /** the final norm's weight [hiddenSize] */
     norm: Float32Array;
     heads: number;
@@ -114,17 +119,31 @@ export async function collectOwnText(
   },
 ): Promise<boolean> {
   let late = false;
-  for (let i = work.asked; i < prompts.length; i++) {
-    const { part, ids } = prompts[i];
-    await progress.tick({ stage: part === "read" ? "read text" : "continue text", done: i, total: prompts.length });
+  while (work.asked < prompts.length) {
+    const done = work.asked;
+    const { part, ids } = prompts[done];
+    await progress.tick({ stage: part === "read" ? "read text" : "continue text", done, total: prompts.length });
     late = clock.nowUs() >= untilUs;
     if (late) break;
     if (part === "read") {
       work.add(part, { ids: Int32Array.from(ids.slice(1)), states: statesOf(engine, 0, ids.slice(0, -1), norm) });
-      continue;
+    } else if (texts === null) {
+      const [made] = await continuePrompts(engine, clock, [ids], CONTINUATION - 1, progress);
+      work.add(part, made === undefined ? null : stated(engine, ids, made.ids, norm));
+    } else {
+      const wave = prompts.slice(done, done + texts.places).filter((prompt) => prompt.part !== "read");
+      const made = await continueSideBySide(
+        texts,
+        wave.map((prompt) => prompt.ids),
+        {
+          ...{ tokens: CONTINUATION, endTokens: engine.spec.eosTokenIds, hiddenSize: engine.spec.hiddenSize },
+          ...{ late: () => clock.nowUs() >= untilUs, tick: () => progress.tick() },
+        },
+      );
+      made.forEach((text, i) => {
+        work.add(wave[i].part, text);
+      });
     }
-    const [made] = await continuePrompts(engine, clock, [ids], CONTINUATION - 1, progress);
-    work.add(part, made === undefined ? null : stated(engine, ids, made.ids, norm));
   }
   const positions = (part: Part) => work.of(part).reduce((sum, text) => sum + positionsOf(text, heads), 0);
   if (positions("train") >= LEAST_POSITIONS && positions("held back") >= LEAST_HELD_BACK) return late;

@@ -5,8 +5,10 @@ import { toHalf } from "../../model/kernels/half.js";
 import type { Checkpoint } from "../../model/spec.js";
 import { systemClock } from "../../runtime/device.js";
 import type { LoadedModel } from "../../runtime/load.js";
+import { openSideBySide } from "../../runtime/side-by-side/open.js";
 import { floats, openTrainingGraphs } from "../../runtime/training/head-graphs.js";
 import { openMomentProducts } from "../../runtime/training/moment-products.js";
+import type { Kernel } from "../../schema/choice.js";
 import { openTokenizer } from "../../tokenizer/open.js";
 import type { Accuracy } from "../../train/accuracy.js";
 import { Classes } from "../../train/classes.js";
@@ -45,11 +47,8 @@ export interface TrainedHeads {
 const EPOCHS = { small: { read: 2, own: 10 }, large: { read: 2, own: 4 } };
 /** share of the budget that the target's text may take */
 const TEXT_SHARE = 0.6;
-/**
- * Tokens to train on. A larger model writes some 50 in a second and reads ten times as many, and what it wrote in the time is
- * too little by itself.
- */
-const POSITIONS = { small: { read: 0, own: 24_576 }, large: { read: 65_536, own: 12_288 } };
+/** Tokens to train on. Text that is only read helps little, and many texts are written at once about as fast as one is read. */
+const POSITIONS = { small: { read: 0, own: 24_576 }, large: { read: 0, own: 49_152 } };
 
 /** Weights of the model's that heads need. */
 interface Frozen {
@@ -72,7 +71,10 @@ export async function trainHeadsFor(
   const startUs = systemClock.nowUs();
   const untilUs = startUs + 1e6 * request.budgetSeconds;
   const textUntilUs = startUs + 1e6 * TEXT_SHARE * request.budgetSeconds;
-  return await withModel(path, { ...context, kernels: ["target", "int8"] }, frozenWeights, async (model, frozen) => {
+  // where texts are not continued side by side, int8 drafts for the one at a time
+  const sideBySide = context.provider === "cpu";
+  const kernels: Kernel[] = sideBySide ? ["target"] : ["target", "int8"];
+  return await withModel(path, { ...context, kernels }, frozenWeights, async (model, frozen) => {
     const { progress, note } = context;
     const { spec } = model;
     const shape: HeadsShape = { kind: request.kind, heads: request.heads, hiddenSize: spec.hiddenSize };
@@ -94,8 +96,14 @@ export async function trainHeadsFor(
     );
     if (work.asked > 0) note(`goes on from ${work.path}: ${work.asked} of ${prompts.length} texts are there`);
     const before = work.asked;
-    const collect = { prompts, work, norm: frozen.norm, heads: shape.heads, untilUs: textUntilUs, progress };
-    const late = await collectOwnText(model.engine, systemClock, collect);
+    const texts = sideBySide && work.asked < prompts.length ? openTexts(model, context) : null;
+    const collect = { prompts, work, texts, norm: frozen.norm, heads: shape.heads, untilUs: textUntilUs, progress };
+    let late: boolean;
+    try {
+      late = await collectOwnText(model.engine, systemClock, collect);
+    } finally {
+      texts?.close();
+    }
     if (late) progress.warn("BUDGET_SPENT", `the time for text is up: heads are trained on what there is`);
     const collectedUs = systemClock.nowUs();
     const weights = floats(parameterCount(shape));
@@ -148,6 +156,9 @@ export async function trainHeadsFor(
     return { ...made, ...result, sha256, seconds };
   });
 }
+
+const openTexts = ({ modelPath, spec, dialect }: LoadedModel, { threads, ortLibrary }: PipelineContext) =>
+  openSideBySide(modelPath, spec, { threads, ortLibrary, dialect, capacity: ownTextCapacity(spec) });
 
 /** rows of one product of the regression */
 const MOMENT_ROWS = 1024;

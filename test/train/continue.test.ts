@@ -1,0 +1,56 @@
+/** Texts that end at different times, on places that count. */
+import { expect, test } from "vitest";
+import type { SideBySide } from "../../src/runtime/side-by-side/texts.js";
+import { continueSideBySide } from "../../src/train/continue.js";
+
+const END = 99;
+
+/** Each text counts on from its prompt's last token; its state is [token, 100 · place]. */
+class Counting implements SideBySide {
+  readonly places = 3;
+  readonly capacity = 50;
+  readonly tokens = new BigInt64Array(3);
+  readonly states = new Float32Array(6);
+  steps = 0;
+  begin(place: number, prompt: readonly number[]) {
+    this.put(place, prompt[prompt.length - 1] + 1);
+  }
+  step() {
+    this.steps += 1;
+    for (let place = 0; place < 3; place++) this.put(place, Number(this.tokens[place]) + 1);
+  }
+  private put(place: number, token: number) {
+    this.tokens[place] = BigInt(token);
+    this.states.set([token, 100 * place], 2 * place);
+  }
+  close() {}
+}
+
+const how = { tokens: 5, endTokens: [END], hiddenSize: 2, late: () => false, tick: async () => {} };
+const text = (place: number, ...ids: number[]) => ({
+  ids: Int32Array.from(ids),
+  states: Float32Array.from(ids.flatMap((id) => [id, 100 * place])),
+});
+
+test("each ends at its end token or at the most tokens, and steps end with the last", async () => {
+  const texts = new Counting();
+  const made = await continueSideBySide(texts, [[1, 10], [96], [98]], how);
+  expect(made).toEqual([text(0, 11, 12, 13, 14, 15), text(1, 97, 98, 99), null]);
+  expect(texts.steps).toBe(4);
+});
+
+test("fewer prompts than places, and what there is when the time is up", async () => {
+  const texts = new Counting();
+  const late = () => texts.steps >= 2;
+  expect(await continueSideBySide(texts, [[10]], { ...how, late })).toEqual([text(0, 11, 12, 13)]);
+});
+
+test("an interruption ends it before the next pass", async () => {
+  const texts = new Counting();
+  let ticks = 0;
+  const tick = async () => {
+    if (++ticks === 4) throw new Error("interrupted");
+  };
+  await expect(continueSideBySide(texts, [[10], [20]], { ...how, tick })).rejects.toThrow("interrupted");
+  expect(texts.steps).toBe(1);
+});
