@@ -72,17 +72,21 @@ export function exactChances(engine: TableEngine, filters: Filters): number[] {
   return chances;
 }
 
-/** Deviation in standard normal units of what is drawn from what should be. */
+/**
+ * Deviation in standard normal units of what is drawn from what should be.
+ * @param rule how tokens are accepted and drawn; tests of the test hand in wrong ones
+ */
 export async function deviationOf(
   engine: TableEngine,
   drafter: Drafter,
   filters: Filters,
   draws: number,
   seed: number,
+  rule: typeof acceptOf = acceptOf,
 ): Promise<number> {
   const counts = new Array<number>(VOCAB ** TOLD).fill(0);
   const policy: DraftPolicy = Object.assign(() => ({ drafter, draftTokens: DRAFT_TOKENS }), { drafters: [drafter] });
-  const accept = acceptOf(filters, seededRandom(seed));
+  const accept = rule(filters, seededRandom(seed));
   for (let i = 0; i < draws; i++) {
     const options = { maxTokens: TOLD + 2, endTokens: [], clock: systemClock, policy, accept };
     const { ids } = await decode(engine, PROMPT, options);
