@@ -121,14 +121,16 @@ export function decodedLines(read: string, many: string, all: readonly DecodedRo
   const accepted = sum(speculative.map((round) => round.accepted));
   const speed = steps === 0 ? "" : `, ${((1e6 * steps) / us).toFixed(1)} tokens/s`;
   const share = drafted === 0 ? "" : ` (${formatPercent(accepted / drafted)})`;
-  const plan = `, ${speculative.length} rounds: ${accepted} of ${drafted} drafted tokens accepted${share}`;
+  const count = `${speculative.length} ${speculative.length === 1 ? "round" : "rounds"}`;
+  const plan = `, ${count}: ${accepted} of ${drafted} drafted tokens accepted${share}`;
   return [
     `${read}, ${tokens} new${many}${speed}${drafts ? plan : ""}`,
-    ...(drafts && drafted > 0 ? [roundsLine(rounds)] : []),
+    // also where nothing was drafted: looking for it took its time too
+    ...(drafts && rounds.length > 0 ? [roundsLine(rounds)] : []),
   ];
 }
 
-/** `accepted by position: 91 %, 83 %; time: drafting 31 %, verifying 66 %, host 3 %` */
+/** `accepted by position: 91 %, 83 %; time: drafting 31 %, verifying 66 %, host 3 %`; without a draft, of the time alone */
 function roundsLine(rounds: readonly Round[]): string {
   const longest = rounds.reduce((most, { drafted }) => Math.max(most, drafted), 0);
   const positions = Array.from({ length: longest }, (_, i) => {
@@ -140,5 +142,6 @@ function roundsLine(rounds: readonly Round[]): string {
   const part = (of: (round: Round) => number) => formatPercent(us === 0 ? 0 : sum(rounds.map(of)) / us);
   const host = part(({ totalUs, draftUs, verifyUs }) => totalUs - draftUs - verifyUs);
   const times = `drafting ${part(({ draftUs }) => draftUs)}, verifying ${part(({ verifyUs }) => verifyUs)}, host ${host}`;
-  return `accepted by position: ${positions.join(", ")}; time: ${times}`;
+  const accepted = positions.length === 0 ? "" : `accepted by position: ${positions.join(", ")}; `;
+  return `${accepted}time: ${times}`;
 }

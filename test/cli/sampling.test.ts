@@ -129,3 +129,8 @@ test("with a plan a line says what was accepted where, and what the time went to
     /accepted by position: [\d.]+ %(, ([\d.]+ %|-))*; time: drafting [\d.]+ %, verifying [\d.]+ %, host [\d.]+ %\n/,
   );
 });
+
+test("where a lookup found nothing to draft, the line says what the time went to all the same", async () => {
+  const { stderr } = await draftplan(arguments_("--drafter", "lookup"));
+  expect(stderr).toMatch(/0 rounds: 0 of 0 drafted tokens accepted\ntime: drafting [\d.]+ %, verifying [\d.]+ %, host/);
+});
