@@ -1,5 +1,5 @@
 // What kernels of few bits keep of the target's tokens, rounded and fitted (docs/few-bits.md). Run after `npm run build`:
-//   node bench/few-bits.mjs [MODEL=embedded] [--kernels int8,int4] [--scales rounded,fitted] [--tokens 2000]
+//   node bench/few-bits.mjs [MODEL=embedded] [--kernels int8,int4,int2,oasis] [--scales rounded,fitted] [--tokens 2000]
 // Every block and the head in one kernel, `evaluate` on bench/held-back, which nothing was fitted to. Acceptance does not depend
 // on load; `load_seconds` does, and is that of a conversion only where the cache (DRAFTPLAN_CACHE_DIR) does not hold it yet.
 import { readdirSync, readFileSync } from "node:fs";
@@ -17,10 +17,10 @@ const { values, positionals } = parseArgs({
   },
 });
 const part = (file) => import(pathToFileURL(resolve(values.dist, file)).href);
-const { fitText } = await part("pipeline/text/fit-text.js");
+const { decidingText, fitText } = await part("pipeline/text/fit-text.js");
 const { loadModel } = await part("runtime/load.js");
 const { evaluateDraft } = await part("calibrate/evaluate.js");
-const { uniformChoices } = await part("schema/choice.js");
+const { isSimulated, uniformChoices } = await part("schema/choice.js");
 const { openTokenizer } = await part("tokenizer/open.js");
 
 const FIRST = 32;
@@ -34,10 +34,19 @@ const ids = files.flatMap((name) => tokenizer.encode(readFileSync(new URL(name, 
 
 const rows = [];
 for (const kernel of values.kernels.split(",")) {
-  for (const scales of values.scales.split(",")) {
+  const ways = isSimulated(kernel) ? ["rounded"] : values.scales.split(",");
+  for (const scales of ways) {
     const started = performance.now();
     const fitTo = fitText(model, { scales: scales === "fitted" ? "fitted" : undefined });
-    const options = { provider: "cpu", threads: 2, kernels: ["target", kernel], capacity: ids.length, fitTo };
+    const learnFrom = isSimulated(kernel) ? decidingText(model) : undefined;
+    const options = {
+      provider: "cpu",
+      threads: 2,
+      kernels: ["target", kernel],
+      capacity: ids.length,
+      fitTo,
+      learnFrom,
+    };
     const { engine, close } = await loadModel(model, options);
     const loadSeconds = (performance.now() - started) / 1000;
     const choices = uniformChoices(engine.spec.layers, kernel);

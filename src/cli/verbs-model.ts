@@ -118,6 +118,13 @@ export function addEvaluate(program: Command, run: RunVerb): void {
         .conflicts("plan"),
     )
     .option("--plan <plan>", "the drafts of this plan, each at its contexts")
+    .addOption(
+      new Option(
+        "--simulate <kernel>",
+        "a draft of everything in a kernel that nothing here computes, with its numbers alone: oasis (codebooks for weights and activations)",
+      ).conflicts(["plan", "skip"]),
+    )
+    .option("--profile <profile>", "with --simulate: at which cost of a step such a draft would pay, by this profile")
     .option("--standalone", STANDALONE)
     .option(
       "--ids <file>",
@@ -128,6 +135,7 @@ export function addEvaluate(program: Command, run: RunVerb): void {
       examples(
         "draftplan evaluate embedded --skip 5.attn,3.mlp",
         "draftplan evaluate model.gguf --plan plans/plan.yaml --json",
+        "draftplan evaluate embedded --simulate oasis --profile profiles/profile.yaml",
       ),
     )
     .action(async (model: string, options: SharedOptions & import("../commands/evaluate.js").EvaluateOptions) =>

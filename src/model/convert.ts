@@ -13,7 +13,7 @@ import { CPU_DIALECT, type GraphDialect } from "./graph/dialect.js";
 import { weightParts } from "./graph/weights.js";
 import type { WeightPart } from "./kernels/kernel.js";
 import { draftKernel } from "./kernels/registry.js";
-import type { Fit, MomentsOf } from "./moments-file.js";
+import type { Fit, Learned } from "./moments-file.js";
 import type { Checkpoint, WeightSource } from "./spec.js";
 
 export type { ConvertedModel } from "./entry.js";
@@ -55,7 +55,7 @@ function cacheKey(
  * The converted form of a checkpoint, made now if the cache does not hold it.
  * @param kernels what it can run, in the order of KERNELS
  * @param dialect what the provider that is to run it wants (runtime/providers.ts)
- * @param fit     where the dialect's scales are fitted: measured if there is something to convert
+ * @param fit     where the dialect's scales are fitted or a kernel is simulated: measured if there is something to convert
  * @throws FILE_UNWRITABLE where the cache folder cannot be written; what the checkpoint throws
  */
 export async function convertModel(
@@ -99,18 +99,19 @@ function conversion(
   kernels: readonly Kernel[],
   dialect: GraphDialect,
   progress: Progress,
-  moments?: MomentsOf,
+  learned?: Learned,
 ): Conversion {
   return {
-    parts: () => weightParts(checkpoint, kernels, dialect, moments),
-    origin: checkpoint.origin,
+    parts: () => weightParts(checkpoint, kernels, dialect, learned),
+    // what is learned of a whole matrix is not stored some rows at a time
+    origin: learned?.levels === undefined ? checkpoint.origin : undefined,
     written: ticking("convert", checkpoint, progress),
     graph: (weights) => buildGraph(checkpoint.spec, kernels, weights, dialect),
     version: String(LAYOUT),
     opset: dialect.opset,
     label: {
       model: checkpoint.spec.name,
-      kernels: `${kernels.map((kernel) => (kernel === "target" ? dialect.targetPrecision : kernel)).join(" ")}${moments === undefined ? "" : " fitted"}`,
+      kernels: `${kernels.map((kernel) => (kernel === "target" ? dialect.targetPrecision : kernel)).join(" ")}${learned?.moments === undefined ? "" : " fitted"}`,
     },
   };
 }

@@ -16,12 +16,21 @@ export interface MomentsPlace {
 /** By the matrix's name in the graph, `3.attn.qkv`. */
 export type MomentsOf = (matrix: string) => MomentsPlace | undefined;
 
-/** What codes and scales are fitted by. */
+/** Levels that a matrix's inputs are rounded to, ascending; by the matrix's name in the graph. */
+export type LevelsOf = (matrix: string) => Float64Array | undefined;
+
+/** What was learned of a model's matrices from texts that it read. */
+export interface Learned {
+  moments?: MomentsOf;
+  levels?: LevelsOf;
+}
+
+/** What codes and scales, or levels of inputs, are found by. */
 export interface Fit {
   /** of the text: what is converted by another is another model */
   sha256: string;
-  /** measures moments into a folder of the caller's */
-  measure(folder: string): Promise<MomentsOf>;
+  /** reads it with the model; what was learned may lie in a folder of the caller's */
+  measure(folder: string): Promise<Learned>;
 }
 
 export function readMoments({ path, offset, inner, group }: MomentsPlace): Moments {

@@ -2,22 +2,29 @@
 import { type Evaluation, evaluateDraft, evaluateStandalone } from "../calibrate/evaluate.js";
 import { DraftplanError } from "../core/errors.js";
 import { drafterOf, selfChoices } from "../decode/drafters/self.js";
-import type { Checkpoint } from "../model/spec.js";
-import { type ChoiceSet, expandDraft } from "../schema/choice.js";
+import { requireSameModel } from "../decode/policy.js";
+import { asDraftKernel, type SimulatedKernel } from "../model/kernels/registry.js";
+import type { Checkpoint, ModelSpec } from "../model/spec.js";
+import { type ChoiceSet, expandDraft, uniformChoices } from "../schema/choice.js";
 import type { Loaded } from "../schema/document.js";
 import { refuseSpans } from "../schema/draft-cache.js";
 import type { Plan } from "../schema/plan.js";
+import type { Profile } from "../schema/profile.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import { planKernels } from "./choices.js";
 import { contextFor, type PipelineContext } from "./context.js";
 import { policyOf, warnOfTemperature } from "./plan-policy.js";
+import { type Operations, operationsOf, type PaysBelow, paysBelow } from "./simulation/cost.js";
 import { readCalibrationText } from "./text/calibration-text.js";
+import { decidingText } from "./text/fit-text.js";
 import { readTokenIds, requireInVocabulary, type TokenIds } from "./text/token-ids.js";
 import { withModel } from "./with-model.js";
 
 export interface EvaluateRequest {
-  /** what drafts: a plan's drafts, each at its contexts, or the model without these blocks */
-  draft: { plan: Loaded<Plan> } | { skip: readonly string[] };
+  /** what drafts: a plan's drafts, each at its contexts, the model without these blocks, or all of it in a simulated kernel */
+  draft: { plan: Loaded<Plan> } | { skip: readonly string[] } | { simulate: SimulatedKernel };
+  /** of this model: by its times, what a simulated draft may cost */
+  profile?: Loaded<Profile> | undefined;
   /** a file of token ids; undefined: a bundled text */
   ids?: string | undefined;
   /** the draft has a cache of its own; a plan that says so has one anyway */
@@ -31,6 +38,16 @@ export interface EvaluatedDraft extends Evaluation {
   first: number;
   /** the draft had a cache of its own */
   standalone: boolean;
+  /** where a kernel was simulated */
+  simulated?: SimulatedDraft;
+}
+
+/** JSON keys */
+export interface SimulatedDraft {
+  kernel: SimulatedKernel;
+  operations: Operations;
+  /** by profiled context; left out: no profile was given */
+  pays_below?: PaysBelow[];
 }
 
 const BUNDLED_TOKENS = 288;
@@ -39,10 +56,11 @@ const BUNDLED_FIRST = 32;
 /** @throws TOKEN_IDS_INVALID, CONTEXT_LIMIT, DOCUMENT_MISMATCH, what loading the model throws */
 export async function evaluateOn(
   model: string,
-  { draft, ids: file, standalone: asked = false }: EvaluateRequest,
+  { draft, ids: file, standalone: asked = false, profile }: EvaluateRequest,
   given: PipelineContext,
 ): Promise<EvaluatedDraft> {
-  const context = contextFor(given, "plan" in draft ? draft.plan : null);
+  const context = contextFor(given, "plan" in draft ? draft.plan : null, profile ?? null);
+  if ("simulate" in draft) requireCpu(draft.simulate, context);
   const source = file ?? "bundled text";
   const standalone = asked || ("plan" in draft && draft.plan.document.draft_cache === "own");
   if (standalone && "plan" in draft)
@@ -53,15 +71,42 @@ export async function evaluateOn(
   const prepare = (checkpoint: Checkpoint) => {
     requireInVocabulary(ids, checkpoint.spec.vocabSize, source);
     requireContext(ids.length, checkpoint, source);
+    if (profile !== undefined) requireSameModel(profile.document, checkpoint, profile.path);
     return { capacity: ids.length, choicesAt: choicesOf(checkpoint, draft, context) };
   };
-  const evaluation = await withModel(
-    model,
-    { ...context, kernels: planKernels(["plan" in draft ? draft.plan.document : null]) },
-    prepare,
-    ({ engine }, { choicesAt }) => evaluate(engine, ids, first, choicesAt, context.progress),
-  );
-  return { ...evaluation, source, first, standalone };
+  const loaded =
+    "simulate" in draft
+      ? { kernels: ["target", asDraftKernel(draft.simulate)] as const, learnFrom: decidingText(model) }
+      : { kernels: planKernels(["plan" in draft ? draft.plan.document : null]) };
+  return withModel(model, { ...context, ...loaded }, prepare, async ({ engine }, { choicesAt }) => {
+    const evaluation = await evaluate(engine, ids, first, choicesAt, context.progress);
+    const evaluated = { ...evaluation, source, first, standalone };
+    if (!("simulate" in draft)) return evaluated;
+    return { ...evaluated, simulated: simulatedDraft(draft.simulate, engine.spec, evaluation, profile) };
+  });
+}
+
+function simulatedDraft(
+  kernel: SimulatedKernel,
+  spec: ModelSpec,
+  { acceptance }: Evaluation,
+  profile: Loaded<Profile> | undefined,
+): SimulatedDraft {
+  const operations = operationsOf(spec);
+  if (profile === undefined) return { kernel, operations };
+  const { document, path } = profile;
+  return { kernel, operations, pays_below: paysBelow(document, path, spec.layers, acceptance, operations) };
+}
+
+/** @throws OPTION_INVALID */
+function requireCpu(kernel: SimulatedKernel, { provider }: Pick<PipelineContext, "provider">): void {
+  if (provider === "cpu") return;
+  throw new DraftplanError({
+    code: "OPTION_INVALID",
+    at: `--simulate ${kernel} on ${provider}`,
+    what: "kernels are simulated in the CPU's numbers",
+    remedy: "Use --provider cpu: acceptance does not depend on where it is counted.",
+  });
 }
 
 /** What drafts at each context; the target itself where a plan does not speculate. */
@@ -78,6 +123,10 @@ function choicesOf(
       const request = policy(contextTokens);
       return request === null ? null : selfChoices(drafterOf(request));
     };
+  }
+  if ("simulate" in draft) {
+    const choices = uniformChoices(checkpoint.spec.layers, asDraftKernel(draft.simulate));
+    return () => choices;
   }
   const choices = expandDraft(
     { default: "target", head: "target", skip: [...draft.skip], choices: {} },

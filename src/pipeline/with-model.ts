@@ -1,5 +1,6 @@
 /** A model loaded for one use: what can be refused is refused before its weights are, and it is closed whatever happens. */
 import type { Checkpoint } from "../model/spec.js";
+import type { FitText } from "../runtime/engine.js";
 import { type LoadedModel, loadPrepared } from "../runtime/load.js";
 import type { Kernel } from "../schema/choice.js";
 import type { PipelineContext } from "./context.js";
@@ -11,13 +12,13 @@ import { fitText } from "./text/fit-text.js";
  */
 export async function withModel<Prepared extends { capacity: number }, Result>(
   path: string,
-  context: PipelineContext & { kernels?: readonly Kernel[] | undefined },
+  context: PipelineContext & { kernels?: readonly Kernel[] | undefined; learnFrom?: FitText | undefined },
   prepare: (checkpoint: Checkpoint) => Prepared,
   use: (model: LoadedModel, prepared: Prepared) => Promise<Result>,
 ): Promise<Result> {
-  const { provider, threads, ortLibrary, targetPrecision, progress, kernels } = context;
+  const { provider, threads, ortLibrary, targetPrecision, progress, kernels, learnFrom } = context;
   const fitTo = fitText(path, context);
-  const options = { provider, threads, ortLibrary, targetPrecision, kernels, fitTo };
+  const options = { provider, threads, ortLibrary, targetPrecision, kernels, fitTo, learnFrom };
   const { model, prepared } = await loadPrepared(path, options, progress, prepare);
   try {
     return await use(model, prepared);

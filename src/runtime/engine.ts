@@ -161,6 +161,8 @@ export interface RuntimeOptions {
   targetPrecision?: TargetPrecision | undefined;
   /** what codes and scales of quantised kernels are fitted to; left out: they are rounded */
   fitTo?: FitText | undefined;
+  /** what a simulated kernel learns the levels of its inputs from; needed with one, and of no other use */
+  learnFrom?: FitText | undefined;
   /**
    * whether passes over trees are to run where the provider has them at a price (cuda: an `If` more in every attention of
    * every pass); the CPU always runs them, and where they do not run a tree is refused

@@ -8,7 +8,8 @@ import { openCheckpoint } from "../model/open.js";
 import type { Checkpoint, ModelSpec } from "../model/spec.js";
 import { kernelsFor } from "../schema/choice.js";
 import type { ModelRef } from "../schema/common.js";
-import { type Engine, type FitText, loadedKernels, type RuntimeOptions } from "./engine.js";
+import { type Engine, loadedKernels, type RuntimeOptions } from "./engine.js";
+import { learnLevels } from "./fit/levels.js";
 import { measureMoments } from "./fit/moments.js";
 import { requireMemory } from "./gpu/fits.js";
 import { loadOrt } from "./ort-api.js";
@@ -53,15 +54,23 @@ export async function loadModel(
   return (await loadPrepared(path, options, progress, () => ({ capacity }))).model;
 }
 
-const fitOf = (
+/** What has to be learned of the model before it is converted so; undefined: nothing. */
+function fitOf(
   checkpoint: Checkpoint,
-  { sha256, sequences }: FitText,
-  { threads, ortLibrary }: Pick<RuntimeOptions, "threads" | "ortLibrary">,
+  { fitTo, learnFrom, threads, ortLibrary }: Pick<RuntimeOptions, "fitTo" | "learnFrom" | "threads" | "ortLibrary">,
   progress: Progress,
-): Fit => ({
-  sha256,
-  measure: async (folder) => measureMoments(checkpoint, await sequences(), folder, { threads, ortLibrary, progress }),
-});
+): Fit | undefined {
+  const texts = [fitTo, learnFrom].flatMap((text) => text ?? []);
+  if (texts.length === 0) return undefined;
+  const options = { threads, ortLibrary, progress };
+  return {
+    sha256: texts.map(({ sha256 }) => sha256).join(" "),
+    measure: async (folder) => ({
+      ...(fitTo && { moments: await measureMoments(checkpoint, await fitTo.sequences(), folder, options) }),
+      ...(learnFrom && { levels: await learnLevels(checkpoint, await learnFrom.sequences(), folder, options) }),
+    }),
+  };
+}
 
 /**
  * @param prepare sees the checkpoint before its weights are converted and loaded: checks that the model fits what was
@@ -97,7 +106,7 @@ export async function loadPrepared<Prepared extends { capacity: number }>(
       );
     const capacity = Math.min(spec.contextLimit, prepared.capacity);
     requireMemory(path, { spec, kernels, numerics: dialect, capacity }, options.provider);
-    const fit = options.fitTo && fitOf(checkpoint, options.fitTo, options, progress);
+    const fit = fitOf(checkpoint, options, progress);
     const { modelPath } = await convertModel(checkpoint, progress, kernels, dialect, fit);
     const engine = openOrtEngine(modelPath, spec, {
       ...{ warn: (code: string, message: string) => progress.warn(code, message) },

@@ -6,7 +6,7 @@
  * follow.
  */
 import { DraftplanError } from "../core/errors.js";
-import { draftKernel, targetKernel } from "../model/kernels/registry.js";
+import { asDraftKernel, draftKernel, SIMULATED, targetKernel } from "../model/kernels/registry.js";
 import {
   type BlockKind,
   type Choice,
@@ -22,6 +22,7 @@ import {
 } from "./choices/names.js";
 import { CPU_NUMERICS, numericsName, type TargetPrecision } from "./numerics.js";
 
+export { isSimulated, SIMULATED, type SimulatedKernel } from "../model/kernels/registry.js";
 export * from "./choices/names.js";
 
 /** What each computes with on the CPU, and the bits of a weight; of the target none, for they are the engine's. */
@@ -73,11 +74,11 @@ export const blockLayer = (index: number): number => index >> 1;
 export const blockKind = (index: number): BlockKind => (index % 2 === 0 ? "attn" : "mlp");
 export const blockName = (index: number): string => `${blockLayer(index)}.${blockKind(index)}`;
 
-/** The kernels needed to run these choices, in the order of KERNELS: target first, for it is always needed. */
+/** The kernels needed to run these choices, in the order of KERNELS: target first, for it is always needed; simulated ones last. */
 export function kernelsFor(choices: Iterable<Choice>): Kernel[] {
   const asked = new Set<Kernel | null>([...choices].map(kernelOf));
   asked.add("target");
-  return KERNEL_NAMES.filter((kernel) => asked.has(kernel));
+  return [...KERNEL_NAMES, ...SIMULATED.map(asDraftKernel)].filter((kernel) => asked.has(kernel));
 }
 
 /** Every block and the head at the target's precision: the target itself. */

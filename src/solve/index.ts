@@ -35,7 +35,9 @@ export {
 } from "./knapsack/multiple-choice.js";
 export { type LatencyModel, openLatency } from "./latency.js";
 export {
+  type BreakEven,
   bestDraftLength,
+  breakEven,
   curveFromRate,
   expectedTokens,
   type Round,

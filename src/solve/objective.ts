@@ -107,6 +107,40 @@ export function bestDraftLength({
   return best;
 }
 
+export interface BreakEvenProblem {
+  /** [d+1] acceptance curve for d drafted tokens */
+  curve: (draftTokens: number) => readonly number[];
+  /** µs of one target pass over d + 1 tokens */
+  verifyUs: (draftTokens: number) => number;
+  /** µs the decoding loop itself adds to a round */
+  roundUs: number;
+  /** longest draft to consider, ≥ 1 */
+  maxDraft: number;
+  /** µs a token of what it has to beat */
+  perTokenUs: number;
+}
+
+export interface BreakEven {
+  /** µs that a draft step may take at most; with less a round of `draftTokens` is faster */
+  draftUs: number;
+  draftTokens: number;
+}
+
+/**
+ * The dearest draft step that still pays, and the draft length at which it does: greatest of
+ * (perTokenUs · Σ a_i − verify(d) − round) / d over the lengths. With a dearer step no length is faster.
+ * @returns null where not even a draft that costs nothing is faster
+ */
+export function breakEven({ curve, verifyUs, roundUs, maxDraft, perTokenUs }: BreakEvenProblem): BreakEven | null {
+  let best: BreakEven | null = null;
+  for (let draftTokens = 1; draftTokens <= maxDraft; draftTokens++) {
+    const left = perTokenUs * expectedTokens(curve(draftTokens)) - verifyUs(draftTokens) - roundUs;
+    const draftUs = left / draftTokens;
+    if (draftUs > 0 && (best === null || draftUs > best.draftUs)) best = { draftUs, draftTokens };
+  }
+  return best;
+}
+
 function unusable(draftTokens: number, curve: readonly number[], tps: number): DraftplanError {
   return new DraftplanError({
     code: "INTERNAL",

@@ -1,9 +1,10 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { operationsOf } from "../../src/pipeline/simulation/cost.js";
 import { draftplan } from "../support/cli.js";
 import { skipping, writePlan } from "../support/plans.js";
-import { temporaryFolder } from "../support/tiny-checkpoint.js";
+import { temporaryFolder, tinySpec } from "../support/tiny-checkpoint.js";
 
 interface Evaluated {
   positions: number;
@@ -72,4 +73,39 @@ test("without --ids a short text that travels with the package is used", async (
   expect(code).toBe(0);
   expect(stdout).toMatch(/^positions +256 \(bundled text/m);
   expect(stdout).toMatch(/^acceptance +\d+\.\d % ± /m);
+});
+
+test("no choice can be a simulated kernel, and what else is asked for with one is refused", async () => {
+  const profile = new URL("../../profiles/union-10m.profile.yaml", import.meta.url).pathname;
+  for (const other of [
+    ["--choices", "skip,oasis"],
+    ["--simulate", "oasys"],
+  ]) {
+    const verb = other[0] === "--simulate" ? ["evaluate", "embedded"] : ["calibrate", "embedded"];
+    const refused = await draftplan([...verb, ...other]);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/OPTION_INVALID/);
+  }
+  const alone = await draftplan(["evaluate", "embedded", "--skip", "5.attn", "--profile", profile]);
+  expect([alone.code, alone.stderr]).toEqual([2, expect.stringMatching(/USAGE.*\n.*none is simulated/)]);
+});
+
+test("operations of a step are counted matrix by matrix", () => {
+  const spec = tinySpec({ layers: 2, hidden: 64, heads: 4, kvHeads: 2, headDim: 16, intermediate: 400, vocab: 80 });
+  // [out, inner, outliers at both ends]: queries with keys and values, output, gate with up, down; then the head
+  const layer = [
+    [128, 64, 2],
+    [64, 64, 2],
+    [800, 64, 2],
+    [64, 400, 4],
+  ];
+  const all = [...layer, ...layer, [spec.vocabSize, 64, 2]];
+  const sum = (of: (out: number, inner: number, outliers: number) => number) =>
+    all.reduce((total, [out, inner, outliers]) => total + of(out, inner, outliers), 0);
+  expect(operationsOf(spec)).toEqual({
+    lookups: sum((out, inner) => out * inner),
+    multiplications: sum((out, _, outliers) => out * outliers + out),
+    comparisons: Math.round(sum((_, inner, outliers) => 4 * inner + 1.5 * inner + outliers * Math.log2(inner))),
+    weight_bytes: sum((out, inner) => (out * inner) / 2 + 4 * out + 4 * 256),
+  });
 });

@@ -2,9 +2,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { weightParts } from "../../src/model/graph/weights.js";
 import { fitRows } from "../../src/model/kernels/fit.js";
+import { kMeans } from "../../src/model/kernels/k-means.js";
 import { groupsFor, type MomentsOf, readMoments } from "../../src/model/moments-file.js";
 import { openCheckpoint } from "../../src/model/open.js";
 import type { Checkpoint } from "../../src/model/spec.js";
+import { learnLevels } from "../../src/runtime/fit/levels.js";
 import { measureMoments } from "../../src/runtime/fit/moments.js";
 import { loadModel } from "../../src/runtime/load.js";
 import { targetChoices } from "../../src/schema/choice.js";
@@ -80,7 +82,7 @@ describe("moments of a model's matrices", () => {
   );
 
   test("decide what is stored, int4 and int8", () => {
-    const parts = [...weightParts(checkpoint, ["int8", "int4"], { ...CPU_NUMERICS, scales: "fitted" }, moments)];
+    const parts = [...weightParts(checkpoint, ["int8", "int4"], { ...CPU_NUMERICS, scales: "fitted" }, { moments })];
     const place = moments("1.mlp.down");
     if (place === undefined) throw new Error("no place");
     const weights = Float32Array.from(tensor("model.layers.1.mlp.down_proj.weight"));
@@ -90,6 +92,24 @@ describe("moments of a model's matrices", () => {
       expect(part?.bytes()).toEqual(made.codes);
     }
   });
+});
+
+test("levels of a matrix's inputs are those of the twin's: outliers left out, by the greatest magnitude of the rest", async () => {
+  const checkpoint = await openCheckpoint(folder);
+  const levels = await learnLevels(checkpoint, SEQUENCES, temporaryFolder(), { threads: 1 });
+  checkpoint.close();
+  for (const matrix of ["0.attn.qkv", "1.mlp.down", "head"]) {
+    const shares = inputsOf(matrix).flatMap((x) => {
+      const rest = x.toSorted((a, b) => a - b).slice(1, -1); // half a percent of 64 or 96 is none, and one it is at least
+      const greatest = Math.max(...rest.map(Math.abs));
+      return rest.map((v) => v / greatest);
+    });
+    const expected = kMeans(Float32Array.from(shares), 16);
+    const found = levels(matrix) as Float64Array;
+    expect(found).toHaveLength(16);
+    found.forEach((level, k) => expect(Math.abs(level - expected[k]), `${matrix} ${k}`).toBeLessThan(1e-4));
+  }
+  expect(levels("2.attn.qkv")).toBeUndefined();
 });
 
 test("a model that is fitted is another entry of the cache, measured once; its target is the same to the bit", async () => {

@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { bestDraftLength, curveFromRate, expectedTokens, speedup, tokensPerSecond } from "../../src/solve/index.js";
+import {
+  bestDraftLength,
+  breakEven,
+  curveFromRate,
+  expectedTokens,
+  speedup,
+  tokensPerSecond,
+} from "../../src/solve/index.js";
 import { expectFailure } from "../support/failure.js";
 
 describe("the accepted length", () => {
@@ -88,5 +95,34 @@ describe("the best draft length", () => {
     { name: "a round that takes no time", change: { draftUs: 0, verifyUs: () => 0 } },
   ])("is refused: $name", async ({ change }) => {
     await expectFailure(() => bestDraftLength({ ...problem, ...change }), "INTERNAL", /acceptance curve/);
+  });
+});
+
+describe("what a draft step may cost", () => {
+  const verifyUs = (d: number) => 1000 + 60 * d + (d > 6 ? 400 : 0);
+  const times = { verifyUs, roundUs: 30, maxDraft: 12 };
+  const fastest = (draftUs: number, curve: (d: number) => number[]) =>
+    bestDraftLength({ ...times, draftUs, curve }).tokensPerSecond;
+
+  test.each([0.3, 0.6, 0.9, 0.99])("with less some length is faster, with more none is (rate %d)", (alpha) => {
+    const curve = (d: number) => curveFromRate(alpha, d);
+    const found = breakEven({ ...times, curve, perTokenUs: 1040 });
+    if (found === null) throw new Error("nothing pays");
+    expect(fastest(found.draftUs * 0.999, curve)).toBeGreaterThan(1e6 / 1040);
+    expect(fastest(found.draftUs * 1.001, curve)).toBeLessThan(1e6 / 1040);
+    const at = (draftUs: number) =>
+      tokensPerSecond({
+        acceptanceCurve: curve(found.draftTokens),
+        draftUs,
+        verifyUs: verifyUs(found.draftTokens),
+        roundUs: 30,
+      });
+    expect(at(found.draftUs)).toBeCloseTo(1e6 / 1040, 6);
+  });
+
+  test("where too few tokens stand nothing pays, whatever it costs", () => {
+    const curve = (d: number) => curveFromRate(0.02, d);
+    expect(breakEven({ ...times, curve, perTokenUs: 1040 })).toBeNull();
+    expect(fastest(1e-9, curve)).toBeLessThan(1e6 / 1040);
   });
 });

@@ -10,7 +10,7 @@ import { storedFloats } from "../kernels/floats.js";
 import type { StoredRows, WeightPart } from "../kernels/kernel.js";
 import { kernelFor, targetKernel } from "../kernels/registry.js";
 import { type BlockNorms, blockNorms, ropeTablesOf } from "../layers.js";
-import { type MomentsOf, readMoments } from "../moments-file.js";
+import { type Learned, readMoments } from "../moments-file.js";
 import { ropeTables } from "../rope.js";
 import type { ModelSpec, WeightSource } from "../spec.js";
 import { fillHeads, headsAsTheyAre, storedHeadDim } from "./heads.js";
@@ -27,7 +27,7 @@ interface Request {
   checkpoint: WeightSource;
   kernels: KernelsOf;
   numerics: Numerics;
-  moments?: MomentsOf | undefined;
+  learned?: Learned | undefined;
 }
 
 /** How the matrices of one block are stored, and where they come from. */
@@ -55,7 +55,7 @@ export const vector = (
  * @param stored  those of its rows that are stored as codes already
  */
 export function matrix(
-  { kernels, numerics, moments: momentsOf }: Pick<Form, "kernels" | "numerics" | "moments">,
+  { kernels, numerics, learned = {} }: Pick<Form, "kernels" | "numerics" | "learned">,
   name: string,
   [out, inner]: MatrixShape,
   read: () => Float32Array,
@@ -64,13 +64,15 @@ export function matrix(
 ): ModelPart[] {
   let cached: Float32Array | undefined; // the parts of one matrix are written one after another
   const get = () => (cached ??= read());
-  const place = momentsOf?.(name);
+  const place = learned.moments?.(name);
+  const levels = learned.levels?.(name);
   const moments = place && (() => readMoments(place));
   const rows = tensors && { inner, numerics, tensors, moments: place };
   const parts = kernels.flatMap((kernel): ModelPart[] => {
     const label = kernelName(name, kernel);
     const { weights } = kernelFor(kernel, numerics.targetPrecision);
-    const parts = weights({ label, out, inner, read: get, stored, moments }, numerics);
+    const inputLevels = levels && (() => levels);
+    const parts = weights({ label, out, inner, read: get, stored, moments, inputLevels }, numerics);
     return rows ? parts.map((part, index) => ({ ...part, rows: { matrix: rows, by: kernel, label, index } })) : parts;
   });
   return parts.map((part, i) => ({
@@ -230,17 +232,17 @@ function mlpParts(request: Request, layer: number): ModelPart[] {
 /**
  * Every tensor of the graph. The embedding table and a tied head's target matrix are one and the same.
  * @param stored  kernels that every matrix is stored for, or those of each block; the head is stored for the target's at least
- * @param moments where codes and scales are fitted (`numerics.scales`)
+ * @param learned moments where codes and scales are fitted (`numerics.scales`), levels for simulated kernels
  */
 export function* weightParts(
   checkpoint: WeightSource,
   stored: readonly Kernel[] | KernelsOf,
   numerics: Numerics = CPU_NUMERICS,
-  moments?: MomentsOf,
+  learned?: Learned,
 ): Generator<ModelPart> {
   const { spec } = checkpoint;
   const kernels = typeof stored === "function" ? stored : () => stored;
-  const request = { checkpoint, kernels, numerics, moments };
+  const request = { checkpoint, kernels, numerics, learned };
   const { float } = numerics;
   const tables = (name: string) => [{ name, rows: spec.vocabSize }];
   const table = tables("model.embed_tokens.weight");

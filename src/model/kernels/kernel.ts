@@ -36,6 +36,8 @@ export interface Matrix {
   stored?: (() => readonly StoredRows[]) | undefined;
   /** of its inputs, where codes and scales are fitted to them; left out: every input counts alike */
   moments?: (() => Moments) | undefined;
+  /** ascending, that its inputs are rounded to where a simulated kernel rounds them; left out: nobody has learned them */
+  inputLevels?: (() => Float64Array) | undefined;
 }
 
 /** Scales of values that are stored as symmetric codes, one for each 32 inputs: a value is scale · code. */
@@ -74,8 +76,8 @@ export interface ProductGraph {
   weight(name: string): string;
   /** a small constant of integers [values.length]; @returns its name in the graph */
   integers(local: string, values: readonly number[]): string;
-  /** an operator of ONNX's own; @returns the name of its output in the graph */
-  node(operator: string, inputs: string[], output: string, attributes?: Attributes): string;
+  /** an operator of ONNX's own; @returns the name of its first output in the graph */
+  node(operator: string, inputs: string[], output: string | string[], attributes?: Attributes): string;
   /** an operator of com.microsoft */
   contrib(operator: string, inputs: string[], output: string, attributes?: Attributes): string;
 }

@@ -4,6 +4,7 @@ import { fp32 } from "./fp32.js";
 import { int2 } from "./int2.js";
 import { int4 } from "./int4.js";
 import { int8 } from "./int8.js";
+import { oasis } from "./oasis.js";
 import { quantisedTarget } from "./quantised-target.js";
 
 /**
@@ -23,3 +24,9 @@ export const TARGET_KERNELS = [
 
 /** What a draft may choose besides the target's own, in the order of tables and messages. */
 export const DRAFT_KERNELS = [int8, int4, int2] as const;
+
+/**
+ * Kernels whose numbers can be had and whose speed cannot: nothing that runs here has such a product. `evaluate` says what a
+ * draft in one would keep; they are no choices, and no document can name them.
+ */
+export const SIMULATED_KERNELS = [oasis] as const;

@@ -11,8 +11,11 @@ const SEQUENCES = 12;
 const TOKENS = 512;
 
 /** @returns undefined where nothing is fitted */
-export function fitText(model: string, { scales }: Pick<PipelineContext, "scales">): FitText | undefined {
-  if (scales !== "fitted") return undefined;
+export const fitText = (model: string, { scales }: Pick<PipelineContext, "scales">): FitText | undefined =>
+  scales === "fitted" ? decidingText(model) : undefined;
+
+/** What a model reads where something is learned of it before it is converted. */
+export function decidingText(model: string): FitText {
   const text = readCalibrationText(undefined);
   return {
     sha256: `${text.sha256} ${SEQUENCES} ${TOKENS}`,

@@ -1,27 +1,11 @@
 /** Measures the moments that codes and scales are fitted by, with the model's own layers in fp32 on the CPU. */
-import { closeSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
-import { type Progress, silentProgress } from "../../core/progress.js";
 import { writeAllSync } from "../../core/write-all.js";
-import { storedHeadDim } from "../../model/graph/heads.js";
-import { headMoments, layerMoments, MOMENTS_DIALECT } from "../../model/graph/moments.js";
-import { encodeModel, type Graph } from "../../model/graph/onnx.js";
-import { weightParts } from "../../model/graph/weights.js";
+import { momentsTap } from "../../model/graph/watched.js";
 import { groupsFor, type MomentsOf, type MomentsPlace } from "../../model/moments-file.js";
 import type { WeightSource } from "../../model/spec.js";
-import { writeWeights } from "../../model/weight-file.js";
-import { ELEMENT, Handles } from "../bindings.js";
-import { BoundGraph } from "../heads/bound-graph.js";
-import { loadOrt, type Pointer } from "../ort-api.js";
-import { chooseProvider, libraryFacts } from "../providers.js";
-import { openSession } from "../session.js";
-import { floats } from "../training/head-graphs.js";
-
-export interface MomentsOptions {
-  threads: number;
-  ortLibrary?: string | undefined;
-  progress?: Progress;
-}
+import { type WalkOptions, walkLayers } from "./layers.js";
 
 /**
  * @param sequences token ids, each a text of its own, all of the same length
@@ -31,147 +15,43 @@ export async function measureMoments(
   weights: WeightSource,
   sequences: readonly (readonly number[])[],
   folder: string,
-  { threads, ortLibrary, progress = silentProgress }: MomentsOptions,
+  options: WalkOptions,
 ): Promise<MomentsOf> {
-  const { spec } = weights;
-  const tokens = sequences[0]?.length ?? 0;
-  if (tokens === 0 || sequences.some(({ length }) => length !== tokens))
-    throw new RangeError("moments are measured on texts of one length");
-  const states = embedded(weights, sequences);
+  const count = sequences.reduce((sum, { length }) => sum + length, 0);
   const path = join(folder, "moments.bin");
   const file = openSync(path, "wx");
   const places = new Map<string, MomentsPlace>();
+  const sums = new Map<string, Float64Array>();
   let offset = 0;
   try {
-    for (let layer = 0; layer <= spec.layers; layer++) {
-      await progress.tick({ stage: "moments", done: layer, total: spec.layers });
-      const runner = await openLayer(weights, layer, folder, tokens, { threads, ortLibrary });
-      try {
-        for (const hidden of states) runner.add(hidden);
-        for (const { matrix, sums, inner, group } of runner.sums) {
-          const count = tokens * sequences.length;
-          const values = Float32Array.from(sums, (sum) => sum / count);
-          writeAllSync(file, new Uint8Array(values.buffer), offset);
-          places.set(matrix, { path, offset, inner, group });
-          offset += values.byteLength;
-        }
-      } finally {
-        runner.close();
-      }
-    }
+    await walkLayers(
+      weights,
+      sequences,
+      folder,
+      {
+        stage: "moments",
+        tap: momentsTap(groupsFor(weights.spec)),
+        read(tapped) {
+          for (const { matrix, last } of tapped) {
+            const sum = sums.get(matrix) ?? new Float64Array(last.length);
+            for (let i = 0; i < last.length; i++) sum[i] += last[i];
+            sums.set(matrix, sum);
+          }
+        },
+        layerDone(tapped) {
+          for (const { matrix, dims } of tapped) {
+            const values = Float32Array.from(sums.get(matrix) as Float64Array, (sum) => sum / count);
+            sums.delete(matrix);
+            writeAllSync(file, new Uint8Array(values.buffer), offset);
+            places.set(matrix, { path, offset, inner: dims[0] * dims[1], group: dims[1] });
+            offset += values.byteLength;
+          }
+        },
+      },
+      options,
+    );
   } finally {
     closeSync(file);
   }
   return (matrix) => places.get(matrix);
-}
-
-/** [tokens · hiddenSize] for each text; the table is read once. */
-function embedded(
-  { spec, tensor }: WeightSource,
-  sequences: readonly (readonly number[])[],
-): Float32Array<ArrayBuffer>[] {
-  const { hiddenSize, vocabSize, embeddingScale } = spec;
-  const table = tensor("model.embed_tokens.weight", [vocabSize, hiddenSize]);
-  return sequences.map((ids) => {
-    const states = floats(ids.length * hiddenSize);
-    ids.forEach((id, at) => {
-      states.set(table.subarray(id * hiddenSize, (id + 1) * hiddenSize), at * hiddenSize);
-    });
-    return embeddingScale === undefined ? states : states.map((value) => value * embeddingScale);
-  });
-}
-
-interface Sums {
-  matrix: string;
-  inner: number;
-  group: number;
-  /** [inner / group, group, group] */
-  sums: Float64Array;
-  /** of the last text */
-  last: Float32Array;
-}
-
-/** A layer, or behind the last one the final norm: texts go in, their states go on in place. */
-async function openLayer(
-  weights: WeightSource,
-  layer: number,
-  folder: string,
-  tokens: number,
-  { threads, ortLibrary }: MomentsOptions,
-) {
-  const { spec } = weights;
-  const groupOf = groupsFor(spec);
-  const isEnd = layer === spec.layers;
-  const isWanted = (name: string) =>
-    isEnd
-      ? name === "norm"
-      : [`${layer}.attn.`, `${layer}.mlp.`, "cos_cache", "sin_cache"].some((one) => name.startsWith(one));
-  const [bin, onnx] = ["layer.bin", "layer.onnx"].map((name) => join(folder, name));
-  const parts = () => [...weightParts(weights, ["target"], MOMENTS_DIALECT)].filter(({ name }) => isWanted(name));
-  rmSync(bin, { force: true });
-  const places = await writeWeights(bin, { parts, written: async () => {} });
-  const file = { file: "layer.bin", places };
-  const graph = isEnd ? headMoments(spec, file, groupOf) : layerMoments(spec, layer, file, groupOf);
-  writeFileSync(onnx, encodeModel(graph, "1", MOMENTS_DIALECT.opset));
-  const api = loadOrt(ortLibrary);
-  const handles = new Handles(api);
-  try {
-    const provider = chooseProvider("cpu", libraryFacts(api));
-    const session = openSession(api, handles, provider, onnx, { threads });
-    return bound(new BoundGraph(api, handles, session, provider), graph, { tokens, spec, isEnd });
-  } catch (error) {
-    handles.releaseAll();
-    throw error;
-  }
-}
-
-function bound(
-  layer: BoundGraph,
-  graph: Graph,
-  { tokens, spec, isEnd }: { tokens: number; spec: WeightSource["spec"]; isEnd: boolean },
-) {
-  const buffers: NodeJS.TypedArray[] = []; // the library looks into them by address: they must not be collected before it is done
-  const tensor = (data: Float32Array | Int32Array, dims: readonly number[], type: number): Pointer => {
-    buffers.push(data);
-    const bytes = dims.reduce((product, d) => product * d, data.BYTES_PER_ELEMENT);
-    return layer.tensor(data, bytes, BigInt64Array.from(dims.map(BigInt)), type);
-  };
-  const hidden = floats(tokens * spec.hiddenSize);
-  const out = floats(tokens * spec.hiddenSize);
-  layer.bindInput("hidden", tensor(hidden, [1, tokens, spec.hiddenSize], ELEMENT.float));
-  if (!isEnd) {
-    layer.bindOutput("out", tensor(out, [1, tokens, spec.hiddenSize], ELEMENT.float));
-    const dims = [1, spec.kvHeads, tokens, storedHeadDim(spec)];
-    for (const part of ["key", "value"]) {
-      layer.bindInput(`past.${part}`, tensor(floats(32), dims.with(2, 0), ELEMENT.float));
-      layer.bindOutput(`present.${part}`, tensor(floats(dims.reduce((a, b) => a * b)), dims, ELEMENT.float));
-    }
-    const lengths = new Int32Array(new ArrayBuffer(256));
-    lengths.set([tokens - 1], 0);
-    lengths.set([tokens], 16);
-    layer.bindInput("seqlens_k", tensor(lengths.subarray(0, 1), [1], ELEMENT.int32));
-    layer.bindInput("total_sequence_length", tensor(lengths.subarray(16, 17), [1], ELEMENT.int32));
-  }
-  const sums: Sums[] = graph.output.flatMap(({ name, type }) => {
-    if (!name.startsWith("moments.") || !("tensorType" in type)) return [];
-    const dims = type.tensorType.shape.dim.map((dim) => ("dimValue" in dim ? dim.dimValue : 0));
-    const last = floats(dims.reduce((a, b) => a * b));
-    layer.bindOutput(name, tensor(last, dims, ELEMENT.float));
-    const matrix = name.slice("moments.".length);
-    return [{ matrix, inner: dims[0] * dims[1], group: dims[1], sums: new Float64Array(last.length), last }];
-  });
-  return {
-    sums,
-    /** @param states [tokens, hiddenSize]; those behind the layer take their place */
-    add(states: Float32Array): void {
-      hidden.set(states);
-      layer.run();
-      if (!isEnd) states.set(out);
-      for (const one of sums) for (let i = 0; i < one.last.length; i++) one.sums[i] += one.last[i];
-    },
-    close() {
-      layer.handles.releaseAll();
-      buffers.length = 0;
-    },
-  };
 }
