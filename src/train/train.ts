@@ -11,6 +11,7 @@ import { type Accuracy, accuracyOf, type Judged } from "./accuracy.js";
 import { type AdamState, adamStep, newAdam } from "./adam.js";
 import type { Classes, ClassRows } from "./classes.js";
 import { allPositions, fillBatch, type OwnText, positionsOf } from "./examples.js";
+import { scheduleShare } from "./schedule.js";
 
 /** What computes: runtime/training/head-graphs.ts. */
 export interface Computation extends ClassRows {
@@ -98,7 +99,9 @@ export async function trainHeads(task: TrainingTask): Promise<TrainingResult> {
   weights.set(state.weights);
   state.weights = weights;
   task.classes?.fix(computation);
+  const begun = { atUs: clock.nowUs(), share: 0 };
   let before = epochs.slice(0, state.epochs).reduce((sum, texts) => sum + stepsOf(texts), 0);
+  begun.share = (before + state.step) / total;
   let stopped: TrainingResult["stopped"] = "epochs";
   try {
     for (const texts of epochs.slice(state.epochs)) {
@@ -107,13 +110,16 @@ export async function trainHeads(task: TrainingTask): Promise<TrainingResult> {
       for (; state.step < steps; state.step++) {
         const done = before + state.step;
         await progress.tick({ stage: "train", done, total });
-        if (clock.nowUs() >= task.untilUs) break;
+        const nowUs = clock.nowUs();
+        if (nowUs >= task.untilUs) break;
         const from = state.step * rows;
         fillBatch(computation, shape, texts, order.slice(from, from + rows), task.embedding);
         task.classes?.draw(computation, seededRandom(task.seed, state.epochs, state.step), computation.targets);
         computation.differentiate();
         state.lossSum += computation.losses.reduce((sum, loss) => sum + loss, 0) / rows;
-        const rate = 0.5 * RATE * (1 + Math.cos((Math.PI * done) / total));
+        const timeShare = (nowUs - begun.atUs) / (task.untilUs - begun.atUs);
+        const share = scheduleShare(done / total, timeShare, begun.share);
+        const rate = 0.5 * RATE * (1 + Math.cos(Math.PI * share));
         adamStep(weights, computation.gradient, state.adam, rate);
       }
       const whole = state.step === steps;

@@ -78,6 +78,37 @@ test.each([
   }
 });
 
+test("where the time is up before the steps are done, the step size falls to zero by then", async () => {
+  const random = seededRandom(3);
+  const embedding = floats(VOCAB * 8).map(() => random.normal()) as Float32Array<ArrayBuffer>;
+  const weights = floats(parameterCount(SHAPE));
+  const graphs = openTrainingGraphs(SHAPE, embedding, weights, 32, { threads: 1 });
+  const changes: number[] = [];
+  let last = weights.slice();
+  let nowUs = 0;
+  const tick = async ({ stage }: { stage?: string } = {}) => {
+    if (stage !== "train") return;
+    nowUs += 1;
+    changes.push(Math.max(...weights.map((weight, i) => Math.abs(weight - last[i]))));
+    last = weights.slice();
+  };
+  try {
+    const result = await trainHeads({
+      ...{ shape: SHAPE, weights, computation: graphs, classes: null, embedding, seed: 4 },
+      ...{ epochs: new Array(20).fill(texts(1, 12, embedding)), heldBack: texts(2, 4, embedding) },
+      ...{ clock: { nowUs: () => nowUs }, untilUs: 100, progress: { tick: tick as Progress["tick"], warn: () => {} } },
+      save: () => {},
+    });
+    expect(result.stopped).toBe("budget");
+    // of 280 steps a hundred were taken; Adam's are about as large as the step size
+    expect(changes).toHaveLength(100);
+    expect(changes[10]).toBeGreaterThan(1e-3);
+    expect(changes[98]).toBeLessThan(1e-4);
+  } finally {
+    graphs.close();
+  }
+});
+
 test("a work folder keeps texts, drops what a crash cut off, and begins anew for another task", () => {
   const [first, second] = texts(5, 2, floats(VOCAB * 8).fill(0.25));
   const work = open("kept");
