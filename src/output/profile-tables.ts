@@ -157,7 +157,9 @@ export function profileTables(profile: Profile, columns = TABLE_COLUMNS): string
     ...floorLines(profile),
     ...errorLines(profile),
     ...headsCostLines(profile),
-    `the decoding loop adds ${micro(loop.round_us)} µs to a round, ${micro(loop.step_us)} µs to a plain step`,
+    `the decoding loop adds ${micro(loop.round_us)} µs to a round, ${micro(loop.step_us)} µs to a plain step${
+      loop.span_us === undefined ? "" : `, each layer with a span ${micro(loop.span_us)} µs to a round`
+    }`,
     ...(sampling === undefined
       ? []
       : [

@@ -19,7 +19,7 @@ import { drawRounds } from "./fit/resample.js";
 import { steadinessOf, warnOfUnrest } from "./fit/steadiness.js";
 import { surface } from "./fit/surface.js";
 import type { Grid } from "./grid.js";
-import { fillCache, type LoopOverhead, measureLoop } from "./sweep/before.js";
+import { fillCache, type LoopOverhead, measureLoop, measureRefresh } from "./sweep/before.js";
 import type { QueryLineRound } from "./sweep/pass.js";
 import type { Recorder } from "./sweep/samples.js";
 import { precisionReached, type StopRule, unmetCriteria } from "./sweep/stop.js";
@@ -91,17 +91,25 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
     ...(await surface({ contexts, queries }, swept, layers, draws, fittingProgress(swept, progress))),
     ...(queryLine.length === 0 ? {} : { query_line: lineOf(contexts[0], queryLine, swept) }),
     ...headsCosts(options.heads ?? [], swept.headsRounds, draws),
-    loop: { round_us: hundredths(loop.roundUs), step_us: hundredths(loop.stepUs) },
+    loop: {
+      ...{ round_us: hundredths(loop.roundUs), step_us: hundredths(loop.stepUs) },
+      ...(loop.spanUs === null ? {} : { span_us: hundredths(loop.spanUs) }),
+    },
     sampling: { rounds: swept.rounds, ...stopOf(swept, rule), seed, ...steadiness },
   };
 }
 
 /** What comes before the sweep: memory that was written, and the time of the decoding loop itself. */
-async function fillAndDecode(options: ProfileOptions, random: Random): Promise<LoopOverhead> {
-  const { engine, clock, contexts, queries, progress = silentProgress } = options;
+async function fillAndDecode(
+  options: ProfileOptions,
+  random: Random,
+): Promise<LoopOverhead & { spanUs: number | null }> {
+  const { engine, clock, contexts, queries, spans = [], progress = silentProgress } = options;
+  const last = contexts[contexts.length - 1];
   const ids = Array.from({ length: 64 }, () => random.index(engine.spec.vocabSize));
-  await fillCache(engine, contexts[contexts.length - 1] + queries[queries.length - 1], ids, progress);
-  return measureLoop(engine, clock, ids, progress);
+  await fillCache(engine, last + queries[queries.length - 1], ids, progress);
+  const spanUs = await measureRefresh({ engine, clock, ids, spans }, last, progress);
+  return { ...(await measureLoop(engine, clock, ids, progress)), spanUs };
 }
 
 function runSweep(options: ProfileOptions, rule: StopRule, beginUs: number): Promise<Sweep> {

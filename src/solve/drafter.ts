@@ -101,11 +101,19 @@ export function verifyingUs(
   }
 }
 
-/** µs that the loop adds to a round, in the mean. */
-export const loopUs = (latency: LatencyModel, n: number, drafter: SolvedDrafter, match = 1): number =>
-  drafter.kind === "lookup"
-    ? match * latency.roundUs + (1 - match) * (latency.stepUs(n) - latency.verifyUs(n, 0))
-    : latency.roundUs;
+/** µs that a round takes beside its passes, in the mean. */
+export function loopUs(latency: LatencyModel, n: number, drafter: SolvedDrafter, match = 1): number {
+  switch (drafter.kind) {
+    case "lookup":
+      return match * latency.roundUs + (1 - match) * (latency.stepUs(n) - latency.verifyUs(n, 0));
+    case "self":
+      return latency.roundUs + latency.refreshUs(drafter.set, n);
+    case "hybrid":
+      return match * latency.roundUs + (1 - match) * loopUs(latency, n, drafter.otherwise);
+    default:
+      return latency.roundUs;
+  }
+}
 
 /** As a plan writes it. */
 export function drafterRecord(drafter: SolvedDrafter): Pick<Segment, "draft" | "drafter"> {

@@ -93,7 +93,7 @@ function expectedSpeed(problem: Problem, n: number, surrogate: Surrogate): (set:
     return bestDraftLength({
       draftUs: latency.draftUs(set, n),
       verifyUs: (d) => verifyUs[d],
-      roundUs: latency.roundUs,
+      roundUs: latency.roundUs + latency.refreshUs(set, n),
       perTokenUs: latency.readingUs(set, n),
       curve: (d) => curveFromRate(rate, d),
       maxDraft,

@@ -55,7 +55,7 @@ export function bestLength(
   return bestDraftLength({
     draftUs: latency.draftUs(set, n),
     verifyUs: (d) => latency.verifyUs(n, d),
-    roundUs: latency.roundUs,
+    roundUs: latency.roundUs + latency.refreshUs(set, n),
     perTokenUs: latency.readingUs(set, n),
     curve,
     maxDraft,

@@ -65,6 +65,8 @@ export interface LatencyModel {
   verifyTreeUs(n: number, nodes: number): number;
   /** µs of the draft's own reading of a prompt of n tokens, over the tokens of an answer; 0 where it reads the target's cache */
   readingUs(set: ChoiceSet, n: number): number;
+  /** what layers with spans add to a round, beside `roundUs`: their small caches take over what was added to the text */
+  refreshUs(set: ChoiceSet, n: number): number;
   /** all passes of heads in one round. @throws DRAFTER_UNAVAILABLE where these heads were not profiled */
   headsUs(sha256: string, rows: readonly number[]): number;
   /** one step of another model that drafts. @throws DRAFTER_UNAVAILABLE where it was not profiled in this kernel */
@@ -105,6 +107,7 @@ export function openLatency(profile: Profile, file = "profile"): LatencyModel {
   };
   const { context_tokens: contexts, query_tokens: queries } = profile.grid;
   const { headsUs, timesChain } = openHeadsPrices(profile);
+  const { span_us: spanUs = 0 } = profile.loop; // older profiles have none: it is some 0.03 % of a round
   // at the profiled contexts, so that a tree's pass is a straight line in n between them as everything else is
   const treeUs = (nodes: number) => (i: number) => at(contexts[i]).verifyUs(nodes) * timesChain(i, nodes + 1);
   return {
@@ -119,6 +122,7 @@ export function openLatency(profile: Profile, file = "profile"): LatencyModel {
     verifyUs: (n, draftTokens) => at(n).verifyUs(draftTokens),
     stepUs: (n) => at(n).stepUs,
     readingUs: () => 0,
+    refreshUs: ({ blocks }, n) => spanUs * blocks.filter((choice) => isSpanned(choice) && !readsAll(choice, n)).length,
     maxTreeNodes: Math.min(MAX_TREE_NODES, queries[queries.length - 1] - 1),
     verifyTreeUs: (n, nodes) => interpolate(surface.placeOfContext(n), treeUs(nodes)),
     headsUs,

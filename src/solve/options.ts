@@ -71,10 +71,11 @@ function atEveryLength(
 ): Option[] {
   const draftUs = latency.draftUs(set, n);
   const perTokenUs = latency.readingUs(set, n);
+  const roundUs = latency.roundUs + latency.refreshUs(set, n);
   const drafter = self(set);
   return Array.from({ length: Math.min(maxDraft, draft.curve.length - 1) }, (_, i) => {
     const curve = draft.curve.slice(0, i + 2);
-    const round = { acceptanceCurve: curve, draftUs, verifyUs: latency.verifyUs(n, i + 1), roundUs: latency.roundUs };
+    const round = { acceptanceCurve: curve, draftUs, verifyUs: latency.verifyUs(n, i + 1), roundUs };
     const speed = tokensPerSecond({ ...round, perTokenUs });
     return { ...draft, drafter, key: `${i + 1}|${key}`, draftTokens: i + 1, curve, tokensPerSecond: speed };
   });

@@ -1,6 +1,8 @@
 /** What spans cost: planted times are recovered, level beyond the span and the kernel's own before it. */
 import { expect, test } from "vitest";
 import { profileModel } from "../../src/profile/profile.js";
+import { measureRefresh } from "../../src/profile/sweep/before.js";
+import type { Engine } from "../../src/runtime/engine.js";
 import { type AttentionKernel, everywhere, type SpannedKernel, uniformChoices } from "../../src/schema/choice.js";
 import { openLatency } from "../../src/solve/latency.js";
 import { profile as example } from "../support/example-documents.js";
@@ -46,4 +48,27 @@ test("the costs of spans are those that were planted, and a draft of them is pre
       expect(Math.abs(latency.draftUs(choices, n) / exact - 1)).toBeLessThan(0.01);
     }
   }
+});
+
+test("what a layer's span adds to a round is what the engine takes where tokens were added", async () => {
+  const { engine, clock } = planted(LAYERS, plantedTimes(LAYERS, 0), 8192);
+  let written = 8192;
+  // beside the step: 7 µs a layer for tokens that a span's cache does not have, and a slow spell now and then
+  let steps = 0;
+  const slow = Object.assign(Object.create(engine) as Engine, {
+    keepRows: (position: number) => {
+      written = Math.min(written, position);
+    },
+    run: (pass: Parameters<Engine["run"]>[0]) => {
+      if (written < pass.position) clock.advance(7 * LAYERS);
+      written = pass.position;
+      if (++steps % 11 === 0) clock.advance(5000);
+      return engine.run(pass);
+    },
+  });
+  const bench = { engine: slow, clock, ids: [1, 2, 3], spans: SPANS };
+  expect(await measureRefresh(bench, 4096)).toBeCloseTo(7, 6);
+  expect(await measureRefresh({ ...bench, spans: [] }, 4096)).toBeNull();
+  expect(await measureRefresh(bench, 100)).toBeNull(); // no span is shorter
+  expect(await measureRefresh({ ...bench, engine }, 4096)).toBe(0);
 });

@@ -5,6 +5,7 @@ import { spansOfBoth, usualSpans } from "../../src/pipeline/choices.js";
 import type { Calibration } from "../../src/schema/calibration.js";
 import { type Choice, type DraftChoice, expandDraft, isSpanned, type SpannedKernel } from "../../src/schema/choice.js";
 import { CPU_NUMERICS } from "../../src/schema/numerics.js";
+import type { Predicted, Segment } from "../../src/schema/plan.js";
 import type { Profile } from "../../src/schema/profile.js";
 import { planDocument } from "../../src/solve/index.js";
 import { bestPlan } from "../oracle/brute-force-plan.js";
@@ -109,6 +110,26 @@ test("documents that have no span are refused by its name, and those that have o
   await expectFailure(() => plan(CHOICES, makeProfile()), "CHOICE_UNAVAILABLE", /profile has no int8@32/);
   await expectFailure(() => plan(CHOICES, profile, makeCalibration([128])), "CHOICE_UNAVAILABLE", /calibration has no/);
   expect(plan(["int8", "skip"])).toEqual(plan(["int8", "skip"], makeProfile(), makeCalibration([128])));
+});
+
+test("what spans' caches take over is charged once a round for each layer that has one, and nothing is where none has", () => {
+  const { profile, calibration } = documents();
+  const at = (spanUs?: number) => {
+    const loop = { ...LOOP, ...(spanUs === undefined ? {} : { span_us: spanUs }) };
+    return planDocument({ profile: { ...profile, loop }, calibration, choices: CHOICES }, INPUTS).segments;
+  };
+  const spanned = ({ draft }: Segment) =>
+    draft === undefined ? 0 : expandDraft(draft, LAYERS, "").blocks.filter(isSpanned).length;
+  const free = at();
+  const dear = at(0.5);
+  expect(Math.max(...free.map(spanned))).toBeGreaterThan(0);
+  for (const segment of dear.filter((one) => spanned(one) > 0)) {
+    const { at_context: n, round_us } = segment.predicted as Predicted;
+    expect(round_us).toBeCloseTo(LOOP.round_us + (n > SINKS + SPAN ? 0.5 * spanned(segment) : 0), 6);
+  }
+  expect(dear.some((one) => spanned(one) > 0 && (one.predicted?.at_context ?? 0) > SINKS + SPAN)).toBe(true);
+  expect(at(1e6).map(spanned)).toEqual(at(1e6).map(() => 0));
+  expect(at(0)).toEqual(free);
 });
 
 test("what both documents measured is offered, and measured by default only where contexts are long and spans run", () => {

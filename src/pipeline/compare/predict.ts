@@ -115,7 +115,8 @@ export class Predictor {
     const curve = measured.slice(0, draftTokens + 1);
     const draftUs = this.latency.draftUs(set, n);
     const verifyUs = this.latency.verifyUs(n, draftTokens);
-    const speed = tokensPerSecond({ acceptanceCurve: curve, draftUs, verifyUs, roundUs: this.latency.roundUs });
+    const roundUs = this.latency.roundUs + this.latency.refreshUs(set, n);
+    const speed = tokensPerSecond({ acceptanceCurve: curve, draftUs, verifyUs, roundUs });
     return {
       acceptance: acceptanceRate(curve),
       draftUs,

@@ -17,7 +17,16 @@ import { type Progress, silentProgress } from "../../core/progress.js";
 import { decode, type Round } from "../../decode/loop.js";
 import type { Clock, Engine } from "../../runtime/engine.js";
 import { MAX_PASS_TOKENS } from "../../runtime/limits.js";
-import { blockKind, type ChoiceSet, quantisedKernels, targetChoices, uniformChoices } from "../../schema/choice.js";
+import {
+  blockKind,
+  type ChoiceSet,
+  everywhere,
+  quantisedKernels,
+  readsAll,
+  type SpannedKernel,
+  targetChoices,
+  uniformChoices,
+} from "../../schema/choice.js";
 
 const PAGE_BYTES = 4096;
 const SMALLEST_NORMAL = 2 ** -126;
@@ -76,6 +85,49 @@ const DRAFT_TOKENS = 4;
 export interface LoopOverhead {
   roundUs: number;
   stepUs: number;
+}
+
+/** Tokens that a round adds to the text. */
+const ADDED_TOKENS = 5;
+const REFRESH_PAIRS = 24;
+
+/**
+ * What a layer with a span adds to a round: its small cache takes over what the round before added to the text. Steps of
+ * attention alone in pairs by turns: before one of each the engine is told that the last tokens were written again.
+ * @param context tokens of the cache that are written
+ * @returns null where no span is measured that is shorter than the context
+ */
+export async function measureRefresh(
+  {
+    engine,
+    clock,
+    ids,
+    spans,
+  }: { engine: Engine; clock: Clock; ids: readonly number[]; spans: readonly SpannedKernel[] },
+  context: number,
+  progress: Progress = silentProgress,
+): Promise<number | null> {
+  const shorter = spans.filter((span) => !readsAll(span, context - ADDED_TOKENS));
+  if (shorter.length === 0) return null;
+  const { layers } = engine.spec;
+  const all = everywhere(layers, shorter[shorter.length - 1]); // the narrowest: its steps vary least
+  const choices = { ...all, blocks: all.blocks.map((choice, i) => (blockKind(i) === "attn" ? choice : "skip")) };
+  const added = Array.from({ length: ADDED_TOKENS }, (_, i) => i);
+  const step = (writes: boolean): number => {
+    if (writes) engine.keepRows?.(context - ADDED_TOKENS, added); // they lie where they belong: nothing is moved
+    const from = clock.nowUs();
+    engine.run({ position: context, input: ids.slice(0, 1), choices, logitRows: 0 });
+    return clock.nowUs() - from;
+  };
+  step(true);
+  const differences: number[] = [];
+  for (let pair = 0; pair < REFRESH_PAIRS; pair++) {
+    const first = step(pair % 2 === 0);
+    const second = step(pair % 2 === 1);
+    differences.push(pair % 2 === 0 ? first - second : second - first);
+    await progress.tick();
+  }
+  return Math.max(0, median(differences)) / layers;
 }
 
 const overheadUs = (rounds: readonly Round[]): number =>
