@@ -9,6 +9,7 @@ import { type Continuation, ContinuedPrompts } from "./continuation.js";
 import type { HeadsEvidence } from "./heads.js";
 import { hitsPerOverlap, lossRecord, measureLosses, type Tally, withWideSpans } from "./losses.js";
 import { SAMPLING_SEED, type Sampling } from "./sampling.js";
+import { spansTogether } from "./together.js";
 
 /** Tokens of the rounds that losses and curves are measured in: the longest draft a plan may have. */
 export const ROUND_TOKENS = 16;
@@ -95,8 +96,15 @@ export async function calibrate(input: CalibrationInput): Promise<CalibrationRes
     const isWide = (span: SpannedKernel) => readsAll(span, atContext);
     const spans = input.spans ?? [];
     const narrow = spans.filter((span) => !isWide(span));
-    const { probes, tallies } = await measureLosses(engine, made, ROUND_TOKENS, progress, input.kinds, narrow);
-    const record = lossRecord(atContext, layers, probes, tallies, hitsFactor(input.temperature, tallies));
+    const measured = await measureLosses(engine, made, ROUND_TOKENS, progress, input.kinds, narrow);
+    const { probes, tallies } = measured;
+    const toHits = hitsFactor(input.temperature, tallies);
+    const record = {
+      ...lossRecord(atContext, layers, probes, tallies, toHits),
+      ...(measured.together.probes.length === 0
+        ? {}
+        : { together: spansTogether(measured, measured.together, toHits) }),
+    };
     const losses = withWideSpans(record, layers, spans.filter(isWide));
     contexts.push(losses);
     used += text.made.length;

@@ -13,7 +13,6 @@ import {
   type BlockKind,
   blockIndex,
   type Choice,
-  type ChoiceSet,
   isSpanned,
   type Kernel,
   kernelOf,
@@ -24,15 +23,10 @@ import {
 import { significant } from "../stats/numbers.js";
 import { type Continuation, spansBackwards, traceTarget } from "./continuation.js";
 import { draftPass } from "./draft-pass.js";
+import { type LossProbe, type Probed, Tally } from "./tally.js";
+import { togetherProbes } from "./together.js";
 
-/** A draft that differs from the target in `members` only. */
-export interface LossProbe {
-  choice: Choice;
-  kind: BlockKind | "head";
-  /** layers it covers; empty for the head */
-  layers: number[];
-  choices: ChoiceSet;
-}
+export { type LossProbe, Tally };
 
 /** Groups of layers a quantised kernel is measured in, a kind: each member gets an equal share of its group's loss. */
 const GROUPS = 3;
@@ -78,40 +72,6 @@ export function lossProbes(
     probes.push({ choice: kernel, kind: "head", layers: [], choices: { blocks: target.blocks, head: kernel } });
   }
   return probes;
-}
-
-/** Hits and overlaps of one probe over all positions it was measured on. */
-export class Tally {
-  positions = 0;
-  hits = 0;
-  private sum = 0;
-  private squares = 0;
-
-  add(hits: readonly boolean[], overlaps: readonly number[]): void {
-    hits.forEach((hit, i) => {
-      this.positions++;
-      if (hit) this.hits++;
-      this.sum += overlaps[i];
-      this.squares += overlaps[i] ** 2;
-    });
-  }
-
-  copy(): Tally {
-    return Object.assign(new Tally(), this);
-  }
-
-  get hitRate(): number {
-    return this.hits / this.positions;
-  }
-  get meanOverlap(): number {
-    return this.sum / this.positions;
-  }
-  /** −ln of the mean overlap; its standard error by the delta method */
-  get loss(): { loss: number; standardError: number } {
-    const mean = Math.max(this.meanOverlap, 1e-6);
-    const variance = Math.max(0, this.squares / this.positions - mean ** 2);
-    return { loss: Math.max(0, -Math.log(mean)), standardError: Math.sqrt(variance / this.positions) / mean };
-  }
 }
 
 /** Drafts whose overlap is less say nothing of the small losses that a plan is made of. */
@@ -163,8 +123,10 @@ export async function measureLosses(
   progress: Progress,
   kinds: number | null = null,
   spans: readonly SpannedKernel[] = [],
-): Promise<{ probes: LossProbe[]; tallies: Tally[] }> {
-  const probes = lossProbes(engine.spec.layers, engine.kernels, spans);
+): Promise<Probed & { together: Probed }> {
+  const { layers } = engine.spec;
+  const single = lossProbes(layers, engine.kernels, spans);
+  const probes = [...single, ...togetherProbes(layers, spans)];
   const tallies = probes.map(() => new Tally());
   let text = 0;
   for await (const continuation of continuations) {
@@ -182,7 +144,8 @@ export async function measureLosses(
     text++;
     await progress.tick({ stage: "calibrate" });
   }
-  return { probes, tallies };
+  const part = (from: number, to?: number) => ({ probes: probes.slice(from, to), tallies: tallies.slice(from, to) });
+  return { ...part(0, single.length), together: part(single.length) };
 }
 
 const rounded = (x: number): number => significant(x, 5);

@@ -3,7 +3,7 @@
  * acceptance curves measured for whole drafts. It depends on weights and text, not on the device.
  */
 import { z } from "zod";
-import { type BlockKind, type DraftChoice, isChoice, suits } from "./choice.js";
+import { type BlockKind, type DraftChoice, isChoice, isSpanned, type SpannedKernel, suits } from "./choice.js";
 import { AcceptanceCurve, DraftCache, DraftSchema, KernelName, KernelNumerics, ModelRef, Sha256 } from "./common.js";
 import { HeadsCalibration } from "./heads-calibration.js";
 import { LookupCalibration, ModelCalibration } from "./text-calibration.js";
@@ -21,6 +21,26 @@ const lossesOf = (kind: BlockKind) =>
     z.array(Loss),
   );
 
+/** What a span loses in several layers of one draft, beside the sum of what it loses in each by itself. */
+const SpansTogether = z.strictObject({
+  factor: z
+    .number()
+    .positive()
+    .describe("loss over sum, of the larger drafts: a span's losses count so much in the solver"),
+  drafts: z
+    .array(
+      z.strictObject({
+        layers: z.int().min(2).describe("layers that have the span; of the others everything is the target's"),
+        summed: z.number().nonnegative().describe("what these layers lose by themselves, added up"),
+        loss: z.number().nonnegative(),
+        standard_error: z.number().nonnegative(),
+      }),
+    )
+    .min(1)
+    .max(64),
+});
+export type SpansTogether = z.infer<typeof SpansTogether>;
+
 export const CalibrationContext = z.strictObject({
   at_context: z.int().min(0).describe("tokens before the first measured position"),
   positions: z
@@ -34,6 +54,13 @@ export const CalibrationContext = z.strictObject({
   head: z.partialRecord(KernelName, Loss),
   attn: lossesOf("attn"),
   mlp: lossesOf("mlp"),
+  together: z
+    .partialRecord(
+      z.custom<SpannedKernel>((name) => isChoice(name) && isSpanned(name)),
+      SpansTogether,
+    )
+    .optional()
+    .describe("spans of several layers at once; absent: losses are summed as they are"),
 });
 export type CalibrationContext = z.infer<typeof CalibrationContext>;
 

@@ -13,6 +13,7 @@ import {
   expandDraft,
   headKernels,
   type Kernel,
+  type SpannedKernel,
   suits,
 } from "../schema/choice.js";
 import type { Extrapolated } from "../schema/common.js";
@@ -151,7 +152,7 @@ export function openProblem({
   const limits = resolveConstraints(constraints, profile, choices);
   const usable = (set: ChoiceSet) =>
     allowed.has(set.head) && set.blocks.every((choice) => allowed.has(choice)) && satisfies(limits, set);
-  const contexts = calibration.contexts.map((losses, i): ContextData => {
+  const contexts = calibration.contexts.map(countedTogether).map((losses, i): ContextData => {
     const before = calibration.contexts[i - 1]?.at_context;
     const after = calibration.contexts[i + 1]?.at_context;
     const measured = calibration.measured
@@ -200,6 +201,18 @@ export function openProblem({
     extrapolated,
     contexts,
   };
+}
+
+/** Losses of spans as they count in a draft with many: sums of what single layers lose overstate (calibrate/together.ts). */
+function countedTogether(context: CalibrationContext): CalibrationContext {
+  const { together } = context;
+  if (together === undefined) return context;
+  const attn = { ...context.attn };
+  for (const span of Object.keys(together) as SpannedKernel[]) {
+    const factor = together[span]?.factor ?? 1;
+    attn[span] = attn[span]?.map((one) => ({ loss: factor * one.loss, standard_error: factor * one.standard_error }));
+  }
+  return { ...context, attn };
 }
 
 /** Heads whose accuracy and whose passes were both measured. */

@@ -112,6 +112,29 @@ test("documents that have no span are refused by its name, and those that have o
   expect(plan(["int8", "skip"])).toEqual(plan(["int8", "skip"], makeProfile(), makeCalibration([128])));
 });
 
+test("losses of spans count as much as they were found to lose together, and as they are where that was not measured", () => {
+  const { profile, calibration } = documents();
+  const drafts = [{ layers: LAYERS, summed: 0.1, loss: 0.05, standard_error: 0 }];
+  const plan = (change: (context: Calibration["contexts"][number]) => object) => {
+    const contexts = calibration.contexts.map((context) => ({ ...context, ...change(context) }));
+    return planDocument({ profile, calibration: { ...calibration, contexts }, choices: CHOICES }, INPUTS);
+  };
+  const scaled = (factor: number) =>
+    plan(({ attn }) => ({
+      attn: {
+        ...attn,
+        [NAME]: attn[NAME]?.map(({ loss, standard_error }) => ({
+          loss: factor * loss,
+          standard_error: factor * standard_error,
+        })),
+      },
+    }));
+  for (const factor of [0.25, 3])
+    expect(plan(() => ({ together: { [NAME]: { factor, drafts } } }))).toEqual(scaled(factor));
+  expect(scaled(0.25)).not.toEqual(scaled(3));
+  expect(plan(() => ({}))).toEqual(scaled(1));
+});
+
 test("what spans' caches take over is charged once a round for each layer that has one, and nothing is where none has", () => {
   const { profile, calibration } = documents();
   const at = (spanUs?: number) => {
