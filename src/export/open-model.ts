@@ -2,10 +2,12 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { DraftplanError } from "../core/errors.js";
 import { openFolderTensors } from "../model/formats/folder.js";
 import { readJsonFile } from "../model/formats/json-file.js";
 import type { QuantisedTensor } from "../model/formats/quantised/form.js";
 import { expectedTensors, product, type StoredTensor } from "../model/formats/tensors.js";
+import { wrapperText } from "../model/formats/wrappers.js";
 import { EMBEDDED, locateModel, openCheckpoint } from "../model/open.js";
 import type { Checkpoint } from "../model/spec.js";
 import { configFromSpec } from "./checkpoint/gguf-config.js";
@@ -20,6 +22,7 @@ import type { ExportModel, ModelTensor } from "./model.js";
 export async function openExportModel(source: string, asItLies?: Checkpoint["format"]): Promise<ExportModel> {
   const checkpoint = await openCheckpoint(source);
   try {
+    requireTextModel(checkpoint);
     const { path } = locateModel(source);
     return checkpoint.format === "gguf"
       ? fromGguf(checkpoint, path, asItLies === "gguf")
@@ -52,7 +55,7 @@ const FILES = [
 
 function fromFolder(checkpoint: Checkpoint, path: string): ExportModel {
   const { spec } = checkpoint;
-  const { files, tensors } = openFolderTensors(path, spec);
+  const { files, tensors } = openFolderTensors(path);
   const dequantised = [...tensors.values()].some((tensor) => "form" in tensor);
   const wanted = expectedTensors(spec);
   const byFile = new Map<string, string[]>(files.map((file) => [file.path, []]));
@@ -76,12 +79,21 @@ const DEQUANTISED =
 
 /** What is exported is not quantised, whatever the folder is. */
 function configOf(path: string): Record<string, unknown> {
-  const {
-    quantization_config: _theirs,
-    quantization: _mlx,
-    ...config
-  } = readJsonFile(join(path, "config.json"), z.looseObject({}));
-  return config;
+  const config = readJsonFile(join(path, "config.json"), z.looseObject({}));
+  const { quantization_config: _theirs, quantization: _mlx, ...kept } = config;
+  return kept;
+}
+
+/** An engine that loads the folder gets the whole model, and what is drafted for is the text model in it. */
+function requireTextModel({ source, wrapper }: Checkpoint): void {
+  if (wrapper === undefined) return;
+  throw new DraftplanError({
+    code: "EXPORT_UNSUPPORTED",
+    at: source,
+    what: `is ${wrapperText(wrapper)}, and engines load the whole of it`,
+    remedy:
+      "save the text model by itself and plan for that: in transformers, put model.language_model and model.lm_head into the text model's own class and call save_pretrained()",
+  });
 }
 
 const CHUNK_BYTES = 4 << 20;

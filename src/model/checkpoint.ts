@@ -26,6 +26,7 @@ export interface CheckpointParts {
   /** norms' weights are stored as what is added to 1 */
   normsLessOne?: boolean;
   quantisation?: string | undefined;
+  wrapper?: Checkpoint["wrapper"] | undefined;
 }
 
 type AnyTensor = StoredTensor | QuantisedTensor;
@@ -45,6 +46,7 @@ export async function makeCheckpoint(parts: CheckpointParts): Promise<Checkpoint
     isInterleaved = () => false,
     normsLessOne = false,
     quantisation,
+    wrapper,
   } = parts;
   assertComplete(parts);
   const interleavedHeadDim = (name: string) => (isInterleaved(name) ? spec.headDim : null);
@@ -54,6 +56,7 @@ export async function makeCheckpoint(parts: CheckpointParts): Promise<Checkpoint
     source,
     ...(revision === undefined ? {} : { revision }),
     ...(quantisation === undefined ? {} : { quantisation }),
+    ...(wrapper === undefined ? {} : { wrapper }),
     format,
     spec,
     weightsSha256: await weightsSha256(files),

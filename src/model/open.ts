@@ -29,8 +29,7 @@ export async function openCheckpoint(source: string): Promise<Checkpoint> {
 
 /** A folder as `save_pretrained` writes it. */
 async function openHfDirectory(directory: string, source: string): Promise<Checkpoint> {
-  const spec = readHfConfig(join(directory, "config.json"));
-  const { files, tensors, quantisation } = openFolderTensors(directory, spec);
+  const { files, tensors, quantisation, wrapper, spec } = openFolderTensors(directory);
   try {
     const { normsLessOne } = architectureOf(spec.architecture);
     return await makeCheckpoint({
@@ -42,6 +41,7 @@ async function openHfDirectory(directory: string, source: string): Promise<Check
       files,
       normsLessOne: normsLessOne === true,
       quantisation,
+      wrapper,
     });
   } catch (cause) {
     for (const file of files) file.close();

@@ -56,6 +56,8 @@ export interface Checkpoint {
   storedTypes: Record<string, number>;
   /** how a folder says that its weights are quantised, as JSON: what they are is not in the weight files alone */
   quantisation?: string;
+  /** the class of transformers around the text model that this is, and how many tensors of other parts were left out */
+  wrapper?: { className: string; leftOut: number };
   /** Reads one tensor, converted to fp32. Throws TENSOR_MISSING, TENSOR_SHAPE or CHECKPOINT_CORRUPT. */
   tensor(name: string, shape: readonly number[]): Float32Array;
   /**

@@ -16,6 +16,14 @@ export function modelLines(facts: ModelFacts): string[] {
     ["layers", `${facts.layers}, that is ${2 * facts.layers} blocks: 0.attn to ${facts.layers - 1}.mlp`],
     ["parameters", formatCount(facts.parameters)],
     ["tensors", types],
+    ...(facts.wrapper === undefined
+      ? []
+      : [
+          [
+            "",
+            `${facts.wrapper.left_out} more of ${facts.wrapper.class} are left out: its text model alone is read`,
+          ] satisfies [string, string],
+        ]),
     ...(facts.dequantised === undefined
       ? []
       : [["", `${facts.dequantised}: read as the numbers they stand for`] satisfies [string, string]]),

@@ -60,6 +60,8 @@ export interface ModelFacts {
   stored_types: Record<string, number> | null;
   /** tensors that another tool quantised, which are read as the numbers that they stand for; absent: none */
   dequantised?: string;
+  /** the class around the text model, and how many of its tensors are left out; absent: there is none */
+  wrapper?: { class: string; left_out: number };
   context_limit: number;
   hidden_size: number;
   intermediate_size: number;
@@ -108,7 +110,7 @@ function specFacts(spec: ModelSpec) {
 }
 
 function checkpointFacts(checkpoint: Checkpoint): Omit<ModelFacts, "needs"> {
-  const { spec } = checkpoint;
+  const { spec, wrapper } = checkpoint;
   const dequantised = dequantisedText(checkpoint.storedTypes);
   return {
     name: spec.name,
@@ -119,6 +121,7 @@ function checkpointFacts(checkpoint: Checkpoint): Omit<ModelFacts, "needs"> {
     format: checkpoint.format,
     stored_types: checkpoint.storedTypes,
     ...(dequantised === null ? {} : { dequantised }),
+    ...(wrapper === undefined ? {} : { wrapper: { class: wrapper.className, left_out: wrapper.leftOut } }),
     ...specFacts(spec),
   };
 }

@@ -2,6 +2,7 @@
 import { type Progress, silentProgress } from "../core/progress.js";
 import { convertModel } from "../model/convert.js";
 import { dequantisedText, requantisedText } from "../model/formats/own-codes.js";
+import { wrapperText } from "../model/formats/wrappers.js";
 import type { GraphDialect } from "../model/graph/dialect.js";
 import type { Fit } from "../model/moments-file.js";
 import { openCheckpoint } from "../model/open.js";
@@ -85,7 +86,7 @@ export async function loadPrepared<Prepared extends { capacity: number }>(
 ): Promise<{ model: LoadedModel; prepared: Prepared }> {
   const checkpoint = await openCheckpoint(path);
   try {
-    const { spec, storedTypes } = checkpoint;
+    const { spec, storedTypes, wrapper } = checkpoint;
     const prepared = prepare(checkpoint);
     const facts = libraryFacts(loadOrt(options.ortLibrary));
     const provider = chooseProvider(options.provider, facts); // refused before minutes of converting
@@ -104,6 +105,7 @@ export async function loadPrepared<Prepared extends { capacity: number }>(
         "DEQUANTISED",
         `${path} has ${dequantised}, which the target in ${dialect.targetPrecision} is computed from as numbers; an engine that multiplies the codes themselves, or quantises activations too, rounds otherwise`,
       );
+    if (wrapper !== undefined) progress.warn("TEXT_ONLY", `${path} is ${wrapperText(wrapper)}`);
     const capacity = Math.min(spec.contextLimit, prepared.capacity);
     requireMemory(path, { spec, kernels, numerics: dialect, capacity }, options.provider);
     const fit = fitOf(checkpoint, options, progress);

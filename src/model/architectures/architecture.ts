@@ -80,6 +80,10 @@ export interface Sizes {
   headDim: number;
 }
 
+export type DefaultSizes = Readonly<
+  Record<"vocab_size" | "hidden_size" | "intermediate_size" | "num_hidden_layers" | "num_attention_heads", number>
+>;
+
 /** Types of rotary scaling (rope.ts); `dynamic` changes nothing up to the context limit. */
 export type RopeType = "default" | "linear" | "dynamic" | "llama3" | "yarn" | "longrope";
 
@@ -101,6 +105,8 @@ export interface ArchitectureDefinition<Name extends string = string> {
     /** the head is the embedding table; absent: it is not */
     tied?: true;
   };
+  /** What transformers' class takes for sizes that are not given: a `text_config` leaves them out where they are these. */
+  sizes: DefaultSizes;
   /** the key of config.json that names the MLP's activation, and the one value of it; absent: `hidden_act`, `silu` */
   activation?: { key: string; value: string };
   /** its configuration may turn a part of each head alone (`partial_rotary_factor`); absent: that is refused */

@@ -30,6 +30,10 @@ export const gemma2: ArchitectureDefinition<"gemma2"> = {
   ...llama,
   name: "gemma2",
   className: "Gemma2ForCausalLM",
+  sizes: {
+    ...{ vocab_size: 256000, hidden_size: 2304, intermediate_size: 9216 },
+    ...{ num_hidden_layers: 26, num_attention_heads: 8 },
+  },
   defaults: {
     ...{ kvHeads: 4, headDim: 256, contextLimit: 8192, slidingWindow: DEFAULT_WINDOW },
     ...{ rmsEps: 1e-6, theta: 10000, tied: true },

@@ -26,6 +26,10 @@ export const gemma3: ArchitectureDefinition<"gemma3"> = {
   name: "gemma3",
   modelType: "gemma3_text",
   className: "Gemma3ForCausalLM",
+  sizes: {
+    ...{ vocab_size: 262208, hidden_size: 2304, intermediate_size: 9216 },
+    ...{ num_hidden_layers: 26, num_attention_heads: 8 },
+  },
   defaults: { ...gemma2.defaults, contextLimit: 131072, theta: 1e6 },
   qkNorm: true,
   positionsByKind: { localThetaKey: "rope_local_base_freq", localTheta: LOCAL_THETA },

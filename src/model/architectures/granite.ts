@@ -7,6 +7,10 @@ export const granite: ArchitectureDefinition<"granite"> = {
   ...llama,
   name: "granite",
   className: "GraniteForCausalLM",
+  sizes: {
+    ...{ vocab_size: 32000, hidden_size: 4096, intermediate_size: 11008 },
+    ...{ num_hidden_layers: 32, num_attention_heads: 32 },
+  },
   variations: (config, { headDim }, refusal) =>
     factors(
       {

@@ -34,6 +34,10 @@ export const LLAMA_GGUF_NAMES = {
 export const llama: ArchitectureDefinition<"llama"> = {
   name: "llama",
   className: "LlamaForCausalLM",
+  sizes: {
+    ...{ vocab_size: 32000, hidden_size: 4096, intermediate_size: 11008 },
+    ...{ num_hidden_layers: 32, num_attention_heads: 32 },
+  },
   defaults: {
     kvHeads: null,
     headDim: null,

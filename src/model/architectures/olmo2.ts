@@ -6,6 +6,10 @@ export const olmo2: ArchitectureDefinition<"olmo2"> = {
   ...llama,
   name: "olmo2",
   className: "Olmo2ForCausalLM",
+  sizes: {
+    ...{ vocab_size: 50304, hidden_size: 4096, intermediate_size: 11008 },
+    ...{ num_hidden_layers: 32, num_attention_heads: 32 },
+  },
   defaults: { ...llama.defaults, rmsEps: 1e-5 },
   qkNorm: true,
   biases: attentionBiases,

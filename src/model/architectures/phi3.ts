@@ -9,6 +9,10 @@ export const phi3: ArchitectureDefinition<"phi3"> = {
   ...llama,
   name: "phi3",
   className: "Phi3ForCausalLM",
+  sizes: {
+    ...{ vocab_size: 32064, hidden_size: 3072, intermediate_size: 8192 },
+    ...{ num_hidden_layers: 32, num_attention_heads: 32 },
+  },
   defaults: { ...llama.defaults, contextLimit: 4096, rmsEps: 1e-5 },
   partialRotary: true,
   ropeTypes: { default: "default", longrope: "longrope", su: "longrope", yarn: "longrope" },

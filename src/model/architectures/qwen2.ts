@@ -9,6 +9,10 @@ export const qwen2: ArchitectureDefinition<"qwen2"> = {
   ...llama,
   name: "qwen2",
   className: "Qwen2ForCausalLM",
+  sizes: {
+    ...{ vocab_size: 151936, hidden_size: 4096, intermediate_size: 22016 },
+    ...{ num_hidden_layers: 32, num_attention_heads: 32 },
+  },
   defaults: { ...llama.defaults, kvHeads: 32, contextLimit: 32768, slidingWindow: 4096 },
   biases: () => ({ qkvBias: true, outputBias: false, mlpBias: false }),
   windows: someLayers,

@@ -10,6 +10,10 @@ export const smollm3: ArchitectureDefinition<"smollm3"> = {
   ...llama,
   name: "smollm3",
   className: "SmolLM3ForCausalLM",
+  sizes: {
+    ...{ vocab_size: 128256, hidden_size: 2048, intermediate_size: 11008 },
+    ...{ num_hidden_layers: 36, num_attention_heads: 16 },
+  },
   defaults: { ...llama.defaults, kvHeads: 4, contextLimit: 32768, theta: 2e6, tied: true },
   windows(config, window, refusal) {
     const unrotated = unrotatedLayers(config, refusal);

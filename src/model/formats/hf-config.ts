@@ -15,8 +15,9 @@ import { windowKeys } from "../layers.js";
 import { assertConsistent, defaultHeadDim, LIMITS } from "../limits.js";
 import type { ModelSpec } from "../spec.js";
 import { positionsOf, ROPE_CONFIG } from "./hf-rope.js";
-import { readJsonFile } from "./json-file.js";
+import { checkedJson, readJsonFile } from "./json-file.js";
 import { readQuantisation } from "./quantised/config.js";
+import { readTextConfig } from "./wrappers.js";
 
 const EosIds = z.union([LIMITS.tokenId, z.array(LIMITS.tokenId).max(256)]);
 const BosId = z.union([LIMITS.tokenId, z.array(LIMITS.tokenId).max(1)]);
@@ -54,10 +55,11 @@ const GenerationConfig = z.looseObject({ eos_token_id: EosIds.nullish() });
 /** Also reads `generation_config.json` beside it, whose end tokens count as well (chat models keep theirs there). */
 export function readHfConfig(path: string): ModelSpec {
   // First, so that an unsupported architecture is refused by name and not for a key it does not have.
-  const identity = readJsonFile(path, Identity);
+  const text = readTextConfig(path);
+  const identity = checkedJson(text.config, Identity, path);
   const definition = architectureOf(identity.model_type ?? undefined, identity.architectures?.[0], path);
   readQuantisation(path); // refused here, before anything is downloaded or opened
-  const config = readJsonFile(path, Config);
+  const config = checkedJson(text.config, Config, path);
   requireActivation(config, definition, path);
   const spec = toSpec(config, definition, path);
   assertConsistent(spec, path);

@@ -11,7 +11,12 @@ const MAX_BYTES = 64 << 20;
 
 /** Reads a JSON object and checks it against `schema`. */
 export function readJsonFile<T>(path: string, schema: z.ZodType<T>): T {
-  const result = schema.safeParse(parseObject(path));
+  return checkedJson(parseObject(path), schema, path);
+}
+
+/** @param path where it comes from, for messages. @throws CONFIG_INVALID */
+export function checkedJson<T>(value: unknown, schema: z.ZodType<T>, path: string): T {
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
   const { key, what } = describeIssues(result.error);
   throw configInvalid(path, key, what);
