@@ -10,10 +10,13 @@ import { openCheckpoint } from "../../src/model/open.js";
 import type { Metadata } from "../support/gguf-bytes.js";
 import { trials } from "../support/long.js";
 import { uniform } from "../support/numbers.js";
+import { quantisedCase, writeQuantisedFolder } from "../support/quantised-folder.js";
 import { temporaryFolder, writeTinyCheckpoint, writeTinyGguf } from "../support/tiny-checkpoint.js";
 
 const MUTATIONS_PER_FILE = trials(150, 2000);
 const TRUNCATIONS_PER_FILE = trials(50, 300);
+/** of quantised folders: safetensors themselves are damaged above */
+const FEW = 0.15;
 const MEMORY_LIMIT_BYTES = 200e6;
 
 const root = temporaryFolder();
@@ -34,14 +37,23 @@ const q8 = writeTinyGguf(join(root, "q8.gguf"), {
   metadata: VOCABULARY,
 });
 
-/** model to open, the file of it that is damaged */
-const FILES: [string, string, string][] = [
+const gptq = writeQuantisedFolder(quantisedCase("GPTQ, 4 bits"));
+const fp8 = writeQuantisedFolder(quantisedCase("FP8, blocks that end early"));
+const packed = writeQuantisedFolder(quantisedCase("compressed-tensors, packed 4 bits with zeros"));
+const mlx = writeQuantisedFolder(quantisedCase("MLX, 4 bits"));
+
+/** model to open, the file of it that is damaged, and how many of the mutations it gets */
+const FILES: [string, string, string, share?: number][] = [
   ["model.safetensors", single, join(single, "model.safetensors")],
   ["config.json", single, join(single, "config.json")],
   ["a shard", sharded, join(sharded, "model-00001-of-00002.safetensors")],
   ["the index", sharded, join(sharded, "model.safetensors.index.json")],
   ["a GGUF file", f32, f32],
   ["a quantised GGUF file", q8, q8],
+  ["GPTQ's tensors", gptq, join(gptq, "model.safetensors"), FEW],
+  ["FP8's configuration", fp8, join(fp8, "config.json"), FEW],
+  ["compressed-tensors' tensors", packed, join(packed, "model.safetensors"), FEW],
+  ["MLX's configuration", mlx, join(mlx, "config.json"), FEW],
 ];
 
 const HEADER_BYTES = 3000;
@@ -70,7 +82,7 @@ async function outcome(model: string): Promise<string> {
   }
 }
 
-describe.each(FILES)("%s", (_name, model, file) => {
+describe.each(FILES)("%s", (_name, model, file, share = 1) => {
   const good = readFileSync(file);
   afterAll(() => writeFileSync(file, good));
 
@@ -81,7 +93,7 @@ describe.each(FILES)("%s", (_name, model, file) => {
   test("is refused wherever it is cut", async () => {
     const random = uniform(11);
     const read = new Set<string>();
-    for (let i = 0; i < TRUNCATIONS_PER_FILE; i++) {
+    for (let i = 0; i < share * TRUNCATIONS_PER_FILE; i++) {
       // Half of the cuts in the header, where the structure is.
       const range = i % 2 ? good.length : Math.min(good.length, HEADER_BYTES);
       writeFileSync(file, good.subarray(0, Math.floor(random() * range)));
@@ -93,7 +105,7 @@ describe.each(FILES)("%s", (_name, model, file) => {
   test("survives damaged bytes", async () => {
     const random = uniform(12);
     const seen = new Map<string, number>();
-    for (let i = 0; i < MUTATIONS_PER_FILE; i++) {
+    for (let i = 0; i < share * MUTATIONS_PER_FILE; i++) {
       writeFileSync(file, damaged(good, random));
       const result = await outcome(model);
       seen.set(result, (seen.get(result) ?? 0) + 1);
