@@ -36,6 +36,14 @@ const QWEN: BytePreTokenizer = { ...ONE_DIGIT, normalizer: { type: "NFC" } };
 const GPT2: BytePreTokenizer = { splits: [GPT2_SPLIT] };
 const DIGITS_APART: BytePreTokenizer = { splits: ["\\p{N}", GPT2_SPLIT] };
 
+/** Letters with case that DeepSeek's class of them lacks, by code points: those of Unicode 12 and later, and some scripts. */
+const UNNAMED_LETTERS = (
+  "560-588 10c7 10cd 10d0-10fa 10fd-10ff 1c80-1c8a 2d00-2d25 2d27 2d2d a790-a7dc a7f5-a7f6 a7fa ab30-ab5a ab60-ab68 " +
+  "10570-105bc 10d50-10d65 10d70-10d85 16e40-16ed3 1d400-1d7cb 1df00-1df2a"
+).replaceAll(/[0-9a-f]+/g, (point) => String.fromCodePoint(Number.parseInt(point, 16)));
+const NAMED_LETTER = `(?:(?![${UNNAMED_LETTERS.replaceAll(" ", "")}])[\\p{Lu}\\p{Ll}\\p{Lt}\u0295])`;
+const HAN_AND_HANGUL = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+";
+
 const named = (names: string, how: BytePreTokenizer): Record<string, BytePreTokenizer> =>
   Object.fromEntries(names.split(" ").map((name) => [name, how]));
 
@@ -53,8 +61,20 @@ export const PRE_TOKENIZERS: Readonly<Record<string, BytePreTokenizer>> = {
   ...named("gpt-4o llama4 kanana2 talkie", { splits: [casedWords("\\p{N}{1,3}", `${CONTRACTIONS}?`)] }),
   tekken: { splits: [casedWords("\\p{N}", "")], ignoreMerges: true, addBos: true },
   "deepseek-coder": {
-    splits: ["[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+", "\\p{N}"],
+    splits: ["[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", HAN_AND_HANGUL, "\\p{N}"],
   },
+  "deepseek-llm": {
+    splits: [
+      ...["[\\r\\n]", `\\s?${NAMED_LETTER}+`, "\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+"],
+      ...["\\s+$", HAN_AND_HANGUL, "\\p{N}+"],
+    ],
+  },
+  ...named("deepseek-v3 hunyuan-dense", {
+    splits: [
+      ...["\\p{N}{1,3}", "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"],
+      `[!-/:-@\\[-\`{-~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|${SPACES}`,
+    ],
+  }),
   "seed-coder": {
     splits: [`${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|${SPACES}`],
   },

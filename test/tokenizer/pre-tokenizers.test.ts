@@ -34,6 +34,7 @@ test.each([
   ["gpt-2", ["phi-2", "gigachat", "mellum", "a.x-4.0", "mpt", "olmo", "jais", "exaone4"]],
   ["refact", ["smollm", "starcoder", "command-r", "codeshell", "exaone", "minerva-7b"]],
   ["gpt-4o", ["llama4"]],
+  ["deepseek-v3", ["hunyuan-dense"]],
 ])("%s splits as others do", (name, others) => {
   for (const other of others) expect(PRE_TOKENIZERS[other].splits).toEqual(PRE_TOKENIZERS[name].splits);
 });
