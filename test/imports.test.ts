@@ -113,7 +113,7 @@ test("stages import schema, core, stats, and the interfaces of runtime, model an
   const interfaces = [
     ...["runtime/engine.ts", "runtime/heads.ts", "runtime/limits.ts", "model/spec.ts"],
     // decoding itself, what is asked of it, and what it did
-    ...["decode/loop.ts", "decode/policy.ts", "decode/room.ts", "decode/statistics.ts"],
+    ...["decode/loop.ts", "decode/policy.ts", "decode/room.ts", "decode/statistics.ts", "decode/confidences.ts"],
     "model/heads/parameters.ts", // where trained heads' weights lie
     "decode/drafters/heads.ts", // what runs trained heads, to be measured
   ];

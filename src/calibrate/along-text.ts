@@ -18,6 +18,8 @@ import {
   type ModelCalibration,
   type ModelContext,
 } from "../schema/text-calibration.js";
+import { confidenceOfLogits } from "../stats/confidence.js";
+import { ConfidenceCounts, tableOf } from "./confidence.js";
 import type { Continuation } from "./continuation.js";
 
 /** Longest n-gram looked up while measuring: longer matches are as good. */
@@ -54,12 +56,17 @@ export function lookupAlong({ prompt, ids }: Continuation): { matched: number[];
   return { matched, followed };
 }
 
-/** 1 where the model's likeliest token is the text's next one. @returns null where its context does not hold the text */
+/**
+ * 1 where the model's likeliest token is the text's next one.
+ * @param confidence counts each by how sure the model was
+ * @returns null where its context does not hold the text
+ */
 export async function hitsAlong(
   engine: Engine,
   kernel: Kernel,
   { prompt, ids }: Continuation,
   progress: Progress,
+  confidence = new ConfidenceCounts(),
 ): Promise<number[] | null> {
   const { layers, vocabSize } = engine.spec;
   const input = ids.slice(0, -1);
@@ -73,8 +80,11 @@ export async function hitsAlong(
     const { logits } = engine.run({
       ...{ position: prompt.length + from, input: piece, choices, logitRows: piece.length },
     });
-    for (let row = 0; row < piece.length; row++)
-      hits.push(argmax(logits, row, vocabSize) === ids[from + row + 1] ? 1 : 0);
+    for (let row = 0; row < piece.length; row++) {
+      const hit = argmax(logits, row, vocabSize) === ids[from + row + 1] ? 1 : 0;
+      hits.push(hit);
+      confidence.add(confidenceOfLogits(logits, row, vocabSize), hit);
+    }
     await progress.tick();
   }
   return hits;
@@ -85,6 +95,8 @@ interface PartTexts {
   followed: number[][];
   /** [models and kernels][texts] */
   hits: number[][][];
+  /** [models and kernels] */
+  confidence: ConfidenceCounts[];
   positions: number;
 }
 
@@ -105,8 +117,8 @@ export class TextEvidence {
     if (positions < 1 || !(lookup || this.models.length > 0)) return;
     if (texts.positions + positions > MAX_TEXT_POSITIONS) return;
     const hits: number[][] = [];
-    for (const { model, kernel } of this.models) {
-      const found = await hitsAlong(model.engine, kernel, continuation, progress);
+    for (const [i, { model, kernel }] of this.models.entries()) {
+      const found = await hitsAlong(model.engine, kernel, continuation, progress, texts.confidence[i]);
       hits.push(found ?? new Array<number>(positions).fill(0)); // where it cannot follow it drafts nothing
     }
     if (lookup) {
@@ -134,7 +146,12 @@ export class TextEvidence {
     const models = this.models.map(
       ({ model: { name, path, weightsSha256 }, kernel }, i): ModelCalibration => ({
         ...{ name, weights_sha256: weightsSha256, path, kernel },
-        contexts: made.map(([key, { hits, positions }]): ModelContext => ({ ...at(key), positions, hits: hits[i] })),
+        contexts: made.map(
+          ([key, { hits, confidence, positions }]): ModelContext => ({
+            ...{ ...at(key), positions, hits: hits[i] },
+            ...tableOf(confidence[i]),
+          }),
+        ),
       }),
     );
     return {
@@ -147,7 +164,11 @@ export class TextEvidence {
 
   private part(at: number, part: Part): PartTexts {
     const key = `${part} ${at}`;
-    const found = this.parts.get(key) ?? { matched: [], followed: [], hits: this.models.map(() => []), positions: 0 };
+    const found = this.parts.get(key) ?? {
+      ...{ matched: [], followed: [], positions: 0 },
+      hits: this.models.map(() => []),
+      confidence: this.models.map(() => new ConfidenceCounts()),
+    };
     this.parts.set(key, found);
     return found;
   }

@@ -7,6 +7,7 @@
 import type { Engine } from "../runtime/engine.js";
 import { argmax } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
+import { confidenceOfLogits } from "../stats/confidence.js";
 import type { Continuation, RoundSpan, TargetTrace } from "./continuation.js";
 import { overlap } from "./overlap.js";
 import { atTemperature } from "./sampling.js";
@@ -17,6 +18,8 @@ export interface DraftPass {
   hits: boolean[];
   /** [count] overlap of the draft's and the target's distributions, 0 to 1; empty where it was not asked for */
   overlaps: number[];
+  /** [count] how sure each step is of its token; empty where it was not asked for */
+  confidences: number[];
 }
 
 /** The first block whose choice is not the target's; 2L where only the head differs. */
@@ -32,7 +35,8 @@ export function startingAt(choices: ChoiceSet, start: number): ChoiceSet {
 
 /**
  * Runs one draft over one round. The cache must hold the target's states of everything before the round.
- * @param trace the target's states; without it the draft runs from its first block and overlaps are not computed
+ * @param trace      the target's states; without it the draft runs from its first block and overlaps are not computed
+ * @param confidence whether to look at how sure the draft is
  */
 export function draftPass(
   engine: Engine,
@@ -40,6 +44,7 @@ export function draftPass(
   span: RoundSpan,
   choices: ChoiceSet,
   trace: TargetTrace | null,
+  confidence = false,
 ): DraftPass {
   const { hiddenSize, vocabSize } = engine.spec;
   const { from, count } = span;
@@ -53,11 +58,13 @@ export function draftPass(
   const warmed = trace === null ? logits : atTemperature(logits, continuation.temperature);
   const hits: boolean[] = [];
   const overlaps: number[] = [];
+  const confidences: number[] = [];
   for (let row = 0; row < count; row++) {
     hits.push(argmax(logits, row, vocabSize) === continuation.ids[from + row + 1]);
     if (trace !== null) overlaps.push(overlap(trace.distributions[from + row], warmed, row, vocabSize));
+    if (confidence) confidences.push(confidenceOfLogits(logits, row, vocabSize));
   }
-  return { hits, overlaps };
+  return { hits, overlaps, confidences };
 }
 
 /** Accepted tokens of a round: the hits before the first miss. */

@@ -15,6 +15,7 @@
 import type { Engine } from "../runtime/engine.js";
 import { MAX_LOGIT_ROWS } from "../runtime/limits.js";
 import { type ChoiceSet, targetChoices } from "../schema/choice.js";
+import { confidenceOfLogits } from "../stats/confidence.js";
 import { significant, sum } from "../stats/numbers.js";
 import type { Continuation, RoundSpan } from "./continuation.js";
 import { overlap, probabilityOf, type SparseDistribution, sparseSoftmax } from "./overlap.js";
@@ -39,7 +40,11 @@ export interface SampledRound {
   overlaps: number[];
   /** [count] min(1, q/p) of the token that the target drew there */
   ratios: number[];
+  /** [count] how sure the distribution is that the draft would draw from */
+  confidences: number[];
 }
+
+type Judged = Pick<SampledRound, "overlaps" | "ratios">;
 
 /** @param distributions the target's, at every position of the continuation */
 export function sampledRound(
@@ -54,13 +59,14 @@ export function sampledRound(
   const position = continuation.prompt.length + from;
   const pass = engine.run({ position, input, choices, logitRows: count });
   const logits = atTemperature(pass.logits, continuation.temperature);
-  const round: SampledRound = { overlaps: [], ratios: [] };
+  const round: SampledRound = { overlaps: [], ratios: [], confidences: [] };
   for (let row = 0; row < count; row++) {
     const p = distributions[from + row];
     const drawn = continuation.ids[from + row + 1];
     const at = p.ids.indexOf(drawn);
     const q = probabilityOf(logits, row, vocabSize, drawn);
     round.overlaps.push(overlap(p, logits, row, vocabSize));
+    round.confidences.push(confidenceOfLogits(logits, row, vocabSize));
     round.ratios.push(at === -1 ? 1 : Math.min(1, q / p.probabilities[at]));
   }
   return round;
@@ -71,7 +77,7 @@ export function sampledRound(
  * chance that the tokens before were accepted, drawn towards the rate pooled over all positions.
  * @param pooledRounds rounds that the pooled rate counts for at each position
  */
-export function sampledCurve(rounds: readonly SampledRound[], d: number, pooledRounds: number): number[] {
+export function sampledCurve(rounds: readonly Judged[], d: number, pooledRounds: number): number[] {
   const tried = new Array<number>(d).fill(0);
   const kept = new Array<number>(d).fill(0);
   for (const { overlaps, ratios } of rounds) {
@@ -93,7 +99,7 @@ export function sampledCurve(rounds: readonly SampledRound[], d: number, pooledR
 }
 
 /** [d] expected rounds that come to position i, in whole rounds: a round does with the chance that the tokens before it are accepted. */
-export function sampledReaching(rounds: readonly SampledRound[], d: number): number[] {
+export function sampledReaching(rounds: readonly Judged[], d: number): number[] {
   const reached = new Array<number>(d).fill(0);
   for (const { ratios } of rounds) {
     let weight = 1;
@@ -106,7 +112,7 @@ export function sampledReaching(rounds: readonly SampledRound[], d: number): num
 }
 
 /** Rounds of at least k tokens, and the tokens that k drafted ones are expected to yield in them, the target's own counted. */
-export function sampledTokens(rounds: readonly SampledRound[], k: number): { rounds: number; tokens: number } {
+export function sampledTokens(rounds: readonly Judged[], k: number): { rounds: number; tokens: number } {
   const long = rounds.filter(({ overlaps }) => overlaps.length >= k);
   let tokens = 0;
   for (const { overlaps, ratios } of long) {

@@ -1,14 +1,16 @@
-/** The acceptance of whole drafts: quickly, to choose among them, and by real drafting, to report the one chosen. */
+/** The acceptance of whole drafts along texts that the target continued: quickly, to choose among them. */
 
 import type { Progress } from "../core/progress.js";
-import { type DraftPolicy, decode, prefill, type Round } from "../decode/loop.js";
+import { prefill, type Round } from "../decode/loop.js";
 import { acceptanceOf } from "../decode/statistics.js";
-import type { Clock, Engine } from "../runtime/engine.js";
+import type { Engine } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
+import type { ConfidenceTable } from "../schema/stop/confidence.js";
 import { significant } from "../stats/numbers.js";
 import { acceptedLengthError, countRounds, curveOfRounds, roundsReaching } from "./acceptance-curve.js";
+import { ConfidenceCounts, tableOf } from "./confidence.js";
 import { type Continuation, fillCache, spansBackwards } from "./continuation.js";
-import { draftPass } from "./draft-pass.js";
+import { type DraftPass, draftPass } from "./draft-pass.js";
 import {
   type SampledRound,
   sampledCurve,
@@ -25,9 +27,11 @@ export interface MeasuredCurve {
   curve: number[];
   /** [d] rounds that came to position i: all i - 1 tokens before it were accepted */
   reached: number[];
+  /** acceptance by the draft's confidence; left out where that was not looked at */
+  confidence?: ConfidenceTable;
 }
 
-type Trial = Pick<Round, "drafted" | "accepted">;
+export type Trial = Pick<Round, "drafted" | "accepted">;
 
 /** Rounds that the pooled rate counts for at each position: few reach the far positions. */
 const POOLED_ROUNDS = 8;
@@ -69,16 +73,18 @@ export class DraftEvidence {
   private readonly sampled: SampledRound[][] = [];
   /** [positions] 1 or 0 for a hit or a miss; where the text was sampled, the overlap, which is the chance of acceptance */
   readonly positions: number[] = [];
+  private readonly confidence = new ConfidenceCounts();
 
   beginText(): void {
     this.hits.push([]);
     this.sampled.push([]);
   }
 
-  addHits(from: number, hits: readonly boolean[]): void {
+  addHits(from: number, { hits, confidences }: Pick<DraftPass, "hits" | "confidences">): void {
     const text = this.hits[this.hits.length - 1];
     hits.forEach((hit, k) => {
       text[from + k] = hit;
+      if (confidences.length > 0) this.confidence.add(confidences[k], Number(hit));
     });
     this.positions.push(...hits.map(Number));
   }
@@ -86,6 +92,7 @@ export class DraftEvidence {
   addSampled(round: SampledRound): void {
     this.sampled[this.sampled.length - 1].push(round);
     this.positions.push(...round.overlaps);
+    for (const [k, confidence] of round.confidences.entries()) this.confidence.add(confidence, round.overlaps[k]);
   }
 
   /** The same draft's evidence on further texts is taken in. */
@@ -93,16 +100,20 @@ export class DraftEvidence {
     this.hits.push(...other.hits);
     this.sampled.push(...other.sampled);
     this.positions.push(...other.positions);
+    this.confidence.take(other.confidence);
   }
 
   /** @param d length of the curve */
   curve(d: number): MeasuredCurve {
     const tokens = Math.max(1, this.positions.length);
     const rounds = this.sampled.flat();
-    if (rounds.length > 0)
-      return { tokens, curve: sampledCurve(rounds, d, POOLED_ROUNDS), reached: sampledReaching(rounds, d) };
+    const confidence = tableOf(this.confidence);
+    if (rounds.length > 0) {
+      const curve = sampledCurve(rounds, d, POOLED_ROUNDS);
+      return { tokens, curve, reached: sampledReaching(rounds, d), ...confidence };
+    }
     const curve = withUnseenMiss(curveOfRounds(this.hits, d, POOLED_ROUNDS), tokens);
-    return { tokens, curve, reached: roundsReaching(this.hits, d) };
+    return { tokens, curve, reached: roundsReaching(this.hits, d), ...confidence };
   }
 
   /** Standard error of the tokens of a round of k, as a share of them; null under two texts. */
@@ -143,7 +154,7 @@ export async function measureDrafts(
     for (const span of spansBackwards(continuation, d)) {
       for (const [i, choices] of drafts.entries()) {
         if (distributions === null)
-          found[i].addHits(span.from, draftPass(engine, continuation, span, choices, null).hits);
+          found[i].addHits(span.from, draftPass(engine, continuation, span, choices, null, true));
         else found[i].addSampled(sampledRound(engine, continuation, span, choices, distributions));
         await progress.tick();
       }
@@ -178,75 +189,11 @@ export async function measureStandalone(
       await prefill(own, continuation.prompt, choices, progress);
       for (const span of spansBackwards(continuation, d).reverse()) {
         if (sampled) found[i].addSampled(sampledRound(own, continuation, span, choices, distributions));
-        else found[i].addHits(span.from, draftPass(own, continuation, span, choices, null).hits);
+        else found[i].addHits(span.from, draftPass(own, continuation, span, choices, null, true));
         await progress.tick();
       }
     }
     await progress.tick({ stage: "measure", done: index + 1, total: continuations.length });
   }
   return found.map((evidence) => ({ ...evidence.curve(d), positions: evidence.positions, evidence }));
-}
-
-/** What real drafting of one draft showed, prompt after prompt. */
-class DraftedRounds {
-  /** [prompts] speculative rounds */
-  private readonly byPrompt: Trial[][] = [];
-  private positions = 0;
-
-  constructor(private readonly draftTokens: number) {}
-
-  /** @param emitted tokens that the prompt's decoding emitted in all */
-  add(rounds: readonly Trial[], emitted: number): void {
-    this.byPrompt.push(rounds.filter(({ drafted }) => drafted > 0));
-    this.positions += emitted;
-  }
-
-  get tokens(): number {
-    return this.positions;
-  }
-
-  curve(): MeasuredCurve {
-    const d = this.draftTokens;
-    const rounds = this.byPrompt.flat();
-    const reached = Array.from(
-      { length: d },
-      (_, i) => rounds.filter(({ drafted, accepted }) => drafted > i && accepted >= i).length,
-    );
-    const tokens = Math.max(1, this.positions);
-    return { tokens, curve: steadiedCurve(rounds, d), reached };
-  }
-
-  /** Standard error of the tokens of a round of full length, as a share of them; null under two prompts. */
-  error(): number | null {
-    return acceptedLengthError(
-      this.byPrompt.map((all) => {
-        const rounds = all.filter(({ drafted }) => drafted === this.draftTokens);
-        return { rounds: rounds.length, tokens: rounds.reduce((sum, { accepted }) => sum + accepted + 1, 0) };
-      }),
-    );
-  }
-}
-
-/**
- * One draft by real drafting, over whichever cache it has, d tokens a round, after prompts it was not chosen on.
- * @param isEnough asked after each prompt; default: all prompts are gone through
- */
-export async function measureByDrafting(
-  engine: Engine,
-  clock: Clock,
-  prompts: readonly (readonly number[])[],
-  draft: NonNullable<ReturnType<DraftPolicy>>,
-  tokens: number,
-  progress: Progress,
-  isEnough: (found: DraftedRounds) => boolean = () => false,
-): Promise<MeasuredCurve> {
-  const found = new DraftedRounds(draft.draftTokens);
-  for (const [index, prompt] of prompts.entries()) {
-    const options = { maxTokens: tokens, endTokens: engine.spec.eosTokenIds, policy: () => draft, clock, progress };
-    const { rounds, ids } = await decode(engine, prompt, options);
-    found.add(rounds, ids.length);
-    await progress.tick({ stage: "report", done: index + 1, total: prompts.length });
-    if (isEnough(found)) break;
-  }
-  return found.curve();
 }

@@ -40,7 +40,8 @@ const MAX_NAMED = 8;
  * both do the same.
  */
 export function describeChange(before: Segment, after: Segment, layers: number): string | null {
-  const parts = [draftChange(before, after, layers), batchChange(before, after)].filter((part) => part !== null);
+  const changes = [draftChange(before, after, layers), batchChange(before, after), stopChange(before, after)];
+  const parts = changes.filter((part) => part !== null);
   return parts.length === 0 ? null : parts.join(", ");
 }
 
@@ -49,6 +50,15 @@ function batchChange(before: Segment, after: Segment): string | null {
   if (!before.speculate || !after.speculate) return null;
   const words = ({ draft_tokens_by_batch: steps }: Segment) => (steps === undefined ? "not said" : lengthsText(steps));
   return words(before) === words(after) ? null : `by batch ${words(before)} -> ${words(after)}`;
+}
+
+/** `drafts end early -> after a fixed length`, `drafts end early by another rule`; of plans that both draft. */
+function stopChange(before: Segment, after: Segment): string | null {
+  if (!before.speculate || !after.speculate) return null;
+  const done = ({ stop }: Segment) => (stop?.rule === "early" ? "early" : "after a fixed length");
+  if (done(before) !== done(after)) return `drafts end ${done(before)} -> ${done(after)}`;
+  const table = ({ stop }: Segment) => JSON.stringify([stop?.draft_tokens, stop?.confidence, stop?.go_on_from]);
+  return done(before) === "early" && table(before) !== table(after) ? "drafts end early by another rule" : null;
 }
 
 function draftChange(before: Segment, after: Segment, layers: number): string | null {
@@ -132,7 +142,7 @@ export function wrongFigures(claimed: Predicted, given: Predicted): (keyof Predi
 }
 
 /** Equal but for rounding of numbers, at any depth. */
-function isSame(a: unknown, b: unknown, tolerance: number): boolean {
+export function isSame(a: unknown, b: unknown, tolerance: number): boolean {
   if (typeof a === "number" && typeof b === "number") return agrees(a, b) || Math.abs(a - b) <= tolerance;
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === b;
   const [left, right] = [Object.entries(a), new Map(Object.entries(b))];

@@ -56,10 +56,11 @@ function segmentFindings(file: string, { answer_tokens = 1 }: Plan, segment: Seg
     found.push(wrong("speedup_interval", `${interval.low} to ${interval.high} is no interval`));
   const length = predicted.acceptance_curve.length;
   const { drafter } = segment;
+  const early = stopFindings(file, segment, where.replace(/predicted$/, "stop.predicted"), answer_tokens);
   const longest = drafter?.kind === "hybrid" ? Math.max(d, drafter.lookup.draft_tokens ?? d) : d;
   if (length !== longest + 1) {
     const message = `${length} values, and ${longest} drafted tokens have ${longest + 1}: a_0 to a_${longest}`;
-    return [...lossy, ...found, wrong("acceptance_curve", message)];
+    return [...lossy, ...found, wrong("acceptance_curve", message), ...early];
   }
   const expected = derived(predicted, draftSteps({ drafter: segment.drafter, draft_tokens: d }), answer_tokens);
   const keys = Object.keys(SAYS) as (keyof typeof SAYS)[];
@@ -68,7 +69,37 @@ function segmentFindings(file: string, { answer_tokens = 1 }: Plan, segment: Seg
     ...lossy,
     ...found,
     ...differing.map((key) => wrong(key, `${predicted[key]}, and ${SAYS[key]} ${show(expected[key])}`)),
+    ...early,
   ];
+}
+
+const STOP_SAYS = {
+  accepted_length: "the acceptance curve gives",
+  mean_draft_tokens: "the shares of the lengths give",
+  tokens_per_second: "accepted length and the round's time give",
+  speedup: "tokens per second and the target's step give",
+} as const;
+
+/** What a draft that ends early is predicted to reach: of its mean round, as of one of a fixed length. */
+function stopFindings(file: string, { stop, predicted }: Segment, where: string, answerTokens: number): Finding[] {
+  const early = stop?.predicted;
+  if (early === undefined || predicted === undefined) return [];
+  const tokens = sum(early.acceptance_curve);
+  const readingUs = (tokens * (predicted.prompt_us ?? 0)) / answerTokens;
+  const tokensPerSecond = (1e6 * tokens) / (early.round_us + readingUs);
+  const expected = {
+    accepted_length: tokens,
+    mean_draft_tokens: sum(early.draft_lengths.map((share, i) => share * (i + 1))),
+    tokens_per_second: tokensPerSecond,
+    speedup: (tokensPerSecond * predicted.target_step_us) / 1e6,
+  };
+  const keys = Object.keys(STOP_SAYS) as (keyof typeof STOP_SAYS)[];
+  return keys
+    .filter((key) => !agrees(early[key], expected[key]))
+    .map((key) => {
+      const message = `${early[key]}, and ${STOP_SAYS[key]} ${show(expected[key])}`;
+      return finding("PREDICTED_INCONSISTENT", file, `${where}.${key}`, message);
+    });
 }
 
 /** Where drafting is predicted to be slower than plain decoding: at the context of the prediction, and along the segment. */

@@ -2,7 +2,7 @@
 import type { Calibration } from "../schema/calibration.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
-import { describeChange, overlaps, wrongFigures } from "./changes.js";
+import { describeChange, isSame, overlaps, wrongFigures } from "./changes.js";
 import type { Checked } from "./documents.js";
 import { show } from "./figures.js";
 import { type Finding, finding } from "./findings.js";
@@ -32,7 +32,10 @@ export function solvedFindings(
     return [finding("PLAN_DIFFERS", plan.file, "inputs", `its inputs give no plan: ${solved.refusal}`), ...own()];
   const differing = planDifferences(plan, solved.segments);
   if (differing.length > 0) return [...differing, ...own()];
-  return segments.flatMap((segment, i) => figureFindings(plan.file, segment, i, solved.segments[i].predicted));
+  return segments.flatMap((segment, i) => [
+    ...figureFindings(plan.file, segment, i, solved.segments[i].predicted),
+    ...stopFindings(plan.file, segment, i, solved.segments[i]),
+  ]);
 }
 
 /** Figures of the plan's own drafts, whether or not the solver would choose them. */
@@ -51,6 +54,14 @@ function figureFindings(file: string, { predicted }: Segment, index: number, inp
   const figures = keys.map((key) => `${key} ${showFigure(predicted[key])}, not ${showFigure(inputs[key])}`);
   const message = `the inputs do not give these figures: ${figures.join("; ")}`;
   return [finding("PREDICTED_DIFFERS", file, `segments[${index}].predicted`, message)];
+}
+
+/** Of stopping early: the rule that was not taken is predicted too. */
+function stopFindings(file: string, { stop }: Segment, index: number, solved: Segment): Finding[] {
+  const [claimed, given] = [stop, solved.stop];
+  if (claimed === undefined || (given !== undefined && isSame(claimed, given, 0))) return [];
+  const what = given === undefined ? "there is no evidence of the draft's confidence" : "they give another";
+  return [finding("PREDICTED_DIFFERS", file, `segments[${index}].stop`, `the inputs do not give this stop: ${what}`)];
 }
 
 function showFigure(value: unknown): string {

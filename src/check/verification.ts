@@ -1,6 +1,6 @@
 /** A verification against the plan that it names. */
 import { deviceSays, differingDeviceKeys } from "../schema/common.js";
-import { type Plan, predictedRange, type Segment, type Speed } from "../schema/plan.js";
+import { type Plan, predictedRange, predictionOf, type Segment, type Speed } from "../schema/plan.js";
 import type { Verification } from "../schema/verification.js";
 import { type Checked, isOfKind, type OpenInput, sameness } from "./documents.js";
 import { liesWithin } from "./figures.js";
@@ -107,14 +107,16 @@ interface Range {
 
 /** What the plan predicts over a segment, over the contexts it lists; null where it predicts nothing. */
 function rangePredicted(segment: Segment | undefined, key: keyof Speed): Range | null {
-  if (segment?.predicted !== undefined) return predictedRange(segment.predicted, key);
+  const predicted = segment === undefined ? undefined : predictionOf(segment);
+  if (predicted !== undefined) return predictedRange(predicted, key);
   return key === "speedup" && !segment?.speculate ? { low: 1, high: 1 } : null;
 }
 
 /** Tokens per second of plain decoding that a segment's predictions imply. */
 function plainPredicted(segment: Segment | undefined): Range | null {
-  if (segment?.predicted === undefined) return null;
-  const { along, ...at } = segment.predicted;
+  const predicted = segment === undefined ? undefined : predictionOf(segment);
+  if (predicted === undefined) return null;
+  const { along, ...at } = predicted;
   const rates = (along ?? [at]).map(({ tokens_per_second, speedup }) => tokens_per_second / speedup);
   return { low: Math.min(...rates), high: Math.max(...rates) };
 }
@@ -148,7 +150,9 @@ function contextFindings(file: string, { by_context }: Verification, plan: Plan)
       const message = `${plain}, and by the plan plain decoding does ${showRange(plainRange)}`;
       found.push(wrong("predicted_target_tokens_per_second", message));
     }
-    const most = segment?.draft_tokens === undefined ? null : segment.draft_tokens + 1;
+    const { stop, draft_tokens: fixed } = segment ?? {};
+    const drafted = stop?.rule === "early" ? stop.draft_tokens : fixed;
+    const most = drafted === undefined ? null : drafted + 1;
     const length = record.accepted_length;
     if (length !== null && (most === null || !liesWithin(length, 1, most))) {
       const drafts = most === null ? "the plan drafts nothing here" : `a round of the plan yields at most ${most}`;
@@ -163,10 +167,10 @@ function promptFindings(file: string, { prompts }: Verification, plan: Plan): Fi
   return prompts.flatMap(({ prompt_tokens: first, tokens, speedup, predicted_speedup: said }, i) => {
     if (speedup === null) return []; // nothing was timed, so nothing weighs the prediction
     const passed = segmentsBetween(plan, first, first + tokens);
-    const open = passed.some((segment) => segment?.speculate && segment.predicted === undefined);
+    const open = passed.some((segment) => segment?.speculate && predictionOf(segment) === undefined);
     const ranges = passed.map((segment) => rangePredicted(segment, "speedup") ?? { low: 1, high: 1 });
     const range = { low: Math.min(...ranges.map((r) => r.low)), high: Math.max(...ranges.map((r) => r.high)) };
-    const certain = passed.every((segment) => segment?.predicted !== undefined);
+    const certain = passed.every((segment) => segment !== undefined && predictionOf(segment) !== undefined);
     if (said === null ? !certain : open || isWithin(said, range)) return [];
     const message = `${said}, and the plan predicts ${showRange(range)} at contexts ${first} to ${first + tokens}`;
     return [finding("VERIFICATION_MISMATCH", file, `prompts[${i}].predicted_speedup`, message)];

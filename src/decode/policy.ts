@@ -9,6 +9,7 @@ import { DRAFTERS } from "./drafters/index.js";
 import type { DraftModel } from "./drafters/model.js";
 import { drafterOf } from "./drafters/self.js";
 import { readsPromptLate, type SecondCache } from "./drafters/standalone.js";
+import { stoppingDrafter } from "./drafters/stopping.js";
 import type { DraftPolicy } from "./loop.js";
 
 /**
@@ -32,11 +33,12 @@ export function planPolicy(
   const segments = plan.segments.map((segment, i): Planned => {
     const { to } = segment.context_tokens;
     if (!segment.speculate || segment.draft_tokens === undefined) return { to, request: null };
-    const made = drafterIn(segment, { ...plan, layers, open }, `${at}: segments[${i}]`);
+    const whole = drafterIn(segment, { ...plan, layers, open }, `${at}: segments[${i}]`);
+    const made = segment.stop?.rule === "early" ? stoppingDrafter(whole, segment.stop) : whole;
     // segments that draft alike share what the drafter holds
     const drafter = known.get(made.key) ?? made;
     known.set(drafter.key, drafter);
-    return { to, request: { drafter, draftTokens: mostDraftTokens(segment.drafter, segment.draft_tokens) } };
+    return { to, request: { drafter, draftTokens: mostDraftTokens(segment, segment.draft_tokens) } };
   });
   const drafters = segments.flatMap(({ request }) => (request === null ? [] : [drafterOf(request)]));
   let warned = false;
@@ -77,8 +79,10 @@ interface Planned {
 export type Opened = Heads | DraftModel | SecondCache;
 
 /** Tokens that one round may draft: of a hybrid the lookup or the other drafter may have the longer draft. */
-const mostDraftTokens = (drafter: Segment["drafter"], draftTokens: number): number =>
-  drafter?.kind === "hybrid" ? Math.max(draftTokens, drafter.lookup.draft_tokens ?? draftTokens) : draftTokens;
+function mostDraftTokens({ drafter, stop }: Pick<Segment, "drafter" | "stop">, draftTokens: number): number {
+  if (stop?.rule === "early") return stop.draft_tokens;
+  return drafter?.kind === "hybrid" ? Math.max(draftTokens, drafter.lookup.draft_tokens ?? draftTokens) : draftTokens;
+}
 
 const isHeads = (one: Opened): one is Heads => one.kind !== "model" && one.kind !== "own cache";
 

@@ -5,7 +5,7 @@ import type { Device, ModelRef } from "../schema/common.js";
 import type { Comparison } from "../schema/comparison.js";
 import type { AnyDocument } from "../schema/document.js";
 import type { Export } from "../schema/export.js";
-import type { Plan, Segment } from "../schema/plan.js";
+import { type Plan, predictionOf, type Segment } from "../schema/plan.js";
 import { draftText } from "../schema/plan-text.js";
 import type { Profile } from "../schema/profile.js";
 import type { Verification } from "../schema/verification.js";
@@ -54,12 +54,13 @@ function segmentLine(segment: Segment, layers: number): string {
   const range = `${segment.context_tokens.from} to ${segment.context_tokens.to} tokens${segment.extrapolated === true ? " (extrapolated)" : ""}`;
   if (!segment.speculate) return `${range}: plain decoding, nothing is drafted`;
   const draft = draftText(segment, layers);
-  const { predicted } = segment;
+  const { predicted, stop } = segment;
   const gain =
     predicted === undefined
       ? "nothing predicted"
-      : `predicted ${predicted.speedup.toFixed(2)} times, acceptance ${formatPercent(predicted.acceptance)}`;
-  return `${range}: ${draft}; ${segment.draft_tokens} drafted a round; ${gain}`;
+      : `predicted ${(predictionOf(segment) ?? predicted).speedup.toFixed(2)} times, acceptance ${formatPercent(predicted.acceptance)}`;
+  const drafted = stop?.rule === "early" ? `up to ${stop.draft_tokens}` : segment.draft_tokens;
+  return `${range}: ${draft}; ${drafted} drafted a round; ${gain}`;
 }
 
 function profileLines(profile: Profile): string[] {

@@ -2,7 +2,7 @@
 import type { Solved } from "../pipeline/solve.js";
 import { lengthsText } from "../schema/length-by-batch.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
-import { draftText, ownCacheText } from "../schema/plan-text.js";
+import { draftText, ownCacheText, stopText } from "../schema/plan-text.js";
 import { extrapolatedLine } from "./format.js";
 import { drawTable, TABLE_COLUMNS } from "./table.js";
 
@@ -21,6 +21,14 @@ const batchLines = ({ segments }: Plan): string[] =>
   segments.flatMap(({ context_tokens: { from, to }, draft_tokens_by_batch: steps }) =>
     steps === undefined ? [] : [`Draft length by sequences at once, context ${from} to ${to}: ${lengthsText(steps)}`],
   );
+
+/** A line for each segment whose drafts might end early. */
+const stopLines = ({ segments }: Plan): string[] =>
+  segments.flatMap((segment) => {
+    const text = stopText(segment);
+    const { from, to } = segment.context_tokens;
+    return text === null ? [] : [`Context ${from} to ${to}: ${text}.`];
+  });
 
 /** A line for each segment that drafts with a cache of its own. */
 const ownCacheLines = (plan: Plan): string[] =>
@@ -53,6 +61,7 @@ function planTable(plan: Plan, columns: number): string {
     drawTable({ head, rows, widths: [13, 4, 20, 10, 15, 10, 9] }, columns),
     ...extrapolatedLine(plan).map((line) => `* ${line}`),
     ...batchLines(plan),
+    ...stopLines(plan),
     ...ownCacheLines(plan),
   ].join("\n");
 }

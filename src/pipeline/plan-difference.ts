@@ -6,7 +6,7 @@ import { rangesOf } from "../check/predicted-speed.js";
 import { DraftplanError } from "../core/errors.js";
 import type { ChangedChoice } from "../schema/choice.js";
 import { describeConstraints } from "../schema/constraints.js";
-import { type Plan, predictedAt, type Segment } from "../schema/plan.js";
+import { type Plan, predictedAt, predictionOf, type Segment, type Speed } from "../schema/plan.js";
 
 /** Of the one plan and of the other. */
 export interface Both<T> {
@@ -90,15 +90,17 @@ function rangeDifference(
     draft_tokens: each(({ draft_tokens }) => draft_tokens ?? null),
     blocks: blockChanges(segments.before, segments.after, layers),
     at_context: at,
-    speedup: each(({ speculate, predicted }) =>
-      speculate ? (predicted === undefined ? null : predictedAt(predicted, at).speedup) : 1,
-    ),
-    tokens_per_second: each(({ predicted }) =>
-      predicted === undefined ? null : predictedAt(predicted, at).tokens_per_second,
-    ),
+    speedup: each((segment) => (segment.speculate ? (speedAt(segment, at)?.speedup ?? null) : 1)),
+    tokens_per_second: each((segment) => speedAt(segment, at)?.tokens_per_second ?? null),
     acceptance: each(({ predicted }) => predicted?.acceptance ?? null),
   };
   return { from, to, changed: isChanged(difference), ...difference };
+}
+
+/** What a segment is predicted to do at a context: null where nothing is. */
+function speedAt(segment: Segment, at: number): Speed | null {
+  const predicted = predictionOf(segment);
+  return predicted === undefined ? null : predictedAt(predicted, at);
 }
 
 /** Where a plan predicts for a context of the range, that one, else its middle. */

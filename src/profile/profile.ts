@@ -19,7 +19,7 @@ import { drawRounds } from "./fit/resample.js";
 import { steadinessOf, warnOfUnrest } from "./fit/steadiness.js";
 import { surface } from "./fit/surface.js";
 import type { Grid } from "./grid.js";
-import { fillCache, type LoopOverhead, measureLoop, measureRefresh } from "./sweep/before.js";
+import { fillCache, type LoopOverhead, measureConfidence, measureLoop, measureRefresh } from "./sweep/before.js";
 import type { QueryLineRound } from "./sweep/pass.js";
 import type { Recorder } from "./sweep/samples.js";
 import { precisionReached, type StopRule, unmetCriteria } from "./sweep/stop.js";
@@ -94,6 +94,7 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
     loop: {
       ...{ round_us: hundredths(loop.roundUs), step_us: hundredths(loop.stepUs) },
       ...(loop.spanUs === null ? {} : { span_us: hundredths(loop.spanUs) }),
+      ...(loop.confidenceUs === null ? {} : { confidence_us: hundredths(loop.confidenceUs) }),
     },
     sampling: { rounds: swept.rounds, ...stopOf(swept, rule), seed, ...steadiness },
   };
@@ -103,13 +104,14 @@ export async function profileModel(options: ProfileOptions): Promise<Measured> {
 async function fillAndDecode(
   options: ProfileOptions,
   random: Random,
-): Promise<LoopOverhead & { spanUs: number | null }> {
+): Promise<LoopOverhead & { spanUs: number | null; confidenceUs: number | null }> {
   const { engine, clock, contexts, queries, spans = [], progress = silentProgress } = options;
   const last = contexts[contexts.length - 1];
   const ids = Array.from({ length: 64 }, () => random.index(engine.spec.vocabSize));
   await fillCache(engine, last + queries[queries.length - 1], ids, progress);
   const spanUs = await measureRefresh({ engine, clock, ids, spans }, last, progress);
-  return { ...(await measureLoop(engine, clock, ids, progress)), spanUs };
+  const confidenceUs = measureConfidence(engine, clock, ids);
+  return { ...(await measureLoop(engine, clock, ids, progress)), spanUs, confidenceUs };
 }
 
 function runSweep(options: ProfileOptions, rule: StopRule, beginUs: number): Promise<Sweep> {

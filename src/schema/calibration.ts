@@ -6,6 +6,7 @@ import { z } from "zod";
 import { type BlockKind, type DraftChoice, isChoice, isSpanned, type SpannedKernel, suits } from "./choice.js";
 import { AcceptanceCurve, DraftCache, DraftSchema, KernelName, KernelNumerics, ModelRef, Sha256 } from "./common.js";
 import { HeadsCalibration } from "./heads-calibration.js";
+import { ConfidenceTable } from "./stop/confidence.js";
 import { LookupCalibration, ModelCalibration } from "./text-calibration.js";
 
 const Loss = z.strictObject({
@@ -85,6 +86,9 @@ export const MeasuredDraft = z.strictObject({
     .describe(
       "[d] rounds that came to position i (drafted i, accepted i - 1); absent: not counted, and then no length is refused for having too few",
     ),
+  confidence: ConfidenceTable.optional().describe(
+    "acceptance by how sure the draft was of its token; absent: not looked at, and drafts have a fixed length",
+  ),
 });
 export type MeasuredDraft = z.infer<typeof MeasuredDraft>;
 

@@ -15,6 +15,7 @@ import {
 import { Constraints } from "./constraints.js";
 import { DrafterRef, drafterFaults, MAX_DRAFT_TOKENS } from "./drafter.js";
 import { LengthByBatch, SpeedByBatch } from "./length-by-batch.js";
+import { Stop } from "./stop/stop.js";
 
 export { MAX_DRAFT_TOKENS };
 
@@ -103,6 +104,9 @@ export const Segment = z
     draft_tokens_by_batch: LengthByBatch.optional().describe(
       "d for several sequences at once, for engines that take it; of more sequences than the last: 0",
     ),
+    stop: Stop.optional().describe(
+      "when a draft ends; absent: every one has draft_tokens. `predicted` is always of drafts of draft_tokens",
+    ),
     predicted: Predicted.optional(),
     extrapolated: z.literal(true).optional().describe("all of it lies beyond the last profiled context"),
     refuted: z
@@ -117,6 +121,9 @@ export const Segment = z
     if (segment.speculate) {
       for (const { key, message } of drafterFaults(segment)) issue(message, key);
       if (segment.draft_tokens === undefined) issue("missing, though speculate is true", "draft_tokens");
+      const kind = segment.drafter?.kind ?? "self";
+      if (segment.stop !== undefined && kind !== "self" && kind !== "model")
+        issue(`present, though the drafter is ${kind}: its tokens have no confidence of their own`, "stop");
     } else {
       if (segment.drafter !== undefined) issue("present, though speculate is false", "drafter");
       if (segment.draft !== undefined) issue("present, though speculate is false", "draft");
@@ -124,6 +131,7 @@ export const Segment = z
       if (segment.draft_tokens_by_batch !== undefined)
         issue("present, though speculate is false", "draft_tokens_by_batch");
       if (segment.predicted !== undefined) issue("present, though speculate is false", "predicted");
+      if (segment.stop !== undefined) issue("present, though speculate is false", "stop");
     }
   });
 export type Segment = z.infer<typeof Segment>;
@@ -212,11 +220,18 @@ export const draftSteps = ({
 
 export type Speed = Pick<Predicted, "tokens_per_second" | "speedup">;
 
+/** The prediction of what a segment does: of its early stop where it has one, else of its drafts of a fixed length. */
+export const predictionOf = ({ stop, predicted }: Pick<Segment, "stop" | "predicted">) =>
+  stop?.rule === "early" ? stop.predicted : predicted;
+
+/** Speeds at one context or along several. */
+export type SpeedsAlong = Speed & Pick<Predicted, "along">;
+
 /**
  * What is predicted at one context: between the profiled contexts of the segment by straight lines in the time per token,
  * beyond them as at the nearest. Without `along` one prediction stands for the whole segment.
  */
-export function predictedAt({ along, tokens_per_second, speedup }: Predicted, contextTokens: number): Speed {
+export function predictedAt({ along, tokens_per_second, speedup }: SpeedsAlong, contextTokens: number): Speed {
   if (along === undefined) return { tokens_per_second, speedup };
   const after = along.findIndex((point) => point.context_tokens >= contextTokens);
   if (after <= 0) return along[after === 0 ? 0 : along.length - 1];
@@ -227,7 +242,7 @@ export function predictedAt({ along, tokens_per_second, speedup }: Predicted, co
 }
 
 /** Least and greatest of what is predicted over the segment. */
-export function predictedRange({ along, ...at }: Predicted, key: keyof Speed): { low: number; high: number } {
+export function predictedRange({ along, ...at }: SpeedsAlong, key: keyof Speed): { low: number; high: number } {
   const values = along?.map((point) => point[key]) ?? [at[key]];
   return { low: Math.min(...values), high: Math.max(...values) };
 }
@@ -236,8 +251,8 @@ export function predictedRange({ along, ...at }: Predicted, key: keyof Speed): {
 export const areAlike = (one: Plan, other: Plan): boolean =>
   JSON.stringify(one.segments.map(behaviour)) === JSON.stringify(other.segments.map(behaviour));
 
-const behaviour = ({ context_tokens, drafter, draft, draft_tokens, predicted }: Segment) => {
+const behaviour = ({ context_tokens, drafter, draft, draft_tokens, predicted, stop }: Segment) => {
   const { regret_percent: _, ...figures } = predicted ?? {}; // of having chosen among more or fewer drafters
   const who = drafter?.kind === "heads" ? { sha256: drafter.sha256, tree: drafter.tree } : (drafter ?? null);
-  return { context_tokens, who, draft, draft_tokens, figures };
+  return { context_tokens, who, draft, draft_tokens, stop, figures };
 };

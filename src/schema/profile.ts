@@ -169,6 +169,9 @@ const ProfileShape = z.strictObject({
     round_us: Us.describe("t_round: what the decoding loop adds to a draft-and-verify round"),
     step_us: Us.describe("t_step: what it adds to a plain step"),
     span_us: Us.optional().describe("what a layer with a span adds to a round: its cache takes over what was added"),
+    confidence_us: Us.optional().describe(
+      "reading off a drafted token's logits how sure the draft is; absent: not measured, and no draft is planned to stop early",
+    ),
   }),
   heads: z.array(HeadsProfile).min(1).max(16).optional().describe("passes of trained heads"),
   models: z.array(ModelProfile).min(1).max(32).optional().describe("steps of other models that draft, a kernel each"),

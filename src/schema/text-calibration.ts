@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { MAX_DRAFT_TOKENS, MAX_NGRAM_TOKENS, ModelDrafter } from "./drafter.js";
+import { ConfidenceTable } from "./stop/confidence.js";
 
 /** Positions of one part that are kept. */
 export const MAX_TEXT_POSITIONS = 8192;
@@ -62,6 +63,9 @@ const ModelContext = z
     ...AT,
     hits: texts(z.int().min(0).max(1)).describe(
       "[continuations][positions] 1 where the model's likeliest token behind the text is the target's own next one",
+    ),
+    confidence: ConfidenceTable.optional().describe(
+      "the same by how sure the model was; absent: not looked at, and its drafts have a fixed length",
     ),
   })
   .superRefine(({ positions, hits }, context) =>

@@ -51,6 +51,8 @@ export interface LatencyModel {
   readonly maxDraftTokens: number;
   /** t_round: what the decoding loop adds to a draft-and-verify round */
   readonly roundUs: number;
+  /** reading how sure a draft is of a token; null: not measured, and then no draft may stop early */
+  readonly confidenceUs: number | null;
   /** everything about one context. @throws CONTEXT_OUT_OF_RANGE past the last profiled one */
   at(n: number): LatencyAt;
   fixedUs(n: number, q: number): number;
@@ -114,6 +116,7 @@ export function openLatency(profile: Profile, file = "profile"): LatencyModel {
     contextTokens: { from: contexts[0], to: contexts[contexts.length - 1] },
     maxDraftTokens: queries[queries.length - 1] - 1,
     roundUs: profile.loop.round_us,
+    confidenceUs: profile.loop.confidence_us ?? null,
     at,
     fixedUs: (n, q) => at(n).fixedUs(q),
     headUs: (kernel, n, q) => at(n).headUs(kernel, q),

@@ -22,6 +22,7 @@ import { isStandalone } from "../schema/draft-cache.js";
 import type { HeadsCalibration, HeadsContext } from "../schema/heads-calibration.js";
 import { MAX_DRAFT_TOKENS } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
+import type { ConfidenceTable } from "../schema/stop/confidence.js";
 import type { LookupCalibration } from "../schema/text-calibration.js";
 import { type BatchLatency, openBatches } from "./batch/latency.js";
 import { type Limits, resolveConstraints, satisfies } from "./constraints.js";
@@ -68,6 +69,8 @@ export interface MeasuredSet {
   curve: readonly number[];
   /** [d] rounds that came to each position; undefined: they were not counted */
   reached: readonly number[] | undefined;
+  /** acceptance by the draft's confidence; undefined: not looked at */
+  confidence?: ConfidenceTable | undefined;
 }
 
 /** The longest draft that a measured curve supports; 0: none. Of uncounted rounds nothing is known against any length. */
@@ -159,8 +162,8 @@ export function openProblem({
       .filter((record) => record.at_context === losses.at_context && isStandalone(record) === standalone)
       .map((record, j) => {
         const set = expandDraft(record.draft, layers, `calibration: measured[${j}].draft`);
-        const { part, tokens, curve, reached } = record;
-        return { set, key: choiceKey(set), part, tokens, curve, reached };
+        const { part, tokens, curve, reached, confidence } = record;
+        return { set, key: choiceKey(set), part, tokens, curve, reached, confidence };
       })
       .filter(({ set }) => usable(set));
     return {

@@ -5,6 +5,7 @@ import { type BatchStretch, cutByBatch, speedsByBatch } from "./batch/schedule.j
 import { confirmed, type Decided, type Planning, type Unconfirmed } from "./confirm.js";
 import { drafterRecord } from "./drafter.js";
 import type { Option } from "./drafting/option.js";
+import { stopOf } from "./early/stop.js";
 import { contextsBeyond } from "./extrapolate.js";
 import { optionsOver } from "./options.js";
 import { ownCacheBytes, predict, speedsAlong } from "./predict.js";
@@ -100,11 +101,13 @@ function drafting(
   const batched = lengths === null ? {} : { draft_tokens_by_batch: lengths };
   const by_batch =
     lengths === null ? null : speedsByBatch(problem, at, option, options(at), (batch) => lengthAt(lengths, batch));
+  const stop = stopOf(problem, contexts, at, option);
   return {
     speculate: true,
     ...drafterRecord(option.drafter),
     draft_tokens: option.draftTokens,
     ...batched,
+    ...(stop === undefined ? {} : { stop }),
     predicted: {
       ...predict(problem, at, option, options(at)),
       ...ownCacheBytes(problem, end, option.drafter),

@@ -1,7 +1,7 @@
 /** What happened in each segment of the plan, beside what the plan predicted there. */
 import type { Decoded, Round } from "../decode/loop.js";
 import { acceptanceOf } from "../decode/statistics.js";
-import { type Plan, predictedAt, type Segment, type Speed } from "../schema/plan.js";
+import { type Plan, predictedAt, predictionOf, type Segment, type Speed } from "../schema/plan.js";
 import type { Verification } from "../schema/verification.js";
 import { sum } from "../stats/numbers.js";
 import type { PromptRuns } from "./measure.js";
@@ -31,7 +31,8 @@ function rate(rounds: readonly Round[]): number | null {
 }
 
 /** The prediction for these rounds of a segment, each at its context, weighed by the tokens it emitted. */
-function predictedOver({ predicted }: Segment, rounds: readonly Round[], key: keyof Speed): number | null {
+function predictedOver(segment: Segment, rounds: readonly Round[], key: keyof Speed): number | null {
+  const predicted = predictionOf(segment);
   if (predicted === undefined || rounds.length === 0) return null;
   const tokens = rounds.reduce((sum, { emitted }) => sum + emitted, 0);
   const perToken = rounds.reduce(
@@ -42,7 +43,8 @@ function predictedOver({ predicted }: Segment, rounds: readonly Round[], key: ke
 }
 
 /** Plain decoding at the contexts of these rounds, as the plan has it: its tokens per second without its speedup. */
-function predictedPlain({ predicted }: Segment, rounds: readonly Round[]): number | null {
+function predictedPlain(segment: Segment, rounds: readonly Round[]): number | null {
+  const predicted = predictionOf(segment);
   if (predicted === undefined || rounds.length === 0) return null;
   const seconds = rounds.map(({ emitted, context }) => {
     const { tokens_per_second, speedup } = predictedAt(predicted, context);
@@ -123,8 +125,8 @@ export function predictedSpeedup(
     for (const segment of segments) {
       const rounds = within(segment, plan[0].rounds);
       if (rounds.length === 0) continue;
-      if (segment.speculate && segment.predicted === undefined) return null;
-      predictions += segment.predicted === undefined ? 0 : 1;
+      if (segment.speculate && predictionOf(segment) === undefined) return null;
+      predictions += predictionOf(segment) === undefined ? 0 : 1;
       const us = tokenUs * rounds.reduce((sum, { emitted }) => sum + emitted, 0);
       plainUs += us;
       planUs += us / (predictedOver(segment, rounds, "speedup") ?? 1);

@@ -7,7 +7,8 @@ import {
   traceTarget,
 } from "../../src/calibrate/continuation.js";
 import { acceptedOf, draftPass, firstChange, startingAt } from "../../src/calibrate/draft-pass.js";
-import { measureByDrafting, measureDrafts, steadiedCurve } from "../../src/calibrate/whole-drafts.js";
+import { measureByDrafting } from "../../src/calibrate/real-drafting.js";
+import { measureDrafts, steadiedCurve } from "../../src/calibrate/whole-drafts.js";
 import { silentProgress } from "../../src/core/progress.js";
 import { draftChain } from "../../src/decode/drafters/self.js";
 import { decode, prefill } from "../../src/decode/loop.js";

@@ -1,7 +1,8 @@
 /** Acceptance of drafts with a cache of their own, counted along a text: what real drafting accepts, round for round. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Continuation, ContinuedPrompts, continuePrompts, fillCache } from "../../src/calibrate/continuation.js";
-import { measureByDrafting, measureDrafts, measureStandalone } from "../../src/calibrate/whole-drafts.js";
+import { measureByDrafting } from "../../src/calibrate/real-drafting.js";
+import { measureDrafts, measureStandalone } from "../../src/calibrate/whole-drafts.js";
 import { silentProgress } from "../../src/core/progress.js";
 import { OwnCache } from "../../src/decode/drafters/own-cache.js";
 import { standaloneDrafter } from "../../src/decode/drafters/standalone.js";

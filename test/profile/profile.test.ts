@@ -87,7 +87,7 @@ describe("on a machine without noise", () => {
       ...{ rounds: 25, stopped_by: "rounds", unmet: [], precision_percent: 0, drift_percent: 0, left_out_percent: 0 },
       ...{ seed: 1, spread_percent: 0, contention_percent: 0 },
     });
-    expect(measured.loop).toEqual({ round_us: 0, step_us: 0 });
+    expect(measured.loop).toEqual({ round_us: 0, step_us: 0, confidence_us: 0 });
   });
 });
 

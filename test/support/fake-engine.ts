@@ -59,6 +59,8 @@ export interface FakeModel {
   missRate(choices: ChoiceSet): number;
   /** the same where the draft wrote the cache from its beginning on, as one with a cache of its own does; default: the same */
   ownMissRate?(choices: ChoiceSet): number;
+  /** a draft's logit of its token, the others having 0, by the draw from 0 to 1 that misses below the miss rate; default: 10 */
+  draftLogit?(draw: number): number;
   /** target first; default: target and int8 */
   kernels?: readonly Kernel[];
   /** default: the CPU's */
@@ -226,9 +228,11 @@ export class FakeEngine implements Engine {
       hidden[row * hiddenSize] = hash / 2 ** 32;
       const at = row - (q - pass.logitRows);
       if (at < 0) return;
-      const misses = !exact && mix(hash, key) / 2 ** 32 < missRate;
+      const drawn = mix(hash, key) / 2 ** 32;
+      const misses = !exact && drawn < missRate;
       const token = mix(hash, 99) % vocabSize;
-      logits[at * vocabSize + (misses ? (token + 1) % vocabSize : token)] = 10;
+      logits[at * vocabSize + (misses ? (token + 1) % vocabSize : token)] =
+        (exact ? undefined : this.model.draftLogit?.(drawn)) ?? 10;
     });
     return { logits, hidden };
   }

@@ -18,6 +18,8 @@ export interface FakeOptions {
   capacity?: number;
   eosTokenIds?: number[];
   treeFault?: TreeFault;
+  /** a draft's logit of its token, by a draw from 0 to 1 that misses below the miss rate */
+  draftLogit?: (draw: number) => number;
 }
 
 export function fakeEngine({
@@ -29,6 +31,7 @@ export function fakeEngine({
   capacity = context,
   eosTokenIds = [],
   treeFault,
+  draftLogit,
 }: FakeOptions = {}): { engine: FakeEngine; clock: FakeClock } {
   const clock = new FakeClock();
   const spec = tinySpec({ layers, vocab, context, eosTokenIds });
@@ -41,6 +44,7 @@ export function fakeEngine({
     ownMissRate: () => ownMissRate,
     capacity,
     ...fault,
+    ...(draftLogit === undefined ? {} : { draftLogit }),
   };
   return { clock, engine: new FakeEngine(model) };
 }

@@ -11,6 +11,8 @@ export interface Chosen {
   readonly token: number;
   /** [vocabSize] weights that it was drawn by; null: it was not drawn, but the likeliest */
   readonly distribution: Float64Array | null;
+  /** that nothing more is to be drafted behind it; left out: a draft goes on to its greatest length */
+  readonly last?: boolean;
 }
 
 /** What a drafter is shown of a generation. */
@@ -33,7 +35,8 @@ export interface DraftState {
   /**
    * The token that a drafter with logits of its own puts behind the text and `drafted`: the likeliest under greedy decoding.
    * When text is sampled it is drawn, behind the same filters as the target's and from the same random source, and the
-   * proposal must say what from (`Proposal.distributions`). A drafter that guesses without drawing leaves it alone.
+   * proposal must say what from (`Proposal.distributions`). A drafter that guesses without drawing leaves it alone. One that
+   * asks puts the token into its proposal, whatever it is, and ends the proposal with it where it says `last`.
    * @param logits  [vocabSize] of the drafter, not the target's
    * @param drafted tokens that it has put behind the text already, along the path
    */

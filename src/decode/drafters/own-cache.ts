@@ -54,7 +54,8 @@ export class OwnCache {
       const { token } = one;
       chosen.push(one);
       drafted.push(token);
-      if (drafted.length === most || token >= this.engine.spec.vocabSize) return chosenChain(chosen);
+      const isLast = drafted.length === most || one.last === true;
+      if (isLast || token >= this.engine.spec.vocabSize) return chosenChain(chosen);
       logits = this.write([token], text.length + drafted.length - 1, choices, 1);
     }
   }

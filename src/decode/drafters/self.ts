@@ -60,6 +60,7 @@ export function draftChain(
     const { logits } = engine.run({ position: context + i, input, choices, logitRows: 1, round: context });
     chosen.push(choose(logits, drafted));
     drafted.push(chosen[i].token);
+    if (chosen[i].last === true) break;
   }
   return chosenChain(chosen);
 }

@@ -17,7 +17,7 @@ import { drafterRef, ownBlocks } from "./drafter.js";
 /** Every key is always there; null where something is not known or there is no draft. */
 export function explanationJson(
   { contextTokens, extrapolated, targetStepUs, draft, best, byDrafter, attentionSlower, twiceTheContext }: Explanation,
-  { refuted, draft_tokens_by_batch, predicted }: Segment,
+  { refuted, draft_tokens_by_batch, predicted, stop }: Segment,
 ) {
   return {
     at_context: contextTokens,
@@ -37,6 +37,7 @@ export function explanationJson(
     positions: draft?.positions ?? null,
     rounds: draft?.rounds ?? null,
     refuted: refuted ?? [],
+    stop: stop ?? null,
     speedup: draft?.speedup ?? 1,
     best_at_context: best === null ? null : contenderJson(best),
     by_drafter: byDrafter.map(contenderJson),

@@ -3,7 +3,7 @@
 import { describeConstraints } from "../../schema/constraints.js";
 import { lengthsText } from "../../schema/length-by-batch.js";
 import type { Plan, Segment } from "../../schema/plan.js";
-import { ownCacheText, refutedText } from "../../schema/plan-text.js";
+import { ownCacheText, refutedText, stopText } from "../../schema/plan-text.js";
 import type { BlockReason, ExplainedDraft, Explanation, WhatIf } from "../../solve/index.js";
 import { formatPercent } from "../format.js";
 import { drawTable, TABLE_COLUMNS } from "../table.js";
@@ -21,6 +21,7 @@ export function explanationText(explanation: Explanation, plan: Plan, all: boole
     ...(extrapolated ? [`Extrapolated: no pass was profiled at ${contextTokens} tokens of context.`] : []),
     ...(draft === null ? plainSummary(explanation) : summary(explanation, draft)),
     ...ownCache(explanation, plan),
+    ...ending(explanation, plan),
     ...rivals(explanation),
     ...batches(explanation, plan),
     ...refused(explanation, plan),
@@ -40,6 +41,12 @@ export function explanationText(explanation: Explanation, plan: Plan, all: boole
 function ownCache({ contextTokens, draft }: Explanation, plan: Plan): string[] {
   const segment = plan.segments.find(({ context_tokens: { to } }) => contextTokens < to) ?? plan.segments.at(-1);
   return segment === undefined || draft === null ? [] : [ownCacheText(plan, segment) ?? []].flat();
+}
+
+/** When a draft ends, where that was weighed. */
+function ending({ contextTokens, draft }: Explanation, plan: Plan): string[] {
+  const text = draft === null ? null : stopText(segmentAt(plan, contextTokens));
+  return text === null ? [] : [`${text[0].toUpperCase()}${text.slice(1)}.`];
 }
 
 /** Lines of words that fit; further ones are indented. */

@@ -1,7 +1,8 @@
 /** The frontier's best drafts measured on the model: what `solve --model` and `run` add to a calibration. */
 import { samplingAt } from "../../calibrate/calibrate.js";
 import { ContinuedPrompts } from "../../calibrate/continuation.js";
-import { DraftEvidence, type MeasuredCurve, measureByDrafting } from "../../calibrate/whole-drafts.js";
+import { measureByDrafting } from "../../calibrate/real-drafting.js";
+import { DraftEvidence, type MeasuredCurve } from "../../calibrate/whole-drafts.js";
 import { OwnCache } from "../../decode/drafters/own-cache.js";
 import { standaloneDrafter } from "../../decode/drafters/standalone.js";
 import { systemClock } from "../../runtime/device.js";

@@ -105,7 +105,7 @@ export const measureAlong = (
 export const choosing = (
   at: number,
   set: ChoiceSet,
-  { tokens, curve, reached }: MeasuredCurve,
+  { tokens, curve, reached, confidence }: MeasuredCurve,
   isOwn = false,
 ): Calibration["measured"][number] => ({
   at_context: at,
@@ -115,4 +115,5 @@ export const choosing = (
   tokens,
   curve,
   reached,
+  ...(confidence === undefined ? {} : { confidence }),
 });

@@ -27,6 +27,7 @@ import {
   targetChoices,
   uniformChoices,
 } from "../../schema/choice.js";
+import { confidenceOfLogits } from "../../stats/confidence.js";
 
 const PAGE_BYTES = 4096;
 const SMALLEST_NORMAL = 2 ** -126;
@@ -157,4 +158,25 @@ export async function measureLoop(
     roundUs: overheadUs(speculative.rounds.filter(({ drafted }) => drafted > 0)),
     stepUs: overheadUs(plain.rounds),
   };
+}
+
+const READINGS = 31;
+
+/**
+ * Median µs of reading off a drafted token's logits how sure the draft is: what a draft pays at every token that may be its
+ * last.
+ * @param ids any token ids
+ * @returns null for an engine whose drafts hand over no logits: to fetch them would cost a round that is left to the device,
+ *   and how much was never measured
+ */
+export function measureConfidence(engine: Engine, clock: Clock, ids: readonly number[]): number | null {
+  if (engine.greedyRound !== undefined) return null;
+  const choices = uniformChoices(engine.spec.layers, "target");
+  const { logits } = engine.run({ position: 0, input: ids.slice(0, 1), choices, logitRows: 1 });
+  const readings = Array.from({ length: READINGS }, () => {
+    const from = clock.nowUs();
+    confidenceOfLogits(logits, 0, engine.spec.vocabSize);
+    return clock.nowUs() - from;
+  });
+  return median(readings);
 }

@@ -36,7 +36,10 @@ export function knownModel({ models }: GuessedText, { weightsSha256, kernel }: M
   const text = models.get(modelKey(weightsSha256, kernel));
   if (text === undefined) return null;
   const { other } = textRounds(lengthsOf(text.hits), (index, position) => hitsAt(text, d, index, position));
-  return { curve: curveOf(other, d), tokens: text.positions, reached: other.reached.slice(0, d).map(Math.floor) };
+  return {
+    ...{ curve: curveOf(other, d), tokens: text.positions, reached: other.reached.slice(0, d).map(Math.floor) },
+    confidence: text.confidence,
+  };
 }
 
 /** @param otherwise the other drafter's own curve on this text, to its length or beyond; unused where it is another model */

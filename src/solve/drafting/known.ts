@@ -1,5 +1,7 @@
 /** What is known of how much a drafter has accepted. */
 
+import type { ConfidenceTable } from "../../schema/stop/confidence.js";
+
 /** A curve and what it rests on. */
 export interface Known {
   /** [d + 1] or longer */
@@ -12,4 +14,6 @@ export interface Known {
   match?: number | undefined;
   /** and the rate of acceptance over the rounds that draft, which such a curve does not say */
   acceptance?: number | undefined;
+  /** acceptance by the drafter's confidence; undefined: not looked at */
+  confidence?: ConfidenceTable | undefined;
 }

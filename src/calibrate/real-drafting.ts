@@ -1,0 +1,84 @@
+/** The acceptance of a draft by real drafting, to report the one that was chosen. */
+
+import type { Progress } from "../core/progress.js";
+import { tellingConfidences } from "../decode/confidences.js";
+import { type DraftPolicy, decode } from "../decode/loop.js";
+import type { Clock, Engine } from "../runtime/engine.js";
+import { acceptedLengthError } from "./acceptance-curve.js";
+import { ConfidenceCounts, tableOf } from "./confidence.js";
+import { type MeasuredCurve, steadiedCurve, type Trial } from "./whole-drafts.js";
+
+/** What real drafting of one draft showed, prompt after prompt. */
+class DraftedRounds {
+  /** [prompts] speculative rounds */
+  private readonly byPrompt: Trial[][] = [];
+  private positions = 0;
+  private readonly confidence = new ConfidenceCounts();
+
+  constructor(private readonly draftTokens: number) {}
+
+  /** @param emitted tokens that the prompt's decoding emitted in all */
+  add(rounds: readonly Trial[], emitted: number): void {
+    this.byPrompt.push(rounds.filter(({ drafted }) => drafted > 0));
+    this.positions += emitted;
+  }
+
+  /** @param confidences of the tokens that it drafted */
+  addConfidences(confidences: readonly number[], { drafted, accepted }: Trial): void {
+    this.confidence.addRound(confidences, drafted, accepted);
+  }
+
+  get tokens(): number {
+    return this.positions;
+  }
+
+  curve(): MeasuredCurve {
+    const d = this.draftTokens;
+    const rounds = this.byPrompt.flat();
+    const reached = Array.from(
+      { length: d },
+      (_, i) => rounds.filter(({ drafted, accepted }) => drafted > i && accepted >= i).length,
+    );
+    const tokens = Math.max(1, this.positions);
+    return { tokens, curve: steadiedCurve(rounds, d), reached, ...tableOf(this.confidence) };
+  }
+
+  /** Standard error of the tokens of a round of full length, as a share of them; null under two prompts. */
+  error(): number | null {
+    return acceptedLengthError(
+      this.byPrompt.map((all) => {
+        const rounds = all.filter(({ drafted }) => drafted === this.draftTokens);
+        return { rounds: rounds.length, tokens: rounds.reduce((sum, { accepted }) => sum + accepted + 1, 0) };
+      }),
+    );
+  }
+}
+
+/**
+ * One draft by real drafting, over whichever cache it has, d tokens a round, after prompts it was not chosen on.
+ * @param isEnough asked after each prompt; default: all prompts are gone through
+ */
+export async function measureByDrafting(
+  engine: Engine,
+  clock: Clock,
+  prompts: readonly (readonly number[])[],
+  draft: NonNullable<ReturnType<DraftPolicy>>,
+  tokens: number,
+  progress: Progress,
+  isEnough: (found: DraftedRounds) => boolean = () => false,
+): Promise<MeasuredCurve> {
+  const found = new DraftedRounds(draft.draftTokens);
+  // an engine whose rounds stay on the device hands no probabilities over: there is nothing to tell
+  const policy: DraftPolicy =
+    engine.greedyRound === undefined
+      ? tellingConfidences(draft, (confidences, round) => found.addConfidences(confidences, round))
+      : () => draft;
+  for (const [index, prompt] of prompts.entries()) {
+    const options = { maxTokens: tokens, endTokens: engine.spec.eosTokenIds, policy, clock, progress };
+    const { rounds, ids } = await decode(engine, prompt, options);
+    found.add(rounds, ids.length);
+    await progress.tick({ stage: "report", done: index + 1, total: prompts.length });
+    if (isEnough(found)) break;
+  }
+  return found.curve();
+}
