@@ -15,7 +15,7 @@ import { DraftplanError } from "../core/errors.js";
 import type { Progress } from "../core/progress.js";
 import { parseAxis } from "../profile/grid.js";
 import { systemClock } from "../runtime/device.js";
-import { type LoadedModel, loadModel } from "../runtime/load.js";
+import { DEFAULT_CAPACITY, type LoadedModel, loadPrepared } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
 import { everywhere, type Kernel, quantisedKernels, type SpannedKernel } from "../schema/choice.js";
 import { refuseSpans } from "../schema/draft-cache.js";
@@ -84,9 +84,12 @@ export async function calibrateModel(
   if (standalone) refuseSpans(wanted ?? [], "--choices");
   if (drafters.models.length > 0 && options.temperature !== undefined) throw sampledModels();
   const found = await lookAtDraftModels(drafters.models, path);
-  const model = await loadModel(path, { ...context, kernels, fitTo: fitText(path, context) }, context.progress);
+  const loading = { ...context, kernels, fitTo: fitText(path, context) };
+  const { model } = await loadPrepared(path, loading, context.progress, ({ spec }) => {
+    for (const file of found) requireFitsTarget(file, spec);
+    return { capacity: DEFAULT_CAPACITY };
+  });
   try {
-    for (const file of found) requireFitsTarget(file, model.spec);
     const contexts = calibrationContexts(asked, model);
     const spans = standalone ? [] : (wanted ?? usualSpans(Math.max(...contexts), model.engine, context));
     return await withHeads(drafters.heads, model, context, async (located) => {

@@ -138,6 +138,23 @@ describe("is refused before any work:", () => {
     await refused(generate("--drafter", "model:"), 2, "OPTION_INVALID");
   });
 
+  test("by every verb that measures, before the target is converted", async () => {
+    const fresh = writeTinyCheckpoint(inFolder("fresh"), { ...shape, layers: 3, seed: 5 });
+    const converted = async () => JSON.parse((await draftplan(["cache", "--json"])).stdout).entries.length;
+    const before = await converted();
+    const into = ["-o", inFolder("refused.yaml")];
+    for (const [draft, code, word] of [
+      [LARGE, "DRAFT_MODEL_MISMATCH", /parameters/],
+      [WIDE, "DRAFT_MODEL_MISMATCH", /65 tokens/],
+      ["/no/such/model", "FILE_NOT_FOUND", "/no/such/model"],
+    ] as const) {
+      for (const verb of ["profile", "calibrate"])
+        await refused([verb, fresh, "--drafters", `self,model:${draft}`, ...into], 3, code, word);
+      await refused(["verify", "--model", fresh, "--drafter", `model:${draft}`, ...into], 3, code, word);
+    }
+    expect(await converted()).toBe(before);
+  });
+
   test("a vocabulary whose words are others, though there are as many", async () => {
     const folders = ["ours", "same", "other", "more"].map((name) => inFolder(`words-${name}`));
     const [ours, same, other, more] = folders;
