@@ -24,4 +24,9 @@ test("what else has install scripts is denied them where npm can", () => {
   expect(scripted.filter((name) => allowScripts[name] !== false && name !== "fsevents")).toEqual([]);
 });
 
+test("the package's source maps hold their sources, which are not packed", () => {
+  const map = JSON.parse(readFileSync(join(ROOT, "dist", "index.js.map"), "utf8")) as { sourcesContent?: string[] };
+  expect(map.sourcesContent).toEqual([readFileSync(join(ROOT, "src", "index.ts"), "utf8")]);
+});
+
 test("no .npmrc holds keys that npm does not know", () => expect(existsSync(join(ROOT, ".npmrc"))).toBe(false));

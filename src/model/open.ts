@@ -5,6 +5,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { errnoOf } from "../core/blocking.js";
 import { DraftplanError } from "../core/errors.js";
+import { refuseFirstMistakes } from "../core/first-mistakes.js";
 import { architectureOf } from "./architectures/registry.js";
 import { makeCheckpoint } from "./checkpoint.js";
 import { messageOf, unreadable } from "./formats/byte-file.js";
@@ -58,6 +59,7 @@ export function openConfigOnly(path: string): ModelSpec {
 export function locateModel(source: string): ModelLocation {
   const path = source === EMBEDDED ? EMBEDDED_DIRECTORY : source;
   const kind = kindOf(path);
+  refuseFirstMistakes(path);
   if (kind === "directory") {
     if (existsSync(join(path, "config.json"))) return { kind, path };
     throw notRecognised(

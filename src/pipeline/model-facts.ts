@@ -26,7 +26,7 @@ export async function modelFactsAt(path: string, wanted: NeedsRequest): Promise<
 
 /** Folders, and files that begin as a model's do or are named like one; everything else is read as a document. */
 function isModel(path: string): boolean {
-  if (path === EMBEDDED || /\.(gguf|safetensors)$/i.test(path)) return true;
+  if (path === EMBEDDED || /\.(gguf|safetensors|onnx|bin|ckpt|pth?)$/i.test(path)) return true;
   try {
     return statSync(path).isDirectory() || beginsWith(path, "GGUF");
   } catch {

@@ -1,6 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { refuseFirstMistakes } from "../core/first-mistakes.js";
 import { readGgufTokenizerMetadata } from "../model/formats/gguf-tokenizer.js";
 import { modelNotFound } from "../model/hub/reference.js";
 import type { TokenizerDefinition } from "./definition.js";
@@ -16,7 +17,7 @@ const EMBEDDED = fileURLToPath(new URL("../../models/union-10m", import.meta.url
 /**
  * The tokenizer of a model, giving the ids that the model's own tokenizer gives.
  * @param modelPath a Hugging Face folder with tokenizer.json, a `.gguf` file, or `embedded`
- * @throws FILE_NOT_FOUND, TOKENIZER_MISSING, TOKENIZER_INVALID; CHECKPOINT_CORRUPT for a damaged GGUF
+ * @throws FILE_NOT_FOUND, MODEL_NOT_RECOGNISED, TOKENIZER_MISSING, TOKENIZER_INVALID; CHECKPOINT_CORRUPT for a damaged GGUF
  */
 export async function openTokenizer(
   modelPath: string,
@@ -29,8 +30,15 @@ export async function openTokenizer(
 export async function readDefinition(modelPath: string): Promise<TokenizerDefinition> {
   const path = modelPath === "embedded" ? EMBEDDED : modelPath;
   if (!existsSync(path)) throw modelNotFound(path);
-  if (!statSync(path).isDirectory()) return readGguf(path);
-  if (existsSync(join(path, "tokenizer.json"))) return readHuggingFace(path);
+  const isFolder = statSync(path).isDirectory();
+  // a folder with a tokenizer may be asked for that alone
+  if (!isFolder || !existsSync(join(path, "tokenizer.json"))) refuseFirstMistakes(path);
+  if (!isFolder) return readGguf(path);
+  const tokenizer = join(path, "tokenizer.json");
+  if (existsSync(tokenizer)) {
+    refuseFirstMistakes(tokenizer);
+    return readHuggingFace(path);
+  }
   if (existsSync(join(path, "tokenizer.model"))) {
     const convert = `python -c "import transformers as t; t.AutoTokenizer.from_pretrained('${path}').save_pretrained('${path}')"`;
     throw tokenizerMissing(path, "there is a tokenizer.model, but no tokenizer.json", `make one: ${convert}`);

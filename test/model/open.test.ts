@@ -243,7 +243,7 @@ describe("what is no model", () => {
   test("a .gguf that is a Git LFS pointer", async () => {
     const path = fresh("model.gguf");
     put(path, "version https://git-lfs.github.com/spec/v1\n");
-    await expectFailure(() => openCheckpoint(path), "MODEL_NOT_RECOGNISED", /does not begin with GGUF/);
+    await expectFailure(() => openCheckpoint(path), "MODEL_NOT_RECOGNISED", /Git LFS pointer/);
   });
 
   test("a device", async () => {

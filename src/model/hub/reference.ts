@@ -41,8 +41,13 @@ export function parseHubReference(source: string): HubReference {
 
 export const referenceText = ({ repository, revision }: HubReference): string => `${PREFIX}${repository}@${revision}`;
 
+/** A model's page, or one below it. */
+const PAGE = /^https?:\/\/(?:huggingface\.co|hf\.co)\/([\w.-]+\/[\w.-]+)(?:[/?#].*)?$/;
+
 /** A path that is not there and looks like a name on the hub: what to write instead. null: it does not look like one */
 export function hubHint(path: string): string | null {
+  const [, page] = PAGE.exec(path) ?? [];
+  if (page !== undefined) return `${PREFIX}${page}`;
   const parts = path.split("/");
   const named =
     parts.length === 2 && parts.every((part) => PART.test(part)) && !/\.(gguf|json|ya?ml|safetensors)$/i.test(path);

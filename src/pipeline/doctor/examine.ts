@@ -2,8 +2,9 @@
 import { DraftplanError } from "../../core/errors.js";
 import { cacheFolder, listCache } from "../../model/cache.js";
 import { type Bandwidth, bytesToRead } from "../../runtime/bandwidth.js";
-import { CUDA_PROVIDER, cudaMajor, howToGet, type LibraryState } from "../../runtime/gpu/cuda-libraries.js";
+import { cudaMajor, howToGet, type LibraryState } from "../../runtime/gpu/cuda-libraries.js";
 import { readGpu } from "../../runtime/gpu/nvidia-smi.js";
+import { noProvider } from "../../runtime/gpu/open-library.js";
 import { busyBetween, hostFacts, readCpuTicks } from "../../runtime/host.js";
 import { availableMemoryBytes, lastLevelCacheBytes } from "../../runtime/memory.js";
 import type { Probes } from "../../runtime/probe.js";
@@ -49,16 +50,10 @@ export async function examineMachine(context: PipelineContext, probes: Probes): 
   };
 }
 
-const NO_PROVIDER: Refusal = {
-  code: "PROVIDER_UNAVAILABLE",
-  what: `there is no ${CUDA_PROVIDER} beside this ONNX Runtime library`,
-  remedy: "Get a GPU build (README, On a GPU box), and give it with --ort-library PATH or DRAFTPLAN_ORT_LIBRARY.",
-};
-
 async function examineCuda(probes: Probes): Promise<CudaReport> {
   const answer = await probes.cuda();
   if (!answer.ok) return { refusal: refusalOf(answer), libraries: [] };
-  if (answer.value.length === 0) return { refusal: NO_PROVIDER, libraries: [] };
+  if (answer.value.length === 0) return { refusal: refusalOf(noProvider()), libraries: [] };
   const major = cudaMajor(answer.value.map(({ name }) => name));
   const remedy = ({ found, name }: LibraryState) => (found ? null : howToGet(name, major));
   return { refusal: null, libraries: answer.value.map((state) => ({ ...state, remedy: remedy(state) })) };

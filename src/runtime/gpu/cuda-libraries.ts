@@ -3,7 +3,7 @@
  * or where Python packages and CUDA's installer put them, where it does not. The loader takes a library that is open already
  * for one that it is asked for by the same name, so those found elsewhere are opened first, and no LD_LIBRARY_PATH is needed.
  */
-import { readdirSync, realpathSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readSync, realpathSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { neededLibraries } from "./elf.js";
 
@@ -11,6 +11,23 @@ export const CUDA_PROVIDER = "libonnxruntime_providers_cuda.so";
 
 /** Loaded by the provider itself when an operator wants it, so no entry of its file names it. */
 const ON_DEMAND = "libcudnn.so.9";
+
+/** How the files begin that scripts/before-install.mjs puts where onnxruntime-node would download CUDA's. */
+const PLACEHOLDER = "Not a library: put here by draftplan";
+
+/** Whether there is but draftplan's own placeholder where the CUDA provider of this library would lie. */
+export function isPlaceholder(library: string): boolean {
+  const folder = dirname(realpathSync(library));
+  if (!readNames(folder).includes(CUDA_PROVIDER)) return false;
+  const file = openSync(join(folder, CUDA_PROVIDER), "r");
+  try {
+    const start = Buffer.alloc(PLACEHOLDER.length);
+    readSync(file, start);
+    return start.toString() === PLACEHOLDER;
+  } finally {
+    closeSync(file);
+  }
+}
 
 /** Opens a library for good. @throws with the loader's reason */
 export type OpenLibrary = (nameOrPath: string) => void;

@@ -1,8 +1,14 @@
 /** What a CUDA provider wants of the loader: read from its file, looked for, opened, and said where it is missing. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { CUDA_PROVIDER, cudaMajor, howToGet, openCudaLibraries } from "../../../src/runtime/gpu/cuda-libraries.js";
+import {
+  CUDA_PROVIDER,
+  cudaMajor,
+  howToGet,
+  isPlaceholder,
+  openCudaLibraries,
+} from "../../../src/runtime/gpu/cuda-libraries.js";
 import { neededLibraries } from "../../../src/runtime/gpu/elf.js";
 import { openWhatCudaWants } from "../../../src/runtime/gpu/open-library.js";
 import { bundledLibraryPath } from "../../../src/runtime/ort-api.js";
@@ -161,6 +167,16 @@ describe("libraries that a provider wants", () => {
       path: null,
       reason: expect.stringMatching(/nvidia.cu13.lib.libcurand.so.10: file too short$/),
     });
+  });
+
+  test("draftplan's own placeholder counts as no provider, and is the file that before-install.mjs writes", () => {
+    const script = readFileSync(join("scripts", "before-install.mjs"), "utf8");
+    const [, placeholder] = /PLACEHOLDER =\s+"(.*?)\\n/.exec(script) ?? [];
+    const library = packages(Buffer.from(`${placeholder}\n`));
+    expect(isPlaceholder(library)).toBe(true);
+    expect(() => openWhatCudaWants(library)).toThrow(expect.objectContaining({ code: "PROVIDER_UNAVAILABLE" }));
+    expect(isPlaceholder(packages(elf(WANTED)))).toBe(false);
+    expect(isPlaceholder(bundledLibraryPath())).toBe(false);
   });
 
   test("a build without the provider wants nothing; a cut provider is an error", () => {
