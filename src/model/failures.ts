@@ -33,11 +33,18 @@ export const refusalFor = (file: string): Refusal => ({
   unsupported: (key, what) => unsupportedMaths(file, key, what),
 });
 
+/** `model_type` of config.json and `general.architecture` of GGUF files whose MLPs are mixtures of experts. */
+const MIXTURES = new Set([
+  ...["mixtral", "qwen2_moe", "qwen2moe", "qwen3_moe", "qwen3moe", "gpt_oss", "gpt-oss", "olmoe", "granitemoe"],
+  ...["deepseek_v2", "deepseek_v3", "deepseek2", "phimoe", "llama4_text", "llama4"],
+]);
+
 export function architectureUnsupported(file: string, name: string): DraftplanError {
+  const why = MIXTURES.has(name) ? ": its MLPs are mixtures of experts, which draftplan does not compute" : "";
   return new DraftplanError({
     code: "ARCHITECTURE_UNSUPPORTED",
     at: file,
-    what: `architecture ${JSON.stringify(name.slice(0, 100))} is not supported`,
+    what: `architecture ${JSON.stringify(name.slice(0, 100))} is not supported${why}`,
     remedy: `use a causal language model of one of these architectures: ${ARCHITECTURES.join(", ")}`,
   });
 }

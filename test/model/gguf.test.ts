@@ -159,6 +159,11 @@ describe("architecture", () => {
   });
 
   test.each<[ErrorCode, RegExp, TinyModel & GgufOptions]>([
+    [
+      "ARCHITECTURE_UNSUPPORTED",
+      /"qwen3moe" is not supported: its MLPs are mixtures/,
+      { metadata: { "general.architecture": string("qwen3moe") } },
+    ],
     ["ARCHITECTURE_UNSUPPORTED", /"gemma"/, { metadata: { "general.architecture": string("gemma") } }],
     ["ARCHITECTURE_UNSUPPORTED", /expert_count: is 8/, { metadata: { "llama.expert_count": u32(8) } }],
     [

@@ -172,6 +172,12 @@ test("end tokens of generation_config.json are added, once each", () => {
 
 describe("refused by name", () => {
   test.each<[ErrorCode, RegExp, TinyModel, Record<string, unknown>]>([
+    ...["mixtral", "qwen3_moe", "gpt_oss"].map((name): [ErrorCode, RegExp, TinyModel, Record<string, unknown>] => [
+      "ARCHITECTURE_UNSUPPORTED",
+      new RegExp(`"${name}" is not supported: its MLPs are mixtures of experts`),
+      {},
+      { model_type: name, architectures: undefined },
+    ]),
     ["ARCHITECTURE_UNSUPPORTED", /"gpt2"/, {}, { model_type: "gpt2", architectures: ["GPT2LMHeadModel"] }],
     [
       "ARCHITECTURE_UNSUPPORTED",

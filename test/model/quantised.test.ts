@@ -108,6 +108,16 @@ test("8-bit floats are what their bits say, at the ends of each range", () => {
   expect([e8m0[0], e8m0[127], e8m0[254]]).toEqual([Math.fround(2 ** -127), 1, 2 ** 127]);
 });
 
+test("the second format of GPTQ is known by either key", async () => {
+  const golden = quantisedCase("GPTQ, 2 bits, second format");
+  const name = "model.layers.0.mlp.down_proj.weight";
+  const quantization = { checkpoint_format: undefined, format: "gptq_v2" };
+  const checkpoint = await openCheckpoint(writeQuantisedFolder(golden, { quantization }));
+  const values = checkpoint.tensor(name, [32, 64]);
+  checkpoint.close();
+  for (const [place, value] of golden.samples[name]) expect(values[place]).toBeCloseTo(value, 6);
+});
+
 test("inspect says what they are stored in, and that they are dequantised", async () => {
   const facts = await modelFactsAt(writeQuantisedFolder(quantisedCase("GPTQ, 4 bits")), { provider: "cpu" } as never);
   expect(facts).toMatchObject({ stored_types: { F32: 5, "GPTQ 4-bit": 7 }, dequantised: "7 tensors in GPTQ 4-bit" });
@@ -141,6 +151,10 @@ describe("what is not read is refused by name", () => {
     ["hqq", { quant_method: "hqq" }, /"hqq"/, /bf16 or fp16/],
     ["a word that an object has", { quant_method: "toString" }, /"toString"/, /bf16 or fp16/],
     ["GPTQ for Marlin", { checkpoint_format: "marlin" }, /GPTQ as marlin/, /./],
+    ["GPTQ as newer files say it", { format: "gptq_p" }, /GPTQ as gptq_p/, /./],
+    ["GPTQ as older files say it", { is_marlin_format: true }, /GPTQ as marlin/, /./],
+    ["GPTQ of two minds", { checkpoint_format: "gptq", format: "gptq_v2" }, /GPTQ as gptq_v2/, /./],
+    ["AWQ by its other key", { quant_method: "awq", format: "gemv_fast" }, /AWQ as gemv_fast/, /./],
     ["GPTQ with other bits in places", { dynamic: { "+:.*down.*": { bits: 8 } } }, /other bits/, /./],
     ["AWQ as gemv", { quant_method: "awq", version: "gemv" }, /AWQ as gemv/, /./],
     ["ModelOpt's NVFP4", { quant_method: "modelopt", quant_algo: "NVFP4" }, /ModelOpt's NVFP4/, /./],

@@ -39,12 +39,17 @@ const Gptq = z.looseObject({
   bits: z.union([z.literal(2), z.literal(3), z.literal(4), z.literal(8)]),
   group_size: GroupSize.nullish(),
   checkpoint_format: z.string().nullish(),
+  /** newer files' name of it */
+  format: z.string().nullish(),
+  is_marlin_format: z.boolean().nullish(),
   dynamic: z.record(z.string(), z.looseObject({ bits: z.number().optional() })).nullish(),
 });
 const Awq = z.looseObject({
   bits: z.number().default(4),
   group_size: GroupSize.nullish(),
-  version: z.string().optional(),
+  version: z.string().nullish(),
+  /** GPTQModel's name of it */
+  format: z.string().nullish(),
   zero_point: z.boolean().optional(),
 });
 const Fp8 = z.looseObject({ weight_block_size: Block.nullish(), expert_dtype: z.string().optional() });
@@ -98,17 +103,19 @@ function byMethod(method: string, config: unknown, path: string): Quantisation {
   }
 }
 
-function gptqOf(
-  { bits, group_size: size, checkpoint_format: format, dynamic }: z.infer<typeof Gptq>,
-  path: string,
-): Quantisation {
-  if (!["gptq", "gptq_v2"].includes(format ?? "gptq")) throw unsupported(path, `GPTQ as ${format}`);
+function gptqOf({ bits, group_size: size, dynamic, ...named }: z.infer<typeof Gptq>, path: string): Quantisation {
+  const marlin = named.is_marlin_format === true ? ["marlin"] : [];
+  const formats = [named.checkpoint_format, named.format, ...marlin].filter((name) => name != null);
+  const [format = "gptq"] = formats;
+  const strange = formats.find((name) => !["gptq", "gptq_v2"].includes(name) || name !== format);
+  if (strange !== undefined) throw unsupported(path, `GPTQ as ${strange}`);
   const mixed = Object.values(dynamic ?? {}).some((module) => module.bits !== undefined && module.bits !== bits);
   if (mixed) throw unsupported(path, "GPTQ with other bits in some matrices (dynamic)");
   return { method: "gptq", bits, groupSize: sizeOf(size), plus: format === "gptq_v2" ? 0 : 1 };
 }
 
-function awqOf({ bits, version = "gemm", ...rest }: z.infer<typeof Awq>, path: string): Quantisation {
+function awqOf({ bits, version: named, format, ...rest }: z.infer<typeof Awq>, path: string): Quantisation {
+  const version = named ?? format ?? "gemm";
   if (bits !== 4) throw unsupported(path, `AWQ of ${bits} bits`);
   if (version.toLowerCase() !== "gemm") throw unsupported(path, `AWQ as ${version}`);
   if (rest.zero_point === false) throw unsupported(path, "AWQ without zero points");
