@@ -43,6 +43,7 @@ export { argmax, type Clock, type Engine, type Pass, type PassResult, type Runti
 export { type HeadsOptions, openHeads } from "./runtime/heads-engine.js";
 export { type LoadedModel, loadModel, modelRef } from "./runtime/load.js";
 export { openOrtEngine } from "./runtime/ort-engine.js";
+export { addShortHeads, type ShortHeadsRequest } from "./runtime/short-heads/open.js";
 export type { Calibration } from "./schema/calibration.js";
 export {
   type BlockKind,

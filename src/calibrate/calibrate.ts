@@ -7,8 +7,9 @@ import { type ModelRef, numericsOf } from "../schema/common.js";
 import type { TextEvidence } from "./along-text.js";
 import { type Continuation, ContinuedPrompts } from "./continuation.js";
 import type { HeadsEvidence } from "./heads.js";
-import { hitsPerOverlap, lossRecord, measureLosses, type Tally, withWideSpans } from "./losses.js";
+import { hitsFactorOf, lossRecord, measureLosses, withWideSpans } from "./losses.js";
 import { SAMPLING_SEED, type Sampling } from "./sampling.js";
+import type { Probed } from "./tally.js";
 import { spansTogether } from "./together.js";
 
 /** Tokens of the rounds that losses and curves are measured in: the longest draft a plan may have. */
@@ -79,8 +80,8 @@ export const samplingAt = (temperature: number | undefined): Sampling | null =>
   temperature === undefined ? null : { temperature, seed: SAMPLING_SEED };
 
 /** When sampling, the overlap itself is the chance of acceptance; greedily, hits are another thing. */
-const hitsFactor = (temperature: number | undefined, tallies: readonly Tally[]): number =>
-  temperature === undefined ? hitsPerOverlap(tallies) : 1;
+const hitsFactor = (temperature: number | undefined, { probes, tallies }: Probed): number =>
+  temperature === undefined ? hitsFactorOf(probes, tallies) : 1;
 
 export async function calibrate(input: CalibrationInput): Promise<CalibrationResult> {
   const { engine, clock, progress, prompts } = input;
@@ -98,9 +99,9 @@ export async function calibrate(input: CalibrationInput): Promise<CalibrationRes
     const narrow = spans.filter((span) => !isWide(span));
     const measured = await measureLosses(engine, made, ROUND_TOKENS, progress, input.kinds, narrow);
     const { probes, tallies } = measured;
-    const toHits = hitsFactor(input.temperature, tallies);
+    const toHits = hitsFactor(input.temperature, measured);
     const record = {
-      ...lossRecord(atContext, layers, probes, tallies, toHits),
+      ...lossRecord(atContext, layers, probes, tallies, toHits, input.temperature === undefined),
       ...(measured.together.probes.length === 0
         ? {}
         : { together: spansTogether(measured, measured.together, toHits) }),

@@ -13,10 +13,13 @@ import {
   type BlockKind,
   blockIndex,
   type Choice,
+  type HeadKernel,
+  isShort,
   isSpanned,
   type Kernel,
   kernelOf,
   quantisedKernels,
+  type ShortKernel,
   type SpannedKernel,
   targetChoices,
 } from "../schema/choice.js";
@@ -45,11 +48,13 @@ const ENOUGH = { error: 0.0075, share: 0.1 };
  * kernels in groups of layers, and the head.
  * @param kernels those the engine can run
  * @param spans   that are shorter than the context
+ * @param shorts  short heads that it can run
  */
 export function lossProbes(
   layers: number,
   kernels: readonly Kernel[],
   spans: readonly SpannedKernel[] = [],
+  shorts: readonly ShortKernel[] = [],
 ): LossProbe[] {
   const quantised = quantisedKernels(kernels);
   const target = targetChoices(layers);
@@ -68,7 +73,7 @@ export function lossProbes(
       for (let from = 0; from < layers; from += size) add(kernel, kind, all.slice(from, from + size));
     }
   }
-  for (const kernel of quantised) {
+  for (const kernel of [...quantised, ...shorts]) {
     probes.push({ choice: kernel, kind: "head", layers: [], choices: { blocks: target.blocks, head: kernel } });
   }
   return probes;
@@ -125,7 +130,7 @@ export async function measureLosses(
   spans: readonly SpannedKernel[] = [],
 ): Promise<Probed & { together: Probed }> {
   const { layers } = engine.spec;
-  const single = lossProbes(layers, engine.kernels, spans);
+  const single = lossProbes(layers, engine.kernels, spans, engine.shortHeads);
   const probes = [...single, ...togetherProbes(layers, spans)];
   const tallies = probes.map(() => new Tally());
   let text = 0;
@@ -150,13 +155,22 @@ export async function measureLosses(
 
 const rounded = (x: number): number => significant(x, 5);
 
-/** Tallies -> the document's context record. */
+/** The factor of these probes; of states that are a little off, and not of short heads, which lose whole tokens. */
+export const hitsFactorOf = (probes: readonly LossProbe[], tallies: readonly Tally[]): number =>
+  hitsPerOverlap(tallies.filter((_, i) => !isShort(probes[i].choice)));
+
+/**
+ * Tallies -> the document's context record.
+ * @param factor  from −ln(overlap) to −ln(acceptance)
+ * @param counted whether hits are what is accepted: a short head has enough misses for them to tell its loss themselves
+ */
 export function lossRecord(
   atContext: number,
   layers: number,
   probes: readonly LossProbe[],
   tallies: readonly Tally[],
-  factor = hitsPerOverlap(tallies),
+  factor = hitsFactorOf(probes, tallies),
+  counted = true,
 ): CalibrationContext {
   const empty = () => new Array<{ loss: number; standard_error: number }>(layers);
   const record: CalibrationContext = {
@@ -168,11 +182,12 @@ export function lossRecord(
     mlp: {},
   };
   probes.forEach((probe, i) => {
-    const { loss, standardError } = tallies[i].loss;
-    const share = Math.max(1, probe.layers.length);
-    const entry = { loss: rounded((factor * loss) / share), standard_error: rounded((factor * standardError) / share) };
+    const byHits = counted && isShort(probe.choice);
+    const { loss, standardError } = byHits ? tallies[i].hitLoss : tallies[i].loss;
+    const [times, share] = [byHits ? 1 : factor, Math.max(1, probe.layers.length)];
+    const entry = { loss: rounded((times * loss) / share), standard_error: rounded((times * standardError) / share) };
     if (probe.kind === "head") {
-      record.head[probe.choice as Kernel] = entry;
+      record.head[probe.choice as HeadKernel] = entry;
       return;
     }
     const choice = probe.choice as Exclude<Choice, "target">;

@@ -42,6 +42,11 @@ export class Tally {
     const variance = Math.max(0, this.squares / this.positions - mean ** 2);
     return { loss: Math.max(0, -Math.log(mean)), standardError: Math.sqrt(variance / this.positions) / mean };
   }
+  /** −ln of the hit rate, and its standard error likewise */
+  get hitLoss(): { loss: number; standardError: number } {
+    const rate = Math.max(this.hits, 0.5) / this.positions;
+    return { loss: -Math.log(rate), standardError: Math.sqrt((1 - rate) / (rate * this.positions)) };
+  }
 }
 
 /** Probes and what they showed, in the same order. */

@@ -37,7 +37,7 @@ export function addProfile(program: Command, run: RunVerb): void {
     .addOption(
       named(
         "--choices <list>",
-        "kernels to measure beside the target, and spans of attention: int8,int4,int8@512 (default: int8, beside a target in int8 int4; from 3,000 tokens of context on spans as wide as the model's size gives)",
+        "kernels to measure beside the target, spans of attention (int8@512) and heads over a part of the vocabulary (int8:8192): int8,int4 (default: int8, beside a target in int8 int4; from 3,000 tokens of context on spans as wide as the model's size gives; of a large vocabulary heads over 16,384 and 8,192 tokens)",
         KERNELS_OFFERED,
         commaList,
       ),
@@ -126,7 +126,7 @@ export function addCalibrate(program: Command, run: RunVerb): void {
     .addOption(
       named(
         "--choices <list>",
-        "kernels to measure beside skipping, and spans of attention: int8,int4,int8@512 (default: int8, for a target in int8 int4; from 3,000 tokens of context on spans as wide as the model's size gives)",
+        "kernels to measure beside skipping, spans of attention (int8@512) and heads over a part of the vocabulary (int8:8192): int8,int4 (default: int8, for a target in int8 int4; from 3,000 tokens of context on spans as wide as the model's size gives; of a large vocabulary heads over 16,384 and 8,192 tokens)",
         KERNELS_OFFERED,
         commaList,
       ),

@@ -25,7 +25,7 @@ export function addSolve(program: Command, run: RunVerb): void {
     .addOption(
       named(
         "--choices <list>",
-        "what a draft may do with a block besides running it: skip,int8,int4, of attention over a span int8@512 (default: skip,int8, of a target in int8 skip,int4, and spans that both documents measured)",
+        "what a draft may do with a block besides running it: skip,int8,int4, of attention over a span int8@512, of the head over a part of the vocabulary int8:8192 (default: skip,int8, of a target in int8 skip,int4, and spans and short heads that both documents measured)",
         CHOICES_OFFERED,
         commaList,
       ),

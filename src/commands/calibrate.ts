@@ -5,7 +5,7 @@ import { deliverDocument } from "../output/deliver.js";
 import { headsAccuracyLines } from "../output/heads-lines.js";
 import { otherDraftersLines } from "../output/other-drafters-lines.js";
 import { calibrateModel } from "../pipeline/calibrate.js";
-import { measuredKernels, measuredSpans } from "../pipeline/choices.js";
+import { measuredKernels, measuredShortHeads, measuredSpans } from "../pipeline/choices.js";
 import { precisionOf } from "../pipeline/context.js";
 import { draftersRelativeTo, parseMeasuredDrafters } from "../pipeline/drafting/measured.js";
 import { defaultPath, servedName } from "../pipeline/paths.js";
@@ -39,6 +39,7 @@ export async function calibrateCommand(
   const request = {
     kernels: measuredKernels(choices, context),
     spans: measuredSpans(choices, context),
+    shortHeads: measuredShortHeads(choices, context),
     drafters: parseMeasuredDrafters(drafters, path),
     text: readCalibrationText(text),
     ...(budget === undefined ? {} : { budgetSeconds: parseBudget(budget) }),

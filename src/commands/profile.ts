@@ -1,7 +1,7 @@
 /** draftplan profile: what every block costs on this device, measured inside whole passes. */
 import { deliverDocument } from "../output/deliver.js";
 import { profileTables, stopLine } from "../output/profile-tables.js";
-import { measuredKernels, measuredSpans } from "../pipeline/choices.js";
+import { measuredKernels, measuredShortHeads, measuredSpans } from "../pipeline/choices.js";
 import { draftersRelativeTo } from "../pipeline/drafting/measured.js";
 import { defaultPath, servedName } from "../pipeline/paths.js";
 import { profileModelAt } from "../pipeline/profile/profile-model.js";
@@ -37,6 +37,7 @@ export async function profileCommand(
     ...options,
     kernels: measuredKernels(choices, context),
     spans: measuredSpans(choices, context),
+    shortHeads: measuredShortHeads(choices, context),
     budgetSeconds: budget === undefined ? undefined : parseBudget(budget),
     precisionPercent: precision === undefined ? undefined : parsePrecision(precision),
     memoryGib: memory,

@@ -3,7 +3,7 @@ import { DraftplanError } from "../core/errors.js";
 import { SOLVE_METHODS } from "../methods/names.js";
 import { deliverDocument } from "../output/deliver.js";
 import { solveSummary } from "../output/plan-table.js";
-import { parseChoices, spansOfBoth } from "../pipeline/choices.js";
+import { parseChoices, shortHeadsOfBoth, spansOfBoth } from "../pipeline/choices.js";
 import { type ConstraintOptions, toConstraints } from "../pipeline/constraints.js";
 import { parseDrafters, requireNamedModels, weighedFor } from "../pipeline/drafters.js";
 import { draftSpaceFor } from "../pipeline/export/preset.js";
@@ -51,9 +51,13 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
     options.drafters === undefined ? weighedFor(space.drafters, profile, calibration, standalone) : space.drafters;
   const usual = options.choices === undefined && options.for === undefined && standalone === null;
   const request = {
-    // a span that was measured is there to be used
+    // a span or a short head that was measured is there to be used
     choices: usual
-      ? draftChoices([...space.choices, ...spansOfBoth(profile.document, calibration.document)])
+      ? draftChoices([
+          ...space.choices,
+          ...spansOfBoth(profile.document, calibration.document),
+          ...shortHeadsOfBoth(profile.document, calibration.document),
+        ])
       : space.choices,
     method: parseMethod(options.method),
     ...{ drafters, profile, calibration },

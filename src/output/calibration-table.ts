@@ -11,19 +11,22 @@ import {
   orderedChoices,
   type QuantisedKernel,
   quantisedKernels,
+  shortHeads,
 } from "../schema/choice.js";
 import { drawTable, TABLE_COLUMNS } from "./table.js";
 
-/** Cheapest and dearest blocks to skip at each context, and what the quantised kernels lose in all, and spans in every attention. */
+/** Cheapest and dearest blocks to skip at each context, and what the quantised kernels lose in all, and spans in every attention and short heads. */
 export function calibrationTable(calibration: Calibration, columns = TABLE_COLUMNS): string {
   const kernels = quantisedKernels(KERNEL_NAMES).filter((kernel) => calibration.kernels[kernel] !== undefined);
   const spans = orderedChoices(calibration.contexts.flatMap(({ attn }) => Object.keys(attn) as Choice[])).filter(
     isSpanned,
   );
+  const shorts = shortHeads(calibration.contexts.flatMap(({ head }) => Object.keys(head) as Choice[]));
   const head = [
     ...["context", "cheapest skips", "dearest skips"],
     ...kernels.flatMap((kernel) => [`${kernel} blocks`, `${kernel} head`]),
     ...spans,
+    ...shorts,
   ];
   const rows = calibration.contexts.map((record) => {
     const skips = BLOCK_KINDS.flatMap((kind) =>
@@ -38,6 +41,7 @@ export function calibrationTable(calibration: Calibration, columns = TABLE_COLUM
       show(skips.slice(-3).reverse()),
       ...kernels.flatMap((kernel) => [keep(blocks(kernel)), keep(record.head[kernel]?.loss ?? 0)]),
       ...spans.map((span) => keep((record.attn[span] ?? []).reduce((sum, { loss }) => sum + loss, 0))),
+      ...shorts.map((short) => keep(record.head[short]?.loss ?? 0)),
     ];
   });
   return `Tokens still accepted when only this differs from the target:\n${drawTable({ head, rows }, columns)}`;

@@ -1,7 +1,15 @@
 /** A profile as tables: what parts cost over n, what a verification costs over q, and how far to trust it. */
 import { mean } from "simple-statistics";
 import { counted } from "../core/text.js";
-import { type AttentionKernel, KERNEL_NAMES, type Kernel, kernelOf, orderedChoices } from "../schema/choice.js";
+import {
+  type AttentionKernel,
+  type HeadKernel,
+  KERNEL_NAMES,
+  type Kernel,
+  kernelOf,
+  orderedChoices,
+  shortHeads,
+} from "../schema/choice.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
 import { scaledText, timesFloorText } from "../schema/profile-text.js";
 import { headsCostLines } from "./heads-lines.js";
@@ -61,6 +69,15 @@ function verificationSteps({ query_line: line }: Profile): string[] {
   if (steps.length === 0) return [`from q to q it grows without steps above ${Math.round(100 * (STEP - 1))} %`];
   const named = steps.map((q) => `q ${q - 1} to ${q} (${milli(us[q - 2])} to ${milli(us[q - 1])} ms)`);
   return [`steps: ${named.join(", ")}`];
+}
+
+/** `heads over a part of the vocabulary, µs: int8:8192 410.2, int8:2048 150.7`. */
+function shortHeadLines({ points }: Profile): string[] {
+  const steps = points.filter(({ query_tokens }) => query_tokens === 1);
+  const shorts = shortHeads(steps.flatMap(({ head_us }) => Object.keys(head_us) as HeadKernel[]));
+  if (shorts.length === 0) return [];
+  const costs = shorts.map((head) => `${head} ${micro(mean(steps.map(({ head_us }) => head_us[head] ?? 0)))}`);
+  return [`heads over a part of the vocabulary, µs: ${costs.join(", ")}`];
 }
 
 /** How far predictions were off for drafts that the fit never saw. */
@@ -154,6 +171,7 @@ export function profileTables(profile: Profile, columns = TABLE_COLUMNS): string
     ...verificationSteps(profile),
     "",
     ...(fits.length === 0 ? [] : [`attention as a straight line (KnapSpec), µs: ${fits.join("; ")}`]),
+    ...shortHeadLines(profile),
     ...floorLines(profile),
     ...errorLines(profile),
     ...headsCostLines(profile),

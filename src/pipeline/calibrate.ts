@@ -17,10 +17,17 @@ import { parseAxis } from "../profile/grid.js";
 import { systemClock } from "../runtime/device.js";
 import { DEFAULT_CAPACITY, type LoadedModel, loadPrepared } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
-import { everywhere, type Kernel, quantisedKernels, type SpannedKernel } from "../schema/choice.js";
+import {
+  everywhere,
+  type Kernel,
+  kernelOf,
+  quantisedKernels,
+  type ShortKernel,
+  type SpannedKernel,
+} from "../schema/choice.js";
 import { refuseSpans } from "../schema/draft-cache.js";
 import { openTokenizer } from "../tokenizer/open.js";
-import { draftModelKernels, usualSpans } from "./choices.js";
+import { draftModelKernels, usualShortHeads, usualSpans } from "./choices.js";
 import type { PipelineContext } from "./context.js";
 import { lookAtDraftModels, requireFitsTarget, withDraftModels } from "./drafting/draft-models.js";
 import { type AskedDrafters, withHeads } from "./drafting/measured.js";
@@ -29,6 +36,7 @@ import { measureStandaloneDrafts, standaloneDrafts } from "./measuring/standalon
 import { secondEngine } from "./standalone.js";
 import { type CalibrationText, contextPrompts, defaultContexts, SAMPLE, textCodec } from "./text/calibration-text.js";
 import { fitText } from "./text/fit-text.js";
+import { openRanked } from "./text/ranking.js";
 
 export interface CalibrationOptions {
   /** of sampling; undefined: greedy */
@@ -49,6 +57,8 @@ export interface CalibrationRequest extends Omit<CalibrationOptions, "heads" | "
   kernels: readonly Kernel[];
   /** of attention; undefined: what is usual at these contexts */
   spans?: readonly SpannedKernel[] | undefined;
+  /** undefined: what is usual for this vocabulary */
+  shortHeads?: readonly ShortKernel[] | undefined;
   /** `200,1000`; undefined: what the model's size allows */
   context?: string;
   /** for all measuring: losses are measured whatever it is, whole drafts until it ends */
@@ -73,6 +83,7 @@ export async function calibrateModel(
     text,
     kernels,
     spans: wanted,
+    shortHeads: shorts,
     context: asked,
     budgetSeconds = DEFAULT_BUDGET_SECONDS,
     drafters,
@@ -91,6 +102,8 @@ export async function calibrateModel(
   });
   try {
     const contexts = calibrationContexts(asked, model);
+    const asking = shorts ?? (standalone ? [] : usualShortHeads(model, context));
+    const ranking = await openRanked(model, asking, text, context);
     const spans = standalone ? [] : (wanted ?? usualSpans(Math.max(...contexts), model.engine, context));
     return await withHeads(drafters.heads, model, context, async (located) => {
       const startUs = systemClock.nowUs();
@@ -110,7 +123,7 @@ export async function calibrateModel(
           const both = { choose: made.texts, report: texts };
           measured.push(...(await measureOwn(model, calibration, prompts, both, options, { untilUs, progress })));
         }
-        return { calibration: { ...calibration, measured, ...heads.keys(), ...along.keys() }, sureness };
+        return { calibration: { ...calibration, ...ranking, measured, ...heads.keys(), ...along.keys() }, sureness };
       });
     });
   } finally {
@@ -180,7 +193,7 @@ export async function reportHeads(
 /** How well a whole draft's acceptance is known at a context. */
 export interface Sureness {
   contextTokens: number;
-  kernel: Kernel | SpannedKernel;
+  kernel: Kernel | SpannedKernel | ShortKernel;
   /** standard error of the tokens of a round, as a share of them; null: too few prompts to say */
   error: number | null;
   positions: number;
@@ -200,7 +213,9 @@ async function measureUniform(
   { untilUs, self, progress }: { untilUs: number; self: boolean; progress: Progress },
 ): Promise<{ measured: Calibration["measured"]; sureness: Sureness[]; texts: Map<number, ContinuedPrompts> }> {
   const { engine, spec } = model;
-  const kernels = self ? [...quantisedKernels(engine.kernels), ...spans] : [];
+  // of the target's own blocks a short head alone is no draft that anyone would choose
+  const shorts = (engine.shortHeads ?? []).filter((short) => kernelOf(short) !== "target");
+  const kernels = self ? [...quantisedKernels(engine.kernels), ...spans, ...shorts] : [];
   const sets = kernels.map((kernel) => everywhere(spec.layers, kernel));
   const measured: Calibration["measured"] = [];
   const sureness: Sureness[] = [];

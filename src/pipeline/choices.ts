@@ -3,7 +3,9 @@
 import { DraftplanError } from "../core/errors.js";
 import { storedHeadDim } from "../model/graph/heads.js";
 import { weightBytes } from "../model/graph/matrices.js";
+import type { ModelSpec } from "../model/spec.js";
 import type { Engine } from "../runtime/engine.js";
+import type { ShortHeadsRequest } from "../runtime/short-heads/open.js";
 import type { Calibration } from "../schema/calibration.js";
 import {
   CHOICES,
@@ -14,16 +16,20 @@ import {
   draftChoices,
   GREATEST_SPAN,
   isChoice,
+  isShort,
   isSpanned,
   type Kernel,
   kernelOf,
   kernelsFor,
   LEAST_SPAN,
+  ofTarget,
   orderedChoices,
   QUANTISED_KERNELS,
+  type ShortKernel,
   type SpannedKernel,
+  shortened,
+  shortHeads,
   spanned,
-  spanOf,
   tokensRead,
   usualKernels,
 } from "../schema/choice.js";
@@ -43,8 +49,8 @@ export function parseChoices(names: readonly string[]): DraftChoice[] {
     throw new DraftplanError({
       code: "OPTION_INVALID",
       at: `--choices ${names.join(",")}`,
-      what: name.includes("@") ? fault : `'${name.slice(0, 40)}' is not something a draft can do with a block`,
-      remedy: `Use any of: ${draftChoices(CHOICES).join(",")} (target is always there), or a kernel with a span of ${LEAST_SPAN} to ${GREATEST_SPAN} tokens for attention, such as int8@512.`,
+      what: /[@:]/.test(name) ? fault : `'${name.slice(0, 40)}' is not something a draft can do with a block`,
+      remedy: `Use any of: ${draftChoices(CHOICES).join(",")} (target is always there), a kernel with a span of ${LEAST_SPAN} to ${GREATEST_SPAN} tokens for attention, such as int8@512, or one with a number of tokens for a short head, such as int8:8192.`,
     });
   }
   return draftChoices(names);
@@ -60,9 +66,46 @@ export function planKernels(plans: readonly (Plan | null)[], also: readonly stri
   const beside = also.filter(isChoice);
   return kernelsFor([
     ...beside,
-    ...drafts.flatMap((draft) => [draft.default, draft.head, ...Object.values(draft.choices)]),
+    // a short head has a copy of its own rows
+    ...drafts.flatMap((draft) => [
+      draft.default,
+      ...(isShort(draft.head) ? [] : [draft.head]),
+      ...Object.values(draft.choices),
+    ]),
   ]);
 }
+
+/**
+ * Short heads that these plans run, and what they are over; undefined: none.
+ * @param plans null stands for plain decoding
+ * @param also  what is run beside the drafts that they name
+ * @throws DOCUMENT_MISMATCH for plans whose short heads are over other tokens than each other's
+ */
+export function planShortHeads(
+  plans: readonly (Plan | null)[],
+  also: readonly string[] = [],
+): ShortHeadsRequest | undefined {
+  const beside = also.filter(isChoice);
+  const headsOf = ({ segments }: Plan) =>
+    shortHeads([...beside, ...segments.flatMap(({ draft }) => draft?.head ?? [])]);
+  const drafting = plans.filter((plan) => plan !== null).filter((plan) => headsOf(plan).length > 0);
+  const [ranking, ...others] = drafting.flatMap((plan) => plan.ranking ?? []);
+  if (ranking === undefined) return undefined;
+  if (others.every(({ first }) => first === ranking.first))
+    return { heads: shortHeads(drafting.flatMap(headsOf)), ranking };
+  throw new DraftplanError({
+    code: "DOCUMENT_MISMATCH",
+    at: "ranking",
+    what: "the plans have short heads over different tokens, and one model is open with one ranking",
+    remedy: "Compare plans that were solved from one calibration.",
+  });
+}
+
+/** All that these plans have a model loaded with. @throws DOCUMENT_MISMATCH */
+export const planLoading = (plans: readonly (Plan | null)[], also: readonly string[] = []) => ({
+  kernels: planKernels(plans, also),
+  shortHeads: planShortHeads(plans, also),
+});
 
 /**
  * Target and the kernels of `--choices`. The one that the target is computed with is no choice beside it, and is left out
@@ -93,6 +136,31 @@ export const measuredSpans = (
   choices === undefined
     ? undefined
     : besideTarget(parseChoices(choices), precisionOf(context), { note: () => {} }).filter(isSpanned);
+
+/** Short heads of `--choices`; undefined where no choices are named (usualShortHeads). @throws OPTION_INVALID */
+export const measuredShortHeads = (
+  choices: readonly string[] | undefined,
+  context: Pick<PipelineContext, "provider" | "targetPrecision" | "note">,
+): ShortKernel[] | undefined =>
+  choices === undefined
+    ? undefined
+    : shortHeads(besideTarget(parseChoices(choices), precisionOf(context), { note: () => {} }));
+
+/** Tokens of short heads that are tried where nobody names any, and of how large a vocabulary one has to be a part. */
+const USUAL_SHORT = [16_384, 8192];
+const LEAST_PARTS = 3;
+
+/** What is measured where no choices are named: none on a device, where no short head has been timed yet. */
+export function usualShortHeads(
+  { spec, engine }: { spec: Pick<ModelSpec, "vocabSize">; engine: Pick<Engine, "kernels"> },
+  { provider }: Pick<PipelineContext, "provider">,
+): ShortKernel[] {
+  if (provider !== "cpu") return [];
+  const kernel = engine.kernels[1] ?? "target";
+  return USUAL_SHORT.filter((tokens) => LEAST_PARTS * tokens <= spec.vocabSize).map((tokens) =>
+    shortened(kernel, tokens),
+  );
+}
 
 /**
  * Widths that are tried where nobody names any: so wide that the keys and values read are this share of the weights that a
@@ -144,7 +212,13 @@ export function spansOfBoth(profile: Profile, calibration: Calibration): Spanned
     .filter((span) => calibration.contexts.every(({ attn }) => attn[span] !== undefined));
 }
 
-/** These choices without the one that the target is computed with; a span of it is the target's. */
+/** Short heads that a profile and a calibration have both measured. */
+export function shortHeadsOfBoth(profile: Profile, calibration: Calibration): ShortKernel[] {
+  const profiled = profile.points.flatMap(({ head_us }) => Object.keys(head_us) as Choice[]);
+  return shortHeads(profiled).filter((short) => calibration.contexts.every(({ head }) => head[short] !== undefined));
+}
+
+/** These choices without the one that the target is computed with; a span or a short head of it is the target's. */
 export function besideTarget<One extends Choice>(
   choices: readonly One[],
   precision: TargetPrecision,
@@ -152,10 +226,7 @@ export function besideTarget<One extends Choice>(
 ): One[] {
   const others = choices.filter((choice) => choice !== precision);
   if (others.length < choices.length) note(`${precision} is the target's own kernel here, and no choice beside it`);
-  return others.map((choice) => {
-    const span = spanOf(choice);
-    return (span !== null && kernelOf(choice) === precision ? spanned("target", span) : choice) as One;
-  });
+  return others.map((choice) => (kernelOf(choice) === precision ? ofTarget(choice) : choice) as One);
 }
 
 /** What a draft may do with a block beside a target of this precision, where nothing else is asked for. */

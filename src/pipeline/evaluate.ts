@@ -11,7 +11,7 @@ import { refuseSpans } from "../schema/draft-cache.js";
 import type { Plan } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import { openTokenizer } from "../tokenizer/open.js";
-import { planKernels } from "./choices.js";
+import { planLoading } from "./choices.js";
 import { contextFor, type PipelineContext } from "./context.js";
 import { policyOf, warnOfTemperature } from "./plan-policy.js";
 import { type Operations, operationsOf, type PaysBelow, paysBelow } from "./simulation/cost.js";
@@ -77,7 +77,7 @@ export async function evaluateOn(
   const loaded =
     "simulate" in draft
       ? { kernels: ["target", asDraftKernel(draft.simulate)] as const, learnFrom: decidingText(model) }
-      : { kernels: planKernels(["plan" in draft ? draft.plan.document : null]) };
+      : planLoading(["plan" in draft ? draft.plan.document : null]);
   return withModel(model, { ...context, ...loaded }, prepare, async ({ engine }, { choicesAt }) => {
     const evaluation = await evaluate(engine, ids, first, choicesAt, context.progress);
     const evaluated = { ...evaluation, source, first, standalone };

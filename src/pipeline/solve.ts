@@ -5,7 +5,7 @@ import { requireSameModel } from "../decode/policy.js";
 import type { MethodName } from "../methods/names.js";
 import { loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
-import { kernelsFor } from "../schema/choice.js";
+import { isShort, kernelsFor, shortHeads } from "../schema/choice.js";
 import type { Constraints } from "../schema/constraints.js";
 import type { Loaded } from "../schema/document.js";
 import { writeDocument } from "../schema/document.js";
@@ -36,6 +36,7 @@ import { requireStandalone, secondEngine } from "./standalone.js";
 import { readCalibrationText } from "./text/calibration-text.js";
 import { fitText } from "./text/fit-text.js";
 import { continueAgain, requireSameText } from "./text/measuring-text.js";
+import { openShortHeads } from "./text/ranking.js";
 
 export interface SolveRequest {
   profile: Loaded<Profile>;
@@ -148,7 +149,7 @@ async function measureInto(
   const text = readCalibrationText(measure.text);
   const { document } = calibration;
   requireSameText(calibration, text);
-  const kernels = kernelsFor(choices);
+  const kernels = kernelsFor(choices.filter((choice) => !isShort(choice)));
   const model = await loadModel(
     measure.model,
     { ...context, kernels, fitTo: fitText(measure.model, context) },
@@ -160,6 +161,8 @@ async function measureInto(
       { spec: model.spec, architectureSha256: model.ref.architecture_sha256, weightsSha256: model.ref.weights_sha256 },
       calibration.path,
     );
+    const { ranking } = document;
+    if (ranking !== undefined) await openShortHeads(model, shortHeads(choices), () => ranking, context);
     const measuring = {
       model,
       profile,

@@ -13,7 +13,7 @@
  */
 
 import { mean } from "simple-statistics";
-import { BLOCK_KINDS, type BlockKind } from "../schema/choice.js";
+import { BLOCK_KINDS, type BlockKind, type HeadKernel, isShort } from "../schema/choice.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
 import { hundredths, sum } from "../stats/numbers.js";
 
@@ -66,7 +66,13 @@ function scalePoint(point: ProfilePoint, scaled: Scaled): ProfilePoint {
   const spread = (layers: number[]) => new Array<number>(scaled.layers).fill(hundredths(mean(layers)));
   const large: ProfilePoint = {
     ...point,
-    head_us: mapValues(point.head_us, (us) => hundredths(us * rows)),
+    // a short head has as many rows as it says
+    head_us: Object.fromEntries(
+      Object.entries(point.head_us).map(([head, us = 0]) => [
+        head,
+        isShort(head as HeadKernel) ? us : hundredths(us * rows),
+      ]),
+    ),
     attn_us: mapValues(point.attn_us, spread),
     mlp_us: mapValues(point.mlp_us, spread),
   };

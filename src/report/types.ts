@@ -1,5 +1,5 @@
 /** What a report is made of. Documents come read and checked; nothing here reads a file or a clock. */
-import type { Choice, Kernel } from "../schema/choice.js";
+import type { Choice, HeadKernel } from "../schema/choice.js";
 import type { Device, ModelRef } from "../schema/common.js";
 import type { AnyDocument, DocumentOf, Kind, Loaded } from "../schema/document.js";
 import type { Profile } from "../schema/profile.js";
@@ -9,7 +9,7 @@ import type { Html } from "./html.js";
 /** Costs of single parts at any profiled context n and query length q, µs; may throw where a profile does not tell. */
 export interface PartCosts {
   fixedUs(n: number, q: number): number;
-  headUs(kernel: Kernel, n: number, q: number): number;
+  headUs(kernel: HeadKernel, n: number, q: number): number;
   blockUs(index: number, choice: Choice, n: number, q: number): number;
   /** a whole pass of the target over d + 1 tokens; between profiled query lengths not the sum of its parts */
   verifyUs(n: number, draftTokens: number): number;

@@ -11,9 +11,11 @@ import {
   type ChoiceSet,
   defaultKernels,
   inTargetsTerms,
+  isShort,
   type Kernel,
   kernelsFor,
   layerSpans,
+  type ShortKernel,
 } from "../schema/choice.js";
 import type { Numerics, TargetPrecision } from "../schema/numerics.js";
 import type { PassTimings } from "./node-timings.js";
@@ -86,6 +88,8 @@ export interface Engine {
    * named again: a pass that asks for it gets the target
    */
   readonly kernels: readonly Kernel[];
+  /** heads over a part of the vocabulary that it can run too (short-heads/); left out: none */
+  readonly shortHeads?: readonly ShortKernel[];
   /** what they compute with, and the precision that `target` stands for */
   readonly numerics: Numerics;
   /**
@@ -226,8 +230,19 @@ const noSpans = (what: string): DraftplanError =>
     remedy: "Leave spans (KERNEL@W) out of --choices and of the plan, or run on the CPU: --provider cpu",
   });
 
+/** @param open those that there are */
+export const noShortHead = (name: ShortKernel, open: readonly ShortKernel[] = []): DraftplanError =>
+  new DraftplanError({
+    code: "CHOICE_UNAVAILABLE",
+    at: `a pass with the head ${name}`,
+    what:
+      open.length === 0 ? "the model was opened without short heads" : `the model is open with ${open.join(", ")} only`,
+    remedy: `Open it with that head as well (as a library: addShortHeads with heads: ["${name}"]).`,
+  });
+
 /** @throws CHOICE_UNAVAILABLE where a pass asks for a kernel that the engine was not loaded with */
 export function requireKernels({ blocks, head }: ChoiceSet, kernels: readonly Kernel[]): void {
+  if (isShort(head)) throw noShortHead(head);
   const missing = kernelsFor([...blocks, head]).find((kernel) => !kernels.includes(kernel));
   if (missing === undefined) return;
   throw new DraftplanError({

@@ -115,14 +115,14 @@ export async function loadPrepared<Prepared extends { capacity: number }>(
       ...{ ...options, capacity, kernels, dialect },
     });
     const converted = { modelPath, dialect };
-    const model = {
+    const model: LoadedModel = {
       path,
       spec,
       ref: modelRef(checkpoint),
       storedTypes,
       ...converted,
       engine,
-      close: () => engine.close(),
+      close: () => model.engine.close(),
     };
     return { model, prepared };
   } finally {

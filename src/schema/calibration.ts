@@ -3,8 +3,18 @@
  * acceptance curves measured for whole drafts. It depends on weights and text, not on the device.
  */
 import { z } from "zod";
-import { type BlockKind, type DraftChoice, isChoice, isSpanned, type SpannedKernel, suits } from "./choice.js";
-import { AcceptanceCurve, DraftCache, DraftSchema, KernelName, KernelNumerics, ModelRef, Sha256 } from "./common.js";
+import {
+  type BlockKind,
+  type DraftChoice,
+  type HeadKernel,
+  isChoice,
+  isShort,
+  isSpanned,
+  type SpannedKernel,
+  suits,
+} from "./choice.js";
+import { TokenRanking } from "./choices/ranking.js";
+import { AcceptanceCurve, DraftCache, DraftSchema, HeadName, KernelNumerics, ModelRef, Sha256 } from "./common.js";
 import { HeadsCalibration } from "./heads-calibration.js";
 import { ConfidenceTable } from "./stop/confidence.js";
 import { LookupCalibration, ModelCalibration } from "./text-calibration.js";
@@ -52,7 +62,7 @@ export const CalibrationContext = z.strictObject({
     .number()
     .positive()
     .describe("factor from -ln(overlap) to -ln(top-1 hit rate), pooled over blocks"),
-  head: z.partialRecord(KernelName, Loss),
+  head: z.partialRecord(HeadName, Loss),
   attn: lossesOf("attn"),
   mlp: lossesOf("mlp"),
   together: z
@@ -92,7 +102,7 @@ export const MeasuredDraft = z.strictObject({
 });
 export type MeasuredDraft = z.infer<typeof MeasuredDraft>;
 
-export const Calibration = z.strictObject({
+const CalibrationShape = z.strictObject({
   kind: z.literal("draftplan/calibration"),
   version: z.literal(1),
   model: ModelRef,
@@ -117,6 +127,9 @@ export const Calibration = z.strictObject({
     round_tokens: z.int().positive().describe("d of the rounds that losses were measured in"),
   }),
   contexts: z.array(CalibrationContext).min(1).max(64).describe("by rising at_context"),
+  ranking: TokenRanking.optional().describe(
+    "the commonest tokens of the text, for short heads; absent: none was measured",
+  ),
   method: z.string().max(40).optional().describe("who proposed the measured drafts, where that was not the knapsack"),
   measured: z.array(MeasuredDraft).max(10_000),
   heads: z
@@ -132,5 +145,14 @@ export const Calibration = z.strictObject({
     .max(16)
     .optional()
     .describe("how other models guess the text, a kernel each"),
+});
+
+/** Of a short head nothing is known without the tokens that it was over. */
+export const Calibration = CalibrationShape.superRefine(({ contexts, measured, ranking }, context) => {
+  if (ranking !== undefined) return;
+  const names = [...contexts.flatMap(({ head }) => Object.keys(head)), ...measured.map(({ draft }) => draft.head)];
+  const short = (names as HeadKernel[]).find(isShort);
+  if (short !== undefined)
+    context.addIssue({ code: "custom", message: `missing, and ${short} was measured`, path: ["ranking"] });
 });
 export type Calibration = z.infer<typeof Calibration>;

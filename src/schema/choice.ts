@@ -10,12 +10,16 @@ import { asDraftKernel, draftKernel, SIMULATED, targetKernel } from "../model/ke
 import {
   type BlockKind,
   type Choice,
+  type HeadKernel,
+  isShort,
   isSpanned,
   KERNEL_NAMES,
   type Kernel,
   kernelOf,
   orderedChoices,
   type QuantisedKernel,
+  shortened,
+  shortOf,
   spanned,
   spanOf,
   suits,
@@ -66,7 +70,7 @@ export const BLOCK_KINDS: readonly BlockKind[] = ["attn", "mlp"];
 export interface ChoiceSet {
   /** [2L] in block order */
   blocks: readonly Choice[];
-  head: Kernel;
+  head: HeadKernel;
 }
 
 export const blockIndex = (layer: number, kind: BlockKind): number => 2 * layer + (kind === "attn" ? 0 : 1);
@@ -81,6 +85,12 @@ export function kernelsFor(choices: Iterable<Choice>): Kernel[] {
   return [...KERNEL_NAMES, ...SIMULATED.map(asDraftKernel)].filter((kernel) => asked.has(kernel));
 }
 
+/** The kernel of a head over all tokens, which is all that a graph of the whole model has. */
+export function wholeHead({ head }: Pick<ChoiceSet, "head">): Kernel {
+  if (isShort(head)) throw new Error(`${head} is a short head, and runs beside the model`);
+  return head;
+}
+
 /** Every block and the head at the target's precision: the target itself. */
 export const targetChoices = (layers: number): ChoiceSet => uniformChoices(layers, "target");
 
@@ -90,10 +100,14 @@ export const uniformChoices = (layers: number, choice: Kernel | "skip"): ChoiceS
   head: choice === "skip" ? "target" : choice,
 });
 
-/** A choice wherever a block can have it: a span in every attention, and its kernel in the MLPs and the head. */
+/**
+ * A choice wherever a block can have it: a span in every attention, and its kernel in the MLPs and the head; a short head, and
+ * its kernel in all blocks.
+ */
 export function everywhere(layers: number, choice: Choice): ChoiceSet {
   const kernel = kernelOf(choice) ?? "skip";
   const { blocks, head } = uniformChoices(layers, kernel);
+  if (isShort(choice)) return { blocks, head: choice };
   return { blocks: blocks.map((_, index) => (blockKind(index) === "attn" ? choice : kernel)), head };
 }
 
@@ -129,7 +143,7 @@ export function parseBlock(name: string, layers: number, at: string): number {
 export interface Draft {
   /** every block not named below; never the head */
   default: Kernel | "skip";
-  head: Kernel;
+  head: HeadKernel;
   skip: string[];
   choices: Record<string, Choice>;
 }
@@ -155,8 +169,10 @@ export function expandDraft(draft: Draft, layers: number, at: string): ChoiceSet
       throw new DraftplanError({
         code: "DOCUMENT_INVALID",
         at: where,
-        what: `${name} has the span ${choice}, and an MLP reads no context`,
-        remedy: `Write ${kernelOf(choice)} there: a span is for attention alone.`,
+        what: isShort(choice)
+          ? `${name} has the short head ${choice}, and only the head has tokens to leave out`
+          : `${name} has the span ${choice}, and an MLP reads no context`,
+        remedy: `Write ${kernelOf(choice)} there: ${isShort(choice) ? "a short head is for the head alone" : "a span is for attention alone"}.`,
       });
     }
     named.add(index);
@@ -186,11 +202,14 @@ export function compactDraft(set: ChoiceSet): Draft {
 export function inTargetsTerms(choices: ChoiceSet, precision: TargetPrecision): ChoiceSet {
   const own = (choice: Choice): boolean => kernelOf(choice) === precision;
   if (!own(choices.head) && !choices.blocks.some(own)) return choices;
-  const named = (choice: Choice): Choice => {
-    const span = spanOf(choice);
-    return !own(choice) ? choice : span === null ? "target" : spanned("target", span);
-  };
-  return { blocks: choices.blocks.map(named), head: own(choices.head) ? "target" : choices.head };
+  const named = <C extends Choice>(choice: C): C => (own(choice) ? (ofTarget(choice) as C) : choice);
+  return { blocks: choices.blocks.map(named), head: named(choices.head) };
+}
+
+/** The same choice in the target's kernel. */
+export function ofTarget(choice: Choice): Choice {
+  const [span, tokens] = [spanOf(choice), shortOf(choice)];
+  return span !== null ? spanned("target", span) : tokens !== null ? shortened("target", tokens) : "target";
 }
 
 /** A key that is equal for equal choice sets. */

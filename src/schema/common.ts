@@ -5,7 +5,9 @@ import {
   CHOICES,
   type Choice,
   choiceFault,
+  type HeadKernel,
   isChoice,
+  isHeadKernel,
   KERNEL_NAMES,
   type Kernel,
 } from "./choice.js";
@@ -65,6 +67,12 @@ export const KernelName = z.enum(KERNEL_NAMES);
 /** What an attention that runs can be: a kernel, or one with a span. */
 export const AttentionName = z.custom<AttentionKernel>((name) => isChoice(name) && name !== "skip");
 
+/** What a head can be: a kernel, or one over a part of the vocabulary. */
+export const HeadName = z.custom<HeadKernel>((name) => isChoice(name) && isHeadKernel(name), {
+  error: ({ input }) =>
+    typeof input === "string" ? (choiceFault(input) ?? `${input} is nothing that a head can be`) : "expected a name",
+});
+
 /** The numerics behind each choice's name: documents of different kernels are not joined. */
 export const KernelNumerics = z.partialRecord(KernelName, z.string().max(200));
 export type KernelNumerics = z.infer<typeof KernelNumerics>;
@@ -76,7 +84,7 @@ export const numericsOf = (kernels: readonly Kernel[], numerics: Numerics = CPU_
 /** The draft of a plan in its compact form (schema/choice.ts expands it). */
 export const DraftSchema = z.strictObject({
   default: ofBlock.describe("every block not named below; never the head"),
-  head: KernelName,
+  head: HeadName,
   skip: z.array(z.string().max(20)).max(2048),
   choices: z.record(z.string().max(20), ChoiceName),
 });

@@ -1,5 +1,7 @@
 /** draftplan/plan: which draft to run at which context, and what it is predicted to gain. */
 import { z } from "zod";
+import { shortOf } from "./choice.js";
+import { TokenRanking } from "./choices/ranking.js";
 import {
   AcceptanceCurve,
   ContextRange,
@@ -164,6 +166,7 @@ const PlanShape = z.strictObject({
     .positive()
     .optional()
     .describe("with draft_cache own: tokens of an answer that the draft's reading of the prompt was shared by"),
+  ranking: TokenRanking.optional().describe("the tokens that short heads of its drafts (KERNEL:TOKENS) are over"),
   extrapolated: Extrapolated.optional().describe("the plan goes on beyond what was profiled"),
   segments: z
     .array(Segment)
@@ -186,8 +189,12 @@ const PlanShape = z.strictObject({
 });
 
 /** What lies beyond the profile says so, and begins where the profile ends: nobody takes it for measured. */
-export const Plan = PlanShape.superRefine(({ extrapolated, segments }, context) => {
+export const Plan = PlanShape.superRefine(({ extrapolated, segments, ranking }, context) => {
   const issue = (message: string, ...path: (string | number)[]) => context.addIssue({ code: "custom", message, path });
+  segments.forEach(({ draft }, i) => {
+    if (draft !== undefined && shortOf(draft.head) !== null && ranking === undefined)
+      issue(`${draft.head}, and the plan has no ranking of tokens`, "segments", i, "draft", "head");
+  });
   const { beyond_context_tokens: beyond = Number.POSITIVE_INFINITY, to_context_tokens: last } = extrapolated ?? {};
   segments.forEach((segment, i) => {
     const { from, to } = segment.context_tokens;

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { BatchProfiles, batchFaults } from "./batch-profile.js";
-import { AttentionName, Device, KernelName, KernelNumerics, ModelRef, Us } from "./common.js";
+import { AttentionName, Device, HeadName, KernelName, KernelNumerics, ModelRef, Us } from "./common.js";
 import { GpuFacts } from "./gpu.js";
 import { HeadsProfile, ModelProfile, TreePass, treePassFaults } from "./heads-profile.js";
 import { Imported, Scaled, Synthetic } from "./profile-origin.js";
@@ -24,7 +24,7 @@ const FactorsByKernel = z.partialRecord(KernelName, Factors);
  */
 const Resampled = z.strictObject({
   fixed: Factors.optional(),
-  head: FactorsByKernel.optional(),
+  head: z.partialRecord(HeadName, Factors).optional(),
   attn: z.partialRecord(AttentionName, Factors).optional(),
   mlp: FactorsByKernel.optional(),
   whole_target: Factors,
@@ -44,7 +44,7 @@ export const ProfilePoint = z.strictObject({
   context_tokens: z.int().min(0).describe("n, tokens in the KV cache before the pass"),
   query_tokens: z.int().positive().describe("q, tokens in the pass"),
   fixed_us: Us.describe("embedding, call and everything that is no block and no head"),
-  head_us: z.partialRecord(KernelName, Us),
+  head_us: z.partialRecord(HeadName, Us),
   attn_us: z.partialRecord(AttentionName, z.array(Us)).describe("a kernel, or one with a span: at q = 1 alone"),
   mlp_us: PerLayer,
   whole_target_us: Us.describe("measured median of the whole pass at the target's precision"),

@@ -5,10 +5,12 @@ import {
   blockKind,
   type Choice,
   type ChoiceSet,
+  isShort,
   kernelOf,
   kernelsFor,
   parseBlock,
   quantisedKernels,
+  shortHeads,
 } from "../schema/choice.js";
 import type { Constraints } from "../schema/constraints.js";
 import type { Profile } from "../schema/profile.js";
@@ -70,16 +72,19 @@ function blocksNamed(name: string, layers: number): number[] {
 }
 
 function bytesFor({ weight_bytes: bytes, model }: Profile, choices: readonly Choice[]): WeightBytes {
-  const quantised = quantisedKernels(kernelsFor(choices));
-  const missing = quantised.filter(
-    (kernel) => ![bytes?.attn, bytes?.mlp, bytes?.head].every((part) => part?.[kernel] !== undefined),
-  );
+  const quantised = quantisedKernels(kernelsFor(choices.filter((choice) => !isShort(choice))));
+  const missing: Choice[] = [
+    ...quantised.filter(
+      (kernel) => ![bytes?.attn, bytes?.mlp, bytes?.head].every((part) => part?.[kernel] !== undefined),
+    ),
+    ...shortHeads(choices).filter((short) => bytes?.head[short] === undefined),
+  ];
   if (missing.length === 0) return bytes ?? { attn: {}, mlp: {}, head: {} };
   throw new DraftplanError({
     code: "WEIGHT_BYTES_MISSING",
     at: "--draft-memory",
     what: `the profile does not say how many bytes a block of ${model.name} takes in ${missing.join(" and ")} (weight_bytes): it was made before that was recorded, or without this kernel`,
-    remedy: `Profile again: draftplan profile MODEL --choices ${quantised.join(",")} -o FILE; give an imported profile weight_bytes by hand; or leave --draft-memory out.`,
+    remedy: `Profile again: draftplan profile MODEL --choices ${[...quantised, ...shortHeads(choices)].join(",")} -o FILE; give an imported profile weight_bytes by hand; or leave --draft-memory out.`,
   });
 }
 
@@ -89,8 +94,9 @@ export function draftBytes(weightBytes: WeightBytes, { blocks, head }: ChoiceSet
   return ofBlocks + bytesOf(weightBytes.head, head);
 }
 
-/** A span reads less of the context, and as much of the weights. */
-function bytesOf(part: WeightBytes["attn"], choice: Choice): number {
+/** A span reads less of the context, and as much of the weights. A short head is a copy of its own, the target's too. */
+function bytesOf(part: WeightBytes["head"], choice: Choice): number {
+  if (isShort(choice)) return part[choice] ?? 0;
   const kernel = kernelOf(choice);
   return kernel === null || kernel === "target" ? 0 : (part[kernel] ?? 0);
 }

@@ -16,6 +16,7 @@ import {
   blockLayer,
   type Choice,
   type ChoiceSet,
+  type HeadKernel,
   isSpanned,
   type Kernel,
   kernelOf,
@@ -33,7 +34,7 @@ export interface LatencyAt {
   /** embedding, call, and what belongs to no block and no head */
   fixedUs(q: number): number;
   /** @throws CHOICE_UNAVAILABLE where the kernel was not measured at this q */
-  headUs(kernel: Kernel, q: number): number;
+  headUs(kernel: HeadKernel, q: number): number;
   /** 0 for a skipped block. @throws CHOICE_UNAVAILABLE where the kernel was not measured at this q */
   blockUs(index: number, choice: Choice, q: number): number;
   /** one draft step */
@@ -56,7 +57,7 @@ export interface LatencyModel {
   /** everything about one context. @throws CONTEXT_OUT_OF_RANGE past the last profiled one */
   at(n: number): LatencyAt;
   fixedUs(n: number, q: number): number;
-  headUs(kernel: Kernel, n: number, q: number): number;
+  headUs(kernel: HeadKernel, n: number, q: number): number;
   blockUs(index: number, choice: Choice, n: number, q: number): number;
   draftUs(set: ChoiceSet, n: number): number;
   verifyUs(n: number, draftTokens: number): number;
@@ -199,7 +200,7 @@ class Surface {
     return sum;
   };
 
-  headOf(point: ProfilePoint, kernel: Kernel): number {
+  headOf(point: ProfilePoint, kernel: HeadKernel): number {
     return point.head_us[kernel] ?? this.unavailable(point, "head_us", kernel);
   }
 
@@ -209,7 +210,7 @@ class Surface {
     return of[kernel] ?? this.unavailable(point, part, kernel);
   }
 
-  private unavailable(point: ProfilePoint, part: string, kernel: AttentionKernel): never {
+  private unavailable(point: ProfilePoint, part: string, kernel: AttentionKernel | HeadKernel): never {
     throw new DraftplanError({
       code: "CHOICE_UNAVAILABLE",
       at: `${this.file}: ${part}.${kernel}`,
@@ -246,12 +247,16 @@ function latencyAt(surface: Surface, contextTokens: number, loopUs: number): Lat
   const one = surface.placeOfQuery(1);
   const partOf = (index: number) => (blockKind(index) === "attn" ? "attn_us" : "mlp_us");
   const fixedUs = (q: number) => surface.value(n, surface.placeOfQuery(q), (point) => point.fixed_us);
-  const headAt = (kernel: Kernel, q: Place) => surface.value(n, q, (point) => surface.headOf(point, kernel));
+  const headAt = (kernel: HeadKernel, q: Place) => surface.value(n, q, (point) => surface.headOf(point, kernel));
   const blockAt = (index: number, asked: Choice, q: Place) => {
     if (asked === "skip") return 0;
     const choice = readsAll(asked, contextTokens) ? kernelOf(asked) : asked;
     const at = isSpanned(choice) ? surface.lastContext : n; // beyond its span attention is level
-    return surface.value(at, q, (point) => surface.partsOf(point, partOf(index), choice)[blockLayer(index)]);
+    return surface.value(
+      at,
+      q,
+      (point) => surface.partsOf(point, partOf(index), choice as AttentionKernel)[blockLayer(index)],
+    );
   };
   const stepBlocks = new Map<Choice, Float64Array>(); // [2L] at q = 1, by choice
   const stepBlockUs = (index: number, choice: Choice, blocks: number): number => {

@@ -3,7 +3,7 @@
  * where that block does something else, beside the standard error of that difference.
  */
 import type { CalibrationContext } from "../schema/calibration.js";
-import { blockKind, blockLayer, type Choice, type QuantisedKernel } from "../schema/choice.js";
+import { blockKind, blockLayer, type Choice, type HeadKernel } from "../schema/choice.js";
 import type { Group } from "./knapsack/group.js";
 import { leastLoss } from "./knapsack/multiple-choice.js";
 
@@ -22,7 +22,7 @@ export function lossErrors(context: CalibrationContext, layers: number): (group:
     if (choice === "target") return 0;
     const loss =
       group === 2 * layers
-        ? context.head[choice as QuantisedKernel]
+        ? context.head[choice as HeadKernel]
         : context[blockKind(group)][choice as Exclude<Choice, "target">]?.[blockLayer(group)];
     return loss?.standard_error ?? 0;
   };

@@ -1,5 +1,6 @@
 /** A plan from a profile and a calibration: pure, so the same two give the same plan, byte for byte. */
 import { DraftplanError } from "../core/errors.js";
+import { isShort } from "../schema/choice.js";
 import type { InputRef } from "../schema/common.js";
 import type { Plan, Segment } from "../schema/plan.js";
 import { modelsOfBoth } from "./drafting/documents.js";
@@ -71,6 +72,7 @@ export function planDocument(
   const { answerTokens = continuation_tokens } = input;
   const extrapolated = extrapolatedRange(input.profile, input.extrapolateTo);
   const drafters = weighed(input, method);
+  const segments = segmentsBy(method, input);
   return {
     kind: "draftplan/plan",
     version: 1,
@@ -84,6 +86,11 @@ export function planDocument(
     ...(temperature === undefined ? {} : { temperature }),
     ...(input.standalone === true ? { draft_cache: "own" as const, answer_tokens: answerTokens } : {}),
     ...(extrapolated === undefined ? {} : { extrapolated }),
-    segments: segmentsBy(method, input),
+    ...rankingFor(input),
+    segments,
   };
 }
+
+/** The tokens of short heads that the plan has, or that `--adapt` may come to: both draft without the calibration. */
+const rankingFor = ({ choices, calibration: { ranking } }: SolveInput): Pick<Plan, "ranking"> =>
+  ranking !== undefined && choices.some(isShort) ? { ranking } : {};

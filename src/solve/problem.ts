@@ -11,8 +11,8 @@ import {
   type ChoiceSet,
   choiceKey,
   expandDraft,
+  type HeadKernel,
   headKernels,
-  type Kernel,
   type SpannedKernel,
   suits,
 } from "../schema/choice.js";
@@ -249,7 +249,7 @@ export function contextFor(problem: Problem, n: number): ContextData {
 const lossOf = (context: CalibrationContext, index: number, choice: Choice): number =>
   choice === "target" ? 0 : (context[blockKind(index)][choice]?.[blockLayer(index)].loss as number);
 
-const headLoss = (context: CalibrationContext, kernel: Kernel): number =>
+const headLoss = (context: CalibrationContext, kernel: HeadKernel): number =>
   kernel === "target" ? 0 : (context.head[kernel]?.loss as number);
 
 /** Σ ℓ over blocks and head: the surrogate of −ln α. */
@@ -285,5 +285,5 @@ export function groupsAt(problem: Problem, n: number): Group[] {
 }
 
 export function toChoiceSet(chosen: readonly string[]): ChoiceSet {
-  return { blocks: chosen.slice(0, -1) as Choice[], head: chosen[chosen.length - 1] as Kernel };
+  return { blocks: chosen.slice(0, -1) as Choice[], head: chosen[chosen.length - 1] as HeadKernel };
 }

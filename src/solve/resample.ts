@@ -5,7 +5,7 @@
  */
 
 import { mean, quantileSorted } from "simple-statistics";
-import { BLOCK_KINDS, type BlockKind, KERNEL_NAMES, type Kernel } from "../schema/choice.js";
+import { BLOCK_KINDS, type BlockKind, type HeadKernel, KERNEL_NAMES, type Kernel } from "../schema/choice.js";
 import type { Profile, ProfilePoint } from "../schema/profile.js";
 import { sum } from "../stats/numbers.js";
 import { seededRandom } from "../stats/random.js";
@@ -89,7 +89,10 @@ function drawnPoint(point: ProfilePoint, draw: number, layers: LayerFactors): Pr
     ...point,
     fixed_us: point.fixed_us * at(resampled.fixed),
     head_us: Object.fromEntries(
-      Object.entries(point.head_us).map(([kernel, us]) => [kernel, us * at(resampled.head?.[kernel as Kernel])]),
+      Object.entries(point.head_us).map(([kernel, us = 0]) => [
+        kernel,
+        us * at(resampled.head?.[kernel as HeadKernel]),
+      ]),
     ),
     attn_us: each(point.attn_us, resampled.attn, layers.attn),
     mlp_us: each(point.mlp_us, resampled.mlp, layers.mlp),

@@ -1,6 +1,6 @@
 /** What a user should hear of a plan: constraints that leave little to solve, and drafts that text kept back refused. */
 
-import { headKernels, type QuantisedKernel, quantisedKernels } from "../schema/choice.js";
+import { isShort, kernelsFor, type QuantisedKernel, quantisedKernels, shortHeads } from "../schema/choice.js";
 import type { Segment } from "../schema/plan.js";
 import { refutedText } from "../schema/plan-text.js";
 import type { WeightBytes } from "../schema/weight-bytes.js";
@@ -42,20 +42,26 @@ function nothingToSkip({ layers, choices, limits }: Constrained): SolveWarning[]
 }
 
 function memoryTooSmall({ layers, choices, limits: { memory, wholeLayers } }: Constrained): SolveWarning[] {
-  const quantised = quantisedKernels(headKernels(choices)); // a span takes its kernel's copy
-  if (memory === null || quantised.length === 0) return [];
+  // a span takes its kernel's copy
+  const quantised = quantisedKernels(kernelsFor(choices.filter((choice) => !isShort(choice))));
+  const short = shortHeads(choices);
+  if (memory === null || quantised.length + short.length === 0) return [];
   const { mostBytes, weightBytes } = memory;
-  const parts = quantised.flatMap((kernel) => partsOf(weightBytes, kernel, wholeLayers));
+  const parts = [
+    ...quantised.flatMap((kernel) => partsOf(weightBytes, kernel, wholeLayers)),
+    ...short.map((kernel) => ({ name: "the head", bytes: weightBytes.head[kernel] ?? 0, kernel })),
+  ];
   const smallest = parts.reduce((a, b) => (b.bytes < a.bytes ? b : a));
   if (smallest.bytes <= mostBytes) return [];
-  const whole = quantised.map((kernel) => `${mib(allBytes(weightBytes, kernel, layers))} MiB in ${kernel}`);
+  const copies = quantised.map((kernel) => `${mib(allBytes(weightBytes, kernel, layers))} MiB in ${kernel}`);
+  const whole = copies.length === 0 ? "" : `, and all blocks with the head take ${copies.join(" or ")}`;
   const rest = choices.includes("skip")
     ? "blocks can only be skipped"
     : "and nothing else is allowed, so the plan is plain decoding";
   return [
     {
       code: "DRAFT_MEMORY_SMALL",
-      message: `--draft-memory ${mib(mostBytes)} MiB has room for nothing quantised: the smallest copy, ${smallest.name} in ${smallest.kernel}, takes ${mib(smallest.bytes)} MiB, and all blocks with the head take ${whole.join(" or ")}; ${rest}`,
+      message: `--draft-memory ${mib(mostBytes)} MiB has room for nothing quantised: the smallest copy, ${smallest.name} in ${smallest.kernel}, takes ${mib(smallest.bytes)} MiB${whole}; ${rest}`,
     },
   ];
 }

@@ -7,7 +7,7 @@ import { hitsPerOverlap, isWanted, lossProbes, lossRecord, measureLosses, Tally 
 import { overlap, sparseSoftmax } from "../../src/calibrate/overlap.js";
 import { makePrompts, spreadWindows } from "../../src/calibrate/windows.js";
 import { silentProgress } from "../../src/core/progress.js";
-import { type ChoiceSet, DEFAULT_KERNELS } from "../../src/schema/choice.js";
+import { type ChoiceSet, DEFAULT_KERNELS, targetChoices } from "../../src/schema/choice.js";
 import { seededRandom } from "../../src/stats/random.js";
 import { FakeClock, FakeEngine } from "../support/fake-engine.js";
 import { EXACT_TIMES } from "../support/fake-model.js";
@@ -123,6 +123,25 @@ describe("loss probes", () => {
     for (const list of [record.attn.int8, record.attn.skip, record.mlp.int8, record.mlp.skip])
       expect(list).toHaveLength(4);
     expect(record.positions).toBe(100);
+  });
+});
+
+describe("short heads", () => {
+  test("are probed on the target's own blocks; their hits are their loss, and tell the other losses nothing", () => {
+    const probes = lossProbes(4, DEFAULT_KERNELS, [], ["int8:64", "target:32"]);
+    expect(probes.filter(({ kind }) => kind === "head").map(({ choices }) => choices)).toEqual(
+      (["int8", "int8:64", "target:32"] as const).map((head) => ({ ...targetChoices(4), head })),
+    );
+    const known = (hits: number, overlap: number) =>
+      probes.map(({ choice }) => (choice.includes(":") ? tally(hits, 100, overlap) : tally(90, 100, 0.95)));
+    const record = lossRecord(64, 4, probes, known(80, 0.6));
+    expect(record.hits_per_overlap).toBeCloseTo(Math.log(0.9) / Math.log(0.95), 4);
+    expect(record.head["int8:64"]?.loss).toBeCloseTo(-Math.log(0.8), 4);
+    // of n trials the standard error of ln(hits/n) is √((1 − p) / (n p))
+    expect(record.head["target:32"]?.standard_error).toBeCloseTo(Math.sqrt(0.2 / 0.8 / 100), 4);
+    expect(lossRecord(64, 4, probes, known(30, 0.5)).attn).toEqual(record.attn);
+    // sampled text: the overlap itself is the chance of acceptance
+    expect(lossRecord(64, 4, probes, known(80, 0.6), 1, false).head["int8:64"]?.loss).toBeCloseTo(-Math.log(0.6), 4);
   });
 });
 

@@ -2,7 +2,7 @@
 
 import type { ModelSpec } from "../../src/model/spec.js";
 import type { Measured } from "../../src/profile/profile.js";
-import { type ChoiceSet, DEFAULT_KERNELS, type Kernel } from "../../src/schema/choice.js";
+import { type ChoiceSet, DEFAULT_KERNELS, type Kernel, type ShortKernel } from "../../src/schema/choice.js";
 import type { Profile } from "../../src/schema/profile.js";
 import { FakeClock, FakeEngine, type FakeTimes } from "../support/fake-engine.js";
 import { uniform } from "../support/numbers.js";
@@ -58,12 +58,20 @@ export function planted(
   times: FakeTimes,
   contextLimit?: number,
   kernels: readonly Kernel[] = DEFAULT_KERNELS,
+  shortHeads?: readonly ShortKernel[],
 ): Planted {
   const clock = new FakeClock();
   return {
     clock,
     times,
-    engine: new FakeEngine({ spec: fakeSpec(layers, contextLimit), clock, times, missRate: () => 0.3, kernels }),
+    engine: new FakeEngine({
+      spec: fakeSpec(layers, contextLimit),
+      clock,
+      times,
+      missRate: () => 0.3,
+      kernels,
+      shortHeads,
+    }),
   };
 }
 

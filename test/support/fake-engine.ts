@@ -18,8 +18,10 @@ import {
   type ChoiceSet,
   choiceKey,
   DEFAULT_KERNELS,
+  isShort,
   type Kernel,
   kernelOf,
+  type ShortKernel,
   spanOf,
   tokensRead,
 } from "../../src/schema/choice.js";
@@ -63,6 +65,8 @@ export interface FakeModel {
   draftLogit?(draw: number): number;
   /** target first; default: target and int8 */
   kernels?: readonly Kernel[];
+  /** default: none */
+  shortHeads?: readonly ShortKernel[] | undefined;
   /** default: the CPU's */
   numerics?: Numerics;
   capacity?: number;
@@ -110,6 +114,7 @@ export class FakeEngine implements Engine {
   readonly spec: ModelSpec;
   readonly capacity: number;
   readonly kernels: readonly Kernel[];
+  readonly shortHeads?: readonly ShortKernel[];
   readonly numerics: Numerics;
   /** every pass that was run */
   readonly passes: { position: number; q: number; choices: ChoiceSet; us: number; tree: boolean }[] = [];
@@ -126,6 +131,7 @@ export class FakeEngine implements Engine {
     this.capacity = model.capacity ?? model.spec.contextLimit;
     this.kernels = model.kernels ?? DEFAULT_KERNELS;
     this.numerics = model.numerics ?? CPU_NUMERICS;
+    if (model.shortHeads !== undefined) this.shortHeads = model.shortHeads;
     this.cells = new Int32Array(this.capacity);
     this.values = new Int32Array(this.capacity);
     this.positions = Int32Array.from({ length: this.capacity }, (_, i) => i);
@@ -133,7 +139,9 @@ export class FakeEngine implements Engine {
 
   run(pass: Pass): PassResult {
     if (this.closed) throw new Error("the engine is closed");
-    requireKernels(pass.choices, this.kernels);
+    const { head } = pass.choices;
+    const isOpen = isShort(head) && this.shortHeads?.includes(head);
+    requireKernels(isOpen ? { ...pass.choices, head: "target" } : pass.choices, this.kernels);
     if ("hidden" in pass.input) return this.runHidden(pass, pass.input.hidden);
     const ids = Array.from(pass.input as ArrayLike<number>);
     if (pass.position + ids.length > this.capacity) {

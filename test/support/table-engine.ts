@@ -18,6 +18,8 @@ export interface TableOptions {
   error?: number;
   layers?: number;
   capacity?: number;
+  /** a draft's logits are those of a short head: of the first so many tokens, and of those of the text */
+  short?: number;
 }
 
 const isTarget = ({ blocks, head }: ChoiceSet): boolean =>
@@ -58,7 +60,14 @@ export function tableEngine(options: TableOptions): Engine & { rowOf(text: reado
       const logits = new Float32Array(logitRows * vocab);
       for (let i = 0; i < logitRows; i++) {
         const text = [...before, ...trails[ids.length - logitRows + i]];
-        logits.set(row(text, !isTarget(choices)), i * vocab);
+        const isDraft = !isTarget(choices);
+        const whole = row(text, isDraft);
+        const { short = vocab } = options;
+        const own = (token: number) => !isDraft || token < short || text.includes(token);
+        logits.set(
+          whole.map((logit, token) => (own(token) ? logit : Number.NEGATIVE_INFINITY)),
+          i * vocab,
+        );
       }
       return { logits, hidden: new Float32Array(ids.length * spec.hiddenSize) };
     },

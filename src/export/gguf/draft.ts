@@ -8,7 +8,7 @@
  *   32 rows of zeros stand there: they add nought.
  */
 import type { ModelSpec } from "../../model/spec.js";
-import type { ChoiceSet, Kernel } from "../../schema/choice.js";
+import { type ChoiceSet, type Kernel, wholeHead } from "../../schema/choice.js";
 import { areWhole, type DraftLayer, packLayers } from "./layers.js";
 import { type MetadataEntry, type MetadataValue, madeEntry } from "./metadata.js";
 import type { ModelMetadata } from "./model-metadata.js";
@@ -43,7 +43,7 @@ const ZERO_TYPE = "F16";
 export function draftOf(model: GgufModel, choices: ChoiceSet): GgufDraft {
   const layers = packLayers(choices);
   const whole = areWhole(layers);
-  const { tensors, matrices } = draftTensors(model, layers, choices.head, whole);
+  const { tensors, matrices } = draftTensors(model, layers, wholeHead(choices), whole);
   return {
     architecture: whole ? model.architecture : DECI,
     metadata: whole ? wholeMetadata(model, layers) : deciMetadata(model, layers),

@@ -43,7 +43,7 @@ function storedRows({ origin, firstRow, rows, inner }: SlabJob): StoredRows[] {
 }
 
 /** @returns [rows, inner] fp32 */
-function readSlab(origin: TensorOrigin, firstRow: number, rows: number, inner: number): Float32Array {
+export function readSlab(origin: TensorOrigin, firstRow: number, rows: number, inner: number): Float32Array {
   if (origin.kind === "made") return madeRows(origin, firstRow, rows, inner);
   if (origin.kind === "quantised") return readQuantisedRows(origin.form, origin.firstRow + firstRow, rows);
   const file = openedFile(origin.path, origin.descriptor);

@@ -9,7 +9,7 @@
  * i counts the layers whose attention runs, from 0: an engine asks for as many caches as the configuration names layers.
  * Past and present may be one buffer of any capacity: GroupQueryAttention then appends in place.
  */
-import type { ChoiceSet } from "../../schema/choice.js";
+import { type ChoiceSet, wholeHead } from "../../schema/choice.js";
 import type { ModelSpec } from "../spec.js";
 import type { AttentionNames } from "./blocks.js";
 import { Branch, elementOf, type WeightFile } from "./branch.js";
@@ -104,7 +104,7 @@ function head(main: Branch, spec: ModelSpec, choices: ChoiceSet, hidden: string,
     states = main.node("Slice", [hidden, from, to, axis], "last.hidden");
   }
   const normed = main.rmsNorm(states, "norm", "normed", spec.rmsEps);
-  finalLogits(main, spec, main.linear(normed, headMatrix(spec), choices.head, "logits"));
+  finalLogits(main, spec, main.linear(normed, headMatrix(spec), wholeHead(choices), "logits"));
   const last = main.nodes.pop() as Node; // the graph's own output is not under the branch's prefix
   main.nodes.push({ ...last, output: [DECODER_NAMES.logits] });
 }

@@ -1,5 +1,5 @@
 /** The matrices of a block and of the head as the graph has them, and what they take under each kernel. */
-import type { Kernel } from "../../schema/choice.js";
+import { type Kernel, kernelOf, type ShortKernel, shortOf } from "../../schema/choice.js";
 import { CPU_NUMERICS, type Numerics } from "../../schema/numerics.js";
 import type { WeightBytes } from "../../schema/weight-bytes.js";
 import { kernelFor } from "../kernels/registry.js";
@@ -26,11 +26,15 @@ export function matrixShapes(spec: ModelSpec) {
   } as const satisfies Record<string, Record<string, MatrixShape>>;
 }
 
-/** Bytes as weights.ts writes them. Norms and biases are left out: every kernel uses the target's. */
+/**
+ * Bytes as weights.ts writes them. Norms and biases are left out: every kernel uses the target's.
+ * @param shorts heads over a part of the vocabulary, each a copy of its own (short-head/convert.ts)
+ */
 export function weightBytes(
   spec: ModelSpec,
   kernels: readonly Kernel[],
   numerics: Numerics = CPU_NUMERICS,
+  shorts: readonly ShortKernel[] = [],
 ): WeightBytes {
   const shapes = matrixShapes(spec);
   const of = (part: keyof typeof shapes) =>
@@ -41,5 +45,8 @@ export function weightBytes(
         return [kernel, matrices.reduce((sum, [out, inner]) => sum + bytes(out, inner, numerics), 0)];
       }),
     );
-  return { attn: of("attn"), mlp: of("mlp"), head: of("head") };
+  const ofShort = (short: ShortKernel) =>
+    kernelFor(kernelOf(short), numerics.targetPrecision).bytes(shortOf(short) as number, spec.hiddenSize, numerics);
+  const short = Object.fromEntries(shorts.map((name) => [name, ofShort(name)]));
+  return { attn: of("attn"), mlp: of("mlp"), head: { ...of("head"), ...short } };
 }

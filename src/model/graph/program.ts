@@ -13,7 +13,7 @@
  *          storedHeadDim] of layers whose attention runs; weight/<name>
  * Outputs: hidden_out float[1, q, H]; logits float[1, rows, V], or ids int64[1, rows]; present.<layer>.key|value
  */
-import { type ChoiceSet, choiceKey } from "../../schema/choice.js";
+import { type ChoiceSet, choiceKey, wholeHead } from "../../schema/choice.js";
 import { distinctWindows } from "../layers.js";
 import type { ModelSpec } from "../spec.js";
 import { type AttentionNames, cacheDims, TREE, treeBias } from "./blocks.js";
@@ -168,7 +168,7 @@ function exit(main: Branch, spec: ModelSpec, { choices, rows, head }: ProgramFor
     states = main.node("Slice", [hidden, PROGRAM.logitsFrom, main.name("far"), main.name("axis")], "last");
   }
   const normed = main.rmsNorm(states, "norm", "normed", spec.rmsEps);
-  const product = main.linear(normed, headMatrix(spec), choices.head, "logits");
+  const product = main.linear(normed, headMatrix(spec), wholeHead(choices), "logits");
   // what is made of logits is made in fp32, as in the graph with choices; where nothing is, they are compared as they are
   const own = elementOf(main.context);
   const element = changesLogits(spec) ? FLOAT : own;

@@ -10,7 +10,7 @@
  * GroupQueryAttention takes more than one text where each has one token, or where no text has a past: prompts are run one
  * at a time over their part of the cache, steps all at once.
  */
-import { targetChoices } from "../../schema/choice.js";
+import { targetChoices, wholeHead } from "../../schema/choice.js";
 import type { ModelSpec } from "../spec.js";
 import { Branch, elementOf, type WeightFile } from "./branch.js";
 import type { GraphDialect } from "./dialect.js";
@@ -46,7 +46,7 @@ export function sideBySideGraph(spec: ModelSpec, weights: WeightFile, dialect: G
   const last = main.node("Slice", [hidden, from, to, axis], "last");
   const normed = main.rmsNorm(last, "norm", "normed", spec.rmsEps);
   main.cast(normed, element, FLOAT, `=${SIDE_BY_SIDE.states}`);
-  const product = main.linear(normed, headMatrix(spec), choices.head, "logits");
+  const product = main.linear(normed, headMatrix(spec), wholeHead(choices), "logits");
   const exact = changesLogits(spec) ? main.cast(product, element, FLOAT, "logits.fp32") : product;
   const logits = finalLogits(main, spec, exact, changesLogits(spec) ? FLOAT : element);
   main.node("ArgMax", [logits], `=${SIDE_BY_SIDE.likeliest}`, { axis: -1, keepdims: 0 });

@@ -18,7 +18,7 @@ import {
   sideBySide,
   type VerifyPrompt,
 } from "../../verify/index.js";
-import { planKernels } from "../choices.js";
+import { planLoading } from "../choices.js";
 import { contextFor, type PipelineContext } from "../context.js";
 import { findDrafting, planDrafting, withDrafting } from "../drafting.js";
 import { fitPrompts, openPrompts } from "../text/model-prompts.js";
@@ -54,7 +54,7 @@ export async function measureCheck(request: MeasureRequest, given: PipelineConte
   ] as const;
   return withModel(
     request.model,
-    { ...context, kernels: planKernels([candidate.document, baseline?.document ?? null]) },
+    { ...context, ...planLoading([candidate.document, baseline?.document ?? null]) },
     (checkpoint) => {
       const planned = draftings.map((drafting) => planDrafting(drafting, checkpoint, context));
       const fitting = fitPrompts(prompts, checkpoint.spec, maxTokens, context.progress);

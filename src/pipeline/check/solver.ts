@@ -45,7 +45,7 @@ function toDraftChoices(names: readonly string[]): DraftChoice[] {
     code: "CHOICE_UNAVAILABLE",
     at: "choices",
     what: `'${bad.slice(0, 20)}' is not something a draft can do with a block, or stands twice`,
-    remedy: `Use any of: ${draftChoices(CHOICES).join(", ")}, or a kernel with a span, such as int8@512.`,
+    remedy: `Use any of: ${draftChoices(CHOICES).join(", ")}, or a kernel with a span, such as int8@512, or with a short head, such as int8:8192.`,
   });
 }
 

@@ -10,7 +10,7 @@ import type { Checkpoint } from "../../model/spec.js";
 import { systemClock } from "../../runtime/device.js";
 import type { LoadedModel } from "../../runtime/load.js";
 import type { Calibration } from "../../schema/calibration.js";
-import { kernelsFor } from "../../schema/choice.js";
+import { isShort, kernelsFor } from "../../schema/choice.js";
 import type { InputRef } from "../../schema/common.js";
 import type { ComparedRow, Comparison } from "../../schema/comparison.js";
 import { writeDocument } from "../../schema/document.js";
@@ -69,7 +69,7 @@ export async function compareMethods(
       : await readPrompts(request.promptsFile, async () => tokenizer, context.progress.warn);
   return withModel(
     model,
-    { ...context, kernels: kernelsFor(request.choices) },
+    { ...context, kernels: kernelsFor(request.choices.filter((choice) => !isShort(choice))) },
     (checkpoint) => {
       for (const file of files) requireFitsTarget(file, checkpoint.spec);
       return prepare(checkpoint, request, given);

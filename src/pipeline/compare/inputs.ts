@@ -9,7 +9,7 @@ import type { Checkpoint, ModelSpec } from "../../model/spec.js";
 import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../../profile/grid.js";
 import type { LoadedModel } from "../../runtime/load.js";
 import type { Calibration } from "../../schema/calibration.js";
-import { isSpanned } from "../../schema/choice.js";
+import { isSpanned, shortHeads } from "../../schema/choice.js";
 import type { Extrapolated } from "../../schema/common.js";
 import type { Profile } from "../../schema/profile.js";
 import { extendProfile, extrapolatedRange } from "../../solve/index.js";
@@ -22,6 +22,7 @@ import { profileDraftModels } from "../profile/draft-models.js";
 import { makeProfile } from "../profile/make.js";
 import { defaultContexts, isSmall, SAMPLE } from "../text/calibration-text.js";
 import { continueAgain, measuringText } from "../text/measuring-text.js";
+import { openRanked, openShortHeads } from "../text/ranking.js";
 import { seenFromHere } from "./heads.js";
 import type { CompareRequest } from "./options.js";
 
@@ -94,6 +95,10 @@ export async function openInputs(
   heads: readonly LocatedHeads[] = [],
   files: readonly DraftModelFile[] = [],
 ): Promise<CompareInputs> {
+  const shorts = shortHeads(request.choices);
+  const known = request.calibration?.document.ranking;
+  const ranking = known === undefined ? await openRanked(model, shorts, request.text, context) : {};
+  if (known !== undefined) await openShortHeads(model, shorts, () => known, context);
   const given =
     request.profile === null
       ? await profileFor(model, request, contexts, context, { heads, files })
@@ -120,7 +125,7 @@ export async function openInputs(
     return { made, along };
   });
   const { texts, prompts } = made;
-  const calibration = { ...made.calibration, ...evidence.keys(), ...along.keys() };
+  const calibration = { ...made.calibration, ...ranking, ...evidence.keys(), ...along.keys() };
   const text = measuringText(texts, prompts, SAMPLE.continuationTokens);
   return { profile, extrapolated, calibration, text };
 }

@@ -3,7 +3,7 @@ import type { AdaptivePolicy } from "../../decode/adaptive/policy.js";
 import type { DraftPolicy } from "../../decode/loop.js";
 import type { Checkpoint } from "../../model/spec.js";
 import type { Engine } from "../../runtime/engine.js";
-import { planKernels } from "../choices.js";
+import { planLoading } from "../choices.js";
 import { contextFor, type PipelineContext } from "../context.js";
 import { type Drafting, drafterName, findDrafting, planDrafting, withDrafting } from "../drafting.js";
 import { warnOfSeed } from "../plan-policy.js";
@@ -41,10 +41,10 @@ export async function withReadyModel<Size extends { tokens: number }, Result>(
   use: (ready: ReadyModel, sized: Size) => Promise<Result>,
 ): Promise<Result> {
   const context = contextFor(given, plan);
-  const kernels = planKernels([plan?.document ?? null], adapt ? plan?.document.choices : []);
+  const loading = planLoading([plan?.document ?? null], adapt ? plan?.document.choices : []);
   return withModel(
     model,
-    { ...context, kernels },
+    { ...context, ...loading },
     (checkpoint) => {
       if (adapt && typeof sampling?.seed === "number") warnOfSeed(context.progress);
       const sized = sizeOf(checkpoint);

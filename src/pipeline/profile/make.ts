@@ -70,7 +70,7 @@ export async function makeProfile(
   const device = deviceOf(context, engine);
   const kernels = numericsOf(engine.kernels, engine.numerics);
   const { contextLimit: context_limit_tokens } = engine.spec;
-  const weight_bytes = weightBytes(engine.spec, engine.kernels, engine.numerics);
+  const weight_bytes = weightBytes(engine.spec, engine.kernels, engine.numerics, engine.shortHeads);
   const head = { kind: "draftplan/profile", version: 1, model, device, kernels } as const;
   const profile = { ...head, ...gpu, context_limit_tokens, weight_bytes, ...measured };
   return withFloor(profile, engine.spec, bytesPerSecond);

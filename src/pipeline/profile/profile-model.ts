@@ -6,14 +6,15 @@ import type { ModelSpec } from "../../model/spec.js";
 import type { Grid } from "../../profile/grid.js";
 import { DEFAULTS } from "../../profile/profile.js";
 import type { Engine } from "../../runtime/engine.js";
-import type { Kernel, SpannedKernel } from "../../schema/choice.js";
+import type { Kernel, ShortKernel, SpannedKernel } from "../../schema/choice.js";
 import { type ModelRef, numericsOf } from "../../schema/common.js";
 import type { Profile } from "../../schema/profile.js";
-import { draftModelKernels, usualSpans } from "../choices.js";
+import { draftModelKernels, usualShortHeads, usualSpans } from "../choices.js";
 import type { PipelineContext } from "../context.js";
 import { deviceOf } from "../device.js";
 import { lookAtDraftModels, requireFitsTarget } from "../drafting/draft-models.js";
 import { parseMeasuredDrafters, withHeads } from "../drafting/measured.js";
+import { anyRanking, openShortHeads } from "../text/ranking.js";
 import { withModel } from "../with-model.js";
 import { profileDraftModels } from "./draft-models.js";
 import { type GridOptions, makeProfile, profileCapacity, profileGrid } from "./make.js";
@@ -25,6 +26,8 @@ export interface ProfileRequest extends GridOptions {
   kernels: readonly Kernel[];
   /** of attention, to be measured beside the kernels; undefined: what is usual at these contexts */
   spans?: readonly SpannedKernel[] | undefined;
+  /** to be measured beside the kernels; undefined: what is usual for this vocabulary */
+  shortHeads?: readonly ShortKernel[] | undefined;
   /** time for all measuring */
   budgetSeconds?: number | undefined;
   /** wanted relative standard error of the target's median */
@@ -116,6 +119,7 @@ function openSamples(
     seed: DEFAULTS.seed,
     ...(heads.length === 0 ? {} : { heads: heads.map((one) => one.heads.sha256) }),
     ...(spans.length === 0 ? {} : { spans: [...spans] }),
+    ...(engine.shortHeads === undefined ? {} : { short_heads: [...engine.shortHeads] }),
   });
   if (samples.kept.rounds > 0) note(`going on after the ${counted(samples.kept.rounds, "round")} in ${path}`);
   return samples;
@@ -143,6 +147,8 @@ async function profileWeights(
       return prepareGrid(request, spec);
     },
     async (loaded, grid) => {
+      const shorts = request.shortHeads ?? usualShortHeads(loaded, context);
+      await openShortHeads(loaded, shorts, anyRanking, context);
       const kernels = draftModelKernels(request.kernels, context);
       const steps = await profileDraftModels(loaded, files, grid.contexts, kernels, context);
       const profile = await withHeads(heads, loaded, context, (opened) =>
@@ -163,6 +169,8 @@ function profileConfig(
   const { drafters = ["self"] } = request;
   if (drafters.some((name) => name.startsWith("heads"))) throw headsWithoutWeights(path);
   parseMeasuredDrafters(drafters, path);
+  const [short] = request.shortHeads ?? [];
+  if (short !== undefined) throw shortWithoutWeights(path, short);
   return profileSynthetic(
     path,
     machineRoom(request.memoryGib, context.threads, context.provider),
@@ -188,4 +196,12 @@ const headsWithoutWeights = (config: string) =>
     at: "--drafters",
     what: `trained heads belong to a model's own weights, and those of ${config} are made up`,
     remedy: "Leave --drafters out, or give the model itself.",
+  });
+
+const shortWithoutWeights = (config: string, short: ShortKernel) =>
+  new DraftplanError({
+    code: "NOT_YET_SUPPORTED",
+    at: `--choices ${short}`,
+    what: `a short head is made of the rows of a model's own head, and those of ${config} are made up`,
+    remedy: "Leave it out, or give the model itself.",
   });

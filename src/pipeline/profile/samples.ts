@@ -11,7 +11,7 @@ import { readNamedFile } from "../../core/user-file.js";
 import type { HeadsRound } from "../../profile/sweep/heads.js";
 import type { Observation, QueryLineRound } from "../../profile/sweep/pass.js";
 import { type Kept, nothingKept, type Recorder } from "../../profile/sweep/samples.js";
-import { ChoiceName, type Device, KernelName, type KernelNumerics, type ModelRef } from "../../schema/common.js";
+import { ChoiceName, type Device, HeadName, type KernelNumerics, type ModelRef } from "../../schema/common.js";
 
 /** An hour of passes has some 50 MiB. */
 const MAX_BYTES = 256 << 20;
@@ -30,6 +30,8 @@ export interface SamplesHeader {
   heads?: string[];
   /** of attention that are measured too; absent: none are */
   spans?: string[];
+  /** that are measured too; absent: none are */
+  short_heads?: string[];
 }
 
 const Count = z.int().min(0);
@@ -41,7 +43,7 @@ const Sample = z.strictObject({
   us: z.number().positive(),
   passes: z.int().positive(),
   logits: z.boolean(),
-  head: KernelName,
+  head: HeadName,
   blocks: z.array(ChoiceName),
 });
 const Time = z.number().positive();

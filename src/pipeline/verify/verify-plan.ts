@@ -9,7 +9,7 @@ import type { Plan } from "../../schema/plan.js";
 import { isPlainGreedy } from "../../schema/sampling.js";
 import type { Verification } from "../../schema/verification.js";
 import { requirePrompts, type Thresholds } from "../../verify/index.js";
-import { planKernels } from "../choices.js";
+import { planLoading } from "../choices.js";
 import { contextFor, type PipelineContext, precisionOf } from "../context.js";
 import { deviceOf } from "../device.js";
 import { type DrafterChoice, type Drafting, findDrafting, planDrafting, withDrafting } from "../drafting.js";
@@ -74,7 +74,7 @@ export async function verifyPlanOn(
   try {
     const verification = await withModel(
       request.model,
-      { ...context, kernels: planKernels([plan.document], others) },
+      { ...context, ...planLoading([plan.document], others) },
       (checkpoint) => {
         warnOfTemperature(plan, progress, request.sampling?.filters);
         const planned = planDrafting(drafting, checkpoint, context);

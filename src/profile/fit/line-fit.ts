@@ -14,12 +14,16 @@ import {
   type BlockKind,
   blockKind,
   blockLayer,
+  type Choice,
+  type HeadKernel,
+  isShort,
   isSpanned,
   KERNEL_NAMES,
   type Kernel,
   kernelOf,
   orderedChoices,
   readsAll,
+  type ShortKernel,
   type SpannedKernel,
 } from "../../schema/choice.js";
 import { fitMixedModel, type Row, rowSum } from "../../stats/mixed-model.js";
@@ -29,7 +33,7 @@ import { isTarget, type Observation, type SweepPass, targetPass } from "../sweep
 /** Costs of one point; `perLayer` [L], already pooled value plus deviation. */
 export interface PointCosts {
   fixedUs: number;
-  headUs: Partial<Record<Kernel, number>>;
+  headUs: Partial<Record<HeadKernel, number>>;
   perLayer: { attn: Partial<Record<AttentionKernel, number[]>>; mlp: Partial<Record<Kernel, number[]>> };
 }
 
@@ -65,6 +69,7 @@ class Columns {
   constructor(
     readonly kernels: readonly Kernel[],
     readonly spans: readonly SpannedKernel[],
+    readonly shorts: readonly ShortKernel[],
     readonly layers: number,
     private readonly shape: Shape,
     /** how a layer's deviation grows with n; null: layers do not deviate */
@@ -73,13 +78,15 @@ class Columns {
     this.rises = 1 + 3 * kernels.length;
     this.pieces = shape.attnKnots.length - 1;
     this.spanned = this.rises + this.pieces * (shape.attnByKernel ? kernels.length : 1) + (shape.mlpRises ? 1 : 0);
-    this.pooled = this.spanned + spans.length;
+    this.pooled = this.spanned + spans.length + shorts.length;
     if (growth === null) return;
     for (let group = 0; group < 2 * kernels.length; group++) this.groups.push(...new Array<number>(layers).fill(group));
   }
 
-  head(kernel: Kernel): number {
-    return 1 + this.kernels.indexOf(kernel);
+  head(kernel: HeadKernel): number {
+    return isShort(kernel)
+      ? this.spanned + this.spans.length + this.shorts.indexOf(kernel)
+      : 1 + this.kernels.indexOf(kernel);
   }
 
   /** what one block costs at context n */
@@ -123,7 +130,9 @@ class Columns {
       if (choice === "skip") return; // costs nothing: the untaken `If` is in the fixed part
       const layer = blockLayer(index);
       const { columns, factors = [] } =
-        blockKind(index) === "attn" ? this.attention(choice, layer, n) : this.block("mlp", kernelOf(choice), layer, n);
+        blockKind(index) === "attn"
+          ? this.attention(choice as AttentionKernel, layer, n)
+          : this.block("mlp", kernelOf(choice), layer, n);
       columns.forEach((column, i) => amounts.set(column, (amounts.get(column) ?? 0) + factors[i]));
     });
     const used = [...amounts].filter(([, amount]) => amount > 0);
@@ -174,16 +183,20 @@ export function fitLineWithErrors(
 ): FittedLine {
   const seen = orderedChoices(observations.flatMap(({ choices }) => [choices.head, ...choices.blocks]));
   const spans = seen.filter(isSpanned);
-  const kernels = KERNEL_NAMES.filter((kernel) => seen.some((choice) => kernelOf(choice) === kernel));
+  const shorts = seen.filter(isShort);
+  // of a short head the blocks tell nothing
+  const kernels = KERNEL_NAMES.filter((kernel) =>
+    seen.some((choice) => !isShort(choice) && kernelOf(choice) === kernel),
+  );
   const growth = pooled ? null : growthOf(fitLine(observations, layers, shape, { wholeTargetUs, pooled: true }), shape);
-  const columns = new Columns(kernels, spans, layers, shape, growth);
+  const columns = new Columns(kernels, spans, shorts, layers, shape, growth);
   const rows: Row[] = observations.map((o) => ({ ...columns.of(o, o.context), y: o.us }));
   const constraints: Row[] = [...wholeTargetUs].map(([n, y]) => ({ ...columns.of(targetPass(layers), n), y }));
   const model = { rows, fixed: columns.pooled, groups: columns.groups, constraints };
   const { coefficients: cost, deviationErrors } = fitMixedModel(model);
   const at = (n: number): PointCosts => ({
     fixedUs: cost[0],
-    headUs: Object.fromEntries(kernels.map((kernel) => [kernel, cost[columns.head(kernel)]])),
+    headUs: Object.fromEntries([...kernels, ...shorts].map((kernel) => [kernel, cost[columns.head(kernel)]])),
     perLayer: {
       attn: Object.fromEntries(
         [...kernels, ...spans].map((choice) => [
@@ -252,7 +265,7 @@ export function passUs(costs: PointCosts, { choices, head }: SweepPass): number 
   let us = costs.fixedUs + (head ? (costs.headUs[choices.head] ?? 0) : 0);
   choices.blocks.forEach((choice, index) => {
     if (choice === "skip") return;
-    const of: Partial<Record<AttentionKernel, number[]>> = costs.perLayer[blockKind(index)];
+    const of: Partial<Record<Choice, number[]>> = costs.perLayer[blockKind(index)];
     us += of[choice]?.[blockLayer(index)] ?? 0;
   });
   return us;

@@ -9,7 +9,7 @@
  * itself (`layer_error`); without it the interval of drafts that mix choices covered the truth in half of the cases.
  */
 import { median } from "simple-statistics";
-import { type AttentionKernel, KERNEL_NAMES, orderedChoices } from "../../schema/choice.js";
+import { type AttentionKernel, type HeadKernel, KERNEL_NAMES, orderedChoices } from "../../schema/choice.js";
 import type { ProfilePoint } from "../../schema/profile.js";
 import type { Random } from "../../stats/random.js";
 import type { Observation } from "../sweep/pass.js";
@@ -110,7 +110,7 @@ export async function resampleSteps(line: ResampleLine): Promise<Resampled[]> {
   }
   return contexts.map((_, i) => {
     const points = fitted.map((at) => at[i]);
-    const by = <K extends AttentionKernel>(
+    const by = <K extends AttentionKernel | HeadKernel>(
       names: readonly K[],
       of: (point: PointCosts, name: K) => number | undefined,
     ) =>
@@ -122,7 +122,7 @@ export async function resampleSteps(line: ResampleLine): Promise<Resampled[]> {
     const attentions = orderedChoices(Object.keys(points[0].perLayer.attn) as AttentionKernel[]);
     return {
       fixed: factors(points.map(({ fixedUs }) => fixedUs)),
-      head: by(KERNEL_NAMES, ({ headUs }, kernel) => headUs[kernel]),
+      head: by(orderedChoices(Object.keys(points[0].headUs) as HeadKernel[]), ({ headUs }, kernel) => headUs[kernel]),
       attn: by(attentions, ({ perLayer }, name) => perLayer.attn[name]?.[0]),
       mlp: by(KERNEL_NAMES, ({ perLayer }, kernel) => perLayer.mlp[kernel]?.[0]),
       whole_target: factors(whole[i]),

@@ -11,6 +11,7 @@ import {
   everywhere,
   type Kernel,
   quantisedKernels,
+  type ShortKernel,
   type SpannedKernel,
   suits,
   targetChoices,
@@ -40,12 +41,13 @@ function mixture(random: Random, choices: readonly Choice[]): () => Choice {
   };
 }
 
-/** A draft step: every kernel of the engine, spans of attention, and skip. */
+/** A draft step: every kernel of the engine, spans of attention, and skip; of the head every kernel, and short ones. */
 export function draftPass(
   random: Random,
   layers: number,
   kernels: readonly Kernel[],
   spans: readonly SpannedKernel[] = [],
+  shorts: readonly ShortKernel[] = [],
 ): SweepPass {
   const choices: Choice[] = [...kernels, ...spans, "skip"];
   const draw = Object.fromEntries(
@@ -58,7 +60,8 @@ export function draftPass(
     ]),
   );
   const blocks = Array.from({ length: 2 * layers }, (_, index) => draw[blockKind(index)]());
-  return { choices: { blocks, head: kernels[random.index(kernels.length)] }, head: random.float() >= HEADLESS };
+  const heads = [...kernels, ...shorts];
+  return { choices: { blocks, head: heads[random.index(heads.length)] }, head: random.float() >= HEADLESS };
 }
 
 /** At q > 1 only the target runs; some of its blocks, one at least, are left out so that attention can be told from the MLP. */
@@ -84,12 +87,13 @@ export function partialCorners(layers: number): SweepPass[] {
 /**
  * The other corners: nothing but the fixed part, and all blocks at one quantised kernel (what most drafts are nearly like)
  * with each head and with none, so that a head's cost is the difference of passes that are otherwise the same. Every span is
- * there once in all layers.
+ * there once in all layers, and every short head on all blocks of its kernel.
  */
 export function cornerPasses(
   layers: number,
   kernels: readonly Kernel[],
   spans: readonly SpannedKernel[] = [],
+  shorts: readonly ShortKernel[] = [],
 ): SweepPass[] {
   const corners: SweepPass[] = [{ choices: uniformChoices(layers, "skip"), head: false }];
   for (const kernel of quantisedKernels(kernels)) {
@@ -100,6 +104,7 @@ export function cornerPasses(
       { choices: { ...all, head: "target" }, head: true },
     );
   }
+  for (const head of shorts) corners.push({ choices: everywhere(layers, head), head: true });
   for (const span of spans) corners.push({ choices: everywhere(layers, span), head: true });
   return corners;
 }

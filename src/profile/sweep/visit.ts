@@ -54,12 +54,14 @@ function timeBurst(bench: Bench, pass: SweepPass, context: number): number {
 /** What a visit's bursts run: always the target, the corners in turn, the rest at random. */
 function burstPasses({ random, engine, spans = [] }: Bench, bursts: number, round: number): SweepPass[] {
   const { layers } = engine.spec;
-  const corners = cornerPasses(layers, engine.kernels, spans);
+  const corners = cornerPasses(layers, engine.kernels, spans, engine.shortHeads);
   const cornered = Math.max(1, Math.floor((bursts - 1) / 2));
   return random.shuffle([
     targetPass(layers),
     ...Array.from({ length: cornered }, (_, i) => corners[(round * cornered + i) % corners.length]),
-    ...Array.from({ length: bursts - 1 - cornered }, () => draftPass(random, layers, engine.kernels, spans)),
+    ...Array.from({ length: bursts - 1 - cornered }, () =>
+      draftPass(random, layers, engine.kernels, spans, engine.shortHeads),
+    ),
   ]);
 }
 

@@ -6,6 +6,7 @@ import {
   CHOICES,
   type Choice,
   type ChoiceSet,
+  isShort,
   isSpanned,
   KERNELS,
   kernelOf,
@@ -15,13 +16,13 @@ import {
 } from "../../schema/choice.js";
 import { type Html, html } from "../html.js";
 
-/** A kernel's sign is its width in bits, so that a further kernel needs no entry here; with a span it has an @ behind it. */
+/** A kernel's sign is its width in bits, so that a further kernel needs no entry here; with a span it has an @ behind it, over a part of the vocabulary a colon. */
 function choiceSign(choice: Choice): string {
   const kernel = kernelOf(choice);
   if (kernel === null) return "×";
   const { bits } = KERNELS[kernel];
   const sign = bits === null ? "T" : String(bits);
-  return isSpanned(choice) ? `${sign}@` : sign;
+  return isSpanned(choice) ? `${sign}@` : isShort(choice) ? `${sign}:` : sign;
 }
 
 const look = (choice: Choice): string => {

@@ -3,6 +3,7 @@ import {
   blockName,
   type Choice,
   type ChoiceSet,
+  isShort,
   isSpanned,
   KERNEL_NAMES,
   kernelOf,
@@ -77,7 +78,7 @@ export const contextText = ({
 /** How each choice looks, the same in every chart. */
 export const choiceStyle = (choice: Choice): SeriesStyle => ({
   look: choice === "skip" ? 5 : KERNEL_NAMES.indexOf(kernelOf(choice) ?? "target"),
-  ...(isSpanned(choice) ? { dashed: true } : {}),
+  ...(isSpanned(choice) || isShort(choice) ? { dashed: true } : {}),
 });
 
 export const MEASURED: SeriesStyle = { look: 0 };

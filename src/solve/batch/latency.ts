@@ -64,7 +64,7 @@ function batchPoint(point: BatchPoint, alone: ProfilePoint): ProfilePoint {
     context_tokens: point.context_tokens,
     query_tokens: point.query_tokens,
     fixed_us: total === 0 ? whole_target_us : alone.fixed_us * factor,
-    head_us: Object.fromEntries(Object.entries(alone.head_us).map(([kernel, us]) => [kernel, us * factor])),
+    head_us: Object.fromEntries(Object.entries(alone.head_us).map(([kernel, us = 0]) => [kernel, us * factor])),
     attn_us: each(alone.attn_us),
     mlp_us: each(alone.mlp_us),
     whole_target_us,

@@ -1,7 +1,14 @@
 /** Whether a profile and a calibration belong together, and have what is asked for. */
 import { DraftplanError } from "../../core/errors.js";
 import type { Calibration } from "../../schema/calibration.js";
-import { type Choice, type Kernel, kernelOf } from "../../schema/choice.js";
+import {
+  type AttentionKernel,
+  type Choice,
+  type HeadKernel,
+  isHeadKernel,
+  isShort,
+  type Kernel,
+} from "../../schema/choice.js";
 import type { Profile } from "../../schema/profile.js";
 
 /** @throws DOCUMENT_MISMATCH where they are of other models or numerics */
@@ -29,14 +36,7 @@ export function requireJoinable(profile: Profile, calibration: Calibration): voi
 export function requireChoices(profile: Profile, calibration: Calibration, choices: readonly Choice[]): void {
   for (const choice of choices) {
     if (choice === "skip" || choice === "target") continue;
-    const kernel = kernelOf(choice);
-    const ofKernel = kernel === choice; // of a span, attention alone
-    const profiled = profile.points.some(
-      (point) => point.attn_us[choice] !== undefined && (!ofKernel || point.head_us[kernel] !== undefined),
-    );
-    const calibrated = calibration.contexts.every(
-      (c) => c.attn[choice] && (!ofKernel || (c.mlp[choice] && c.head[kernel])),
-    );
+    const { profiled, calibrated } = measuredIn(profile, calibration, choice);
     if (profiled && calibrated) continue;
     const [document, verb] = profiled ? ["calibration", "calibrate"] : ["profile", "profile"];
     const wanted = ["int8", ...choices].filter((name, i, all) => name !== "skip" && all.indexOf(name) === i);
@@ -47,4 +47,20 @@ export function requireChoices(profile: Profile, calibration: Calibration, choic
       remedy: `Leave ${choice} out, or measure it: draftplan ${verb} MODEL --choices ${wanted.join(",")}`,
     });
   }
+}
+
+type Running = Exclude<Choice, "skip" | "target">;
+
+function measuredIn(profile: Profile, calibration: Calibration, choice: Running) {
+  const [ofBlocks, ofHead] = [!isShort(choice), isHeadKernel(choice)];
+  const head = choice as HeadKernel;
+  const attn = choice as AttentionKernel;
+  return {
+    profiled: profile.points.some(
+      ({ attn_us, head_us }) => (!ofBlocks || attn_us[attn] !== undefined) && (!ofHead || head_us[head] !== undefined),
+    ),
+    calibrated: calibration.contexts.every(
+      (c) => (!ofBlocks || c.attn[choice]) && (!ofHead || c.head[head]) && (!ofBlocks || !ofHead || c.mlp[choice]),
+    ),
+  };
 }

@@ -29,3 +29,14 @@ describe.each(NAMES)("%s", (name) => {
     expect(await deviationOf(engine, drafter, filters, DRAWS, seed)).toBeLessThan(MOST);
   });
 });
+
+/** A draft that can never draw most tokens: they come from what is left of the target's distribution. */
+describe("self with a short head", () => {
+  const cases = FILTERS.map((filters, i) => ({ ...filters, temperature: TEMPERATURES[i % 2] }));
+  test.each(cases.filter((_, i) => LONG || i === 0 || i === 5))("%j", async (filters) => {
+    const engine = tableEngine({ vocab: VOCAB, seed: 31, short: 6 });
+    const [, self] = everyDrafter(engine, 31).find(([kind]) => kind === "self") ?? [];
+    if (self === undefined) throw new Error("no drafter self");
+    expect(await deviationOf(engine, self, filters, DRAWS, 31)).toBeLessThan(MOST);
+  });
+});
