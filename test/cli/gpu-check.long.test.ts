@@ -1,5 +1,6 @@
 /** scripts/gpu-check/run.mjs where there is no GPU: its sections on the CPU, each with a limit, each failing alone. */
 import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
@@ -59,7 +60,12 @@ test("a section that fails, and one that hangs, say so and take no other with th
     ["torch-tokens", false],
   ]);
   expect(lines[0].code).toBe("RUNTIME_LOAD");
-  const late = gpuCheck("--provider", "cpu", "--shapes", "tiny", "--sections", "speed-tiny", "--seconds", "7.5");
-  expect(late.lines[late.lines.length - 1]).toMatchObject({ section: "speed-tiny", ok: false });
+  const sleeper = join(temporaryFolder(), "python");
+  writeFileSync(sleeper, "#!/bin/sh\nexec sleep 300\n", { mode: 0o755 });
+  const late = gpuCheck("--sections", "torch-tokens", "--seconds", "9", "--python", sleeper);
+  expect(late.lines[late.lines.length - 1]).toMatchObject({
+    ...{ section: "torch-tokens", ok: false },
+    what: expect.stringMatching(/^not done within \d/),
+  });
   expect(late.status).toBe(1);
 });

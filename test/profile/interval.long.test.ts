@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { DRAFTS, MACHINES, sweepOnce } from "./interval-coverage.js";
 
-const SWEEPS = 40;
+const SWEEPS = 25;
 const ROUNDS = [6, 16];
 
 /** by sweep: the share of its intervals that cover, and every interval by draft */
