@@ -50,6 +50,10 @@ export function addVerify(program: Command, run: RunVerb): void {
     .option("--min-acceptance <rate>", "fail below this acceptance rate, 0 to 1", numberFrom(0))
     .option("--max-prediction-error <percent>", "fail where the prediction is off by more", percent)
     .option("--alternatives", "also decode with int8 alone (of a target in int8 with int4 alone), for comparison")
+    .option(
+      "--stop-rules",
+      "also run the rule that the plan did not choose, drafts of a fixed length beside drafts that stop early, in the same run",
+    )
     .option("--max-tokens <n>", "new tokens of each prompt", integerFrom(1))
     .option("--pairs <n>", "interleaved pairs of runs of each prompt", integerFrom(1))
     .option(TO_FILE, "where to write the verification; - prints it (default: into plans/)")

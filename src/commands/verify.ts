@@ -27,6 +27,8 @@ export interface VerifyCommandOptions extends SamplingOptions {
   pairs?: number | undefined;
   /** also decode with int8 alone, for comparison */
   alternatives?: boolean | undefined;
+  /** fixed lengths beside early stops */
+  stopRules?: boolean | undefined;
 }
 
 /**

@@ -7,6 +7,8 @@ export type AcceptanceRound = Pick<Round, "drafted" | "accepted"> & Partial<Pick
 export interface AcceptanceStatistics {
   drafted: number;
   accepted: number;
+  /** rounds that drafted */
+  speculative: number;
   /** accepted per token drafted up to and including the first rejection; null where nothing was drafted */
   acceptance: number | null;
   /** [d+1] a_i over rounds that drafted at least i tokens; null where nothing was drafted */
@@ -20,12 +22,14 @@ export function acceptanceOf(rounds: readonly AcceptanceRound[]): AcceptanceStat
   const speculative = rounds.filter((round) => round.drafted > 0);
   const drafted = speculative.reduce((sum, round) => sum + round.drafted, 0);
   const accepted = speculative.reduce((sum, round) => sum + round.accepted, 0);
-  if (speculative.length === 0) return { drafted, accepted, acceptance: null, curve: null, acceptedLength: null };
+  if (speculative.length === 0)
+    return { drafted, accepted, speculative: 0, acceptance: null, curve: null, acceptedLength: null };
   const emitted = speculative.reduce((sum, round) => sum + (round.emitted ?? round.accepted + 1), 0);
   const tried = speculative.reduce((sum, round) => sum + Math.min(round.drafted, round.accepted + 1), 0);
   return {
     drafted,
     accepted,
+    speculative: speculative.length,
     acceptance: accepted / tried,
     curve: acceptanceCurve(speculative),
     acceptedLength: emitted / speculative.length,

@@ -52,8 +52,11 @@ function methodText(row: ComparedRow, layers: number): string {
   const what = draft_tokens === undefined ? "plain decoding" : draftText(row, layers);
   const same = same_draft_as === undefined || draft_tokens === undefined ? undefined : `(as ${same_draft_as})`;
   const changes = draft_changes_at === undefined ? undefined : `(changes at ${draft_changes_at.join(", ")})`;
-  return lines(method, what, changes, same, lossless ? undefined : "NOT lossless");
+  const early = row.stop === undefined ? undefined : `(ends early, ${mean(row)} drafted)`;
+  return lines(method, what, early, changes, same, lossless ? undefined : "NOT lossless");
 }
+
+const mean = ({ measured: { mean_draft_tokens: tokens } }: ComparedRow): string => tokens?.toFixed(1) ?? "none";
 
 const lines = (...texts: (string | undefined)[]): string => texts.filter((text) => text !== undefined).join("\n");
 

@@ -53,10 +53,24 @@ function verdictRows(verification: Verification): string[][] {
     "acceptance",
     drafting ? "nothing was drafted" : `${share(acceptance)}, ${accepted_length.toFixed(2)} tokens a round`,
   ]);
+  for (const rule of verification.stop_rules ?? []) rows.push([STOP_RULES[rule.rule], stopRuleLine(rule)]);
   for (const line of distributionLines(verification)) rows.push(line);
   for (const other of verification.alternatives) rows.push([other.name, alternativeLine(other)]);
   for (const requirement of decided?.failed ?? []) rows.push(["FAILED", failureLine(requirement, verification)]);
   return rows;
+}
+
+const STOP_RULES = { early: "early stop", fixed: "fixed length" };
+
+/** `1.71 (1.66 to 1.76), 3.61 tokens a round of 4.2 drafted, predicted 1.73` */
+function stopRuleLine(rule: NonNullable<Verification["stop_rules"]>[number]): string {
+  const { speedup, accepted_length, mean_draft_tokens, predicted_speedup, lossless } = rule;
+  const yields =
+    accepted_length === null || mean_draft_tokens === null
+      ? "nothing was drafted"
+      : `${accepted_length.toFixed(2)} tokens a round of ${mean_draft_tokens.toFixed(1)} drafted`;
+  const predicted = predicted_speedup === null ? "" : `, predicted ${times(predicted_speedup)}`;
+  return `${interval(speedup)}, ${yields}${predicted}${lossless ? "" : ", NOT lossless"}`;
 }
 
 type Decision = NonNullable<Verification["decided"]>;

@@ -45,6 +45,10 @@ const Row = z
     drafter: DrafterRef.optional().describe("who drafts; absent beside a draft: the model's own blocks"),
     draft: DraftSchema.optional(),
     draft_tokens: z.int().min(1).max(MAX_DRAFT_TOKENS).optional().describe("d per round, bonus token not counted"),
+    stop: z
+      .literal("early")
+      .optional()
+      .describe("drafts end early where they are unsure, at draft_tokens at the latest; absent: all have draft_tokens"),
     draft_changes_at: z
       .array(z.int().positive())
       .max(64)
@@ -67,6 +71,12 @@ const Row = z
       acceptance: Rate.nullable(),
       tokens_per_second: Interval,
       speedup: Interval.describe("over plain decoding, in pairs"),
+      mean_draft_tokens: z
+        .number()
+        .min(1)
+        .nullable()
+        .optional()
+        .describe("tokens drafted in a round that drafts; absent: nobody weighed when drafts end"),
       baseline_speed_ratio: Interval.describe("the baseline's tokens per second over this method's, in pairs"),
     }),
     prediction_error_percent: z.number().nullable(),

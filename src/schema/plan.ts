@@ -227,6 +227,14 @@ export const draftSteps = ({
 
 export type Speed = Pick<Predicted, "tokens_per_second" | "speedup">;
 
+/** The same plan with drafts that end by this rule wherever it says when they end; segments that do not say stay as they are. */
+export const withStopRule = (plan: Plan, rule: Stop["rule"]): Plan => ({
+  ...plan,
+  segments: plan.segments.map((segment) =>
+    segment.stop === undefined ? segment : { ...segment, stop: { ...segment.stop, rule } },
+  ),
+});
+
 /** The prediction of what a segment does: of its early stop where it has one, else of its drafts of a fixed length. */
 export const predictionOf = ({ stop, predicted }: Pick<Segment, "stop" | "predicted">) =>
   stop?.rule === "early" ? stop.predicted : predicted;

@@ -121,6 +121,17 @@ const OtherDrafter = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("heads"), ...HeadsRef.shape }),
 ]);
 
+/** Drafts of a fixed length and drafts that end early, by turns in one run. */
+const StopRuleRecord = z.strictObject({
+  rule: z.enum(["fixed", "early"]),
+  lossless: z.boolean(),
+  speedup: Interval,
+  predicted_speedup: z.number().positive().nullable(),
+  tokens_per_second: z.number().positive(),
+  accepted_length: z.number().min(1).nullable().describe("tokens of a round that drafts; null where none does"),
+  mean_draft_tokens: z.number().min(1).nullable().describe("tokens drafted in one"),
+});
+
 export const Verification = z.strictObject({
   kind: z.literal("draftplan/verification"),
   version: z.literal(1),
@@ -192,6 +203,11 @@ export const Verification = z.strictObject({
   by_context: z.array(ContextRecord),
   prompts: z.array(PromptRecord).min(1),
   alternatives: z.array(Alternative),
+  stop_rules: z
+    .array(StopRuleRecord)
+    .length(2)
+    .optional()
+    .describe("where a plan says when drafts end: both rules, in one run with plain decoding; absent: not asked for"),
 });
 export type Verification = z.infer<typeof Verification>;
 

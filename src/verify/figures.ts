@@ -30,7 +30,11 @@ export type Figures = Omit<
   | "prompts_sha256"
   | "resumed"
   | "decided"
->;
+  | "stop_rules"
+> & {
+  /** tokens drafted in a round that drafts; null where none does */
+  meanDraftTokens: number | null;
+};
 
 /** @throws TEXT_TOO_SHORT where no prompt is answered by more than one token: no step was timed then */
 export function figuresOf(
@@ -44,7 +48,8 @@ export function figuresOf(
   const speedup = speedupInterval(timings);
   const predicted = predictedSpeedup(segments, prompts);
   const rounds = prompts.flatMap(({ plan }) => plan[0].rounds);
-  const { acceptance, curve, acceptedLength } = acceptanceOf(rounds);
+  const { acceptance, curve, acceptedLength, drafted, speculative } = acceptanceOf(rounds);
+  const meanDraftTokens = speculative === 0 ? null : drafted / speculative;
   const { tokens, plainUs, otherUs } = totalTimes(timings);
   return {
     lossless: prompts.every(({ verdict }) => verdict.firstMismatch === null) && (distribution?.holds ?? true),
@@ -55,6 +60,7 @@ export function figuresOf(
     acceptance,
     acceptance_curve: curve,
     accepted_length: acceptedLength,
+    meanDraftTokens,
     speedup,
     interval: "student",
     predicted_speedup: predicted,

@@ -9,6 +9,8 @@ import { promptTiming, rateInterval, speedupInterval, tokenUs } from "./speedup.
 export interface PolicyFigures {
   /** accepted tokens per token drafted up to and including the first rejection; null where nothing was drafted */
   acceptance: number | null;
+  /** tokens drafted in a round that drafts; null where none does */
+  meanDraftTokens: number | null;
   tokensPerSecond: Interval;
   /** over plain decoding */
   speedup: Interval;
@@ -35,8 +37,10 @@ export function policyFigures(
   return prompts[0].runs.map((_, policy) => {
     const rounds: Round[] = prompts.flatMap(({ runs }) => runs[policy][0].rounds);
     const usPerToken = prompts.map(({ runs }) => runs[policy].flatMap((run) => tokenUs(run) ?? []));
+    const { acceptance, drafted, speculative } = acceptanceOf(rounds);
     return {
-      acceptance: acceptanceOf(rounds).acceptance,
+      acceptance,
+      meanDraftTokens: speculative === 0 ? null : drafted / speculative,
       tokensPerSecond: rateInterval(prompts.map(({ runs }) => runs[policy])),
       speedup: pairedInterval(prompts, plain, policy),
       baselineRatio: pairedInterval(prompts, policy, baseline),

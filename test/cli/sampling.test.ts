@@ -126,7 +126,7 @@ test("what the system says belongs to a chat", async () => {
 test("with a plan a line says what was accepted where, and what the time went to", async () => {
   const { stderr } = await draftplan(arguments_("--plan", plan));
   expect(stderr).toMatch(
-    /accepted by position: [\d.]+ %(, ([\d.]+ %|-))*; time: drafting [\d.]+ %, verifying [\d.]+ %, host [\d.]+ %\n/,
+    /accepted by position: [\d.]+ %(, ([\d.]+ %|-))*; (drafted \d+ to \d+ tokens a round, [\d.]+ in the mean; )?time: drafting [\d.]+ %, verifying [\d.]+ %, host [\d.]+ %\n/,
   );
 });
 

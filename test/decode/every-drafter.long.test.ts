@@ -180,6 +180,18 @@ const DRAFTERS: Record<string, (random: Random) => Drafting> = {
   "lookup, else heads": (random) => beside(random, SINGLES.heads(random)),
 };
 
+/** Half of the drafts that have a confidence may end by it, under any rule. */
+function randomStop({ drafter }: Drafting, random: Random): Pick<Segment, "stop"> {
+  const kind = drafter?.kind ?? "self";
+  if ((kind !== "self" && kind !== "model") || random.float() < 0.5) return {};
+  const draft_tokens = length(random);
+  const ends = [...new Set([0.6, 0.8, 0.9, 0.99].filter(() => random.float() < 0.5))];
+  const rates = [...ends, 1].map(() => random.float()).sort((a, b) => a - b);
+  const confidence = [...ends, 1].map((below, i) => ({ below, acceptance: rates[i] }));
+  const go_on_from = Array.from({ length: draft_tokens - 1 }, () => random.float() ** 3);
+  return { stop: { rule: random.index(4) === 0 ? "fixed" : "early", draft_tokens, confidence, go_on_from } };
+}
+
 /** Up to six segments, some of one context alone, some plain. */
 function randomPlan(name: string, seed: number): DraftPolicy {
   const random = seededRandom(seed);
@@ -188,7 +200,8 @@ function randomPlan(name: string, seed: number): DraftPolicy {
   const segments = bounds.map((to, i): Segment => {
     const context_tokens = { from: i === 0 ? 0 : bounds[i - 1], to };
     if (random.float() < 0.15) return { context_tokens, speculate: false };
-    return { context_tokens, speculate: true, ...DRAFTERS[name](random) };
+    const drafting = DRAFTERS[name](random);
+    return { context_tokens, speculate: true, ...drafting, ...randomStop(drafting, seededRandom(seed, i)) };
   });
   const own = name.endsWith("cache of their own") ? { draft_cache: "own" as const } : {};
   // what a user could not write is no test

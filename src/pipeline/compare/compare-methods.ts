@@ -15,6 +15,7 @@ import type { InputRef } from "../../schema/common.js";
 import type { ComparedRow, Comparison } from "../../schema/comparison.js";
 import { writeDocument } from "../../schema/document.js";
 import { MAX_TREE_NODES } from "../../schema/drafter.js";
+import { withStopRule } from "../../schema/plan.js";
 import { openTokenizer } from "../../tokenizer/open.js";
 import type { Tokenizer } from "../../tokenizer/types.js";
 import { promptsDigest, type VerifyPrompt } from "../../verify/index.js";
@@ -162,8 +163,17 @@ async function solveAll({ loaded, request }: Comparing, inputs: CompareInputs, c
     const one = await method.solve({ measuring, calibration, choices, refineSeconds: request.refineSeconds });
     const seconds = (systemClock.nowUs() - start) / 1e6;
     solved.push({ ...one, method: method.name, choices: [...choices], seconds });
+    solved.push(...otherRule(method.name, one).map((row) => ({ ...row, choices: [...choices], seconds: 0 })));
   }
   return solved;
+}
+
+/** The knapsack's plan under the rule of ending drafts that it did not choose, where it weighed one: fixed beside early. */
+function otherRule(name: string, { plan, calibration }: SolvedMethod): (SolvedMethod & { method: string })[] {
+  const rules = plan.segments.flatMap(({ stop }) => stop?.rule ?? []);
+  if (name !== "knapsack" || rules.length === 0) return [];
+  const rule = rules.includes("early") ? "fixed" : "early";
+  return [{ method: `knapsack-${rule}`, plan: withStopRule(plan, rule), calibration }];
 }
 
 type Refs = Comparison["inputs"];

@@ -60,16 +60,18 @@ export class Predictor {
    * Over several contexts of equal weight, each with the draft that the policy has there: tokens over time, and acceptance
    * and draft time of the middle one. Null where one of them has no prediction.
    * @param planned what the policy's plan says of a context, for drafters other than the model's own blocks
+   * @param early   what its plan predicts there of drafts that end early
    */
   along(
     contexts: readonly number[],
     policy: DraftPolicy,
     planned: (n: number) => PlannedDraft | null = () => null,
+    early: (n: number) => PredictedSpeed | null = () => null,
   ): PredictedSpeed | null {
     const all: PredictedSpeed[] = [];
     for (const n of contexts) {
       const request = policy(n);
-      const one = request === null ? this.plain(n) : this.requested(n, request, planned);
+      const one = request === null ? this.plain(n) : (early(n) ?? this.requested(n, request, planned));
       if (one === null) return null;
       all.push(one);
     }

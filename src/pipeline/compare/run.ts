@@ -6,7 +6,7 @@ import type { DraftPolicy, decode } from "../../decode/loop.js";
 import { draftsBetween, type Opened, planPolicy } from "../../decode/policy.js";
 import type { Clock, Engine } from "../../runtime/engine.js";
 import type { ComparedContext, ComparedRow } from "../../schema/comparison.js";
-import type { Plan, Segment } from "../../schema/plan.js";
+import { type Plan, predictedAt, type Segment } from "../../schema/plan.js";
 import type { Filters } from "../../schema/sampling.js";
 import { plannedBy } from "../../solve/index.js";
 import { LEAST_UNITS } from "../../stats/interval.js";
@@ -146,28 +146,53 @@ function rowOf(
 ): ComparedRow {
   const at = `plan of ${method}`;
   const policy = planPolicy(plan, engine.spec.layers, at, undefined, open);
-  const predicted = predictor.along(contextsAlong(contextTokens, maxTokens), policy, (n) => {
-    const segment = segmentAt(plan, n);
-    return segment === undefined ? null : plannedBy(segment, engine.spec.layers, at);
-  });
+  const predicted = predictor.along(
+    contextsAlong(contextTokens, maxTokens),
+    policy,
+    (n) => {
+      const segment = segmentAt(plan, n);
+      return segment === undefined ? null : plannedBy(segment, engine.spec.layers, at);
+    },
+    (n) => earlyAt(plan, n),
+  );
+  const { meanDraftTokens: mean_draft_tokens } = figures;
+  const weighed = plan.segments.some(({ stop }) => stop !== undefined);
   const { acceptance, tokensPerSecond, speedup, baselineRatio, lossless, ties, usPerToken } = figures;
   return {
     method,
     ...draftKeys(segmentAt(plan, middleOf(contextTokens, maxTokens))),
     predicted: predicted === null ? null : predictedRecord(predicted),
-    measured: { acceptance, tokens_per_second: tokensPerSecond, speedup, baseline_speed_ratio: baselineRatio },
+    measured: {
+      ...{ acceptance, tokens_per_second: tokensPerSecond, speedup, baseline_speed_ratio: baselineRatio },
+      ...(weighed ? { mean_draft_tokens } : {}),
+    },
     prediction_error_percent:
       predicted === null ? null : 100 * (predicted.tokensPerSecond / tokensPerSecond.median - 1),
     ...{ lossless, ties, us_per_token: usPerToken },
   };
 }
 
+/** What a draft that ends early is predicted to reach at a context; null where none does, or nothing is predicted. */
+function earlyAt(plan: Plan, n: number): PredictedSpeed | null {
+  const { stop, predicted } = segmentAt(plan, n) ?? {};
+  if (stop?.rule !== "early" || stop.predicted === undefined || predicted === undefined) return null;
+  const { acceptance_curve: curve, draft_lengths: lengths } = stop.predicted;
+  // tokens put to the test at position i: rounds that draft so many, all before it accepted
+  const goingOn = lengths.map((_, i) => 1 - lengths.slice(0, i).reduce((sum, share) => sum + share, 0));
+  const tried = goingOn.reduce((sum, share, i) => sum + Math.min(share, curve[i]), 0);
+  const { tokens_per_second: tokensPerSecond, speedup } = predictedAt(stop.predicted, n);
+  const acceptance = (stop.predicted.accepted_length - 1) / tried;
+  return { acceptance, draftUs: predicted.draft_us, tokensPerSecond, speedup };
+}
+
 const segmentAt = ({ segments }: Plan, n: number): Segment | undefined =>
   segments.find(({ context_tokens: { to } }) => n < to);
 
-function draftKeys(segment: Segment | undefined): Pick<ComparedRow, "drafter" | "draft" | "draft_tokens"> {
+function draftKeys(segment: Segment | undefined): Pick<ComparedRow, "drafter" | "draft" | "draft_tokens" | "stop"> {
   if (segment?.speculate !== true || segment.draft_tokens === undefined) return {};
-  const { drafter, draft, draft_tokens } = segment;
+  const { drafter, draft, draft_tokens, stop } = segment;
+  if (stop?.rule === "early")
+    return { ...draftKeys({ ...segment, draft_tokens: stop.draft_tokens, stop: undefined }), stop: "early" };
   return { ...(drafter === undefined ? {} : { drafter }), ...(draft === undefined ? {} : { draft }), draft_tokens };
 }
 

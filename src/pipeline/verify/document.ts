@@ -12,7 +12,7 @@ import { type Kernel, uniformChoices, usualKernels } from "../../schema/choice.j
 import { type Device, deviceSays, differingDeviceKeys, type InputRef } from "../../schema/common.js";
 import { MAX_VALUES } from "../../schema/document.js";
 import { DEFAULT_PRECISION } from "../../schema/numerics.js";
-import type { Plan } from "../../schema/plan.js";
+import { type Plan, withStopRule } from "../../schema/plan.js";
 import { TIE_MARGINS, type Verification } from "../../schema/verification.js";
 import { significant } from "../../stats/numbers.js";
 import {
@@ -108,6 +108,35 @@ export async function buildVerifications(
   });
 }
 
+/**
+ * A plan whose drafts may end early, verified under both its rules by turns: the verification is the plan's own, and says of
+ * both what they reached.
+ */
+export async function buildBothRules(
+  request: Omit<VerificationRequest, "journal">,
+  progress: Progress = silentProgress,
+): Promise<Verification> {
+  requirePlanFits(request, progress);
+  const planned = ruleOf(request.plan);
+  const rules = [planned, planned === "early" ? ("fixed" as const) : ("early" as const)];
+  const plans = rules.map((rule) => ({ plan: withStopRule(request.plan, rule), planPath: pathOf(request) }));
+  const results = await verifyPlans({ ...verifyOptions(request), progress }, plans);
+  const stop_rules = results.map((result, i) => ({
+    rule: rules[i],
+    lossless: result.lossless,
+    speedup: result.speedup,
+    predicted_speedup: result.predicted_speedup,
+    tokens_per_second: result.tokens_per_second.plan,
+    accepted_length: result.accepted_length,
+    mean_draft_tokens: result.meanDraftTokens,
+  }));
+  return { ...documentOf(request, results[0], progress), stop_rules: rounded(stop_rules) };
+}
+
+/** What a plan does where it says when drafts end: early if any segment does. */
+const ruleOf = ({ segments }: Plan): "early" | "fixed" =>
+  segments.some(({ stop }) => stop?.rule === "early") ? "early" : "fixed";
+
 type OwnOfPlan = Pick<VerificationRequest, "plan" | "planRef" | "alternatives">;
 
 const pathOf = ({ planPath, planRef }: VerificationRequest): string => planPath ?? planRef.path;
@@ -126,7 +155,8 @@ function requirePlanFits(request: VerificationRequest, progress: Progress): void
 function documentOf(request: VerificationRequest, result: VerifyResult, progress: Progress): Verification {
   const { loaded, plan, planRef, device, tokenizerSha256, created = new Date() } = request;
   const { engine, ref } = loaded;
-  const figures = rounded(result);
+  const { meanDraftTokens: _, ...told } = result;
+  const figures = rounded(told);
   const verification: Verification = {
     kind: "draftplan/verification",
     version: 1,

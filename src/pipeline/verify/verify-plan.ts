@@ -18,7 +18,13 @@ import { warnOfTemperature } from "../plan-policy.js";
 import type { SamplingRequest } from "../sampling.js";
 import { fitPrompts, openPrompts } from "../text/model-prompts.js";
 import { withModel } from "../with-model.js";
-import { buildVerification, DEFAULT_MAX_TOKENS, DEFAULT_PAIRS, type VerificationRequest } from "./document.js";
+import {
+  buildBothRules,
+  buildVerification,
+  DEFAULT_MAX_TOKENS,
+  DEFAULT_PAIRS,
+  type VerificationRequest,
+} from "./document.js";
 import { FileJournal, journalHeader, journalPath } from "./journal.js";
 
 export interface VerifyRequest {
@@ -37,6 +43,8 @@ export interface VerifyRequest {
   pairs?: number | undefined;
   /** also decode with a cheaper kernel alone, for comparison: int8, beside a target in int8 int4 */
   alternatives?: boolean | undefined;
+  /** also run the plan's drafts under the rule of ending that it did not choose: fixed lengths beside early stops */
+  stopRules?: boolean | undefined;
   /** undefined: greedily */
   sampling?: SamplingRequest | undefined;
 }
@@ -66,6 +74,8 @@ export async function verifyPlanOn(
   const { progress } = context;
   if (alternatives && request.sampling !== undefined && !isPlainGreedy(request.sampling.filters))
     throw alternativesDrawn();
+  const { stopRules = false } = request;
+  if (stopRules && !plan.document.segments.some(({ stop }) => stop !== undefined)) throw noRules(plan.path);
   const others = alternatives ? usualKernels(precisionOf(context)) : [];
   if (alternatives && others.length === 0) throw noAlternative(precisionOf(context));
   const drafting = await findDrafting(plan, request.drafter ?? null, request.model, request.standalone, maxTokens);
@@ -91,6 +101,8 @@ export async function verifyPlanOn(
             ...(request.sampling === undefined ? {} : drawingOf(request.sampling)),
             device: deviceOf(context, loaded.engine),
           };
+          // what an interrupted run keeps is the plan's own runs: both rules are measured in one go
+          if (stopRules) return buildBothRules(asked, progress);
           if (output === null || !isKept(output)) return buildVerification(asked, progress);
           journal = new FileJournal(journalPath(output), journalHeader(asked), kept, progress);
           if (journal.finished.size > 0)
@@ -116,6 +128,15 @@ const alternativesDrawn = () =>
     at: "--alternatives",
     what: "it counts how often a cheaper kernel alone takes the target's likeliest token, and here tokens are drawn or penalised",
     remedy: "Leave it out, or the options of sampling.",
+  });
+
+const noRules = (path: string) =>
+  new DraftplanError({
+    code: "OPTION_INVALID",
+    at: "--stop-rules",
+    what: `no segment of ${path} says when a draft ends, so there is one rule alone`,
+    remedy:
+      "Leave it out, or plan with documents that know how sure drafts are: profile and calibrate again, then solve.",
   });
 
 const noAlternative = (target: TargetPrecision) =>

@@ -147,8 +147,10 @@ function rowText(row: ComparedRow, layers: number): string {
   const what = draft_tokens === undefined ? "plain decoding" : draftText(row, layers);
   const same = same_draft_as === undefined ? "" : `; as ${same_draft_as}`;
   const changes = draft_changes_at === undefined ? "" : `; another from ${draft_changes_at.join(", ")} on`;
+  const early =
+    row.stop === undefined ? "" : `; ends early, ${fixed(row.measured.mean_draft_tokens ?? 0, 1)} drafted in the mean`;
   const judged = lossless ? (ties === 0 ? "" : `; ${counted(ties, "tie")}`) : "; not lossless";
-  return `${what}${changes}${same}${judged}`;
+  return `${what}${early}${changes}${same}${judged}`;
 }
 
 function withPrediction(

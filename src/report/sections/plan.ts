@@ -24,6 +24,7 @@ import {
   orNone,
 } from "./facts.js";
 import { batchTable } from "./plan-batches.js";
+import { stopTable } from "./plan-stops.js";
 import { treeFigures } from "./plan-trees.js";
 
 /** A segment with its draft's blocks; null where nothing is drafted. */
@@ -60,6 +61,7 @@ ${treeFigures(document.segments)}
 <h4>By context range</h4>
 ${rangeTable(ranges)}
 ${batchTable(document.segments)}
+${stopTable(document.segments)}
 ${predicted.length === 0 ? note(unpredicted(document)) : figures(timeFigure(predicted), curveFigure(predicted))}`;
 }
 

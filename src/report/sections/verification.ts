@@ -29,6 +29,7 @@ ${extrapolatedNote(document.extrapolated)}
 ${mismatchTable(document)}
 ${drafted(document) ? speedParts(document, plan) : note("At these contexts the plan drafts nothing: it is plain decoding, and was not timed against itself.")}
 ${contextTable(document)}
+${stopRuleTable(document)}
 ${tieTable(document)}`;
 }
 
@@ -58,6 +59,32 @@ const factsOf = (document: Verification, plan: Shown<"draftplan/plan"> | undefin
     document.sampling === undefined ? null : ["Drawn", samplingText(document.sampling)],
     ["Measured", runText(document)],
   );
+
+/** Fixed lengths beside early stops, where both were run. */
+function stopRuleTable({ stop_rules: rules = [] }: Verification): Html {
+  if (rules.length === 0) return html``;
+  return table({
+    caption: "When drafts end: both rules by turns in one run with plain decoding. The first is the plan's own.",
+    columns: [
+      text("Rule"),
+      text("Speedup, 95 % interval"),
+      numeric("Predicted"),
+      numeric("Tokens/s"),
+      numeric("Tokens a round"),
+      numeric("Drafted in the mean"),
+      text("Output"),
+    ],
+    rows: rules.map((rule): Part[] => [
+      rule.rule,
+      `${factor(rule.speedup.median)}, ${intervalText(rule.speedup)}`,
+      orNone(rule.predicted_speedup, factor),
+      significant(rule.tokens_per_second),
+      orNone(rule.accepted_length, (length) => fixed(length, 2)),
+      orNone(rule.mean_draft_tokens, (length) => fixed(length, 2)),
+      rule.lossless ? "the target's own" : "NOT lossless",
+    ]),
+  });
+}
 
 const samplingText = (sampling: NonNullable<Verification["sampling"]>): string =>
   Object.entries(sampling)
