@@ -169,7 +169,7 @@ async function solveAll({ loaded, request }: Comparing, inputs: CompareInputs, c
 }
 
 /** The knapsack's plan under the rule of ending drafts that it did not choose, where it weighed one: fixed beside early. */
-function otherRule(name: string, { plan, calibration }: SolvedMethod): (SolvedMethod & { method: string })[] {
+export function otherRule(name: string, { plan, calibration }: SolvedMethod): (SolvedMethod & { method: string })[] {
   const rules = plan.segments.flatMap(({ stop }) => stop?.rule ?? []);
   if (name !== "knapsack" || rules.length === 0) return [];
   const rule = rules.includes("early") ? "fixed" : "early";
