@@ -8,12 +8,12 @@ import { readGgufTokenizerMetadata } from "../../src/model/formats/gguf-tokenize
 import { expectedTensors } from "../../src/model/formats/tensors.js";
 import { openCheckpoint } from "../../src/model/open.js";
 import type { Metadata } from "../support/gguf-bytes.js";
-import { trials } from "../support/long.js";
+import { FUZZ_LIMIT_MS, mutations, trials } from "../support/long.js";
 import { uniform } from "../support/numbers.js";
 import { quantisedCase, writeQuantisedFolder } from "../support/quantised-folder.js";
 import { temporaryFolder, writeTinyCheckpoint, writeTinyGguf } from "../support/tiny-checkpoint.js";
 
-const MUTATIONS_PER_FILE = trials(150, 2000);
+const MUTATIONS_PER_FILE = mutations(150, 2000);
 const TRUNCATIONS_PER_FILE = trials(50, 300);
 /** of quantised folders: safetensors themselves are damaged above */
 const FEW = 0.15;
@@ -107,7 +107,9 @@ describe.each(FILES)("%s", (_name, model, file, share = 1) => {
     const seen = new Map<string, number>();
     for (let i = 0; i < share * MUTATIONS_PER_FILE; i++) {
       writeFileSync(file, damaged(good, random));
+      const start = performance.now();
       const result = await outcome(model);
+      expect(performance.now() - start, `mutation ${i}`).toBeLessThan(FUZZ_LIMIT_MS);
       seen.set(result, (seen.get(result) ?? 0) + 1);
     }
     expect(seen.size, JSON.stringify([...seen])).toBeGreaterThan(1);

@@ -7,3 +7,19 @@ export const LONG = process.env.DRAFTPLAN_LONG === "1";
 
 /** How many trials to run: a sample by default, all of them at length. */
 export const trials = (sample: number, all: number): number => (LONG ? all : sample);
+
+/** `DRAFTPLAN_FUZZ=10000` runs so many mutations of every file, at leisure; then each is held to the limits below. */
+const FUZZ = Number(process.env.DRAFTPLAN_FUZZ ?? 0);
+
+/** How many mutations of a file to try. */
+export const mutations = (sample: number, all: number): number => (FUZZ > 0 ? FUZZ : trials(sample, all));
+
+/** For one mutation. Only where fuzzing is all that runs: no other test asserts how long something takes. */
+export const FUZZ_LIMIT_MS = FUZZ > 0 ? 5000 : Number.POSITIVE_INFINITY;
+const MOST_GROWTH_BYTES = 300 * 2 ** 20;
+
+/** @throws Error where the process has grown by more than damaged input may make it */
+export function expectNoGrowth(beforeBytes: number): void {
+  const grown = process.memoryUsage().rss - beforeBytes;
+  if (grown > MOST_GROWTH_BYTES) throw new Error(`the process grew by ${(grown / 2 ** 20).toFixed(0)} MiB`);
+}
