@@ -96,5 +96,5 @@ test("a plan with int4 blocks is evaluated, and verified to be lossless", async 
 test.each([["profile"], ["calibrate"]])("%s refuses a choice that does not exist", async (verb) => {
   const { code, stderr } = await draftplan([verb, "embedded", "--choices", "int8,int3"]);
   expect(code).toBe(2);
-  expect(stderr).toMatch(/OPTION_INVALID[\s\S]*'int3'[\s\S]*int8,int4,skip/);
+  expect(stderr).toMatch(/OPTION_INVALID[\s\S]*'int3'[\s\S]*int8,int4,int2,skip/);
 });
