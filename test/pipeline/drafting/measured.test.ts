@@ -81,7 +81,7 @@ test("a document's heads are named as seen from the folder that it lies in", () 
     ...headsCalibration(),
     heads: headsCalibration().heads?.map((one) => ({ ...one, path: "models/m/heads" })),
   };
-  expect(draftersRelativeTo(made, "profiles/c.yaml").heads?.[0].path).toBe("../../models/m/heads");
+  expect(draftersRelativeTo(made, "profiles/c.yaml").heads?.[0].path).toBe("../models/m/heads");
   expect(draftersRelativeTo(made, "-").heads?.[0].path).toBe("models/m/heads");
   expect(draftersRelativeTo(calibration(), "profiles/c.yaml")).toEqual(calibration());
 });
