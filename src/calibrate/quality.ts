@@ -3,7 +3,7 @@ import { mean, sampleStandardDeviation } from "simple-statistics";
 import type { Progress } from "../core/progress.js";
 import { argmax, type Engine } from "../runtime/engine.js";
 import { MAX_LOGIT_ROWS } from "../runtime/limits.js";
-import { targetChoices } from "../schema/choice.js";
+import { type ChoiceSet, targetChoices } from "../schema/choice.js";
 import type { Interval } from "../schema/common.js";
 import { LEAST_UNITS } from "../stats/interval.js";
 import { studentQuantile } from "../stats/student.js";
@@ -25,23 +25,24 @@ export interface Quality {
 /**
  * Each token of a window given those before it, in passes of several tokens.
  * @param windows at least two tokens each; the first token of a window is given, and not scored
+ * @param choices what computes; default: the target
  */
 export async function scoreWindows(
   engine: Engine,
   windows: readonly (readonly number[])[],
   progress: Progress,
+  choices: ChoiceSet = targetChoices(engine.spec.layers),
 ): Promise<ScoredWindow[]> {
   const scored: ScoredWindow[] = [];
   for (const [done, ids] of windows.entries()) {
     await progress.tick({ stage: "quality", done, total: windows.length });
-    scored.push(scoreWindow(engine, ids));
+    scored.push(scoreWindow(engine, ids, choices));
   }
   return scored;
 }
 
-function scoreWindow(engine: Engine, ids: readonly number[]): ScoredWindow {
-  const { vocabSize, layers } = engine.spec;
-  const choices = targetChoices(layers);
+function scoreWindow(engine: Engine, ids: readonly number[], choices: ChoiceSet): ScoredWindow {
+  const { vocabSize } = engine.spec;
   const [loss, likeliest] = [new Float64Array(ids.length - 1), new Int32Array(ids.length - 1)];
   for (let position = 0; position < loss.length; position += MAX_LOGIT_ROWS) {
     const input = ids.slice(position, Math.min(position + MAX_LOGIT_ROWS, loss.length));

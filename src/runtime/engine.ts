@@ -190,6 +190,8 @@ export interface RuntimeOptions {
   programBytes?: number | undefined;
   /** move rows of the cache by a graph, as on a device, wherever the cache lies. For tests */
   movesByGraph?: boolean | undefined;
+  /** further keys of ONNX Runtime's session, by name. For measuring what one does (bench/two-bits.mjs) */
+  sessionConfig?: Readonly<Record<string, string>> | undefined;
   /** run even though the provider lacks operators, with those on the CPU. For diagnosis alone (bench/provider-check.mjs) */
   allowFallback?: boolean | undefined;
 }

@@ -17,7 +17,7 @@ export function openSession(
   handles: Handles,
   provider: Provider,
   model: string | Uint8Array,
-  { threads, allowFallback }: Pick<RuntimeOptions, "threads" | "allowFallback">,
+  { threads, allowFallback, sessionConfig = {} }: Pick<RuntimeOptions, "threads" | "allowFallback" | "sessionConfig">,
   configure: (settings: Pointer) => void = () => {},
   packed?: Pointer,
 ): Pointer {
@@ -27,6 +27,7 @@ export function openSession(
   api.check("SetInterOpNumThreads", settings, 1);
   // The graph is written as it should run; the optimiser finds nothing and costs a third of the start.
   api.check("SetSessionGraphOptimizationLevel", settings, 0);
+  for (const [key, of] of Object.entries(sessionConfig)) api.check("AddSessionConfigEntry", settings, key, of);
   appendProvider(api, settings, provider);
   configure(settings);
   // On the main thread, though it blocks for a second: on worker threads every session's memory came from another

@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { qualityOf, type ScoredWindow, scoreWindows } from "../../src/calibrate/quality.js";
 import { silentProgress } from "../../src/core/progress.js";
+import { uniformChoices } from "../../src/schema/choice.js";
 import { tableEngine } from "../support/table-engine.js";
 
 const VOCAB = 9;
@@ -21,6 +22,24 @@ test("every token is scored given those before it, across passes: −ln of its s
       expect(likeliest[i]).toBe(row.indexOf(Math.max(...row)));
     }
   });
+});
+
+test("a draft's choices are scored as they are, the target's where none are named", async () => {
+  const engine = tableEngine({ vocab: VOCAB, seed: 3, capacity: 256 });
+  const { layers } = engine.spec;
+  const asked = new Set<string>();
+  const watched = {
+    ...engine,
+    run(pass: Parameters<typeof engine.run>[0]) {
+      asked.add(pass.choices.head);
+      return engine.run(pass);
+    },
+  };
+  await scoreWindows(watched, [windowOf(1, 5)], silentProgress);
+  expect([...asked]).toEqual(["target"]);
+  asked.clear();
+  await scoreWindows(watched, [windowOf(1, 5)], silentProgress, uniformChoices(layers, "int8"));
+  expect([...asked]).toEqual(["int8"]);
 });
 
 const scored = (losses: number[], likeliest: number[]): ScoredWindow => ({
