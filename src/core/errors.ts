@@ -17,6 +17,7 @@ export const ERROR_CODES = {
   FILE_NOT_FOUND: EXIT.input,
   FILE_UNREADABLE: EXIT.input,
   FILE_UNWRITABLE: EXIT.input,
+  DOCUMENT_IN_USE: EXIT.input,
   TEXT_NOT_UTF8: EXIT.input,
 
   HUB_NOT_FOUND: EXIT.input,

@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { HeadsEvidence } from "../calibrate/heads.js";
+import { holdDocument } from "../core/document-lock.js";
 import type { LocatedHeads } from "../decode/drafters/heads.js";
 import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../profile/grid.js";
 import { systemClock } from "../runtime/device.js";
@@ -129,21 +130,34 @@ function runPaths(out: string | undefined, modelName: string, hasHeads: boolean)
 /**
  * Every stage on one loaded model, each document written when it is there.
  * @param out a folder for all documents; undefined: the default places
- * @throws what loading the model and the stages throw; FILE_UNWRITABLE
+ * @throws what loading the model and the stages throw; DOCUMENT_IN_USE, FILE_UNWRITABLE
  */
 export async function runModel(
   path: string,
   out: string | undefined,
   context: PipelineContext,
 ): Promise<{ result: RunResult; paths: RunPaths }> {
+  const held = out === undefined ? null : holdDocument(join(out, "plan.yaml"), "run");
+  try {
+    return await runHeld(path, out, held === null, context);
+  } finally {
+    held?.();
+  }
+}
+
+/** @param holds whether the plan's place is still to be held: by default it has the model's name, known once that is open */
+async function runHeld(path: string, out: string | undefined, holds: boolean, context: PipelineContext) {
   const model = await loadModel(path, { ...context, fitTo: fitText(path, context) }, context.progress);
+  let release = () => {};
   try {
     const { heads } = parseMeasuredDrafters(undefined, path);
     const { targetPrecision: target } = model.engine.numerics;
     const paths = runPaths(out, servedName(model.spec.name, { ...context, target }), heads.length > 0);
+    if (holds) release = holdDocument(paths.plan, "run");
     const result = await withHeads(heads, model, context, (opened) => runStages(model, opened, paths, context));
     return { result, paths };
   } finally {
+    release();
     model.close();
   }
 }

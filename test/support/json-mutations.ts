@@ -47,7 +47,7 @@ export function damagedJson(good: unknown, random: () => number): string {
     else if (kind === 2 && !Array.isArray(of) && of !== document) {
       record[`${key}${below(2) === 0 ? "" : "_"}x`] = record[key];
       delete record[key];
-    } else record[key] = EXTREMES[below(EXTREMES.length)];
+    } else record[key] = structuredClone(EXTREMES[below(EXTREMES.length)]);
   }
   const text = JSON.stringify(document.root) ?? "";
   if (below(5) > 0 || text.length === 0) return text;

@@ -1,6 +1,7 @@
 /** Plans of all methods on one model, measured side by side on text that none of them was chosen on. */
 import { basename } from "node:path";
 import type { MeasuredModel } from "../../calibrate/along-text.js";
+import { holdDocument } from "../../core/document-lock.js";
 import { isKept } from "../../core/output-file.js";
 import type { LocatedHeads } from "../../decode/drafters/heads.js";
 import type { DraftModel } from "../../decode/drafters/model.js";
@@ -113,10 +114,20 @@ interface Comparing {
 }
 
 async function compare(comparing: Comparing, wanted: string | undefined, context: PipelineContext) {
-  const { loaded, request, contexts, given, tokenizer, heads, files } = comparing;
+  const { loaded, request, heads } = comparing;
   requireMeasuredHeads(heads, request.heads);
   const name = servedName(loaded.spec.name, { ...context, target: request.target });
   const output = wanted ?? defaultPath("comparison", name);
+  const release = holdDocument(output, "compare");
+  try {
+    return await compareInto(output, name, comparing, context);
+  } finally {
+    release();
+  }
+}
+
+async function compareInto(output: string, name: string, comparing: Comparing, context: PipelineContext) {
+  const { loaded, request, contexts, given, tokenizer, heads, files } = comparing;
   const inputs = await openInputs(
     loaded,
     request,

@@ -2,6 +2,7 @@
 import { basename } from "node:path";
 import { qualityOf, type ScoredWindow, scoreWindows } from "../../calibrate/quality.js";
 import { makePrompts } from "../../calibrate/windows.js";
+import { holdDocument } from "../../core/document-lock.js";
 import { DraftplanError } from "../../core/errors.js";
 import { openCheckpoint } from "../../model/open.js";
 import type { ModelSpec } from "../../model/spec.js";
@@ -63,13 +64,19 @@ export async function compareTargets(
   requireRoom(spec, tokens, Math.max(...reached));
   const prompts = promptsOf(own, request, tokenizer, contexts);
   const planOf = (loaded: LoadedModel, on: PipelineContext) => ownPlan(loaded, model, options, contexts, on);
-  const comparison = await withWays({ ...ways, model, context, tokens, planOf }, async (targets, open) => {
-    const windows = qualityWindows(request.text, tokenizer, spec);
-    const measured = await measureQuality(targets, windows, context);
-    const ran = await runWays(open, prompts, request, context);
-    return documentOf({ request, tokenizer, prompts, windows, measured, ran, targets, context });
-  });
-  return { comparison, output: output ?? defaultPath("comparison", `${spec.name}-targets`) };
+  const place = output ?? defaultPath("comparison", `${spec.name}-targets`);
+  const release = holdDocument(place, "compare");
+  try {
+    const comparison = await withWays({ ...ways, model, context, tokens, planOf }, async (targets, open) => {
+      const windows = qualityWindows(request.text, tokenizer, spec);
+      const measured = await measureQuality(targets, windows, context);
+      const ran = await runWays(open, prompts, request, context);
+      return documentOf({ request, tokenizer, prompts, windows, measured, ran, targets, context });
+    });
+    return { comparison, output: place };
+  } finally {
+    release();
+  }
 }
 
 async function specOf(model: string): Promise<ModelSpec> {
