@@ -143,6 +143,7 @@ test("acceptance counts tokens drafted up to and including the first rejection",
   expect(statistics).toEqual({
     drafted: 12,
     accepted: 6,
+    speculative: 3,
     acceptance: 6 / 8,
     curve: [1, 2 / 3, 2 / 3, 1 / 3, 1 / 3],
     acceptedLength: 3,
@@ -153,6 +154,7 @@ test("nothing drafted is no acceptance, not an acceptance of 0", () => {
   expect(acceptanceOf([round(0, 0)])).toEqual({
     drafted: 0,
     accepted: 0,
+    speculative: 0,
     acceptance: null,
     curve: null,
     acceptedLength: null,

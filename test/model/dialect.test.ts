@@ -29,7 +29,7 @@ describe("a converted model", () => {
     const { weightsSha256, architectureSha256 } = checkpoint;
     const key = (dialect?: GraphDialect) =>
       convertModel(checkpoint, silentProgress, DEFAULT_KERNELS, dialect).then((c) => basename(dirname(c.modelPath)));
-    const named = JSON.stringify([5, DEFAULT_KERNELS.map((k) => KERNELS[k]), weightsSha256, architectureSha256]);
+    const named = JSON.stringify([6, DEFAULT_KERNELS.map((k) => KERNELS[k]), weightsSha256, architectureSha256]);
     expect(await key()).toBe(createHash("sha256").update(named).digest("hex").slice(0, 40));
     const others = [
       CUDA_DIALECT,

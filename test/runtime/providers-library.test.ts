@@ -142,8 +142,8 @@ describe.skipIf(process.platform === "win32")("a second library in one process (
     expect(memory.get("input_ids")).toBe("Cpu");
     expect(memory.get("past.0.key")).toBe("Cpu");
     expect(new Set(nodes.map(({ provider }) => provider))).toEqual(new Set(["CPUExecutionProvider"]));
-    // in each of two layers: in the branch of the int8 kernel, and in the target's for chains and for trees
-    expect(nodes.filter(({ operator }) => operator === "GroupQueryAttention")).toHaveLength(3 * SPEC.layers);
+    // in each of two layers: in the branch of the int8 kernel, and in the target's for chains, for trees and with heads folded
+    expect(nodes.filter(({ operator }) => operator === "GroupQueryAttention")).toHaveLength(4 * SPEC.layers);
   });
 });
 
