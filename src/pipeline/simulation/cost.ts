@@ -32,9 +32,9 @@ export interface PaysBelow {
 const MOST_DRAFT_TOKENS = 16;
 
 /**
- * By the paper's scheme (arXiv:2507.23035): a product is a sum of table entries, one for each pair of codes; outliers are
- * found while it is formed, by a tournament whose first round serves both ends, and what rounding did to them is multiplied
- * out. Nearest levels by bisection.
+ * By the scheme of arXiv:2507.23035 as its abstract tells it, the counts being ours: a product is a sum of table entries, one
+ * for each pair of codes; outliers are found while it is formed, by a tournament whose first round serves both ends, and what
+ * rounding did to them is multiplied out. Nearest levels by bisection.
  */
 export function operationsOf(spec: ModelSpec): Operations {
   const { attn, mlp, head } = matrixShapes(spec);
