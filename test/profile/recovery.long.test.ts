@@ -80,13 +80,16 @@ const bounds = (part: string, half: number, all: number) => ({ part, half, all }
 
 describe("in a surface with steps, through noise of 4 %, drift of 10 % and one pass in 33 four times too long", () => {
   test.each([
-    bounds("whole, q = 1", 1, 2.5),
+    // Eight sweeps are few: any change of what runs before them draws other noise, so bounds leave room for that. Of eight sets
+    // of eight sweeps (seeds 1 to 64) the worst had half of the heads' points within 1.3 % (target), 1.6 (int8) and 2.6 (int4),
+    // and the worst points 2.5, 5.9 and 5.5 % off; half of the fixed part's within 1.5 %, and one point of 96 by 5.6 % of a pass off.
+    bounds("whole, q = 1", 1.3, 2.8),
     // The fixed part is known from passes of nothing else: one visit in 7 of 96, each the mean of a burst (4 % / √8) over the
-    // median of four target passes (2.5 %): 3 %, so 1.25 · 3 % / √14 = 1 %. Of 8 sweeps half lie within 0.7 ± 0.27 %.
-    bounds("fixed, q = 1", 1.3, 3),
-    bounds("head target, q = 1", 1, 2.5),
-    bounds("head int8, q = 1", 1.5, 6),
-    bounds("head int4, q = 1", 2, 4),
+    // median of four target passes (2.5 %): 3 %, so 1.25 · 3 % / √14 = 1 %. Of 8 sweeps half lie within 0.7 ± 0.27 %, four such deviations at most.
+    bounds("fixed, q = 1", 1.9, 3),
+    bounds("head target, q = 1", 1.6, 3),
+    bounds("head int8, q = 1", 2, 7),
+    bounds("head int4, q = 1", 3.2, 7),
     bounds("attn target, q = 1", 4, 12),
     bounds("attn int8, q = 1", 5, 14),
     // corners know attention and MLP together; told apart they are by 192 bursts of random choices, in which the number of
@@ -103,7 +106,7 @@ describe("in a surface with steps, through noise of 4 %, drift of 10 % and one p
     // where the MLP is taken to rise with n though it does not
     bounds("mlp target, q > 1, of a pass", 1.2, 6),
     // small beside what it is told from: known in share of a pass alone, and only the sum is used there
-    bounds("fixed, q > 1, of a pass", 0.5, 2.5),
+    bounds("fixed, q > 1, of a pass", 0.5, 7),
   ])("$part is recovered: half of the points within $half %, all within $all %", ({ part, half, all }) => {
     const found = (errors.get(part) ?? []).toSorted((a, b) => a - b);
     expect(found.length).toBe(SEEDS.length * GRID.contexts.length * (part.includes("q = 1") ? 1 : 3));
