@@ -19,6 +19,7 @@ import { Plan, type Segment } from "../../src/schema/plan.js";
 import { type Random, seededRandom } from "../../src/stats/random.js";
 import { openTokenizer } from "../../src/tokenizer/open.js";
 import type { Tokenizer } from "../../src/tokenizer/types.js";
+import { EVERY } from "../support/long.js";
 import { TIE } from "../support/ties.js";
 import { temporaryFolder, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
 
@@ -211,7 +212,6 @@ function randomPlan(name: string, seed: number): DraftPolicy {
 
 const PLANS = [1, 2, 3];
 /** Every prompt under every plan takes 14 minutes: unless it is asked for, each plan has a third of the prompts. */
-const EVERY = process.env.DRAFTPLAN_EVERY === "1";
 /** One of each kind: what ends an output is looked at on these. */
 const FEW = [0, 5, 10, 14, 17];
 const seedOf = (name: string, plan: number) => 1000 * plan + [...name].reduce((sum, c) => sum + c.charCodeAt(0), 0);

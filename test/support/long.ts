@@ -5,6 +5,9 @@
  */
 export const LONG = process.env.DRAFTPLAN_LONG === "1";
 
+/** `DRAFTPLAN_EVERY=1 npm run test:long`: also what stands for itself no more than others do for it, and takes too long for CI. */
+export const EVERY = process.env.DRAFTPLAN_EVERY === "1";
+
 /** How many trials to run: a sample by default, all of them at length. */
 export const trials = (sample: number, all: number): number => (LONG ? all : sample);
 
