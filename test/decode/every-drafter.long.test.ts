@@ -211,12 +211,12 @@ function randomPlan(name: string, seed: number): DraftPolicy {
 }
 
 const PLANS = [1, 2, 3];
-/** Every prompt under every plan takes 14 minutes: unless it is asked for, each plan has a third of the prompts. */
 /** One of each kind: what ends an output is looked at on these. */
 const FEW = [0, 5, 10, 14, 17];
 const seedOf = (name: string, plan: number) => 1000 * plan + [...name].reduce((sum, c) => sum + c.charCodeAt(0), 0);
 
 describe.each(Object.keys(DRAFTERS))("drafting by %s", (name) => {
+  // every prompt under every plan takes 14 minutes: unless it is asked for, each plan has a third of them
   test.each(PLANS)("plan %i: prompts' 128 tokens are those of plain decoding", async (number) => {
     const policy = randomPlan(name, seedOf(name, number));
     for (const [i, prompt] of prompts.entries())
