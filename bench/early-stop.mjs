@@ -46,7 +46,10 @@ const tokenizer = await openTokenizer(source);
 const texts = readdirSync(folder).filter((name) => name.endsWith(".txt"));
 const prompts = Array.from({ length: count }, (_, i) => {
   const text = readFileSync(new URL(texts[i % texts.length], folder), "utf8");
-  return tokenizer.encode(text.slice(2000 * (i + 1), 2000 * (i + 1) + 8 * contextTokens)).slice(0, contextTokens);
+  // later texts are short, and each is cut elsewhere every time it comes round
+  const last = Math.max(1, text.length - 8 * contextTokens);
+  const from = (2000 * (1 + Math.floor(i / texts.length))) % last;
+  return tokenizer.encode(text.slice(from, from + 8 * contextTokens)).slice(0, contextTokens);
 });
 
 /** int8, without so many blocks spread over the model's middle */
