@@ -28,16 +28,20 @@ export function modelNeeds(spec: ModelSpec, kernels: readonly Kernel[], numerics
     throw new Error("sizes are asked for, not values");
   };
   const diskBytes = fileBytes(weightParts({ spec, tensor: unread }, kernels, numerics));
-  const { attn, mlp, head } = weightBytes(spec, kernels, numerics);
-  const of = (kernel: Kernel) =>
-    spec.layers * ((attn[kernel] as number) + (mlp[kernel] as number)) + (head[kernel] as number);
-  const byKernel = Object.fromEntries(kernels.map((kernel) => [kernel, of(kernel)]));
-  const matrices = kernels.reduce((sum, kernel) => sum + of(kernel), 0);
+  const ofMatrices = kernels.map((kernel) => matrixBytes(spec, kernel, numerics));
+  const byKernel = Object.fromEntries(kernels.map((kernel, i) => [kernel, ofMatrices[i]]));
+  const matrices = ofMatrices.reduce((sum, bytes) => sum + bytes, 0);
   return {
     diskBytes,
     weightBytes: { ...byKernel, other: Math.max(0, diskBytes - matrices) },
     cacheBytesPerToken: cacheBytesPerToken(spec, numerics),
   };
+}
+
+/** Of the matrices of all blocks and the head, everything in one kernel. */
+export function matrixBytes(spec: ModelSpec, kernel: Kernel, numerics: Numerics): number {
+  const { attn, mlp, head } = weightBytes(spec, [kernel], numerics);
+  return spec.layers * ((attn[kernel] as number) + (mlp[kernel] as number)) + (head[kernel] as number);
 }
 
 /** Keys and values of one token in all layers. */

@@ -1,8 +1,7 @@
 /** What `--choices` means, and which kernels a command has to load. */
 
 import { DraftplanError } from "../core/errors.js";
-import { storedHeadDim } from "../model/graph/heads.js";
-import { weightBytes } from "../model/graph/matrices.js";
+import { cacheBytesPerToken, matrixBytes } from "../model/needs.js";
 import type { ModelSpec } from "../model/spec.js";
 import type { Engine } from "../runtime/engine.js";
 import type { ShortHeadsRequest } from "../runtime/short-heads/open.js";
@@ -33,7 +32,7 @@ import {
   tokensRead,
   usualKernels,
 } from "../schema/choice.js";
-import { FLOAT_BYTES, type TargetPrecision } from "../schema/numerics.js";
+import type { TargetPrecision } from "../schema/numerics.js";
 import type { Plan } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import { clamp } from "../stats/numbers.js";
@@ -187,9 +186,8 @@ export function usualSpans(
 ): SpannedKernel[] {
   if (provider !== "cpu" || longestContext < LONG_CONTEXT) return [];
   const kernel = kernels[1] ?? "target";
-  const bytes = weightBytes(spec, kernels, numerics);
-  const weights = spec.layers * of(bytes.attn, kernel) + spec.layers * of(bytes.mlp, kernel) + of(bytes.head, kernel);
-  const kvPerToken = spec.layers * 2 * spec.kvHeads * storedHeadDim(spec) * FLOAT_BYTES[numerics.float];
+  const weights = matrixBytes(spec, kernel, numerics);
+  const kvPerToken = cacheBytesPerToken(spec, numerics);
   const spares = (span: number) =>
     kvPerToken * (longestContext - tokensRead(span, longestContext)) >=
     LEAST_SPARED * (weights + kvPerToken * longestContext);
@@ -198,8 +196,6 @@ export function usualSpans(
     .filter((span) => LEAST_SHARE * tokensRead(span, Number.POSITIVE_INFINITY) <= longestContext && spares(span))
     .map((span) => spanned(kernel, span));
 }
-
-const of = (bytes: Partial<Record<Kernel, number>>, kernel: Kernel): number => bytes[kernel] as number;
 
 /** The power of two of the nearest ratio, within what a span may have. */
 const nearestPower = (tokens: number): number => clamp(2 ** Math.round(Math.log2(tokens)), NARROWEST, GREATEST_SPAN);
