@@ -60,16 +60,20 @@ const ints = (name, ints) => ({ name, type: 7, ints });
 const shape = (name, dims) => constant(name, [dims.length], BigInt64Array.from(dims, BigInt));
 const MICROSOFT = "com.microsoft";
 
+const CACHE = { key: [1, kvHeads, "capacity", width], value: [1, kvHeads, "capacity", width] };
+/** What GroupQueryAttention takes of a pass, its cache aside. */
+const passInputs = (q) => [
+  value("query", FLOAT, [1, q, heads * width]),
+  ...["new_key", "new_value"].map((name) => value(name, FLOAT, [1, q, kvHeads * width])),
+  ...["last", "total"].map((name) => value(name, INT32, [1])),
+];
+
 /** Graphs by name; `cache` is the shape of keys and values of one layer. */
 const WAYS = {
   gqa: (q) => ({
     opset: 21,
-    cache: { key: [1, kvHeads, "capacity", width], value: [1, kvHeads, "capacity", width] },
-    inputs: [
-      value("query", FLOAT, [1, q, heads * width]),
-      ...["new_key", "new_value"].map((name) => value(name, FLOAT, [1, q, kvHeads * width])),
-      ...["last", "total"].map((name) => value(name, INT32, [1])),
-    ],
+    cache: CACHE,
+    inputs: passInputs(q),
     nodes: every((l) =>
       node(
         "GroupQueryAttention",
@@ -85,13 +89,8 @@ const WAYS = {
   }),
   "gqa folded": (q) => ({
     opset: 21,
-    cache: { key: [1, kvHeads, "capacity", width], value: [1, kvHeads, "capacity", width] },
-    inputs: [
-      value("query", FLOAT, [1, q, heads * width]),
-      ...["new_key", "new_value"].map((name) => value(name, FLOAT, [1, q, kvHeads * width])),
-      ...["last", "total"].map((name) => value(name, INT32, [1])),
-      value("mask", FLOAT, [1, 1, group * q, "tokens"]),
-    ],
+    cache: CACHE,
+    inputs: [...passInputs(q), value("mask", FLOAT, [1, 1, group * q, "tokens"])],
     nodes: every((l) => [
       node("Reshape", ["query", "apart"], [`q.heads.${l}`]),
       node("Transpose", [`q.heads.${l}`], [`q.members.${l}`], [ints("perm", [0, 3, 1, 2, 4])]),

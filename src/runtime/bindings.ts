@@ -47,6 +47,16 @@ export function openEnvironment(api: OrtApi, own: Handles["own"]): Pointer {
 /** A tensor over a buffer of JavaScript's, owned by the engine. */
 export type MakeTensor = (data: NodeJS.TypedArray, bytes: number, shape: BigInt64Array, type: number) => Pointer;
 
+/** Makes tensors over buffers in the host's memory. The buffers must be kept: the library looks into them by address. */
+export function hostTensors(api: OrtApi, handles: Handles): MakeTensor {
+  const info = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
+  return (data, bytes, shape, type) =>
+    handles.own(
+      "ReleaseValue",
+      api.create("CreateTensorWithDataAsOrtValue", info, data, bytes, shape, shape.length, type),
+    );
+}
+
 /** A buffer of JavaScript's that tensors of growing length look into. It never moves: it is above V8's on-heap size. */
 export class HostTensor<T extends Float32Array | Uint16Array | BigInt64Array | Int32Array> {
   private readonly byLength = new Map<number, Pointer>();

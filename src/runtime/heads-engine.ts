@@ -13,7 +13,7 @@ import type { ModelSpec } from "../model/spec.js";
 import { type FloatType, isQuantised } from "../schema/numerics.js";
 import { ELEMENT, Handles, HostTensor } from "./bindings.js";
 import type { RuntimeOptions } from "./engine.js";
-import { BoundGraph } from "./heads/bound-graph.js";
+import { BoundGraph, passThreads } from "./heads/bound-graph.js";
 import { PrefixLayer } from "./heads/prefix-layer.js";
 import type { Heads } from "./heads.js";
 import { MAX_LOGIT_ROWS } from "./limits.js";
@@ -25,14 +25,6 @@ import { openSession } from "./session.js";
 
 /** Tokens listed unless asked otherwise: what the trees of both papers are made of. */
 const DEFAULT_RANKS = 10;
-
-/**
- * Weights of a pass, in bytes, up to which one thread runs it. Each session has threads of its own, and those of the model's
- * still wait for work, by turning, when a round comes to its heads: a second thread of theirs then waits for a core. Heads of
- * the embedded model (2.2 MB), two cores busy with other work besides, median behind a verification: 390 µs by one thread,
- * 8,256 by two (fastest 344 and 312; bench/heads-pass.mjs).
- */
-const LONE_THREAD_BYTES = 8 << 20;
 
 /** What heads are run for. */
 export type HeadsModel = Pick<LoadedModel, "path" | "spec"> & {
@@ -52,7 +44,7 @@ export type HeadsOptions = Pick<
    * (docs/heads.md), at a quarter of the bytes. Default int8
    */
   lmHead?: "target" | "int8";
-  /** of a pass of the heads; default: one where a pass is short (LONE_THREAD_BYTES), else the model's `threads` */
+  /** of a pass of the heads; default: one where a pass is short (`passThreads`), else the model's `threads` */
   passThreads?: number;
   /** for tests and diagnosis: `logits()` can be asked. Every guess then computes them into the open */
   logits?: boolean;
@@ -92,8 +84,7 @@ export async function openHeads(
     };
     const converted = await convertHeads(checkpoint, target, { lmHead, ranks, logits, dialect }, progress);
     const made = { spec, ranks, sha256: checkpoint.sha256, model: model.spec, float: dialect.float, logits };
-    const isShort = passBytes(spec, model.spec, lmHead, dialect) <= LONE_THREAD_BYTES;
-    const threads = options.passThreads ?? (isShort ? 1 : options.threads);
+    const threads = options.passThreads ?? passThreads(passBytes(spec, model.spec, lmHead, dialect), options.threads);
     return open(made, converted, model.engine.capacity, { ...options, threads });
   } finally {
     checkpoint.close();

@@ -5,6 +5,13 @@ import type { RuntimeOptions } from "./engine.js";
 import { nativePath, type OrtApi, type Pointer } from "./ort-api.js";
 import { appendProvider, explained, type Provider, refuseFallback } from "./providers.js";
 
+/** Session option: where files beside a model in memory lie. */
+const WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path";
+
+/** For a model in memory whose weights lie in files of this folder. */
+export const weightsLieIn = (api: OrtApi, settings: Pointer, folder: string): void =>
+  api.check("AddSessionConfigEntry", settings, WEIGHTS_FOLDER, folder);
+
 /**
  * @param model     where it lies, or the model itself
  * @param handles   own the session and what it is made with

@@ -100,6 +100,18 @@ export const AcceptanceCurve = z
   .refine((curve) => curve[0] === 1, "a_0 must be 1")
   .refine((curve) => curve.every((a, i) => i === 0 || a <= curve[i - 1]), "an acceptance curve never rises");
 
+/** A prediction at every profiled context of a segment that has several, by rising context. */
+export const SpeedAlong = z
+  .array(
+    z.strictObject({
+      context_tokens: z.int().min(0),
+      tokens_per_second: z.number().positive(),
+      speedup: z.number().positive(),
+    }),
+  )
+  .min(2)
+  .max(256);
+
 const Limit = z.number().nullable().describe("null where fewer than four prompts were timed: no interval holds then");
 export const Interval = z
   .strictObject({ median: z.number(), low: Limit, high: Limit })

@@ -12,6 +12,7 @@ import {
   InputRef,
   ModelRef,
   Rate,
+  SpeedAlong,
   Us,
 } from "./common.js";
 import { Constraints } from "./constraints.js";
@@ -47,18 +48,9 @@ export const Predicted = z.strictObject({
     .strictObject({ mean: z.number().nonnegative(), p95: z.number().nonnegative() })
     .optional()
     .describe("speed lost, over the resamples, by having chosen on this draw of the profile"),
-  along: z
-    .array(
-      z.strictObject({
-        context_tokens: z.int().min(0),
-        tokens_per_second: z.number().positive(),
-        speedup: z.number().positive(),
-      }),
-    )
-    .min(2)
-    .max(256)
-    .optional()
-    .describe("the same draft at every profiled context of the segment, where there are several; by rising context"),
+  along: SpeedAlong.optional().describe(
+    "the same draft at every profiled context of the segment, where there are several; by rising context",
+  ),
   evidence: z.enum(["report", "choose", "surrogate"]).optional().describe("what the acceptance curve was measured on"),
   positions: z
     .int()

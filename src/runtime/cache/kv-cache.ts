@@ -2,7 +2,7 @@
 import { storedHeadDim } from "../../model/graph/heads.js";
 import type { ModelSpec } from "../../model/spec.js";
 import type { FloatType } from "../../schema/numerics.js";
-import { type BoundInputs, FLOAT_ARRAYS, FLOAT_ELEMENT, type FloatArray, Handles } from "../bindings.js";
+import { type BoundInputs, FLOAT_ARRAYS, FLOAT_ELEMENT, type FloatArray, Handles, hostTensors } from "../bindings.js";
 import type { OrtApi, Pointer } from "../ort-api.js";
 import type { CacheMemory } from "../providers.js";
 import { CACHE_PARTS, CacheAllocator, type CachePart, type CacheTensor } from "./memory.js";
@@ -99,9 +99,7 @@ export class KvCache {
     const output = `present.${layer}.${part}`;
     const handles = new Handles(api);
     try {
-      const info = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
-      const place = [info, copy, copy.byteLength, this.shape, this.shape.length, FLOAT_ELEMENT[this.float]] as const;
-      const tensor = handles.own("ReleaseValue", api.create("CreateTensorWithDataAsOrtValue", ...place));
+      const tensor = hostTensors(api, handles)(copy, copy.byteLength, this.shape, FLOAT_ELEMENT[this.float]);
       api.check("BindOutput", binding, output, tensor);
       handOn();
     } finally {

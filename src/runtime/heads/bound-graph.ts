@@ -1,4 +1,4 @@
-import { BoundInputs, type Handles } from "../bindings.js";
+import { BoundInputs, type Handles, hostTensors, type MakeTensor } from "../bindings.js";
 import type { OrtApi, Pointer } from "../ort-api.js";
 import { copiedInputs, type Provider } from "../providers.js";
 
@@ -6,7 +6,7 @@ import { copiedInputs, type Provider } from "../providers.js";
 export class BoundGraph {
   readonly binding: Pointer;
   readonly inputs: BoundInputs;
-  private readonly hostInfo: Pointer;
+  readonly tensor: MakeTensor;
 
   constructor(
     readonly api: OrtApi,
@@ -14,16 +14,10 @@ export class BoundGraph {
     readonly session: Pointer,
     readonly provider: Provider,
   ) {
-    this.hostInfo = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
+    this.tensor = hostTensors(api, handles);
     this.binding = handles.own("ReleaseIoBinding", api.create("CreateIoBinding", session));
     this.inputs = new BoundInputs(api, this.binding, copiedInputs(api, session, provider));
   }
-
-  readonly tensor = (data: NodeJS.TypedArray, bytes: number, shape: BigInt64Array, type: number): Pointer =>
-    this.handles.own(
-      "ReleaseValue",
-      this.api.create("CreateTensorWithDataAsOrtValue", this.hostInfo, data, bytes, shape, shape.length, type),
-    );
 
   run(): void {
     this.api.check("RunWithBinding", this.session, null, this.binding);
@@ -38,3 +32,15 @@ export class BoundGraph {
     this.api.check("BindOutput", this.binding, name, tensor);
   }
 }
+
+/**
+ * Weights of a pass, in bytes, up to which one thread runs it. Each session has threads of its own, and those of the model's
+ * still wait for work, by turning, when a round comes to its heads: a second thread of theirs then waits for a core. Heads of
+ * the embedded model (2.2 MB), two cores busy with other work besides, median behind a verification: 390 µs by one thread,
+ * 8,256 by two (fastest 344 and 312; bench/heads-pass.mjs).
+ */
+const LONE_THREAD_BYTES = 8 << 20;
+
+/** Threads of a session beside the model's, by the bytes of weights that its pass reads. */
+export const passThreads = (weightBytes: number, modelThreads: number): number =>
+  weightBytes <= LONE_THREAD_BYTES ? 1 : modelThreads;

@@ -5,7 +5,7 @@ import { Handles } from "../bindings.js";
 import { CACHE_PARTS } from "../cache/memory.js";
 import type { OrtApi, Pointer } from "../ort-api.js";
 import { copiedInputs, type Provider, unavailable } from "../providers.js";
-import { openSession } from "../session.js";
+import { openSession, weightsLieIn } from "../session.js";
 import { NO_PROGRAMS } from "./graph-kind.js";
 import type { ProgramCache } from "./program-cache.js";
 import type { WeightStore } from "./weight-store.js";
@@ -27,9 +27,6 @@ export interface ProgramMaker {
 
 /** Version of the graphs' form, as the models name it. */
 const FORM = "1";
-
-/** Session option: where files beside a model in memory lie. */
-const WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path";
 
 /** Read by the host whatever computes: a captured pass keeps what they were at its capture. */
 const ON_HOST: ReadonlySet<string> = new Set([PROGRAM.total, PROGRAM.logitsFrom]);
@@ -62,7 +59,7 @@ export class ProgramSession {
       const { packed } = maker;
       const share = (settings: Pointer) => {
         // the library looks whether the file is there, and then takes the tensors that it is given
-        api.check("AddSessionConfigEntry", settings, WEIGHTS_FOLDER, store.folder);
+        weightsLieIn(api, settings, store.folder);
         for (const [name, stored] of program.weights) api.check("AddInitializer", settings, name, store.tensor(stored));
       };
       const how = { threads, allowFallback };

@@ -11,7 +11,7 @@ import { firstTokens, type TokenRanking } from "../../schema/choices/ranking.js"
 import type { TargetPrecision } from "../../schema/numerics.js";
 import { Handles } from "../bindings.js";
 import type { RuntimeOptions } from "../engine.js";
-import { BoundGraph } from "../heads/bound-graph.js";
+import { BoundGraph, passThreads } from "../heads/bound-graph.js";
 import type { LoadedModel } from "../load.js";
 import { loadOrt } from "../ort-api.js";
 import { dialectOf } from "../ort-engine.js";
@@ -26,9 +26,6 @@ export interface ShortHeadsRequest {
   heads: readonly ShortKernel[];
   ranking: TokenRanking;
 }
-
-/** Weights of a head up to which one thread runs it; why is said at the same bound of trained heads (heads-engine.ts). */
-const LONE_THREAD_BYTES = 8 << 20;
 
 type Options = Pick<
   RuntimeOptions,
@@ -65,11 +62,8 @@ export async function addShortHeads(
     for (const { name, form } of forms) {
       const { modelPath } = await convertShortHead(checkpoint, form, progress);
       const { bytes } = kernelFor(form.kernel, dialect.targetPrecision);
-      const isShort = bytes(form.tokens.length, model.spec.hiddenSize, dialect) <= LONE_THREAD_BYTES;
-      const session = openSession(api, handles, provider, modelPath, {
-        ...options,
-        threads: isShort ? 1 : options.threads,
-      });
+      const threads = passThreads(bytes(form.tokens.length, model.spec.hiddenSize, dialect), options.threads);
+      const session = openSession(api, handles, provider, modelPath, { ...options, threads });
       byName.set(name, new ShortHead(new BoundGraph(api, handles, session, provider), model.spec, form.tokens));
     }
     const common = inAll(forms.map(({ form }) => form.tokens));

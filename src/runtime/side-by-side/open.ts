@@ -7,10 +7,10 @@ import { encodeModel } from "../../model/graph/onnx.js";
 import { readPlaces } from "../../model/graph/places.js";
 import { cacheName, SIDE_BY_SIDE, sideBySideGraph } from "../../model/graph/side-by-side.js";
 import type { ModelSpec } from "../../model/spec.js";
-import { ELEMENT, FLOAT_ARRAYS, FLOAT_ELEMENT, Handles, HostTensor, type MakeTensor } from "../bindings.js";
+import { ELEMENT, FLOAT_ARRAYS, FLOAT_ELEMENT, Handles, HostTensor, hostTensors } from "../bindings.js";
 import { loadOrt, type OrtApi, type Pointer } from "../ort-api.js";
 import { chooseProvider, libraryFacts } from "../providers.js";
-import { openSession } from "../session.js";
+import { openSession, weightsLieIn } from "../session.js";
 import type { SideBySide } from "./texts.js";
 
 const MOST_PLACES = 16;
@@ -83,7 +83,7 @@ class OrtTexts implements SideBySide {
     this.lengths = new Int32Array(buffer(4 * this.places), 0, this.places);
     const { hiddenSize } = spec;
     this.states = new Float32Array(buffer(4 * this.places * hiddenSize), 0, this.places * hiddenSize);
-    const make = tensorMaker(api, handles);
+    const make = hostTensors(api, handles);
     const tensor = (data: NodeJS.TypedArray, type: number, ...shape: number[]): Pointer =>
       make(data, data.byteLength, BigInt64Array.from(shape.map(BigInt)), type);
     this.promptIds = new HostTensor(new BigInt64Array(buffer(8 * capacity)), ELEMENT.int64, (q) => [1, q], make);
@@ -168,9 +168,6 @@ interface Named {
   each: Pointer[];
 }
 
-/** Session option: where files beside a model in memory lie. */
-const WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path";
-
 function sessionOf(
   api: OrtApi,
   handles: Handles,
@@ -183,15 +180,6 @@ function sessionOf(
   const provider = chooseProvider("cpu", libraryFacts(api));
   const model = encodeModel(graph, "1", dialect.opset);
   return openSession(api, handles, provider, model, { threads }, (settings) =>
-    api.check("AddSessionConfigEntry", settings, WEIGHTS_FOLDER, dirname(modelPath)),
+    weightsLieIn(api, settings, dirname(modelPath)),
   );
-}
-
-function tensorMaker(api: OrtApi, handles: Handles): MakeTensor {
-  const info = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
-  return (data, bytes, shape, type) =>
-    handles.own(
-      "ReleaseValue",
-      api.create("CreateTensorWithDataAsOrtValue", info, data, bytes, shape, shape.length, type),
-    );
 }

@@ -2,7 +2,7 @@
 import { encodeModel, type Graph } from "../../model/graph/onnx.js";
 import { blockInputs, type HeadsShape, headParameters } from "../../model/heads/parameters.js";
 import { gradientName, parameterName, type TrainingOutput, trainingGraph } from "../../model/heads/training-graph.js";
-import { ELEMENT, Handles } from "../bindings.js";
+import { ELEMENT, Handles, hostTensors } from "../bindings.js";
 import { loadOrt, type OrtApi, type Pointer } from "../ort-api.js";
 
 export interface TrainingGraphs {
@@ -55,14 +55,10 @@ export function openTrainingGraphs(
     const gradient = floats(weights.length);
     const told = classes === null ? lmHead : floats(classes * hiddenSize);
     const offsets = floats(classes ?? vocabSize);
-    const info = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
+    const make = hostTensors(api, handles);
     const tensor = (data: Float32Array | BigInt64Array, shape: readonly number[]): Pointer => {
       const type = data instanceof Float32Array ? ELEMENT.float : ELEMENT.int64;
-      const dims = BigInt64Array.from(shape.map(BigInt));
-      return handles.own(
-        "ReleaseValue",
-        api.create("CreateTensorWithDataAsOrtValue", info, data, data.byteLength, dims, dims.length, type),
-      );
+      return make(data, data.byteLength, BigInt64Array.from(shape.map(BigInt)), type);
     };
     const parameters = headParameters(shape);
     const part = (all: Float32Array, { offset, length }: { offset: number; length: number }) =>

@@ -1,7 +1,7 @@
 /** The products that a regression sums up, run by ONNX Runtime on the CPU (model/heads/moment-graph.ts). */
 import { momentGraph } from "../../model/heads/moment-graph.js";
 import { blockInputs, type HeadsShape } from "../../model/heads/parameters.js";
-import { ELEMENT, Handles } from "../bindings.js";
+import { ELEMENT, Handles, hostTensors } from "../bindings.js";
 import { loadOrt } from "../ort-api.js";
 import { floats, openBound, type RunsOn } from "./head-graphs.js";
 
@@ -29,15 +29,11 @@ export function openMomentProducts(shape: HeadsShape, rows: number, { threads, o
     const width = blockInputs(shape, shape.heads - 1);
     const columns = shape.heads * shape.hiddenSize;
     const { session, binding } = openBound(api, handles, momentGraph(rows, width, columns), threads);
-    const info = handles.own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
+    const tensor = hostTensors(api, handles);
     const bound = (how: "BindInput" | "BindOutput", name: string, ...dims: [number, number]) => {
       const data = floats(dims[0] * dims[1]);
       const shape = BigInt64Array.from(dims.map(BigInt));
-      const tensor = handles.own(
-        "ReleaseValue",
-        api.create("CreateTensorWithDataAsOrtValue", info, data, data.byteLength, shape, 2, ELEMENT.float),
-      );
-      api.check(how, binding, name, tensor);
+      api.check(how, binding, name, tensor(data, data.byteLength, shape, ELEMENT.float));
       return data;
     };
     return {

@@ -1,6 +1,6 @@
 /** Where a plan's drafts end before their greatest length. */
 import { z } from "zod";
-import { AcceptanceCurve, Rate, Us } from "../common.js";
+import { AcceptanceCurve, Rate, SpeedAlong, Us } from "../common.js";
 import { MAX_DRAFT_TOKENS } from "../drafter.js";
 import { ConfidenceScale } from "./confidence.js";
 
@@ -19,18 +19,9 @@ const StopPredicted = z.strictObject({
   round_us: Us.describe("a whole round in the mean: drafting, verification and loop"),
   tokens_per_second: z.number().positive(),
   speedup: z.number().positive(),
-  along: z
-    .array(
-      z.strictObject({
-        context_tokens: z.int().min(0),
-        tokens_per_second: z.number().positive(),
-        speedup: z.number().positive(),
-      }),
-    )
-    .min(2)
-    .max(256)
-    .optional()
-    .describe("at every profiled context of the segment, where there are several; by rising context"),
+  along: SpeedAlong.optional().describe(
+    "at every profiled context of the segment, where there are several; by rising context",
+  ),
 });
 export type StopPredicted = z.infer<typeof StopPredicted>;
 
