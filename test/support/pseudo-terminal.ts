@@ -24,8 +24,11 @@ export function onTerminal(
   args: readonly string[],
   typed: readonly Typed[],
 ): Promise<{ code: number | null; screen: string }> {
-  const command = [process.execPath, CLI, ...args].map(quoted).join(" ");
-  const child = spawn("script", ["-q", "-e", "-c", command, "/dev/null"], { stdio: "pipe" });
+  // exec: a shell that stays is told of Ctrl-C too, and dash then ends by it once its command has ended well
+  const command = `exec ${[process.execPath, CLI, ...args].map(quoted).join(" ")}`;
+  // script takes the user's own shell
+  const env = { ...process.env, SHELL: "/bin/sh" };
+  const child = spawn("script", ["-q", "-e", "-c", command, "/dev/null"], { stdio: "pipe", env });
   return new Promise((resolve, reject) => {
     let screen = "";
     let seen = 0;
