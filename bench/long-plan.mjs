@@ -1,9 +1,9 @@
 // The solver's own plan for contexts from short to long, spans among its choices, beside plain decoding. Run after
 // `npm run build`, on a machine that does nothing else (some 14 minutes with SmolLM2-135M on two cores):
-//   node bench/long-plan.mjs MODEL [--context 200,4000,8000] [--choices int8,int8@256] [--prompts 2] [--tokens 48] [--turns 2]
-//       [--budget 150s] [--threads 2] [--folder out/long-plan]
-// Profiles up to the last context, calibrates at the contexts up to 4,000 (an 8,000-token prompt takes a minute to read), solves on
-// the model, all by the command line, into a folder whose documents are used again where they are there. Then, at each context,
+//   node bench/long-plan.mjs MODEL [--target fp32] [--context 200,4000,8000] [--calibrate 200,4000] [--choices int8,int8@256]
+//       [--prompts 2] [--tokens 48] [--turns 2] [--budget 150s] [--threads 2] [--folder out/long-plan]
+// Profiles up to the last context, calibrates at `--calibrate` (by default the contexts up to 4,000: an 8,000-token prompt takes a
+// minute to read), solves on the model, all by the command line, into a folder whose documents are used again where they are there. Then, at each context,
 // plain decoding and the plan by turns (A B B A …) behind prompts cut from the half of the calibration text that no plan was
 // chosen on, each prompt read once. JSON a context: the segment, predicted and measured times plain, and per turn-by-turn pair
 // the least and greatest; acceptance, tokens of a round, what of a round drafting and verifying take; whether all tokens are plain
@@ -20,7 +20,9 @@ import { parse } from "yaml";
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    target: { type: "string", default: "fp32" },
     context: { type: "string", default: "200,4000,8000" },
+    calibrate: { type: "string" },
     choices: { type: "string", default: "int8,int8@256" },
     prompts: { type: "string", default: "2" },
     tokens: { type: "string", default: "48" },
@@ -45,7 +47,7 @@ const contexts = values.context.split(",").map(Number);
 const [tokens, turns, threads] = ["tokens", "turns", "threads"].map((key) => Number(values[key]));
 const path = positionals[0] ?? "embedded";
 const digits = (x) => Number(x.toPrecision(4));
-/** Longest prompt that losses are measured behind. */
+/** Longest prompt that losses are measured behind, if nobody says where. */
 const CALIBRATED = 4000;
 const DRAFTED = 16;
 
@@ -64,10 +66,22 @@ const draftplan = (name, ...args) => {
   console.error(`${name}: ${Math.round((Date.now() - from) / 1e3)} s`);
 };
 const last = Math.max(...contexts);
-const calibrated = contexts.filter((n) => n <= Math.max(CALIBRATED, Math.min(...contexts)));
+const short = contexts.filter((n) => n <= Math.max(CALIBRATED, Math.min(...contexts)));
+const target = ["--target", values.target];
 const profiled = [...contexts.filter((n) => n < last), last + tokens + DRAFTED];
 draftplan(
-  ...["profile", "profile", path, "--drafters", "self", "--choices", values.choices, "--context", profiled.join(",")],
+  ...[
+    "profile",
+    "profile",
+    path,
+    ...target,
+    "--drafters",
+    "self",
+    "--choices",
+    values.choices,
+    "--context",
+    profiled.join(","),
+  ],
   ...["--query", "1,2,4,6,9", "--budget", values.budget],
 );
 draftplan(
@@ -75,12 +89,13 @@ draftplan(
     "calibration",
     "calibrate",
     path,
+    ...target,
     "--drafters",
     "self",
     "--choices",
     values.choices,
     "--context",
-    calibrated.join(","),
+    values.calibrate ?? short.join(","),
     "--budget",
     values.budget,
   ],
@@ -105,7 +120,7 @@ const plan = parse(readFileSync(file("plan"), "utf8"));
 
 const capacity = last + tokens + 2 * DRAFTED;
 const kernels = ["target", ...new Set(values.choices.split(",").map((choice) => choice.split("@")[0]))];
-const model = await loadModel(path, { provider: "cpu", threads, capacity, kernels });
+const model = await loadModel(path, { provider: "cpu", target: values.target, threads, capacity, kernels });
 try {
   const { engine, spec } = model;
   const codec = textCodec(await openTokenizer(path));
