@@ -34,7 +34,9 @@ def is_product(name):
 
 for name in ["F32", *arguments.types]:
     kind = GGMLQuantizationType[name]
-    path = pathlib.Path(arguments.out) / f"{pathlib.Path(arguments.model).stem}.products-{name}.gguf"
+    folder = pathlib.Path(arguments.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{pathlib.Path(arguments.model).stem}.products-{name}.gguf"
     writer = GGUFWriter(path, architecture)
     for key, field in reader.fields.items():
         if key.startswith("GGUF.") or key in ("general.architecture", "general.file_type"):
