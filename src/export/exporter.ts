@@ -76,6 +76,13 @@ export interface Exporter {
   /** the engine's version that this was tried with; null: never run */
   triedVersion: string | null;
   preset: Preset;
+  /**
+   * Draft lengths for several sequences at once: as the plan has them by batch; one length, whatever their number; or it
+   * speculates for one sequence alone.
+   */
+  lengths: "by batch" | "one" | "alone";
+  /** it is told the precision of the plan's target, or written in it */
+  takesTargetPrecision?: true;
   /** a format of MODEL that it takes as it lies: what making such a model canonical loses is not lost then */
   takes?: Checkpoint["format"];
   /** it has a form for single blocks as well: whole layers are what it plans for, and `express` refuses what it cannot */

@@ -29,6 +29,9 @@ export interface ExportModel {
   tensors: ReadonlyMap<string, ModelTensor>;
   /** Reads one of them whole, in fp32. Throws what Checkpoint.tensor throws. */
   tensor: Checkpoint["tensor"];
+  /** where its matrices come from, for threads, and the scales that codes are stored with, as the checkpoint has them */
+  origin?: NonNullable<Checkpoint["origin"]>;
+  scales?: NonNullable<Checkpoint["scales"]>;
   /** tokenizer.json and what stands beside it, generation_config.json among them; of a GGUF they are made from the metadata */
   files: readonly ModelFile[];
   /** weight files that hold `tensors` as they lie, for hard links; of a GGUF none */

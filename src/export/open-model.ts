@@ -39,6 +39,8 @@ const shared = (checkpoint: Checkpoint, path: string) => ({
   format: checkpoint.format,
   spec: checkpoint.spec,
   tensor: checkpoint.tensor.bind(checkpoint),
+  ...(checkpoint.origin === undefined ? {} : { origin: checkpoint.origin.bind(checkpoint) }),
+  ...(checkpoint.scales === undefined ? {} : { scales: checkpoint.scales.bind(checkpoint) }),
   ref: {
     name: checkpoint.spec.name,
     layers: checkpoint.spec.layers,

@@ -3,7 +3,8 @@ import { DraftplanError } from "../core/errors.js";
 import { architectureOf } from "../model/architectures/registry.js";
 import { variationsOf } from "../model/layers.js";
 import type { ModelSpec } from "../model/spec.js";
-import { blockIndex, blockName, type Choice, type ChoiceSet, isSpanned } from "../schema/choice.js";
+import { blockIndex, blockName, type Choice, type ChoiceSet, isShort, isSpanned } from "../schema/choice.js";
+import { mainDrafter } from "../schema/drafter.js";
 import type { Exporter, PlannedDraft, Preset } from "./exporter.js";
 
 /**
@@ -27,8 +28,19 @@ export function requirePreset(
   const { kind } = draft.drafter;
   if (!preset.drafters.includes(kind))
     throw unsupported(name, draft, "drafter", `${kind} drafts here, and ${name} has no form for that`);
+  requireModelKernel(name, preset, draft);
   if (draft.choices !== null)
     requireChoices(name, singleBlocks ? { kernels: preset.kernels } : preset, draft, draft.choices);
+}
+
+/** A draft model's kernel is a block's: an engine that has none runs a model as its checkpoint has it. */
+function requireModelKernel(name: string, { kernels }: Preset, draft: PlannedDraft): void {
+  const main = mainDrafter(draft.drafter);
+  if (main.kind !== "model" || main.kernel === "target" || kernels.includes(main.kernel)) return;
+  const own =
+    kernels.length === 0 ? `${name} runs a draft model as its checkpoint has it` : `${name} has no such blocks`;
+  const where = draft.drafter.kind === "hybrid" ? "drafter.otherwise.kernel" : "drafter.kernel";
+  throw unsupported(name, draft, where, `${main.name} drafts in ${main.kernel} here, and ${own}`);
 }
 
 /**
@@ -69,6 +81,8 @@ function requireChoices(name: string, preset: Rules, draft: PlannedDraft, { bloc
       throw refuse(`${which}, and ${name} has no form for attention over the first tokens and the last ones alone`);
     throw refuse(`${which}, and a draft for ${name} has no such blocks`);
   }
+  if (isShort(head))
+    throw refuse(`the head is ${head}, and ${name} has no form for a head over a part of the vocabulary`);
   if (!isKnown(head)) throw refuse(`the head is ${head}, and a draft for ${name} has no such head`);
   const isSkipped = (block: number) => blocks[block] === "skip";
   const half = blocks.findIndex((_, block) => isSkipped(block) && !isSkipped(block ^ 1));

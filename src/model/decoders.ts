@@ -67,7 +67,11 @@ export async function writeDecoders(
     const parts = () => partsOf(source, choices, dialect);
     return {
       file: name,
-      places: await writeWeights(place(name), { parts, written: ticking("write", source, progress) }),
+      places: await writeWeights(place(name), {
+        parts,
+        written: ticking("write", source, progress),
+        origin: source.origin?.bind(source),
+      }),
     };
   };
   const write = (name: string, { spec }: WeightSource, choices: ChoiceSet, stored: WeightFile, rows: LogitRows) => {

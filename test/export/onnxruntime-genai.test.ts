@@ -8,6 +8,7 @@ import type { PlannedDraft } from "../../src/export/exporter.js";
 import type { ExportModel } from "../../src/export/model.js";
 import { openCheckpoint } from "../../src/model/open.js";
 import { exportPlan } from "../../src/pipeline/export/export-plan.js";
+import { loadModel } from "../../src/runtime/load.js";
 import { type ChoiceSet, compactDraft, expandDraft, targetChoices, uniformChoices } from "../../src/schema/choice.js";
 import type { Device } from "../../src/schema/common.js";
 import type { DrafterRef } from "../../src/schema/drafter.js";
@@ -15,6 +16,7 @@ import { greatestDifference, openTiny, randomChoices, tokens } from "../runtime/
 import { expectFailure } from "../support/failure.js";
 import { integers, openGraph, zeros } from "../support/graph-session.js";
 import { handPlan } from "../support/plans.js";
+import { writeCodedGguf } from "../support/quantised-gguf.js";
 import { type TinyModel, temporaryFolder, tinySpec, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
 
 const TOLERANCE = 1e-4;
@@ -232,6 +234,24 @@ test("another checkpoint is refused where its vocabulary has another size, or it
   const same = await refOf(writeTinyCheckpoint(temporaryFolder(), { seed: 2 }), "target");
   const edited = { ...same, weights_sha256: "1".repeat(64) } as DrafterRef;
   await expectFailure(() => run(edited), "DOCUMENT_MISMATCH", /other weights than the plan/);
+});
+
+test("codes that a GGUF has already are taken over as they are, as in the plan's own decoder", async () => {
+  const model: TinyModel = { seed: 4, layers: 2, hidden: 64, intermediate: 64, headDim: 32, heads: 2, kvHeads: 2 };
+  const source = writeCodedGguf(join(temporaryFolder(), "coded.gguf"), model, () => "Q4_0");
+  const choices = uniformChoices(2, "int4");
+  const { output, config } = await exportedFrom(source, choices, {});
+  const { engine, spec, close } = await loadModel(source, {
+    provider: "cpu",
+    threads: 1,
+    capacity: 64,
+    kernels: ["target", "int4"],
+  });
+  const ids = tokens(3, 14, spec.vocabSize);
+  const [row] = lastLogits(output, config, config.model.draft, ids);
+  const { logits } = engine.run({ position: 0, input: ids.slice(0, -2), choices, logitRows: 1 });
+  expect(greatestDifference(row, logits)).toBeLessThanOrEqual(TOLERANCE);
+  close();
 });
 
 test("the README's command puts what begins every text before the prompt: genai's tokenizer leaves it out", async () => {

@@ -135,6 +135,27 @@ test("weights that both read lie in the file once, and of a quantised block only
   );
 });
 
+test("every matrix is asked for where it lies, so that threads can make a large model's", async () => {
+  const weights = tinyWeights({ seed: 3, layers: 2, hidden: 64, headDim: 16 });
+  const asked = new Set<string>();
+  const origin = (name: string) => {
+    asked.add(name);
+    return null;
+  };
+  const folder = temporaryFolder();
+  await writeDecoders(
+    (name) => join(folder, name),
+    { ...weights, origin },
+    { choices: uniformChoices(2, "int8") },
+    CPU_DIALECT,
+  );
+  const matrices = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"].concat(
+    ...["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"],
+  );
+  for (const layer of [0, 1])
+    for (const name of matrices) expect(asked).toContain(`model.layers.${layer}.${name}.weight`);
+});
+
 test("without a draft there is no draft's file", async () => {
   const folder = await write({ seed: 1 }, null);
   expect(existsSync(join(folder, DECODER_FILES.draft))).toBe(false);

@@ -28,6 +28,7 @@ export const llamaCpp: Exporter = {
   name: NAME,
   triedVersion: "b11549 (xllamacpp 2026.10.11549)",
   preset: { drafters: ["self", "lookup", "model", "hybrid"], kernels: EXPORTED_KERNELS },
+  lengths: "one",
   takes: "gguf",
   express,
   bytes,

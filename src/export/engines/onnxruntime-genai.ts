@@ -49,6 +49,8 @@ export const onnxruntimeGenai: Exporter = {
   name: NAME,
   triedVersion: "0.18.0",
   preset: { drafters: ["self", "lookup", "model"], kernels: EXPORTED_KERNELS },
+  lengths: "alone",
+  takesTargetPrecision: true,
   anyArchitecture: true,
   express,
   // of several lengths genai looks up the shortest alone
@@ -93,7 +95,7 @@ async function write(job: ExportJob): Promise<Written> {
   for (const file of model.files) folder.text(file.name, fileText(file));
   return {
     usage: usage(job, await textPrefix(model)),
-    notes: [...device.notes, ...lookupNotes(draft.drafter), ...notesOn(model.spec, draft)],
+    notes: [...device.notes, ...lookupNotes(draft.drafter), ...notesOn(model.spec)],
   };
 }
 
@@ -231,17 +233,14 @@ const decoder = (spec: ModelSpec, filename: string, choices: ChoiceSet, session:
   },
 });
 
-function notesOn({ slidingWindow }: ModelSpec, { draftTokensByBatch }: PlannedDraft): string[] {
-  const lost = draftTokensByBatch === undefined ? "" : " The plan's draft lengths for several at once are lost.";
-  return [
-    `${NAME} speculates for one sequence at a time, without beams and without no_repeat_ngram_size.${lost}`,
-    ...(slidingWindow === null
-      ? []
-      : [
-          `The attention's window of ${slidingWindow} tokens is in the graphs; the caches keep all tokens, because ${NAME} refuses to speculate over caches that slide.`,
-        ]),
-  ];
-}
+const notesOn = ({ slidingWindow }: ModelSpec): string[] => [
+  `${NAME} speculates for one sequence at a time, without beams and without no_repeat_ngram_size.`,
+  ...(slidingWindow === null
+    ? []
+    : [
+        `The attention's window of ${slidingWindow} tokens is in the graphs; the caches keep all tokens, because ${NAME} refuses to speculate over caches that slide.`,
+      ]),
+];
 
 function usage({ place, draft }: ExportJob, prefix: number[] | null): string {
   const encoded = 'tokenizer.encode("Once upon a time")';

@@ -3,9 +3,7 @@
  * as a file for `--config`. A standalone draft has one length: `--speculative-adaptive` is for EAGLE alone.
  */
 import { stringify } from "yaml";
-import { lengthsText } from "../../schema/length-by-batch.js";
 import type { Exporter, ExportJob, PlannedDraft, Written } from "../exporter.js";
-import { isOneLength } from "../servers/by-batch.js";
 import { draftModelPath, serverExporter, shellWord, writeServerDraft } from "../servers/draft.js";
 
 const CONFIG = "sglang.yaml";
@@ -14,6 +12,7 @@ const SERVER = { name: "sglang", needsFfnMult: true };
 
 export const sglang: Exporter = serverExporter(SERVER, {
   triedVersion: null,
+  lengths: "one",
   drafters: ["self", "lookup", "model"],
   write,
 });
@@ -46,20 +45,12 @@ function flagsOf(job: ExportJob): Record<string, string | number | boolean> {
   };
 }
 
-function notesOf({ drafter, draftTokens, draftTokensByBatch: steps }: PlannedDraft): string[] {
-  return [
-    ...(steps === undefined || isOneLength(draftTokens, steps)
-      ? []
-      : [
-          `The plan has a length by sequences at once (${lengthsText(steps)}), and SGLang drafts ${draftTokens} tokens with a draft of its own whatever their number.`,
-        ]),
-    ...(drafter.kind === "lookup"
-      ? [
-          "SGLang looks n-grams up in a store of all requests, and has no shortest one: the plan's least n-gram length is lost, and acceptance differs.",
-        ]
-      : []),
-  ];
-}
+const notesOf = ({ drafter }: PlannedDraft): string[] =>
+  drafter.kind === "lookup"
+    ? [
+        "SGLang looks n-grams up in a store of all requests, and has no shortest one: the plan's least n-gram length is lost, and acceptance differs.",
+      ]
+    : [];
 
 function usage({ model, place }: ExportJob, flags: Record<string, unknown>): string {
   const listed = Object.entries(flags).map(([name, value]) =>

@@ -3,6 +3,7 @@
  * llm_args.py): DraftTargetDecodingConfig or NGramDecodingConfig, and the draft length by batch as `draft_len_schedule`.
  */
 import { stringify } from "yaml";
+import { DraftplanError } from "../../core/errors.js";
 import { type LengthByBatch, lengthsText } from "../../schema/length-by-batch.js";
 import type { Exporter, ExportJob, PlannedDraft, Written } from "../exporter.js";
 import { tensorRtSchedule } from "../servers/by-batch.js";
@@ -12,11 +13,31 @@ const CONFIG = "config.yaml";
 
 const SERVER = { name: "tensorrt-llm", needsFfnMult: true };
 
-export const tensorrtLlm: Exporter = serverExporter(SERVER, {
+const server = serverExporter(SERVER, {
   triedVersion: null,
+  lengths: "by batch",
   drafters: ["self", "lookup", "model"],
   write,
 });
+
+export const tensorrtLlm: Exporter = {
+  ...server,
+  express: (draft, model) => {
+    server.express?.(draft, model);
+    requireDraftsOfOne(draft);
+  },
+};
+
+/** Its longest draft is that of one sequence, and a longest draft of 0 tokens is refused (`validate_draft_target_config`). */
+function requireDraftsOfOne({ at, draftTokens, draftTokensByBatch: steps }: PlannedDraft): void {
+  if (steps === undefined || steps[0].draft_tokens > 0) return;
+  throw new DraftplanError({
+    code: "EXPORT_UNSUPPORTED",
+    at: `${at}.draft_tokens_by_batch`,
+    what: `one sequence drafts nothing there and more do (${lengthsText(steps)}), and tensorrt-llm drafts most of one sequence`,
+    remedy: `Take draft_tokens_by_batch out of the plan: then it drafts ${draftTokens} tokens whatever the number of sequences.`,
+  });
+}
 
 async function write(job: ExportJob): Promise<Written> {
   const isDeci = await writeServerDraft(SERVER, job);
@@ -49,6 +70,11 @@ function byBatch(steps: LengthByBatch): Record<string, unknown> {
 function notesOf({ drafter, draftTokensByBatch: steps }: PlannedDraft): string[] {
   const longer = (steps ?? []).filter(({ draft_tokens }) => draft_tokens > (steps?.[0].draft_tokens ?? 0));
   return [
+    ...(steps === undefined
+      ? []
+      : [
+          "Keys of draft_len_schedule are the last batch of each range, as TensorRT-LLM reads them since January 2026 (#10860). A release that asks for the key 1 reads them as the first batch: write them so there.",
+        ]),
     ...(steps === undefined || longer.length === 0
       ? []
       : [

@@ -16,6 +16,7 @@ export const transformers: Exporter = {
   name: "transformers",
   triedVersion: "5.24.0",
   preset: { drafters: ["self", "lookup", "model"], kernels: EXPORTED_KERNELS },
+  lengths: "alone",
   express: ({ choices, ...draft }) => {
     if (choices !== null && attentionGroups(choices).length === 1)
       throw unsupported(

@@ -15,6 +15,7 @@ const SERVER = { name: "vllm", needsFfnMult: false };
 
 export const vllm: Exporter = serverExporter(SERVER, {
   triedVersion: "0.32.0",
+  lengths: "by batch",
   drafters: ["self", "lookup", "model", "heads"],
   keepsPrediction: ({ drafter }) => drafter.kind !== "heads" || isLikeliestChain(drafter),
   write,

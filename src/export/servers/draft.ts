@@ -11,7 +11,10 @@ export type Server = Pick<Exporter, "name"> & { needsFfnMult: boolean };
 /** A server's exporter: whole layers by preference, their weights as the model has them, single blocks where it has a form. */
 export const serverExporter = (
   server: Server,
-  { drafters, ...own }: Pick<Exporter, "triedVersion" | "keepsPrediction" | "write"> & Pick<Preset, "drafters">,
+  {
+    drafters,
+    ...own
+  }: Pick<Exporter, "triedVersion" | "lengths" | "keepsPrediction" | "write"> & Pick<Preset, "drafters">,
 ): Exporter => ({
   name: server.name,
   preset: { drafters, kernels: [], whole_layers: true, keep_first_attention: true },
@@ -41,13 +44,6 @@ export function draftModelPath({ draft, place }: Pick<ExportJob, "draft" | "plac
 function requireServerDraft({ name, needsFfnMult }: Server, draft: PlannedDraft, model: ExportModel): void {
   needsDeci(name, draft, model, needsFfnMult);
   const { drafter } = draft;
-  if (drafter.kind === "model" && drafter.kernel !== "target")
-    throw unsupported(
-      name,
-      draft,
-      "drafter.kernel",
-      `${drafter.name} drafts in ${drafter.kernel} here, and ${name} runs a draft model as its checkpoint has it`,
-    );
   if (drafter.kind === "model" && drafter.path === "embedded")
     throw unsupported(
       name,

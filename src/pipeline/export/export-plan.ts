@@ -7,6 +7,7 @@ import { chooseDraft, withPaths } from "../../export/choose.js";
 import { loadExporter } from "../../export/engines/list.js";
 import type { Exporter, PlannedDraft } from "../../export/exporter.js";
 import { requireEmptyFolder, withOutputFolder } from "../../export/folder.js";
+import { losesFittedScales, lostNotes } from "../../export/lost.js";
 import type { ExportModel } from "../../export/model.js";
 import { openExportModel } from "../../export/open-model.js";
 import { readmeOf } from "../../export/readme.js";
@@ -61,7 +62,7 @@ export async function exportPlan(
       model,
       plan: request.plan.document,
       draft,
-      predicted: exporter.keepsPrediction?.(draft) === false ? null : exportPrediction(request.plan, draft),
+      predicted: isPredicted(exporter, request.plan, draft) ? exportPrediction(request.plan, draft) : null,
       weights,
       progress,
     };
@@ -69,7 +70,8 @@ export async function exportPlan(
     const bytes = exporter.bytes?.({ ...job, place }) ?? 0;
     return await withOutputFolder(place, bytes, progress, async (folder) => {
       const written = await exporter.write({ ...job, place, folder });
-      const notes = [...segmentNotes(request.plan, draft), ...written.notes, ...model.notes];
+      const lost = lostNotes(exporter, request.plan.document, draft);
+      const notes = [...segmentNotes(request.plan, draft), ...lost, ...written.notes, ...model.notes];
       const document = { ...documentOf(exporter, request, model, draft), predicted: job.predicted, files: [], notes };
       folder.text("README.md", readmeOf(document, written));
       const whole: Export = { ...document, files: await folder.files(progress) };
@@ -80,6 +82,9 @@ export async function exportPlan(
     model.close();
   }
 }
+
+const isPredicted = (exporter: Exporter, { document }: Loaded<Plan>, draft: PlannedDraft): boolean =>
+  exporter.keepsPrediction?.(draft) !== false && !losesFittedScales(document.device, draft);
 
 function requireWeightType({ name, weightTypes = [] }: Exporter, weights: string | undefined): void {
   if (weights === undefined || weightTypes.includes(weights)) return;
