@@ -10,8 +10,9 @@ import { prefill } from "../decode/loop.js";
 import { argmax, type Engine } from "../runtime/engine.js";
 import { MAX_LOGIT_ROWS } from "../runtime/limits.js";
 import { type Kernel, uniformChoices } from "../schema/choice.js";
-import { MAX_DRAFT_TOKENS } from "../schema/drafter.js";
+import { MAX_BRANCHES, MAX_DRAFT_TOKENS } from "../schema/drafter.js";
 import {
+  type LookupBranch,
   type LookupCalibration,
   type LookupContext,
   MAX_TEXT_POSITIONS,
@@ -41,19 +42,34 @@ export interface MeasuredAlong {
   models: readonly MeasuredModel[];
 }
 
-/** What both know of a continuation: at each position the longest match, and the tokens that follow as they did before. */
-export function lookupAlong({ prompt, ids }: Continuation): { matched: number[]; followed: number[] } {
+/** What a lookup knows of a continuation, at each position. */
+export interface LookedAlong {
+  /** the longest match, and the tokens that follow as they did where it last stood */
+  matched: number[];
+  followed: number[];
+  /** the further places that a lookup might go on from as well */
+  branches: LookupBranch[][];
+}
+
+export function lookupAlong({ prompt, ids }: Continuation): LookedAlong {
   const index = new NgramIndex(LOOKUP_NGRAM_TOKENS);
   index.extend(prompt);
-  const [matched, followed]: [number[], number[]] = [[], []];
+  const along: LookedAlong = { matched: [], followed: [], branches: [] };
   for (let at = 0; at < ids.length - 1; at++) {
     index.extend([ids[at]]);
-    const proposed = index.continuation(Math.min(MAX_DRAFT_TOKENS, ids.length - 1 - at));
-    const wrong = proposed.findIndex((token, i) => token !== ids[at + 1 + i]);
-    matched.push(index.match().tokens);
-    followed.push(wrong === -1 ? proposed.length : wrong);
+    const next = ids.slice(at + 1, at + 1 + MAX_DRAFT_TOKENS);
+    const follows = (proposed: readonly number[]) => {
+      const wrong = next.findIndex((token, i) => token !== proposed[i]);
+      return wrong === -1 ? next.length : wrong;
+    };
+    const [first, ...further] = index.branches(MAX_BRANCHES, MAX_DRAFT_TOKENS);
+    along.matched.push(index.match().tokens);
+    along.followed.push(first === undefined ? 0 : follows(first.continuation));
+    along.branches.push(
+      further.map(({ tokens, shared, continuation }): LookupBranch => [tokens, shared, follows(continuation)]),
+    );
   }
-  return { matched, followed };
+  return along;
 }
 
 /**
@@ -91,8 +107,7 @@ export async function hitsAlong(
 }
 
 interface PartTexts {
-  matched: number[][];
-  followed: number[][];
+  looked: LookedAlong[];
   /** [models and kernels][texts] */
   hits: number[][][];
   /** [models and kernels] */
@@ -121,11 +136,7 @@ export class TextEvidence {
       const found = await hitsAlong(model.engine, kernel, continuation, progress, texts.confidence[i]);
       hits.push(found ?? new Array<number>(positions).fill(0)); // where it cannot follow it drafts nothing
     }
-    if (lookup) {
-      const { matched, followed } = lookupAlong(continuation);
-      texts.matched.push(matched);
-      texts.followed.push(followed);
-    }
+    if (lookup) texts.looked.push(lookupAlong(continuation));
     for (const [i, found] of hits.entries()) texts.hits[i].push(found);
     texts.positions += positions;
   }
@@ -139,8 +150,11 @@ export class TextEvidence {
       return { at_context: Number(context), part: part as Part };
     };
     const contexts = made.map(
-      ([key, { matched, followed, positions }]): LookupContext => ({
-        ...{ ...at(key), positions, matched, followed },
+      ([key, { looked, positions }]): LookupContext => ({
+        ...{ ...at(key), positions },
+        matched: looked.map(({ matched }) => matched),
+        followed: looked.map(({ followed }) => followed),
+        branches: looked.map(({ branches }) => branches),
       }),
     );
     const models = this.models.map(
@@ -165,7 +179,7 @@ export class TextEvidence {
   private part(at: number, part: Part): PartTexts {
     const key = `${part} ${at}`;
     const found = this.parts.get(key) ?? {
-      ...{ matched: [], followed: [], positions: 0 },
+      ...{ looked: [], positions: 0 },
       hits: this.models.map(() => []),
       confidence: this.models.map(() => new ConfidenceCounts()),
     };

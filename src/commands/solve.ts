@@ -62,6 +62,7 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
     method: parseMethod(options.method),
     ...{ drafters, profile, calibration },
     constraints: toConstraints(space.constraints),
+    chains: options.for !== undefined,
     ...{ extrapolate, output, standalone },
     ...(model === undefined ? {} : { measure: { model, text, refineSeconds: refine } }),
   };

@@ -13,8 +13,25 @@ export interface Match {
   readonly followedAt: number | null;
 }
 
+/** What followed a place where some of the text's last tokens stood before. */
+export interface Branch {
+  /** of the n-gram that stood there */
+  readonly tokens: number;
+  /** first tokens of its continuation that one of a branch before it has as well */
+  readonly shared: number;
+  readonly continuation: readonly number[];
+}
+
+/** Places that are looked at for branches, at most: a common token stood in thousands. */
+const MOST_PLACES = 32;
+
 /** A node's number fits 2^32 and a token's id 2^21: their pair is a whole number that a double holds exactly. */
 const TOKENS = 2 ** 21;
+
+function commonTokens(a: readonly number[], b: readonly number[]): number {
+  const differing = a.findIndex((token, i) => token !== b[i]);
+  return differing === -1 ? a.length : differing;
+}
 
 export class NgramIndex {
   private readonly text: number[] = [];
@@ -22,6 +39,8 @@ export class NgramIndex {
   private readonly nodes = new Map<number, number>();
   /** [nodes] index behind the n-gram's last occurrence */
   private readonly lastAt: number[] = [0];
+  /** [text · max] of the n-gram of each length that ends with a token the index behind its occurrence before; 0: none */
+  private readonly before: number[] = [];
   /** [max] nodes of the 0, 1, …, max − 1 last tokens: what the next token makes n-grams of */
   private ending: number[] = [0];
   private found: Match = { tokens: 0, followedAt: null };
@@ -49,10 +68,37 @@ export class NgramIndex {
    */
   continuation(count: number): number[] {
     const { followedAt } = this.found;
-    if (followedAt === null) return [];
+    return followedAt === null ? [] : this.from(followedAt, count);
+  }
+
+  /**
+   * Continuations that differ, from several places: of the longest n-gram at the text's end first, of one length the most
+   * recent first. The first is that of `match()`.
+   * @param most  branches at most
+   * @param count tokens of each
+   * @param least tokens of the shortest n-gram that is gone on with
+   */
+  branches(most: number, count: number, least = 1): Branch[] {
+    const found: Branch[] = [];
+    let places = 0;
+    for (let tokens = this.found.tokens; tokens >= least; tokens--)
+      for (let at = this.placeBefore(this.text.length, tokens); at > 0; at = this.placeBefore(at, tokens)) {
+        if (found.length === most || places++ === MOST_PLACES) return found;
+        const continuation = this.from(at, count);
+        const shared = Math.max(0, ...found.map((branch) => commonTokens(branch.continuation, continuation)));
+        if (shared < count) found.push({ tokens, shared, continuation });
+      }
+    return found;
+  }
+
+  private placeBefore(end: number, tokens: number): number {
+    return this.before[(end - 1) * this.max + tokens - 1];
+  }
+
+  private from(at: number, count: number): number[] {
     const { text } = this;
     const going: number[] = [];
-    for (let i = followedAt; going.length < count; i++) going.push(i < text.length ? text[i] : going[i - text.length]);
+    for (let i = at; going.length < count; i++) going.push(i < text.length ? text[i] : going[i - text.length]);
     return going;
   }
 
@@ -65,11 +111,13 @@ export class NgramIndex {
       const key = this.ending[n - 1] * TOKENS + token;
       const known = this.nodes.get(key);
       const node = known ?? this.lastAt.length;
+      this.before.push(known === undefined ? 0 : this.lastAt[node]);
       if (known === undefined) this.nodes.set(key, node);
       else [tokens, followedAt] = [n, this.lastAt[node]];
       this.lastAt[node] = end;
       if (n < this.max) ending.push(node);
     }
+    for (let n = this.ending.length; n < this.max; n++) this.before.push(0); // the text is shorter
     this.ending = ending;
     this.found = { tokens, followedAt };
   }

@@ -109,7 +109,7 @@ function drafterIn(segment: Segment, plan: Drafting, at: string): Drafter {
         ? standaloneIn(draft, plan, `${at}.draft`)
         : DRAFTERS.self({ draft, layers, at: `${at}.draft` });
     case "lookup":
-      return DRAFTERS.lookup({ ngramTokens: drafter.ngram_tokens });
+      return DRAFTERS.lookup({ ngramTokens: drafter.ngram_tokens, branches: drafter.branches });
     case "heads": {
       const heads = headsAmong(open, drafter.sha256);
       if (heads === undefined) throw notOpen(`${at}.drafter`, "heads draft");
@@ -122,10 +122,10 @@ function drafterIn(segment: Segment, plan: Drafting, at: string): Drafter {
       return DRAFTERS.model({ model: { open: model, kernel } });
     }
     case "hybrid": {
-      const { min_match: minMatch, ngram_tokens: ngramTokens, draft_tokens } = drafter.lookup;
+      const { min_match: minMatch, ngram_tokens: ngramTokens, branches, draft_tokens } = drafter.lookup;
       const otherwise = drafterIn({ ...segment, drafter: drafter.otherwise }, plan, at);
       const lengths = { lookupTokens: draft_tokens ?? draftTokens, otherwiseTokens: draftTokens };
-      return DRAFTERS.hybrid({ ngramTokens, hybrid: { minMatch, ...lengths, otherwise } });
+      return DRAFTERS.hybrid({ ngramTokens, branches, hybrid: { minMatch, ...lengths, otherwise } });
     }
   }
 }

@@ -19,7 +19,7 @@ import { openHeads } from "../runtime/heads-engine.js";
 import type { LoadedModel } from "../runtime/load.js";
 import type { Kernel } from "../schema/choice.js";
 import type { Loaded } from "../schema/document.js";
-import { MAX_HEAD_RANKS, mainDrafter } from "../schema/drafter.js";
+import { MAX_HEAD_RANKS, mainDrafter, mostNodesOf } from "../schema/drafter.js";
 import type { Plan } from "../schema/plan.js";
 import type { PipelineContext } from "./context.js";
 import { type DrafterChoice, drafterName } from "./drafting/choice.js";
@@ -130,11 +130,7 @@ export function planDrafting(drafting: Drafting, checkpoint: Checkpoint, context
   // heads and models that say what they are and guess nothing: what is wrong with a plan is wrong with them too
   const unopened = [...drafting.folders.map(unopenedHeads), ...drafting.models.map(unopenedModel), UNOPENED_CACHE];
   if (plan !== null) policyOf(plan, checkpoint, context, unopened);
-  const trees = plan?.document.segments.map(({ drafter }) => {
-    const main = mainDrafter(drafter);
-    return main.kind === "heads" ? main.tree.length : 0;
-  });
-  return { plan, mostNodes: Math.max(0, ...(trees ?? [])) };
+  return { plan, mostNodes: Math.max(0, ...(plan?.document.segments ?? []).map(mostNodesOf)) };
 }
 
 const unopenedHeads = ({ checkpoint: { spec, sha256 } }: HeadsFolder): Heads => ({

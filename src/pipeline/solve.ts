@@ -45,6 +45,8 @@ export interface SolveRequest {
   choices: readonly DraftChoice[];
   method: SolveMethod;
   constraints?: Constraints | undefined;
+  /** the plan is for an engine that verifies no trees of lookups and own blocks; default: false */
+  chains?: boolean | undefined;
   /** what may draft; undefined: whatever was measured */
   drafters?: readonly DrafterKind[] | undefined;
   /** context to plan to, beyond the profile; true: the model's own limit */
@@ -76,7 +78,8 @@ export interface Solved {
  * @throws DOCUMENT_MISMATCH, DIGEST_MISMATCH, OPTION_INVALID, CONTEXT_LIMIT, what loading and measuring throw
  */
 export async function solvePlan(request: SolveRequest, asked: PipelineContext): Promise<Solved> {
-  const { profile, method, constraints, measure, standalone = null } = request;
+  const { profile, method, measure, standalone = null } = request;
+  const constraints = constraintsOf(request);
   const choices = besideTarget(request.choices, profile.document.device.target ?? DEFAULT_PRECISION, asked);
   const context = measure === undefined ? asked : contextFor(asked, profile);
   const { progress } = context;
@@ -113,6 +116,13 @@ export async function solvePlan(request: SolveRequest, asked: PipelineContext): 
     measured: isMeasured ? calibration : null,
     pairs: isMeasured && method === "knapsack" ? pairsOf(problem) : null,
   };
+}
+
+/** What drafts keep to. Chains are a constraint where there is a tree that might be planned without it. */
+function constraintsOf({ constraints, chains = false, profile, calibration }: SolveRequest): Constraints | undefined {
+  const branches = calibration.document.lookup?.contexts.some((one) => one.branches !== undefined) ?? false;
+  const weighed = profile.document.tree_passes !== undefined && branches;
+  return chains && weighed ? { ...constraints, chains: true } : constraints;
 }
 
 const pairsOf = ({ contexts }: Problem): NonNullable<Solved["pairs"]> =>

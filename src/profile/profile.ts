@@ -46,6 +46,8 @@ export interface ProfileOptions extends Grid {
   recorder?: Recorder | undefined;
   /** trained heads, whose passes are timed, and trees beside chains; default: none */
   heads?: readonly LocatedHeads[] | undefined;
+  /** trees are timed beside chains without heads too; default: false */
+  trees?: boolean | undefined;
   /** of attention, measured beside the engine's kernels (`int8@512`); default: none */
   spans?: readonly SpannedKernel[] | undefined;
   /** what was measured is kept when the progress is interrupted, if it suffices; left out: the interruption is thrown */
@@ -115,10 +117,11 @@ async function fillAndDecode(
 }
 
 function runSweep(options: ProfileOptions, rule: StopRule, beginUs: number): Promise<Sweep> {
-  const { engine, clock, contexts, queries, queryLine, recorder, heads, spans, onInterrupted } = options;
+  const { engine, clock, contexts, queries, queryLine, recorder, heads, trees, spans, onInterrupted } = options;
   const { seed = DEFAULTS.seed, progress = silentProgress } = options;
   return sweep({
-    ...{ engine, clock, contexts, queries, queryLine, seed, progress, recorder, heads, spans, onInterrupted, ...rule },
+    ...{ engine, clock, contexts, queries, queryLine, seed, progress, recorder, heads, trees, spans, onInterrupted },
+    ...rule,
     startUs: options.budgetSeconds === undefined ? clock.nowUs() : beginUs,
   });
 }

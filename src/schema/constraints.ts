@@ -11,6 +11,10 @@ export const Constraints = z
       .optional()
       .describe("layers (`29`) and blocks (`5.attn`) that are never skipped"),
     keep_first_attention: z.literal(true).optional().describe("0.attn is never skipped"),
+    chains: z
+      .literal(true)
+      .optional()
+      .describe("lookups and the model's own blocks draft no trees: the engine verifies chains alone"),
     max_skip: z.int().min(0).max(2048).optional().describe("blocks skipped at most; a whole layer is two blocks"),
     draft_memory_mib: z
       .number()
@@ -24,11 +28,12 @@ export type Constraints = z.infer<typeof Constraints>;
 
 /** As the options of `solve` that ask for it: `--keep 0,29 --max-skip 6`. */
 export function describeConstraints(constraints: Constraints): string {
-  const { whole_layers, keep, keep_first_attention, max_skip, draft_memory_mib } = constraints;
+  const { whole_layers, keep, keep_first_attention, chains, max_skip, draft_memory_mib } = constraints;
   return [
     ...(whole_layers === true ? ["--whole-layers"] : []),
     ...(keep === undefined ? [] : [`--keep ${keep.join(",")}`]),
     ...(keep_first_attention === true ? ["--keep-first-attention"] : []),
+    ...(chains === true ? ["chains alone (--for)"] : []),
     ...(max_skip === undefined ? [] : [`--max-skip ${max_skip}`]),
     ...(draft_memory_mib === undefined ? [] : [`--draft-memory ${draft_memory_mib}`]),
   ].join(" ");

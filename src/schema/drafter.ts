@@ -57,13 +57,40 @@ export const NgramTokens = z
   .refine(({ min, max }) => min <= max, "min is above max");
 export type NgramTokens = z.infer<typeof NgramTokens>;
 
+/** Places that a lookup goes on from at once, at most. */
+export const MAX_BRANCHES = 8;
+
+/** Several places that a lookup goes on from at once: what followed them is drafted together, as a tree. */
+export const Branches = z.strictObject({
+  count: z.int().min(2).max(MAX_BRANCHES).describe("places at most, the first of them included"),
+  draft_tokens: z
+    .int()
+    .min(1)
+    .max(MAX_DRAFT_TOKENS)
+    .describe("drafted of each but the first, which has the whole draft's length"),
+});
+export type Branches = z.infer<typeof Branches>;
+
+/** The key, where a lookup goes on from several places. */
+export const branchesKey = (branches: Branches | undefined): { branches?: Branches } =>
+  branches === undefined ? {} : { branches: { ...branches } };
+
+/** Nodes of a lookup's draft at most: fewer where continuations begin alike. */
+export const lookupNodes = (draftTokens: number, branches: Branches | undefined): number =>
+  draftTokens + (branches === undefined ? 0 : (branches.count - 1) * branches.draft_tokens);
+
 const SelfDrafter = z.strictObject({ kind: z.literal("self") });
 const HeadsDrafter = z.strictObject({
   kind: z.literal("heads"),
   ...HeadsRef.shape,
   tree: DraftTree.describe("ranks along each node's path, parents before children"),
 });
-const LookupDrafter = z.strictObject({ kind: z.literal("lookup"), ngram_tokens: NgramTokens });
+const LookupBranches = Branches.optional().describe("absent: only the most recent place of the longest match");
+const LookupDrafter = z.strictObject({
+  kind: z.literal("lookup"),
+  ngram_tokens: NgramTokens,
+  branches: LookupBranches,
+});
 /** Another checkpoint of the same vocabulary, all of it in one kernel. */
 export const ModelDrafter = z.strictObject({
   kind: z.literal("model"),
@@ -82,6 +109,7 @@ const HybridLookup = z
       .max(MAX_DRAFT_TOKENS)
       .optional()
       .describe("drafted behind a match; absent: the segment's draft_tokens"),
+    branches: LookupBranches,
   })
   .refine(
     ({ min_match, ngram_tokens }) => min_match <= ngram_tokens.max,
@@ -113,6 +141,20 @@ export type SingleRef = Exclude<DrafterRef, HybridRef>;
 export const mainDrafter = (drafter: DrafterRef | undefined): SingleRef =>
   drafter === undefined ? { kind: "self" } : drafter.kind === "hybrid" ? drafter.otherwise : drafter;
 
+/** A drafter's lookup, alone or in front of another. */
+const lookupIn = (
+  drafter: DrafterRef | undefined,
+): { branches?: Branches | undefined; draft_tokens?: number | undefined } | null =>
+  drafter?.kind === "lookup" ? drafter : drafter?.kind === "hybrid" ? drafter.lookup : null;
+
+/** Nodes of a segment's draft tree at most; 0 where all its drafts are chains. */
+export function mostNodesOf({ drafter, draft_tokens: draftTokens = 0 }: Drafting): number {
+  const main = mainDrafter(drafter);
+  const lookup = lookupIn(drafter);
+  const looked = lookup?.branches === undefined ? 0 : lookupNodes(lookup.draft_tokens ?? draftTokens, lookup.branches);
+  return Math.max(looked, main.kind === "heads" ? main.tree.length : 0);
+}
+
 interface Drafting {
   drafter?: DrafterRef | undefined;
   draft?: unknown;
@@ -132,5 +174,14 @@ export function drafterFaults({ drafter, draft, draft_tokens }: Drafting): { key
     });
   if (main.kind === "heads" && draft_tokens !== undefined && draft_tokens !== treeDepth(main.tree))
     faults.push({ key: "draft_tokens", message: `${draft_tokens}, and the tree is ${treeDepth(main.tree)} deep` });
+  const lookup = lookupIn(drafter);
+  const longest = lookup?.draft_tokens ?? draft_tokens;
+  if (lookup?.branches !== undefined && longest !== undefined) {
+    const { draft_tokens: others } = lookup.branches;
+    const nodes = lookupNodes(longest, lookup.branches);
+    const wrong = (what: string) => faults.push({ key: "drafter", message: `its branches ${what}` });
+    if (others > longest) wrong(`of ${others} tokens are longer than the lookup's ${longest}`);
+    if (nodes > MAX_TREE_NODES) wrong(`may have ${nodes} nodes, and ${MAX_TREE_NODES} is the most`);
+  }
   return faults;
 }

@@ -1,7 +1,7 @@
 /** What a plan says in words, the same in a warning and on a screen. */
 import { counted } from "../core/text.js";
 import { describeChoices, expandDraft } from "./choice.js";
-import type { DrafterRef, NgramTokens } from "./drafter.js";
+import type { Branches, DrafterRef, NgramTokens } from "./drafter.js";
 import type { Plan, Refuted, Segment } from "./plan.js";
 
 /** `context 0 to 256: text kept back predicts 0.87 times plain decoding for …`; null where nothing was refused. */
@@ -76,7 +76,7 @@ export function drafterText(drafter: DrafterRef | undefined, own = "its own bloc
     case "self":
       return own;
     case "lookup":
-      return `a lookup of ${tokensText(drafter.ngram_tokens)}`;
+      return `a lookup of ${tokensText(drafter.ngram_tokens)}${branchesText(drafter.branches)}`;
     case "model":
       return `${drafter.name} ${drafter.kernel === "target" ? "in its own precision" : `in ${drafter.kernel}`}`;
     case "heads": {
@@ -88,10 +88,16 @@ export function drafterText(drafter: DrafterRef | undefined, own = "its own bloc
       const { min_match: min, ngram_tokens, draft_tokens } = drafter.lookup;
       const length = draft_tokens === undefined ? "" : ` (${counted(draft_tokens, "token")} drafted)`;
       const lookup = tokensText({ min: Math.max(min, ngram_tokens.min), max: ngram_tokens.max });
-      return `a lookup of ${lookup}${length}, else ${drafterText(drafter.otherwise, own)}`;
+      return `a lookup of ${lookup}${length}${branchesText(drafter.lookup.branches)}, else ${drafterText(drafter.otherwise, own)}`;
     }
   }
 }
+
+/** ` from up to 3 places (2 tokens of each further one)` */
+const branchesText = (branches: Branches | undefined): string =>
+  branches === undefined
+    ? ""
+    : ` from up to ${branches.count} places (${counted(branches.draft_tokens, "token")} of each further one)`;
 
 const tokensText = ({ min, max }: NgramTokens): string =>
   min === max ? counted(min, "token") : `${min} to ${max} tokens`;

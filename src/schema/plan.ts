@@ -65,6 +65,11 @@ export const Predicted = z.strictObject({
   match_rate: Rate.optional().describe(
     "share of rounds in which a lookup drafts; curve, length and times are then means over all rounds, plain steps among them",
   ),
+  mean_nodes: z
+    .number()
+    .positive()
+    .optional()
+    .describe("tokens that a lookup drafts where it drafts, in the mean; absent: it goes on from one place alone"),
   by_batch: SpeedByBatch.optional().describe("at at_context, for every batch that was measured"),
 });
 export type Predicted = z.infer<typeof Predicted>;

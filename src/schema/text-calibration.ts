@@ -3,7 +3,7 @@
  * rounds of any settings follow one another exactly as in decoding (stats/text-rounds.ts), and both of them together.
  */
 import { z } from "zod";
-import { MAX_DRAFT_TOKENS, MAX_NGRAM_TOKENS, ModelDrafter } from "./drafter.js";
+import { MAX_BRANCHES, MAX_DRAFT_TOKENS, MAX_NGRAM_TOKENS, ModelDrafter } from "./drafter.js";
 import { ConfidenceTable } from "./stop/confidence.js";
 
 /** Positions of one part that are kept. */
@@ -24,9 +24,65 @@ function requirePositions(lists: readonly (readonly number[])[], positions: numb
   if (total !== positions) issue(`${positions}, and the texts have ${total}`, "positions");
 }
 
-const LookupContext = z
+/** A further place that a lookup may go on from. */
+const Branch = z
+  .tuple([
+    z.int().min(1).max(MAX_NGRAM_TOKENS),
+    z
+      .int()
+      .min(0)
+      .max(MAX_DRAFT_TOKENS - 1),
+    z.int().min(0).max(MAX_DRAFT_TOKENS),
+  ])
+  .describe(
+    "tokens that match there; tokens that then followed as at a place before it in the order; tokens that follow in this text as they did there",
+  );
+export type LookupBranch = z.infer<typeof Branch>;
+
+/** Further places belong to positions that have a first one, match no longer than it, and each no longer than the one before. */
+function requireBranches(
+  branches: readonly (readonly (readonly LookupBranch[])[])[] | undefined,
+  matched: readonly (readonly number[])[],
+  followed: readonly (readonly number[])[],
+  issue: Issue,
+): void {
+  if (branches === undefined) return;
+  const other = branches.findIndex((text, i) => text.length !== matched[i]?.length);
+  if (other !== -1 || branches.length !== matched.length)
+    issue("its texts are not those of matched", "branches", Math.max(0, other));
+  branches.forEach((text, i) => {
+    text.forEach((further, at) => {
+      let most = matched[i]?.[at] ?? 0;
+      const all = [followed[i]?.[at] ?? 0];
+      for (const [tokens, shared, follows] of further) {
+        if (tokens > most) issue(`${tokens} tokens match behind a place where ${most} do`, "branches", i, at);
+        // what it shares with a place before it follows in the text at both or at neither
+        if (follows > shared && all.some((before) => before > shared))
+          issue("two places go on as the text does, and not alike", "branches", i, at);
+        if (follows > text.length - at) issue(`${follows} tokens, and ${text.length - at} are left`, "branches", i, at);
+        most = tokens;
+        all.push(follows);
+      }
+    });
+  });
+}
+
+export const LookupContext = z
   .strictObject({
     ...AT,
+    branches: z
+      .array(
+        z
+          .array(z.array(Branch).max(MAX_BRANCHES - 1))
+          .min(1)
+          .max(MAX_TEXT_POSITIONS),
+      )
+      .min(1)
+      .max(MAX_TEXT_POSITIONS)
+      .optional()
+      .describe(
+        "[continuations][positions][further places] where other tokens followed, in the order in which they are taken; absent: not looked at, and only the most recent place is planned with",
+      ),
     matched: texts(z.int().min(0).max(MAX_NGRAM_TOKENS)).describe(
       "[continuations][positions] tokens of the longest n-gram ending there that stood before",
     ),
@@ -34,9 +90,10 @@ const LookupContext = z
       "[continuations][positions] tokens that then follow as they did where it last stood; the text's end ends the count",
     ),
   })
-  .superRefine(({ positions, matched, followed }, context) => {
+  .superRefine(({ positions, matched, followed, branches }, context) => {
     const issue: Issue = (message, ...path) => context.addIssue({ code: "custom", message, path });
     requirePositions(matched, positions, issue);
+    requireBranches(branches, matched, followed, issue);
     const other = matched.findIndex((text, i) => text.length !== followed[i]?.length);
     if (other !== -1 || matched.length !== followed.length)
       issue("its texts are not those of matched", "followed", Math.max(0, other));

@@ -1,6 +1,6 @@
 /** What may draft, as the solver weighs it: the model's own blocks, heads and the tree they fill, a lookup, another model. */
 import { type ChoiceSet, choiceKey, compactDraft, expandDraft } from "../schema/choice.js";
-import type { DrafterRef } from "../schema/drafter.js";
+import { branchesKey, type DrafterRef, lookupNodes } from "../schema/drafter.js";
 import type { Segment } from "../schema/plan.js";
 import {
   hybridOf,
@@ -10,6 +10,7 @@ import {
   type SingleDrafter,
   type SolvedDrafter,
 } from "./drafting/drafters.js";
+import type { Known } from "./drafting/known.js";
 import type { LatencyModel } from "./latency.js";
 import { headsDrafter } from "./trees/heads.js";
 
@@ -21,7 +22,7 @@ export const self = (set: ChoiceSet): SelfDrafter => ({ kind: "self", set });
 export const drafterKey = (drafter: SolvedDrafter): string =>
   drafter.kind === "self" ? choiceKey(drafter.set) : drafter.key;
 
-/** Equal for drafters that differ in how far they draft alone: one set of choices; one set of heads, whatever its tree. */
+/** Equal for drafters that differ in how much they draft alone: one set of choices; one set of heads, whatever its tree; one lookup. */
 export function familyKey(drafter: SolvedDrafter): string {
   switch (drafter.kind) {
     case "self":
@@ -29,6 +30,7 @@ export function familyKey(drafter: SolvedDrafter): string {
     case "heads":
       return `heads ${drafter.heads.sha256}`;
     case "lookup":
+      return lookupOf(drafter.ngramTokens).key;
     case "model":
       return drafter.key;
     case "hybrid":
@@ -37,12 +39,20 @@ export function familyKey(drafter: SolvedDrafter): string {
 }
 
 /** Tokens that one verification holds beside the pending one: what a shorter draft has fewer of. */
-export const nodesOf = (drafter: SolvedDrafter, draftTokens: number): number =>
-  drafter.kind === "heads"
-    ? drafter.tree.length
-    : drafter.kind === "hybrid"
-      ? nodesOf(drafter.otherwise, drafter.otherwiseTokens) + drafter.lookupTokens
-      : draftTokens;
+export function nodesOf(drafter: SolvedDrafter, draftTokens: number): number {
+  switch (drafter.kind) {
+    case "heads":
+      return drafter.tree.length;
+    case "lookup":
+      return lookupNodes(draftTokens, drafter.branches);
+    case "hybrid": {
+      const { otherwise, otherwiseTokens, lookupTokens, branches } = drafter;
+      return nodesOf(otherwise, otherwiseTokens) + lookupNodes(lookupTokens, branches);
+    }
+    default:
+      return draftTokens;
+  }
+}
 
 /** Longest draft that a round may have: of a hybrid that of either. */
 export const longestDraft = (drafter: SolvedDrafter, draftTokens: number): number =>
@@ -73,6 +83,19 @@ export function draftingUs(
   }
 }
 
+/** Of a lookup what is known of its rounds: how many draft, and what those that do verify. */
+export type LookupRounds = Pick<Known, "match" | "trees">;
+
+/** µs of the passes that judge what a lookup drafts, in the mean over the rounds in which it does. */
+const lookedUpUs = (latency: LatencyModel, n: number, draftTokens: number, { trees }: LookupRounds): number =>
+  trees === undefined
+    ? latency.verifyUs(n, draftTokens)
+    : trees.reduce(
+        (sum, { nodes, isTree, share }) =>
+          sum + share * (isTree ? latency.verifyTreeUs(n, nodes) : latency.verifyUs(n, nodes)),
+        0,
+      );
+
 /**
  * µs of the pass that judges it, in the mean over rounds; a tree that is a chain is run as one. A round in which a lookup
  * alone finds nothing is a plain step.
@@ -82,8 +105,9 @@ export function verifyingUs(
   n: number,
   drafter: SolvedDrafter,
   draftTokens: number,
-  match = 1,
+  rounds: LookupRounds = {},
 ): number {
+  const { match = 1 } = rounds;
   switch (drafter.kind) {
     case "self":
     case "model":
@@ -93,10 +117,10 @@ export function verifyingUs(
         ? latency.verifyUs(n, draftTokens)
         : latency.verifyTreeUs(n, drafter.tree.length);
     case "lookup":
-      return match * latency.verifyUs(n, draftTokens) + (1 - match) * latency.verifyUs(n, 0);
+      return match * lookedUpUs(latency, n, draftTokens, rounds) + (1 - match) * latency.verifyUs(n, 0);
     case "hybrid": {
       const otherwise = verifyingUs(latency, n, drafter.otherwise, drafter.otherwiseTokens);
-      return match * latency.verifyUs(n, drafter.lookupTokens) + (1 - match) * otherwise;
+      return match * lookedUpUs(latency, n, drafter.lookupTokens, rounds) + (1 - match) * otherwise;
     }
   }
 }
@@ -123,12 +147,14 @@ export function drafterRecord(drafter: SolvedDrafter): Pick<Segment, "draft" | "
     case "hybrid": {
       const { minMatch: min_match, ngramTokens: ngram_tokens, lookupTokens, otherwise, otherwiseTokens } = drafter;
       const length = lookupTokens === otherwiseTokens ? {} : { draft_tokens: lookupTokens };
-      const lookup = { min_match, ngram_tokens, ...length };
+      const lookup = { min_match, ngram_tokens, ...length, ...branchesKey(drafter.branches) };
       const own = otherwise.kind === "self" ? { draft: compactDraft(otherwise.set) } : {};
       return { drafter: { kind: "hybrid", lookup, otherwise: singleRef(otherwise) }, ...own };
     }
     case "lookup":
-      return { drafter: { kind: "lookup", ngram_tokens: drafter.ngramTokens } };
+      return {
+        drafter: { kind: "lookup", ngram_tokens: drafter.ngramTokens, ...branchesKey(drafter.branches) },
+      };
     default:
       return { drafter: singleRef(drafter) };
   }
@@ -162,15 +188,16 @@ export interface PlannedDraft {
 export function plannedBy(segment: Segment, layers: number, at: string): PlannedDraft | null {
   const { drafter, draft_tokens: draftTokens } = segment;
   if (draftTokens === undefined) return null;
-  if (drafter?.kind === "lookup") return { drafter: lookupOf(drafter.ngram_tokens), draftTokens };
+  if (drafter?.kind === "lookup") return { drafter: lookupOf(drafter.ngram_tokens, drafter.branches), draftTokens };
   if (drafter?.kind !== "hybrid") {
     const single = singleBy(drafter, segment, layers, at);
     return single === null ? null : { drafter: single, draftTokens };
   }
   const otherwise = singleBy(drafter.otherwise, segment, layers, at);
   if (otherwise === null) return null;
-  const { min_match: minMatch, ngram_tokens: ngramTokens, draft_tokens: lookupTokens = draftTokens } = drafter.lookup;
-  const hybrid = { minMatch, ngramTokens, lookupTokens, otherwise, otherwiseTokens: draftTokens };
+  const { min_match: minMatch, ngram_tokens: ngramTokens, branches } = drafter.lookup;
+  const { draft_tokens: lookupTokens = draftTokens } = drafter.lookup;
+  const hybrid = { minMatch, ngramTokens, lookupTokens, branches, otherwise, otherwiseTokens: draftTokens };
   return { drafter: hybridOf(hybrid, drafterKey(otherwise)), draftTokens };
 }
 

@@ -15,8 +15,9 @@ export interface Gaining {
   curve: readonly number[];
   /** positions behind the curve; null: it was not measured */
   tokens: number | null;
-  /** where a lookup drafts: share of rounds in which it does */
+  /** where a lookup drafts: share of rounds in which it does, and what those verify */
   match?: number | undefined;
+  trees?: Known["trees"];
 }
 
 /** Where a profile says nothing of its own noise, a gain below this is not above it. */
@@ -27,18 +28,19 @@ const STANDARD_ERRORS = 1.282;
 const STEP = 1e-3;
 
 /** Tokens per second of rounds of `curve.length - 1` drafted tokens one behind the other. */
-export function speedBy(latency: LatencyModel, n: number, drafter: SolvedDrafter, { curve, match }: Reaching): number {
+export function speedBy(latency: LatencyModel, n: number, drafter: SolvedDrafter, known: Reaching): number {
+  const { curve, match } = known;
   const d = curve.length - 1;
   const us =
     draftingUs(latency, n, drafter, d, match) +
-    verifyingUs(latency, n, drafter, d, match) +
+    verifyingUs(latency, n, drafter, d, known) +
     loopUs(latency, n, drafter, match);
   const tokens = expectedTokens(curve);
   return (1e6 * tokens) / (us + (drafter.kind === "self" ? tokens * latency.readingUs(drafter.set, n) : 0));
 }
 
-/** A curve [d + 1], and where a lookup drafts the share of rounds in which it does. */
-export type Reaching = Pick<Known, "curve" | "match">;
+/** A curve [d + 1], and where a lookup drafts the share of rounds in which it does, and what those verify. */
+export type Reaching = Pick<Known, "curve" | "match" | "trees">;
 
 /** The same for the model's own blocks. */
 export const speedOf = (latency: LatencyModel, n: number, set: ChoiceSet, curve: readonly number[]): number =>

@@ -22,7 +22,7 @@ export {
 export { exchanges, improveByExchanges } from "./exchanges.js";
 export { type BlockReason, type Contender, type ExplainedDraft, type Explanation, explainDraft } from "./explain.js";
 export { extendProfile, extrapolatedRange } from "./extrapolate.js";
-export { speedBy } from "./gain.js";
+export { type Reaching, speedBy } from "./gain.js";
 export type { Choice, Group } from "./knapsack/group.js";
 export { limitedLowerBound, limitedRelaxation } from "./knapsack/limited-bound.js";
 export { type LimitedChoice, type LimitedGroup, limitedFrontier, type SumLimits } from "./knapsack/limited-frontier.js";
@@ -46,7 +46,7 @@ export {
 } from "./objective.js";
 export { ownCachePrediction } from "./own-cache/predict.js";
 export { planDocument, segmentsBy } from "./plan.js";
-export { draftUsOf } from "./predict.js";
+export { draftUsOf, meanNodes } from "./predict.js";
 export {
   type ContextData,
   contextFor,

@@ -62,6 +62,8 @@ export interface LatencyModel {
   draftUs(set: ChoiceSet, n: number): number;
   verifyUs(n: number, draftTokens: number): number;
   stepUs(n: number): number;
+  /** whether trees were timed beside chains: a tree that nobody timed is priced as a chain, and none is planned on that alone */
+  readonly treesTimed: boolean;
   /** the largest tree whose verification was profiled */
   readonly maxTreeNodes: number;
   /** one pass of the target over a tree of so many nodes, in which some share a parent, and the pending token */
@@ -127,6 +129,7 @@ export function openLatency(profile: Profile, file = "profile"): LatencyModel {
     stepUs: (n) => at(n).stepUs,
     readingUs: () => 0,
     refreshUs: ({ blocks }, n) => spanUs * blocks.filter((choice) => isSpanned(choice) && !readsAll(choice, n)).length,
+    treesTimed: profile.tree_passes !== undefined,
     maxTreeNodes: Math.min(MAX_TREE_NODES, queries[queries.length - 1] - 1),
     verifyTreeUs: (n, nodes) => interpolate(surface.placeOfContext(n), treeUs(nodes)),
     headsUs,

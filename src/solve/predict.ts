@@ -38,11 +38,12 @@ function evidenceAt(problem: Problem, n: number, option: Option, options: readon
   const d = option.draftTokens;
   const here = options.find((o) => o.key === option.key) ?? option;
   const reported = reportedAt(contextFor(problem, n), option);
-  const { curve, tokens, reached, match, acceptance, evidence } =
+  const { curve, tokens, reached, match, trees, acceptance, evidence } =
     reported === null ? here : { ...reported, evidence: "report" as const };
   return {
     curve: curve.slice(0, longestDraft(option.drafter, d) + 1),
     match,
+    trees,
     acceptance,
     evidence,
     counts: {
@@ -66,7 +67,7 @@ export function predict(problem: Problem, n: number, option: Option, options: re
     acceptance_curve: curve.map(digits),
     accepted_length: digits(expectedTokens(curve)),
     draft_us: digits(draftUsOf(latency, n, option, match)),
-    verify_us: digits(verifyingUs(latency, n, drafter, d, match)),
+    verify_us: digits(verifyingUs(latency, n, drafter, d, known)),
     ...ownCache(problem, n, drafter),
     round_us: digits(loopUs(latency, n, drafter, match)),
     target_step_us: digits(latency.stepUs(n)),
@@ -74,10 +75,15 @@ export function predict(problem: Problem, n: number, option: Option, options: re
     lp_gap_percent: drafter.kind === "self" ? digits(lpGap(problem, n, drafter.set)) : 0,
     ...uncertainty(problem, n, options, option, known),
     ...(match === undefined ? {} : { match_rate: digits(match) }),
+    ...meanNodes(known),
     evidence,
     ...counts,
   };
 }
+
+/** Nodes of the drafts of a lookup that goes on from several places, in the mean over the rounds in which it drafts. */
+export const meanNodes = ({ trees }: Reaching): Pick<Predicted, "mean_nodes"> =>
+  trees === undefined ? {} : { mean_nodes: digits(trees.reduce((sum, { nodes, share }) => sum + share * nodes, 0)) };
 
 /** A speed as plans write it, and how many times plain decoding it is. */
 export const speedFigures = (latency: LatencyModel, n: number, tokensPerSecond: number): Speed => ({

@@ -111,6 +111,8 @@ export interface Problem {
   drafters: readonly DrafterKind[];
   /** heads that both documents have measured */
   heads: readonly KnownHeads[];
+  /** whether trees of lookups and of the model's own blocks are weighed: they were timed, and nothing rules them out */
+  trees: boolean;
   /** what was looked up; null: the calibration has none, or no lookup may draft */
   lookup: LookupCalibration | null;
   /** models that both documents have measured, a kernel each */
@@ -193,6 +195,7 @@ export function openProblem({
     choices,
     drafters,
     heads,
+    trees: latency.treesTimed && constraints?.chains !== true,
     lookup,
     models,
     limits,

@@ -47,7 +47,7 @@ function curveBy(evidence: Evidence, problem: Problem, n: number, draft: Planned
   }
   if (drafter.kind !== "self") return null; // nothing is known of others that were not measured
   const rate = expectedRate(fitCorrection(context), surrogateLoss(context.losses, drafter.set));
-  return { curve: curveFromRate(rate, draftTokens), match: undefined, acceptance: undefined };
+  return { curve: curveFromRate(rate, draftTokens), match: undefined, trees: undefined, acceptance: undefined };
 }
 
 /** Positions behind a draft's curve, and the rounds that came to its last token; null where they are not known. */

@@ -38,9 +38,12 @@ const nothing = (): CountedRounds => ({ rounds: 0, reached: [], kept: [] });
 
 /**
  * @param lengths [texts] positions of each: tokens behind its first one
- * @param at      asked for positions 0 to length − 1
+ * @param at      asked for positions 0 to length − 1 where a round may begin, with the expected number of those that do
  */
-export function textRounds(lengths: readonly number[], at: (text: number, position: number) => RoundAt): TextRounds {
+export function textRounds(
+  lengths: readonly number[],
+  at: (text: number, position: number, weight: number) => RoundAt,
+): TextRounds {
   const found: TextRounds = { lookup: nothing(), other: nothing() };
   lengths.forEach((length, text) => {
     const begins = new Float64Array(length + 1); // expected rounds that begin at each position
@@ -48,7 +51,7 @@ export function textRounds(lengths: readonly number[], at: (text: number, positi
     for (let position = 0; position < length; position++) {
       const weight = begins[position];
       if (weight === 0) continue;
-      const { byLookup, drafted, accepting } = at(text, position);
+      const { byLookup, drafted, accepting } = at(text, position, weight);
       const left = length - position;
       count(byLookup ? found.lookup : found.other, weight, Math.min(drafted, left), accepting);
       // the target's own token follows what was accepted

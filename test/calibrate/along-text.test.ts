@@ -6,7 +6,8 @@ import { lookupDrafter } from "../../src/decode/drafters/lookup.js";
 import { modelDrafter } from "../../src/decode/drafters/model.js";
 import { OwnCache } from "../../src/decode/drafters/own-cache.js";
 import { decode } from "../../src/decode/loop.js";
-import { LookupCalibration, ModelCalibration } from "../../src/schema/text-calibration.js";
+import { LookupCalibration, LookupContext, ModelCalibration } from "../../src/schema/text-calibration.js";
+import { treeAt } from "../../src/solve/drafting/branches.js";
 import { certainly, textRounds } from "../../src/stats/text-rounds.js";
 import { fakeEngine } from "../support/fake-model.js";
 
@@ -14,8 +15,8 @@ const VOCAB = 4;
 const PROMPT = [3, 1, 2, 3, 1];
 
 /** The fake model's own text of so many tokens, drafted for by nobody. */
-async function continued(maxTokens: number) {
-  const { engine, clock } = fakeEngine({ vocab: VOCAB });
+async function continued(maxTokens: number, vocab = VOCAB) {
+  const { engine, clock } = fakeEngine({ vocab });
   const { ids } = await decode(engine, PROMPT, { maxTokens, endTokens: [], clock, policy: null });
   return { prompt: PROMPT, ids };
 }
@@ -42,6 +43,41 @@ test.each([
   expect(Math.abs(found.lookup.rounds - drafting.length)).toBeLessThanOrEqual(1);
   expect(Math.abs(found.lookup.rounds + found.other.rounds - rounds.length)).toBeLessThanOrEqual(1);
 });
+
+test.each([
+  [1, 4, { count: 3, draft_tokens: 2 }],
+  [2, 6, { count: 2, draft_tokens: 6 }],
+  [1, 3, { count: 8, draft_tokens: 1 }],
+])(
+  "rounds of a lookup from %i matching tokens, %i drafted, that goes on from several places (%j) too",
+  async (min, d, branches) => {
+    const vocab = 14; // the text of fewer goes round in circles, and all places go on alike
+    const text = await continued(200, vocab);
+    const { engine, clock } = fakeEngine({ vocab });
+    const drafter = lookupDrafter({ min, max: 8 }, branches);
+    const policy = () => ({ drafter, draftTokens: d });
+    const { rounds, ids } = await decode(engine, PROMPT, { maxTokens: 200, endTokens: [], clock, policy });
+    expect(ids).toEqual(text.ids);
+    const along = lookupAlong(text);
+    const context = { at_context: 5, part: "choose" as const, positions: along.matched.length };
+    const looked = LookupContext.parse({
+      ...{ ...context, matched: [along.matched], followed: [along.followed], branches: [along.branches] },
+    });
+    let trees = 0;
+    // the loop drafts less at the limit
+    for (const { context: at, nodes, accepted } of rounds.slice(0, -d)) {
+      const position = at - PROMPT.length;
+      if (along.matched[position] < min) {
+        expect(nodes).toBe(0);
+        continue;
+      }
+      const tree = treeAt(looked, { min, draftTokens: d, branches }, 0, position);
+      expect({ nodes, accepted }).toEqual({ nodes: tree.nodes, accepted: tree.accepted });
+      if (tree.isTree) trees++;
+    }
+    expect(trees).toBeGreaterThan(10);
+  },
+);
 
 test("a model's hits along a text are what it drafts in decoding", async () => {
   const text = await continued(150);

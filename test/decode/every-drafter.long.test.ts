@@ -175,7 +175,12 @@ const beside = (random: Random, single: Drafting): Drafting => {
 const DRAFTERS: Record<string, (random: Random) => Drafting> = {
   ...SINGLES,
   "own blocks with a cache of their own": SINGLES.self,
-  lookup: (random) => ({ drafter: { kind: "lookup", ngram_tokens: ngrams(random) }, draft_tokens: length(random) }),
+  lookup: (random) => {
+    const drafted = length(random);
+    const branches = { count: 2 + random.index(3), draft_tokens: 1 + random.index(drafted) };
+    const several = random.float() < 0.5 ? { branches } : {};
+    return { drafter: { kind: "lookup", ngram_tokens: ngrams(random), ...several }, draft_tokens: drafted };
+  },
   "lookup, else own blocks": (random) => beside(random, SINGLES.self(random)),
   "lookup, else another model": (random) => beside(random, SINGLES.model(random)),
   "lookup, else heads": (random) => beside(random, SINGLES.heads(random)),

@@ -1,7 +1,10 @@
 /** Which of a plan's segments an engine gets. */
 import { describe, expect, test } from "vitest";
+import { asChain } from "../../src/export/chains.js";
 import { chooseDraft } from "../../src/export/choose.js";
+import type { PlannedDraft } from "../../src/export/exporter.js";
 import type { Loaded } from "../../src/schema/document.js";
+import type { DrafterRef } from "../../src/schema/drafter.js";
 import type { Plan, Predicted, Segment } from "../../src/schema/plan.js";
 import { plan } from "../support/example-documents.js";
 import { expectFailure } from "../support/failure.js";
@@ -109,4 +112,23 @@ test("heads and models lie beside the plan, wherever it lies; the model that tra
   expect(drafted({ ...model, path: "embedded" })).toMatchObject({ path: "embedded" });
   const lookup = { min_match: 3, ngram_tokens: { min: 2, max: 4 } };
   expect(drafted({ kind: "hybrid", lookup, otherwise: heads })).toMatchObject({ otherwise: { path: "heads" } });
+});
+
+test("an engine's lookup goes on from one place, and what is lost is said", () => {
+  const ngram_tokens = { min: 2, max: 4 };
+  const branches = { count: 3, draft_tokens: 2 };
+  const otherwise = { kind: "self" as const };
+  const planned = (drafter: DrafterRef) => asChain({ drafter } as PlannedDraft);
+  const alone = planned({ kind: "lookup", ngram_tokens, branches });
+  expect(alone.draft.drafter).toEqual({ kind: "lookup", ngram_tokens });
+  expect(alone.note).toMatch(/several places .* from one/);
+  const beside = planned({ kind: "hybrid", lookup: { min_match: 3, ngram_tokens, branches }, otherwise });
+  expect(beside.draft.drafter).toEqual({ kind: "hybrid", lookup: { min_match: 3, ngram_tokens }, otherwise });
+  expect(beside.note).toBe(alone.note);
+  for (const drafter of [
+    { kind: "lookup" as const, ngram_tokens },
+    { kind: "hybrid" as const, lookup: { min_match: 3, ngram_tokens }, otherwise },
+    otherwise,
+  ])
+    expect(planned(drafter)).toEqual({ draft: { drafter }, note: null });
 });

@@ -26,3 +26,26 @@ export function naiveLookup(text: readonly number[], min: number, max: number, c
   for (let i = 0; i < count; i++) whole.push(whole[followedAt + i]);
   return whole.slice(text.length);
 }
+
+/** [branches][count] what followed each place, longest match first and then latest first, without what was listed already. */
+export function naiveBranches(
+  text: readonly number[],
+  [min, max]: readonly [number, number],
+  { most, count, places }: { most: number; count: number; places: number },
+): number[][] {
+  const found: number[][] = [];
+  let looked = 0;
+  for (let n = Math.min(max, text.length); n >= min; n--) {
+    const ngram = text.slice(text.length - n);
+    for (let end = text.length - 1; end >= n; end--) {
+      if (!endsWith(text, end, ngram)) continue;
+      if (found.length === most || looked === places) return found;
+      looked++;
+      const whole = [...text];
+      for (let i = 0; i < count; i++) whole.push(whole[end + i]);
+      const going = whole.slice(text.length);
+      if (!found.some((other) => other.join() === going.join())) found.push(going);
+    }
+  }
+  return found;
+}

@@ -112,6 +112,27 @@ describe("on a machine without noise", () => {
     expect(plain.engine.passes.some(({ tree }) => tree)).toBe(false);
   });
 
+  test("trees are timed without heads where they are asked for", async () => {
+    const asked = { ...GRID, ...FREE, draws: 5, maxRounds: 5, trees: true };
+    const made = world();
+    const measured = await profileModel({ ...made, ...asked });
+    expect(measured).not.toHaveProperty("heads");
+    const trees = measured.tree_passes ?? [];
+    expect(trees.map(({ context_tokens: n, query_tokens: q }) => [n, q])).toEqual([
+      ...[2, 5, 9].map((q) => [64, q]),
+      ...[2, 5, 9].map((q) => [1024, q]),
+    ]);
+    for (const { context_tokens: n, query_tokens: q, times_chain, resampled } of trees) {
+      expect(times_chain).toBeCloseTo(treeFactor(n, q), 3);
+      expect(resampled).toHaveLength(5);
+    }
+    expect(Profile.parse(asDocument(measured, LAYERS)).tree_passes).toEqual(trees);
+    // and not where the engine has none
+    const { engine, clock } = world();
+    Object.defineProperty(engine, "keepRows", { value: undefined });
+    expect(await profileModel({ engine, clock, ...asked })).not.toHaveProperty("tree_passes");
+  });
+
   test("an engine without trees prices heads alone", async () => {
     const { engine, clock, medusa } = world();
     Object.defineProperty(engine, "keepRows", { value: undefined });

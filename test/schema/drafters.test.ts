@@ -30,6 +30,16 @@ const withSegment = (segment: Partial<Segment>): Plan => {
 
 test.each([
   ["a lookup", { drafter: lookup }, "a lookup of 2 to 4 tokens"],
+  [
+    "a lookup from several places",
+    { drafter: { ...lookup, branches: { count: 3, draft_tokens: 1 } } },
+    "a lookup of 2 to 4 tokens from up to 3 places (1 token of each further one)",
+  ],
+  [
+    "the same in front of another model",
+    { drafter: hybrid(model, { draft_tokens: 6, branches: { count: 2, draft_tokens: 4 } }) },
+    "a lookup of 3 to 4 tokens (6 tokens drafted) from up to 2 places (4 tokens of each further one), else small in int8",
+  ],
   ["another model", { drafter: model }, "small in int8"],
   ["another model as it is", { drafter: { ...model, kernel: "target" as const } }, "small in its own precision"],
   ["a lookup, else another model", { drafter: hybrid(model) }, "a lookup of 3 to 4 tokens, else small in int8"],
@@ -80,6 +90,17 @@ describe("is refused:", () => {
     ["a match that is longer than any looked up", { drafter: hybrid(model, { min_match: 5 }) }, /min_match is above/],
     ["a hybrid in a hybrid", { drafter: hybrid(hybrid(model) as never) }, /otherwise/],
     ["a kernel that is none", { drafter: { ...model, kernel: "int3" } }, /kernel: /],
+    [
+      "further places of more tokens than the first",
+      { drafter: { ...lookup, branches: { count: 2, draft_tokens: 3 } } },
+      /branches of 3 tokens are longer than the lookup's 2/,
+    ],
+    ["one place that is none further", { drafter: { ...lookup, branches: { count: 1, draft_tokens: 1 } } }, /count: /],
+    [
+      "more nodes than a pass has rows",
+      { drafter: { ...lookup, branches: { count: 8, draft_tokens: 8 } }, draft_tokens: 8 },
+      /64 nodes, and 63 is the most/,
+    ],
     ["no digest", { drafter: { ...model, weights_sha256: "x" } }, /weights_sha256: /],
   ])("%s", async (_what, segment, said) => {
     const { code, at, message } = await failureOf(() => read(withSegment(segment as Partial<Segment>)));

@@ -3,6 +3,7 @@ import { acceptOf } from "../../src/decode/accept/of-filters.js";
 import type { Drafter } from "../../src/decode/drafters/drafter.js";
 import type { Heads } from "../../src/decode/drafters/heads.js";
 import { DRAFTERS } from "../../src/decode/drafters/index.js";
+import { lookupDrafter } from "../../src/decode/drafters/lookup.js";
 import { OwnCache } from "../../src/decode/drafters/own-cache.js";
 import { type DraftPolicy, decode } from "../../src/decode/loop.js";
 import { systemClock } from "../../src/runtime/device.js";
@@ -43,7 +44,17 @@ export function everyDrafter(engine: TableEngine, seed: number): [string, Drafte
     ownCache: new OwnCache(tableEngine({ vocab: VOCAB, seed })),
     hybrid: { otherwise: DRAFTERS.self(own), minMatch: 2, lookupTokens: DRAFT_TOKENS, otherwiseTokens: DRAFT_TOKENS },
   };
-  return Object.entries(DRAFTERS).map(([kind, make]) => [kind, make(sources)]);
+  return [
+    ...Object.entries(DRAFTERS).map(([kind, make]): [string, Drafter] => [kind, make(sources)]),
+    ["lookup from several places", lookupTree()],
+  ];
+}
+
+/** Every token stood in several places of what it looks up, and other tokens followed: nearly all its drafts are trees. */
+function lookupTree(): Drafter {
+  const lookup = lookupDrafter({ min: 1, max: 2 }, { count: 4, draft_tokens: 2 });
+  const before = Array.from({ length: 6 * VOCAB }, (_, i) => (i * 5 + Math.floor(i / VOCAB) * 7) % VOCAB);
+  return { ...lookup, begin: (text, progress) => lookup.begin?.([...before, ...text], progress) };
 }
 
 export const FILTERS: Omit<Filters, "temperature">[] = [

@@ -1,6 +1,6 @@
 /** Every way to draft, by its word in plans and on the command line. A new one is a file beside these and a line here. */
 import { type Draft, expandDraft, type Kernel } from "../../schema/choice.js";
-import type { NgramTokens } from "../../schema/drafter.js";
+import type { Branches, NgramTokens } from "../../schema/drafter.js";
 import type { Drafter } from "./drafter.js";
 import { type Heads, headsDrafter } from "./heads.js";
 import { type HybridOptions, hybridDrafter } from "./hybrid.js";
@@ -19,6 +19,8 @@ export interface DrafterSource {
   heads: { open: Heads; tree: readonly (readonly number[])[] };
   /** lengths of n-grams, where the text so far is looked up */
   ngramTokens: NgramTokens;
+  /** and places that are gone on from at once; undefined: one */
+  branches?: Branches | undefined;
   /** another model that is open, and the kernel that it drafts in */
   model: { open: DraftModel; kernel: Kernel };
   /** a lookup where it finds a match, and who drafts where it does not */
@@ -36,9 +38,14 @@ export const DRAFTERS = {
     selfDrafter(expandDraft(draft, layers, at)),
   standalone: ({ draft, layers, at, ownCache }: Pick<DrafterSource, "draft" | "layers" | "at" | "ownCache">) =>
     standaloneDrafter(expandDraft(draft, layers, at), ownCache),
-  lookup: ({ ngramTokens }: Pick<DrafterSource, "ngramTokens">) => lookupDrafter(ngramTokens),
+  lookup: ({ ngramTokens, branches }: Pick<DrafterSource, "ngramTokens" | "branches">) =>
+    lookupDrafter(ngramTokens, branches),
   model: ({ model: { open, kernel } }: Pick<DrafterSource, "model">) => modelDrafter(open, kernel),
   heads: ({ heads: { open, tree }, at }: Pick<DrafterSource, "heads" | "at">) => headsDrafter(open, tree, at),
-  hybrid: ({ ngramTokens, hybrid: { otherwise, ...options } }: Pick<DrafterSource, "ngramTokens" | "hybrid">) =>
-    hybridDrafter(lookupDrafter(ngramTokens), otherwise, options),
+  hybrid: ({
+    ngramTokens,
+    branches,
+    hybrid: { otherwise, ...options },
+  }: Pick<DrafterSource, "ngramTokens" | "branches" | "hybrid">) =>
+    hybridDrafter(lookupDrafter(ngramTokens, branches), otherwise, options),
 } satisfies Record<string, (source: DrafterSource) => Drafter>;

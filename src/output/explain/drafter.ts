@@ -1,6 +1,6 @@
 /** A drafter of the solver's as documents name it, for words and JSON. */
 import { describeChoices } from "../../schema/choice.js";
-import type { DrafterRef } from "../../schema/drafter.js";
+import { branchesKey, type DrafterRef } from "../../schema/drafter.js";
 import { drafterText } from "../../schema/plan-text.js";
 import type { PlannedDraft, SolvedDrafter } from "../../solve/index.js";
 
@@ -10,10 +10,11 @@ type Single = Exclude<SolvedDrafter, { kind: "lookup" | "hybrid" }>;
 export function drafterRef(drafter: SolvedDrafter): DrafterRef {
   switch (drafter.kind) {
     case "lookup":
-      return { kind: "lookup", ngram_tokens: drafter.ngramTokens };
+      return { kind: "lookup", ngram_tokens: drafter.ngramTokens, ...branchesKey(drafter.branches) };
     case "hybrid": {
       const { minMatch: min_match, ngramTokens: ngram_tokens, lookupTokens: draft_tokens, otherwise } = drafter;
-      return { kind: "hybrid", lookup: { min_match, ngram_tokens, draft_tokens }, otherwise: singleRef(otherwise) };
+      const lookup = { min_match, ngram_tokens, draft_tokens, ...branchesKey(drafter.branches) };
+      return { kind: "hybrid", lookup, otherwise: singleRef(otherwise) };
     }
     default:
       return singleRef(drafter);

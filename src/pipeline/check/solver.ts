@@ -16,10 +16,12 @@ import {
   longestDraft,
   loopUs,
   mainOf,
+  meanNodes,
   openProblem,
   type PlannedDraft,
   type Problem,
   plannedBy,
+  type Reaching,
   segmentsBy,
   surrogateLoss,
   verifyingUs,
@@ -69,23 +71,19 @@ function predict(profile: Profile, calibration: Calibration, segment: Segment, b
     ...(isPriced
       ? {
           draft_us: draftUsOf(latency, n, planned, match),
-          verify_us: verifyingUs(latency, n, drafter, draftTokens, match),
+          verify_us: verifyingUs(latency, n, drafter, draftTokens, known ?? {}),
           round_us: loopUs(latency, n, drafter, match),
         }
       : {}),
     target_step_us: latency.stepUs(n),
-    ...(known === null ? {} : { acceptance_curve: known.curve }),
+    ...(known === null ? {} : { acceptance_curve: [...known.curve] }),
     ...(match === undefined ? {} : { match_rate: match }),
+    ...meanNodes(known ?? { curve: [1] }),
   };
 }
 
 /** What the calibration gives by the evidence named; null where it has none of that kind. */
-function knownBy(
-  problem: Problem,
-  n: number,
-  planned: PlannedDraft,
-  evidence: Predicted["evidence"],
-): { curve: number[]; match?: number | undefined } | null {
+function knownBy(problem: Problem, n: number, planned: PlannedDraft, evidence: Predicted["evidence"]): Reaching | null {
   const context = contextFor(problem, n);
   const { drafter, draftTokens } = planned;
   if (evidence === "surrogate") {

@@ -132,7 +132,7 @@ export async function openInputs(
 
 async function profileFor(
   model: LoadedModel,
-  { maxTokens, choices }: CompareRequest,
+  { maxTokens, choices, looksUp }: CompareRequest,
   contexts: readonly number[],
   context: PipelineContext,
   { heads, files }: { heads: readonly LocatedHeads[]; files: readonly DraftModelFile[] },
@@ -144,6 +144,7 @@ async function profileFor(
   const profile = await makeProfile(model.engine, model.ref, grid, context, {
     budgetSeconds,
     heads,
+    trees: looksUp,
     spans: choices.filter(isSpanned),
   });
   const kernels = draftModelKernels(model.engine.kernels, context);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { DraftplanError } from "../../core/errors.js";
 import { seenFrom } from "../../core/folders.js";
 import { requireSameModel } from "../../decode/policy.js";
+import { asChain } from "../../export/chains.js";
 import { chooseDraft, withPaths } from "../../export/choose.js";
 import { loadExporter } from "../../export/engines/list.js";
 import type { Exporter, PlannedDraft } from "../../export/exporter.js";
@@ -44,7 +45,7 @@ export async function exportPlan(
   const exporter = await loadExporter(parseEngine(request.to, "--to"));
   requireWeightType(exporter, request.weights);
   requireEmptyFolder(request.output);
-  const draft = chooseDraft(request.plan, request.context);
+  const { draft, note } = asChain(chooseDraft(request.plan, request.context));
   requirePreset(exporter, draft);
   await progress.tick({ stage: "model" });
   const model = await openExportModel(request.model, exporter.takes);
@@ -62,7 +63,8 @@ export async function exportPlan(
       model,
       plan: request.plan.document,
       draft,
-      predicted: isPredicted(exporter, request.plan, draft) ? exportPrediction(request.plan, draft) : null,
+      predicted:
+        note === null && isPredicted(exporter, request.plan, draft) ? exportPrediction(request.plan, draft) : null,
       weights,
       progress,
     };
@@ -70,7 +72,7 @@ export async function exportPlan(
     const bytes = exporter.bytes?.({ ...job, place }) ?? 0;
     return await withOutputFolder(place, bytes, progress, async (folder) => {
       const written = await exporter.write({ ...job, place, folder });
-      const lost = lostNotes(exporter, request.plan.document, draft);
+      const lost = [...(note === null ? [] : [note]), ...lostNotes(exporter, request.plan.document, draft)];
       const notes = [...segmentNotes(request.plan, draft), ...lost, ...written.notes, ...model.notes];
       const document = { ...documentOf(exporter, request, model, draft), predicted: job.predicted, files: [], notes };
       folder.text("README.md", readmeOf(document, written));

@@ -54,6 +54,7 @@ export async function makeProfile(
       | "precisionPercent"
       | "recorder"
       | "heads"
+      | "trees"
       | "spans"
       | "onInterrupted"
     >

@@ -60,14 +60,16 @@ export async function profileModelAt(
 ): Promise<MadeProfile> {
   let interruption: MadeProfile["interruption"] = null;
   let recorder: KeptRounds = new UnkeptRounds();
+  const trees = request.drafters?.includes("lookup") === true;
   const measure: Measure = (engine, ref, grid, heads) => {
     const spans = request.spans ?? usualSpans(Math.max(...grid.contexts), engine, context);
     if (request.samples !== undefined)
-      recorder = openSamples(request.samples, { engine, ref, grid, heads, spans }, context);
+      recorder = openSamples(request.samples, { engine, ref, grid, heads, trees, spans }, context);
     return makeProfile(engine, ref, grid, context, {
       ...stopOptions(request),
       recorder,
       heads,
+      trees,
       spans,
       onInterrupted: (reason) => {
         interruption = { reason };
@@ -100,12 +102,13 @@ interface SampledSweep {
   ref: ModelRef;
   grid: Grid;
   heads: LocatedHeads[];
+  trees: boolean;
   spans: readonly SpannedKernel[];
 }
 
 function openSamples(
   path: string,
-  { engine, ref: model, grid, heads, spans }: SampledSweep,
+  { engine, ref: model, grid, heads, trees, spans }: SampledSweep,
   context: PipelineContext,
 ): FileSamples {
   const { note } = context;
@@ -118,6 +121,7 @@ function openSamples(
     grid: { context_tokens: grid.contexts, query_tokens: grid.queries, query_line: grid.queryLine },
     seed: DEFAULTS.seed,
     ...(heads.length === 0 ? {} : { heads: heads.map((one) => one.heads.sha256) }),
+    ...(trees ? { trees } : {}),
     ...(spans.length === 0 ? {} : { spans: [...spans] }),
     ...(engine.shortHeads === undefined ? {} : { short_heads: [...engine.shortHeads] }),
   });

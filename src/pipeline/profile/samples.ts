@@ -28,6 +28,8 @@ export interface SamplesHeader {
   seed: number;
   /** digests of trained heads that are measured too; absent: none are */
   heads?: string[];
+  /** trees are timed without heads too; absent: they are not */
+  trees?: true;
   /** of attention that are measured too; absent: none are */
   spans?: string[];
   /** that are measured too; absent: none are */
@@ -173,7 +175,9 @@ export class FileSamples implements KeptRounds {
       if ((data.query_line_us?.length ?? 0) !== wanted) throw this.broken(i + 2, "its query line is of another length");
       kept.observations.push(...open);
       if (data.query_line_us !== null) kept.queryLines.push(data.query_line_us);
-      kept.headsRounds.push(this.header.heads === undefined ? null : (data.heads ?? null));
+      kept.headsRounds.push(
+        this.header.heads === undefined && this.header.trees === undefined ? null : (data.heads ?? null),
+      );
       kept.rounds += 1;
       kept.elapsedUs = data.elapsed_us;
       open = [];

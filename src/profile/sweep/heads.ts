@@ -63,6 +63,7 @@ export async function visitHeads(
   const trees = engine.keepRows !== undefined && several.length > 0;
   let slot = round;
   const draft = () => {
+    if (located.length === 0) return; // trees alone are timed
     const index = slot % located.length;
     const rows = ROWS[Math.floor(slot / located.length) % ROWS.length];
     found.passes.push(...timeHeads(bench, located[index].heads, { index, rows, context, state }));

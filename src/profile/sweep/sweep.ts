@@ -33,6 +33,8 @@ export interface SweepOptions extends Grid, StopRule {
   recorder?: Recorder | undefined;
   /** trained heads, whose passes and trees are timed too; default: none */
   heads?: readonly LocatedHeads[] | undefined;
+  /** trees are timed without heads too; default: false */
+  trees?: boolean | undefined;
   /** of attention, measured beside the engine's kernels; default: none */
   spans?: Bench["spans"];
   /** keeps what was measured when the progress is interrupted, if it suffices; without it the interruption is thrown */
@@ -117,7 +119,8 @@ interface Round {
 }
 
 async function measureRound(options: SweepOptions, standing: Standing): Promise<Round> {
-  const { contexts, queries, queryLine, heads = [] } = options;
+  const { contexts, queries, queryLine, heads = [], trees = false } = options;
+  const measuresTrees = heads.length > 0 || trees;
   const { bench, rounds: round } = standing;
   const tick = () => reportProgress(options, standing);
   const seen: Observation[] = [];
@@ -125,13 +128,13 @@ async function measureRound(options: SweepOptions, standing: Standing): Promise<
   for (const context of bench.random.shuffle(contexts)) {
     const visit = { context, lengths: bench.random.shuffle(queries.filter((q) => q > 1)) };
     seen.push(...(await visitContext(bench, visit, queries, { round, visit: standing.visits++ }, tick)));
-    if (heads.length === 0 || !isTreeContext(contexts, context)) continue;
+    if (!measuresTrees || !isTreeContext(contexts, context)) continue;
     const { pairs, passes } = await visitHeads(bench, heads, context, queries, round, tick);
     drafted.pairs.push(...pairs);
     drafted.passes.push(...passes);
   }
   const line = queryLine.length > 0 ? await visitQueryLine(bench, contexts[0], queryLine, tick) : null;
-  return { seen, line, heads: heads.length === 0 ? null : drafted };
+  return { seen, line, heads: measuresTrees ? drafted : null };
 }
 
 /** Trees are priced at both ends of the grid: what a mask costs beside the pass without grows steadily with n. */

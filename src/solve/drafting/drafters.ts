@@ -1,6 +1,6 @@
 /** What may draft, as the solver weighs it: lookups, other models, and a lookup beside another drafter are made here. */
 import type { ChoiceSet, Kernel } from "../../schema/choice.js";
-import type { NgramTokens } from "../../schema/drafter.js";
+import type { Branches, NgramTokens } from "../../schema/drafter.js";
 import type { HeadsDrafter } from "../trees/heads.js";
 
 export interface SelfDrafter {
@@ -18,6 +18,8 @@ export const mainOf = (drafter: SolvedDrafter): SingleDrafter | LookupDrafter =>
 export interface LookupDrafter {
   kind: "lookup";
   ngramTokens: NgramTokens;
+  /** places that are gone on from at once; undefined: one */
+  branches: Branches | undefined;
   key: string;
 }
 
@@ -35,16 +37,21 @@ export interface HybridDrafter {
   kind: "hybrid";
   minMatch: number;
   ngramTokens: NgramTokens;
-  /** drafted behind a match */
+  /** drafted behind a match, and places that are gone on from at once; undefined: one */
   lookupTokens: number;
+  branches: Branches | undefined;
   otherwise: SingleDrafter;
   /** drafted by the other: of a tree its depth */
   otherwiseTokens: number;
   key: string;
 }
 
-export const lookupOf = (ngramTokens: NgramTokens): LookupDrafter => ({
-  ...{ kind: "lookup", ngramTokens, key: `lookup ${ngramTokens.min} ${ngramTokens.max}` },
+const branchesKey = (branches: Branches | undefined): string =>
+  branches === undefined ? "" : ` ${branches.count} by ${branches.draft_tokens}`;
+
+export const lookupOf = (ngramTokens: NgramTokens, branches?: Branches): LookupDrafter => ({
+  ...{ kind: "lookup", ngramTokens, branches },
+  key: `lookup ${ngramTokens.min} ${ngramTokens.max}${branchesKey(branches)}`,
 });
 
 export const modelOf = (model: Omit<ModelDrafter, "kind" | "key">): ModelDrafter => ({
@@ -54,10 +61,10 @@ export const modelOf = (model: Omit<ModelDrafter, "kind" | "key">): ModelDrafter
 
 /** @param otherwiseKey of the other drafter */
 export const hybridOf = (hybrid: Omit<HybridDrafter, "kind" | "key">, otherwiseKey: string): HybridDrafter => {
-  const { minMatch, ngramTokens, lookupTokens, otherwise, otherwiseTokens } = hybrid;
-  const lookup = `${minMatch} ${ngramTokens.min} ${ngramTokens.max} ${lookupTokens}`;
+  const { minMatch, ngramTokens, lookupTokens, branches, otherwise, otherwiseTokens } = hybrid;
+  const lookup = `${minMatch} ${ngramTokens.min} ${ngramTokens.max} ${lookupTokens}${branchesKey(branches)}`;
   return {
-    ...{ kind: "hybrid", minMatch, ngramTokens, lookupTokens, otherwise, otherwiseTokens },
+    ...{ kind: "hybrid", minMatch, ngramTokens, lookupTokens, branches, otherwise, otherwiseTokens },
     key: `hybrid ${lookup} ${otherwiseTokens} ${otherwiseKey}`,
   };
 };

@@ -4,8 +4,10 @@
  * curve, and that is taken to be the same where the lookup finds nothing.
  */
 import type { Kernel } from "../../schema/choice.js";
+import type { Branches } from "../../schema/drafter.js";
 import type { LookupContext, ModelContext } from "../../schema/text-calibration.js";
 import { acceptingBy, certainly, curveOf, type RoundAt, type TextRounds, textRounds } from "../../stats/text-rounds.js";
+import { type LookupLengths, TreeCounts, treeAt } from "./branches.js";
 import type { HybridDrafter, LookupDrafter, ModelDrafter } from "./drafters.js";
 import type { Known } from "./known.js";
 
@@ -20,17 +22,24 @@ export const modelKey = (weightsSha256: string, kernel: Kernel): string => `${we
 
 export function knownLookup(
   { lookup }: GuessedText,
-  { ngramTokens }: LookupDrafter,
+  { ngramTokens, branches }: LookupDrafter,
   draftTokens: number,
 ): Known | null {
-  if (lookup === null) return null;
-  const rounds = textRounds(lengthsOf(lookup.matched), (text, position) =>
+  if (!isLookedAt(lookup, branches)) return null;
+  const looking = { min: ngramTokens.min, draftTokens, branches };
+  const trees = new TreeCounts();
+  const rounds = textRounds(lengthsOf(lookup.matched), (text, position, weight) =>
     matches(lookup, ngramTokens.min, text, position)
-      ? lookedUp(lookup, draftTokens, text, position)
+      ? lookedUp(lookup, looking, { text, position, weight }, trees)
       : { byLookup: false, drafted: 0, accepting: [1] },
   );
-  return mixed(rounds, { lookupTokens: draftTokens, otherCurve: [1] }, lookup.positions);
+  const known = mixed(rounds, { lookupTokens: draftTokens, otherCurve: [1] }, lookup.positions);
+  return { ...known, trees: trees.shares() };
 }
+
+/** Whether the calibration has looked at the places that such a lookup goes on from. */
+const isLookedAt = (lookup: LookupContext | null, branches: Branches | undefined): lookup is LookupContext =>
+  lookup !== null && (branches === undefined || lookup.branches !== undefined);
 
 export function knownModel({ models }: GuessedText, { weightsSha256, kernel }: ModelDrafter, d: number): Known | null {
   const text = models.get(modelKey(weightsSha256, kernel));
@@ -45,16 +54,20 @@ export function knownModel({ models }: GuessedText, { weightsSha256, kernel }: M
 /** @param otherwise the other drafter's own curve on this text, to its length or beyond; unused where it is another model */
 export function knownHybrid(guessed: GuessedText, hybrid: HybridDrafter, otherwise: Known): Known | null {
   const { lookup, models } = guessed;
-  if (lookup === null) return null;
-  const { minMatch, lookupTokens, otherwise: other, otherwiseTokens: d } = hybrid;
+  const { minMatch, lookupTokens, branches, otherwise: other, otherwiseTokens: d } = hybrid;
+  if (!isLookedAt(lookup, branches)) return null;
   const text = other.kind === "model" ? models.get(modelKey(other.weightsSha256, other.kernel)) : undefined;
   const isAligned =
     text !== undefined &&
     text.hits.length === lookup.matched.length &&
     text.hits.every((hits, i) => hits.length === lookup.matched[i].length);
   const curve = otherwise.curve.slice(0, d + 1);
-  const rounds = textRounds(lengthsOf(lookup.matched), (index, position) => {
-    if (matches(lookup, minMatch, index, position)) return lookedUp(lookup, lookupTokens, index, position);
+  // what is looked up goes on from any match, once one is long enough
+  const looking = { min: hybrid.ngramTokens.min, draftTokens: lookupTokens, branches };
+  const trees = new TreeCounts();
+  const rounds = textRounds(lengthsOf(lookup.matched), (index, position, weight) => {
+    if (matches(lookup, minMatch, index, position))
+      return lookedUp(lookup, looking, { text: index, position, weight }, trees);
     if (isAligned) return hitsAt(text, d, index, position);
     const left = lookup.matched[index].length - position;
     return { byLookup: false, drafted: d, accepting: acceptingBy(curve, left) };
@@ -62,7 +75,7 @@ export function knownHybrid(guessed: GuessedText, hybrid: HybridDrafter, otherwi
   const otherCurve = isAligned ? curveOf(rounds.other, d) : curve;
   const known = mixed(rounds, { lookupTokens, otherCurve }, lookup.positions);
   // a hybrid's drafter has to be as well known as it would be alone
-  return { ...known, tokens: Math.min(known.tokens, otherwise.tokens) };
+  return { ...known, tokens: Math.min(known.tokens, otherwise.tokens), trees: trees.shares() };
 }
 
 const lengthsOf = (texts: readonly (readonly unknown[])[]): number[] => texts.map(({ length }) => length);
@@ -70,9 +83,17 @@ const lengthsOf = (texts: readonly (readonly unknown[])[]): number[] => texts.ma
 const matches = ({ matched }: LookupContext, min: number, text: number, position: number): boolean =>
   matched[text][position] >= min;
 
-const lookedUp = ({ followed }: LookupContext, d: number, text: number, position: number): RoundAt => ({
-  ...{ byLookup: true, drafted: d, accepting: certainly(Math.min(d, followed[text][position])) },
-});
+/** @param weight expected rounds that begin there: counted in `trees` by what they verify */
+function lookedUp(
+  lookup: LookupContext,
+  looking: LookupLengths,
+  { text, position, weight }: { text: number; position: number; weight: number },
+  trees: TreeCounts,
+): RoundAt {
+  const { accepted, ...shape } = treeAt(lookup, looking, text, position);
+  if (looking.branches !== undefined) trees.add(shape, weight);
+  return { byLookup: true, drafted: looking.draftTokens, accepting: certainly(accepted) };
+}
 
 function hitsAt({ hits }: ModelContext, d: number, text: number, position: number): RoundAt {
   let accepted = 0;

@@ -2,6 +2,14 @@
 
 import type { ConfidenceTable } from "../../schema/stop/confidence.js";
 
+/** Rounds whose draft has so many nodes, and whether some of them share a parent. */
+export interface TreeShare {
+  nodes: number;
+  isTree: boolean;
+  /** of the rounds in which a lookup drafts */
+  share: number;
+}
+
 /** A curve and what it rests on. */
 export interface Known {
   /** [d + 1] or longer */
@@ -12,6 +20,8 @@ export interface Known {
   reached?: readonly number[] | undefined;
   /** where a lookup drafts, alone or beside another: share of all rounds in which it does, and the curve is over all rounds */
   match?: number | undefined;
+  /** and what those rounds verify, where a lookup goes on from several places at once; undefined: a chain of its length */
+  trees?: readonly TreeShare[] | undefined;
   /** and the rate of acceptance over the rounds that draft, which such a curve does not say */
   acceptance?: number | undefined;
   /** acceptance by the drafter's confidence; undefined: not looked at */

@@ -1,5 +1,6 @@
 /** Something that may be run at a context. */
 import type { SolvedDrafter } from "./drafters.js";
+import type { TreeShare } from "./known.js";
 
 /** A drafter with its length, and what it reaches at one context. */
 export interface Option {
@@ -15,6 +16,8 @@ export interface Option {
   reached?: readonly number[] | undefined;
   /** where a lookup drafts: share of rounds in which it does, and the acceptance over those that draft */
   match?: number | undefined;
+  /** and what those verify, where they go on from several places at once */
+  trees?: readonly TreeShare[] | undefined;
   acceptance?: number | undefined;
   evidence: "choose" | "surrogate";
   tokensPerSecond: number;

@@ -1,10 +1,9 @@
 /** Lookups, other models, and a lookup beside another drafter, at every least match and length that is worth a look. */
 import { drafterKey, type SingleDrafter, type SolvedDrafter } from "../drafter.js";
-import { isSupported, knownOf } from "../evidence.js";
-import { speedBy } from "../gain.js";
-import { type ContextData, contextFor, type Problem } from "../problem.js";
+import type { Problem } from "../problem.js";
+import { type Candidate, optionsOf } from "./candidates.js";
 import { hybridOf, lookupOf, modelOf } from "./drafters.js";
-import type { Known } from "./known.js";
+import { lookupTrees } from "./lookup-trees.js";
 import type { Option } from "./option.js";
 
 /** Least matches that are tried, and lengths that a lookup drafts beside another drafter. */
@@ -12,11 +11,6 @@ const MATCHES = [1, 2, 3, 4, 5, 6, 8];
 const HYBRID_TOKENS = [2, 3, 4, 6, 8, 10, 12, 16];
 /** Other drafters, each at its best length, that a lookup is tried beside. */
 const MOST_OTHERS = 3;
-
-interface Candidate {
-  drafter: SolvedDrafter;
-  draftTokens: number;
-}
 
 /** @param others what drafts without a lookup, at a context; a hybrid is tried beside the best of them */
 export function textOptions(
@@ -29,7 +23,9 @@ export function textOptions(
     ...(drafters.includes("lookup") && lookup !== null ? lookups(lookup.max_ngram_tokens, maxDraft) : []),
     ...(drafters.includes("model") ? models.flatMap((model) => atLengths(modelOf(model), maxDraft)) : []),
   ];
-  const alone = optionsOf(problem, singles);
+  const chains = optionsOf(problem, singles);
+  const trees = lookupTrees(problem, contexts, chains);
+  const alone = (n: number) => [...chains(n), ...trees(n)];
   if (!drafters.includes("hybrid") || lookup === null) return alone;
   const beside = new Map<string, Option>();
   for (const n of contexts)
@@ -40,7 +36,8 @@ export function textOptions(
       hybrids(drafter as SingleDrafter, draftTokens, lookup.max_ngram_tokens, maxDraft),
     ),
   );
-  return (n) => [...alone(n), ...mixed(n)];
+  const branching = lookupTrees(problem, contexts, mixed);
+  return (n) => [...alone(n), ...mixed(n), ...branching(n)];
 }
 
 const lookups = (max: number, maxDraft: number): Candidate[] =>
@@ -53,7 +50,8 @@ function hybrids(otherwise: SingleDrafter, otherwiseTokens: number, max: number,
   const matches = MATCHES.filter((min) => min <= max);
   return matches.flatMap((minMatch) =>
     HYBRID_TOKENS.filter((tokens) => tokens <= maxDraft).map((lookupTokens) => {
-      const hybrid = { minMatch, ngramTokens: { min: 1, max }, lookupTokens, otherwise, otherwiseTokens };
+      const lookup = { minMatch, ngramTokens: { min: 1, max }, lookupTokens, branches: undefined };
+      const hybrid = { ...lookup, otherwise, otherwiseTokens };
       return { drafter: hybridOf(hybrid, drafterKey(otherwise)), draftTokens: otherwiseTokens };
     }),
   );
@@ -69,26 +67,4 @@ function bestOfEach(options: readonly Option[]): Option[] {
       best.set(drafterKey(option.drafter), option);
   }
   return [...best.values()].sort((a, b) => b.tokensPerSecond - a.tokensPerSecond);
-}
-
-/** Candidates with what is known of them at a context; those that too few rounds show are none. */
-function optionsOf(problem: Problem, candidates: readonly Candidate[]): (n: number) => Option[] {
-  const counted = new Map<ContextData, { candidate: Candidate; known: Known }[]>();
-  const knownAt = (context: ContextData) => {
-    const found =
-      counted.get(context) ??
-      candidates.flatMap((candidate) => {
-        const known = knownOf(context, "choose", candidate);
-        return known === null || !isSupported(known) ? [] : [{ candidate, known }];
-      });
-    counted.set(context, found);
-    return found;
-  };
-  return (n) =>
-    knownAt(contextFor(problem, n)).map(
-      ({ candidate: { drafter, draftTokens }, known }): Option => ({
-        ...{ key: `${draftTokens}|${drafterKey(drafter)}`, drafter, draftTokens, ...known, evidence: "choose" },
-        tokensPerSecond: speedBy(problem.latency, n, drafter, known),
-      }),
-    );
 }

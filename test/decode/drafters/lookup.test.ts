@@ -3,9 +3,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { NgramIndex } from "../../../src/core/ngram-index.js";
 import { silentProgress } from "../../../src/core/progress.js";
-import type { DraftState } from "../../../src/decode/drafters/drafter.js";
+import type { DraftState, Proposal } from "../../../src/decode/drafters/drafter.js";
 import { lookupDrafter } from "../../../src/decode/drafters/lookup.js";
-import { naiveLookup, naiveMatch } from "../../oracle/naive-lookup.js";
+import { naiveBranches, naiveLookup, naiveMatch } from "../../oracle/naive-lookup.js";
 import { trials } from "../../support/long.js";
 
 const nobody = {} as DraftState;
@@ -32,6 +32,44 @@ test("random text of few tokens: match and continuation are those of brute force
     }),
     { seed: 20, numRuns: trials(150, 2000) },
   );
+});
+
+/** Every path from the root, as text. */
+function pathsOf({ tokens, parents }: Proposal): string[] {
+  const paths: string[] = [];
+  for (const [node, parent] of parents.entries())
+    paths.push(parent === null ? String(tokens[node]) : `${paths[parent]},${tokens[node]}`);
+  return paths;
+}
+
+test("several places: the tree has the beginnings of what brute force finds behind them, and each once", async () => {
+  const cases = fc.record({
+    text: fc.array(fc.nat(3), { minLength: 1, maxLength: 60, size: "max" }),
+    lengths: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 0, max: 3 })),
+    count: fc.integer({ min: 2, max: 8 }),
+    first: fc.integer({ min: 1, max: 9 }),
+    other: fc.integer({ min: 1, max: 6 }),
+    mostNodes: fc.constantFrom(63, 63, 4, 1),
+  });
+  let trees = 0;
+  await fc.assert(
+    fc.asyncProperty(cases, async ({ text, lengths: [min, more], count, first, other, mostNodes }) => {
+      const max = min + more;
+      const drafter = lookupDrafter({ min, max }, { count, draft_tokens: other });
+      await drafter.begin?.(text, silentProgress);
+      const proposal = drafter.draft({ mostNodes } as DraftState, first);
+      const found = naiveBranches(text, [min, max], { most: count, count: 16, places: 32 });
+      const expected = found.flatMap((going, i) =>
+        Array.from({ length: i === 0 ? first : Math.min(first, other) }, (_, k) => going.slice(0, k + 1).join()),
+      );
+      expect(pathsOf(proposal)).toEqual([...new Set(expected)].slice(0, mostNodes));
+      if (proposal.parents.some((parent, node) => parent !== (node === 0 ? null : node - 1))) trees++;
+      const chain = naiveLookup(text, min, max, first).slice(0, mostNodes);
+      expect(proposal.tokens.slice(0, chain.length)).toEqual(chain);
+    }),
+    { seed: 21, numRuns: trials(200, 3000) },
+  );
+  expect(trees).toBeGreaterThan(trials(40, 600));
 });
 
 test("tokens of large ids are told apart", () => {

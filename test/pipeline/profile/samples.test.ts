@@ -51,6 +51,13 @@ function expectRounds(samples: FileSamples, rounds: number): void {
 }
 
 describe("samples", () => {
+  test("keep the trees of rounds without heads", () => {
+    const header: SamplesHeader = { ...HEADER, trees: true };
+    const trees = { pairs: [{ context: 64, query: 2, chainUs: 10, treeUs: 11 }], passes: [] };
+    new FileSamples(path, header).record(0, roundOf(0), [10, 20], 1000, trees);
+    expect(new FileSamples(path, header).kept.headsRounds).toEqual([trees]);
+  });
+
   test("are read back as they were, and gone on with in the same file", () => {
     expect(record(2).keptText()).toContain("2 rounds are kept");
     expectRounds(new FileSamples(path, HEADER), 2);

@@ -2,8 +2,9 @@
 import { describe, expect, test } from "vitest";
 import { consistencyFindings } from "../../../src/check/consistency.js";
 import { Calibration } from "../../../src/schema/calibration.js";
+import type { Branches } from "../../../src/schema/drafter.js";
 import { Plan, type Segment } from "../../../src/schema/plan.js";
-import type { LookupContext, ModelCalibration } from "../../../src/schema/text-calibration.js";
+import type { LookupBranch, LookupContext, ModelCalibration } from "../../../src/schema/text-calibration.js";
 import { type DrafterKind, openProblem, planDocument, segmentsBy } from "../../../src/solve/index.js";
 import { optionsAt } from "../../../src/solve/options.js";
 import { draw, seeds } from "../instances.js";
@@ -29,6 +30,7 @@ interface Texts {
   matched: number[][];
   followed: number[][];
   hits: number[][];
+  branches?: LookupBranch[][][];
 }
 
 /** Texts with copied stretches: inside of one ever more tokens match, and what follows is copied too. */
@@ -55,6 +57,23 @@ function textsOf(seed: number, { copies, hits }: World, count = 40, length = 60)
   return texts;
 }
 
+/** The same texts, where the most recent place is often wrong from the first token on, and a further one right. */
+function branching(texts: Texts, seed: number): Texts {
+  const random = draw(seed);
+  const branches = texts.matched.map((matched, text) =>
+    matched.map((tokens, at): LookupBranch[] => {
+      const follows = texts.followed[text][at];
+      if (tokens === 0) return [];
+      if (random.float() < 0.4) return [[tokens, Math.min(2, follows), 0]]; // wrong beside what is as it was
+      texts.followed[text][at] = 0;
+      const wrong: LookupBranch = [tokens, 0, 0];
+      const right: LookupBranch = [Math.min(tokens, 1 + Math.floor(tokens * random.float())), 0, follows];
+      return random.float() < 0.5 ? [wrong, right] : [right];
+    }),
+  );
+  return { ...texts, branches };
+}
+
 interface Case {
   choose: Texts;
   report?: Texts;
@@ -66,8 +85,8 @@ function input({ choose, report, stepUs }: Case, drafters?: readonly DrafterKind
   const parts = [["choose", choose] as const, ...(report === undefined ? [] : [["report", report] as const])];
   const at = (texts: Texts) => ({ at_context: AT, positions: texts.matched.flat().length });
   const contexts = parts.map(([part, texts]): LookupContext => {
-    const { matched, followed } = texts;
-    return { ...at(texts), part, matched, followed };
+    const { matched, followed, branches } = texts;
+    return { ...at(texts), part, matched, followed, ...(branches === undefined ? {} : { branches }) };
   });
   const models: ModelCalibration[] = [
     { ...SMALL, contexts: parts.map(([part, texts]) => ({ ...at(texts), part, hits: texts.hits })) },
@@ -95,7 +114,7 @@ const kindsOf = ({ segments }: Plan) =>
 function walked(
   texts: Texts,
   { latency }: ReturnType<typeof openProblem>,
-  { min, d, other, stepUs }: { min: number; d: number; other: number; stepUs: number },
+  { min, d, other, stepUs, places }: { min: number; d: number; other: number; stepUs: number; places?: Branches },
 ): number {
   let [us, tokens] = [0, 0];
   texts.matched.forEach((matched, text) => {
@@ -103,7 +122,14 @@ function walked(
       let accepted = 0;
       if (matched[at] >= min) {
         accepted = Math.min(d, texts.followed[text][at]);
-        us += latency.verifyUs(AT, d) + latency.roundUs;
+        let nodes = d;
+        const further = places === undefined ? [] : (texts.branches?.[text][at].slice(0, places.count - 1) ?? []);
+        for (const [tokens, shared, follows] of further.filter(([tokens]) => tokens >= min)) {
+          const length = Math.min(d, places?.draft_tokens ?? 0);
+          nodes += length > shared ? length - shared : 0;
+          if (tokens >= min) accepted = Math.max(accepted, Math.min(length, follows));
+        }
+        us += (nodes > d ? latency.verifyTreeUs(AT, nodes) : latency.verifyUs(AT, d)) + latency.roundUs;
       } else if (other > 0) {
         while (accepted < other && texts.hits[text][at + accepted] === 1) accepted++;
         us += other * stepUs + latency.verifyUs(AT, other) + latency.roundUs;
@@ -134,6 +160,75 @@ test.each(seeds(3).map((seed) => ({ seed })))(
     expect(Math.abs(best.tokensPerSecond / own - 1)).toBeLessThan(0.06);
   },
 );
+
+describe("a lookup that goes on from several places", () => {
+  const world = { copies: 0.15, hits: 0.2 };
+  const texts = (seed: number) => branching(textsOf(seed, world), seed);
+  /** @param timesChain of a tree's pass; undefined: trees were not timed */
+  const given = (timesChain: number | undefined, kinds: readonly DrafterKind[] = ["lookup"]) => {
+    const made = input({ choose: texts(1), report: texts(2) }, kinds);
+    const { query_tokens, context_tokens } = made.profile.grid;
+    const tree_passes = context_tokens.flatMap((n) =>
+      query_tokens
+        .filter((q) => q > 1)
+        .map((q) => ({ context_tokens: n, query_tokens: q, times_chain: timesChain ?? 1, pairs: 9 })),
+    );
+    return timesChain === undefined ? made : { ...made, profile: { ...made.profile, tree_passes } };
+  };
+  const lookupOf = (plan: Plan) => {
+    const segment = plan.segments.find(({ drafter }) => drafter?.kind === "lookup");
+    if (segment?.drafter?.kind !== "lookup") throw new Error("no lookup is planned");
+    return { segment, branches: segment.drafter.branches, min: segment.drafter.ngram_tokens.min };
+  };
+
+  test("is planned where it pays, and predicted to do what walking along the text kept back gives", () => {
+    const inputs = given(1.02);
+    const { segment, branches, min } = lookupOf(planOf(inputs));
+    expect(branches?.count).toBeGreaterThanOrEqual(2);
+    const problem = openProblem(inputs);
+    const d = segment.draft_tokens as number;
+    const own = { min, d, other: 0, stepUs: 0 };
+    const speed = walked(texts(2), problem, branches === undefined ? own : { ...own, places: branches });
+    expect(Math.abs((segment.predicted?.tokens_per_second ?? 0) / speed - 1)).toBeLessThan(0.06);
+    expect(speed).toBeGreaterThan(1.01 * walked(texts(2), problem, own));
+    expect(segment.predicted?.mean_nodes).toBeGreaterThan(d);
+  });
+
+  test.each([
+    ["trees were not timed", given(undefined)],
+    ["a tree costs half as much again as a chain", given(1.5)],
+    ["the engine verifies chains alone", { ...given(1.02), constraints: { chains: true as const } }],
+  ])(
+    "is not planned where %s: the plan is that of a calibration that never looked at further places",
+    (_what, inputs) => {
+      const { branches: _, ...without } = texts(1);
+      const { branches: _report, ...report } = texts(2);
+      const plain = { ...inputs, calibration: input({ choose: without, report }, ["lookup"]).calibration };
+      expect(lookupOf(planOf(inputs)).branches).toBeUndefined();
+      expect(planOf(inputs).segments).toEqual(planOf(plain).segments);
+    },
+  );
+
+  test("nor where no further place is ever right", () => {
+    const useless = ({ branches = [], ...texts }: Texts): Texts => ({
+      ...texts,
+      branches: branches.map((text) => text.map((further) => further.map(([tokens]): LookupBranch => [tokens, 0, 0]))),
+    });
+    const inputs = given(1);
+    const { calibration } = input({ choose: useless(texts(1)), report: useless(texts(2)) }, ["lookup"]);
+    for (const { drafter } of planOf({ ...inputs, calibration }).segments)
+      if (drafter?.kind === "lookup") expect(drafter.branches).toBeUndefined();
+  });
+
+  test("stands in front of another drafter too", () => {
+    const inputs = { ...given(1.02, ["model", "hybrid"]) };
+    const { calibration, profile } = input({ choose: texts(1), report: texts(2), stepUs: 100 });
+    const plan = planOf({ ...inputs, calibration, profile: { ...inputs.profile, models: profile.models ?? [] } });
+    const hybrid = plan.segments.find(({ drafter }) => drafter?.kind === "hybrid")?.drafter;
+    if (hybrid?.kind !== "hybrid") throw new Error("no hybrid is planned");
+    expect(hybrid.lookup.branches?.count).toBeGreaterThanOrEqual(2);
+  });
+});
 
 describe("the plan", () => {
   const copying = { copies: 0.15, hits: 0.2 };

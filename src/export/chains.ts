@@ -1,0 +1,28 @@
+/** A plan's draft as engines have one: they verify chains, and a lookup goes on from one place. */
+import type { DrafterRef } from "../schema/drafter.js";
+import type { PlannedDraft } from "./exporter.js";
+
+/**
+ * The draft without the further places of its lookup.
+ * @returns `note` says what is lost, null where nothing is; nothing is then known of what the engine's draft accepts
+ */
+export function asChain(planned: PlannedDraft): { draft: PlannedDraft; note: string | null } {
+  const drafter = ofOnePlace(planned.drafter);
+  if (drafter === planned.drafter) return { draft: planned, note: null };
+  return {
+    draft: { ...planned, drafter },
+    note: "The plan's lookup goes on from several places at once and has them verified as a tree; the engine's goes on from one. Nothing is predicted of that here: `draftplan solve --for` plans it.",
+  };
+}
+
+function ofOnePlace(drafter: DrafterRef): DrafterRef {
+  if (drafter.kind === "lookup" && drafter.branches !== undefined) {
+    const { branches: _, ...alone } = drafter;
+    return alone;
+  }
+  if (drafter.kind === "hybrid" && drafter.lookup.branches !== undefined) {
+    const { branches: _, ...lookup } = drafter.lookup;
+    return { ...drafter, lookup };
+  }
+  return drafter;
+}
