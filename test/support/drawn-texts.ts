@@ -1,11 +1,12 @@
 /** How texts begin that a table draws: exact chances by trying every text, and counts of what decoding gave. */
+import { silentProgress } from "../../src/core/progress.js";
 import { acceptOf } from "../../src/decode/accept/of-filters.js";
 import type { Drafter } from "../../src/decode/drafters/drafter.js";
 import type { Heads } from "../../src/decode/drafters/heads.js";
 import { DRAFTERS } from "../../src/decode/drafters/index.js";
 import { lookupDrafter } from "../../src/decode/drafters/lookup.js";
 import { OwnCache } from "../../src/decode/drafters/own-cache.js";
-import { type DraftPolicy, decode } from "../../src/decode/loop.js";
+import { type DraftPolicy, decode, prefillFor } from "../../src/decode/loop.js";
 import { systemClock } from "../../src/runtime/device.js";
 import type { Filters } from "../../src/schema/sampling.js";
 import { seededRandom } from "../../src/stats/random.js";
@@ -98,10 +99,18 @@ export async function deviationOf(
   const counts = new Array<number>(VOCAB ** TOLD).fill(0);
   const policy: DraftPolicy = Object.assign(() => ({ drafter, draftTokens: DRAFT_TOKENS }), { drafters: [drafter] });
   const accept = rule(filters, seededRandom(seed));
+  const prefilled = await prefillFor(engine, PROMPT, [policy], silentProgress);
   for (let i = 0; i < draws; i++) {
-    const options = { maxTokens: TOLD + 2, endTokens: [], clock: systemClock, policy, accept };
-    const { ids } = await decode(engine, PROMPT, options);
-    counts[ids.slice(0, TOLD).reduce((index, token) => index * VOCAB + token, 0)]++;
+    // room for whole drafts, and no round once all that is told apart is there
+    let missing = TOLD;
+    const stopAfter = ({ length }: readonly number[]) => {
+      const stop = length >= missing ? missing : null;
+      missing -= length;
+      return stop;
+    };
+    const limits = { maxTokens: TOLD + 2, endTokens: [], stopAfter };
+    const { ids } = await decode(engine, PROMPT, { ...limits, prefilled, clock: systemClock, policy, accept });
+    counts[ids.reduce((index, token) => index * VOCAB + token, 0)]++;
   }
   return pooledDeviation(counts, exactChances(engine, filters));
 }

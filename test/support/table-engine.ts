@@ -26,12 +26,12 @@ const isTarget = ({ blocks, head }: ChoiceSet): boolean =>
   head === "target" && blocks.every((choice) => choice === "target");
 
 export function tableEngine(options: TableOptions): Engine & { rowOf(text: readonly number[]): Float32Array } {
-  const { vocab, seed, spread = 1.5, error = 1, layers = 2, capacity = 64 } = options;
+  const { vocab, seed, spread = 1.5, error = 1, layers = 2, capacity = 64, short } = options;
   const spec = tinySpec({ layers, vocab, context: capacity, eosTokenIds: [] });
-  const rows = new Map<string, Float32Array>();
-  const row = (text: readonly number[], draft: boolean): Float32Array => {
-    const [a, b] = [text[text.length - 2] ?? 0, text[text.length - 1]];
-    const key = `${a} ${b} ${draft}`;
+  /** by the last two tokens and who asks: a long run reads millions of rows */
+  const rows = new Map<number, Float32Array>();
+  const row = (a: number, b: number, draft: boolean): Float32Array => {
+    const key = 2 * (a * vocab + b) + Number(draft);
     const known = rows.get(key);
     if (known !== undefined) return known;
     const random = seededRandom(seed, a, b);
@@ -46,29 +46,26 @@ export function tableEngine(options: TableOptions): Engine & { rowOf(text: reado
     capacity,
     kernels: DEFAULT_KERNELS,
     numerics: CPU_NUMERICS,
-    rowOf: (text) => row(text, false),
+    rowOf: (text) => row(text[text.length - 2] ?? 0, text[text.length - 1], false),
     run({ position, input, choices, logitRows, parents }: Pass): PassResult {
       if ("hidden" in input) throw new Error("a table has no hidden states");
       const ids = Array.from(input);
-      const before = cells.slice(0, position);
-      const trails: number[][] = [];
-      ids.forEach((id, i) => {
-        const parent = parents === undefined ? i - 1 : parents[i];
-        trails.push([...(parent < 0 ? [] : trails[parent]), id]);
-        cells[position + i] = id;
-      });
+      const parentOf = (i: number) => (parents === undefined ? i - 1 : parents[i]);
+      const last = cells[position - 1] ?? 0;
+      const isDraft = !isTarget(choices);
       const logits = new Float32Array(logitRows * vocab);
       for (let i = 0; i < logitRows; i++) {
-        const text = [...before, ...trails[ids.length - logitRows + i]];
-        const isDraft = !isTarget(choices);
-        const whole = row(text, isDraft);
-        const { short = vocab } = options;
-        const own = (token: number) => !isDraft || token < short || text.includes(token);
-        logits.set(
-          whole.map((logit, token) => (own(token) ? logit : Number.NEGATIVE_INFINITY)),
-          i * vocab,
-        );
+        const at = ids.length - logitRows + i;
+        const parent = parentOf(at);
+        const whole = row(parent < 0 ? last : ids[parent], ids[at], isDraft);
+        logits.set(whole, i * vocab);
+        if (!isDraft || short === undefined) continue;
+        const own = new Set(cells.slice(0, position));
+        for (let node = at; node >= 0; node = parentOf(node)) own.add(ids[node]);
+        for (let token = short; token < vocab; token++)
+          if (!own.has(token)) logits[i * vocab + token] = Number.NEGATIVE_INFINITY;
       }
+      for (const [i, id] of ids.entries()) cells[position + i] = id;
       return { logits, hidden: new Float32Array(ids.length * spec.hiddenSize) };
     },
     keepRows(position, kept) {
