@@ -52,8 +52,11 @@ const BUILD = [/\/dist\/.*\.js$/];
 
 const report = process.env.DRAFTPLAN_TEST_REPORT;
 
+const EQUAL = "test/support/equal-arrays.ts";
+
 const UNIT = {
   globalSetup: "test/support/own-cache.ts",
+  setupFiles: [EQUAL],
   server: { deps: { external: BUILD } },
   testTimeout: 5 * MINUTE,
   hookTimeout: 5 * MINUTE,
@@ -81,8 +84,8 @@ export default defineConfig({
           name: "unit-pure",
           include: FILES.pure,
           isolate: false,
-          setupFiles: "test/support/shared-modules.ts",
           ...UNIT,
+          setupFiles: [EQUAL, "test/support/shared-modules.ts"],
         },
       },
       {
@@ -97,6 +100,7 @@ export default defineConfig({
           name: "long",
           include: [LONG],
           env: { DRAFTPLAN_LONG: "1" },
+          setupFiles: [EQUAL],
           globalSetup: "test/support/own-cache.ts",
           server: { deps: { external: BUILD } },
           testTimeout: 10 * MINUTE,
@@ -110,6 +114,7 @@ export default defineConfig({
           name: "acceptance",
           include: ["test/acceptance/*.acceptance.test.ts"],
           env: { DRAFTPLAN_ACCEPTANCE: "1" },
+          setupFiles: [EQUAL],
           fileParallelism: false,
           testTimeout: 10 * MINUTE,
           hookTimeout: 10 * MINUTE,

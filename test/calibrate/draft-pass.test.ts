@@ -54,7 +54,7 @@ describe("one pass over a round stands for its draft steps (embedded model)", ()
   let continuation: Continuation;
 
   beforeAll(async () => {
-    model = await loadModel("embedded", { provider: "cpu", threads: 2, capacity: 256 });
+    model = await loadModel("embedded", { provider: "cpu", threads: 1, capacity: 256 });
     engine = model.engine;
     [continuation] = await continuePrompts(engine, systemClock, [PROMPT], 48, silentProgress);
   });

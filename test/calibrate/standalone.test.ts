@@ -37,7 +37,7 @@ describe("on the embedded model", () => {
   let texts: Continuation[];
 
   beforeAll(async () => {
-    model = await loadModel("embedded", { provider: "cpu", threads: 2, capacity: 256 });
+    model = await loadModel("embedded", { provider: "cpu", threads: 1, capacity: 256 });
     engine = model.engine;
     own = engine.withOwnCache?.() as Engine;
     const prompts = [

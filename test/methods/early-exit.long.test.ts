@@ -16,7 +16,7 @@ let texts: Continuation[];
 let acceptance: number[][];
 
 beforeAll(async () => {
-  model = await loadModel("embedded", { provider: "cpu", threads: 2, capacity: 128 });
+  model = await loadModel("embedded", { provider: "cpu", threads: 1, capacity: 128 });
   const prompts = [
     [0, 53, 219, 718, 1021, 77, 300, 12],
     [0, 400, 12, 90],

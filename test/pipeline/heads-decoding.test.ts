@@ -17,7 +17,7 @@ import { treeRounds } from "../../src/stats/tree-rounds.js";
 const FOLDER = fileURLToPath(new URL("../fixtures/heads/", import.meta.url));
 const CONTEXT = {
   provider: "cpu",
-  threads: 2,
+  threads: 1,
   ortLibrary: undefined,
   targetPrecision: undefined,
   progress: silentProgress,
@@ -30,7 +30,7 @@ const BEHIND = HEADS + 2;
 
 let model: LoadedModel;
 beforeAll(async () => {
-  model = await loadModel(join(FOLDER, "model"), { provider: "cpu", threads: 2 });
+  model = await loadModel(join(FOLDER, "model"), { provider: "cpu", threads: 1 });
 });
 afterAll(() => model.close());
 

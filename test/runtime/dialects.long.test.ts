@@ -116,7 +116,7 @@ describe("the embedded model in fp16", () => {
   let full: Engine;
   beforeAll(async () => {
     const open = async (dialect: GraphDialect) =>
-      (await loadModel("embedded", { provider: "cpu", threads: 2, capacity: 256, kernels: KERNEL_NAMES, dialect }))
+      (await loadModel("embedded", { provider: "cpu", threads: 1, capacity: 256, kernels: KERNEL_NAMES, dialect }))
         .engine;
     half = await open(CUDA_DIALECT);
     full = await open(CPU_DIALECT);

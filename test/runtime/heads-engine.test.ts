@@ -23,12 +23,12 @@ interface Twins {
 const twins = JSON.parse(readFileSync(join(FOLDER, "logits.json"), "utf8")) as Twins;
 const rowsOf = (hidden: readonly (readonly number[])[]) => Float32Array.from(hidden.flat());
 
-const options = { provider: "cpu", threads: 2, lmHead: "target", logits: true } as const satisfies HeadsOptions;
+const options = { provider: "cpu", threads: 1, lmHead: "target", logits: true } as const satisfies HeadsOptions;
 const RANKS = 7;
 
 let model: LoadedModel;
 beforeAll(async () => {
-  model = await loadModel(join(FOLDER, "model"), { provider: "cpu", threads: 2 });
+  model = await loadModel(join(FOLDER, "model"), { provider: "cpu", threads: 1 });
 });
 afterAll(() => model.close());
 

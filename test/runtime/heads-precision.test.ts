@@ -17,7 +17,7 @@ const ROWS = 64;
 
 let model: LoadedModel;
 beforeAll(async () => {
-  model = await loadModel("embedded", { provider: "cpu", threads: 2 });
+  model = await loadModel("embedded", { provider: "cpu", threads: 1 });
 });
 afterAll(() => model.close());
 
@@ -57,7 +57,7 @@ test("guesses in int8 are those in fp32, but for ties as near as its rounding ca
   const { hiddenSize, vocabSize, layers, rmsEps } = model.spec;
   const input = tokens(7, ROWS, vocabSize);
   const hidden = model.engine.run({ position: 0, input, choices: targetChoices(layers), logitRows: 0 }).hidden.slice();
-  const options = { provider: "cpu", threads: 2, ranks: RANKS } as const;
+  const options = { provider: "cpu", threads: 1, ranks: RANKS } as const;
   const exact = await openHeads(folder, model, { ...options, lmHead: "target", logits: true });
   const expected = exact.guessAll?.(hidden).slice() as Int32Array; // [rows, heads, ranks]
   const logits = exact.logits().slice(); // [rows, heads, vocabSize]

@@ -188,7 +188,7 @@ describe("sets of kernels", () => {
 
 describe("on the embedded model", () => {
   test("int4 drafts are accepted often, less often than int8 ones, and int2 drafts more often than not", async () => {
-    const model = await loadModel("embedded", { provider: "cpu", threads: 2, capacity: 256, kernels: ALL });
+    const model = await loadModel("embedded", { provider: "cpu", threads: 1, capacity: 256, kernels: ALL });
     try {
       const plain = await decode(model.engine, [0, 2819, 506, 268], {
         ...{ maxTokens: 150, endTokens: [], policy: null, clock: systemClock },

@@ -103,9 +103,14 @@ const MOVES: [string, GraphDialect, boolean, number][] = [
 
 describe.each(ARCHITECTURES)("the cache of %s", (_name, model) => {
   describe.each(MOVES)("moved %s", (_way, dialect, byGraph, tolerance) => {
-    test.each([0, 1, 41])("after a path of a tree over %i tokens was kept is a plain decoding's", async (context) => {
+    let engine: Engine;
+    beforeAll(async () => {
+      engine = await openTiny(model, 128, dialect, byGraph);
+    });
+    afterAll(() => engine.close());
+
+    test.each([0, 1, 41])("after a path of a tree over %i tokens was kept is a plain decoding's", (context) => {
       const target = targetChoices(tinySpec(model).layers);
-      const engine = await openTiny(model, 128, dialect, byGraph);
       const text = tokens(7, context);
       for (const seed of [1, 2, 3]) {
         const parents = randomTree(context + 10 * seed, 40);
@@ -124,7 +129,6 @@ describe.each(ARCHITECTURES)("the cache of %s", (_name, model) => {
         );
         expect(greatestDifference(next, engine.run(step).logits)).toBeLessThan(tolerance);
       }
-      engine.close();
     });
   });
 });

@@ -24,7 +24,7 @@ export interface Finished {
 
 interface RunOptions {
   cwd?: string;
-  /** implies a process of its own */
+  /** implies a process of its own, but for variables that are looked up each time */
   env?: Record<string, string>;
   /** called with the running process; implies one */
   during?: (child: ChildProcess) => void;
@@ -49,6 +49,9 @@ export function whenModelRuns({ pid }: ChildProcess, then: () => void): void {
   }, 20);
 }
 
+/** Variables that a command line looks up anew: set for as long as it runs. */
+const LOOKED_UP = new Set(["DRAFTPLAN_CACHE_DIR"]);
+
 /** Two test files run at a time: one thread each, where no committed document says otherwise. */
 const ON_ONE_THREAD = ["generate", "evaluate", "calibrate"];
 
@@ -57,9 +60,10 @@ export function draftplan(given: readonly string[], options: RunOptions = {}): P
   const threads = ON_ONE_THREAD.includes(given[0]) && !given.some((each) => each.startsWith("--threads"));
   // behind the verb: what comes last may be a flag that lacks its value
   const args = threads ? [given[0], "--threads", "1", ...given.slice(1)] : given;
-  return ALWAYS_PROCESS || options.process || env !== undefined || during !== undefined
+  const isFixed = Object.keys(env ?? {}).some((name) => !LOOKED_UP.has(name));
+  return ALWAYS_PROCESS || options.process || isFixed || during !== undefined
     ? inProcessOfItsOwn(args, options)
-    : here(args, options.cwd);
+    : here(args, options.cwd, env);
 }
 
 function inProcessOfItsOwn(args: readonly string[], options: RunOptions): Promise<Finished> {
@@ -84,20 +88,26 @@ function inProcessOfItsOwn(args: readonly string[], options: RunOptions): Promis
 /** Folder and streams belong to the whole process, so command lines take turns. */
 let turn: Promise<unknown> = Promise.resolve();
 
-function here(args: readonly string[], cwd = process.cwd()): Promise<Finished> {
+function here(args: readonly string[], cwd = process.cwd(), env: Record<string, string> = {}): Promise<Finished> {
   const run = turn.then(async () => {
     const { main } = (await import(/* @vite-ignore */ pathToFileURL(join(dirname(CLI), "cli/main.js")).href)) as {
       main(argv: readonly string[]): Promise<number>;
     };
     const before = process.cwd();
+    const variables = Object.keys(env).map((name) => [name, process.env[name]] as const);
     const streams = [capture(process.stdout), capture(process.stderr)];
     process.chdir(cwd);
+    Object.assign(process.env, env);
     try {
       const code = await main(args);
       const [stdout, stderr] = streams.map(({ text }) => text());
       return { code, signal: null, stdout, stderr };
     } finally {
       process.chdir(before);
+      for (const [name, value] of variables) {
+        if (value === undefined) delete process.env[name];
+        else process.env[name] = value;
+      }
       for (const stream of streams) stream.restore();
     }
   });

@@ -20,7 +20,7 @@ let loaded: LoadedModel;
 let plan: Plan;
 
 beforeAll(async () => {
-  loaded = await loadModel("embedded", { provider: "cpu", threads: 2, capacity: 1024 });
+  loaded = await loadModel("embedded", { provider: "cpu", threads: 1, capacity: 1024 });
   plan = {
     kind: "draftplan/plan",
     version: 1,
@@ -75,7 +75,7 @@ function recorded(json: boolean): Recorded {
     progress,
     json,
     provider: "cpu",
-    threads: 2,
+    threads: 1,
     columns: 80,
   };
 }
