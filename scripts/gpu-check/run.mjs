@@ -4,7 +4,8 @@
  * hangs or crashes takes no other with it. In an archive (build.mjs) `./gpu-check` calls this; in a checkout:
  *
  *     node scripts/gpu-check/run.mjs [--provider cuda] [--ort-library PATH] [--seconds 480] [--sections a,b] [--model PATH]
- *                                    [--shapes 1b,8b] [--python python3] [--out DIR]
+ *                                    [--shapes 1b,8b] [--sweep-seconds 40] [--tokens 500]
+ *                                    [--python python3] [--out DIR]
  *
  * `--model`: a checkpoint more to `run` (SmolLM2, say). `--shapes tiny` and `--provider cpu` try this program where there
  * is no GPU. Lines: {section, ok, …}; times are medians in ms. The exit code is 0 where every section was ok, else 1.
@@ -16,6 +17,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { configOf, contextsOf, floorGbPerSecond } from "./shapes.mjs";
+import { twoSweeps } from "./two-sweeps.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, "..", "..");
@@ -30,6 +32,7 @@ const { values: options } = parseArgs({
     python: { type: "string", default: "python3" },
     out: { type: "string", default: "gpu-check-out" },
     tokens: { type: "string", default: "500" },
+    "sweep-seconds": { type: "string", default: "40" },
     section: { type: "string" },
     deadline: { type: "string" },
   },
@@ -286,19 +289,11 @@ async function speed(shape) {
       });
       const engine = openEngine(openOrtEngine, file, spec, { capacity, kernels });
       emit({ section, ok: true, graph: engine.graph, loaded_after_seconds: round((performance.now() - from) / 1000) });
-      for (const n of contexts) {
-        const ar = time(engine.engine, "target", n, 1);
-        const verify = Object.fromEntries([4, 8, 16].map((q) => [q, time(engine.engine, "target", n, q)]));
-        const ids = onDevice(engine.engine, n);
-        emit({
-          ...{ section, ok: true, context_tokens: n, ar_ms: ids?.ar_ms ?? ar, floor_ms: floorMs("target", n) },
-          ...{ ar_with_logits_ms: ar, int4_step_ms: time(engine.engine, "int4", n, 1), verify_ms: verify },
-          ...{ verify16_over_ar: round(verify[16] / (ids?.ar_ms ?? ar)), round_of_8: ids?.round ?? null },
-        });
-      }
+      for (const n of contexts)
+        emit({ section, ok: true, context_tokens: n, ...speedAt(engine.engine, n, floorMs("target", n)) });
       const profiled = await profileHere(engine.engine, spec, contexts, config);
       engine.engine.close();
-      return { profile: profiled, gpu: readGpu()?.reading ?? null };
+      return { ...profiled, gpu: readGpu()?.reading ?? null };
     },
   );
 }
@@ -335,56 +330,81 @@ function time(engine, kernel, n, q) {
   return round(median(times));
 }
 
-/** Rounds without the host: a step with its token chosen on the device; null where the engine has none. */
-function onDevice(engine, n) {
-  if (engine.greedyRound === undefined) return null;
-  const [target, draft] = ["target", "int4"].map((kernel) => uniform(engine, kernel));
-  const measure = (choices, draftTokens) => {
-    const [times, shares] = [[], []];
-    for (let i = 0; i < RUNS + WARM_UP; i++) {
-      const from = performance.now();
-      const { draftShare } = engine.greedyRound({
-        position: n,
-        pending: 7,
-        draft: choices,
-        draftTokens,
-        verifier: target,
-      });
-      if (i < WARM_UP) continue;
-      times.push(performance.now() - from);
-      shares.push(draftShare);
-    }
-    return { whole: median(times), drafting: median(shares.map((share, i) => (share * times[i]) / draftTokens)) };
-  };
-  const plain = measure(target, 16);
-  const drafted = measure(draft, 8);
-  const verify = drafted.whole - 8 * drafted.drafting;
+/** Steps, verifications and a round of 8 drafts at one context: queued, their tokens chosen on the device, where that can be. */
+function speedAt(engine, n, floor_ms) {
+  const fetched = { ar_ms: time(engine, "target", n, 1), int4_step_ms: time(engine, "int4", n, 1) };
+  const verifyFetched = Object.fromEntries([4, 8, 16].map((q) => [q, time(engine, "target", n, q)]));
+  if (engine.runQueued === undefined)
+    return {
+      floor_ms,
+      ...fetched,
+      verify_ms: verifyFetched,
+      verify16_over_ar: round(verifyFetched[16] / fetched.ar_ms),
+    };
+  const [ar, int4] = ["target", "int4"].map((kernel) => timeQueued(engine, kernel, n, 1));
+  const verify = Object.fromEntries([4, 8, 9, 16].map((q) => [q, timeQueued(engine, "target", n, q)]));
+  const whole = roundOf8(engine, n);
+  const sum = 8 * int4 + verify[9];
   return {
-    ar_ms: round(plain.drafting),
-    round: { ms: round(drafted.whole), draft_step_ms: round(drafted.drafting), verification_ms: round(verify) },
+    ...{ ar_ms: ar, floor_ms, times_floor: floor_ms === null ? null : round(ar / floor_ms), int4_step_ms: int4 },
+    ...{ verify_ms: verify, verify16_over_ar: round(verify[16] / ar) },
+    round_of_8: { ms: whole, sum_of_passes_ms: round(sum), over_sum_percent: round(100 * (whole / sum - 1)) },
+    logits_fetched: { ...fetched, verify_ms: verifyFetched },
   };
 }
 
-/** A profile of the engine that is open, with what held-out drafts say of it. */
+const QUEUED = 10;
+
+/** Median of passes queued back to back, one wait after ten. */
+function timeQueued(engine, kernel, n, q) {
+  const pass = { position: n, input: ids(engine, q), choices: uniform(engine, kernel), head: true };
+  engine.runQueued(pass, WARM_UP);
+  const times = [];
+  for (let i = 0; i < RUNS / QUEUED + 2; i++) {
+    const from = performance.now();
+    engine.runQueued(pass, QUEUED);
+    times.push((performance.now() - from) / QUEUED);
+  }
+  return round(median(times));
+}
+
+/** Median ms of a round without the host: eight int4 drafts and their verification. */
+function roundOf8(engine, n) {
+  const [verifier, draft] = ["target", "int4"].map((kernel) => uniform(engine, kernel));
+  const times = [];
+  for (let i = 0; i < RUNS + WARM_UP; i++) {
+    const from = performance.now();
+    engine.greedyRound({ position: n, pending: 7, draft, draftTokens: 8, verifier });
+    if (i >= WARM_UP) times.push(performance.now() - from);
+  }
+  return round(median(times));
+}
+
+/** Two profiles of the engine that is open, one after the other: how far held-out programs are off, and the two apart. */
 async function profileHere(engine, spec, contexts, config) {
   const { makeProfile, profileGrid } = await dist("pipeline/profile/make.js");
   const { silentProgress } = await dist("core/progress.js");
   const { stringifyDocument } = await dist("schema/document.js");
-  const left = (Number(options.deadline) - Date.now()) / 1000;
-  if (left < 15) return { what: "left out: time is up" };
+  const { openLatency } = await dist("solve/latency.js");
+  const { programDeck } = await dist("profile/sweep/programs.js");
+  const { uniformChoices } = await dist("schema/choice.js");
+  const left = () => (Number(options.deadline) - Date.now()) / 1000;
   const grid = profileGrid({ context: contexts.join(","), query: "1,4,8" }, spec.contextLimit);
   const ref = { name: spec.name, layers: spec.layers, architecture_sha256: "0".repeat(64), weights_sha256: null };
-  const profile = await makeProfile(
-    engine,
-    ref,
-    grid,
-    { provider, threads, ortLibrary, progress: silentProgress },
-    {
-      budgetSeconds: Math.min(45, left - 10),
-    },
-  );
-  writeFileSync(config.replace(/\.json$/, ".profile.yaml"), stringifyDocument(profile));
-  return { held_out: profile.errors?.held_out ?? null, sampling: profile.sampling, gpu: profile.gpu ?? null };
+  const profiles = [];
+  for (const seed of [1, 2]) {
+    // what is left is for the sweeps that are still to come; a round that is begun is ended
+    const share = (left() - 10) / (3 - seed);
+    const budgetSeconds = Math.min(Number(options["sweep-seconds"]), share);
+    if (share < 5) return { profile: `${profiles.length} of 2 sweeps: time is up` };
+    const context = { provider, threads, ortLibrary, progress: silentProgress };
+    const profile = await makeProfile(engine, ref, grid, context, { seed, budgetSeconds, minRounds: 2, draws: 0 });
+    writeFileSync(config.replace(/\.json$/, `.profile-${seed}.yaml`), stringifyDocument(profile));
+    profiles.push(profile);
+    const { errors, sampling, gpu = null } = profile;
+    emit({ section: options.section, ok: true, sweep: seed, held_out: errors?.held_out ?? null, sampling, gpu });
+  }
+  return { sweeps_apart: twoSweeps(profiles, { openLatency, programDeck, uniformChoices }, engine) };
 }
 
 async function runModel(model) {

@@ -64,6 +64,16 @@ export interface GreedyRound {
   verifier: ChoiceSet;
 }
 
+/** A pass to be timed: as a round's passes are queued, and not brought to the host. */
+export interface QueuedPass {
+  position: number;
+  /** [q] token ids */
+  input: readonly number[];
+  choices: ChoiceSet;
+  /** whether every row's head is computed, and the likeliest token chosen */
+  head: boolean;
+}
+
 export interface LikeliestResult {
   /** [q] the first on a tie */
   likeliest: number[];
@@ -117,6 +127,12 @@ export interface Engine {
    * @throws what `run` throws
    */
   greedyRound?(round: GreedyRound): GreedyRoundResult;
+  /**
+   * Queues the same pass so many times, one behind the other as `greedyRound` queues a round's, and waits for the last: the
+   * time of one as it is in decoding, where no pass waits for the host. Left out: an engine that hands every token over.
+   * @throws what `run` throws
+   */
+  runQueued?(pass: QueuedPass, times: number): void;
   /**
    * The same weights over a second cache of as many tokens: passes of one leave the other's keys and values as they are. It
    * is closed when this one is, at the latest. Left out: an engine with one cache alone.

@@ -1,7 +1,8 @@
 /** What a fit of all contexts together finds in planted costs: bends where there are some, and none in noise. */
 
 import { describe, expect, test } from "vitest";
-import { fitLine, passUs, straight, wholeTargets } from "../../src/profile/fit/line-fit.js";
+import { fitLine, straight, wholeTargets } from "../../src/profile/fit/line-fit.js";
+import { passUs } from "../../src/profile/fit/predict.js";
 import { ShapeSearch } from "../../src/profile/fit/shape.js";
 import { cornerPasses, draftPass } from "../../src/profile/sweep/design.js";
 import { type Observation, type SweepPass, targetPass } from "../../src/profile/sweep/pass.js";

@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CPU_DIALECT } from "../../src/model/graph/dialect.js";
 import type { ProgramForm } from "../../src/model/graph/program.js";
+import { profileModel } from "../../src/profile/profile.js";
+import { systemClock } from "../../src/runtime/device.js";
 import type { Engine } from "../../src/runtime/engine.js";
 import { type GraphKind, graphKindOf } from "../../src/runtime/programs/graph-kind.js";
 import { Programs } from "../../src/runtime/programs/programs.js";
@@ -140,6 +142,47 @@ describe("an engine of programs", () => {
     expect(rounds[1]).toEqual(rounds[0]);
     roomy.close();
     tight.close();
+  });
+
+  test("passes that are queued to be timed leave the cache as one of them does, and are refused as others are", async () => {
+    const engine = (await openTiny(model, 32, CPU_DIALECT, false, "programs")) as Required<Engine>;
+    const prompt = () => engine.run({ position: 0, input: ids, choices: target, logitRows: 0 });
+    const written = () => [...engine.readCache(0, "key", 0, 15), ...engine.readCache(1, "value", 0, 15)];
+    for (const [choices, input] of [
+      [target, [5, 6, 7]],
+      [uniformChoices(2, "int4"), [5]],
+    ] as const) {
+      const pass = { position: 12, input: [...input], choices };
+      prompt();
+      const { likeliest } = engine.likeliest(pass);
+      const expected = written();
+      for (const head of [true, false]) {
+        prompt();
+        engine.runQueued({ ...pass, head }, 4);
+        expect(written()).toEqual(expected);
+        expect(engine.likeliest(pass).likeliest).toEqual(likeliest);
+      }
+    }
+    const far = { position: 30, input: [1, 2, 3], choices: target, head: true };
+    await expectFailure(() => engine.runQueued(far, 1), "CONTEXT_LIMIT", /33 tokens/);
+    engine.close();
+  });
+
+  test("a profile of it is of programs: no layer by itself, and drafts that were kept out of the fit", async () => {
+    const engine = (await openTiny(model, 96, CPU_DIALECT, false, "programs")) as Required<Engine>;
+    const grid = { contexts: [16, 64], queries: [1, 3], queryLine: [1, 2, 3] };
+    const { errors, layer_error, points } = await profileModel({
+      ...{ engine, clock: systemClock, ...grid, minRounds: 2, maxRounds: 2, draws: 2 },
+    });
+    expect(errors?.held_out?.drafts).toBe(6 * grid.contexts.length * 2);
+    expect(layer_error).toBeUndefined();
+    expect(points.map(({ attn_us }) => Object.keys(attn_us).length)).toEqual([
+      engine.kernels.length,
+      1,
+      engine.kernels.length,
+      1,
+    ]);
+    engine.close();
   });
 
   test("what it does not take is refused as the graph with choices refuses it", async () => {

@@ -72,6 +72,8 @@ export interface FakeModel {
   capacity?: number;
   /** what is wrong with tree passes; default: nothing */
   treeFault?: TreeFault;
+  /** whether it queues passes as an engine of programs does; default: it does not */
+  queues?: boolean;
 }
 
 export type TreeFault =
@@ -116,6 +118,7 @@ export class FakeEngine implements Engine {
   readonly kernels: readonly Kernel[];
   readonly shortHeads?: readonly ShortKernel[];
   readonly numerics: Numerics;
+  readonly runQueued?: NonNullable<Engine["runQueued"]>;
   /** every pass that was run */
   readonly passes: { position: number; q: number; choices: ChoiceSet; us: number; tree: boolean }[] = [];
   /** token + 1, negative where the target did not write it; 0: never written */
@@ -132,6 +135,11 @@ export class FakeEngine implements Engine {
     this.kernels = model.kernels ?? DEFAULT_KERNELS;
     this.numerics = model.numerics ?? CPU_NUMERICS;
     if (model.shortHeads !== undefined) this.shortHeads = model.shortHeads;
+    if (model.queues === true)
+      this.runQueued = ({ position, input, choices, head }, times) => {
+        const pass = { position, input, choices, logitRows: head ? input.length : 0 };
+        for (let i = 0; i < times; i++) this.run(pass);
+      };
     this.cells = new Int32Array(this.capacity);
     this.values = new Int32Array(this.capacity);
     this.positions = Int32Array.from({ length: this.capacity }, (_, i) => i);

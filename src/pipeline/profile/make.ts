@@ -52,6 +52,7 @@ export async function makeProfile(
       | "minRounds"
       | "maxRounds"
       | "precisionPercent"
+      | "draws"
       | "recorder"
       | "heads"
       | "trees"

@@ -1,12 +1,14 @@
 /**
  * How far the finished surface is from passes it never saw. Two questions, two sets:
- * - held out: drafts of random choices at profiled contexts, kept out of the fit;
+ * - held out: drafts of random choices at profiled contexts, kept out of the fit; of programs, those of the deck that are;
  * - left-out context: every measured draft at a context between two others, predicted by a fit to the other contexts.
  */
 import { median, quantile } from "simple-statistics";
 import type { Profile } from "../../schema/profile.js";
 import { isTarget, type Observation } from "../sweep/pass.js";
-import { fitLine, type PointCosts, passUs, type Shape, wholeTargets } from "./line-fit.js";
+import { type ProgramDeck, passKey } from "../sweep/programs.js";
+import { fitLine, type PointCosts, type Shape, wholeTargets } from "./line-fit.js";
+import { passUs } from "./predict.js";
 
 /** One burst of random choices in so many is kept out of the fit: enough to judge by, few enough not to be missed. */
 const HELD_OUT_EVERY = 10;
@@ -21,8 +23,12 @@ export interface Assigned extends Observation {
   heldOut: boolean;
 }
 
-/** Every tenth draft of random choices at each context is held out. */
-export function holdOut(observations: readonly Observation[]): Assigned[] {
+/** Programs are held out whole; else every tenth draft of random choices at each context is. */
+export function holdOut(observations: readonly Observation[], deck: ProgramDeck | null = null): Assigned[] {
+  if (deck !== null) {
+    const judges = new Set(deck.heldOut.map(passKey));
+    return observations.map((o) => ({ ...o, heldOut: judges.has(passKey(o)) }));
+  }
   const seen = new Map<number, number>();
   return observations.map((o) => {
     const count = seen.get(o.context) ?? 0;
@@ -52,11 +58,12 @@ export function leftOutContextErrors(
   contexts: readonly number[],
   layers: number,
   shape: Shape,
+  pooled = false,
 ): number[] {
   return contexts.slice(1, -1).flatMap((context) => {
     const others = drafts.filter((o) => o.context !== context);
     const without = { ...shape, attnKnots: shape.attnKnots.filter((n) => n !== context) };
-    const costs = fitLine(others, layers, without, { wholeTargetUs: wholeTargets(others) })(context);
+    const costs = fitLine(others, layers, without, { wholeTargetUs: wholeTargets(others), pooled })(context);
     return errorsPercent(
       drafts.filter((o) => o.context === context && !isTarget(o)),
       costs,

@@ -14,7 +14,6 @@ import {
   type BlockKind,
   blockKind,
   blockLayer,
-  type Choice,
   type HeadKernel,
   isShort,
   isSpanned,
@@ -45,12 +44,24 @@ export interface Shape {
   attnByKernel: boolean;
   /** whether the MLP rises with n, on a straight line: where keys and values push its weights out of a cache */
   mlpRises: boolean;
+  /** [layers] attentions of another class than 0 have costs of their own; left out: all are of class 0 */
+  attnClasses?: readonly number[];
 }
 
 export const straight = (contexts: readonly number[]): Shape => ({
   attnKnots: [...new Set([contexts[0], contexts[contexts.length - 1]])],
   attnByKernel: false,
   mlpRises: false,
+});
+
+/**
+ * Of programs: attention is what it is at every context by itself. Queued passes are sure enough for that, its kernels take
+ * steps in n on a device, and a window bends the line of its layers.
+ */
+export const stepped = (contexts: readonly number[], attnClasses?: readonly number[]): Shape => ({
+  ...straight(contexts),
+  attnKnots: [...contexts],
+  ...(attnClasses === undefined ? {} : { attnClasses }),
 });
 
 /** [knots - 1] the share of each piece that n has passed: 0 before it, 1 after it. */
@@ -65,6 +76,9 @@ class Columns {
   private readonly pieces: number;
   /** of the first span's cost */
   private readonly spanned: number;
+  /** of attention of class 1, and how many columns a class has */
+  private readonly classed: number;
+  private readonly classColumns: number;
 
   constructor(
     readonly kernels: readonly Kernel[],
@@ -73,12 +87,14 @@ class Columns {
     readonly layers: number,
     private readonly shape: Shape,
     /** how a layer's deviation grows with n; null: layers do not deviate */
-    private readonly growth: ((kind: BlockKind, kernel: Kernel, n: number) => number) | null,
+    private readonly growth: Growth | null,
   ) {
     this.rises = 1 + 3 * kernels.length;
     this.pieces = shape.attnKnots.length - 1;
     this.spanned = this.rises + this.pieces * (shape.attnByKernel ? kernels.length : 1) + (shape.mlpRises ? 1 : 0);
-    this.pooled = this.spanned + spans.length + shorts.length;
+    this.classed = this.spanned + spans.length + shorts.length;
+    this.classColumns = kernels.length + this.pieces * (shape.attnByKernel ? kernels.length : 1);
+    this.pooled = this.classed + Math.max(0, ...(shape.attnClasses ?? [])) * this.classColumns;
     if (growth === null) return;
     for (let group = 0; group < 2 * kernels.length; group++) this.groups.push(...new Array<number>(layers).fill(group));
   }
@@ -92,20 +108,33 @@ class Columns {
   /** what one block costs at context n */
   block(kind: BlockKind, kernel: Kernel, layer: number, n: number): Omit<Row, "y"> {
     const group = BLOCK_KINDS.indexOf(kind) * this.kernels.length + this.kernels.indexOf(kernel);
-    const columns = [1 + this.kernels.length + group];
+    const own = kind === "attn" ? this.classOf(layer) : null;
+    const columns = [own === null ? 1 + this.kernels.length + group : own + this.kernels.indexOf(kernel)];
     const factors = [1];
     if (this.growth !== null) {
       columns.push(this.pooled + group * this.layers + layer);
-      factors.push(this.growth(kind, kernel, n));
+      factors.push(this.growth(kind, kernel, layer, n));
     }
-    const rise = this.rise(kind, kernel, n);
+    const rise = this.rise(kind, kernel, own, n);
     return { columns: [...columns, ...rise.columns], factors: [...factors, ...rise.factors] };
   }
 
-  private rise(kind: BlockKind, kernel: Kernel, n: number): { columns: number[]; factors: number[] } {
+  /** the first column of a layer's class of attention; null: class 0, which stands with the others */
+  private classOf(layer: number): number | null {
+    const index = this.shape.attnClasses?.[layer] ?? 0;
+    return index === 0 ? null : this.classed + (index - 1) * this.classColumns;
+  }
+
+  private rise(
+    kind: BlockKind,
+    kernel: Kernel,
+    own: number | null,
+    n: number,
+  ): { columns: number[]; factors: number[] } {
     const { attnKnots, attnByKernel, mlpRises } = this.shape;
     if (kind === "attn") {
-      const first = this.rises + (attnByKernel ? this.kernels.indexOf(kernel) * this.pieces : 0);
+      const begin = own === null ? this.rises : own + this.kernels.length;
+      const first = begin + (attnByKernel ? this.kernels.indexOf(kernel) * this.pieces : 0);
       const factors = passed(attnKnots, n);
       return { columns: factors.map((_, piece) => first + piece), factors };
     }
@@ -230,16 +259,18 @@ function toLayerErrors({ kernels, layers }: Columns, errors: Float64Array, { per
 }
 
 /** A layer that takes a tenth longer than the others takes a tenth longer at every context: deviations grow as their kind. */
-function growthOf(pooledAt: (n: number) => PointCosts, { attnKnots: [first] }: Shape) {
+type Growth = (kind: BlockKind, kernel: Kernel, layer: number, n: number) => number;
+
+function growthOf(pooledAt: (n: number) => PointCosts, { attnKnots: [first] }: Shape): Growth {
   const known = new Map<number, PointCosts>();
-  const usAt = (kind: BlockKind, kernel: Kernel, n: number): number => {
+  const usAt: Growth = (kind, kernel, layer, n) => {
     const costs = known.get(n) ?? pooledAt(n);
     known.set(n, costs);
-    return costs.perLayer[kind][kernel]?.[0] ?? 0;
+    return costs.perLayer[kind][kernel]?.[layer] ?? 0;
   };
-  return (kind: BlockKind, kernel: Kernel, n: number): number => {
-    const base = usAt(kind, kernel, first);
-    return base > 0 ? usAt(kind, kernel, n) / base : 1;
+  return (kind, kernel, layer, n) => {
+    const base = usAt(kind, kernel, layer, first);
+    return base > 0 ? usAt(kind, kernel, layer, n) / base : 1;
   };
 }
 
@@ -250,27 +281,3 @@ function layerCosts(columns: Columns, cost: Float64Array, rowOf: (layer: number)
   const [whole, keptWhole] = [sum(raw), sum(kept)];
   return keptWhole > 0 && whole > 0 ? kept.map((us) => (us * whole) / keptWhole) : kept.map(() => 0);
 }
-
-/** Every layer at the mean of its kind. */
-export function pooledCosts(costs: PointCosts): PointCosts {
-  const even = (perLayer: Partial<Record<AttentionKernel, number[]>>) =>
-    Object.fromEntries(
-      Object.entries(perLayer).map(([kernel, us = []]) => [kernel, new Array<number>(us.length).fill(mean(us))]),
-    );
-  return { ...costs, perLayer: { attn: even(costs.perLayer.attn), mlp: even(costs.perLayer.mlp) } };
-}
-
-/** Predicted time of a pass with these choices. */
-export function passUs(costs: PointCosts, { choices, head }: SweepPass): number {
-  let us = costs.fixedUs + (head ? (costs.headUs[choices.head] ?? 0) : 0);
-  choices.blocks.forEach((choice, index) => {
-    if (choice === "skip") return;
-    const of: Partial<Record<Choice, number[]>> = costs.perLayer[blockKind(index)];
-    us += of[choice]?.[blockLayer(index)] ?? 0;
-  });
-  return us;
-}
-
-/** median |sum of parts - measured| in percent of the measured */
-export const residualPercent = (costs: PointCosts, observations: readonly Observation[]): number =>
-  median(observations.map((o) => (100 * Math.abs(passUs(costs, o) - o.us)) / o.us));

@@ -8,14 +8,15 @@
  * they are drawn towards their kind's mean, and no bootstrap shows by how much too far. How sure they are comes from the fit
  * itself (`layer_error`); without it the interval of drafts that mix choices covered the truth in half of the cases.
  */
-import { median } from "simple-statistics";
+import { mean, median } from "simple-statistics";
 import { type AttentionKernel, type HeadKernel, KERNEL_NAMES, orderedChoices } from "../../schema/choice.js";
 import type { ProfilePoint } from "../../schema/profile.js";
 import type { Random } from "../../stats/random.js";
 import type { Observation } from "../sweep/pass.js";
 import { type Steadied, steady, withoutDrift } from "./drift.js";
 import type { Assigned } from "./held-out.js";
-import { fitLine, type PointCosts, passUs, pooledCosts, targetTimes } from "./line-fit.js";
+import { fitLine, type PointCosts, targetTimes } from "./line-fit.js";
+import { passUs, pooledCosts } from "./predict.js";
 import type { ShapeSearch } from "./shape.js";
 
 export type Resampled = NonNullable<ProfilePoint["resampled"]>;
@@ -123,12 +124,15 @@ export async function resampleSteps(line: ResampleLine): Promise<Resampled[]> {
     return {
       fixed: factors(points.map(({ fixedUs }) => fixedUs)),
       head: by(orderedChoices(Object.keys(points[0].headUs) as HeadKernel[]), ({ headUs }, kernel) => headUs[kernel]),
-      attn: by(attentions, ({ perLayer }, name) => perLayer.attn[name]?.[0]),
+      attn: by(attentions, ({ perLayer }, name) => meanOf(perLayer.attn[name])),
       mlp: by(KERNEL_NAMES, ({ perLayer }, kernel) => perLayer.mlp[kernel]?.[0]),
       whole_target: factors(whole[i]),
     };
   });
 }
+
+/** Layers of one class of attention are alike here, and of most models there is but one. */
+const meanOf = (layers: readonly number[] | undefined): number | undefined => layers && mean([...layers]);
 
 /** The passes as they would have been with every layer at its kind's mean. */
 function withoutDeviations(observations: readonly Observation[], costs: PointCosts): Observation[] {

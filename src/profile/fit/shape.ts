@@ -5,7 +5,8 @@
  */
 import { mean, sampleStandardDeviation } from "simple-statistics";
 import type { Observation } from "../sweep/pass.js";
-import { fitLine, type PointCosts, passUs, type Shape, straight, wholeTargets } from "./line-fit.js";
+import { fitLine, type PointCosts, type Shape, straight, wholeTargets } from "./line-fit.js";
+import { passUs } from "./predict.js";
 
 const FOLDS = 4;
 /** Standard errors by which the error must fall: half a dozen things are tried, and the luckiest is looked at. */
@@ -63,12 +64,14 @@ export class ShapeSearch {
   /**
    * @param observations of one q, at the contexts given
    * @param tick called between fits
+   * @param start what is extended
    */
   constructor(
     observations: readonly Observation[],
     private readonly layers: number,
     private readonly contexts: readonly number[],
     private readonly tick: () => Promise<void>,
+    private readonly start: Shape = straight(contexts),
   ) {
     this.folds = foldsOf(observations);
     const blocks = observations.flatMap(({ choices }) => choices.blocks);
@@ -77,7 +80,7 @@ export class ShapeSearch {
 
   /** @param timesDrawn by round; default: each once */
   async choose(timesDrawn?: readonly number[]): Promise<Shape> {
-    let shape = straight(this.contexts);
+    let shape = this.start;
     if (this.folds.length < 2) return shape; // nothing can be left out
     const counts = this.folds.flatMap(({ rounds }) => rounds.map(([{ round }]) => timesDrawn?.[round] ?? 1));
     let errors = await this.errorsOf(shape);

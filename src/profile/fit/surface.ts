@@ -5,6 +5,7 @@ import type { ProfilePoint } from "../../schema/profile.js";
 import { hundredths, significant } from "../../stats/numbers.js";
 import type { Axes } from "../grid.js";
 import type { Observation } from "../sweep/pass.js";
+import type { ProgramDeck } from "../sweep/programs.js";
 import type { Sweep } from "../sweep/sweep.js";
 import { attentionLines } from "./attention-line.js";
 import { heldOutErrors, holdOut, leftOutContextErrors, summariseErrors } from "./held-out.js";
@@ -12,10 +13,12 @@ import {
   fitLineWithErrors,
   type LayerErrors,
   type PointCosts,
-  residualPercent,
   type Shape,
+  stepped,
+  straight,
   targetTimes,
 } from "./line-fit.js";
+import { residualPercent } from "./predict.js";
 import { type RawPoints, rawPoints } from "./raw-points.js";
 import { type Levelled, levelled, type Resampled, resampleSteps, resampleVerification } from "./resample.js";
 import { ShapeSearch } from "./shape.js";
@@ -27,6 +30,8 @@ interface Measured {
   rounds: number;
   /** [draws + 1] the first is the sample itself */
   draws: Levelled[];
+  /** the programs that were timed: no layer is told from others of its class by them; null: passes drawn anew */
+  deck: ProgramDeck | null;
 }
 
 /** All contexts of one q. */
@@ -44,13 +49,13 @@ interface QueryFit {
  */
 export async function surface(
   axes: Axes,
-  { observations, rounds }: Sweep,
+  { observations, rounds, deck }: Sweep,
   layers: number,
   draws: readonly (readonly number[])[],
   progress: Progress,
 ) {
-  const assigned = holdOut(observations);
-  const measured = { axes, layers, rounds, draws: draws.map((counts) => levelled(assigned, counts)) };
+  const assigned = holdOut(observations, deck);
+  const measured = { axes, layers, rounds, draws: draws.map((counts) => levelled(assigned, counts)), deck };
   const { contexts, queries } = axes;
   const fits: QueryFit[] = [];
   for (const query of queries) {
@@ -66,7 +71,7 @@ export async function surface(
   return {
     grid: { context_tokens: [...contexts], query_tokens: [...queries] },
     points,
-    ...(draws.length === 1 ? {} : { layer_error: toLayerError(steps.layerErrors) }),
+    ...(draws.length === 1 || deck !== null ? {} : { layer_error: toLayerError(steps.layerErrors) }),
     errors: {
       held_out: summariseErrors(
         heldOutErrors(
@@ -74,7 +79,7 @@ export async function surface(
           byContext,
         ),
       ),
-      left_out_context: summariseErrors(leftOutContextErrors(drafts, contexts, layers, steps.shape)),
+      left_out_context: summariseErrors(leftOutContextErrors(drafts, contexts, layers, steps.shape, deck !== null)),
     },
     attention_line: attentionLines(contexts, steps.costs),
     shapes: fits.map(({ shape }, i) => toShape(queries[i], shape)),
@@ -82,14 +87,20 @@ export async function surface(
 }
 
 async function fitQuery(query: number, measured: Measured, tick: () => Promise<void>): Promise<QueryFit> {
-  const { layers, draws } = measured;
+  const { layers, draws, deck } = measured;
   const { contexts } = measured.axes;
   const cells = contexts.map((context) => cellOf(context, query, measured));
   const used = cells.flatMap((cell) => cell.used);
-  const shapes = new ShapeSearch(used, layers, contexts, tick);
+  const shapes = new ShapeSearch(
+    used,
+    layers,
+    contexts,
+    tick,
+    deck === null ? straight(contexts) : stepped(contexts, deck.attnClasses),
+  );
   const shape = await shapes.choose();
   const wholeTargetUs = new Map(cells.map((cell) => [cell.context, cell.wholeTargetUs]));
-  const { at, layerErrors } = fitLineWithErrors(used, layers, shape, { wholeTargetUs });
+  const { at, layerErrors } = fitLineWithErrors(used, layers, shape, { wholeTargetUs, pooled: deck !== null });
   const costs = contexts.map(at);
   const resampled =
     draws.length === 1

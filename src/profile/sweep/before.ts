@@ -28,6 +28,8 @@ import {
   uniformChoices,
 } from "../../schema/choice.js";
 import { confidenceOfLogits } from "../../stats/confidence.js";
+import { sum } from "../../stats/numbers.js";
+import { timeQueued } from "./queued.js";
 
 const PAGE_BYTES = 4096;
 const SMALLEST_NORMAL = 2 ** -126;
@@ -154,10 +156,28 @@ export async function measureLoop(
   const draft = { choices: uniformChoices(engine.spec.layers, choice), draftTokens: DRAFT_TOKENS };
   const speculative = await decode(engine, prompt, { ...common, maxTokens, policy: () => draft });
   const plain = await decode(engine, prompt, { ...common, maxTokens: Math.min(24, maxTokens), policy: null });
+  const rounds = speculative.rounds.filter(({ drafted }) => drafted > 0);
+  if (engine.runQueued === undefined) return { roundUs: overheadUs(rounds), stepUs: overheadUs(plain.rounds) };
+  const target = targetChoices(engine.spec.layers);
+  const at = { engine, clock, ids };
+  const steps = (context: number) =>
+    Array.from({ length: DRAFT_TOKENS }, (_, i) => queuedUs(at, draft.choices, context + i, 1));
   return {
-    roundUs: overheadUs(speculative.rounds.filter(({ drafted }) => drafted > 0)),
-    stepUs: overheadUs(plain.rounds),
+    roundUs: beyondPasses(
+      rounds.filter(({ drafted }) => drafted === DRAFT_TOKENS),
+      (context) => sum(steps(context)) + queuedUs(at, target, context, DRAFT_TOKENS + 1),
+    ),
+    stepUs: beyondPasses(plain.rounds, (context) => queuedUs(at, target, context, 1)),
   };
+}
+
+const queuedUs = (at: Parameters<typeof timeQueued>[0], choices: ChoiceSet, context: number, q: number) =>
+  timeQueued(at, { choices, head: true }, context, q);
+
+/** What the usual round takes more than its passes as they are timed: the wait for the device is no pass's, and a round has one. */
+function beyondPasses(rounds: readonly Round[], passesUs: (context: number) => number): number {
+  const usual = [...rounds].sort((a, b) => a.totalUs - b.totalUs)[(rounds.length - 1) >> 1];
+  return usual === undefined ? 0 : Math.max(0, usual.totalUs - passesUs(usual.context));
 }
 
 const READINGS = 31;

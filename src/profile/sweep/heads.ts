@@ -6,7 +6,7 @@
 import type { Heads, LocatedHeads } from "../../decode/drafters/heads.js";
 import { argmax } from "../../runtime/engine.js";
 import { targetChoices } from "../../schema/choice.js";
-import type { Bench } from "./visit.js";
+import type { Bench } from "./bench.js";
 
 /** One pass of heads. */
 export interface HeadsTime {

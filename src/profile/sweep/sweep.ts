@@ -5,11 +5,13 @@ import type { LocatedHeads } from "../../decode/drafters/heads.js";
 import type { Clock, Engine } from "../../runtime/engine.js";
 import { seededRandom } from "../../stats/random.js";
 import type { Grid } from "../grid.js";
+import type { Bench } from "./bench.js";
 import { type HeadsRound, visitHeads } from "./heads.js";
 import type { Observation, QueryLineRound } from "./pass.js";
+import { type ProgramDeck, programDeck, visitPrograms } from "./programs.js";
 import { nothingKept, type Recorder } from "./samples.js";
 import { precisionReached, type StopReason, type StopRule, stopReason } from "./stop.js";
-import { type Bench, visitContext, visitQueryLine } from "./visit.js";
+import { visitContext, visitQueryLine } from "./visit.js";
 
 export interface Sweep {
   observations: Observation[];
@@ -21,6 +23,8 @@ export interface Sweep {
   stoppedBy: StopReason;
   /** what counts towards the time limit */
   elapsedUs: number;
+  /** the programs that were timed; null: passes of the graph with choices, drawn anew in every visit */
+  deck: ProgramDeck | null;
 }
 
 export interface SweepOptions extends Grid, StopRule {
@@ -51,6 +55,7 @@ interface Standing {
   visits: number;
   /** when the time began to count, brought forward by what earlier sweeps took */
   startUs: number;
+  deck: ProgramDeck | null;
 }
 
 /** The work was asked to stop, apart from whatever else may fail. */
@@ -67,10 +72,10 @@ class SweepInterrupted extends Error {
 export async function sweep(options: SweepOptions): Promise<Sweep> {
   const standing = begin(options);
   const stoppedBy = await measureRounds(options, standing);
-  const { observations, queryLines, headsRounds, rounds, startUs } = standing;
+  const { observations, queryLines, headsRounds, rounds, startUs, deck } = standing;
   const elapsedUs = options.clock.nowUs() - startUs;
   if (stoppedBy !== "interrupted") warnOfBudget(options, rounds, elapsedUs);
-  return { observations, queryLines, headsRounds, rounds, stoppedBy, elapsedUs };
+  return { observations, queryLines, headsRounds, rounds, stoppedBy, elapsedUs, deck };
 }
 
 function begin({ engine, clock, queries, seed, recorder, startUs, spans }: SweepOptions): Standing {
@@ -85,6 +90,7 @@ function begin({ engine, clock, queries, seed, recorder, startUs, spans }: Sweep
     rounds: kept.rounds,
     visits: kept.observations.reduce((last, { visit }) => Math.max(last, visit + 1), 0),
     startUs: (startUs ?? clock.nowUs()) - kept.elapsedUs,
+    deck: engine.runQueued === undefined ? null : programDeck(engine.spec, engine, spans ?? [], seed),
   };
 }
 
@@ -121,13 +127,16 @@ interface Round {
 async function measureRound(options: SweepOptions, standing: Standing): Promise<Round> {
   const { contexts, queries, queryLine, heads = [], trees = false } = options;
   const measuresTrees = heads.length > 0 || trees;
-  const { bench, rounds: round } = standing;
+  const { bench, rounds: round, deck } = standing;
   const tick = () => reportProgress(options, standing);
   const seen: Observation[] = [];
   const drafted: HeadsRound = { pairs: [], passes: [] };
   for (const context of bench.random.shuffle(contexts)) {
     const visit = { context, lengths: bench.random.shuffle(queries.filter((q) => q > 1)) };
-    seen.push(...(await visitContext(bench, visit, queries, { round, visit: standing.visits++ }, tick)));
+    const at = { round, visit: standing.visits++ };
+    const visited =
+      deck === null ? visitContext(bench, visit, queries, at, tick) : visitPrograms(bench, deck, visit, at, tick);
+    seen.push(...(await visited));
     if (!measuresTrees || !isTreeContext(contexts, context)) continue;
     const { pairs, passes } = await visitHeads(bench, heads, context, queries, round, tick);
     drafted.pairs.push(...pairs);

@@ -11,25 +11,17 @@
  * and 1093 µs, so that bursts of 4 came out 11 to 13 % slower than drafts of 8.
  */
 import { median } from "simple-statistics";
-import { argmax, type Clock, type Engine } from "../../runtime/engine.js";
-import { quantisedKernels, type SpannedKernel, uniformChoices } from "../../schema/choice.js";
-import type { Random } from "../../stats/random.js";
+import { argmax } from "../../runtime/engine.js";
+import { quantisedKernels, uniformChoices } from "../../schema/choice.js";
+import type { Bench, Visit } from "./bench.js";
 import { cornerPasses, draftPass, partialCorners, partialPass } from "./design.js";
 import { isTarget, type Observation, type QueryLineRound, type SweepPass, targetPass } from "./pass.js";
+import { timeQueued } from "./queued.js";
 
 /** Draft steps of the same choices in a row: a usual draft length, so that its cold first steps count for what they will. */
 const BURST = 8;
 /** Bursts a visit has at least, when few query lengths are asked for. */
 const MIN_BURSTS = 4;
-
-export interface Bench {
-  engine: Engine;
-  clock: Clock;
-  random: Random;
-  ids: number[];
-  /** of attention, measured beside the engine's kernels; default: none */
-  spans?: readonly SpannedKernel[] | undefined;
-}
 
 /** One pass and, as in decoding, the choice of a token from every row of its logits. */
 function timePass({ engine, clock, ids }: Bench, pass: SweepPass, context: number, query: number): number {
@@ -63,13 +55,6 @@ function burstPasses({ random, engine, spans = [] }: Bench, bursts: number, roun
       draftPass(random, layers, engine.kernels, spans, engine.shortHeads),
     ),
   ]);
-}
-
-/** One stay at a context within a round. */
-export interface Visit {
-  context: number;
-  /** of the verifications, in order */
-  lengths: number[];
 }
 
 /** A pass in part at q > 1: a corner and a random one by turns. */
@@ -108,7 +93,7 @@ export async function visitContext(
   return seen;
 }
 
-/** The whole target over each of these query lengths, in random order, each after a quantised draft step. */
+/** The whole target over each of these query lengths, in random order: queued, or each after a quantised draft step. */
 export async function visitQueryLine(
   bench: Bench,
   context: number,
@@ -119,10 +104,12 @@ export async function visitQueryLine(
   const { layers } = engine.spec;
   const draft = { choices: uniformChoices(layers, quantisedKernels(engine.kernels)[0] ?? "skip"), head: true };
   const us = new Map<number, number>();
+  const target = targetPass(layers);
   for (const query of random.shuffle(queries)) {
-    timePass(bench, draft, context, 1);
+    if (engine.runQueued === undefined) timePass(bench, draft, context, 1);
     await tick();
-    us.set(query, timePass(bench, targetPass(layers), context, query));
+    const time = engine.runQueued === undefined ? timePass : timeQueued;
+    us.set(query, time(bench, target, context, query));
   }
   return queries.map((query) => us.get(query) as number);
 }

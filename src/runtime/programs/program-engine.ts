@@ -11,13 +11,14 @@ import {
   ownTerms,
   type Pass,
   type PassResult,
+  type QueuedPass,
 } from "../engine.js";
 import { MAX_LOGIT_ROWS } from "../limits.js";
 import { passTokens, requirePass } from "../pass/require.js";
 import { isChain, noTrees, requireAscendingRows } from "../tree.js";
 import type { ProgramCore } from "./core.js";
 import { Passes } from "./passes.js";
-import { queueRound } from "./round.js";
+import { queueRound, queueSame } from "./round.js";
 
 export class ProgramEngine implements Engine {
   readonly spec: ModelSpec;
@@ -96,6 +97,13 @@ export class ProgramEngine implements Engine {
     for (const choices of [draft, verifier])
       requirePass(this, { position, input: new Array<number>(q).fill(pending), choices, logitRows: q });
     return queueRound(this.core, this.passes, { ...round, draft, verifier });
+  }
+
+  runQueued(pass: QueuedPass, times: number): void {
+    this.assertOpen();
+    const choices = this.ownTerms(pass.choices);
+    requirePass(this, { ...pass, choices, logitRows: pass.input.length });
+    queueSame(this.core, this.passes, { ...pass, choices }, times);
   }
 
   /** undefined: a chain */

@@ -1,6 +1,6 @@
 /** A round of greedy decoding queued whole: no token is handed to the host before the verification is over. */
 import type { ProgramForm } from "../../model/graph/program.js";
-import type { GreedyRound, GreedyRoundResult } from "../engine.js";
+import type { GreedyRound, GreedyRoundResult, QueuedPass } from "../engine.js";
 import { putIds } from "../pass/require.js";
 import type { ProgramCore } from "./core.js";
 import type { Passes } from "./passes.js";
@@ -55,4 +55,28 @@ function begin({ memory, spec }: ProgramCore, { buffers }: Passes, round: Greedy
   for (let i = 0; i <= draftTokens; i++) each[i] = position + i;
   memory.push(at(tokens, 0), ID_BYTES);
   memory.push(at(lengths, 0), LENGTH_BYTES * (draftTokens + 1));
+}
+
+/**
+ * The same pass again and again with the copies that a round has around each of its passes, and one wait at the end: what one
+ * takes here is what it adds to a round.
+ * @param pass in range, and of kernels that there are
+ */
+export function queueSame(core: ProgramCore, passes: Passes, pass: QueuedPass, times: number): void {
+  const { memory, spec } = core;
+  const { position, input, choices, head } = pass;
+  const { ids, likeliest, length, lengths, round: tokens } = passes.buffers;
+  const q = input.length;
+  putIds(new BigInt64Array(tokens.block.host as ArrayBuffer), input, spec);
+  new Int32Array(lengths.block.host as ArrayBuffer)[0] = position + q - 1;
+  memory.push(at(tokens, 0), ID_BYTES * q);
+  memory.push(at(lengths, 0), LENGTH_BYTES);
+  const form: ProgramForm = { choices, entry: "ids", rows: head ? "every" : "none", head: "ids", tree: false };
+  for (let i = 0; i < times; i++) {
+    memory.copy(at(tokens, 0), at(ids, 0), ID_BYTES * q);
+    memory.copy(at(lengths, 0), at(length, 0), LENGTH_BYTES);
+    passes.ask(form, { position, q, rows: head ? q : 0 }, undefined);
+    if (head) memory.copy(at(likeliest, 0), at(tokens, ID_BYTES * q), ID_BYTES * q);
+  }
+  memory.wait();
 }

@@ -13,6 +13,7 @@ import {
   noShortHead,
   type Pass,
   type PassResult,
+  type QueuedPass,
 } from "../engine.js";
 import { MAX_LOGIT_ROWS } from "../limits.js";
 import { passTokens } from "../pass/require.js";
@@ -39,6 +40,7 @@ class ShortHeadEngine implements Engine {
   readonly keepRows?: NonNullable<Engine["keepRows"]>;
   readonly likeliest?: NonNullable<Engine["likeliest"]>;
   readonly greedyRound?: NonNullable<Engine["greedyRound"]>;
+  readonly runQueued?: NonNullable<Engine["runQueued"]>;
   readonly withOwnCache?: NonNullable<Engine["withOwnCache"]>;
   readonly endNodeTimings?: NonNullable<Engine["endNodeTimings"]>;
   private readonly text: TextTokens;
@@ -65,6 +67,7 @@ class ShortHeadEngine implements Engine {
       };
     if (engine.likeliest !== undefined) this.likeliest = (pass) => this.likeliestOf(pass);
     if (engine.greedyRound !== undefined) this.greedyRound = (round) => this.roundOf(round);
+    if (engine.runQueued !== undefined) this.runQueued = (pass, times) => this.queue(pass, times);
     if (engine.endNodeTimings !== undefined) this.endNodeTimings = () => engine.endNodeTimings?.() ?? [];
     if (engine.withOwnCache !== undefined)
       this.withOwnCache = () => {
@@ -128,6 +131,20 @@ class ShortHeadEngine implements Engine {
     const totalMs = performance.now() - fromMs;
     const draftShare = totalMs > 0 ? (draftedMs - fromMs) / totalMs : 0;
     return { likeliest: verified.likeliest, hidden: verified.hidden, drafted, draftShare };
+  }
+
+  /** With a short head every pass ends with the host, as in a round of such drafts. */
+  private queue(pass: QueuedPass, times: number): void {
+    const { position, input, choices, head } = pass;
+    if (this.shortOf(choices) === null) {
+      (this.engine.runQueued as NonNullable<Engine["runQueued"]>)(pass, times);
+      this.see(pass);
+      return;
+    }
+    for (let i = 0; i < times; i++) {
+      if (head) this.likeliestOf({ position, input, choices });
+      else this.run({ position, input, choices, logitRows: 0 });
+    }
   }
 
   private see({ position, input }: Omit<Pass, "logitRows">): void {
