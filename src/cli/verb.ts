@@ -18,4 +18,7 @@ export const WHO_DRAFTS = ["plan", "none", "self", "lookup", "hybrid", "model:",
 export const STANDALONE =
   "the draft has a KV cache of its own and fills it itself, as in engines that take it for a model";
 
+/** of verbs that go on where they were interrupted */
+export const FRESH = "begin anew, also where the same command was interrupted and could be gone on with";
+
 export const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;

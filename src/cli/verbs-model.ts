@@ -15,15 +15,19 @@ import {
   withSamplingOptions,
   withTargetOption,
 } from "./options.js";
-import { DRAFTER, examples, MODEL, type RunVerb, STANDALONE, WHO_DRAFTS } from "./verb.js";
+import { DRAFTER, examples, FRESH, MODEL, type RunVerb, STANDALONE, WHO_DRAFTS } from "./verb.js";
 
 export function addRun(program: Command, run: RunVerb): void {
   withTargetOption(withDeviceOptions(program.command("run")))
     .description("all stages: profile, calibrate, solve, verify")
     .argument("[model]", `${MODEL} (default: embedded)`)
     .option("--out <dir>", "folder for all documents (default: profiles/ and plans/)")
-    .addHelpText("after", examples("draftplan run", "draftplan run model.gguf --out my-plan"))
-    .action(async (model: string | undefined, options: SharedOptions & { out?: string }) =>
+    .option("--fresh", FRESH)
+    .addHelpText(
+      "after",
+      `${examples("draftplan run", "draftplan run model.gguf --out my-plan")}\n\nA run that was interrupted goes on where it stopped when the same command is given again.`,
+    )
+    .action(async (model: string | undefined, options: SharedOptions & import("../pipeline/run/run.js").RunOptions) =>
       run(options, async (context) => (await import("../commands/run.js")).runCommand(model, options, context)),
     );
 }

@@ -17,7 +17,7 @@ import {
   withSamplingOptions,
   withTargetOption,
 } from "./options.js";
-import { DRAFTER, examples, MODEL, type RunVerb, STANDALONE, TO_FILE, WHO_DRAFTS } from "./verb.js";
+import { DRAFTER, examples, FRESH, MODEL, type RunVerb, STANDALONE, TO_FILE, WHO_DRAFTS } from "./verb.js";
 
 /** of `compare --methods` */
 const METHODS_OFFERED = ["knapsack", ...METHOD_NAMES, "heads", ...KERNELS_OFFERED];
@@ -123,16 +123,17 @@ export function addCompare(program: Command, run: RunVerb): void {
     .option("--pairs <n>", "runs of every plan on each prompt (default: 2)", integerFrom(1))
     .option("--time <seconds>", "end the runs side by side after this (default: when all are done)", positive)
     .option("--refine <seconds>", "time to improve the knapsack's draft by exchanges (default: 20)", numberFrom(0))
+    .option("--fresh", FRESH)
     .option(TO_FILE, "where to write the comparison; - prints it (default: into plans/)")
     .addHelpText(
       "after",
-      examples(
+      `${examples(
         "draftplan compare embedded",
         "draftplan compare model.gguf --choices skip,int8,int4 --context 200,1000 -o comparison.yaml",
         "draftplan compare model.gguf --methods knapsack,int8 --time 300",
         "draftplan compare model.gguf --methods knapsack --drafters lookup,model:smaller.gguf,hybrid",
         "draftplan compare model.gguf --targets fp32,int8,int4 --drafters self,lookup --context 200,4000",
-      ),
+      )}\n\nA comparison that was interrupted goes on where it stopped when the same command is given again.`,
     )
     .action(async (model: string, options: SharedOptions & import("../commands/compare.js").CompareCommandOptions) =>
       run(options, async (context) => (await import("../commands/compare.js")).compareCommand(model, options, context)),

@@ -1,6 +1,6 @@
 /** draftplan compare: plans of all methods on one model, measured side by side on text none of them was chosen on. */
 import { comparisonTable } from "../output/comparison-table.js";
-import { deliverDocument } from "../output/deliver.js";
+import { printDocument } from "../output/deliver.js";
 import { targetsTable } from "../output/targets-table.js";
 import { compareMethods } from "../pipeline/compare/compare-methods.js";
 import { compareTargets } from "../pipeline/targets/compare-targets.js";
@@ -19,7 +19,7 @@ export async function compareCommand(
 ): Promise<boolean> {
   if (options.targets !== undefined) {
     const { comparison, output } = await compareTargets(model, options, wanted, context);
-    deliverDocument(
+    printDocument(
       comparison,
       output,
       context,
@@ -28,7 +28,7 @@ export async function compareCommand(
     return comparison.lossless;
   }
   const { comparison, output } = await compareMethods(model, options, wanted, context);
-  deliverDocument(
+  printDocument(
     comparison,
     output,
     context,

@@ -40,3 +40,15 @@ export const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} G
 
 /** `1 round`, `3 rounds` */
 export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
+const AGES = [
+  ["day", 86_400_000],
+  ["hour", 3_600_000],
+  ["minute", 60_000],
+] as const;
+
+/** `3 days`, `12 minutes`, of so many ms; below a minute `less than a minute` */
+export function ageText(ms: number): string {
+  const found = AGES.find(([, unit]) => ms >= unit);
+  return found === undefined ? "less than a minute" : counted(Math.floor(ms / found[1]), found[0]);
+}

@@ -1,5 +1,5 @@
 /** What `run` ends with: the plans in a line each, predicted and measured, and what to type next. */
-import type { RunPaths, RunResult } from "../pipeline/run.js";
+import type { RunPaths, RunResult } from "../pipeline/run/variants.js";
 import { areAlike, type Plan } from "../schema/plan.js";
 import type { Verification } from "../schema/verification.js";
 import { limitsText } from "./format.js";

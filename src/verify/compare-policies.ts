@@ -29,6 +29,15 @@ export interface ComparePoliciesOptions extends Omit<InterleaveOptions, "progres
   progress?: Progress;
   /** told of every prompt after its turns */
   onTurns?: (context: number, turns: PromptPolicyRuns) => void;
+  /** hands a visit as an interrupted run made it, or has it made now */
+  keep?: ((visit: number, make: () => Promise<Visit>) => Promise<Visit>) | undefined;
+}
+
+/** One prompt's turns; null where its output is a single token. */
+export interface Visit {
+  turns: PromptPolicyRuns | null;
+  /** that it took */
+  us: number;
 }
 
 /** One prompt, and all that was run on it. */
@@ -50,23 +59,45 @@ const WARM_UP_TOKENS = 8;
  * @returns [contexts] the prompts that were visited; one whose output is a single token has no step to time and is left out
  */
 export async function comparePolicies(options: ComparePoliciesOptions): Promise<PromptPolicyRuns[][]> {
-  const { clock, contexts, pairs, limitUs, drawing, progress = silentProgress } = options;
-  const start = clock.nowUs();
+  const { clock, contexts, pairs, limitUs, progress = silentProgress } = options;
+  const keep = options.keep ?? ((_, make) => make());
   const found = contexts.map(() => new Map<number, PromptPolicyRuns>());
   const visits = visitsOf(contexts, limitUs === null ? 1 : pairs);
+  const visit = visitor(options);
+  let startUs = clock.nowUs();
+  for (const [done, { context, prompt: index }] of visits.entries()) {
+    await progress.tick({ stage: "compare", done, total: visits.length });
+    if (limitUs !== null && clock.nowUs() - startUs >= limitUs) break;
+    const beganUs = clock.nowUs();
+    let madeUs = 0;
+    const { turns: visited, us } = await keep(done, async () => {
+      const turns = await visit(done, context, index);
+      madeUs = clock.nowUs() - beganUs;
+      return { turns, us: madeUs };
+    });
+    startUs -= us - madeUs; // what an interrupted run took counts as well
+    if (visited === null) continue;
+    const before = found[context].get(index);
+    found[context].set(index, before === undefined ? visited : joined(before, visited));
+    options.onTurns?.(context, visited);
+  }
+  return found.map((visited) => [...visited.entries()].sort(([a], [b]) => a - b).map(([, turns]) => turns));
+}
+
+/** @returns runs all policies of a context on one of its prompts; each context is warmed up the first time */
+function visitor(options: ComparePoliciesOptions) {
+  const { contexts, pairs, limitUs, drawing, progress = silentProgress } = options;
   const perPass = contexts.reduce((sum, { prompts }) => sum + prompts.length, 0);
   const warm = new Set<number>();
   const references: ReferenceCache = new WeakMap();
-  for (const [done, { context, prompt: index }] of visits.entries()) {
-    await progress.tick({ stage: "compare", done, total: visits.length });
-    if (limitUs !== null && clock.nowUs() - start >= limitUs) break;
+  return async (done: number, context: number, index: number): Promise<PromptPolicyRuns | null> => {
     const { prompts, policies } = contexts[context];
     const prompt = prompts[index];
     const reference =
       drawing === undefined
         ? await referenceOutput(options.engine, prompt.ids, options, references, progress)
         : new Array<number>(options.maxTokens).fill(0);
-    if (reference.length < 2) continue;
+    if (reference.length < 2) return null;
     const turns = limitUs === null ? pairs : 1;
     // the pass counts too, or a prompt would meet the same order again where prompts are a multiple of policies
     const first = done * turns + Math.floor(done / perPass);
@@ -79,12 +110,8 @@ export async function comparePolicies(options: ComparePoliciesOptions): Promise<
     const known = new Map<string, Verdict>();
     const verdicts: Verdict[] = [];
     for (const turns of runs) verdicts.push((await worstRun(own, prompt.ids, turns, reference, known)).verdict);
-    const visited = { prompt, reference, runs, verdicts };
-    const before = found[context].get(index);
-    found[context].set(index, before === undefined ? visited : joined(before, visited));
-    options.onTurns?.(context, visited);
-  }
-  return found.map((visited) => [...visited.entries()].sort(([a], [b]) => a - b).map(([, turns]) => turns));
+    return { prompt, reference, runs, verdicts };
+  };
 }
 
 /** Each prompt `passes` times; contexts take turns. */

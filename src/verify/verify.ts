@@ -52,11 +52,12 @@ export interface VerifyOptions {
 
 /** Prompts finished so far, so that an interrupted run can be gone on with. */
 export interface Journal {
-  /** by index of the prompt */
-  readonly finished: ReadonlyMap<number, PromptRuns>;
+  /** [plans] by index of the prompt */
+  readonly finished: ReadonlyMap<number, readonly PromptRuns[]>;
   /** interrupted runs that `finished` came from */
   readonly resumed: number;
-  record(index: number, runs: PromptRuns): void;
+  /** @param runs [plans] */
+  record(index: number, runs: readonly PromptRuns[]): void;
 }
 
 export type VerifyResult = Figures & {
@@ -85,7 +86,7 @@ export type VerifiedPlan = Pick<VerifyOptions, "plan" | "planPath">;
  * @returns [plans]
  */
 export const verifyPlans = (
-  options: Omit<VerifyOptions, keyof VerifiedPlan | "journal">,
+  options: Omit<VerifyOptions, keyof VerifiedPlan>,
   plans: readonly VerifiedPlan[],
 ): Promise<VerifyResult[]> => verifyTogether(options, plans);
 
@@ -130,7 +131,7 @@ function fewPrompts(prompts: Figures["prompts"]): string {
   return `${timed} of ${prompts.length} prompts could be timed, and an interval takes ${LEAST_UNITS}: speedups stand without one; give more prompts with --prompts FILE`;
 }
 
-/** Prompts that an interrupted run of one plan finished keep what it measured. @returns [plans][prompts] */
+/** Prompts that an interrupted run finished keep what it measured. @returns [plans][prompts] */
 async function measureAll(
   measuring: Measuring,
   prompts: readonly VerifyPrompt[],
@@ -139,15 +140,13 @@ async function measureAll(
   const runs: PromptRuns[][] = measuring.policies.map(() => []);
   let warm = false;
   for (const [index, prompt] of prompts.entries()) {
-    const finished = journal?.finished.get(index);
-    if (finished !== undefined) {
-      runs[0].push(finished);
-      continue;
+    let measured = journal?.finished.get(index);
+    if (measured === undefined) {
+      if (!warm) await warmUp(measuring, prompt);
+      warm = true;
+      measured = await measurePrompt(measuring, prompt, index);
+      journal?.record(index, measured);
     }
-    if (!warm) await warmUp(measuring, prompt);
-    warm = true;
-    const measured = await measurePrompt(measuring, prompt, index);
-    journal?.record(index, measured[0]);
     measured.forEach((one, plan) => {
       runs[plan].push(one);
     });

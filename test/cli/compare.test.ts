@@ -1,5 +1,5 @@
 /** draftplan compare as a user runs it, on the embedded model and the committed documents. */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -41,6 +41,44 @@ describe("draftplan compare", () => {
     expect((await draftplan(["report", output, "-o", page])).code).toBe(0);
     expect(readFileSync(page, "utf8")).toContain("Every method at context 64");
   });
+
+  test.runIf(LONG)(
+    "that was interrupted goes on with what it had finished, and begins anew where options differ",
+    async () => {
+      const output = join(folder, "interrupted", "c.yaml");
+      const kept = `${output}.partial.jsonl`;
+      const options = [...DOCUMENTS, ...QUICK, "--context", "32", "--methods", "int8,uniform", "-o", output];
+      const parts = () => readFileSync(kept, "utf8").match(/(?<="part":")[a-z]+/g) ?? [];
+      const stopped = await draftplan(["compare", "embedded", ...options], {
+        cwd: folder,
+        during(child) {
+          const timer = setInterval(() => {
+            if (!existsSync(kept) || parts().length === 0) return;
+            clearInterval(timer);
+            child.kill("SIGINT");
+          }, 5);
+          child.once("exit", () => clearInterval(timer));
+        },
+      });
+      expect(stopped).toMatchObject({ code: 130, stdout: "" });
+      const [first] = parts();
+      expect(first).toBe("plan");
+      const whole = readFileSync(kept, "utf8");
+      const { code, stderr } = await compare(...options);
+      expect(code).toBe(0);
+      expect(stderr).toMatch(/^going on after plan of int8 \(less than a minute old\)/);
+      expect(readdirSync(join(folder, "interrupted")).sort()).toEqual(["c.calibration.yaml", "c.yaml"]);
+      const { methods } = parseDocument(readFileSync(output, "utf8"), output) as Comparison;
+      const solved = JSON.parse(whole.split("\n")[1]).value.seconds;
+      expect(methods.find(({ method }) => method === "int8")?.solve_seconds).toBeCloseTo(solved, 3);
+      writeFileSync(kept, whole);
+      const other = await draftplan(["compare", "embedded", ...options, "--max-tokens", "4"], {
+        cwd: folder,
+        during: (child) => child.stderr?.once("data", () => child.kill("SIGINT")),
+      });
+      expect(other.stderr).toMatch(/JOURNAL_IGNORED.*made with another max_tokens/);
+    },
+  );
 
   test.runIf(LONG)(
     "with --json prints the document; prompts of a file are run at the contexts nearest to them",

@@ -40,6 +40,18 @@ function recorder(maxTokens = 20) {
   return { order, record };
 }
 
+/** Times of a clock that does not begin at 0 differ in their last binary digits. */
+const digits = (value: unknown): unknown =>
+  JSON.parse(JSON.stringify(value, (_, one) => (typeof one === "number" ? Number(one.toPrecision(9)) : one)));
+
+/** As a file keeps them. */
+const keepAll =
+  (kept: Map<number, string>): NonNullable<ComparePoliciesOptions["keep"]> =>
+  async (visit, make) => {
+    if (!kept.has(visit)) kept.set(visit, JSON.stringify(await make()));
+    return JSON.parse(kept.get(visit) as string);
+  };
+
 describe("many plans by turns", () => {
   test("run A B C, B C A, C A B on one prompt after another, contexts by turns, each context warmed up once", async () => {
     const { order, record } = recorder();
@@ -49,6 +61,37 @@ describe("many plans by turns", () => {
     expect(order.join(" ")).toBe(
       ["a3 b3 c3", turns(3, 0), "a40 b40 c40", turns(40, 0), turns(4, 0), turns(41, 0)].join(" "),
     );
+  });
+
+  test.each([null, 1e9])(
+    "go on after an interruption with the prompts that it left, time limit %s",
+    async (limitUs) => {
+      const kept = new Map<number, string>();
+      const keep: ComparePoliciesOptions["keep"] = async (visit, make) => {
+        const made = kept.get(visit) ?? JSON.stringify(await make());
+        if (!kept.has(visit) && kept.size === 2) throw new Error("interrupted");
+        kept.set(visit, made);
+        return JSON.parse(made);
+      };
+      await expect(comparePolicies(options({ keep, limitUs }))).rejects.toThrow("interrupted");
+      const { order, record } = recorder();
+      const rest = { keep: keepAll(kept), limitUs, decode: record };
+      const goneOn = await comparePolicies(options(rest));
+      expect(digits(goneOn)).toEqual(digits(await comparePolicies(options({ limitUs }))));
+      // each context is warmed up again, by a prompt that was not finished
+      expect(order.slice(0, 3)).toEqual(["a4", "b4", "c4"]);
+      expect(order.filter((run) => run === "A3")).toHaveLength(limitUs === null ? 0 : 2);
+    },
+  );
+
+  test("count the time of an interrupted run as their own", async () => {
+    const whole = await comparePolicies(options({ limitUs: 30_000 }));
+    const kept = new Map<number, string>();
+    await comparePolicies(options({ limitUs: 30_000, keep: keepAll(kept) }));
+    const again = await comparePolicies(options({ limitUs: 30_000, keep: keepAll(kept) }));
+    expect(digits(again)).toEqual(digits(whole));
+    const visits = whole.flat().reduce((sum, { runs }) => sum + runs[0].length, 0);
+    expect(visits).toBeLessThan(12); // or the limit was never met
   });
 
   test("read a prompt once for all their turns, beside the target's own output of it", async () => {

@@ -58,7 +58,7 @@ describe("inputs", () => {
 /** What three prompts leave in a journal. */
 async function finishedRuns(): Promise<PromptRuns[]> {
   const runs: PromptRuns[] = [];
-  const record = (_index: number, run: PromptRuns) => void runs.push(run);
+  const record = (_index: number, [run]: readonly PromptRuns[]) => void runs.push(run);
   await build({ prompts: promptsOf(9, 30, 40), journal: { finished: new Map(), resumed: 0, record } });
   return runs;
 }
@@ -84,7 +84,7 @@ describe("the text", () => {
     const warnings: string[] = [];
     const runs = await finishedRuns();
     const long = new Array<number>(100_000).fill(7);
-    const finished = new Map(runs.map((run, i) => [i, { ...run, reference: long, output: long }] as const));
+    const finished = new Map(runs.map((run, i) => [i, [{ ...run, reference: long, output: long }]] as const));
     const journal = { finished, resumed: 1, record: () => {} };
     const document = await build({ prompts: promptsOf(9, 30, 40), journal }, (code) => warnings.push(code));
     expect(warnings).toEqual(["FEW_PROMPTS", "TOKEN_IDS_LEFT_OUT"]);

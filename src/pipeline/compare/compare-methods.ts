@@ -2,35 +2,26 @@
 import { basename } from "node:path";
 import type { MeasuredModel } from "../../calibrate/along-text.js";
 import { holdDocument } from "../../core/document-lock.js";
-import { isKept } from "../../core/output-file.js";
-import type { LocatedHeads } from "../../decode/drafters/heads.js";
 import type { DraftModel } from "../../decode/drafters/model.js";
 import { OwnCache } from "../../decode/drafters/own-cache.js";
 import type { Opened } from "../../decode/policy.js";
 import type { Checkpoint } from "../../model/spec.js";
 import { systemClock } from "../../runtime/device.js";
-import type { LoadedModel } from "../../runtime/load.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { isShort, kernelsFor } from "../../schema/choice.js";
-import type { InputRef } from "../../schema/common.js";
 import type { ComparedRow, Comparison } from "../../schema/comparison.js";
-import { writeDocument } from "../../schema/document.js";
+import { sha256, writeDocument } from "../../schema/document.js";
 import { MAX_TREE_NODES } from "../../schema/drafter.js";
 import { withStopRule } from "../../schema/plan.js";
 import { openTokenizer } from "../../tokenizer/open.js";
-import type { Tokenizer } from "../../tokenizer/types.js";
 import { promptsDigest, type VerifyPrompt } from "../../verify/index.js";
 import { draftModelKernels } from "../choices.js";
 import type { PipelineContext } from "../context.js";
 import { deviceOf } from "../device.js";
-import {
-  type DraftModelFile,
-  lookAtDraftModels,
-  requireFitsTarget,
-  withDraftModels,
-} from "../drafting/draft-models.js";
-import { draftersRelativeTo, withHeads } from "../drafting/measured.js";
-import { defaultPath, drafterSeenFrom, inputRef, servedName } from "../paths.js";
+import { lookAtDraftModels, requireFitsTarget, withDraftModels } from "../drafting/draft-models.js";
+import { withHeads } from "../drafting/measured.js";
+import { FinishedParts } from "../interrupted/finished-parts.js";
+import { defaultPath, drafterSeenFrom, servedName } from "../paths.js";
 import { readPrompts } from "../text/prompts.js";
 import { requireInVocabulary } from "../text/token-ids.js";
 import { rounded, softwareVersions } from "../verify/document.js";
@@ -45,11 +36,13 @@ import { Predictor } from "./predict.js";
 import { heldBackPrompts, type PromptsAt, promptsByContext } from "./prompts.js";
 import { contextsAlong, runPlans } from "./run.js";
 import { drawingOf, samplingRecord, warnOfDrawing } from "./sampling.js";
+import { type Comparing, taskOf } from "./task.js";
+import { writeInputs } from "./written-inputs.js";
 
 /**
- * Plans of all methods, each derived and then run beside the others.
+ * Plans of all methods, each derived and then run beside the others; gone on with where the same comparison was interrupted.
  * @param model  a model's folder or file, or `embedded`
- * @param output where the comparison will lie, and what is made on the way lies beside it; undefined: the default place
+ * @param output where the comparison is written, and beside it what is made on the way; undefined: the default place; -: it is not written
  * @throws OPTION_INVALID, DOCUMENT_MISMATCH, CONTEXT_LIMIT, CONTEXT_OUT_OF_RANGE, DRAFTER_UNAVAILABLE, DIGEST_MISMATCH where heads
  *   have changed since they were measured, what loading and measuring throw
  */
@@ -81,7 +74,7 @@ export async function compareMethods(
         request.heads.map(({ path }) => path),
         loaded,
         context,
-        (heads) => compare({ loaded, request, contexts, given, tokenizer, heads, files }, output, context),
+        (heads) => compare({ loaded, request, options, contexts, given, tokenizer, heads, files }, output, context),
       ),
   );
 }
@@ -100,19 +93,6 @@ function prepare(checkpoint: Checkpoint, request: CompareRequest, given: readonl
   return { contexts, capacity };
 }
 
-interface Comparing {
-  loaded: LoadedModel;
-  request: CompareRequest;
-  contexts: readonly number[];
-  /** prompts of the user's file; null: they are made of text */
-  given: readonly VerifyPrompt[] | null;
-  tokenizer: Tokenizer;
-  /** trained heads that are open */
-  heads: readonly LocatedHeads[];
-  /** other models that may draft, looked at */
-  files: readonly DraftModelFile[];
-}
-
 async function compare(comparing: Comparing, wanted: string | undefined, context: PipelineContext) {
   const { loaded, request, heads } = comparing;
   requireMeasuredHeads(heads, request.heads);
@@ -120,19 +100,34 @@ async function compare(comparing: Comparing, wanted: string | undefined, context
   const output = wanted ?? defaultPath("comparison", name);
   const release = holdDocument(output, "compare");
   try {
-    return await compareInto(output, name, comparing, context);
+    const parts = new FinishedParts(output, taskOf(comparing, context), context, comparing.options);
+    const comparison = await parts.through(context, () => compareInto(output, name, comparing, parts, context));
+    if (output !== "-") writeDocument(output, comparison);
+    parts.discard();
+    return { comparison, output };
   } finally {
     release();
   }
 }
 
-async function compareInto(output: string, name: string, comparing: Comparing, context: PipelineContext) {
-  const { loaded, request, contexts, given, tokenizer, heads, files } = comparing;
+async function compareInto(
+  output: string,
+  name: string,
+  { request: asked, ...opened }: Comparing,
+  parts: FinishedParts,
+  context: PipelineContext,
+) {
+  const { loaded, contexts, given, tokenizer, heads, files } = opened;
+  const { sampling } = asked;
+  const seed = sampling && (await parts.take("seed", async () => sampling.seed));
+  const request = { ...asked, sampling: sampling && { ...sampling, seed } };
+  const comparing = { request, ...opened };
   const inputs = await openInputs(
     loaded,
     request,
     [...contexts, ...(given ?? []).map(({ ids }) => ids.length)],
     context,
+    parts.take,
     heads,
     files,
   );
@@ -140,7 +135,7 @@ async function compareInto(output: string, name: string, comparing: Comparing, c
     given === null
       ? heldBackPrompts(request.text, tokenizer, contexts, inputs.text)
       : promptsByContext(given, contexts);
-  const solved = await solveAll(comparing, inputs, context);
+  const solved = await solveAll(comparing, inputs, parts, context);
   const calibration = mergeMeasured(
     inputs.calibration,
     solved.map((one) => one.calibration),
@@ -148,11 +143,10 @@ async function compareInto(output: string, name: string, comparing: Comparing, c
   const refs = writeInputs(request, inputs, calibration, output, name);
   const made = { inputs, calibration, refs, prompts, solved, output };
   const kernels = draftModelKernels(loaded.engine.kernels, context);
-  const asked = { files, kernels, capacity: loaded.engine.capacity };
-  const comparison = await withDraftModels(asked, context, (models) =>
-    measure(comparing, made, [...heads.map((one) => one.heads), ...models.map(asDrafter)], context),
+  const models = { files, kernels, capacity: loaded.engine.capacity };
+  return withDraftModels(models, context, (opened) =>
+    measure(comparing, made, [...heads.map((one) => one.heads), ...opened.map(asDrafter)], parts, context),
   );
-  return { comparison, output };
 }
 
 interface TimedMethod extends SolvedMethod {
@@ -162,17 +156,24 @@ interface TimedMethod extends SolvedMethod {
 }
 
 /** Every method by itself, from the same calibration: what one had measured is no help to another. */
-async function solveAll({ loaded, request }: Comparing, inputs: CompareInputs, context: PipelineContext) {
+async function solveAll(
+  { loaded, request }: Comparing,
+  inputs: CompareInputs,
+  parts: FinishedParts,
+  context: PipelineContext,
+) {
   const { progress } = context;
   const { profile, calibration, text } = inputs;
   const solved: TimedMethod[] = [];
   for (const [done, method] of request.methods.entries()) {
     await progress.tick({ stage: `solve: ${method.name}`, done, total: request.methods.length });
-    const start = systemClock.nowUs();
     const choices = method.choices(request.choices);
     const measuring = { model: loaded, profile, variants: [choices], text, progress };
-    const one = await method.solve({ measuring, calibration, choices, refineSeconds: request.refineSeconds });
-    const seconds = (systemClock.nowUs() - start) / 1e6;
+    const { seconds, ...one } = await parts.take(`plan of ${method.name}`, async () => {
+      const start = systemClock.nowUs();
+      const made = await method.solve({ measuring, calibration, choices, refineSeconds: request.refineSeconds });
+      return { ...made, seconds: (systemClock.nowUs() - start) / 1e6 };
+    });
     solved.push({ ...one, method: method.name, choices: [...choices], seconds });
     solved.push(...otherRule(method.name, one).map((row) => ({ ...row, choices: [...choices], seconds: 0 })));
   }
@@ -187,37 +188,11 @@ export function otherRule(name: string, { plan, calibration }: SolvedMethod): (S
   return [{ method: `knapsack-${rule}`, plan: withStopRule(plan, rule), calibration }];
 }
 
-type Refs = Comparison["inputs"];
-
-/** What was made on the way is written beside the comparison; what was given stays as it is. */
-function writeInputs(
-  request: CompareRequest,
-  inputs: CompareInputs,
-  calibration: Calibration,
-  output: string,
-  name: string,
-): Refs {
-  const base = (output === "-" || !isKept(output) ? defaultPath("comparison", name) : output).replace(/\.ya?ml$/i, "");
-  const made = (kind: string, document: Calibration | CompareInputs["profile"]): InputRef => {
-    const path = `${base}.${kind}.yaml`;
-    return inputRef({ path, sha256: writeDocument(path, draftersRelativeTo(document, path, "-")) }, output);
-  };
-  const asGiven =
-    request.calibration !== null && calibration.measured.length === request.calibration.document.measured.length;
-  return {
-    profile: request.profile === null ? made("profile", inputs.profile) : inputRef(request.profile, output),
-    calibration:
-      asGiven && request.calibration !== null
-        ? inputRef(request.calibration, output)
-        : made("calibration", calibration),
-  };
-}
-
 interface Made {
   inputs: CompareInputs;
   /** with what all methods had measured */
   calibration: Calibration;
-  refs: Refs;
+  refs: Comparison["inputs"];
   prompts: readonly PromptsAt[];
   solved: readonly TimedMethod[];
   /** where the comparison will lie */
@@ -233,12 +208,14 @@ async function measure(
   { loaded, request, tokenizer }: Comparing,
   made: Made,
   open: readonly Opened[],
+  parts: FinishedParts,
   context: PipelineContext,
 ): Promise<Comparison> {
   const { maxTokens, pairs, timeLimitSeconds, text, promptsFile, choices, sampling } = request;
   const { progress } = context;
   const { inputs, calibration, refs, prompts, solved, output } = made;
   const baseline = solved.some(({ method }) => method === "knapsack") ? "knapsack" : solved[0].method;
+  const digest = sha256(JSON.stringify([solved.map(({ plan }) => plan), prompts])).slice(0, 16);
   const plans = solved.map((one) => ({ ...one, predictor: new Predictor(inputs.profile, one.calibration) }));
   const ran = await runPlans({
     ...{
@@ -253,6 +230,8 @@ async function measure(
       progress,
       open,
       ...drawingOf(sampling),
+      // what was run for other plans is not gone on from
+      keep: (visit, make) => parts.take(`prompt ${visit + 1} of ${digest}`, make),
     },
   });
   const own = solved.find(({ method }) => method === "knapsack")?.calibration ?? calibration;

@@ -82,6 +82,9 @@ export function requireFit(
   }
 }
 
+/** A part of a command's work, as an interrupted run finished it or made now: plain data. */
+export type TakePart = <Value>(part: string, make: () => Promise<Value>) => Promise<Value>;
+
 /**
  * @param heads trained heads that are measured too, where documents are made
  * @param files other models, likewise
@@ -92,6 +95,7 @@ export async function openInputs(
   request: CompareRequest,
   contexts: readonly number[],
   context: PipelineContext,
+  take: TakePart,
   heads: readonly LocatedHeads[] = [],
   files: readonly DraftModelFile[] = [],
 ): Promise<CompareInputs> {
@@ -101,7 +105,7 @@ export async function openInputs(
   if (known !== undefined) await openShortHeads(model, shorts, () => known, context);
   const given =
     request.profile === null
-      ? await profileFor(model, request, contexts, context, { heads, files })
+      ? await take("profile", () => profileFor(model, request, contexts, context, { heads, files }))
       : seenFromHere(request.profile.document, request.profile.path);
   const reached = Math.max(...contexts) + request.maxTokens;
   const extrapolated = request.extrapolate ? extrapolatedRange(given, reached) : undefined;
@@ -113,21 +117,24 @@ export async function openInputs(
     const text = await continueAgain(model, calibration, request.text, context.progress);
     return { profile, extrapolated, calibration, text };
   }
-  const evidence = new HeadsEvidence(heads);
-  const asked = { files, kernels: draftModelKernels(model.engine.kernels, context), capacity: model.engine.capacity };
-  const { made, along } = await withDraftModels(asked, context, async (models) => {
-    const along = new TextEvidence({ lookup: request.looksUp, models });
-    const made = await calibrateLoaded(model, request.text, contexts, context, {
-      heads: evidence,
-      along,
-      spans: request.choices.filter(isSpanned),
+  let measuredOn: MeasuringText | undefined;
+  const calibration = await take("losses", async () => {
+    const evidence = new HeadsEvidence(heads);
+    const asked = { files, kernels: draftModelKernels(model.engine.kernels, context), capacity: model.engine.capacity };
+    const { made, along } = await withDraftModels(asked, context, async (models) => {
+      const along = new TextEvidence({ lookup: request.looksUp, models });
+      const made = await calibrateLoaded(model, request.text, contexts, context, {
+        heads: evidence,
+        along,
+        spans: request.choices.filter(isSpanned),
+      });
+      return { made, along };
     });
-    return { made, along };
+    measuredOn = measuringText(made.texts, made.prompts, SAMPLE.continuationTokens);
+    return { ...made.calibration, ...ranking, ...evidence.keys(), ...along.keys() };
   });
-  const { texts, prompts } = made;
-  const calibration = { ...made.calibration, ...ranking, ...evidence.keys(), ...along.keys() };
-  const text = measuringText(texts, prompts, SAMPLE.continuationTokens);
-  return { profile, extrapolated, calibration, text };
+  measuredOn ??= await continueAgain(model, calibration, request.text, context.progress);
+  return { profile, extrapolated, calibration, text: measuredOn };
 }
 
 async function profileFor(

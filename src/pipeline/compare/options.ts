@@ -35,6 +35,8 @@ export interface CompareOptions extends SamplingOptions {
   time?: number | undefined;
   /** seconds for improving the knapsack's draft by exchanges */
   refine?: number | undefined;
+  /** what an interrupted comparison finished is not gone on from */
+  fresh?: boolean | undefined;
 }
 
 export interface CompareRequest {

@@ -10,7 +10,13 @@ import { type Plan, predictedAt, type Segment } from "../../schema/plan.js";
 import type { Filters } from "../../schema/sampling.js";
 import { plannedBy } from "../../solve/index.js";
 import { LEAST_UNITS } from "../../stats/interval.js";
-import { comparePolicies, type PolicyFigures, type PromptPolicyRuns, policyFigures } from "../../verify/index.js";
+import {
+  type ComparePoliciesOptions,
+  comparePolicies,
+  type PolicyFigures,
+  type PromptPolicyRuns,
+  policyFigures,
+} from "../../verify/index.js";
 import type { PredictedSpeed, Predictor } from "./predict.js";
 import type { PromptsAt } from "./prompts.js";
 
@@ -38,6 +44,8 @@ export interface RunRequest {
   drawing?: { filters: Filters; seed: number } | undefined;
   penalty?: number | undefined;
   progress: Progress;
+  /** of prompts' turns, as an interrupted run made them or made now */
+  keep?: ComparePoliciesOptions["keep"];
   decode?: typeof decode;
 }
 
@@ -63,6 +71,7 @@ export async function runPlans(request: RunRequest): Promise<RanContext[]> {
   const arms = prompts.map((at) => armsAt(request, at));
   const ran = await comparePolicies({
     ...{ engine, clock, maxTokens, pairs, progress, drawing: request.drawing, penalty: request.penalty },
+    keep: request.keep,
     endTokens: engine.spec.eosTokenIds,
     limitUs: timeLimitSeconds === null ? null : 1e6 * timeLimitSeconds,
     contexts: prompts.map((at, i) => ({ prompts: at.prompts, policies: arms[i].policies })),

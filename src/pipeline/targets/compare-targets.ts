@@ -7,7 +7,8 @@ import { DraftplanError } from "../../core/errors.js";
 import { openCheckpoint } from "../../model/open.js";
 import type { ModelSpec } from "../../model/spec.js";
 import { systemClock } from "../../runtime/device.js";
-import type { LoadedModel } from "../../runtime/load.js";
+import { type LoadedModel, modelRef } from "../../runtime/load.js";
+import { writeDocument } from "../../schema/document.js";
 import type { Plan } from "../../schema/plan.js";
 import type { ComparedTarget, ComparedWay, TargetComparison } from "../../schema/targets/document.js";
 import { LEAST_UNITS } from "../../stats/interval.js";
@@ -20,11 +21,12 @@ import {
   type VerifyPrompt,
   waysByTurns,
 } from "../../verify/index.js";
-import { openInputs, roomFor } from "../compare/inputs.js";
+import { openInputs, roomFor, type TakePart } from "../compare/inputs.js";
 import { type CompareRequest, compareRequest } from "../compare/options.js";
 import { heldBackPrompts, type PromptsAt, promptsByContext } from "../compare/prompts.js";
 import type { PipelineContext } from "../context.js";
 import { deviceOf } from "../device.js";
+import { FinishedParts } from "../interrupted/finished-parts.js";
 import { defaultPath } from "../paths.js";
 import { type CalibrationText, defaultContexts, textCodec } from "../text/calibration-text.js";
 import { readPrompts } from "../text/prompts.js";
@@ -32,12 +34,14 @@ import { requireInVocabulary } from "../text/token-ids.js";
 import { rounded, softwareVersions } from "../verify/document.js";
 import { type OpenTarget, type OpenWay, withWays } from "./open-ways.js";
 import { type CompareTargetsOptions, waysRequest } from "./options.js";
+import { taskOf } from "./task.js";
 
 /** Windows that perplexity and agreement rest on: some 4,000 positions, of every kind of text as many. */
 const QUALITY = { windows: 16, tokens: 256 };
 
 /**
- * @param output where the document will lie; undefined: the default place
+ * Gone on with where the same comparison was interrupted.
+ * @param output where the document is written; undefined: the default place; -: it is not written
  * @throws USAGE, OPTION_INVALID, CONTEXT_LIMIT, TEXT_TOO_SHORT, what loading and measuring throw
  */
 export async function compareTargets(
@@ -56,33 +60,40 @@ export async function compareTargets(
     request.promptsFile === null
       ? null
       : await readPrompts(request.promptsFile, async () => tokenizer, context.progress.warn);
-  const spec = await specOf(model);
+  const checkpoint = await openCheckpoint(model);
+  checkpoint.close();
+  const { spec } = checkpoint;
   for (const { ids, name } of own ?? []) requireInVocabulary(ids, spec.vocabSize, `${request.promptsFile}: '${name}'`);
   const contexts = request.contexts ?? defaultContexts(spec);
   const reached = [...contexts, ...(own ?? []).map(({ ids }) => ids.length)];
   const tokens = Math.max(roomFor(reached, request.maxTokens), QUALITY.tokens);
   requireRoom(spec, tokens, Math.max(...reached));
   const prompts = promptsOf(own, request, tokenizer, contexts);
-  const planOf = (loaded: LoadedModel, on: PipelineContext) => ownPlan(loaded, model, options, contexts, on);
   const place = output ?? defaultPath("comparison", `${spec.name}-targets`);
   const release = holdDocument(place, "compare");
   try {
-    const comparison = await withWays({ ...ways, model, context, tokens, planOf }, async (targets, open) => {
-      const windows = qualityWindows(request.text, tokenizer, spec);
-      const measured = await measureQuality(targets, windows, context);
-      const ran = await runWays(open, prompts, request, context);
-      return documentOf({ request, tokenizer, prompts, windows, measured, ran, targets, context });
-    });
+    const task = await taskOf(
+      { request, tokenizer, contexts, prompts, ways, model: modelRef(checkpoint) },
+      model,
+      context,
+    );
+    const parts = new FinishedParts(place, task, context, options);
+    const planOf = (loaded: LoadedModel, on: PipelineContext) =>
+      parts.take(`plan for ${on.targetPrecision}`, () => ownPlan(loaded, model, options, contexts, parts.take, on));
+    const comparison = await parts.through(context, () =>
+      withWays({ ...ways, model, context, tokens, planOf }, async (targets, open) => {
+        const windows = qualityWindows(request.text, tokenizer, spec);
+        const measured = await parts.take("quality", () => measureQuality(targets, windows, context));
+        const ran = await runWays(open, prompts, request, parts, context);
+        return documentOf({ request, tokenizer, prompts, windows, measured, ran, targets, context });
+      }),
+    );
+    if (place !== "-") writeDocument(place, comparison);
+    parts.discard();
     return { comparison, output: place };
   } finally {
     release();
   }
-}
-
-async function specOf(model: string): Promise<ModelSpec> {
-  const checkpoint = await openCheckpoint(model);
-  checkpoint.close();
-  return checkpoint.spec;
 }
 
 function requireRoom({ name, contextLimit }: ModelSpec, tokens: number, longest: number): void {
@@ -109,12 +120,19 @@ async function ownPlan(
   model: string,
   { text, maxTokens, refine }: CompareTargetsOptions,
   contexts: readonly number[],
+  take: TakePart,
   context: PipelineContext,
 ): Promise<Plan> {
   context.note(`planning for a target in ${context.targetPrecision}`);
   const options = { methods: ["knapsack"], text, maxTokens, refine, context: contexts.join(",") };
   const request = compareRequest(options, model, context);
-  const { profile, calibration, text: measured } = await openInputs(loaded, request, contexts, context);
+  const {
+    profile,
+    calibration,
+    text: measured,
+  } = await openInputs(loaded, request, contexts, context, (part, make) =>
+    take(`${part} for ${context.targetPrecision}`, make),
+  );
   const [knapsack] = request.methods;
   const measuring = { model: loaded, profile, variants: [request.choices], text: measured, progress: context.progress };
   const { choices, refineSeconds } = request;
@@ -161,18 +179,26 @@ async function runWays(
   ways: readonly OpenWay[],
   prompts: readonly PromptsAt[],
   { maxTokens, pairs, timeLimitSeconds }: CompareRequest,
+  parts: FinishedParts,
   { progress }: PipelineContext,
 ): Promise<RanAt[]> {
-  const startUs = systemClock.nowUs();
+  let startUs = systemClock.nowUs();
   const endTokens = ways[0].loaded.spec.eosTokenIds;
   const open = ways.map(({ loaded, policy }) => ({ engine: loaded.engine, policy }));
   const ran: RanAt[] = [];
   for (const [i, { contextTokens, prompts: own }] of prompts.entries()) {
     // contexts share the time
     const untilUs = timeLimitSeconds === null ? null : startUs + (1e6 * timeLimitSeconds * (i + 1)) / prompts.length;
-    const turns = await waysByTurns({
-      ...{ clock: systemClock, ways: open, prompts: own, maxTokens, endTokens, pairs, untilUs, progress },
+    let madeUs = 0;
+    const { turns, us } = await parts.take(`context ${contextTokens}`, async () => {
+      const beganUs = systemClock.nowUs();
+      const turns = await waysByTurns({
+        ...{ clock: systemClock, ways: open, prompts: own, maxTokens, endTokens, pairs, untilUs, progress },
+      });
+      madeUs = systemClock.nowUs() - beganUs;
+      return { turns, us: madeUs };
     });
+    startUs -= us - madeUs; // what an interrupted run took counts as well
     if (turns.length > 0) ran.push({ contextTokens, turns, ways: figuresOf(ways, turns, contextTokens, maxTokens) });
     if (turns.length < LEAST_UNITS)
       progress.warn(

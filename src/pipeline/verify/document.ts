@@ -92,7 +92,7 @@ export async function buildVerification(
  * @returns [plans]
  */
 export async function buildVerifications(
-  shared: Omit<VerificationRequest, keyof OwnOfPlan | "journal" | "drafter">,
+  shared: Omit<VerificationRequest, keyof OwnOfPlan | "drafter">,
   planned: readonly OwnOfPlan[],
   progress: Progress = silentProgress,
 ): Promise<Verification[]> {

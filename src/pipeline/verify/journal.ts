@@ -83,7 +83,7 @@ const GO_ON = "Make room there, and run the same command again: it goes on from 
 export const journalPath = (output: string): string => `${output}.partial.jsonl`;
 
 export class FileJournal implements Journal {
-  readonly finished = new Map<number, PromptRuns>();
+  readonly finished = new Map<number, readonly PromptRuns[]>();
   readonly resumed: number;
   /** the whole file as it should be, until this run has written to it */
   private start: string | null;
@@ -96,14 +96,14 @@ export class FileJournal implements Journal {
     progress: Progress,
   ) {
     const lines = existsSync(path) ? readLines(path, header, prompts, progress) : [];
-    for (const line of lines) this.finished.set(line.prompt, runsOf(line, prompts[line.prompt]));
+    for (const line of lines) this.finished.set(line.prompt, [runsOf(line, prompts[line.prompt])]);
     this.resumed = new Set(lines.map(({ session }) => session)).size;
     this.start = [header, ...lines].map((line) => `${JSON.stringify(line)}\n`).join("");
   }
 
-  /** @throws FILE_UNWRITABLE */
-  record(index: number, runs: PromptRuns): void {
-    const line = `${JSON.stringify(lineOf(index, this.resumed, runs))}\n`;
+  /** @param runs of the one plan @throws FILE_UNWRITABLE */
+  record(index: number, runs: readonly PromptRuns[]): void {
+    const line = `${JSON.stringify(lineOf(index, this.resumed, runs[0]))}\n`;
     if (this.start === null) appendText(this.path, line, GO_ON);
     else writeText(this.path, this.start + line); // whole, without the torn line of a crash
     this.start = null;
