@@ -33,14 +33,26 @@ export const refusalFor = (file: string): Refusal => ({
   unsupported: (key, what) => unsupportedMaths(file, key, what),
 });
 
-/** `model_type` of config.json and `general.architecture` of GGUF files whose MLPs are mixtures of experts. */
-const MIXTURES = new Set([
-  ...["mixtral", "qwen2_moe", "qwen2moe", "qwen3_moe", "qwen3moe", "gpt_oss", "gpt-oss", "olmoe", "granitemoe"],
-  ...["deepseek_v2", "deepseek_v3", "deepseek2", "phimoe", "llama4_text", "llama4"],
-]);
+/** `model_type` of config.json and `general.architecture` of GGUF files: mixtures of experts, and what they compute besides. */
+const MIXTURES: Readonly<Record<string, string>> = {
+  ...both("gpt_oss", "gpt-oss", "experts with biases and an activation of their own, and attention with sinks"),
+  ...both("qwen2_moe", "qwen2moe", "an expert that all tokens go through beside those that are chosen"),
+  ...both("deepseek_v2", "deepseek2", "attention over compressed keys, and experts that all tokens go through"),
+  ...both("deepseek_v3", "deepseek_v32", "attention over compressed keys, and experts chosen in groups"),
+  ...both("llama4_text", "llama4", "an expert that all tokens go through, and attention in chunks"),
+  ...both("olmoe", "olmoe", "q and k normed over all heads before experts that were not compared yet"),
+  ...both("granitemoe", "granitemoe", "gates and inputs of experts in one tensor, and factors on what blocks add"),
+  ...both("phimoe", "phimoe", "a router that draws its shares in two steps, and norms with a mean"),
+};
+
+function both(inConfig: string, inGguf: string, what: string): Record<string, string> {
+  return { [inConfig]: what, [inGguf]: what };
+}
 
 export function architectureUnsupported(file: string, name: string): DraftplanError {
-  const why = MIXTURES.has(name) ? ": its MLPs are mixtures of experts, which draftplan does not compute" : "";
+  const besides = Object.hasOwn(MIXTURES, name) ? MIXTURES[name] : undefined;
+  const why =
+    besides === undefined ? "" : `: a mixture of experts that has what draftplan does not compute in one (${besides})`;
   return new DraftplanError({
     code: "ARCHITECTURE_UNSUPPORTED",
     at: file,

@@ -59,6 +59,13 @@ export function blockNorms({ normPlacement }: ModelSpec, kind: "attn" | "mlp"): 
   return { before: kind === "attn" ? "input_layernorm" : "pre_feedforward_layernorm", after };
 }
 
+/** Name of what chooses among a layer's experts, among its tensors, without `.weight`. */
+export const ROUTER = "mlp.gate";
+
+/** Names of a layer's gated MLPs among its tensors: its only one, or its experts. */
+export const gatedMlps = ({ experts }: ModelSpec): string[] =>
+  experts === undefined ? ["mlp"] : Array.from({ length: experts.count }, (_, expert) => `mlp.experts.${expert}`);
+
 /** Every key of Variations; the type makes a new one an error here. */
 const VARIATIONS: Record<keyof Variations, true> = {
   normPlacement: true,
@@ -73,6 +80,7 @@ const VARIATIONS: Record<keyof Variations, true> = {
   layerWindows: true,
   windowedRope: true,
   unrotatedLayers: true,
+  experts: true,
 };
 
 /** What a model computes that llama does not, by the keys of the spec. */

@@ -32,11 +32,13 @@ export const LIMITS = {
 
 /** Conditions between the numbers; each number by itself was checked where it was read. */
 export function assertConsistent(spec: ModelSpec, file: string): void {
-  const { heads, kvHeads, headDim, rope } = spec;
+  const { heads, kvHeads, headDim, rope, experts } = spec;
   if (heads % kvHeads !== 0)
     throw configInvalid(file, "key/value heads", `${kvHeads} key/value heads do not divide ${heads} heads`);
   if (headDim % 2 !== 0)
     throw configInvalid(file, "head size", `${headDim} is odd; rotary encoding turns pairs of numbers`);
+  if (experts !== undefined && experts.perToken > experts.count)
+    throw configInvalid(file, "experts", `${experts.perToken} of ${experts.count} experts are asked for each token`);
   if (rope.scaling?.type === "llama3" && rope.scaling.highFreqFactor <= rope.scaling.lowFreqFactor)
     throw configInvalid(
       file,

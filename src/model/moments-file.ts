@@ -59,7 +59,8 @@ const LEAST_GROUP = 32;
  */
 export function groupsFor(spec: ModelSpec): (inner: number) => number {
   const { attn, mlp, head } = matrixShapes(spec);
-  const shapes = [attn.qkv, attn.out, mlp.gate_up, mlp.down];
+  const mlps = new Array(spec.experts?.count ?? 1).fill([mlp.gate_up, mlp.down]).flat();
+  const shapes: (readonly [number, number])[] = [attn.qkv, attn.out, ...mlps];
   const most = (limit: number) => (inner: number) => dividing(inner, limit);
   const products = (groupOf: (inner: number) => number) => {
     const of = ([out, inner]: readonly [number, number]) => (out * inner * groupOf(inner)) / 2;

@@ -50,6 +50,15 @@ export interface Rope {
   rotatedDim?: number;
 }
 
+/** An MLP of several, of which a router chooses some for each token. */
+export interface Experts {
+  count: number;
+  /** that a token goes through */
+  perToken: number;
+  /** whether the shares of those that were chosen are made to sum to 1 (`norm_topk_prob`) */
+  normalised: boolean;
+}
+
 /**
  * What some architectures compute besides. A key is absent where a model does as llama does, so that the digests of models
  * stay what they were before the key came.
@@ -82,4 +91,6 @@ export interface Variations {
   windowedRope?: Rope;
   /** layers without rotary positions, in order (SmolLM3) */
   unrotatedLayers?: number[];
+  /** every layer's MLP is a mixture of so many gated ones, each of `intermediateSize` (Mixtral) */
+  experts?: Experts;
 }

@@ -14,7 +14,7 @@ export function modelLines(facts: ModelFacts): string[] {
     ["name", facts.name],
     ["architecture", `${facts.architecture}${facts.format === null ? "" : `, from ${facts.format}`}`],
     ["layers", `${facts.layers}, that is ${2 * facts.layers} blocks: 0.attn to ${facts.layers - 1}.mlp`],
-    ["parameters", formatCount(facts.parameters)],
+    ["parameters", `${formatCount(facts.parameters)}${active(facts)}`],
     ["tensors", types],
     ...(facts.wrapper === undefined
       ? []
@@ -29,7 +29,7 @@ export function modelLines(facts: ModelFacts): string[] {
       : [["", `${facts.dequantised}: read as the numbers they stand for`] satisfies [string, string]]),
     [
       "sizes",
-      `hidden ${facts.hidden_size}, MLP ${facts.intermediate_size}, vocabulary ${facts.vocab_size}${facts.tied_embeddings ? ", head tied to the embedding" : ""}`,
+      `hidden ${facts.hidden_size}, ${facts.experts === undefined ? "MLP" : "each expert's MLP"} ${facts.intermediate_size}, vocabulary ${facts.vocab_size}${facts.tied_embeddings ? ", head tied to the embedding" : ""}`,
     ],
     ["attention", `${facts.heads} heads on ${facts.kv_heads} key/value heads of ${facts.head_dim}${windows(facts)}`],
     ["context limit", `${facts.context_limit} tokens, ${formatBytes(facts.cache_bytes_per_token)} of cache each`],
@@ -40,6 +40,12 @@ export function modelLines(facts: ModelFacts): string[] {
   ];
   return rows.map(([name, value]) => `${name.padEnd(21)}${value}`);
 }
+
+/** `, of which 1,234 for each token: 2 of 8 experts in every layer` */
+const active = ({ experts }: ModelFacts): string =>
+  experts === undefined
+    ? ""
+    : `, of which ${formatCount(experts.active_parameters)} for each token: ${experts.per_token} of ${experts.count} experts in every layer`;
 
 /** `, window 512`, or `, window 512 in 15 of 18 layers` */
 function windows({ sliding_window: window, layer_windows: byLayer }: ModelFacts): string {

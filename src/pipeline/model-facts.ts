@@ -4,10 +4,10 @@ import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { architectureSha256 } from "../model/digest.js";
 import { dequantisedText } from "../model/formats/own-codes.js";
-import { expectedTensors } from "../model/formats/tensors.js";
 import { hubHint } from "../model/hub/reference.js";
 import { variationsOf } from "../model/layers.js";
 import { EMBEDDED, openCheckpoint, openConfigOnly } from "../model/open.js";
+import { activeParametersOf, parametersOf } from "../model/parameters.js";
 import type { Checkpoint, ModelSpec } from "../model/spec.js";
 import { type NeedsFacts, type NeedsRequest, needsFacts } from "./needs.js";
 
@@ -74,6 +74,13 @@ export interface ModelFacts {
   sliding_window: number | null;
   /** [layers] tokens a query sees, null: all; absent where layers do not differ */
   layer_windows?: (number | null)[];
+  /** every MLP is a mixture; absent: none is */
+  experts?: {
+    count: number;
+    per_token: number;
+    /** that a token goes through: all but those of the experts that are not chosen for it */
+    active_parameters: number;
+  };
   /** what the model computes that llama does not, by the names of docs/models.md; absent: nothing */
   variations?: string[];
   rope: ModelSpec["rope"];
@@ -86,8 +93,8 @@ export interface ModelFacts {
 const BYTES_PER_VALUE = 4; // the cache is fp32
 
 function specFacts(spec: ModelSpec) {
-  let parameters = 0;
-  for (const shape of expectedTensors(spec).values()) parameters += shape.reduce((product, n) => product * n, 1);
+  const parameters = parametersOf(spec);
+  const { experts } = spec;
   return {
     architecture: spec.architecture,
     parameters,
@@ -101,6 +108,15 @@ function specFacts(spec: ModelSpec) {
     tied_embeddings: spec.tiedEmbeddings,
     sliding_window: spec.slidingWindow,
     ...(spec.layerWindows === undefined ? {} : { layer_windows: spec.layerWindows }),
+    ...(experts === undefined
+      ? {}
+      : {
+          experts: {
+            count: experts.count,
+            per_token: experts.perToken,
+            active_parameters: activeParametersOf(spec),
+          },
+        }),
     ...(variationsOf(spec).length === 0 ? {} : { variations: variationsOf(spec) }),
     rope: spec.rope,
     bos_token_id: spec.bosTokenId,

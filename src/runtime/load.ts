@@ -15,6 +15,7 @@ import { measureMoments } from "./fit/moments.js";
 import { requireMemory } from "./gpu/fits.js";
 import { loadOrt } from "./ort-api.js";
 import { dialectOf, openOrtEngine } from "./ort-engine.js";
+import { requireMixtures } from "./pass/mixtures.js";
 import { requireProducts } from "./pass/products.js";
 import { chooseProvider, libraryFacts } from "./providers.js";
 
@@ -90,6 +91,7 @@ export async function loadPrepared<Prepared extends { capacity: number }>(
     const prepared = prepare(checkpoint);
     const facts = libraryFacts(loadOrt(options.ortLibrary));
     const provider = chooseProvider(options.provider, facts); // refused before minutes of converting
+    requireMixtures(path, spec, provider.name, options.learnFrom !== undefined);
     const dialect = dialectOf(options);
     const kernels = loadedKernels(options.kernels && kernelsFor(options.kernels), dialect.targetPrecision);
     requireProducts(provider, facts.version, kernels);

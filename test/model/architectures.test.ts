@@ -28,6 +28,8 @@ const NOT_IN_A_GGUF: Record<string, string> = {
   "llama, longrope": "the factors, outside phi3",
   "llama, llama3": "an original context other than 8192",
   "qwen2, windows from the second layer on": "windows",
+  "mixtral, window, one of three": "its window",
+  "qwen3moe, shares as they are, biases, tied": "norm_topk_prob; shares are taken to sum to 1",
   gemma2: "query_pre_attn_scalar; that of the published sizes is taken for granted",
   gemma3: "query_pre_attn_scalar; that of the published sizes is taken for granted",
 };

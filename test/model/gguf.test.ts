@@ -161,11 +161,16 @@ describe("architecture", () => {
   test.each<[ErrorCode, RegExp, TinyModel & GgufOptions]>([
     [
       "ARCHITECTURE_UNSUPPORTED",
-      /"qwen3moe" is not supported: its MLPs are mixtures/,
-      { metadata: { "general.architecture": string("qwen3moe") } },
+      /"qwen2moe" is not supported: a mixture .*\(an expert that all tokens go through/,
+      { metadata: { "general.architecture": string("qwen2moe") } },
     ],
     ["ARCHITECTURE_UNSUPPORTED", /"gemma"/, { metadata: { "general.architecture": string("gemma") } }],
-    ["ARCHITECTURE_UNSUPPORTED", /expert_count: is 8/, { metadata: { "llama.expert_count": u32(8) } }],
+    ["CONFIG_INVALID", /expert_used_count/, { metadata: { "llama.expert_count": u32(8) } }],
+    [
+      "ARCHITECTURE_UNSUPPORTED",
+      /expert_shared_count: is 1/,
+      { metadata: { "llama.expert_count": u32(8), "llama.expert_shared_count": u32(1) } },
+    ],
     [
       "ARCHITECTURE_UNSUPPORTED",
       /rope\.scaling\.type: is "mscale"/,

@@ -172,9 +172,9 @@ test("end tokens of generation_config.json are added, once each", () => {
 
 describe("refused by name", () => {
   test.each<[ErrorCode, RegExp, TinyModel, Record<string, unknown>]>([
-    ...["mixtral", "qwen3_moe", "gpt_oss"].map((name): [ErrorCode, RegExp, TinyModel, Record<string, unknown>] => [
+    ...["qwen2_moe", "gpt_oss", "deepseek_v3"].map((name): [ErrorCode, RegExp, TinyModel, Record<string, unknown>] => [
       "ARCHITECTURE_UNSUPPORTED",
-      new RegExp(`"${name}" is not supported: its MLPs are mixtures of experts`),
+      new RegExp(`"${name}" is not supported: a mixture of experts that has what`),
       {},
       { model_type: name, architectures: undefined },
     ]),

@@ -33,6 +33,7 @@ export interface TransformerSpec {
   layerWindows?: (number | null)[];
   windowedRope?: TwinRope;
   unrotatedLayers?: number[];
+  experts?: { count: number; perToken: number; normalised: boolean };
 }
 
 type TwinScaling =
@@ -182,19 +183,39 @@ function mlp(spec: TransformerSpec, tensor: TensorReader, at: string, x: Vector)
   const norm = (name: string, v: Vector) => rmsNorm(v, tensor(`${at}.${name}.weight`), spec.rmsEps);
   const before = spec.normPlacement === "around" ? "pre_feedforward_layernorm" : "post_attention_layernorm";
   const normed = spec.normPlacement === "after" ? x : norm(before, x);
+  const { experts } = spec;
+  const made =
+    experts === undefined
+      ? gatedMlp(spec, tensor, `${at}.mlp`, normed)
+      : chosen(linear(normed, tensor(`${at}.mlp.gate.weight`), experts.count), experts)
+          .map(({ expert, share }) => times(gatedMlp(spec, tensor, `${at}.mlp.experts.${expert}`, normed), share))
+          .reduce(add);
+  const after = spec.normPlacement === undefined ? made : norm("post_feedforward_layernorm", made);
+  return add(x, times(after, spec.residualScale ?? 1));
+}
+
+/** The greatest shares of a softmax over all experts. */
+function chosen(scores: Vector, { perToken, normalised }: NonNullable<TransformerSpec["experts"]>) {
+  const greatest = softmax(scores)
+    .map((share, expert) => ({ share, expert }))
+    .sort((a, b) => b.share - a.share)
+    .slice(0, perToken);
+  const total = normalised ? greatest.reduce((sum, { share }) => sum + share, 0) : 1;
+  return greatest.map(({ share, expert }) => ({ expert, share: share / total }));
+}
+
+function gatedMlp(spec: TransformerSpec, tensor: TensorReader, at: string, normed: Vector): Vector {
   const gate = (g: number) =>
     spec.activation === "gelu_tanh"
       ? 0.5 * g * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (g + 0.044715 * g ** 3)))
       : g / (1 + Math.exp(-g));
   const project = (part: string, input: Vector, rows: number) => {
-    const out = linear(input, tensor(`${at}.mlp.${part}_proj.weight`), rows);
-    return spec.mlpBias ? add(out, tensor(`${at}.mlp.${part}_proj.bias`)) : out;
+    const out = linear(input, tensor(`${at}.${part}_proj.weight`), rows);
+    return spec.mlpBias ? add(out, tensor(`${at}.${part}_proj.bias`)) : out;
   };
   const up = project("up", normed, spec.intermediateSize);
   const gated = project("gate", normed, spec.intermediateSize).map((g, i) => gate(g) * up[i]);
-  const made = project("down", gated, spec.hiddenSize);
-  const after = spec.normPlacement === undefined ? made : norm("post_feedforward_layernorm", made);
-  return add(x, times(after, spec.residualScale ?? 1));
+  return project("down", gated, spec.hiddenSize);
 }
 
 /** Angular speed of pair i of `half`, as the model stretches waves. */

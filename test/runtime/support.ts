@@ -77,6 +77,13 @@ export const MODELS: [string, TinyModel][] = [
       },
     },
   ],
+  [
+    "mixtures of experts, none of which is nearly chosen",
+    {
+      ...{ seed: 280, headDim: 16, intermediate: 40 },
+      variations: { experts: { count: 5, perToken: 2, normalised: false } },
+    },
+  ],
 ];
 
 export interface Subject {

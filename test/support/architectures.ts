@@ -12,7 +12,11 @@ import { safetensorsBytes } from "./safetensors-bytes.js";
 import { temporaryFolder } from "./tiny-checkpoint.js";
 
 /** Of a GGUF tensor: which of the checkpoint's it is, and what was done to it; or its numbers. */
-type GgufSource = { of: string; how: "as it is" | "plus 1" | "interleaved" } | { values: number[] };
+type GgufSource =
+  | { of: string; how: "as it is" | "plus 1" | "interleaved" }
+  /** all of them, one behind the other; `*` stands for an expert's number */
+  | { of: string; how: "experts" }
+  | { values: number[] };
 
 export interface GgufCase {
   metadata: Record<string, Metadata>;
@@ -69,6 +73,7 @@ export function writeGguf({ config, tensors, norms_less: less }: ArchitectureCas
   const written = Object.entries(gguf.tensors).map(([name, source]): [string, GgufTensor] => {
     if ("values" in source)
       return [name, { type: 0, shape: [source.values.length], bytes: bytesOf(Float32Array.from(source.values)) }];
+    if (source.how === "experts") return [name, stacked(expertsOf(tensors, source.of), less)];
     const shape = tensors[source.of];
     const values = tensorValues(source.of, shape, less);
     const heads = source.of.includes("q_proj") ? config.num_attention_heads : config.num_key_value_heads;
@@ -88,6 +93,22 @@ export function writeGguf({ config, tensors, norms_less: less }: ArchitectureCas
   );
   writeFileSync(path, ggufBytes({ metadata, tensors: new Map(written) }));
   return path;
+}
+
+/** Names of an expert's tensor, for every expert in order. */
+const expertsOf = (tensors: ArchitectureCase["tensors"], of: string): [string, number[]][] => {
+  const [before, behind] = of.split("*");
+  const name = (expert: number) => `${before}${expert}${behind}`;
+  const found: [string, number[]][] = [];
+  for (let expert = 0; Object.hasOwn(tensors, name(expert)); expert++)
+    found.push([name(expert), tensors[name(expert)]]);
+  return found;
+};
+
+/** Tensors of one shape as one, in fp32. */
+export function stacked(tensors: readonly (readonly [string, readonly number[]])[], less: number): GgufTensor {
+  const bytes = Buffer.concat(tensors.map(([name, shape]) => bytesOf(tensorValues(name, shape, less))));
+  return { type: 0, shape: [tensors.length, ...tensors[0][1]], bytes: new Uint8Array(bytes) };
 }
 
 /** Row j · half + i of a head becomes row 2i + j. */

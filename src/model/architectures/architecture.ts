@@ -45,6 +45,8 @@ export interface TensorNames {
   layers: string;
   /** of a layer's, behind its number: name in the file -> canonical */
   layer: Readonly<Record<string, string>>;
+  /** of an expert's: what stands before its number, and behind it: name in the file -> canonical; absent: canonical */
+  experts?: { before: string; names: Readonly<Record<string, string>> };
 }
 
 /** Reads a GGUF file's metadata, keys without the architecture in front. */
@@ -58,6 +60,12 @@ export interface GgufKeys {
 }
 
 export interface GgufFacts {
+  /** `general.architecture`, and what stands before its keys, where that is not the architecture's name */
+  architecture?: string;
+  /** its files are told from those of another under the same name by `expert_count`, which is above 0 */
+  mixture?: true;
+  /** the key that says how large its MLPs are; absent: `feed_forward_length` */
+  mlpSizeKey?: string;
   names: TensorNames;
   /**
    * llama.cpp rotates neighbouring numbers of a head where this is true, and its two halves where it is not
@@ -109,6 +117,8 @@ export interface ArchitectureDefinition<Name extends string = string> {
   sizes: DefaultSizes;
   /** the key of config.json that names the MLP's activation, and the one value of it; absent: `hidden_act`, `silu` */
   activation?: { key: string; value: string };
+  /** the key of config.json that says how large its MLPs are, and its default; absent: `intermediate_size` */
+  mlpSize?: { key: string; size: number };
   /** its configuration may turn a part of each head alone (`partial_rotary_factor`); absent: that is refused */
   partialRotary?: true;
   /**

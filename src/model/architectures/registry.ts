@@ -22,3 +22,6 @@ export function architectureOf(name: Architecture): Known {
   if (found === undefined) throw new Error(`there is no architecture ${name}`);
   return found;
 }
+
+/** What GGUF files of it call it, and begin their keys with. */
+export const ggufName = ({ name, gguf }: ArchitectureDefinition): string => gguf?.architecture ?? name;

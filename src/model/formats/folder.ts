@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { architectureOf } from "../architectures/registry.js";
 import type { ModelSpec } from "../spec.js";
 import type { ByteFile } from "./byte-file.js";
+import { separateExperts } from "./expert-tensors.js";
 import { readHfConfig } from "./hf-config.js";
 import { assembleTensors } from "./quantised/assemble.js";
 import { readQuantisation } from "./quantised/config.js";
@@ -34,7 +35,7 @@ export function openFolderTensors(directory: string): FolderTensors {
     const { tensorNames, fused } = architectureOf(spec.architecture);
     const text = className === null ? { tensors: stored, leftOut: 0 } : textTensors(stored);
     const whole = quantisation === null ? text.tensors : assembleTensors(text.tensors, quantisation);
-    const tensors = separateTensors(canonicalTensors(whole, tensorNames), fused, spec);
+    const tensors = separateExperts(separateTensors(canonicalTensors(whole, tensorNames), fused, spec), spec);
     return {
       ...{ files, tensors },
       quantisation: quantisation === null ? undefined : JSON.stringify(quantisation),

@@ -1,5 +1,6 @@
 /** Rotary positions in GGUF metadata and tensors, as llama.cpp takes them (llama-model.cpp `load_hparams`, llama-context.cpp). */
 import type { ArchitectureDefinition } from "../architectures/architecture.js";
+import { ggufName } from "../architectures/registry.js";
 import { configInvalid, unsupportedMaths } from "../failures.js";
 import { LIMITS } from "../limits.js";
 import { ropeScalingFromFactors, unlessNone } from "../rope.js";
@@ -31,7 +32,8 @@ export interface Positions {
 }
 
 /** @throws ARCHITECTURE_UNSUPPORTED, CONFIG_INVALID, CHECKPOINT_CORRUPT, naming the key or tensor */
-export function ggufPositions(file: GgufFile, { name }: ArchitectureDefinition, request: Request): Positions {
+export function ggufPositions(file: GgufFile, definition: ArchitectureDefinition, request: Request): Positions {
+  const name = ggufName(definition);
   const { theta, headDim, rotatedDim, contextLimit } = request;
   if (rotatedDim % 2 !== 0 || rotatedDim > headDim)
     throw configInvalid(

@@ -3,7 +3,7 @@
 import { basename } from "node:path";
 import { z } from "zod";
 import type { ArchitectureDefinition, GgufFacts, GgufKeys } from "../architectures/architecture.js";
-import { type Architecture, findArchitecture } from "../architectures/registry.js";
+import { type Architecture, findArchitecture, ggufName } from "../architectures/registry.js";
 import { architectureUnsupported, configInvalid, describeIssues, refusalFor, unsupportedMaths } from "../failures.js";
 import { windowKeys } from "../layers.js";
 import { assertConsistent, defaultHeadDim, LIMITS } from "../limits.js";
@@ -49,6 +49,10 @@ const NEUTRAL: Record<string, number | string | boolean> = {
   final_logit_softcapping: 0,
   router_logit_softcapping: 0,
   expert_used_count: 0,
+  expert_shared_count: 0,
+  expert_group_count: 0,
+  expert_weights_scale: 0,
+  expert_latent_length: 0,
   leading_dense_block_count: 0,
   nextn_predict_layers: 0,
   use_parallel_residual: false,
@@ -69,20 +73,20 @@ export function ggufSpec(file: GgufFile): ModelSpec {
   const path = file.file.path;
   const definition = ggufArchitecture(file);
   const { name: architecture, qkNorm, gguf } = definition;
-  assertNeutral(file, architecture, gguf.applied ?? []);
-  const keys = readKeys(file, architecture);
+  const prefix = ggufName(definition);
+  assertNeutral(file, prefix, gguf.applied ?? []);
+  const keys = readKeys(file, prefix);
   const heads = keys["attention.head_count"];
   const headDim = keys["attention.key_length"] ?? defaultHeadDim(keys.embedding_length, heads, path);
   assertWholeHeads(keys, headDim, definition, path);
   const sizes = { layers: keys.block_count, hiddenSize: keys.embedding_length, heads, headDim };
-  const { layerWindows, ...variations } =
-    gguf.variations?.(ggufKeys(file, architecture), sizes, refusalFor(path)) ?? {};
+  const { layerWindows, ...variations } = gguf.variations?.(ggufKeys(file, prefix), sizes, refusalFor(path)) ?? {};
   const has = (name: string): boolean => file.tensors.has(name);
   const spec: ModelSpec = {
     name: nameOf(file),
     architecture,
     ...sizes,
-    intermediateSize: keys.feed_forward_length,
+    intermediateSize: mlpSize(file, definition, keys.feed_forward_length),
     kvHeads: keys["attention.head_count_kv"] ?? heads,
     vocabSize: vocabularyOf(file),
     ...ggufPositions(file, definition, {
@@ -110,13 +114,14 @@ export function ggufSpec(file: GgufFile): ModelSpec {
  * llama.cpp itself ignores the key in most architectures; in mistral models, stored as llama, it is meant, and in those
  * whose `variations` read it.
  */
-function windowOf(keys: z.infer<typeof Keys>, { name, gguf }: GgufArchitecture, path: string): number | null {
+function windowOf(keys: z.infer<typeof Keys>, definition: GgufArchitecture, path: string): number | null {
+  const { gguf } = definition;
   const window = keys["attention.sliding_window"] ?? 0;
   if (window === 0 || window >= keys.context_length || gguf.applied?.includes("attention.sliding_window")) return null;
   if (gguf.windowInEveryLayer) return window;
   throw unsupportedMaths(
     path,
-    `metadata ${name}.attention.sliding_window`,
+    `metadata ${ggufName(definition)}.attention.sliding_window`,
     `is ${window}; which layers it holds for is not recorded`,
   );
 }
@@ -132,12 +137,26 @@ export function ggufArchitecture(file: GgufFile): GgufArchitecture {
       "metadata general.architecture",
       "missing; this GGUF file does not hold a language model",
     );
-  const found = findArchitecture((known) => known.name === name);
+  const named = (known: ArchitectureDefinition) => (known.gguf?.architecture ?? known.name) === name;
+  const isMixture = (file.number(`${name}.expert_count`) ?? 0) > 0;
+  const found =
+    findArchitecture((known) => named(known) && (known.gguf?.mixture === true) === isMixture) ??
+    findArchitecture(named);
   if (!found?.gguf) throw architectureUnsupported(file.file.path, name);
   return { ...found, gguf: found.gguf };
 }
 
-function assertNeutral(file: GgufFile, architecture: Architecture, applied: readonly string[]): void {
+/** How large an MLP is, or each of its experts. */
+function mlpSize(file: GgufFile, definition: GgufArchitecture, otherwise: number): number {
+  const { mlpSizeKey } = definition.gguf;
+  if (mlpSizeKey === undefined) return otherwise;
+  const key = `${ggufName(definition)}.${mlpSizeKey}`;
+  const size = LIMITS.intermediateSize.safeParse(file.number(key));
+  if (size.success) return size.data;
+  throw configInvalid(file.file.path, `metadata ${key}`, describeIssues(size.error).what);
+}
+
+function assertNeutral(file: GgufFile, architecture: string, applied: readonly string[]): void {
   for (const [suffix, neutral] of Object.entries(NEUTRAL)) {
     if (applied.includes(suffix)) continue;
     const value = file.metadata.get(`${architecture}.${suffix}`);
@@ -151,7 +170,7 @@ function assertNeutral(file: GgufFile, architecture: Architecture, applied: read
   }
 }
 
-function readKeys(file: GgufFile, architecture: Architecture): z.infer<typeof Keys> {
+function readKeys(file: GgufFile, architecture: string): z.infer<typeof Keys> {
   const raw = Object.keys(Keys.shape).map((suffix) => [suffix, uniform(file, `${architecture}.${suffix}`)] as const);
   const parsed = Keys.safeParse(Object.fromEntries(raw.filter(([, value]) => value !== undefined)));
   if (parsed.success) return parsed.data;
@@ -185,7 +204,7 @@ function assertWholeHeads(
 }
 
 /** For `variations`, which know keys by their names behind the architecture's. */
-const ggufKeys = (file: GgufFile, architecture: Architecture): GgufKeys => ({
+const ggufKeys = (file: GgufFile, architecture: string): GgufKeys => ({
   number(key) {
     const value = file.number(`${architecture}.${key}`);
     return value === undefined ? undefined : shortestFloat(value);

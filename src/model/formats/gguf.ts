@@ -2,6 +2,7 @@
 
 import { makeCheckpoint } from "../checkpoint.js";
 import type { Checkpoint } from "../spec.js";
+import { separateExperts } from "./expert-tensors.js";
 import { openGguf } from "./gguf-parts.js";
 import { ROPE_TENSORS } from "./gguf-rope.js";
 import { ggufArchitecture, ggufSpec } from "./gguf-spec.js";
@@ -17,7 +18,7 @@ export async function openGgufCheckpoint(path: string, source: string): Promise<
     const { fused, gguf: facts } = ggufArchitecture(gguf);
     const { names, interleavedRotary } = facts;
     const weights = new Map([...gguf.tensors].filter(([name]) => !NOT_WEIGHTS.has(name)));
-    const tensors = separateTensors(canonicalTensors(weights, names), fused, spec);
+    const tensors = separateExperts(separateTensors(canonicalTensors(weights, names), fused, spec), spec);
     return await makeCheckpoint({
       source,
       format: "gguf",

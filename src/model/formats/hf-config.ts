@@ -9,7 +9,7 @@ import { z } from "zod";
 import { DraftplanError } from "../../core/errors.js";
 import type { ArchitectureDefinition } from "../architectures/architecture.js";
 import { type Architecture, findArchitecture } from "../architectures/registry.js";
-import { architectureUnsupported, configInvalid, refusalFor, unsupportedMaths } from "../failures.js";
+import { architectureUnsupported, configInvalid, describeIssues, refusalFor, unsupportedMaths } from "../failures.js";
 import { snapshotOf } from "../hub/reference.js";
 import { windowKeys } from "../layers.js";
 import { assertConsistent, defaultHeadDim, LIMITS } from "../limits.js";
@@ -86,7 +86,7 @@ function toSpec(config: Config, definition: ArchitectureDefinition<Architecture>
     name: snapshotOf(dirname(path))?.repository ?? basename(dirname(resolve(path))),
     architecture: definition.name,
     ...sizes,
-    intermediateSize: config.intermediate_size,
+    intermediateSize: mlpSize(config, definition, path),
     kvHeads,
     vocabSize: config.vocab_size,
     ...positions,
@@ -99,6 +99,13 @@ function toSpec(config: Config, definition: ArchitectureDefinition<Architecture>
     bosTokenId: Array.isArray(config.bos_token_id) ? (config.bos_token_id[0] ?? null) : (config.bos_token_id ?? null),
     eosTokenIds: [...new Set([...idsOf(config.eos_token_id), ...generationEosIds(path)])],
   };
+}
+
+function mlpSize(config: Config, { mlpSize: at }: ArchitectureDefinition, path: string): number {
+  if (at === undefined) return config.intermediate_size;
+  const size = LIMITS.intermediateSize.safeParse(config[at.key] ?? at.size);
+  if (size.success) return size.data;
+  throw configInvalid(path, at.key, describeIssues(size.error).what);
 }
 
 /** Another activation is another model; a class reads one key and ignores others that older files have beside it. */

@@ -37,8 +37,17 @@ function canonicalName(name: string, names: TensorNames): string {
   if (Object.hasOwn(names.model, whole)) return `${names.model[whole]}.${kind}`;
   if (!whole.startsWith(names.layers)) return name;
   const [, layer, part] = /^(0|[1-9]\d*)\.(.+)$/.exec(whole.slice(names.layers.length)) ?? [];
-  if (part === undefined || !Object.hasOwn(names.layer, part)) return name;
-  return `model.layers.${layer}.${names.layer[part]}.${kind}`;
+  if (part === undefined) return name;
+  const canonical = Object.hasOwn(names.layer, part) ? names.layer[part] : expertPart(part, names.experts);
+  return canonical === undefined ? name : `model.layers.${layer}.${canonical}.${kind}`;
+}
+
+/** `block_sparse_moe.experts.3.w1` -> `mlp.experts.3.gate_proj` */
+function expertPart(part: string, experts: TensorNames["experts"]): string | undefined {
+  if (experts === undefined || !part.startsWith(experts.before)) return undefined;
+  const [, expert, name] = /^(0|[1-9]\d*)\.(.+)$/.exec(part.slice(experts.before.length)) ?? [];
+  if (name === undefined || !Object.hasOwn(experts.names, name)) return undefined;
+  return `mlp.experts.${expert}.${experts.names[name]}`;
 }
 
 /**
@@ -83,7 +92,7 @@ function* pieces<Tensor extends AnyTensor>(
 }
 
 /** Where `count` rows of a tensor are, from the first on. */
-function rowsOf(tensor: AnyTensor, first: number, count: number) {
+export function rowsOf(tensor: AnyTensor, first: number, count: number) {
   if ("form" in tensor) return { firstRow: tensor.firstRow + first };
   const rowBytes = tensor.byteLength / tensor.shape[0];
   return { offset: tensor.offset + first * rowBytes, byteLength: count * rowBytes };

@@ -3,7 +3,7 @@
 import { DraftplanError } from "../../core/errors.js";
 import { BLOCK_KINDS } from "../../schema/choice.js";
 import { corrupt } from "../failures.js";
-import { blockNorms } from "../layers.js";
+import { blockNorms, gatedMlps, ROUTER } from "../layers.js";
 import type { ModelSpec } from "../spec.js";
 import type { BytesAt } from "./byte-file.js";
 import type { StoredTypeName } from "./dequantize.js";
@@ -123,9 +123,12 @@ function layerTensors(spec: ModelSpec): [string, readonly number[]][] {
     ...linear("self_attn.k_proj", keyRows, hiddenSize, spec.qkvBias),
     ...linear("self_attn.v_proj", keyRows, hiddenSize, spec.qkvBias),
     ...linear("self_attn.o_proj", hiddenSize, queryRows, spec.outputBias),
-    ...linear("mlp.gate_proj", intermediateSize, hiddenSize, spec.mlpBias),
-    ...linear("mlp.up_proj", intermediateSize, hiddenSize, spec.mlpBias),
-    ...linear("mlp.down_proj", hiddenSize, intermediateSize, spec.mlpBias),
+    ...(spec.experts === undefined ? [] : linear(ROUTER, spec.experts.count, hiddenSize, false)),
+    ...gatedMlps(spec).flatMap((mlp) => [
+      ...linear(`${mlp}.gate_proj`, intermediateSize, hiddenSize, spec.mlpBias),
+      ...linear(`${mlp}.up_proj`, intermediateSize, hiddenSize, spec.mlpBias),
+      ...linear(`${mlp}.down_proj`, hiddenSize, intermediateSize, spec.mlpBias),
+    ]),
     ...(spec.qkNorm
       ? ([
           ["self_attn.q_norm.weight", [spec.qkNormOver === "projection" ? queryRows : headDim]],

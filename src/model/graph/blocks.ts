@@ -4,6 +4,7 @@ import { blockNorms, distinctWindows, layerRope, windowOf } from "../layers.js";
 import type { ModelSpec } from "../spec.js";
 import { Branch, elementOf } from "./branch.js";
 import type { GraphDialect } from "./dialect.js";
+import { type GatedMlp, mixtureNodes } from "./experts.js";
 import { FOLDED, foldedRows, foldsHeads, unfoldedRows } from "./folded.js";
 import { storedHeadDim } from "./heads.js";
 import { matrixShapes } from "./matrices.js";
@@ -215,22 +216,32 @@ export function attention(branch: Branch, spec: ModelSpec, layer: number, kernel
 }
 
 /**
- * Gated MLP at one kernel's numerics: norm, gate and up, the gate's activation, down, residual.
+ * MLP at one kernel's numerics: norm, the gated MLP or the mixture of them, residual.
  * @returns the name of its hidden states
  */
 export function mlpNodes(branch: Branch, spec: ModelSpec, layer: number, kernel: Kernel, hidden: string): string {
   const name = `${layer}.mlp`;
   const normed = normedInput(branch, spec, "mlp", name, hidden);
+  const gated: GatedMlp = (at, rows, of) => gatedMlp(at, spec, kernel, rows, of);
+  const { experts } = spec;
+  const made =
+    experts === undefined
+      ? gated(branch, normed, name)
+      : mixtureNodes(branch, { ...spec, experts }, name, normed, gated);
+  return added(branch, spec, "mlp", name, hidden, made);
+}
+
+/** Gate and up, the gate's activation, down; of rows [.., hiddenSize]. */
+function gatedMlp(branch: Branch, spec: ModelSpec, kernel: Kernel, rows: string, name: string): string {
   const shapes = matrixShapes(spec).mlp;
   const matrix = (part: keyof typeof shapes) => ({ name: `${name}.${part}`, shape: shapes[part], bias: spec.mlpBias });
-  branch.linear(normed, matrix("gate_up"), kernel, "gate_up");
+  branch.linear(rows, matrix("gate_up"), kernel, "gate_up");
   branch.node("Split", [branch.name("gate_up")], ["gate", "up"], { axis: -1, num_outputs: 2 });
   if (spec.activation === "gelu_tanh")
     branch.contrib("FastGelu", [branch.name("gate")], "activated"); // x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
   else branch.contrib("QuickGelu", [branch.name("gate")], "activated", { alpha: { float: 1 } }); // x · sigmoid(x)
-  const gated = branch.node("Mul", [branch.name("activated"), branch.name("up")], "gated");
-  const down = branch.linear(gated, matrix("down"), kernel, "down_out");
-  return added(branch, spec, "mlp", name, hidden, down);
+  const made = branch.node("Mul", [branch.name("activated"), branch.name("up")], "gated");
+  return branch.linear(made, matrix("down"), kernel, "down_out");
 }
 
 /** The MLP as a branch of the graph with choices. */

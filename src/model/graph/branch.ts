@@ -14,9 +14,11 @@ import {
   type Graph,
   int,
   type Node,
+  subgraph,
   type Tensor,
   UINT8,
   type ValueInfo,
+  value,
 } from "./onnx.js";
 import { kernelName } from "./weights.js";
 
@@ -144,6 +146,30 @@ export class Branch implements ProductGraph {
   /** its numbers in another type; as they are where they have it */
   cast(input: string, from: number, to: number, output: string): string {
     return this.node(from === to ? "Identity" : "Cast", [input], output, from === to ? {} : { to });
+  }
+
+  /**
+   * What is written only where a flag says so.
+   * @param flag name of a truth value [1]
+   * @param yes  writes what is done then, into a branch of its own; @returns the name of its result
+   * @param no   name of the result otherwise
+   * @param dims of either, which is fp32
+   * @returns the name of the result
+   */
+  onlyIf(
+    flag: string,
+    label: string,
+    yes: (at: Branch) => string,
+    no: string,
+    dims: readonly (number | string)[],
+  ): string {
+    const [taken, left] = [label, `no_${label}`].map((name) => new Branch(this.name(name), this.context));
+    const result = (name: string): ValueInfo => value(name, FLOAT, dims);
+    const [made, kept] = [yes(taken), left.node("Identity", [no], "out")];
+    return this.node("If", [flag], label, [
+      subgraph("then_branch", taken.graph([result(made)])),
+      subgraph("else_branch", left.graph([result(kept)])),
+    ]);
   }
 
   /** takes over another branch's nodes and weights, which are named by that branch */

@@ -9,7 +9,16 @@ import { storedHeadDim } from "./heads.js";
 /** [out, inner] */
 export type MatrixShape = readonly [out: number, inner: number];
 
-/** Projections that read the same input are laid one under the other and run as one product. */
+/** Name of the router's matrix [experts, hiddenSize] in the weight file. Whatever the block's kernel, it is in floats. */
+export const routerName = (mlp: string): string => `${mlp}.router`;
+
+/** Name of an expert among a block's matrices: `3.mlp.17`. */
+export const expertName = (mlp: string, expert: number): string => `${mlp}.${expert}`;
+
+/**
+ * Projections that read the same input are laid one under the other and run as one product. Those of `mlp` are there for
+ * every expert, where MLPs are mixtures of them.
+ */
 export function matrixShapes(spec: ModelSpec) {
   const { hiddenSize, intermediateSize, vocabSize } = spec;
   const stored = storedHeadDim(spec);
@@ -27,7 +36,7 @@ export function matrixShapes(spec: ModelSpec) {
 }
 
 /**
- * Bytes as weights.ts writes them. Norms and biases are left out: every kernel uses the target's.
+ * Bytes as weights.ts writes them, of all experts. Norms, biases and routers are left out: every kernel uses the target's.
  * @param shorts heads over a part of the vocabulary, each a copy of its own (short-head/convert.ts)
  */
 export function weightBytes(
@@ -42,7 +51,8 @@ export function weightBytes(
       kernels.map((kernel) => {
         const { bytes } = kernelFor(kernel, numerics.targetPrecision);
         const matrices: MatrixShape[] = Object.values(shapes[part]);
-        return [kernel, matrices.reduce((sum, [out, inner]) => sum + bytes(out, inner, numerics), 0)];
+        const one = matrices.reduce((sum, [out, inner]) => sum + bytes(out, inner, numerics), 0);
+        return [kernel, (part === "mlp" ? (spec.experts?.count ?? 1) : 1) * one];
       }),
     );
   const ofShort = (short: ShortKernel) =>

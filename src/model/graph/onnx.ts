@@ -50,6 +50,7 @@ const schema = protobuf.Root.fromJSON({
         name: field(1, "string"),
         f: field(2, "float"),
         i: field(3, "int64"),
+        s: field(4, "bytes"),
         g: field(6, "Graph"),
         ints: list(8, "int64"),
         type: field(20, "int32"),
@@ -95,6 +96,7 @@ export interface Attribute {
   type: number;
   f?: number;
   i?: number;
+  s?: Uint8Array;
   g?: Graph;
   ints?: number[];
 }
@@ -116,6 +118,7 @@ export interface Graph {
 
 export const float = (name: string, f: number): Attribute => ({ name, type: 1, f });
 export const int = (name: string, i: number): Attribute => ({ name, type: 2, i });
+export const text = (name: string, s: string): Attribute => ({ name, type: 3, s: new TextEncoder().encode(s) });
 export const ints = (name: string, of: readonly number[]): Attribute => ({ name, type: 7, ints: [...of] });
 export const subgraph = (name: string, g: Graph): Attribute => ({ name, type: 5, g });
 

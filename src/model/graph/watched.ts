@@ -64,6 +64,15 @@ class Watched extends Branch {
     return super.linear(input, matrix, role, output);
   }
 
+  /** An output of the graph cannot lie in a branch: what a flag would leave out is done over no rows. */
+  override onlyIf(_flag: string, label: string, yes: (at: Branch) => string): string {
+    const at = new Watched(this.name(label), this.context, this.tap);
+    const result = yes(at);
+    this.take(at);
+    this.outputs.push(...at.outputs);
+    return result;
+  }
+
   watch(input: string, matrix: string, inner: number): void {
     this.outputs.push(this.tap(this, input, matrix, inner));
   }

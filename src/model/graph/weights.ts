@@ -9,12 +9,12 @@ import type { RowsOfPart, RowTensor } from "../conversion/rows.js";
 import { storedFloats } from "../kernels/floats.js";
 import type { StoredRows, WeightPart } from "../kernels/kernel.js";
 import { kernelFor, targetKernel } from "../kernels/registry.js";
-import { type BlockNorms, blockNorms, ropeTablesOf } from "../layers.js";
+import { type BlockNorms, blockNorms, gatedMlps, ROUTER, ropeTablesOf } from "../layers.js";
 import { type Learned, readMoments } from "../moments-file.js";
 import { ropeTables } from "../rope.js";
 import type { ModelSpec, WeightSource } from "../spec.js";
 import { fillHeads, headsAsTheyAre, storedHeadDim } from "./heads.js";
-import { type MatrixShape, matrixShapes } from "./matrices.js";
+import { expertName, type MatrixShape, matrixShapes, routerName } from "./matrices.js";
 
 /** Name of a matrix in the graph, e.g. `3.attn.qkv` at `int8` -> `3.attn.qkv.int8`. */
 export const kernelName = (matrix: string, kernel: Kernel): string => `${matrix}.${kernel}`;
@@ -201,32 +201,45 @@ function attentionParts(request: Request, layer: number): ModelPart[] {
 
 function mlpParts(request: Request, layer: number): ModelPart[] {
   const { checkpoint } = request;
-  const { hiddenSize, intermediateSize, mlpBias } = checkpoint.spec;
-  const shapes = matrixShapes(checkpoint.spec).mlp;
+  const { hiddenSize, experts } = checkpoint.spec;
   const at = `model.layers.${layer}`;
   const name = `${layer}.mlp`;
-  const form = formOf(request, name);
-  const parts = [
-    ...normParts(request, name, at, blockNorms(checkpoint.spec, "mlp")),
-    ...rowMatrix(
-      form,
-      `${name}.gate_up`,
-      shapes.gate_up,
-      ["gate_proj", "up_proj"].map((p) => ({ name: `${at}.mlp.${p}.weight`, rows: intermediateSize })),
-    ),
-    ...rowMatrix(form, `${name}.down`, shapes.down, [{ name: `${at}.mlp.down_proj.weight`, rows: hiddenSize }]),
+  const norms = normParts(request, name, at, blockNorms(checkpoint.spec, "mlp"));
+  if (experts === undefined) return [...norms, ...gatedParts(request, name, name, `${at}.mlp`)];
+  const router = [experts.count, hiddenSize];
+  const read = () => checkpoint.tensor(`${at}.${ROUTER}.weight`, router);
+  return [
+    ...norms,
+    storedFloats(request.numerics.float, routerName(name), router, read),
+    ...gatedMlps(checkpoint.spec).flatMap((mlp, i) => gatedParts(request, name, expertName(name, i), `${at}.${mlp}`)),
   ];
-  if (mlpBias) {
-    parts.push(
-      vector(request, `${name}.gate_up.bias`, 2 * intermediateSize, () =>
-        stack(["gate_proj", "up_proj"].map((p) => checkpoint.tensor(`${at}.mlp.${p}.bias`, [intermediateSize]))),
-      ),
-      vector(request, `${name}.down.bias`, hiddenSize, () =>
-        checkpoint.tensor(`${at}.mlp.down_proj.bias`, [hiddenSize]),
-      ),
-    );
-  }
-  return parts;
+}
+
+/**
+ * The matrices of one gated MLP.
+ * @param name of it in the graph, a block's or an expert's
+ * @param at   what its tensors' names begin with
+ */
+function gatedParts(request: Request, block: string, name: string, at: string): ModelPart[] {
+  const { checkpoint } = request;
+  const { hiddenSize, intermediateSize, mlpBias } = checkpoint.spec;
+  const shapes = matrixShapes(checkpoint.spec).mlp;
+  const form = formOf(request, block);
+  const [gateUp, down] = [["gate_proj", "up_proj"].map((p) => `${at}.${p}`), `${at}.down_proj`];
+  const rows = gateUp.map((tensor) => ({ name: `${tensor}.weight`, rows: intermediateSize }));
+  const parts = [
+    ...rowMatrix(form, `${name}.gate_up`, shapes.gate_up, rows),
+    ...rowMatrix(form, `${name}.down`, shapes.down, [{ name: `${down}.weight`, rows: hiddenSize }]),
+  ];
+  if (!mlpBias) return parts;
+  const bias = (tensor: string, out: number) => checkpoint.tensor(`${tensor}.bias`, [out]);
+  return [
+    ...parts,
+    vector(request, `${name}.gate_up.bias`, 2 * intermediateSize, () =>
+      stack(gateUp.map((tensor) => bias(tensor, intermediateSize))),
+    ),
+    vector(request, `${name}.down.bias`, hiddenSize, () => bias(down, hiddenSize)),
+  ];
 }
 
 /**

@@ -3,8 +3,8 @@ import type { MeasuredModel } from "../../calibrate/along-text.js";
 import { DraftplanError } from "../../core/errors.js";
 import type { DraftModel } from "../../decode/drafters/model.js";
 import { OwnCache } from "../../decode/drafters/own-cache.js";
-import { expectedTensors } from "../../model/formats/tensors.js";
 import { openCheckpoint } from "../../model/open.js";
+import { activeParametersOf } from "../../model/parameters.js";
 import type { Checkpoint, ModelSpec } from "../../model/spec.js";
 import { loadPrepared } from "../../runtime/load.js";
 import { type Kernel, kernelsFor } from "../../schema/choice.js";
@@ -48,16 +48,16 @@ export async function lookAtDraftModel(path: string, target: string): Promise<Dr
 export function requireFitsTarget({ path, compared, checkpoint: { spec } }: DraftModelFile, target: ModelSpec): void {
   if (!compared && spec.vocabSize !== target.vocabSize)
     throw mismatch(path, `its vocabulary has ${spec.vocabSize} tokens, and that of ${target.name} ${target.vocabSize}`);
-  const [draftParameters, targetParameters] = [parametersOf(spec), parametersOf(target)];
+  const [draftParameters, targetParameters] = [activeParametersOf(spec), activeParametersOf(target)];
+  const which = [spec, target].some(({ experts }) => experts !== undefined)
+    ? "parameters for each token"
+    : "parameters";
   if (draftParameters > targetParameters)
     throw mismatch(
       path,
-      `it has ${millions(draftParameters)} parameters, and ${target.name}, which it is to draft for, ${millions(targetParameters)}: drafting would take longer than decoding`,
+      `it has ${millions(draftParameters)} ${which}, and ${target.name}, which it is to draft for, ${millions(targetParameters)}: drafting would take longer than decoding`,
     );
 }
-
-const parametersOf = (spec: ModelSpec): number =>
-  [...expectedTensors(spec).values()].reduce((sum, shape) => sum + shape.reduce((product, n) => product * n, 1), 0);
 
 const millions = (count: number): string => `${(count / 1e6).toFixed(count < 1e7 ? 2 : 0)} million`;
 

@@ -15,6 +15,7 @@ import type { Engine } from "../../runtime/engine.js";
 import { readGpu } from "../../runtime/gpu/nvidia-smi.js";
 import { availableMemoryBytes, lastLevelCacheBytes } from "../../runtime/memory.js";
 import { openOrtEngine } from "../../runtime/ort-engine.js";
+import { requireMixtures } from "../../runtime/pass/mixtures.js";
 import { computesOn, dialectFor, isNvidia } from "../../runtime/providers.js";
 import { DEFAULT_KERNELS, type Kernel } from "../../schema/choice.js";
 import type { ModelRef } from "../../schema/common.js";
@@ -76,6 +77,7 @@ export async function profileSynthetic<Prepared extends { capacity: number }>(
   },
 ): Promise<Profile> {
   const whole = readConfig(path);
+  requireMixtures(path, whole, provider);
   const prepared = prepare(whole);
   const capacity = Math.min(whole.contextLimit, prepared.capacity);
   const dialect = dialectFor(provider, targetPrecision);

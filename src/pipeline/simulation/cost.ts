@@ -38,8 +38,12 @@ const MOST_DRAFT_TOKENS = 16;
  */
 export function operationsOf(spec: ModelSpec): Operations {
   const { attn, mlp, head } = matrixShapes(spec);
-  const blocks = [attn.qkv, attn.out, mlp.gate_up, mlp.down];
-  const all = [...blocks.map((shape) => ({ shape, times: spec.layers })), { shape: head.head, times: 1 }];
+  const mlps = spec.layers * (spec.experts?.perToken ?? 1);
+  const all = [
+    ...[attn.qkv, attn.out].map((shape) => ({ shape, times: spec.layers })),
+    ...[mlp.gate_up, mlp.down].map((shape) => ({ shape, times: mlps })),
+    { shape: head.head, times: 1 },
+  ];
   const sum = (of: (out: number, inner: number) => number) =>
     all.reduce((total, { shape: [out, inner], times }) => total + times * of(out, inner), 0);
   const outliers = (inner: number) => 2 * outliersAtEachEnd(inner);

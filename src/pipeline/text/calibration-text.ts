@@ -67,7 +67,7 @@ export function inHalves(text: string): [string, string] {
 const SMALL_MODEL = 40e6;
 
 export function isSmall(spec: ModelSpec): boolean {
-  const layer = spec.hiddenSize * (4 * spec.hiddenSize + 3 * spec.intermediateSize);
+  const layer = spec.hiddenSize * (4 * spec.hiddenSize + 3 * (spec.experts?.perToken ?? 1) * spec.intermediateSize);
   return spec.vocabSize * spec.hiddenSize + spec.layers * layer < SMALL_MODEL;
 }
 
