@@ -117,3 +117,37 @@ test("a prompt that is empty or leaves no room is refused, and a full place stay
     model.close();
   }
 });
+
+test("a prompt that begins as another place's text copies its rows, and goes on as by itself", async () => {
+  const { model, texts } = await compare("shared", {});
+  try {
+    const random = seededRandom(5);
+    const long = Array.from({ length: 21 }, () => random.index(64));
+    const { hiddenSize } = model.spec;
+    texts.begin(2, long);
+    const prompts = [long.slice(0, 20), [...long.slice(0, 7), 3, 9], long.slice(0, 12)];
+    texts.begin(0, prompts[0], { place: 2, shared: 19 });
+    texts.begin(1, prompts[1], { place: 0, shared: 7 });
+    texts.begin(2, prompts[2], { place: 2, shared: 11 }); // over itself: a shorter beginning of what it holds
+    const seen = prompts.map(() => ({ ids: [] as number[], hidden: [] as Float32Array[] }));
+    for (let i = 0; i < 6; i++) {
+      if (i > 0) texts.step();
+      seen.forEach(({ ids, hidden }, place) => {
+        ids.push(Number(texts.tokens[place]));
+        hidden.push(texts.hidden.slice(place * hiddenSize, (place + 1) * hiddenSize));
+      });
+    }
+    for (const [place, prompt] of prompts.entries()) {
+      const expected = alone(model, prompt, 6);
+      expect(seen[place].ids).toEqual(expected.ids);
+      for (const [i, state] of expected.states.entries())
+        state.forEach((value, j) => {
+          expect(seen[place].hidden[i][j]).toBeCloseTo(value, 4);
+        });
+    }
+    expect(() => texts.begin(0, [1, 2], { place: 1, shared: 2 })).toThrow(RangeError);
+  } finally {
+    texts.close();
+    model.close();
+  }
+});

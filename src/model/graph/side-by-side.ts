@@ -4,8 +4,8 @@
  *
  * Inputs:  input_ids int64[texts, q], seqlens_k int32[texts] = each text's own n + q − 1, total_sequence_length int32[1] =
  *          the greatest n + q; past.<layer>.key|value T[texts, kvHeads, capacity, storedHeadDim]
- * Outputs: states float[texts, 1, H] behind the final norm, of each text's last row; ids int64[texts, 1] the likeliest
- *          token there, the first one on a tie; present.<layer>.key|value, in place
+ * Outputs: states float[texts, 1, H] behind the final norm, of each text's last row, and hidden before it; ids
+ *          int64[texts, 1] the likeliest token there, the first one on a tie; present.<layer>.key|value, in place
  *
  * GroupQueryAttention takes more than one text where each has one token, or where no text has a past: prompts are run one
  * at a time over their part of the cache, steps all at once.
@@ -24,6 +24,7 @@ export const SIDE_BY_SIDE = {
   lengths: "seqlens_k",
   total: "total_sequence_length",
   states: "states",
+  hidden: "hidden",
   likeliest: "ids",
 } as const;
 
@@ -44,6 +45,7 @@ export function sideBySideGraph(spec: ModelSpec, weights: WeightFile, dialect: G
   }));
   const [from, to, axis] = [-1, 2 ** 31, 1].map((at, i) => main.integers(`last.${i}`, [at]));
   const last = main.node("Slice", [hidden, from, to, axis], "last");
+  main.cast(last, element, FLOAT, `=${SIDE_BY_SIDE.hidden}`);
   const normed = main.rmsNorm(last, "norm", "normed", spec.rmsEps);
   main.cast(normed, element, FLOAT, `=${SIDE_BY_SIDE.states}`);
   const product = main.linear(normed, headMatrix(spec), wholeHead(choices), "logits");
@@ -59,6 +61,7 @@ export function sideBySideGraph(spec: ModelSpec, weights: WeightFile, dialect: G
   return main.graph(
     [
       value(SIDE_BY_SIDE.states, FLOAT, ["texts", 1, spec.hiddenSize]),
+      value(SIDE_BY_SIDE.hidden, FLOAT, ["texts", 1, spec.hiddenSize]),
       value(SIDE_BY_SIDE.likeliest, INT64, ["texts", 1]),
       ...cache("present"),
     ],

@@ -6,9 +6,9 @@ import type { Progress } from "../../core/progress.js";
 import type { ModelSpec } from "../../model/spec.js";
 import type { Clock, Engine } from "../../runtime/engine.js";
 import { MAX_PASS_TOKENS } from "../../runtime/limits.js";
+import { continueSideBySide } from "../../runtime/side-by-side/continue.js";
 import type { SideBySide } from "../../runtime/side-by-side/texts.js";
 import { targetChoices } from "../../schema/choice.js";
-import { continueSideBySide } from "../../train/continue.js";
 import { type OwnText, positionsOf } from "../../train/examples.js";
 import type { Part, WorkFolder } from "../../train/work-folder.js";
 import { type CalibrationText, contextPrompts } from "../text/calibration-text.js";
@@ -132,14 +132,10 @@ export async function collectOwnText(
       work.add(part, made === undefined ? null : stated(engine, ids, made.ids, norm));
     } else {
       const wave = prompts.slice(done, done + texts.places).filter((prompt) => prompt.part !== "read");
-      const made = await continueSideBySide(
-        texts,
-        wave.map((prompt) => prompt.ids),
-        {
-          ...{ tokens: CONTINUATION, endTokens: engine.spec.eosTokenIds, hiddenSize: engine.spec.hiddenSize },
-          ...{ late: () => clock.nowUs() >= untilUs, tick: () => progress.tick() },
-        },
-      );
+      const made = await continueSideBySide(texts, wave, {
+        ...{ tokens: CONTINUATION, endTokens: engine.spec.eosTokenIds, hiddenSize: engine.spec.hiddenSize },
+        ...{ kept: "states", late: () => clock.nowUs() >= untilUs, tick: () => progress.tick() },
+      });
       made.forEach((text, i) => {
         work.add(wave[i].part, text);
       });

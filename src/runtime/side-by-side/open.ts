@@ -47,6 +47,7 @@ class OrtTexts implements SideBySide {
   readonly capacity: number;
   readonly tokens: BigInt64Array;
   readonly states: Float32Array;
+  readonly hidden: Float32Array;
   /** [places] tokens in each cache; null: nothing has begun there */
   private readonly held: (number | null)[];
   private readonly session: Pointer;
@@ -56,8 +57,9 @@ class OrtTexts implements SideBySide {
   private readonly promptLength = new Int32Array(new ArrayBuffer(128), 0, 1);
   private readonly total = new Int32Array(new ArrayBuffer(128), 0, 1);
   private readonly promptIds: HostTensor<BigInt64Array>;
-  /** what the library looks into by address must not be collected before it is done */
+  /** [2 layers] of [places, kvHeads, capacity, storedHeadDim]; the library looks into them by address */
   private readonly caches: NodeJS.TypedArray[] = [];
+  private readonly kvHeads: number;
   /** [places] what a prompt at that place reads and writes */
   private readonly atPlace: { inputs: [string, Pointer][]; outputs: [string, Pointer][] }[];
 
@@ -69,6 +71,7 @@ class OrtTexts implements SideBySide {
     { threads, dialect, capacity, places }: SideBySideOptions,
   ) {
     this.capacity = capacity;
+    this.kvHeads = spec.kvHeads;
     const rows = spec.kvHeads * capacity * storedHeadDim(spec); // numbers of one text's keys in one layer
     const Floats = FLOAT_ARRAYS[dialect.float];
     const room = Math.floor(CACHE_BYTES / (2 * spec.layers * rows * Floats.BYTES_PER_ELEMENT));
@@ -82,7 +85,8 @@ class OrtTexts implements SideBySide {
     this.tokens = new BigInt64Array(buffer(8 * this.places), 0, this.places);
     this.lengths = new Int32Array(buffer(4 * this.places), 0, this.places);
     const { hiddenSize } = spec;
-    this.states = new Float32Array(buffer(4 * this.places * hiddenSize), 0, this.places * hiddenSize);
+    const states = () => new Float32Array(buffer(4 * this.places * hiddenSize), 0, this.places * hiddenSize);
+    [this.states, this.hidden] = [states(), states()];
     const make = hostTensors(api, handles);
     const tensor = (data: NodeJS.TypedArray, type: number, ...shape: number[]): Pointer =>
       make(data, data.byteLength, BigInt64Array.from(shape.map(BigInt)), type);
@@ -102,6 +106,7 @@ class OrtTexts implements SideBySide {
       });
     };
     add({ output: SIDE_BY_SIDE.states }, this.states, ELEMENT.float, 1, hiddenSize);
+    add({ output: SIDE_BY_SIDE.hidden }, this.hidden, ELEMENT.float, 1, hiddenSize);
     add({ output: SIDE_BY_SIDE.likeliest }, this.tokens, ELEMENT.int64, 1);
     for (let layer = 0; layer < spec.layers; layer++)
       for (const part of ["key", "value"] as const) {
@@ -127,17 +132,34 @@ class OrtTexts implements SideBySide {
     }));
   }
 
-  begin(place: number, prompt: readonly number[]): void {
+  begin(place: number, prompt: readonly number[], like?: { place: number; shared: number }): void {
     if (prompt.length === 0 || prompt.length >= this.capacity)
       throw new RangeError(`a prompt of ${prompt.length} tokens in room for ${this.capacity}`);
-    this.promptIds.data.set(prompt.map(BigInt));
-    this.bindInput(this.prompts, SIDE_BY_SIDE.ids, this.promptIds.of(prompt.length));
+    const shared = like?.shared ?? 0;
+    if (shared < 0 || shared >= prompt.length) throw new RangeError(`${shared} shared tokens of ${prompt.length}`);
+    if (like !== undefined && like.place !== place) this.copyRows(like.place, place, shared);
+    const input = prompt.slice(shared);
+    this.promptIds.data.set(input.map(BigInt));
+    this.bindInput(this.prompts, SIDE_BY_SIDE.ids, this.promptIds.of(input.length));
     for (const [name, tensor] of this.atPlace[place].inputs) this.bindInput(this.prompts, name, tensor);
     for (const [name, tensor] of this.atPlace[place].outputs) this.api.check("BindOutput", this.prompts, name, tensor);
     this.promptLength[0] = prompt.length - 1;
     this.total[0] = prompt.length;
     this.api.check("RunWithBinding", this.session, null, this.prompts);
     this.held[place] = prompt.length;
+  }
+
+  /** Keys and values of the first tokens of one place to another. */
+  private copyRows(from: number, to: number, tokens: number): void {
+    const { kvHeads, capacity, places } = this;
+    for (const cache of this.caches) {
+      const each = cache.length / places;
+      const width = each / kvHeads / capacity;
+      for (let head = 0; head < kvHeads; head++) {
+        const start = from * each + head * capacity * width;
+        cache.copyWithin(to * each + head * capacity * width, start, start + tokens * width);
+      }
+    }
   }
 
   step(): void {

@@ -9,14 +9,18 @@ export interface SideBySide {
   /**
    * Runs a prompt at a place, whatever was there: the token behind it is then at `tokens[place]`, and the state at which it
    * was chosen at `states`.
+   * @param like a place whose text begins with the prompt's first `shared` tokens, fewer than the prompt has: they are
+   *   copied from there, and only the rest is run
    * @throws RangeError for an empty prompt, or one that leaves no room
    */
-  begin(place: number, prompt: readonly number[]): void;
+  begin(place: number, prompt: readonly number[], like?: { place: number; shared: number }): void;
   /** The next token of every place that has begun, behind the one that it has; one without room stays as it is. */
   step(): void;
   /** [places] */
   readonly tokens: BigInt64Array;
   /** [places, hiddenSize] behind the final norm */
   readonly states: Float32Array;
+  /** [places, hiddenSize] the same before it: what heads are shown */
+  readonly hidden: Float32Array;
   close(): void;
 }

@@ -1,15 +1,19 @@
 /** Prompts continued side by side, greedily, with the states at which their tokens were chosen. */
-import type { OwnText } from "./examples.js";
+import type { SideBySide } from "./texts.js";
 
-/** What runs them: runtime/side-by-side/open.ts. */
-interface Texts {
-  /** [places] */
-  readonly tokens: BigInt64Array;
-  /** [places, hiddenSize] where each token was chosen */
-  readonly states: Float32Array;
-  begin(place: number, prompt: readonly number[]): void;
-  /** the next token of every place */
-  step(): void;
+/** A text that the target wrote. */
+export interface WrittenText {
+  /** tokens behind the prompt */
+  ids: Int32Array;
+  /** [ids, hiddenSize] where each was chosen */
+  states: Float32Array;
+}
+
+/** A prompt, and where its first tokens stand already. */
+export interface SharedPrompt {
+  ids: readonly number[];
+  /** the first `shared` tokens are those of prompt `of`, an earlier one, whose first tokens are all run; left out: nothing is shared */
+  like?: { of: number; shared: number } | undefined;
 }
 
 interface Continuing {
@@ -17,6 +21,8 @@ interface Continuing {
   tokens: number;
   endTokens: readonly number[];
   hiddenSize: number;
+  /** which states are kept: behind the final norm, or before it */
+  kept: "states" | "hidden";
   /** whether to stop with what there is */
   late(): boolean;
   /** awaited before every pass; throws where the work is interrupted */
@@ -28,20 +34,20 @@ interface Continuing {
  * @returns one for each prompt, null where it gave no two tokens
  */
 export async function continueSideBySide(
-  texts: Texts,
-  prompts: readonly (readonly number[])[],
-  { tokens, endTokens, hiddenSize, late, tick }: Continuing,
-): Promise<(OwnText | null)[]> {
+  texts: Pick<SideBySide, "tokens" | "states" | "hidden" | "begin" | "step">,
+  prompts: readonly SharedPrompt[],
+  { tokens, endTokens, hiddenSize, kept, late, tick }: Continuing,
+): Promise<(WrittenText | null)[]> {
   const made = prompts.map(() => ({ ids: [] as number[], states: new Float32Array(tokens * hiddenSize) }));
   const goesOn = ({ ids }: { ids: number[] }) => ids.length < tokens && !endTokens.includes(ids[ids.length - 1]);
   const take = (place: number) => {
     const { ids, states } = made[place];
-    states.set(texts.states.subarray(place * hiddenSize, (place + 1) * hiddenSize), ids.length * hiddenSize);
+    states.set(texts[kept].subarray(place * hiddenSize, (place + 1) * hiddenSize), ids.length * hiddenSize);
     ids.push(Number(texts.tokens[place]));
   };
-  for (const [place, prompt] of prompts.entries()) {
+  for (const [place, { ids, like }] of prompts.entries()) {
     await tick();
-    texts.begin(place, prompt);
+    texts.begin(place, ids, like && { place: like.of, shared: like.shared });
     take(place);
   }
   while (made.some(goesOn) && !late()) {

@@ -1,18 +1,21 @@
 /** Texts that end at different times, on places that count. */
 import { expect, test } from "vitest";
+import { continueSideBySide } from "../../src/runtime/side-by-side/continue.js";
 import type { SideBySide } from "../../src/runtime/side-by-side/texts.js";
-import { continueSideBySide } from "../../src/train/continue.js";
 
 const END = 99;
 
-/** Each text counts on from its prompt's last token; its state is [token, 100 · place]. */
+/** Each text counts on from its prompt's last token; its state is [token, 100 · place], before the norm that and one more. */
 class Counting implements SideBySide {
   readonly places = 3;
   readonly capacity = 50;
   readonly tokens = new BigInt64Array(3);
   readonly states = new Float32Array(6);
+  readonly hidden = new Float32Array(6);
+  readonly begun: Parameters<SideBySide["begin"]>[2][] = [];
   steps = 0;
-  begin(place: number, prompt: readonly number[]) {
+  begin(place: number, prompt: readonly number[], like?: { place: number; shared: number }) {
+    this.begun.push(like);
     this.put(place, prompt[prompt.length - 1] + 1);
   }
   step() {
@@ -22,11 +25,13 @@ class Counting implements SideBySide {
   private put(place: number, token: number) {
     this.tokens[place] = BigInt(token);
     this.states.set([token, 100 * place], 2 * place);
+    this.hidden.set([token + 1, 100 * place + 1], 2 * place);
   }
   close() {}
 }
 
-const how = { tokens: 5, endTokens: [END], hiddenSize: 2, late: () => false, tick: async () => {} };
+const how = { tokens: 5, endTokens: [END], hiddenSize: 2, late: () => false, tick: async () => {}, kept: "states" as const };
+const own = (...ids: number[]) => ({ ids });
 const text = (place: number, ...ids: number[]) => ({
   ids: Int32Array.from(ids),
   states: Float32Array.from(ids.flatMap((id) => [id, 100 * place])),
@@ -34,7 +39,7 @@ const text = (place: number, ...ids: number[]) => ({
 
 test("each ends at its end token or at the most tokens, and steps end with the last", async () => {
   const texts = new Counting();
-  const made = await continueSideBySide(texts, [[1, 10], [96], [98]], how);
+  const made = await continueSideBySide(texts, [own(1, 10), own(96), own(98)], how);
   expect(made).toEqual([text(0, 11, 12, 13, 14, 15), text(1, 97, 98, 99), null]);
   expect(texts.steps).toBe(4);
 });
@@ -42,7 +47,7 @@ test("each ends at its end token or at the most tokens, and steps end with the l
 test("fewer prompts than places, and what there is when the time is up", async () => {
   const texts = new Counting();
   const late = () => texts.steps >= 2;
-  expect(await continueSideBySide(texts, [[10]], { ...how, late })).toEqual([text(0, 11, 12, 13)]);
+  expect(await continueSideBySide(texts, [own(10)], { ...how, late })).toEqual([text(0, 11, 12, 13)]);
 });
 
 test("an interruption ends it before the next pass", async () => {
@@ -51,6 +56,15 @@ test("an interruption ends it before the next pass", async () => {
   const tick = async () => {
     if (++ticks === 4) throw new Error("interrupted");
   };
-  await expect(continueSideBySide(texts, [[10], [20]], { ...how, tick })).rejects.toThrow("interrupted");
+  await expect(continueSideBySide(texts, [own(10), own(20)], { ...how, tick })).rejects.toThrow("interrupted");
   expect(texts.steps).toBe(1);
+});
+
+test("states before the norm where they are asked for, and a prompt that shares its first tokens says whose", async () => {
+  const texts = new Counting();
+  const shared = { ids: [1, 2, 20], like: { of: 0, shared: 2 } };
+  const made = await continueSideBySide(texts, [own(1, 2, 3, 96), shared], { ...how, kept: "hidden" });
+  expect(made[0]?.states).toEqual(Float32Array.from([98, 1, 99, 1, 100, 1]));
+  expect(made[1]?.states.slice(0, 4)).toEqual(Float32Array.from([22, 101, 23, 101]));
+  expect(texts.begun).toEqual([undefined, { place: 0, shared: 2 }]);
 });
