@@ -66,20 +66,6 @@ export function countRounds(texts: readonly (readonly boolean[])[], k: number): 
   return all;
 }
 
-/**
- * Standard error of the tokens of a round, as a share of them, from counts by text. The rounds of a text are alike, so a
- * text is what is drawn: it is the error of a ratio of sums over texts, by the delta method.
- * @returns null under two texts
- */
-export function acceptedLengthError(counts: readonly Pick<RoundCount, "rounds" | "tokens">[]): number | null {
-  const texts = counts.filter(({ rounds }) => rounds > 0);
-  if (texts.length < 2) return null;
-  const rounds = texts.reduce((sum, count) => sum + count.rounds, 0);
-  const tokens = texts.reduce((sum, count) => sum + count.tokens, 0);
-  const squares = texts.reduce((sum, count) => sum + (count.tokens - (tokens / rounds) * count.rounds) ** 2, 0);
-  return Math.sqrt((squares * texts.length) / (texts.length - 1)) / tokens;
-}
-
 /** Share of all positions that are hits. */
 function pooledRate(texts: readonly (readonly boolean[])[]): number {
   const hits = texts.flat();

@@ -112,7 +112,15 @@ interface PartTexts {
   hits: number[][][];
   /** [models and kernels] */
   confidence: ConfidenceCounts[];
+  /** [texts] of what kind each is */
+  kinds: (number | undefined)[];
   positions: number;
+}
+
+/** Where somebody says of what kind every text is. */
+function told(kinds: readonly (number | undefined)[]): { kinds?: number[] } {
+  const known = kinds.filter((kind) => kind !== undefined);
+  return known.length < kinds.length ? {} : { kinds: known };
 }
 
 /** Lookup and models measured along continuations, as these are made. */
@@ -138,6 +146,7 @@ export class TextEvidence {
     }
     if (lookup) texts.looked.push(lookupAlong(continuation));
     for (const [i, found] of hits.entries()) texts.hits[i].push(found);
+    texts.kinds.push(continuation.kind);
     texts.positions += positions;
   }
 
@@ -150,8 +159,8 @@ export class TextEvidence {
       return { at_context: Number(context), part: part as Part };
     };
     const contexts = made.map(
-      ([key, { looked, positions }]): LookupContext => ({
-        ...{ ...at(key), positions },
+      ([key, { looked, positions, kinds }]): LookupContext => ({
+        ...{ ...at(key), positions, ...told(kinds) },
         matched: looked.map(({ matched }) => matched),
         followed: looked.map(({ followed }) => followed),
         branches: looked.map(({ branches }) => branches),
@@ -161,8 +170,8 @@ export class TextEvidence {
       ({ model: { name, path, weightsSha256 }, kernel }, i): ModelCalibration => ({
         ...{ name, weights_sha256: weightsSha256, path, kernel },
         contexts: made.map(
-          ([key, { hits, confidence, positions }]): ModelContext => ({
-            ...{ ...at(key), positions, hits: hits[i] },
+          ([key, { hits, confidence, positions, kinds }]): ModelContext => ({
+            ...{ ...at(key), positions, ...told(kinds), hits: hits[i] },
             ...tableOf(confidence[i]),
           }),
         ),
@@ -179,7 +188,7 @@ export class TextEvidence {
   private part(at: number, part: Part): PartTexts {
     const key = `${part} ${at}`;
     const found = this.parts.get(key) ?? {
-      ...{ looked: [], positions: 0 },
+      ...{ looked: [], kinds: [], positions: 0 },
       hits: this.models.map(() => []),
       confidence: this.models.map(() => new ConfidenceCounts()),
     };

@@ -6,7 +6,7 @@ import { readsAll, type SpannedKernel } from "../schema/choice.js";
 import { type ModelRef, numericsOf } from "../schema/common.js";
 import type { TextEvidence } from "./along-text.js";
 import { type Continuation, ContinuedPrompts } from "./continuation.js";
-import type { HeadsEvidence } from "./heads.js";
+import type { HeadsEvidence } from "./heads-evidence.js";
 import { hitsFactorOf, lossRecord, measureLosses, withWideSpans } from "./losses.js";
 import { SAMPLING_SEED, type Sampling } from "./sampling.js";
 import type { Probed } from "./tally.js";
@@ -20,6 +20,10 @@ export interface ContextPrompts {
   atContext: number;
   choose: number[][];
   report: number[][];
+  /** of what kind of text each prompt is; left out: nobody says */
+  kinds?: { choose: number[]; report: number[] } | undefined;
+  /** some are requests of a chat, of which a beginning is none; left out: all are text */
+  chats?: true | undefined;
 }
 
 export interface CalibrationInput {
@@ -88,9 +92,9 @@ export async function calibrate(input: CalibrationInput): Promise<CalibrationRes
   const texts = new Map<number, ContinuedPrompts>();
   const contexts: Calibration["contexts"] = [];
   let used = 0;
-  for (const { atContext, choose } of prompts) {
+  for (const { atContext, choose, kinds } of prompts) {
     const sampling = samplingAt(input.temperature);
-    const text = new ContinuedPrompts(engine, clock, choose, input.continuationTokens, sampling);
+    const text = new ContinuedPrompts(engine, clock, choose, input.continuationTokens, sampling, kinds?.choose);
     texts.set(atContext, text);
     const made = withGuesses(madeFor(text, input.positions ?? Number.POSITIVE_INFINITY, progress), atContext, input);
     const { layers } = engine.spec;

@@ -17,6 +17,8 @@ export interface Continuation {
   ids: readonly number[];
   /** what the ids were sampled at; absent: they are the greedy ones */
   temperature?: number;
+  /** of what kind of text its prompt is; absent: nobody says */
+  kind?: number | undefined;
 }
 
 /** Consecutive draft steps that one pass stands for: `count` tokens, the first of them ids[from]. */
@@ -59,6 +61,8 @@ export class ContinuedPrompts {
     /** wanted after each prompt's first; fewer where the target ends its answer */
     private readonly tokens: number,
     private readonly sampling: Sampling | null,
+    /** [prompts] of what kind of text each is */
+    private readonly kinds?: readonly number[] | undefined,
   ) {}
 
   /** tokens to predict, of all that is made */
@@ -69,7 +73,9 @@ export class ContinuedPrompts {
   /** The next prompt's continuation, whose states the cache then holds; null where there is no further prompt. */
   async next(progress: Progress): Promise<Continuation | null> {
     while (this.index < this.prompts.length) {
-      const made = await this.continueOne(this.index++, progress);
+      const kind = this.kinds?.[this.index];
+      const continued = await this.continueOne(this.index++, progress);
+      const made = kind === undefined ? continued : { ...continued, kind };
       if (made.ids.length < 2) continue;
       this.made.push(made);
       return made;

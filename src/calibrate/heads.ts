@@ -7,13 +7,11 @@
  * node is only asked for where all before it were right.
  */
 import type { Progress } from "../core/progress.js";
-import type { Heads, LocatedHeads } from "../decode/drafters/heads.js";
+import type { Heads } from "../decode/drafters/heads.js";
 import type { Engine } from "../runtime/engine.js";
 import { MAX_PASS_TOKENS } from "../runtime/limits.js";
 import { targetChoices } from "../schema/choice.js";
-import type { HeadsCalibration, HeadsContext } from "../schema/heads-calibration.js";
-import { MAX_HEADS_POSITIONS } from "../schema/heads-calibration.js";
-import type { Continuation, ContinuedPrompts } from "./continuation.js";
+import type { Continuation } from "./continuation.js";
 
 /** Rows of one pass of the heads: their logits are rows · heads · vocabulary numbers. */
 const BATCH_ROWS = 32;
@@ -32,17 +30,36 @@ export async function ranksAlong(
   const positions = Math.max(0, continuation.ids.length - heads.heads);
   if (positions === 0) return [];
   const { prompt, ids } = continuation;
-  const { hiddenSize } = engine.spec;
   const text = [...prompt, ...ids];
   // where the first token of the continuation was chosen: behind the prompt's last one
   const first = prompt.length - 1;
-  let states: Float32Array;
-  if (heads.states === undefined) states = await targetStates(engine, text, first, positions, progress);
-  else {
-    const all = await targetStates(engine, text, 0, first + positions, progress);
-    if (first > 0) heads.states(0, all.subarray(0, first * hiddenSize));
-    states = all.subarray(first * hiddenSize);
+  const { hiddenSize } = engine.spec;
+  if (heads.states === undefined) {
+    const states = await targetStates(engine, text, first, positions, progress);
+    return ranksOfStates(heads, { states, hiddenSize, first, ids }, progress);
   }
+  const all = await targetStates(engine, text, 0, first + positions, progress);
+  if (first > 0) heads.states(0, all.subarray(0, first * hiddenSize));
+  const states = all.subarray(first * hiddenSize);
+  return ranksOfStates(heads, { states, hiddenSize, first, ids }, progress);
+}
+
+/**
+ * The same of states that are there already.
+ * @param states [positions or more, hiddenSize] where ids[0], ids[1], … were chosen, before the final norm
+ * @param first  token of the whole text at which ids[0] was chosen: for heads that look at the states of all of it
+ */
+export async function ranksOfStates(
+  heads: Heads,
+  {
+    states,
+    hiddenSize,
+    first,
+    ids,
+  }: { states: Float32Array; hiddenSize: number; first: number; ids: readonly number[] },
+  progress: Progress,
+): Promise<number[][]> {
+  const positions = Math.max(0, ids.length - heads.heads);
   const rows = heads.states === undefined ? BATCH_ROWS : 1;
   const ranks: number[][] = [];
   for (let from = 0; from < positions; from += rows) {
@@ -105,106 +122,4 @@ function ranksOfRows(
     look(heads.guess(hidden, depth, trail), depth, (row) => row * heads.ranks);
   }
   return ranks;
-}
-
-/** What heads were seen to know of one part of a text at one context. */
-class PartEvidence {
-  /** [texts][positions] */
-  readonly texts: number[][][] = [];
-  positions = 0;
-
-  add(ranks: number[][]): void {
-    if (ranks.length === 0) return;
-    this.texts.push(ranks);
-    this.positions += ranks.length;
-  }
-
-  /** every path once, the commonest first */
-  record(at: number, part: HeadsContext["part"]): HeadsContext {
-    const counts = new Map<string, { ranks: number[]; positions: number }>();
-    for (const ranks of this.texts.flat()) {
-      const path = counts.get(ranks.join()) ?? { ranks, positions: 0 };
-      path.positions++;
-      counts.set(ranks.join(), path);
-    }
-    const paths = [...counts.values()].sort((a, b) => b.positions - a.positions);
-    const index = new Map(paths.map(({ ranks }, i) => [ranks.join(), i]));
-    const texts = this.texts.map((text) => text.map((ranks) => index.get(ranks.join()) as number));
-    return { at_context: at, part, positions: this.positions, paths, texts };
-  }
-}
-
-/** Heads measured along continuations, as these are made. */
-export class HeadsEvidence {
-  /** [heads] by context and part */
-  private readonly found: Map<string, PartEvidence>[];
-
-  constructor(private readonly measured: readonly LocatedHeads[]) {
-    this.found = measured.map(() => new Map());
-  }
-
-  /**
-   * Takes one more continuation, whose states the cache holds as after making it. Past what a document keeps it takes none.
-   */
-  async take(
-    engine: Engine,
-    at: number,
-    part: HeadsContext["part"],
-    continuation: Continuation,
-    progress: Progress,
-  ): Promise<void> {
-    for (const [i, { heads }] of this.measured.entries()) {
-      const evidence = this.part(i, at, part);
-      if (evidence.positions + continuation.ids.length > MAX_HEADS_POSITIONS) continue;
-      evidence.add(await ranksAlong(engine, heads, continuation, progress));
-    }
-  }
-
-  /**
-   * Goes on along further prompts until there are so many positions: the last tokens of a continuation have too few behind
-   * them to count.
-   */
-  async complete(
-    engine: Engine,
-    at: number,
-    part: HeadsContext["part"],
-    text: ContinuedPrompts,
-    positions: number,
-    progress: Progress,
-  ): Promise<void> {
-    while (this.positions(at, part) < Math.min(positions, MAX_HEADS_POSITIONS / 2)) {
-      const made = await text.next(progress);
-      if (made === null) return;
-      await this.take(engine, at, part, made, progress);
-    }
-  }
-
-  /** Positions that heads were measured on there, those of the heads with the fewest; of no heads as many as one likes. */
-  private positions(at: number, part: HeadsContext["part"]): number {
-    return Math.min(...this.measured.map((_, i) => this.part(i, at, part).positions));
-  }
-
-  /** Of every heads that were measured at all; empty: there is nothing to say. */
-  records(): HeadsCalibration[] {
-    return this.measured.flatMap(({ heads: { kind, heads, ranks, sha256 }, path }, i) => {
-      const contexts = [...this.found[i]].flatMap(([key, evidence]) => {
-        const [part, at] = key.split(" ");
-        return evidence.positions === 0 ? [] : [evidence.record(Number(at), part as HeadsContext["part"])];
-      });
-      return contexts.length === 0 ? [] : [{ path, sha256, kind, heads, ranks, contexts }];
-    });
-  }
-
-  /** What a calibration says of heads: of none no key. */
-  keys(): { heads?: HeadsCalibration[] } {
-    const heads = this.records();
-    return heads.length === 0 ? {} : { heads };
-  }
-
-  private part(i: number, at: number, part: HeadsContext["part"]): PartEvidence {
-    const key = `${part} ${at}`;
-    const evidence = this.found[i].get(key) ?? new PartEvidence();
-    this.found[i].set(key, evidence);
-    return evidence;
-  }
 }

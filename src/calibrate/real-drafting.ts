@@ -4,21 +4,26 @@ import type { Progress } from "../core/progress.js";
 import { tellingConfidences } from "../decode/confidences.js";
 import { type DraftPolicy, decode } from "../decode/loop.js";
 import type { Clock, Engine } from "../runtime/engine.js";
-import { acceptedLengthError } from "./acceptance-curve.js";
+import { acceptedLengthError } from "../stats/length-error.js";
 import { ConfidenceCounts, tableOf } from "./confidence.js";
-import { type MeasuredCurve, steadiedCurve, type Trial } from "./whole-drafts.js";
+import { lengthErrors, type MeasuredCurve, steadiedCurve, type Trial } from "./whole-drafts.js";
 
 /** What real drafting of one draft showed, prompt after prompt. */
 class DraftedRounds {
   /** [prompts] speculative rounds */
   private readonly byPrompt: Trial[][] = [];
+  private readonly kinds: (number | undefined)[] = [];
   private positions = 0;
   private readonly confidence = new ConfidenceCounts();
 
   constructor(private readonly draftTokens: number) {}
 
-  /** @param emitted tokens that the prompt's decoding emitted in all */
-  add(rounds: readonly Trial[], emitted: number): void {
+  /**
+   * @param emitted tokens that the prompt's decoding emitted in all
+   * @param kind    of text that the prompt is of
+   */
+  add(rounds: readonly Trial[], emitted: number, kind: number | undefined): void {
+    this.kinds.push(kind);
     this.byPrompt.push(rounds.filter(({ drafted }) => drafted > 0));
     this.positions += emitted;
   }
@@ -40,15 +45,20 @@ class DraftedRounds {
       (_, i) => rounds.filter(({ drafted, accepted }) => drafted > i && accepted >= i).length,
     );
     const tokens = Math.max(1, this.positions);
-    return { tokens, curve: steadiedCurve(rounds, d), reached, ...tableOf(this.confidence) };
+    const errors = lengthErrors(d, tokens, (k) => this.error(k));
+    return { tokens, curve: steadiedCurve(rounds, d), reached, ...errors, ...tableOf(this.confidence) };
   }
 
-  /** Standard error of the tokens of a round of full length, as a share of them; null under two prompts. */
-  error(): number | null {
+  /**
+   * Standard error of the tokens of a round of k, as a share of them; null under two prompts. Of rounds of full length: those
+   * cut to k tokens begin where rounds of k need not, which for their spread is no matter.
+   */
+  error(k = this.draftTokens): number | null {
     return acceptedLengthError(
-      this.byPrompt.map((all) => {
+      this.byPrompt.map((all, i) => {
         const rounds = all.filter(({ drafted }) => drafted === this.draftTokens);
-        return { rounds: rounds.length, tokens: rounds.reduce((sum, { accepted }) => sum + accepted + 1, 0) };
+        const tokens = rounds.reduce((sum, { accepted }) => sum + Math.min(k, accepted) + 1, 0);
+        return { rounds: rounds.length, tokens, kind: this.kinds[i] };
       }),
     );
   }
@@ -57,6 +67,7 @@ class DraftedRounds {
 /**
  * One draft by real drafting, over whichever cache it has, d tokens a round, after prompts it was not chosen on.
  * @param isEnough asked after each prompt; default: all prompts are gone through
+ * @param kinds    [prompts] of what kind of text each is
  */
 export async function measureByDrafting(
   engine: Engine,
@@ -66,6 +77,7 @@ export async function measureByDrafting(
   tokens: number,
   progress: Progress,
   isEnough: (found: DraftedRounds) => boolean = () => false,
+  kinds?: readonly number[],
 ): Promise<MeasuredCurve> {
   const found = new DraftedRounds(draft.draftTokens);
   // an engine whose rounds stay on the device hands no probabilities over: there is nothing to tell
@@ -76,7 +88,7 @@ export async function measureByDrafting(
   for (const [index, prompt] of prompts.entries()) {
     const options = { maxTokens: tokens, endTokens: engine.spec.eosTokenIds, policy, clock, progress };
     const { rounds, ids } = await decode(engine, prompt, options);
-    found.add(rounds, ids.length);
+    found.add(rounds, ids.length, kinds?.[index]);
     await progress.tick({ stage: "report", done: index + 1, total: prompts.length });
     if (isEnough(found)) break;
   }

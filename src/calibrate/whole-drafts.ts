@@ -6,8 +6,9 @@ import { acceptanceOf } from "../decode/statistics.js";
 import type { Engine } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
 import type { ConfidenceTable } from "../schema/stop/confidence.js";
+import { acceptedLengthError } from "../stats/length-error.js";
 import { significant } from "../stats/numbers.js";
-import { acceptedLengthError, countRounds, curveOfRounds, roundsReaching } from "./acceptance-curve.js";
+import { countRounds, curveOfRounds, roundsReaching } from "./acceptance-curve.js";
 import { ConfidenceCounts, tableOf } from "./confidence.js";
 import { type Continuation, fillCache, spansBackwards } from "./continuation.js";
 import { type DraftPass, draftPass } from "./draft-pass.js";
@@ -27,6 +28,8 @@ export interface MeasuredCurve {
   curve: number[];
   /** [d] rounds that came to position i: all i - 1 tokens before it were accepted */
   reached: number[];
+  /** [d] standard error of the tokens of a round of k = 1, 2, …, as a share of them; left out: too few texts to say */
+  length_errors?: number[];
   /** acceptance by the draft's confidence; left out where that was not looked at */
   confidence?: ConfidenceTable;
 }
@@ -73,9 +76,12 @@ export class DraftEvidence {
   private readonly sampled: SampledRound[][] = [];
   /** [positions] 1 or 0 for a hit or a miss; where the text was sampled, the overlap, which is the chance of acceptance */
   readonly positions: number[] = [];
+  /** [texts] of what kind each is */
+  private readonly kinds: (number | undefined)[] = [];
   private readonly confidence = new ConfidenceCounts();
 
-  beginText(): void {
+  beginText(kind?: number): void {
+    this.kinds.push(kind);
     this.hits.push([]);
     this.sampled.push([]);
   }
@@ -97,6 +103,7 @@ export class DraftEvidence {
 
   /** The same draft's evidence on further texts is taken in. */
   take(other: DraftEvidence): void {
+    this.kinds.push(...other.kinds);
     this.hits.push(...other.hits);
     this.sampled.push(...other.sampled);
     this.positions.push(...other.positions);
@@ -107,23 +114,39 @@ export class DraftEvidence {
   curve(d: number): MeasuredCurve {
     const tokens = Math.max(1, this.positions.length);
     const rounds = this.sampled.flat();
-    const confidence = tableOf(this.confidence);
+    const beside = { ...lengthErrors(d, tokens, (k) => this.error(k)), ...tableOf(this.confidence) };
     if (rounds.length > 0) {
       const curve = sampledCurve(rounds, d, POOLED_ROUNDS);
-      return { tokens, curve, reached: sampledReaching(rounds, d), ...confidence };
+      return { tokens, curve, reached: sampledReaching(rounds, d), ...beside };
     }
     const curve = withUnseenMiss(curveOfRounds(this.hits, d, POOLED_ROUNDS), tokens);
-    return { tokens, curve, reached: roundsReaching(this.hits, d), ...confidence };
+    return { tokens, curve, reached: roundsReaching(this.hits, d), ...beside };
   }
 
   /** Standard error of the tokens of a round of k, as a share of them; null under two texts. */
   error(k: number): number | null {
-    return acceptedLengthError(
-      this.sampled.some((rounds) => rounds.length > 0)
-        ? this.sampled.map((rounds) => sampledTokens(rounds, k))
-        : this.hits.map((hits) => countRounds([hits], k)),
-    );
+    const counts = this.sampled.some((rounds) => rounds.length > 0)
+      ? this.sampled.map((rounds) => sampledTokens(rounds, k))
+      : this.hits.map((hits) => countRounds([hits], k));
+    return acceptedLengthError(counts.map((count, i) => ({ ...count, kind: this.kinds[i] })));
   }
+}
+
+/**
+ * A draft that has not missed is not known for certain: half a miss in all its positions (withUnseenMiss) takes i / 2n off
+ * a_i, and so k / 4n off the tokens of a round of k. It is added in squares.
+ * @param positions n
+ * @param of        error of rounds of k tokens; null: too few texts
+ */
+export function lengthErrors(
+  d: number,
+  positions: number,
+  of: (k: number) => number | null,
+): Pick<MeasuredCurve, "length_errors"> {
+  const errors = Array.from({ length: d }, (_, i) => of(i + 1));
+  if (errors.some((error) => error === null)) return {};
+  const unseen = (k: number) => (UNSEEN_MISSES * k) / 2 / positions;
+  return { length_errors: errors.map((error, i) => significant(Math.hypot(error as number, unseen(i + 1)), 3)) };
 }
 
 /** A draft's curve, and the evidence behind it: comparable with another draft's over the same continuations. */
@@ -149,7 +172,7 @@ export async function measureDrafts(
   const found = drafts.map(() => new DraftEvidence());
   for (const [index, continuation] of continuations.entries()) {
     if (index > 0 || !isCached) await fillCache(engine, continuation, progress);
-    for (const evidence of found) evidence.beginText();
+    for (const evidence of found) evidence.beginText(continuation.kind);
     const distributions = continuation.temperature === undefined ? null : targetDistributions(engine, continuation);
     for (const span of spansBackwards(continuation, d)) {
       for (const [i, choices] of drafts.entries()) {
@@ -185,7 +208,7 @@ export async function measureStandalone(
     if (sampled) await fillCache(engine, continuation, progress);
     const distributions = sampled ? targetDistributions(engine, continuation) : [];
     for (const [i, choices] of drafts.entries()) {
-      found[i].beginText();
+      found[i].beginText(continuation.kind);
       await prefill(own, continuation.prompt, choices, progress);
       for (const span of spansBackwards(continuation, d).reverse()) {
         if (sampled) found[i].addSampled(sampledRound(own, continuation, span, choices, distributions));

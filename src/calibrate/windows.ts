@@ -47,27 +47,37 @@ export interface TextCodec {
   chat: ((content: string) => number[]) | null;
 }
 
+export interface KindPrompt {
+  ids: number[];
+  /** which of the texts it is from */
+  kind: number;
+}
+
+/** The ids of `kindPrompts`. */
+export const makePrompts = (texts: readonly string[], codec: TextCodec, context: number, count: number): number[][] =>
+  kindPrompts(texts, codec, context, count).map(({ ids }) => ids);
+
 /**
  * Prompts of about `context` tokens, from one text after another, so that every kind of text has as many; about every
  * second one is a request about a passage, where the model can chat.
  * @param texts one of each kind; one that does not fill a window is passed by
  */
-export function makePrompts(texts: readonly string[], codec: TextCodec, context: number, count: number): number[][] {
+export function kindPrompts(texts: readonly string[], codec: TextCodec, context: number, count: number): KindPrompt[] {
   const prefix = leadingIds(codec);
   const length = Math.max(1, context - prefix.length);
   const byText = texts
-    .map((text) => spreadWindows(codec.encode(text).slice(prefix.length), length, count))
-    .filter((windows) => windows.length > 0);
-  const prompts: number[][] = [];
-  const most = Math.max(0, ...byText.map((windows) => windows.length));
+    .map((text, kind) => ({ kind, windows: spreadWindows(codec.encode(text).slice(prefix.length), length, count) }))
+    .filter(({ windows }) => windows.length > 0);
+  const prompts: KindPrompt[] = [];
+  const most = Math.max(0, ...byText.map(({ windows }) => windows.length));
   for (let turn = 0; turn < most; turn++)
     for (let i = 0; i < byText.length; i++) {
       // each turn begins with another kind, so that whoever takes every second prompt has all kinds too
-      const kind = (i + turn) % byText.length;
-      const windows = byText[kind];
+      const which = (i + turn) % byText.length;
+      const { kind, windows } = byText[which];
       if (prompts.length >= count || windows[turn] === undefined) continue;
-      const asked = (turn + kind) % 2 === 1 ? requestAbout(windows[turn], codec, context, prompts.length >> 1) : null;
-      prompts.push(asked ?? [...prefix, ...windows[turn]]);
+      const asked = (turn + which) % 2 === 1 ? requestAbout(windows[turn], codec, context, prompts.length >> 1) : null;
+      prompts.push({ ids: asked ?? [...prefix, ...windows[turn]], kind });
     }
   return prompts;
 }

@@ -79,7 +79,7 @@ function comparison(result: RunResult, columns: number): string {
     v.tokens_per_second.plan.toFixed(1),
     times(v.speedup.median),
     v.acceptance === null ? "" : limitsText(v.speedup),
-    v.predicted_speedup === null ? "" : times(v.predicted_speedup),
+    predictedText(v),
     output(v),
   ]);
   const others = mixed.alternatives.map((other) => [
@@ -91,6 +91,12 @@ function comparison(result: RunResult, columns: number): string {
     `not lossless:\n${(100 * other.agreement).toFixed(1)} % of tokens agree`,
   ]);
   return drawTable({ head, rows: [plain, ...plans, ...others] }, columns);
+}
+
+/** `1.22x ± 0.04`: with its standard error, where that is known. */
+function predictedText({ predicted_speedup: predicted, predicted_speedup_error: error }: Verification): string {
+  if (predicted === null) return "";
+  return error === undefined ? times(predicted) : `${times(predicted)} ± ${(predicted * error).toFixed(2)}`;
 }
 
 function output({ lossless, ties, tokens }: Verification): string {

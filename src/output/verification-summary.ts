@@ -39,7 +39,9 @@ function verdictRows(verification: Verification): string[][] {
   rows.push(["tokens/s", `${rate.target.toFixed(1)} plain, ${rate.plan.toFixed(1)} with the plan`]);
   if (predicted_speedup !== null && error !== null) {
     const off = `${Math.abs(error).toFixed(1)} % ${error < 0 ? "less" : "more"} than measured`;
-    rows.push(["predicted", `${times(predicted_speedup)} times, ${off}`]);
+    const share = verification.predicted_speedup_error;
+    const known = share === undefined ? "" : ` (standard error ${times(predicted_speedup * share)})`;
+    rows.push(["predicted", `${times(predicted_speedup)} times${known}, ${off}`]);
     for (const line of extrapolatedLine(verification)) rows.push(["", line]);
   }
   const change = verification.machine_change_percent;

@@ -9,7 +9,7 @@ import {
   samplingAt,
 } from "../calibrate/calibrate.js";
 import { ContinuedPrompts } from "../calibrate/continuation.js";
-import { HeadsEvidence } from "../calibrate/heads.js";
+import { HeadsEvidence } from "../calibrate/heads-evidence.js";
 import { DraftEvidence, measureDrafts } from "../calibrate/whole-drafts.js";
 import { DraftplanError } from "../core/errors.js";
 import type { Progress } from "../core/progress.js";
@@ -31,6 +31,7 @@ import { draftModelKernels, usualShortHeads, usualSpans } from "./choices.js";
 import type { PipelineContext } from "./context.js";
 import { lookAtDraftModels, requireFitsTarget, withDraftModels } from "./drafting/draft-models.js";
 import { type AskedDrafters, withHeads } from "./drafting/measured.js";
+import { canMeasureWidely, measureHeadsWidely } from "./measuring/heads-text.js";
 import { choosing, TARGET_ERROR } from "./measuring/measuring.js";
 import { measureStandaloneDrafts, standaloneDrafts } from "./measuring/standalone-drafts.js";
 import { secondEngine } from "./standalone.js";
@@ -115,6 +116,8 @@ export async function calibrateModel(
         const made = await calibrateLoaded(model, text, contexts, context, measuring);
         const { calibration, prompts } = made;
         const untilUs = startUs + 1e6 * budgetSeconds;
+        if (canMeasureWidely(model, heads, options.temperature, context))
+          await measureHeadsWidely(model, prompts, heads, context, { untilUs });
         const nowUs = systemClock.nowUs();
         const { progress } = context;
         const limits = { untilUs: standalone ? nowUs + (untilUs - nowUs) / 3 : untilUs, self: drafters.self, progress };
@@ -184,8 +187,11 @@ export async function reportHeads(
   { temperature, heads }: Pick<CalibrationOptions, "temperature" | "heads">,
   { progress }: Pick<PipelineContext, "progress">,
 ): Promise<void> {
-  for (const { atContext, report } of prompts) {
-    const text = new ContinuedPrompts(engine, systemClock, report, SAMPLE.continuationTokens, samplingAt(temperature));
+  for (const { atContext, report, kinds } of prompts) {
+    const sampling = samplingAt(temperature);
+    const text = new ContinuedPrompts(
+      ...([engine, systemClock, report, SAMPLE.continuationTokens, sampling, kinds?.report] as const),
+    );
     await heads?.complete(engine, atContext, "report", text, SAMPLE.positions(spec), progress);
   }
 }
@@ -221,8 +227,11 @@ async function measureUniform(
   const sureness: Sureness[] = [];
   const texts = new Map<number, ContinuedPrompts>();
   const positions = promptsPerContext === undefined ? SAMPLE.positions(spec) : Number.POSITIVE_INFINITY;
-  for (const [i, { atContext, report }] of prompts.entries()) {
-    const text = new ContinuedPrompts(engine, systemClock, report, SAMPLE.continuationTokens, samplingAt(temperature));
+  for (const [i, { atContext, report, kinds: of }] of prompts.entries()) {
+    const sampling = samplingAt(temperature);
+    const text = new ContinuedPrompts(
+      ...([engine, systemClock, report, SAMPLE.continuationTokens, sampling, of?.report] as const),
+    );
     texts.set(atContext, text);
     const found = sets.map(() => new DraftEvidence());
     const error = () => Math.max(0, ...found.map((evidence) => evidence.error(USUAL_LENGTH) ?? 1));

@@ -96,6 +96,13 @@ export const MeasuredDraft = z.strictObject({
     .describe(
       "[d] rounds that came to position i (drafted i, accepted i - 1); absent: not counted, and then no length is refused for having too few",
     ),
+  length_errors: z
+    .array(z.number().nonnegative())
+    .max(256)
+    .optional()
+    .describe(
+      "[d] standard error of the tokens of a round of 1, 2, … drafted tokens, as a share of them, by how texts of a kind differ; absent: not counted",
+    ),
   confidence: ConfidenceTable.optional().describe(
     "acceptance by how sure the draft was of its token; absent: not looked at, and drafts have a fixed length",
   ),

@@ -34,10 +34,26 @@ const HeadsContext = z
       .describe(
         "[continuations][positions] which of the paths each position has, in the order of the text: rounds follow one another along it",
       ),
+    kinds: z
+      .array(z.int().min(0))
+      .optional()
+      .describe(
+        "[continuations] of which kind of text each is, kinds counted from 0: texts were taken of each by turns, and how surely heads are known is told by how texts of a kind differ; absent: nobody says",
+      ),
+    windows: z
+      .array(z.int().min(0))
+      .optional()
+      .describe(
+        "[continuations] behind which window of text each stands: all of it or a beginning; those behind one are alike, and count as one text in the error; absent: each stands behind another",
+      ),
   })
-  .superRefine(({ positions, paths, texts }, context) => {
+  .superRefine(({ positions, paths, texts, kinds, windows }, context) => {
     const issue = (message: string, ...path: (string | number)[]) =>
       context.addIssue({ code: "custom", message, path });
+    if (kinds !== undefined && kinds.length !== texts.length)
+      issue(`${kinds.length} kinds of ${texts.length} texts`, "kinds");
+    if (windows !== undefined && windows.length !== texts.length)
+      issue(`${windows.length} windows of ${texts.length} texts`, "windows");
     const counts = paths.map(() => 0);
     texts.forEach((text, i) => {
       const stray = text.findIndex((path) => path >= paths.length);

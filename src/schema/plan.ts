@@ -62,6 +62,13 @@ export const Predicted = z.strictObject({
     .nonnegative()
     .optional()
     .describe("rounds behind the curve that came to its last position; absent: they were not counted"),
+  accepted_length_error: z
+    .number()
+    .nonnegative()
+    .optional()
+    .describe(
+      "standard error of accepted_length, and so of the speedup by what is not known of acceptance, as a share; absent: not counted",
+    ),
   match_rate: Rate.optional().describe(
     "share of rounds in which a lookup drafts; curve, length and times are then means over all rounds, plain steps among them",
   ),
@@ -235,6 +242,20 @@ export const withStopRule = (plan: Plan, rule: Stop["rule"]): Plan => ({
 /** The prediction of what a segment does: of its early stop where it has one, else of its drafts of a fixed length. */
 export const predictionOf = ({ stop, predicted }: Pick<Segment, "stop" | "predicted">) =>
   stop?.rule === "early" ? stop.predicted : predicted;
+
+/** Standard errors that an interval of nine tenths is wide, to either side. */
+const NINE_TENTHS = 1.645;
+
+/**
+ * Standard error of a predicted speedup, as a share of it: what is not known of acceptance, and of the latencies where the
+ * profile says so. They were measured apart, so they add in squares. null: acceptance does not say.
+ */
+export function speedupError(segment: Pick<Segment, "stop" | "predicted">): number | null {
+  const { accepted_length_error: length, speedup_interval: interval } = segment.predicted ?? {};
+  if (length === undefined) return null;
+  const latency = interval === undefined ? 0 : Math.log(interval.high / interval.low) / 2 / NINE_TENTHS;
+  return Math.hypot(length, latency);
+}
 
 /** Speeds at one context or along several. */
 export type SpeedsAlong = Speed & Pick<Predicted, "along">;

@@ -13,13 +13,23 @@ const AT = {
   at_context: z.int().min(0),
   part: z.enum(["choose", "report"]).describe("choose: text plans are picked on; report: text never seen before"),
   positions: z.int().positive().max(MAX_TEXT_POSITIONS),
+  kinds: z
+    .array(z.int().min(0))
+    .optional()
+    .describe("[continuations] of which kind of text each is, as those of heads; absent: nobody says"),
 };
 const texts = (value: z.ZodType<number>) =>
   z.array(z.array(value).min(1).max(MAX_TEXT_POSITIONS)).min(1).max(MAX_TEXT_POSITIONS);
 
 type Issue = (message: string, ...path: (string | number)[]) => void;
 
-function requirePositions(lists: readonly (readonly number[])[], positions: number, issue: Issue): void {
+function requirePositions(
+  lists: readonly (readonly number[])[],
+  { positions, kinds }: { positions: number; kinds?: readonly number[] | undefined },
+  issue: Issue,
+): void {
+  if (kinds !== undefined && kinds.length !== lists.length)
+    issue(`${kinds.length} kinds of ${lists.length} texts`, "kinds");
   const total = lists.reduce((sum, { length }) => sum + length, 0);
   if (total !== positions) issue(`${positions}, and the texts have ${total}`, "positions");
 }
@@ -90,9 +100,9 @@ export const LookupContext = z
       "[continuations][positions] tokens that then follow as they did where it last stood; the text's end ends the count",
     ),
   })
-  .superRefine(({ positions, matched, followed, branches }, context) => {
+  .superRefine(({ positions, kinds, matched, followed, branches }, context) => {
     const issue: Issue = (message, ...path) => context.addIssue({ code: "custom", message, path });
-    requirePositions(matched, positions, issue);
+    requirePositions(matched, { positions, kinds }, issue);
     requireBranches(branches, matched, followed, issue);
     const other = matched.findIndex((text, i) => text.length !== followed[i]?.length);
     if (other !== -1 || matched.length !== followed.length)
@@ -125,8 +135,10 @@ const ModelContext = z
       "the same by how sure the model was; absent: not looked at, and its drafts have a fixed length",
     ),
   })
-  .superRefine(({ positions, hits }, context) =>
-    requirePositions(hits, positions, (message, ...path) => context.addIssue({ code: "custom", message, path })),
+  .superRefine(({ positions, kinds, hits }, context) =>
+    requirePositions(hits, { positions, kinds }, (message, ...path) =>
+      context.addIssue({ code: "custom", message, path }),
+    ),
   );
 export type ModelContext = z.infer<typeof ModelContext>;
 

@@ -185,6 +185,13 @@ export const Verification = z.strictObject({
       "Student's t over prompts on the logarithm, whose lower end decides min_speedup; absent: a percentile bootstrap, beside which the median decided",
     ),
   predicted_speedup: z.number().positive().nullable(),
+  predicted_speedup_error: z
+    .number()
+    .nonnegative()
+    .optional()
+    .describe(
+      "standard error of predicted_speedup by what the plan knows of acceptance and latencies, as a share; absent: it does not say",
+    ),
   prediction_error_percent: z.number().nullable(),
   machine_change_percent: z
     .number()

@@ -1,5 +1,6 @@
 /** What is known of a drafter's acceptance at a calibrated context, on one part of the text. */
 import { choiceKey } from "../schema/choice.js";
+import { acceptedLengthError } from "../stats/length-error.js";
 import { treeRounds } from "../stats/tree-rounds.js";
 import type { SolvedDrafter } from "./drafter.js";
 import { knownHybrid, knownLookup, knownModel } from "./drafting/evidence.js";
@@ -24,11 +25,14 @@ export function knownOf(
   if (drafter.kind === "heads") {
     const text = context.heads.get(drafter.heads.sha256)?.[part];
     if (text === undefined) return null;
-    const { curve, reached } = treeRounds(text.along, drafter.tree);
-    return { curve, tokens: text.along.positions, reached };
+    const { curve, reached, byText } = treeRounds(text.along, drafter.tree);
+    const { kinds, windows } = text.along;
+    const counts = byText.map((count, i) => ({ ...count, kind: kinds?.[i], window: windows?.[i] }));
+    return { curve, tokens: text.along.positions, reached, lengthError: acceptedLengthError(counts) ?? undefined };
   }
   const key = choiceKey(drafter.set);
-  return context.measured.find((m) => m.part === part && m.key === key && m.curve.length > draftTokens) ?? null;
+  const found = context.measured.find((m) => m.part === part && m.key === key && m.curve.length > draftTokens);
+  return found === undefined ? null : { ...found, lengthError: found.lengthErrors?.[draftTokens - 1] };
 }
 
 /** Whether enough rounds came to a tree's last depth. */

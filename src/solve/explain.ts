@@ -69,6 +69,8 @@ export interface ExplainedDraft extends PlannedDraft {
   /** positions behind that, and rounds that came to the last drafted token; null: not measured, not counted */
   positions: number | null;
   rounds: number | null;
+  /** standard error of the tokens of a round, as a share of them; null: not counted */
+  lengthError: number | null;
   speedup: number;
   /** of the model's own blocks; of heads none */
   blocks: BlockReason[];

@@ -8,6 +8,7 @@ import { reportedAt } from "./confirm.js";
 import { constrainedGroups, constrainedIds, limitedGroups, sumLimits } from "./constraints.js";
 import { draftingUs, longestDraft, loopUs, type PlannedDraft, type SolvedDrafter, verifyingUs } from "./drafter.js";
 import type { Option } from "./drafting/option.js";
+import { knownOf } from "./evidence.js";
 import { type Reaching, speedBy } from "./gain.js";
 import { limitedLowerBound } from "./knapsack/limited-bound.js";
 import { checkedLowerBound, lpGapPercent } from "./knapsack/lp-bound.js";
@@ -38,8 +39,10 @@ function evidenceAt(problem: Problem, n: number, option: Option, options: readon
   const d = option.draftTokens;
   const here = options.find((o) => o.key === option.key) ?? option;
   const reported = reportedAt(contextFor(problem, n), option);
-  const { curve, tokens, reached, match, trees, acceptance, evidence } =
-    reported === null ? here : { ...reported, evidence: "report" as const };
+  const { curve, tokens, reached, match, trees, acceptance, evidence, lengthError } =
+    reported === null
+      ? { ...here, lengthError: knownOf(contextFor(problem, n), "choose", option)?.lengthError }
+      : { ...reported, evidence: "report" as const };
   return {
     curve: curve.slice(0, longestDraft(option.drafter, d) + 1),
     match,
@@ -49,6 +52,7 @@ function evidenceAt(problem: Problem, n: number, option: Option, options: readon
     counts: {
       ...(tokens === null ? {} : { positions: tokens }),
       ...(reached === undefined ? {} : { rounds: reached[d - 1] ?? 0 }),
+      ...(lengthError === undefined ? {} : { accepted_length_error: significant(lengthError, 3) }),
     },
   };
 }

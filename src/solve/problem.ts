@@ -69,6 +69,8 @@ export interface MeasuredSet {
   curve: readonly number[];
   /** [d] rounds that came to each position; undefined: they were not counted */
   reached: readonly number[] | undefined;
+  /** [d] standard error of the tokens of a round, by its length; undefined: not counted */
+  lengthErrors?: readonly number[] | undefined;
   /** acceptance by the draft's confidence; undefined: not looked at */
   confidence?: ConfidenceTable | undefined;
 }
@@ -164,8 +166,8 @@ export function openProblem({
       .filter((record) => record.at_context === losses.at_context && isStandalone(record) === standalone)
       .map((record, j) => {
         const set = expandDraft(record.draft, layers, `calibration: measured[${j}].draft`);
-        const { part, tokens, curve, reached, confidence } = record;
-        return { set, key: choiceKey(set), part, tokens, curve, reached, confidence };
+        const { part, tokens, curve, reached, length_errors: lengthErrors, confidence } = record;
+        return { set, key: choiceKey(set), part, tokens, curve, reached, lengthErrors, confidence };
       })
       .filter(({ set }) => usable(set));
     return {

@@ -50,10 +50,14 @@ function curveBy(evidence: Evidence, problem: Problem, n: number, draft: Planned
   return { curve: curveFromRate(rate, draftTokens), match: undefined, trees: undefined, acceptance: undefined };
 }
 
-/** Positions behind a draft's curve, and the rounds that came to its last token; null where they are not known. */
+/** Positions behind a draft's curve, the rounds that came to its last token, and the error of their tokens; null where they are not known. */
 export function countsBy(evidence: Evidence, problem: Problem, n: number, draft: PlannedDraft) {
   const found = evidence === "surrogate" ? null : knownOf(contextFor(problem, n), evidence, draft);
-  return { positions: found?.tokens ?? null, rounds: found?.reached?.[draft.draftTokens - 1] ?? null };
+  return {
+    positions: found?.tokens ?? null,
+    rounds: found?.reached?.[draft.draftTokens - 1] ?? null,
+    lengthError: found?.lengthError ?? null,
+  };
 }
 
 /** A draft under certain conditions; null: plain decoding. */

@@ -32,6 +32,8 @@ export interface CountedRounds {
 export interface TextRounds {
   lookup: CountedRounds;
   other: CountedRounds;
+  /** [texts] rounds of both, and the tokens they yield: all of the text */
+  byText: { rounds: number; tokens: number }[];
 }
 
 const nothing = (): CountedRounds => ({ rounds: 0, reached: [], kept: [] });
@@ -44,13 +46,15 @@ export function textRounds(
   lengths: readonly number[],
   at: (text: number, position: number, weight: number) => RoundAt,
 ): TextRounds {
-  const found: TextRounds = { lookup: nothing(), other: nothing() };
+  const found: TextRounds = { lookup: nothing(), other: nothing(), byText: [] };
   lengths.forEach((length, text) => {
+    let rounds = 0;
     const begins = new Float64Array(length + 1); // expected rounds that begin at each position
     begins[0] = 1;
     for (let position = 0; position < length; position++) {
       const weight = begins[position];
       if (weight === 0) continue;
+      rounds += weight;
       const { byLookup, drafted, accepting } = at(text, position, weight);
       const left = length - position;
       count(byLookup ? found.lookup : found.other, weight, Math.min(drafted, left), accepting);
@@ -59,6 +63,7 @@ export function textRounds(
         begins[Math.min(length, position + accepted + 1)] += weight * chance;
       });
     }
+    found.byText.push({ rounds, tokens: length });
   });
   return found;
 }

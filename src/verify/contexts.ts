@@ -1,7 +1,7 @@
 /** What happened in each segment of the plan, beside what the plan predicted there. */
 import type { Decoded, Round } from "../decode/loop.js";
 import { acceptanceOf } from "../decode/statistics.js";
-import { type Plan, predictedAt, predictionOf, type Segment, type Speed } from "../schema/plan.js";
+import { type Plan, predictedAt, predictionOf, type Segment, type Speed, speedupError } from "../schema/plan.js";
 import type { Verification } from "../schema/verification.js";
 import { sum } from "../stats/numbers.js";
 import type { PromptRuns } from "./measure.js";
@@ -133,4 +133,31 @@ export function predictedSpeedup(
     }
   }
   return predictions === 0 || plainUs === 0 ? null : plainUs / planUs;
+}
+
+/**
+ * Standard error of that speedup, as a share of it. Segments rest on much of the same text and on one profile, so their errors
+ * are taken to be in step: d ln predicted = Σ_s share_s · d ln speedup_s, share_s that of the time the plan takes. It is the
+ * error of what is predicted: what prompts as few as these would measure differs by more.
+ * @returns null where nothing is predicted, or where a segment visited does not say how well its acceptance is known
+ */
+export function predictedSpeedupError(
+  segments: Segments,
+  prompts: readonly Pick<PromptRuns, "plain" | "plan">[],
+): number | null {
+  let [planUs, off] = [0, 0];
+  for (const { plain, plan } of prompts) {
+    const tokenUs = promptTiming(plain, plan)?.plainUs ?? 0;
+    for (const segment of segments) {
+      const rounds = within(segment, plan[0].rounds);
+      if (rounds.length === 0) continue;
+      const speedup = segment.speculate ? predictedOver(segment, rounds, "speedup") : 1;
+      const error = segment.speculate ? speedupError(segment) : 0;
+      if (speedup === null || error === null) return null;
+      const us = (tokenUs * sum(rounds.map(({ emitted }) => emitted))) / speedup;
+      planUs += us;
+      off += us * error;
+    }
+  }
+  return planUs === 0 || off === 0 ? null : off / planUs;
 }

@@ -4,7 +4,13 @@ import { DraftplanError } from "../core/errors.js";
 import type { Round } from "../decode/loop.js";
 import { acceptanceOf } from "../decode/statistics.js";
 import type { Verification } from "../schema/verification.js";
-import { byContext, machineChangePercent, predictedSpeedup, type segmentsUpTo } from "./contexts.js";
+import {
+  byContext,
+  machineChangePercent,
+  predictedSpeedup,
+  predictedSpeedupError,
+  type segmentsUpTo,
+} from "./contexts.js";
 import { decideDistribution, FALSE_ALARM } from "./distribution/decide.js";
 import type { Drawing } from "./distribution/drawn.js";
 import type { AlternativeModel, PromptRuns } from "./measure.js";
@@ -47,6 +53,7 @@ export function figuresOf(
   const timings = timingsOf(prompts, ({ plan }) => plan);
   const speedup = speedupInterval(timings);
   const predicted = predictedSpeedup(segments, prompts);
+  const error = predicted === null ? null : predictedSpeedupError(segments, prompts);
   const rounds = prompts.flatMap(({ plan }) => plan[0].rounds);
   const { acceptance, curve, acceptedLength, drafted, speculative } = acceptanceOf(rounds);
   const meanDraftTokens = speculative === 0 ? null : drafted / speculative;
@@ -64,6 +71,7 @@ export function figuresOf(
     speedup,
     interval: "student",
     predicted_speedup: predicted,
+    ...(error === null ? {} : { predicted_speedup_error: error }),
     prediction_error_percent: predicted === null ? null : 100 * (predicted / speedup.median - 1),
     machine_change_percent: machineChangePercent(segments, prompts),
     tokens_per_second: { target: (1e6 * tokens) / plainUs, plan: (1e6 * tokens) / otherUs },

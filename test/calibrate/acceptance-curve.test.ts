@@ -2,12 +2,7 @@ import fc from "fast-check";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  acceptedLengthError,
-  countRounds,
-  curveOfRounds,
-  roundsReaching,
-} from "../../src/calibrate/acceptance-curve.js";
+import { countRounds, curveOfRounds, roundsReaching } from "../../src/calibrate/acceptance-curve.js";
 import { continuePrompts, spansBackwards } from "../../src/calibrate/continuation.js";
 import { measureDrafts } from "../../src/calibrate/whole-drafts.js";
 import { silentProgress } from "../../src/core/progress.js";
@@ -15,6 +10,7 @@ import { decode } from "../../src/decode/loop.js";
 import { systemClock } from "../../src/runtime/device.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
 import { type ChoiceSet, targetChoices } from "../../src/schema/choice.js";
+import { acceptedLengthError } from "../../src/stats/length-error.js";
 
 const POOLED_ROUNDS = 8;
 const sum = (values: readonly number[]): number => values.reduce((total, x) => total + x, 0);

@@ -1,7 +1,7 @@
 /** What calibration says that a tree yields is what decoding the same text with it yields, round by round. */
 import { describe, expect, test } from "vitest";
 import { ContinuedPrompts } from "../../src/calibrate/continuation.js";
-import { HeadsEvidence } from "../../src/calibrate/heads.js";
+import { HeadsEvidence } from "../../src/calibrate/heads-evidence.js";
 import { silentProgress } from "../../src/core/progress.js";
 import { headsDrafter } from "../../src/decode/drafters/heads.js";
 import { decode, type Round } from "../../src/decode/loop.js";

@@ -2,7 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { calibrate } from "../../src/calibrate/calibrate.js";
 import { ContinuedPrompts } from "../../src/calibrate/continuation.js";
-import { HeadsEvidence, ranksAlong } from "../../src/calibrate/heads.js";
+import { ranksAlong } from "../../src/calibrate/heads.js";
+import { HeadsEvidence } from "../../src/calibrate/heads-evidence.js";
 import { silentProgress } from "../../src/core/progress.js";
 import { Calibration } from "../../src/schema/calibration.js";
 import { type Random, seededRandom } from "../../src/stats/random.js";

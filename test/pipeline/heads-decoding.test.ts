@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ContinuedPrompts } from "../../src/calibrate/continuation.js";
-import { HeadsEvidence } from "../../src/calibrate/heads.js";
+import { HeadsEvidence } from "../../src/calibrate/heads-evidence.js";
 import { silentProgress } from "../../src/core/progress.js";
 import { headsDrafter } from "../../src/decode/drafters/heads.js";
 import { decode, type Round } from "../../src/decode/loop.js";

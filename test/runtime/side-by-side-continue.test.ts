@@ -30,7 +30,14 @@ class Counting implements SideBySide {
   close() {}
 }
 
-const how = { tokens: 5, endTokens: [END], hiddenSize: 2, late: () => false, tick: async () => {}, kept: "states" as const };
+const how = {
+  tokens: 5,
+  endTokens: [END],
+  hiddenSize: 2,
+  late: () => false,
+  tick: async () => {},
+  kept: "states" as const,
+};
 const own = (...ids: number[]) => ({ ids });
 const text = (place: number, ...ids: number[]) => ({
   ids: Int32Array.from(ids),

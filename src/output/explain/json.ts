@@ -36,6 +36,7 @@ export function explanationJson(
     evidence: draft?.evidence ?? null,
     positions: draft?.positions ?? null,
     rounds: draft?.rounds ?? null,
+    accepted_length_error: draft?.lengthError ?? null,
     refuted: refuted ?? [],
     stop: stop ?? null,
     speedup: draft?.speedup ?? 1,

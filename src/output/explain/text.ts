@@ -83,10 +83,11 @@ function summary({ contextTokens, targetStepUs }: Explanation, draft: ExplainedD
 }
 
 /** What the acceptance was measured on; nothing where it was not. */
-function counts({ positions, rounds }: ExplainedDraft): string[] {
+function counts({ positions, rounds, lengthError }: ExplainedDraft): string[] {
   if (positions === null) return [];
   const reaching = rounds === null ? "" : `; ${rounds} rounds came to the last drafted token`;
-  return [`The acceptance was measured at ${positions} positions${reaching}.`];
+  const error = lengthError === null ? "" : `; the tokens of a round are known to ${formatPercent(lengthError)}`;
+  return [`The acceptance was measured at ${positions} positions${reaching}${error}.`];
 }
 
 /** What several sequences at once draft here, and what that is predicted to bring. */

@@ -1,7 +1,7 @@
 /** The profile and the calibration that methods are compared on: given, or made on the way. */
 
 import { TextEvidence } from "../../calibrate/along-text.js";
-import { HeadsEvidence } from "../../calibrate/heads.js";
+import { HeadsEvidence } from "../../calibrate/heads-evidence.js";
 import { DraftplanError } from "../../core/errors.js";
 import type { LocatedHeads } from "../../decode/drafters/heads.js";
 import { requireSameModel } from "../../decode/policy.js";

@@ -1,5 +1,5 @@
 /** The frontier's best drafts measured on the model: what `solve --model` and `run` add to a calibration. */
-import { samplingAt } from "../../calibrate/calibrate.js";
+import { type ContextPrompts, samplingAt } from "../../calibrate/calibrate.js";
 import { ContinuedPrompts } from "../../calibrate/continuation.js";
 import { measureByDrafting } from "../../calibrate/real-drafting.js";
 import { DraftEvidence, type MeasuredCurve } from "../../calibrate/whole-drafts.js";
@@ -96,7 +96,7 @@ export async function measureReport(
     const measured = [...grown.measured];
     for (const { losses } of next.contexts) {
       const at = losses.at_context;
-      const prompts = measuring.text.prompts.find(({ atContext }) => atContext === at)?.report ?? [];
+      const prompts = measuring.text.prompts.find(({ atContext }) => atContext === at);
       const trial = { choices: next.set, draftTokens: next.draftTokens };
       const cache = measuring.own === undefined ? {} : { draft_cache: "own" as const };
       const found = await reportCurve(measuring, calibration.text.temperature, prompts, trial);
@@ -114,10 +114,11 @@ const isTimeUp = ({ precision }: Measuring): boolean =>
 async function reportCurve(
   measuring: Measuring,
   temperature: number | undefined,
-  prompts: readonly (readonly number[])[],
+  at: ContextPrompts | undefined,
   draft: { choices: ChoiceSet; draftTokens: number },
 ): Promise<MeasuredCurve> {
   const { model, own, text, precision, progress } = measuring;
+  const { report: prompts = [], kinds } = at ?? {};
   const tokens = text.continuationTokens;
   const sampling = samplingAt(temperature);
   const isEnough = (known: { tokens: number; error: () => number | null }): boolean => {
@@ -128,8 +129,8 @@ async function reportCurve(
   const request =
     own === undefined ? draft : { drafter: standaloneDrafter(choices, new OwnCache(own.engine)), draftTokens };
   if (sampling === null)
-    return measureByDrafting(model.engine, systemClock, prompts, request, tokens, progress, isEnough);
-  const continued = new ContinuedPrompts(model.engine, systemClock, prompts, tokens, sampling);
+    return measureByDrafting(model.engine, systemClock, prompts, request, tokens, progress, isEnough, kinds?.report);
+  const continued = new ContinuedPrompts(model.engine, systemClock, prompts, tokens, sampling, kinds?.report);
   const evidence = new DraftEvidence();
   for (;;) {
     const made = await continued.next(progress);

@@ -105,7 +105,7 @@ export const measureAlong = (
 export const choosing = (
   at: number,
   set: ChoiceSet,
-  { tokens, curve, reached, confidence }: MeasuredCurve,
+  { tokens, curve, reached, length_errors, confidence }: MeasuredCurve,
   isOwn = false,
 ): Calibration["measured"][number] => ({
   at_context: at,
@@ -115,5 +115,6 @@ export const choosing = (
   tokens,
   curve,
   reached,
+  ...(length_errors === undefined ? {} : { length_errors }),
   ...(confidence === undefined ? {} : { confidence }),
 });

@@ -1,7 +1,7 @@
 /** Profile, calibrate, solve, verify, on one loaded model. */
 
 import { join } from "node:path";
-import { HeadsEvidence } from "../../calibrate/heads.js";
+import { HeadsEvidence } from "../../calibrate/heads-evidence.js";
 import { holdDocument } from "../../core/document-lock.js";
 import type { LocatedHeads } from "../../decode/drafters/heads.js";
 import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../../profile/grid.js";
@@ -22,6 +22,7 @@ import { draftersRelativeTo, parseMeasuredDrafters, withHeads } from "../draftin
 import { FinishedParts } from "../interrupted/finished-parts.js";
 import { verifiedPrompts } from "../interrupted/verified-prompts.js";
 import { measureCandidates } from "../measuring/candidates.js";
+import { canMeasureWidely, measureHeadsWidely } from "../measuring/heads-text.js";
 import { type MeasuringText, precisionFor } from "../measuring/measuring.js";
 import { inputRef, servedName } from "../paths.js";
 import { makeProfile } from "../profile/make.js";
@@ -179,7 +180,8 @@ function calibrateAndMeasure(
       const heads = new HeadsEvidence(located);
       const made = await calibrateLoaded(model, text, defaultContexts(model.spec), context, { heads });
       const { texts, prompts } = made;
-      await reportHeads(model, prompts, { heads }, context);
+      if (canMeasureWidely(model, heads, undefined, context)) await measureHeadsWidely(model, prompts, heads, context);
+      else await reportHeads(model, prompts, { heads }, context);
       measuredOn = measuringText(texts, prompts, SAMPLE.continuationTokens);
       return { ...made.calibration, ...heads.keys() };
     });

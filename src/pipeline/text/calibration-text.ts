@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ContextPrompts } from "../../calibrate/calibrate.js";
-import { makePrompts, type TextCodec } from "../../calibrate/windows.js";
+import { type KindPrompt, kindPrompts, type TextCodec } from "../../calibrate/windows.js";
 import { DraftplanError } from "../../core/errors.js";
 import { readUserFile } from "../../core/user-file.js";
 import { utf8Text } from "../../core/utf8.js";
@@ -78,6 +78,8 @@ export const SAMPLE = {
   /** of each part at a context, that whole drafts may be measured on */
   mostPrompts: 48,
   continuationTokens: 64,
+  /** for trained heads at a context, on each part of the text: cheap to measure, so on many prompts */
+  headsSeconds: (spec: ModelSpec): number => (isSmall(spec) ? 2 : 12),
 } as const;
 
 /** Contexts that stand for all up to some 2,000 tokens; a large model's long prompts are dear, so it gets two. */
@@ -108,12 +110,26 @@ export function contextPrompts(
   contexts: readonly number[],
   perContext?: number,
 ): ContextPrompts[] {
+  const known = new Map<string, number[]>();
+  const encode = (piece: string): number[] => {
+    const ids = known.get(piece) ?? codec.encode(piece);
+    known.set(piece, ids);
+    return ids;
+  };
+  const once = { ...codec, encode };
+  const chats = codec.chat === null ? {} : { chats: true as const };
   return contexts.map((atContext) => {
     const count = perContext ?? SAMPLE.mostPrompts;
-    const choose = makePrompts(text.choose, codec, atContext, count);
-    const chosenOn = new Set(choose.map(String));
-    const report = makePrompts(text.report, codec, atContext, count).filter((prompt) => !chosenOn.has(String(prompt)));
-    if (choose.length > 0 && report.length > 0) return { atContext, choose, report };
+    const choose = kindPrompts(text.choose, once, atContext, count);
+    const chosenOn = new Set(choose.map(({ ids }) => String(ids)));
+    const report = kindPrompts(text.report, once, atContext, count).filter(({ ids }) => !chosenOn.has(String(ids)));
+    const [idsOf, kindsOf] = [
+      (prompts: readonly KindPrompt[]) => prompts.map(({ ids }) => ids),
+      (prompts: readonly KindPrompt[]) => prompts.map(({ kind }) => kind),
+    ];
+    const kinds = { choose: kindsOf(choose), report: kindsOf(report) };
+    if (choose.length > 0 && report.length > 0)
+      return { atContext, choose: idsOf(choose), report: idsOf(report), kinds, ...chats };
     throw new DraftplanError({
       code: "TEXT_TOO_SHORT",
       at: text.source,

@@ -40,8 +40,9 @@ export async function continueAgain(
   const texts = new Map<number, ContinuedPrompts>();
   const positions =
     made.prompts_per_context === undefined ? SAMPLE.positions(model.engine.spec) : Number.POSITIVE_INFINITY;
-  for (const { atContext, choose } of prompts) {
-    const continued = new ContinuedPrompts(model.engine, systemClock, choose, made.continuation_tokens, sampling);
+  for (const { atContext, choose, kinds } of prompts) {
+    const tokens = made.continuation_tokens;
+    const continued = new ContinuedPrompts(model.engine, systemClock, choose, tokens, sampling, kinds?.choose);
     await continued.until(positions, progress);
     texts.set(atContext, continued);
   }

@@ -139,6 +139,7 @@ const rangeTable = (ranges: readonly Range[]): Html =>
       prose("Acceptance measured on"),
       numeric("Positions"),
       numeric("Rounds to the last token"),
+      numeric("Standard error of the tokens of a round"),
     ],
     rows: ranges.map(({ segment, set }): Part[] => [
       contextText(segment),
@@ -162,7 +163,7 @@ const EVIDENCE = {
   choose: "the text it was chosen on",
   surrogate: "nothing: estimated",
 } as const;
-const NOT_PREDICTED: Part[] = Array.from({ length: 12 }, () => NONE);
+const NOT_PREDICTED: Part[] = Array.from({ length: 13 }, () => NONE);
 
 function predictedCells(predicted: Predicted | undefined): Part[] {
   if (predicted === undefined) return NOT_PREDICTED;
@@ -180,6 +181,7 @@ function predictedCells(predicted: Predicted | undefined): Part[] {
     evidence === undefined ? "not recorded" : EVIDENCE[evidence],
     orNone(predicted.positions, whole),
     orNone(predicted.rounds, whole),
+    orNone(predicted.accepted_length_error, percent),
   ];
 }
 

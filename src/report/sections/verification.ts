@@ -140,10 +140,12 @@ function notMet({ decided }: Verification): Html[] {
   );
 }
 
-export function predictedText({ predicted_speedup, prediction_error_percent }: Verification): string {
+export function predictedText(verification: Verification): string {
+  const { predicted_speedup, predicted_speedup_error: known, prediction_error_percent } = verification;
   if (predicted_speedup === null) return "nothing was predicted";
   const error = prediction_error_percent === null ? "" : `, ${missedBy(prediction_error_percent)}`;
-  return `${factor(predicted_speedup)}${error}`;
+  const off = known === undefined ? "" : ` ± ${factor(predicted_speedup * known)}`;
+  return `${factor(predicted_speedup)}${off}${error}`;
 }
 
 function runText({ pairs, max_tokens, prompts, created, versions }: Verification): string {

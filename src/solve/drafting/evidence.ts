@@ -6,6 +6,7 @@
 import type { Kernel } from "../../schema/choice.js";
 import type { Branches } from "../../schema/drafter.js";
 import type { LookupContext, ModelContext } from "../../schema/text-calibration.js";
+import { acceptedLengthError } from "../../stats/length-error.js";
 import { acceptingBy, certainly, curveOf, type RoundAt, type TextRounds, textRounds } from "../../stats/text-rounds.js";
 import { type LookupLengths, TreeCounts, treeAt } from "./branches.js";
 import type { HybridDrafter, LookupDrafter, ModelDrafter } from "./drafters.js";
@@ -34,8 +35,12 @@ export function knownLookup(
       : { byLookup: false, drafted: 0, accepting: [1] },
   );
   const known = mixed(rounds, { lookupTokens: draftTokens, otherCurve: [1] }, lookup.positions);
-  return { ...known, trees: trees.shares() };
+  return { ...known, trees: trees.shares(), lengthError: lengthErrorOf(rounds, lookup.kinds) };
 }
+
+/** By how texts differ. @param kinds [texts] of what kind each is; undefined: nobody says */
+const lengthErrorOf = ({ byText }: TextRounds, kinds: readonly number[] | undefined): number | undefined =>
+  acceptedLengthError(byText.map((count, i) => ({ ...count, kind: kinds?.[i] }))) ?? undefined;
 
 /** Whether the calibration has looked at the places that such a lookup goes on from. */
 const isLookedAt = (lookup: LookupContext | null, branches: Branches | undefined): lookup is LookupContext =>
@@ -44,8 +49,10 @@ const isLookedAt = (lookup: LookupContext | null, branches: Branches | undefined
 export function knownModel({ models }: GuessedText, { weightsSha256, kernel }: ModelDrafter, d: number): Known | null {
   const text = models.get(modelKey(weightsSha256, kernel));
   if (text === undefined) return null;
-  const { other } = textRounds(lengthsOf(text.hits), (index, position) => hitsAt(text, d, index, position));
+  const rounds = textRounds(lengthsOf(text.hits), (index, position) => hitsAt(text, d, index, position));
+  const { other } = rounds;
   return {
+    lengthError: lengthErrorOf(rounds, text.kinds),
     ...{ curve: curveOf(other, d), tokens: text.positions, reached: other.reached.slice(0, d).map(Math.floor) },
     confidence: text.confidence,
   };
@@ -74,8 +81,12 @@ export function knownHybrid(guessed: GuessedText, hybrid: HybridDrafter, otherwi
   });
   const otherCurve = isAligned ? curveOf(rounds.other, d) : curve;
   const known = mixed(rounds, { lookupTokens, otherCurve }, lookup.positions);
-  // a hybrid's drafter has to be as well known as it would be alone
-  return { ...known, tokens: Math.min(known.tokens, otherwise.tokens), trees: trees.shares() };
+  // a hybrid's drafter has to be as well known as it would be alone; where its curve is its own, so is that curve's error
+  const places = lengthErrorOf(rounds, lookup.kinds);
+  const own = isAligned ? 0 : otherwise.lengthError;
+  const lengthError =
+    places === undefined || own === undefined ? undefined : Math.hypot(places, (1 - (known.match ?? 0)) * own);
+  return { ...known, tokens: Math.min(known.tokens, otherwise.tokens), trees: trees.shares(), lengthError };
 }
 
 const lengthsOf = (texts: readonly (readonly unknown[])[]): number[] => texts.map(({ length }) => length);

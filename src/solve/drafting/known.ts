@@ -18,6 +18,8 @@ export interface Known {
   tokens: number;
   /** [d] rounds that came to each position; undefined: not counted */
   reached?: readonly number[] | undefined;
+  /** standard error of the tokens of a round of this draft, as a share of them; undefined: not counted */
+  lengthError?: number | undefined;
   /** where a lookup drafts, alone or beside another: share of all rounds in which it does, and the curve is over all rounds */
   match?: number | undefined;
   /** and what those rounds verify, where a lookup goes on from several places at once; undefined: a chain of its length */
