@@ -219,6 +219,7 @@ describe("a plan", () => {
       "not recorded",
       "–none",
       "–none",
+      "–none",
     ]);
     expect(rows[2].slice(0, 4)).toEqual(["1,024–4,096", "–none", "plain decoding", "–none"]);
   });

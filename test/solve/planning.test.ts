@@ -127,6 +127,19 @@ describe("measurement decides", () => {
     expect(expandDraft(segment.draft as never, LAYERS, "plan")).toEqual(int8);
   });
 
+  test("a prediction has the error that was counted for drafts of its length, of the text that it rests on", () => {
+    const errors = (first: number) => Array.from({ length: 16 }, (_, i) => first + i / 1000);
+    const counted = { ...measured(128, int8, 0.97), length_errors: errors(0.01) };
+    const [chosen] = planSegments(open(MIXED, [128], [counted]));
+    expect(chosen.predicted?.accepted_length_error).toBe(0.01 + ((chosen.draft_tokens ?? 0) - 1) / 1000);
+    const report = { ...measured(128, int8, 0.96, "report"), length_errors: errors(0.03) };
+    const [reported] = planSegments(open(MIXED, [128], [counted, report]));
+    expect(reported.predicted?.accepted_length_error).toBe(0.03 + ((reported.draft_tokens ?? 0) - 1) / 1000);
+    const uncounted = measured(128, int8, 0.96, "report");
+    const [blind] = planSegments(open(MIXED, [128], [counted, uncounted]));
+    expect(blind.predicted).not.toHaveProperty("accepted_length_error");
+  });
+
   test("predicted figures follow from each other", () => {
     const [{ predicted, draft_tokens }] = planSegments(open(MIXED, [128], [measured(128, int8, 0.97)]));
     if (predicted === undefined || draft_tokens === undefined) throw new Error("the plan does not speculate");

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type Decoded, decode } from "../../src/decode/loop.js";
 import { uniformChoices } from "../../src/schema/choice.js";
-import { predictedSpeedup } from "../../src/verify/contexts.js";
+import { predictedSpeedup, predictedSpeedupError } from "../../src/verify/contexts.js";
 import { verifyPlan } from "../../src/verify/index.js";
 import { promptTiming, rateInterval, speedupInterval } from "../../src/verify/speedup.js";
 import { expectFailure } from "../support/failure.js";
@@ -115,6 +115,32 @@ test("a prompt without a time of plain decoding has no weight in what was predic
   expect(predictedSpeedup(segments, [timed])).toBe(2);
   expect(predictedSpeedup(segments, [timed, untimed])).toBe(2);
   expect(predictedSpeedup(segments, [untimed])).toBeNull();
+});
+
+test("what is predicted has the segments' own errors, by the time that is spent in each", async () => {
+  const { engine, clock } = fake(0);
+  const run = (ids: number[], drafts: boolean) =>
+    decode(engine, ids, {
+      ...{ maxTokens: 21, endTokens: [], clock },
+      policy: drafts ? () => ({ choices: int8.choices, draftTokens: 4 }) : null,
+    });
+  const of = (speedup: number, error?: number) => {
+    const made = predicted({ step: STEP_US, tokensPerSecond: (1e6 * speedup) / STEP_US });
+    return error === undefined ? made : { ...made, accepted_length_error: error };
+  };
+  const [early, late] = promptsOf(9, 120).map(({ ids }) => ids);
+  const both = [early, late].map(async (ids) => ({ plain: [await run(ids, false)], plan: [await run(ids, true)] }));
+  const prompts = await Promise.all(both);
+  const segments = [speculating(0, 100, 4, of(2, 0.03)), speculating(100, 512, 4, of(4, 0.09))];
+  // as many tokens in both, each as long by itself: the first takes twice the second's time with the plan
+  expect(predictedSpeedupError(segments, prompts)).toBeCloseTo((2 * 0.03 + 0.09) / 3, 2);
+  expect(predictedSpeedupError(segments, prompts.slice(0, 1))).toBeCloseTo(0.03, 12);
+  const withLatencies = {
+    ...of(2, 0.03),
+    speedup_interval: { low: 2 * Math.exp(-0.0658), high: 2 * Math.exp(0.0658) },
+  };
+  expect(predictedSpeedupError([speculating(0, 100, 4, withLatencies)], prompts.slice(0, 1))).toBeCloseTo(0.05, 5);
+  expect(predictedSpeedupError([segments[0], speculating(100, 512, 4, of(4))], prompts)).toBeNull();
 });
 
 describe("a plan of several segments", () => {

@@ -176,6 +176,35 @@ describe("who drafts", () => {
     expect(predicted.rounds).toBeGreaterThanOrEqual(30);
   });
 
+  test("a prediction says how surely its tokens of a round are known: by whole texts, of the part that it rests on", () => {
+    // half the texts are easy, half hard, and of both kinds as many: 3 tokens a round of one, 1 of the other
+    const easy = () => Array.from({ length: 30 }, () => [0, 0, 0]);
+    const hard = () => Array.from({ length: 30 }, () => [] as number[]);
+    const texts = Array.from({ length: 16 }, (_, i) => (i % 2 === 0 ? easy() : hard()));
+    const heads = { heads: 3, passes: 5, contexts: both(256, texts) };
+    const { profile, calibration } = planted(heads);
+    const errorWith = (beside: { kinds?: number[]; windows?: number[] }) => {
+      const [one] = calibration.heads ?? [];
+      const contexts = one.contexts.map((context) => (context.part === "report" ? { ...context, ...beside } : context));
+      const told = { ...calibration, heads: [{ ...one, contexts }] };
+      const plan = planDocument({ profile, calibration: told, choices: [...CHOICES], drafters: ["heads"] }, INPUTS);
+      const { drafter, predicted } = plan.segments[0];
+      if (drafter?.kind !== "heads" || predicted === undefined) throw new Error("heads draft there");
+      const depth = Math.max(...drafter.tree.map(({ length }) => length));
+      return { error: predicted.accepted_length_error, depth };
+    };
+    // E rounds of an easy text, 30 of a hard one; residuals ±t of 16 texts around the mean: √(16 t² · 16/15) / all tokens
+    const { error, depth } = errorWith({});
+    const rounds = 30 / (depth + 1);
+    const [tokens, all] = [16 * 30, 8 * (rounds + 30)];
+    const off = 30 - (tokens / all) * rounds;
+    expect(error).toBeCloseTo((4 * off * Math.sqrt(16 / 15)) / tokens, 2);
+    expect(errorWith({ kinds: texts.map((_, i) => i % 2) }).error).toBe(0);
+    // pairs of texts behind one window: 8 windows of two easy or two hard ones
+    const pairs = errorWith({ windows: texts.map((_, i) => (i % 2) + 2 * (i >> 2)) }).error;
+    expect(pairs).toBeCloseTo((Math.sqrt(8) * 2 * off * Math.sqrt(8 / 7)) / tokens, 2);
+  });
+
   test("with one kind of drafter the plan is that kind's best, and says so", () => {
     const heads = { heads: 3, passes: 40, contexts: both(256, good) };
     const { profile, calibration } = planted(heads, bothSelf(256, 0.97));
