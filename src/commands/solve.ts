@@ -63,6 +63,7 @@ export async function solveCommand(options: SolveCommandOptions, context: Comman
     ...{ drafters, profile, calibration },
     constraints: toConstraints(space.constraints),
     chains: options.for !== undefined,
+    modelKernels: space.modelKernels,
     ...{ extrapolate, output, standalone },
     ...(model === undefined ? {} : { measure: { model, text, refineSeconds: refine } }),
   };

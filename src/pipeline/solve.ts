@@ -5,7 +5,7 @@ import { requireSameModel } from "../decode/policy.js";
 import type { MethodName } from "../methods/names.js";
 import { loadModel } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
-import { isShort, kernelsFor, shortHeads } from "../schema/choice.js";
+import { isShort, type Kernel, kernelsFor, shortHeads } from "../schema/choice.js";
 import type { Constraints } from "../schema/constraints.js";
 import type { Loaded } from "../schema/document.js";
 import { writeDocument } from "../schema/document.js";
@@ -18,6 +18,7 @@ import {
   constraintWarnings,
   type DrafterKind,
   fitSurrogate,
+  modelsOfBoth,
   openProblem,
   planDocument,
   refutedWarnings,
@@ -47,6 +48,8 @@ export interface SolveRequest {
   constraints?: Constraints | undefined;
   /** the plan is for an engine that verifies no trees of lookups and own blocks; default: false */
   chains?: boolean | undefined;
+  /** in which another model may draft, where the plan is for an engine; undefined: in any */
+  modelKernels?: readonly Kernel[] | undefined;
   /** what may draft; undefined: whatever was measured */
   drafters?: readonly DrafterKind[] | undefined;
   /** context to plan to, beyond the profile; true: the model's own limit */
@@ -118,11 +121,23 @@ export async function solvePlan(request: SolveRequest, asked: PipelineContext): 
   };
 }
 
-/** What drafts keep to. Chains are a constraint where there is a tree that might be planned without it. */
-function constraintsOf({ constraints, chains = false, profile, calibration }: SolveRequest): Constraints | undefined {
+/** What drafts keep to. Chains, and kernels of other models, are a constraint where something might be planned without it. */
+function constraintsOf({
+  constraints,
+  chains = false,
+  modelKernels,
+  ...measured
+}: SolveRequest): Constraints | undefined {
+  const { profile, calibration } = measured;
   const branches = calibration.document.lookup?.contexts.some((one) => one.branches !== undefined) ?? false;
   const weighed = profile.document.tree_passes !== undefined && branches;
-  return chains && weighed ? { ...constraints, chains: true } : constraints;
+  const models = modelsOfBoth(profile.document, calibration.document);
+  const others = modelKernels !== undefined && models.some(({ kernel }) => !modelKernels.includes(kernel));
+  const own: Constraints = {
+    ...(chains && weighed ? { chains: true as const } : {}),
+    ...(others ? { model_kernels: [...modelKernels] } : {}),
+  };
+  return Object.keys(own).length === 0 ? constraints : { ...constraints, ...own };
 }
 
 const pairsOf = ({ contexts }: Problem): NonNullable<Solved["pairs"]> =>

@@ -49,11 +49,14 @@ function requireMeasuredFor(method: string, made: string): void {
 }
 
 /** What drafted beside the model's own blocks, or instead of them; null: those alone. Other methods choose blocks. */
-function weighed({ profile, calibration, drafters = DRAFTER_KINDS }: SolveInput, method: string): DrafterKind[] | null {
+function weighed(
+  { profile, calibration, constraints, drafters = DRAFTER_KINDS }: SolveInput,
+  method: string,
+): DrafterKind[] | null {
   const isKnown: Record<DrafterKind, boolean> = {
     self: true,
     lookup: calibration.lookup !== undefined,
-    model: modelsOfBoth(profile, calibration).length > 0,
+    model: modelsOfBoth(profile, calibration, constraints).length > 0,
     heads: headsOfBoth(profile, calibration).length > 0,
     hybrid: calibration.lookup !== undefined,
   };

@@ -152,7 +152,8 @@ export function openProblem({
   requireJoinable(profile, calibration);
   if (drafters.includes("self")) requireChoices(profile, calibration, choices);
   const heads = drafters.includes("heads") ? headsOfBoth(profile, calibration) : [];
-  const models = drafters.includes("model") || drafters.includes("hybrid") ? modelsOfBoth(profile, calibration) : [];
+  const models =
+    drafters.includes("model") || drafters.includes("hybrid") ? modelsOfBoth(profile, calibration, constraints) : [];
   const lookup = calibration.lookup ?? null;
   const layers = profile.model.layers;
   const allowed = new Set<Choice>(["target", ...choices]);

@@ -2,6 +2,7 @@
 import { DraftplanError } from "../../core/errors.js";
 import { ENGINE_NAMES, type EngineName, isEngineName, loadExporter } from "../../export/engines/list.js";
 import type { Preset } from "../../export/exporter.js";
+import type { Kernel } from "../../schema/choice.js";
 import { DEFAULT_PRECISION, type TargetPrecision } from "../../schema/numerics.js";
 import { DRAFTER_KINDS, type DrafterKind } from "../../solve/index.js";
 import { type DraftChoice, usualChoices } from "../choices.js";
@@ -25,7 +26,7 @@ export async function draftSpaceFor(
   engine: string | undefined,
   { choices, drafters, constraints }: DraftSpace,
   target: TargetPrecision = DEFAULT_PRECISION,
-): Promise<DraftSpace & { choices: readonly DraftChoice[] }> {
+): Promise<DraftSpace & { choices: readonly DraftChoice[]; modelKernels?: readonly Kernel[] }> {
   const usual = usualChoices(target);
   if (engine === undefined) return { choices: choices ?? usual, drafters, constraints };
   const { name, preset } = await loadExporter(parseEngine(engine, "--for"));
@@ -48,6 +49,7 @@ export async function draftSpaceFor(
     // an engine that has them all is told nothing: what was not measured is then no error
     drafters: drafters ?? (DRAFTER_KINDS.every(has) ? undefined : DRAFTER_KINDS.filter(has)),
     constraints: { ...constraints, ...constraintsOf(preset) },
+    modelKernels: ["target", ...preset.kernels],
   };
 }
 

@@ -1,6 +1,7 @@
 /** What the two documents know of lookups and other models. */
 import type { Calibration } from "../../schema/calibration.js";
 import type { Kernel } from "../../schema/choice.js";
+import type { Constraints } from "../../schema/constraints.js";
 import type { Profile } from "../../schema/profile.js";
 import { type GuessedText, modelKey } from "./evidence.js";
 
@@ -12,9 +13,10 @@ export interface KnownModel {
   kernel: Kernel;
 }
 
-/** Models whose hits and whose steps were both measured. */
-export const modelsOfBoth = (profile: Profile, calibration: Calibration): KnownModel[] =>
+/** Models whose hits and whose steps were both measured, in kernels that a plan may have. */
+export const modelsOfBoth = (profile: Profile, calibration: Calibration, constraints?: Constraints): KnownModel[] =>
   (calibration.models ?? [])
+    .filter(({ kernel }) => constraints?.model_kernels?.includes(kernel) !== false)
     .filter(({ weights_sha256, kernel }) =>
       profile.models?.some((other) => other.weights_sha256 === weights_sha256 && other.kernel === kernel),
     )

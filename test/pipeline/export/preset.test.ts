@@ -24,6 +24,7 @@ describe.each(ENGINE_NAMES)("%s", (name) => {
       ...(preset.whole_layers && { wholeLayers: true }),
       ...(preset.keep_first_attention && { keepFirstAttention: true }),
     });
+    expect(space.modelKernels).toEqual(["target", ...preset.kernels]);
     for (const choice of space.choices) expect(["skip", ...preset.kernels]).toContain(choice);
     for (const kind of space.drafters ?? []) expect(preset.drafters).toContain(kind);
   });

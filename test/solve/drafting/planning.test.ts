@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { consistencyFindings } from "../../../src/check/consistency.js";
 import { Calibration } from "../../../src/schema/calibration.js";
-import type { Branches } from "../../../src/schema/drafter.js";
+import { type Branches, mainDrafter } from "../../../src/schema/drafter.js";
 import { Plan, type Segment } from "../../../src/schema/plan.js";
 import type { LookupBranch, LookupContext, ModelCalibration } from "../../../src/schema/text-calibration.js";
 import { type DrafterKind, openProblem, planDocument, segmentsBy } from "../../../src/solve/index.js";
@@ -100,6 +100,8 @@ function input({ choose, report, stepUs }: Case, drafters?: readonly DrafterKind
     ...(drafters === undefined ? {} : { drafters }),
   };
 }
+
+const TAKES = { target: 150, int8: 60 };
 
 const planOf = (given: ReturnType<typeof input>): Plan => {
   const plan = Plan.parse(planDocument(given, INPUTS));
@@ -271,6 +273,30 @@ describe("the plan", () => {
     expect(predicted.at_context).toBe(AT);
     const speed = walked(report, problem, { min, d, other, stepUs });
     expect(Math.abs(predicted.tokens_per_second / speed - 1)).toBeLessThan(0.06);
+  });
+
+  test("for an engine without its kernel has the model in another, as if it had not been measured there", () => {
+    const { profile, calibration, ...rest } = input(
+      { choose: textsOf(1, chatting), report: textsOf(2, chatting), stepUs: 150 },
+      ["lookup", "model", "hybrid"],
+    );
+    const [model] = calibration.models ?? [];
+    const steps = (us: number) => [{ context_tokens: AT, us, passes: 8 }];
+    const measuredIn = (...kernels: ("target" | "int8")[]) => ({
+      ...{
+        ...rest,
+        profile: { ...profile, models: kernels.map((kernel) => ({ ...SMALL, kernel, steps: steps(TAKES[kernel]) })) },
+      },
+      calibration: { ...calibration, models: kernels.map((kernel) => ({ ...model, kernel })) },
+    });
+    const kernelsOf = ({ segments }: Plan) =>
+      segments.flatMap(({ drafter }) => (mainDrafter(drafter).kind === "model" ? [mainDrafter(drafter)] : []));
+    const any = planOf(measuredIn("target", "int8"));
+    expect(kernelsOf(any)).toContainEqual(expect.objectContaining({ kernel: "int8" }));
+    const limited = planOf({ ...measuredIn("target", "int8"), constraints: { model_kernels: ["target"] } } as never);
+    expect(kernelsOf(limited)).toContainEqual(expect.objectContaining({ kernel: "target" }));
+    expect(limited.segments).toEqual(planOf(measuredIn("target")).segments);
+    expect(limited.constraints).toEqual({ model_kernels: ["target"] });
   });
 
   test("leaves a model that takes too long, and one that was not profiled, alone", () => {
