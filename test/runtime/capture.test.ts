@@ -5,14 +5,14 @@ import { convertModel } from "../../src/model/convert.js";
 import { CPU_DIALECT } from "../../src/model/graph/dialect.js";
 import type { ProgramForm } from "../../src/model/graph/program.js";
 import { openCheckpoint } from "../../src/model/open.js";
-import type { Engine } from "../../src/runtime/engine.js";
+import { argmax, type Engine } from "../../src/runtime/engine.js";
 import { loadOrt, type OrtApi, type Pointer } from "../../src/runtime/ort-api.js";
 import { bucketEnd, CaptureRunner } from "../../src/runtime/programs/capture.js";
 import { openProgramEngine } from "../../src/runtime/programs/open.js";
 import type { BoundPass } from "../../src/runtime/programs/pass-runner.js";
 import type { ProgramSession } from "../../src/runtime/programs/program-session.js";
 import { chooseProvider, libraryFacts } from "../../src/runtime/providers.js";
-import { KERNEL_NAMES, targetChoices, uniformChoices } from "../../src/schema/choice.js";
+import { type ChoiceSet, KERNEL_NAMES, targetChoices, uniformChoices } from "../../src/schema/choice.js";
 import { type TinyModel, temporaryFolder, tinySpec, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
 import { DeviceTwin } from "./device-twin.js";
 import { greatestDifference, openTiny, randomChoices, tokens } from "./support.js";
@@ -235,6 +235,41 @@ describe("over a device's memory", () => {
         other.close();
         return [...found, engine.readCache(1, "key", 240, 20)];
       });
+    }
+    expect(warnings).toEqual([]);
+  });
+
+  test("drafts that read spans, and rounds of them behind each other, are those of the graph with choices", () => {
+    const text = tokens(5, 200);
+    const draft: ChoiceSet = { blocks: ["int8@16", "target", "target@40", "int4"], head: "target" };
+    expectSame((engine) => {
+      engine.run({ position: 0, input: text, choices: target, logitRows: 0 });
+      const found: ArrayLike<number>[] = [];
+      for (const position of [200, 203, 203, 190]) {
+        const drafted: number[] = [];
+        for (let i = 0; i < 4; i++) {
+          const input = [drafted[i - 1] ?? 3];
+          const at = { position: position + i, round: position };
+          const { logits } = engine.run({ ...at, input, choices: draft, logitRows: 1 });
+          found.push(logits.slice());
+          drafted.push(argmax(logits, 0, spec.vocabSize));
+        }
+        const verified = engine.run({ position, input: [3, ...drafted], choices: target, logitRows: 5 });
+        found.push(verified.logits.slice(), drafted);
+      }
+      return found;
+    });
+    // the same rounds whole: the device's own, and one by one above
+    for (const engine of [plain, device]) engine.run({ position: 0, input: text, choices: target, logitRows: 0 });
+    for (const position of [200, 202, 202, 190]) {
+      const drafted: number[] = [];
+      for (let i = 0; i < 4; i++) {
+        const at = { position: position + i, round: position, choices: draft, logitRows: 1 };
+        drafted.push(argmax(plain.run({ ...at, input: [drafted[i - 1] ?? 9] }).logits, 0, spec.vocabSize));
+      }
+      plain.run({ position, input: [9, ...drafted], choices: target, logitRows: 0 });
+      const round = device.greedyRound({ position, pending: 9, draft, draftTokens: 4, verifier: target });
+      expect(round.drafted).toEqual(drafted);
     }
     expect(warnings).toEqual([]);
   });

@@ -1,7 +1,8 @@
 /** Attention over spans, against the float64 twin with a mask, against whole contexts, and against an engine that did nothing before. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { UNKNOWN_DIALECT } from "../../src/model/graph/dialect.js";
+import { CPU_DIALECT, UNKNOWN_DIALECT } from "../../src/model/graph/dialect.js";
 import type { Engine } from "../../src/runtime/engine.js";
+import type { GraphKind } from "../../src/runtime/programs/graph-kind.js";
 import { type Choice, type ChoiceSet, everywhere, targetChoices, uniformChoices } from "../../src/schema/choice.js";
 import { forward, type TensorReader } from "../oracle/transformer.js";
 import { expectFailure } from "../support/failure.js";
@@ -35,11 +36,16 @@ function fill(engine: Engine, text: readonly number[]): void {
     engine.run({ position, input: text.slice(position, position + 100), choices, logitRows: 0 });
 }
 
-describe.each(MODELS)("%s", (_name, model) => {
+/** A program has small caches as the graph with choices has, filled by another program. */
+const GRAPHS: GraphKind[] = ["choices", "programs"];
+const SUBJECTS = MODELS.flatMap(([name, model]) => GRAPHS.map((graph) => [name, graph, model] as const));
+
+describe.each(SUBJECTS)("%s, %s", (_name, graph, model) => {
   const spec = tinySpec(model);
+  const open = () => openTiny(model, CAPACITY, CPU_DIALECT, false, graph);
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openTiny(model, CAPACITY);
+    engine = await open();
   });
   afterAll(() => engine.close());
 
@@ -74,6 +80,19 @@ describe.each(MODELS)("%s", (_name, model) => {
     }
   });
 
+  test("a context whose last token was written anew is read anew", () => {
+    const text = tokens(12, 50);
+    const draft = () =>
+      engine.run({ position: 50, input: [4], choices: SPANS[0][1], logitRows: 1, round: 50 }).logits.slice();
+    fill(engine, text);
+    const before = draft();
+    const last = { position: 49, choices: targetChoices(3), logitRows: 0 };
+    engine.run({ ...last, input: [(text[49] + 1) % spec.vocabSize] });
+    expect(greatestDifference(draft(), before)).toBeGreaterThan(1e-3);
+    engine.run({ ...last, input: [text[49]] });
+    expect(greatestDifference(draft(), before)).toBeLessThan(1e-5); // a step's sums, where a prompt's were
+  });
+
   test("a span longer than the context gives the bits that none gives", () => {
     const text = tokens(6, 60);
     const wide = everywhere(3, "int8@65536");
@@ -102,7 +121,7 @@ describe.each(MODELS)("%s", (_name, model) => {
   });
 
   test("whatever ran before, a draft gives what it gives in an engine where nothing did", async () => {
-    const fresh = await openTiny(model, CAPACITY);
+    const fresh = await open();
     const random = uniform(11);
     const below = (count: number) => Math.floor(random() * count);
     let text: number[] = [];
@@ -130,30 +149,36 @@ describe.each(MODELS)("%s", (_name, model) => {
   });
 });
 
-test("in a model whose window is narrower than a span, the layer reads what it always reads", async () => {
-  const model: TinyModel = { seed: 7, headDim: 16, architecture: "mistral", slidingWindow: 24, layers: 3 };
-  const { engine, twin } = await openSubject(model, CAPACITY);
-  const text = tokens(8, 70);
-  fill(engine, text.slice(0, 60));
-  const pass = engine.run({ position: 60, input: text.slice(60), choices: SPANS[0][1], logitRows: 10 });
-  expectRows(pass.logits, twin(text).logits.slice(60));
-  engine.close();
-});
+test.each(GRAPHS)(
+  "in a model whose window is narrower than a span, the layer reads what it always reads: %s",
+  async (graph) => {
+    const model: TinyModel = { seed: 7, headDim: 16, architecture: "mistral", slidingWindow: 24, layers: 3 };
+    const { engine, twin } = await openSubject(model, CAPACITY, CPU_DIALECT, graph);
+    const text = tokens(8, 70);
+    fill(engine, text.slice(0, 60));
+    const pass = engine.run({ position: 60, input: text.slice(60), choices: SPANS[0][1], logitRows: 10 });
+    expectRows(pass.logits, twin(text).logits.slice(60));
+    engine.close();
+  },
+);
 
-test("where layers have windows of their own, each is held against its own layer's span", async () => {
-  const model: TinyModel = { seed: 12, headDim: 16, layers: 3, variations: { layerWindows: [24, null, 24] } };
-  const engine = await openTiny(model, CAPACITY);
-  const tensors = tinyTensors(model);
-  const read: TensorReader = (name) => (tensors.get(name) as { values: Float32Array }).values;
-  const text = tokens(8, 70);
-  fill(engine, text.slice(0, 60));
-  const choices = attentions("target@16", "target@16", "target@40");
-  const pass = engine.run({ position: 60, input: text.slice(60), choices, logitRows: 10 });
-  const reads = (layer: number, position: number, key: number) =>
-    position < 60 || layer !== 1 || key < SINKS || key >= 60 - 16;
-  expectRows(pass.logits, forward(tinySpec(model), read, text, () => false, reads).logits.slice(60));
-  engine.close();
-});
+test.each(GRAPHS)(
+  "where layers have windows of their own, each is held against its own layer's span: %s",
+  async (graph) => {
+    const model: TinyModel = { seed: 12, headDim: 16, layers: 3, variations: { layerWindows: [24, null, 24] } };
+    const engine = await openTiny(model, CAPACITY, CPU_DIALECT, false, graph);
+    const tensors = tinyTensors(model);
+    const read: TensorReader = (name) => (tensors.get(name) as { values: Float32Array }).values;
+    const text = tokens(8, 70);
+    fill(engine, text.slice(0, 60));
+    const choices = attentions("target@16", "target@16", "target@40");
+    const pass = engine.run({ position: 60, input: text.slice(60), choices, logitRows: 10 });
+    const reads = (layer: number, position: number, key: number) =>
+      position < 60 || layer !== 1 || key < SINKS || key >= 60 - 16;
+    expectRows(pass.logits, forward(tinySpec(model), read, text, () => false, reads).logits.slice(60));
+    engine.close();
+  },
+);
 
 test("an engine whose graph has one length for all layers refuses spans by name", async () => {
   const engine = await openTiny(MODELS[0][1], CAPACITY, UNKNOWN_DIALECT);
@@ -162,13 +187,16 @@ test("an engine whose graph has one length for all layers refuses spans by name"
   engine.close();
 });
 
-test("a tree of a draft with spans is refused, and so is a round longer than any draft", async () => {
-  const engine = await openTiny(MODELS[0][1], CAPACITY);
-  fill(engine, tokens(9, 40));
-  const tree = { position: 40, input: [1, 2, 3], parents: [-1, 0, 0], choices: SPANS[0][1], logitRows: 3 };
-  await expectFailure(() => engine.run(tree), "CHOICE_UNAVAILABLE", /span/);
-  expect(() => engine.run({ position: 60, input: [1], choices: SPANS[0][1], logitRows: 1, round: 40 })).toThrow(
-    RangeError,
-  );
-  engine.close();
-});
+test.each(GRAPHS)(
+  "a tree of a draft with spans is refused, and so is a round longer than any draft: %s",
+  async (graph) => {
+    const engine = await openTiny(MODELS[0][1], CAPACITY, CPU_DIALECT, false, graph);
+    fill(engine, tokens(9, 40));
+    const tree = { position: 40, input: [1, 2, 3], parents: [-1, 0, 0], choices: SPANS[0][1], logitRows: 3 };
+    await expectFailure(() => engine.run(tree), "CHOICE_UNAVAILABLE", /span/);
+    expect(() => engine.run({ position: 60, input: [1], choices: SPANS[0][1], logitRows: 1, round: 40 })).toThrow(
+      RangeError,
+    );
+    engine.close();
+  },
+);

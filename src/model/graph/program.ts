@@ -9,14 +9,15 @@
  *
  * Inputs:  input_ids int64[1, q], or hidden_in float[1, q, H]; logits_from int64[1] where some rows have logits;
  *          seqlens_k int32[1] = n + q − 1 and total_sequence_length int32[1] where an attention runs; of a tree
- *          tree_positions int64[1, q] and tree_bias T[1, 1, q, total]; past.<layer>.key|value T[1, kvHeads, capacity,
+ *          tree_positions int64[1, q] and tree_bias T[1, 1, q, total]; of attention with a span seqlens_k@<span>,
+ *          total_sequence_length@<span> and positions int64[1, q]; past.<layer>.key|value T[1, kvHeads, capacity,
  *          storedHeadDim] of layers whose attention runs; weight/<name>
  * Outputs: hidden_out float[1, q, H]; logits float[1, rows, V], or ids int64[1, rows]; present.<layer>.key|value
  */
-import { type ChoiceSet, choiceKey, wholeHead } from "../../schema/choice.js";
+import { type ChoiceSet, choiceKey, layerSpans, wholeHead } from "../../schema/choice.js";
 import { distinctWindows } from "../layers.js";
 import type { ModelSpec } from "../spec.js";
-import { type AttentionNames, cacheDims, TREE, treeBias } from "./blocks.js";
+import { type AttentionNames, cacheDims, POSITIONS, TREE, treeBias } from "./blocks.js";
 import { Branch, type Context, ELEMENT, elementOf, type Place } from "./branch.js";
 import type { GraphDialect } from "./dialect.js";
 import { changesLogits, embeddedRows, finalLogits, headMatrix } from "./ends.js";
@@ -34,6 +35,8 @@ export interface ProgramForm {
   head: "logits" | "ids";
   /** whether its rows are a tree's: positions and bias are inputs then, and no other pass runs on it */
   tree: boolean;
+  /** whether it fills the caches of these choices' spans, and computes nothing (span-refresh.ts); left out: it does not */
+  refresh?: true;
 }
 
 export const PROGRAM = {
@@ -48,8 +51,18 @@ export const PROGRAM = {
 } as const;
 
 /** Equal for forms of the same graph. */
-export const programKey = ({ choices, entry, rows, head, tree }: ProgramForm): string =>
-  [entry, rows, rows === "none" ? "" : head, tree ? "tree" : "chain", choiceKey(choices)].join(" ");
+export const programKey = ({ choices, entry, rows, head, tree, refresh }: ProgramForm): string =>
+  [
+    ...[entry, rows, rows === "none" ? "" : head],
+    refresh ? "refresh" : tree ? "tree" : "chain",
+    choiceKey(choices),
+  ].join(" ");
+
+/** Lengths of a layer whose attention has a span: as PROGRAM's, of the keys and values that its cache holds. */
+export const spanLengths = (span: number): AttentionNames["lengths"] => [
+  `${PROGRAM.length}@${span}`,
+  `${PROGRAM.total}@${span}`,
+];
 
 export interface Program {
   graph: Graph;
@@ -95,7 +108,7 @@ export function writeProgram(
       ["key", "value"].map((part) => value(`${side}.${layer}.${part}`, elementOf(context), cacheDims(spec, layer))),
     );
   const outputs = [value(PROGRAM.hiddenOut, FLOAT, [1, "q", spec.hiddenSize]), ...headOutputs(spec, form)];
-  const inputs = [...passInputs(spec, form, elementOf(context), layers.length > 0), ...cache("past"), ...infos];
+  const inputs = [...passInputs(spec, form, elementOf(context), layers), ...cache("past"), ...infos];
   return { graph: main.graph([...outputs, ...cache("present")], inputs), weights, layers };
 }
 
@@ -115,12 +128,17 @@ export function withConstantWeights(
   return { graph: { ...graph, initializer: [...graph.initializer, ...constants], input }, weights, layers };
 }
 
-function passInputs(spec: ModelSpec, form: ProgramForm, element: number, attends: boolean): ValueInfo[] {
-  const { entry, rows, tree } = form;
+function passInputs(spec: ModelSpec, form: ProgramForm, element: number, layers: readonly number[]): ValueInfo[] {
+  const { choices, entry, rows, tree } = form;
+  const ofLayers = layerSpans(choices);
+  const spans = [...new Set(ofLayers)].filter((span) => span !== null);
+  const attends = layers.some((layer) => (ofLayers?.[layer] ?? null) === null); // over the whole context
   return [
     entry === "ids" ? value(PROGRAM.ids, INT64, [1, "q"]) : value(PROGRAM.hidden, FLOAT, [1, "q", spec.hiddenSize]),
     ...(rows === "some" ? [value(PROGRAM.logitsFrom, INT64, [1])] : []),
     ...(attends ? [value(PROGRAM.length, INT32, [1]), value(PROGRAM.total, INT32, [1])] : []),
+    ...spans.flatMap((span) => spanLengths(span).map((name) => value(name, INT32, [1]))),
+    ...(spans.length > 0 ? [value(POSITIONS, INT64, [1, "q"])] : []),
     ...(attends && tree
       ? [
           value(TREE.positions, INT64, [1, "q"]),
@@ -140,13 +158,15 @@ function headOutputs(spec: ModelSpec, { rows, head }: ProgramForm): ValueInfo[] 
   ];
 }
 
-function namesOf(main: Branch, layer: number, { tree }: ProgramForm): AttentionNames {
+function namesOf(main: Branch, layer: number, { tree, choices }: ProgramForm): AttentionNames {
+  const span = layerSpans(choices)?.[layer] ?? null;
   return {
     past: [`past.${layer}.key`, `past.${layer}.value`],
     present: [`=present.${layer}.key`, `=present.${layer}.value`],
-    lengths: [PROGRAM.length, PROGRAM.total],
+    lengths: span === null ? [PROGRAM.length, PROGRAM.total] : spanLengths(span),
     table: (stored) => main.weight(stored),
     treesAlone: tree,
+    ...(span === null ? {} : { positions: POSITIONS }), // its cache counts others
   };
 }
 

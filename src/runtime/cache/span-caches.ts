@@ -18,6 +18,9 @@ import { CACHE_PARTS, type CacheAllocator, type CachePart, type CacheTensor } fr
 /** Tokens that a round may write: the longest draft, and the token that it goes on from. */
 export const ROUND_TOKENS = MAX_DRAFT_TOKENS + 1;
 
+/** Rows of a small cache: what its span reads of the longest context, and a round's own. */
+export const spanCacheRows = (span: number, capacity: number): number => tokensRead(span, capacity) + ROUND_TOKENS;
+
 /** Where keys and values of the context lie. */
 export interface ContextCache {
   readonly capacity: number;
@@ -94,7 +97,7 @@ export class SpanCaches {
     let cache = this.made.get(key);
     if (cache === undefined) {
       const { allocator, spec } = this;
-      const rows = tokensRead(span, this.context.capacity) + ROUND_TOKENS;
+      const rows = spanCacheRows(span, this.context.capacity);
       const shape = [1, spec.kvHeads, rows, storedHeadDim(spec)];
       cache = new SpanCache(span, rows, { key: allocator.make(shape), value: allocator.make(shape) });
       this.made.set(key, cache);

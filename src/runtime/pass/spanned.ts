@@ -4,7 +4,17 @@
  */
 import { windowOf } from "../../model/layers.js";
 import type { ModelSpec } from "../../model/spec.js";
-import { type LayerSpans, SINK_TOKENS, tokensRead } from "../../schema/choice.js";
+import {
+  blockKind,
+  blockLayer,
+  type Choice,
+  type ChoiceSet,
+  kernelOf,
+  type LayerSpans,
+  layerSpans,
+  SINK_TOKENS,
+  tokensRead,
+} from "../../schema/choice.js";
 import type { MakeTensor } from "../bindings.js";
 import type { KvCache } from "../cache/kv-cache.js";
 import { ROUND_TOKENS, type SpanCaches } from "../cache/span-caches.js";
@@ -20,6 +30,35 @@ export function spansWithin(spec: ModelSpec, spans: LayerSpans | null): LayerSpa
     SINK_TOKENS + span + ROUND_TOKENS <= (windowOf(spec, layer) ?? Infinity);
   const kept = spans.map((span, layer) => (span !== null && fits(span, layer) ? span : null));
   return kept.every((span) => span === null) ? null : kept;
+}
+
+/**
+ * Choices as a program has them, whose attentions each have or have not a small cache of their own: a span that makes no
+ * difference is left out. The same choices always become the same object.
+ */
+export function withinWindows(
+  spec: ModelSpec,
+  named: (choices: ChoiceSet) => ChoiceSet,
+): (choices: ChoiceSet) => ChoiceSet {
+  const known = new WeakMap<ChoiceSet, ChoiceSet>();
+  const narrowed = (choices: ChoiceSet): ChoiceSet => {
+    const spans = layerSpans(choices);
+    if (spans === null) return choices;
+    const kept = spansWithin(spec, spans);
+    const blocks = choices.blocks.map((choice, i): Choice => {
+      const isWhole = blockKind(i) === "attn" && (kept?.[blockLayer(i)] ?? null) === null;
+      return isWhole ? (kernelOf(choice) ?? "skip") : choice;
+    });
+    return { ...choices, blocks };
+  };
+  return (choices) => {
+    let own = known.get(choices);
+    if (own === undefined) {
+      own = narrowed(named(choices));
+      known.set(choices, own);
+    }
+    return own;
+  };
 }
 
 export interface SpannedPass {

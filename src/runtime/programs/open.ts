@@ -5,8 +5,9 @@ import { DraftplanError } from "../../core/errors.js";
 import type { GraphDialect } from "../../model/graph/dialect.js";
 import { readPlaces } from "../../model/graph/places.js";
 import { type Program, type ProgramForm, withConstantWeights, writeProgram } from "../../model/graph/program.js";
+import { writeRefresh } from "../../model/graph/span-refresh.js";
 import type { ModelSpec } from "../../model/spec.js";
-import { describeChoices } from "../../schema/choice.js";
+import { describeChoices, layerSpans } from "../../schema/choice.js";
 import { Handles, type MakeTensor } from "../bindings.js";
 import { type Engine, loadedKernels, type RuntimeOptions } from "../engine.js";
 import type { OrtApi, Pointer } from "../ort-api.js";
@@ -19,7 +20,7 @@ import { NO_PROGRAMS } from "./graph-kind.js";
 import { type ComputeMemory, HostMemory } from "./memory.js";
 import { EagerRunner, type Grow } from "./pass-runner.js";
 import { ProgramEngine } from "./program-engine.js";
-import { ProgramSession } from "./program-session.js";
+import { type CacheReading, ProgramSession } from "./program-session.js";
 import { Programs } from "./programs.js";
 import { Tensors } from "./tensors.js";
 import type { Variant } from "./variants.js";
@@ -59,7 +60,8 @@ export function openProgramEngine(
   // products whose weights are no constants are not packed, and round no activations
   const numerics: GraphDialect = isPacked ? dialect : { ...dialect, activations: "float" };
   const written = (form: ProgramForm) => {
-    const program = writeProgram(spec, form, places, numerics);
+    const program =
+      form.refresh === true ? writeRefresh(spec, form.choices, numerics) : writeProgram(spec, form, places, numerics);
     return isPacked ? withConstantWeights(program, { file, places }) : program;
   };
   const { warn = () => {} } = options;
@@ -114,20 +116,25 @@ interface MakerOptions extends Pick<RuntimeOptions, "threads" | "allowFallback">
 /** Makes programs ready; where a session cannot be had with passes that can be captured, one whose passes run eagerly. */
 function maker(of: MakerOptions): (program: Program, form: ProgramForm, variant: Variant) => ProgramSession {
   const { api, provider, memory, store, opset, packed, threads, allowFallback, refused } = of;
-  const open = (program: Program, { options }: Variant, captures: boolean) => {
+  const open = (program: Program, reads: CacheReading, { options }: Variant, captures: boolean) => {
     const capture = captures ? CAPTURE_OPTIONS : {};
     const own = memory.queues
       ? withOptions(provider, { ...ARENA, ...memory.sessionOptions, ...options, ...capture })
       : provider;
-    return new ProgramSession({ api, provider: own, threads, opset, store, packed, allowFallback, captures }, program);
+    return new ProgramSession(
+      { api, provider: own, threads, opset, store, packed, allowFallback, captures },
+      program,
+      reads,
+    );
   };
-  return (program, { choices }, variant) => {
-    if (!memory.queues) return open(program, variant, false);
+  return (program, { choices, refresh = false }, variant) => {
+    const reads = { spans: layerSpans(choices), refresh };
+    if (!memory.queues) return open(program, reads, variant, false);
     try {
-      return open(program, variant, true);
+      return open(program, reads, variant, true);
     } catch (cause) {
       if (!(cause instanceof DraftplanError)) throw cause;
-      const eager = open(program, variant, false); // what fails without capturing too fails for another reason
+      const eager = open(program, reads, variant, false); // what fails without capturing too fails for another reason
       refused(`passes of ${describeChoices(choices)} cannot be captured and run eagerly: ${cause.what}`);
       return eager;
     }

@@ -1,13 +1,17 @@
 /** Passes of programs over one cache: what they read is put where they read it, bound, and what they gave fetched. */
 import { PROGRAM, type ProgramForm } from "../../model/graph/program.js";
+import { type Choice, type ChoiceSet, type LayerSpans, layerSpans, spanned } from "../../schema/choice.js";
+import { CACHE_PARTS } from "../cache/memory.js";
 import type { Pass } from "../engine.js";
 import { putIds } from "../pass/require.js";
+import type { SpannedPass } from "../pass/spanned.js";
 import { toldTotal } from "../tree-inputs.js";
 import type { ProgramCore } from "./core.js";
 import { PassBuffers } from "./pass-buffers.js";
 import type { Shape } from "./pass-runner.js";
 import { ProgramCache } from "./program-cache.js";
 import type { ProgramSession } from "./program-session.js";
+import { SpanRows } from "./span-rows.js";
 import type { Tensors } from "./tensors.js";
 import { TreeRows } from "./tree-rows.js";
 
@@ -16,6 +20,9 @@ export class Passes {
   readonly cache: ProgramCache;
   private readonly tensors: Tensors;
   private treeRows: TreeRows | undefined;
+  private spanRows: SpanRows | undefined;
+  /** tokens of the context when the round began whose passes come now: what spans count back from */
+  private round = 0;
 
   constructor(private readonly core: ProgramCore) {
     const { spec, capacity, memory, numerics, mover } = core;
@@ -24,7 +31,56 @@ export class Passes {
     this.cache = new ProgramCache(memory, this.tensors, spec, capacity, numerics.float, mover);
   }
 
-  /** Asks for one pass; its ids or states and its length are where it reads them. */
+  /** The context's cache is written from this token on. */
+  written(position: number): void {
+    this.spanRows?.written(position);
+  }
+
+  /**
+   * Before a pass of these choices: its small caches hold what its spans read, and its lengths and places are set. Of choices
+   * without spans, nothing.
+   * @throws RangeError where the round is longer than a small cache has room for
+   */
+  readSpans(choices: ChoiceSet, pass: SpannedPass): void {
+    const spans = layerSpans(choices);
+    if (spans === null) return;
+    this.spans().put(spans, this.buffers, pass);
+    this.takeOver(spans, pass.round);
+  }
+
+  /** The same for so many steps of a round, whose lengths and places `step` then puts where a pass reads them. */
+  readSpansInSteps(choices: ChoiceSet, round: number, steps: number): (step: number) => void {
+    const spans = layerSpans(choices);
+    if (spans === null || steps === 0) return () => {};
+    this.spans().putSteps(spans, round, steps);
+    this.takeOver(spans, round);
+    return (step) => this.spans().step(spans, this.buffers, step);
+  }
+
+  private takeOver(spans: LayerSpans, round: number): void {
+    this.round = round;
+    const stale = this.spans().stale(spans, round);
+    if (stale === null) return;
+    const { programs, runner } = this.core;
+    const blocks = stale.flatMap((span): Choice[] => [span === null ? "skip" : spanned("target", span), "skip"]);
+    const choices: ChoiceSet = { blocks, head: "target" };
+    const form: ProgramForm = { choices, entry: "ids", rows: "none", head: "ids", tree: false, refresh: true };
+    const shape = { position: round, q: 1, rows: 0 };
+    const program = programs.get(form, runner.variant(form, shape));
+    program.over(this.cache);
+    this.spans().takeOver(stale, round, program);
+    const layer = stale.findIndex((span) => span !== null);
+    const outputs = () => CACHE_PARTS.map((part) => this.cache.smallBytes(layer, part, stale[layer] as number));
+    runner.run(program, { form, shape, total: 0, over: this, outputs });
+  }
+
+  private spans(): SpanRows {
+    const { memory, capacity } = this.core;
+    this.spanRows ??= new SpanRows(memory, this.tensors, capacity);
+    return this.spanRows;
+  }
+
+  /** Asks for one pass; its ids or states, its length and what its spans read are where it reads them. */
   ask(form: ProgramForm, shape: Shape, parents: ArrayLike<number> | undefined): void {
     const { programs, runner, capacity } = this.core;
     const program = programs.get(form, runner.variant(form, shape));
@@ -35,6 +91,9 @@ export class Passes {
     program.over(this.cache);
     if (form.rows === "some") program.input(PROGRAM.logitsFrom, logitsFrom.tensor);
     this.bind(program, form, shape);
+    const spans = layerSpans(form.choices);
+    const frozen = runner.frozenTotal(form, shape, capacity) !== undefined;
+    if (spans !== null) this.spans().bind(spans, program, this.buffers, { ...shape, round: this.round }, frozen);
     const outputs = () => this.outputs(form, shape);
     const run = () => runner.run(program, { form, shape, total: total.data[0], over: this, outputs });
     if (parents === undefined || program.layers.length === 0) {
@@ -120,6 +179,7 @@ export class Passes {
     for (const program of programs.all) program.leave(this.cache);
     this.buffers.free();
     this.treeRows?.free();
+    this.spanRows?.free();
     this.cache.free();
   }
 

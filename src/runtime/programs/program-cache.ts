@@ -6,12 +6,17 @@ import { FLOAT_ARRAYS, FLOAT_ELEMENT } from "../bindings.js";
 import type { CachePart } from "../cache/memory.js";
 import { type MoverOwner, RowMover } from "../cache/row-mover.js";
 import { moveRows, numbersOf } from "../cache/rows.js";
+import { spanCacheRows } from "../cache/span-caches.js";
 import type { Pointer } from "../ort-api.js";
 import type { Block, ComputeMemory } from "./memory.js";
 import type { Tensors } from "./tensors.js";
 
+type CacheParts = Record<CachePart, { block: Block; tensor: Pointer }>;
+
 export class ProgramCache {
-  private readonly layers: Record<CachePart, { block: Block; tensor: Pointer }>[];
+  private readonly layers: CacheParts[];
+  private readonly spans = new Map<string, CacheParts>();
+  private readonly make: (rows: number) => { block: Block; tensor: Pointer };
   private readonly mover: RowMover | undefined;
 
   /** @param moverOwner for a graph that moves rows; left out: they are moved where they lie, in the host's memory */
@@ -23,21 +28,37 @@ export class ProgramCache {
     private readonly float: FloatType,
     moverOwner: MoverOwner | undefined,
   ) {
-    const dims = [1, spec.kvHeads, capacity, storedHeadDim(spec)];
-    const size = FLOAT_BYTES[float];
-    const make = () => {
+    this.make = (rows) => {
+      const dims = [1, spec.kvHeads, rows, storedHeadDim(spec)];
+      const size = FLOAT_BYTES[float];
       const block = memory.allocate(
         dims.reduce((product, d) => product * d, size),
         false,
       );
       return { block, tensor: tensors.over(block, dims, FLOAT_ELEMENT[float], size) };
     };
-    this.layers = Array.from({ length: spec.layers }, () => ({ key: make(), value: make() }));
+    this.layers = Array.from({ length: spec.layers }, () => ({ key: this.make(capacity), value: this.make(capacity) }));
     this.mover = moverOwner && new RowMover(moverOwner, this.layers, spec, float);
   }
 
-  tensor(layer: number, part: CachePart): Pointer {
-    return this.layers[layer][part].tensor;
+  /** @param span of the small cache of this layer, made when it is first asked for; null: the whole context's */
+  tensor(layer: number, part: CachePart, span: number | null = null): Pointer {
+    return (span === null ? this.layers[layer] : this.small(layer, span))[part].tensor;
+  }
+
+  /** A copy of a small cache's numbers, once everything asked for so far is over. */
+  smallBytes(layer: number, part: CachePart, span: number): Uint8Array {
+    return new Uint8Array(this.memory.snapshot(this.small(layer, span)[part].block)).slice();
+  }
+
+  private small(layer: number, span: number): CacheParts {
+    const key = `${layer}@${span}`;
+    const known = this.spans.get(key);
+    if (known !== undefined) return known;
+    const rows = spanCacheRows(span, this.capacity);
+    const made = { key: this.make(rows), value: this.make(rows) };
+    this.spans.set(key, made);
+    return made;
   }
 
   /** Moves keys and values of rows behind `position` to position, position + 1, …; the rows ascend. */
@@ -61,6 +82,7 @@ export class ProgramCache {
   }
 
   free(): void {
-    for (const { key, value } of this.layers) for (const { block } of [key, value]) this.memory.free(block);
+    for (const { key, value } of [...this.layers, ...this.spans.values()])
+      for (const { block } of [key, value]) this.memory.free(block);
   }
 }

@@ -1,7 +1,7 @@
 /** A model run by programs: what a pass computes is a graph of its own, over weights and a cache that all of them share. */
 import type { ProgramForm } from "../../model/graph/program.js";
 import type { ModelSpec } from "../../model/spec.js";
-import type { ChoiceSet, Kernel } from "../../schema/choice.js";
+import { type ChoiceSet, type Kernel, layerSpans } from "../../schema/choice.js";
 import type { Numerics } from "../../schema/numerics.js";
 import {
   type Engine,
@@ -15,6 +15,7 @@ import {
 } from "../engine.js";
 import { MAX_LOGIT_ROWS } from "../limits.js";
 import { passTokens, requirePass } from "../pass/require.js";
+import { withinWindows } from "../pass/spanned.js";
 import { isChain, noTrees, requireAscendingRows } from "../tree.js";
 import type { ProgramCore } from "./core.js";
 import { Passes } from "./passes.js";
@@ -40,7 +41,8 @@ export class ProgramEngine implements Engine {
     this.capacity = capacity;
     this.kernels = kernels;
     this.numerics = numerics;
-    this.ownTerms = ownTerms(numerics.targetPrecision, kernels, "a program");
+    const named = ownTerms(numerics.targetPrecision, kernels);
+    this.ownTerms = withinWindows(spec, named);
     this.passes = new Passes(core);
   }
 
@@ -68,9 +70,10 @@ export class ProgramEngine implements Engine {
   private ask(pass: Pass, head: ProgramForm["head"]): number {
     this.assertOpen();
     const q = requirePass(this, pass);
-    const { position, logitRows } = pass;
+    const { position, logitRows, round = position } = pass;
     const choices = this.ownTerms(pass.choices);
     const parents = this.treeOf(pass);
+    if (parents !== undefined && layerSpans(choices) !== null) throw noTrees("attention with a span runs chains alone");
     const rows = logitRows === 0 ? "none" : logitRows === q ? "every" : "some";
     const form: ProgramForm = {
       choices,
@@ -83,6 +86,8 @@ export class ProgramEngine implements Engine {
     passes.put(pass.input, q);
     passes.buffers.logitsFrom.data[0] = BigInt(q - logitRows);
     passes.setLength(position + q - 1);
+    passes.written(position);
+    passes.readSpans(choices, { round, position, q });
     passes.ask(form, { position, q, rows: logitRows }, parents);
     return q;
   }
@@ -118,6 +123,7 @@ export class ProgramEngine implements Engine {
     this.assertOpen();
     requireAscendingRows(rows, this.capacity - position);
     this.core.memory.wait();
+    this.passes.written(position);
     this.passes.cache.keepRows(position, rows);
   }
 

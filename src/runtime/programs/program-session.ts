@@ -1,6 +1,7 @@
 /** One program made ready: a session with its weights bound, and what else it reads and writes bound when that changes. */
 import { encodeModel } from "../../model/graph/onnx.js";
 import { PROGRAM, type Program } from "../../model/graph/program.js";
+import type { LayerSpans } from "../../schema/choice.js";
 import { Handles } from "../bindings.js";
 import { CACHE_PARTS } from "../cache/memory.js";
 import type { OrtApi, Pointer } from "../ort-api.js";
@@ -25,11 +26,19 @@ export interface ProgramMaker {
   captures: boolean;
 }
 
+/** Which caches a program reads and writes. */
+export interface CacheReading {
+  /** small ones in these layers; null: the whole context's in all */
+  spans: LayerSpans | null;
+  /** whether it reads the whole context's to fill them */
+  refresh: boolean;
+}
+
 /** Version of the graphs' form, as the models name it. */
 const FORM = "1";
 
 /** Read by the host whatever computes: a captured pass keeps what they were at its capture. */
-const ON_HOST: ReadonlySet<string> = new Set([PROGRAM.total, PROGRAM.logitsFrom]);
+const isOnHost = (name: string): boolean => name === PROGRAM.logitsFrom || name.startsWith(PROGRAM.total);
 
 export class ProgramSession {
   readonly layers: readonly number[];
@@ -41,15 +50,18 @@ export class ProgramSession {
   private readonly binding: Pointer;
   private readonly bound = new Map<string, Pointer>();
   private cache: ProgramCache | undefined;
+  private readonly inputs: ReadonlySet<string>;
   private readonly outputs: ReadonlySet<string>;
 
   /** @throws RUNTIME_FAILED; PROVIDER_UNAVAILABLE where the provider lacks operators, or wants inputs where they do not lie */
   constructor(
     private readonly maker: ProgramMaker,
     program: Program,
+    private readonly reads: CacheReading,
   ) {
     const { api, provider, store, opset, allowFallback, threads } = maker;
     this.layers = program.layers;
+    this.inputs = new Set(program.graph.input.map(({ name }) => name));
     this.outputs = new Set(program.graph.output.map(({ name }) => name));
     this.handles = new Handles(api);
     const model = encodeModel(program.graph, FORM, opset);
@@ -78,7 +90,7 @@ export class ProgramSession {
   }
 
   input(name: string, tensor: Pointer): void {
-    if (this.bound.get(name) === tensor) return;
+    if (!this.inputs.has(name) || this.bound.get(name) === tensor) return;
     this.maker.api.check("BindInput", this.binding, name, tensor);
     this.bound.set(name, tensor);
   }
@@ -89,14 +101,15 @@ export class ProgramSession {
     this.bound.set(name, tensor);
   }
 
-  /** Keys and values are read from and written into this cache. */
+  /** Keys and values are read from and written into this cache, and its small ones where the program has spans. */
   over(cache: ProgramCache): void {
     if (this.cache === cache) return;
     for (const layer of this.layers) {
       for (const part of CACHE_PARTS) {
-        const tensor = cache.tensor(layer, part);
-        this.input(`past.${layer}.${part}`, tensor);
-        this.output(`present.${layer}.${part}`, tensor);
+        const { spans, refresh } = this.reads;
+        const written = cache.tensor(layer, part, spans?.[layer] ?? null);
+        this.input(`past.${layer}.${part}`, refresh ? cache.tensor(layer, part) : written);
+        this.output(`present.${layer}.${part}`, written);
       }
     }
     this.cache = cache;
@@ -132,7 +145,7 @@ function requireInPlace(api: OrtApi, session: Pointer, provider: Provider): void
   if (provider.inputs === "in place" || api.placement === undefined) return;
   const copied = copiedInputs(api, session, provider);
   const names = [...api.placement.inputMemory(session).keys()];
-  const misplaced = names.filter((name) => copied.has(name) === ON_HOST.has(name));
+  const misplaced = names.filter((name) => copied.has(name) === isOnHost(name));
   if (misplaced.length === 0) return;
   const list = misplaced.slice(0, 5).join(", ");
   throw unavailable(

@@ -1,5 +1,6 @@
 /** A round of greedy decoding queued whole: no token is handed to the host before the verification is over. */
 import type { ProgramForm } from "../../model/graph/program.js";
+import { layerSpans } from "../../schema/choice.js";
 import type { GreedyRound, GreedyRoundResult, QueuedPass } from "../engine.js";
 import { putIds } from "../pass/require.js";
 import type { ProgramCore } from "./core.js";
@@ -23,17 +24,22 @@ export function queueRound(core: ProgramCore, passes: Passes, round: GreedyRound
   const { ids, likeliest, length, lengths, round: tokens } = passes.buffers;
   const q = draftTokens + 1;
   begin(core, passes, round);
+  passes.written(position);
+  const placed = passes.readSpansInSteps(draft, position, draftTokens);
   const begun = memory.mark();
   const step: ProgramForm = { choices: draft, entry: "ids", rows: "every", head: "ids", tree: false };
   for (let i = 0; i < draftTokens; i++) {
     memory.copy(at(tokens, ID_BYTES * i), at(ids, 0), ID_BYTES);
     memory.copy(at(lengths, LENGTH_BYTES * i), at(length, 0), LENGTH_BYTES);
+    placed(i);
     passes.ask(step, { position: position + i, q: 1, rows: 1 }, undefined);
     memory.copy(at(likeliest, 0), at(tokens, ID_BYTES * (i + 1)), ID_BYTES);
   }
   const drafted = memory.mark();
   memory.copy(at(tokens, 0), at(ids, 0), ID_BYTES * q);
   memory.copy(at(lengths, LENGTH_BYTES * draftTokens), at(length, 0), LENGTH_BYTES);
+  if (layerSpans(verifier) !== null) memory.wait(); // what is told next is told by the host, where the drafts were told it
+  passes.readSpans(verifier, { round: position, position, q });
   passes.ask({ ...step, choices: verifier }, { position, q, rows: q }, undefined);
   memory.copy(at(likeliest, 0), at(tokens, ID_BYTES * q), ID_BYTES * q);
   memory.pull(at(tokens, 0), ID_BYTES * 2 * q);
@@ -71,6 +77,8 @@ export function queueSame(core: ProgramCore, passes: Passes, pass: QueuedPass, t
   new Int32Array(lengths.block.host as ArrayBuffer)[0] = position + q - 1;
   memory.push(at(tokens, 0), ID_BYTES * q);
   memory.push(at(lengths, 0), LENGTH_BYTES);
+  passes.written(position);
+  passes.readSpans(choices, { round: position, position, q });
   const form: ProgramForm = { choices, entry: "ids", rows: head ? "every" : "none", head: "ids", tree: false };
   for (let i = 0; i < times; i++) {
     memory.copy(at(tokens, 0), at(ids, 0), ID_BYTES * q);
