@@ -268,7 +268,7 @@ process.dlopen = function (module, name, ...rest) { console.error("native " + na
   );
   const { code, stderr } = await draftplan(["check", "plans"], {
     cwd: folder,
-    env: { NODE_OPTIONS: `--require ${spy}` },
+    env: { NODE_OPTIONS: `--require ${JSON.stringify(spy)}` },
   });
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
 });

@@ -8,7 +8,7 @@ import { draftplan } from "../support/cli.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
 const folder = temporaryFolder();
-const QUICK = ["--max-tokens", "8", "--pairs", "1", "--context", "64", "--refine", "0"];
+const QUICK = ["--max-tokens", "8", "--pairs", "1", "--context", "64", "--refine", "0", "--threads", "1"];
 
 test("targets times drafters: every way lossless for its own target, what each loses, and the answer", async () => {
   const output = join(folder, "t.yaml");

@@ -102,47 +102,28 @@ describe("draftplan compare", () => {
     },
   );
 
+  // one comparison for both: what it makes first is most of its time
   test.runIf(LONG)(
-    "makes profile and calibration where none is given, and writes them beside the comparison",
+    "makes profile and calibration where none is given, and runs the heads that lie in the model's folder beside the methods",
     async () => {
-      const output = join(folder, "made", "c.yaml");
-      const options = [
-        "--methods",
-        "int8",
-        "--choices",
-        "int8",
-        "--max-tokens",
-        "6",
-        "--pairs",
-        "1",
-        "--context",
-        "40",
-      ];
-      const { code } = await compare(...options, "-o", output); // a busy machine may warn of its own noise
-      expect(code).toBe(0);
-      expect(readdirSync(join(folder, "made")).sort()).toEqual(["c.calibration.yaml", "c.profile.yaml", "c.yaml"]);
-      expect((await draftplan(["check", join(folder, "made")])).stdout).toContain("passed");
-    },
-  );
-
-  test.runIf(LONG)(
-    "runs the heads that lie in the model's folder beside the methods, and writes where they lie",
-    async () => {
-      const output = join(folder, "heads", "c.yaml");
+      const made = join(folder, "made");
+      const output = join(made, "c.yaml");
       const options = ["--methods", "heads,int8", "--choices", "int8", "--max-tokens", "12", "--pairs", "1"];
-      const { code, stdout } = await compare(...options, "--context", "64", "--refine", "0", "-o", output);
+      const alone = ["--context", "64", "--refine", "0", "-o", output];
+      const { code, stdout } = await compare(...options, ...alone); // a busy machine may warn of its own noise
       expect(code).toBe(0);
+      expect(readdirSync(made).sort()).toEqual(["c.calibration.yaml", "c.profile.yaml", "c.yaml"]);
       expect(stdout).toContain("Every run of every plan emitted the target's own tokens.");
       const document = parseDocument(readFileSync(output, "utf8"), output) as Comparison;
       expect(document.methods.map(({ method }) => method)).toEqual(["heads", "int8", "none"]);
       const lying = fileURLToPath(new URL("../../models/union-10m/heads", import.meta.url));
       for (const { rows } of document.contexts) {
         const [{ drafter, draft_tokens, predicted }] = rows;
-        expect(drafter?.kind === "heads" && resolve(folder, "heads", drafter.path)).toBe(lying);
+        expect(drafter?.kind === "heads" && resolve(made, drafter.path)).toBe(lying);
         expect(draft_tokens).toBeGreaterThan(0); // how many depends on what passes take here
         expect(predicted?.speedup).toBeGreaterThan(1);
       }
-      expect((await draftplan(["check", join(folder, "heads")])).stdout).toContain("passed");
+      expect((await draftplan(["check", made])).stdout).toContain("passed");
     },
   );
 

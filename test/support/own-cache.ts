@@ -1,6 +1,8 @@
 /**
  * Tests convert models into a cache of their own, so that nothing left over from before is read, and put temporary
  * files into one folder that is removed at the end: workers are killed, and their exit handlers never run.
+ *
+ * They speak one language, too: a bash that is told of a locale which is not installed complains on stderr.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,5 +19,8 @@ export default function setup(): (() => void) | undefined {
   process.env[OWN] = folder;
   process.env.DRAFTPLAN_CACHE_DIR = join(folder, "cache");
   for (const name of ["TMPDIR", "TEMP", "TMP"]) process.env[name] = temporary; // what os.tmpdir() reads
+  process.env.LC_ALL = "C";
+  // what was said about a terminal that no test has
+  for (const name of ["LANGUAGE", "COLUMNS", "LINES"]) delete process.env[name];
   return () => rmSync(folder, { recursive: true, force: true });
 }
