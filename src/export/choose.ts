@@ -1,6 +1,6 @@
 /** Which segment of a plan an engine gets: it has one draft, and a plan has one for each range of contexts. */
 import { DraftplanError } from "../core/errors.js";
-import { besideDocument } from "../core/folders.js";
+import { modelBeside } from "../model/hub/cached.js";
 import { expandDraft } from "../schema/choice.js";
 import type { Loaded } from "../schema/document.js";
 import type { DrafterRef } from "../schema/drafter.js";
@@ -21,12 +21,12 @@ export function chooseDraft({ document, path }: Loaded<Plan>, context: number | 
   const { draft, draft_tokens: draftTokens, draft_tokens_by_batch: draftTokensByBatch } = segment;
   if (draftTokens === undefined) throw new Error(`${at} has no draft length, which its schema refuses`);
   const choices = draft === undefined ? null : expandDraft(draft, model.layers, `${at}.draft`);
-  const drafter = withPaths(segment.drafter ?? { kind: "self" }, (file) => besideDocument(path, file));
+  const drafter = withPaths(segment.drafter ?? { kind: "self" }, (file) => modelBeside(path, file));
   return { at, index, segment, drafter, choices, draftTokens, draftTokensByBatch };
 }
 
 /** A drafter whose heads or model lie elsewhere, as seen from somewhere else. `embedded` is a name, not a path. */
-export function withPaths<Ref extends DrafterRef>(drafter: Ref, moved: (path: string) => string): Ref {
+function withPaths<Ref extends DrafterRef>(drafter: Ref, moved: (path: string) => string): Ref {
   switch (drafter.kind) {
     case "self":
     case "lookup":

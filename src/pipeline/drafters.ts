@@ -1,7 +1,6 @@
 /** What `--drafters` means, and which drafters a plan was solved with. */
 import { DraftplanError } from "../core/errors.js";
-import { besideDocument, seenFrom } from "../core/folders.js";
-import { EMBEDDED } from "../model/open.js";
+import { modelBeside, modelSeenFrom } from "../model/hub/cached.js";
 import type { Calibration } from "../schema/calibration.js";
 import type { Loaded } from "../schema/document.js";
 import type { Plan } from "../schema/plan.js";
@@ -34,9 +33,9 @@ export function requireNamedModels(names: readonly string[], { document, path }:
   const asked = names.filter(isNamedModel).map((name) => name.slice("model:".length));
   if (asked.length === 0) return;
   const measured = [...new Set((document.models ?? []).map((one) => one.path))];
-  const placeOf = (one: string) => (one === EMBEDDED ? EMBEDDED : seenFrom(path, one));
+  const placeOf = (one: string) => modelSeenFrom(path, one);
   const places = asked.map(placeOf);
-  const known = measured.map((one) => (one === EMBEDDED ? EMBEDDED : seenFrom(path, besideDocument(path, one))));
+  const known = measured.map((one) => modelSeenFrom(path, modelBeside(path, one)));
   const at = `--drafters ${names.join(",")}`;
   const missing = asked.find((_, i) => !known.includes(places[i]));
   const measure = "Measure the models to weigh: draftplan calibrate MODEL --drafters self,lookup,model:PATH";

@@ -12,7 +12,7 @@ import type { Opened } from "../decode/policy.js";
 import { requireFits } from "../model/heads/fit.js";
 import { openHeadsCheckpoint } from "../model/heads/open.js";
 import type { HeadsCheckpoint } from "../model/heads/spec.js";
-import { EMBEDDED } from "../model/open.js";
+import { modelBeside } from "../model/hub/cached.js";
 import type { Checkpoint } from "../model/spec.js";
 import type { Engine } from "../runtime/engine.js";
 import { openHeads } from "../runtime/heads-engine.js";
@@ -101,8 +101,7 @@ export async function findDrafting(
         folders.set(main.sha256, found);
       }
       if (main.kind === "model" && !models.has(main.weights_sha256)) {
-        const path = main.path === EMBEDDED ? EMBEDDED : besideDocument(plan.path, main.path);
-        const found = await lookAtDraftModel(path, model);
+        const found = await lookAtDraftModel(modelBeside(plan.path, main.path), model);
         if (found.checkpoint.weightsSha256 !== main.weights_sha256) throw changedModel(at, found);
         models.set(main.weights_sha256, found);
       }

@@ -1,7 +1,7 @@
 /** Default places of documents: profiles/ for profiles and calibrations, plans/ for plans and verifications. */
 import { join } from "node:path";
 import { seenFrom } from "../core/folders.js";
-import { EMBEDDED } from "../model/open.js";
+import { modelSeenFrom } from "../model/hub/cached.js";
 import { dialectFor } from "../runtime/providers.js";
 import type { Device, InputRef } from "../schema/common.js";
 import type { DrafterRef, SingleRef } from "../schema/drafter.js";
@@ -30,14 +30,12 @@ export const servedName = (name: string, { provider, target }: Pick<Device, "pro
   return precision === dialectFor(provider).targetPrecision ? name : `${name}-${precision}`;
 };
 
-/** A model's path in a document that lies there; the embedded one has none. */
-export const modelPath = (path: string, document: string): string =>
-  path === EMBEDDED ? EMBEDDED : seenFrom(document, path);
-
 /** A drafter with the folder of its heads, or its model's path, as seen from a document that lies there. */
 export function drafterSeenFrom(drafter: DrafterRef, document: string): DrafterRef {
-  const moved = <One extends SingleRef>(one: One): One =>
-    "path" in one ? { ...one, path: modelPath(one.path, document) } : one;
+  const moved = <One extends SingleRef>(one: One): One => {
+    if (one.kind === "model") return { ...one, path: modelSeenFrom(document, one.path) };
+    return one.kind === "heads" ? { ...one, path: seenFrom(document, one.path) } : one;
+  };
   return drafter.kind === "hybrid" ? { ...drafter, otherwise: moved(drafter.otherwise) } : moved(drafter);
 }
 

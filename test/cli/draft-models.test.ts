@@ -128,6 +128,24 @@ describe("verify", () => {
   });
 });
 
+test("a draft model of the Hugging Face cache is called by its name, and drafts by that name", async () => {
+  const cache = temporaryFolder();
+  const commit = "0123456789abcdef0123456789abcdef01234567";
+  const name = `hf:Some-Org/Small@${commit}`;
+  cpSync(SMALL, join(cache, "models--Some-Org--Small", "snapshots", commit), { recursive: true });
+  const env = { HF_HUB_CACHE: cache, HF_HUB_OFFLINE: "1", HF_ENDPOINT: "" };
+  const output = join(temporaryFolder(), "v.yaml");
+  const quick = ["--prompts", prompts, "--max-tokens", "8", "--pairs", "1", "--threads", "1"];
+  const verify = ["verify", "--model", TARGET, "--drafter", `model:${name}`, ...quick, "-o", output];
+  expect(await draftplan(verify, { env })).toMatchObject({ code: 0 });
+  const document = parseDocument(readFileSync(output, "utf8"), output) as Verification;
+  expect(document.drafter).toMatchObject({ path: name });
+  const plan = join(output, "..", document.plan.path);
+  expect(readFileSync(plan, "utf8")).toContain(`path: ${name}`);
+  const { stdout } = await draftplan(["generate", TARGET, ...GENERATE, "--plan", plan, "--json"], { env });
+  expect(JSON.parse(stdout)).toMatchObject({ ids: plain });
+});
+
 describe("is refused before any work:", () => {
   const generate = (...args: string[]) => ["generate", TARGET, ...GENERATE, ...args];
 

@@ -56,6 +56,13 @@ export function hubHint(path: string): string | null {
 
 /** A MODEL whose path leads nowhere. */
 export function modelNotFound(path: string): DraftplanError {
+  if (isHubReference(path))
+    return new DraftplanError({
+      code: "FILE_NOT_FOUND",
+      at: path,
+      what: "the Hugging Face cache does not hold this model",
+      remedy: `bring it there: draftplan inspect ${path}`,
+    });
   const hint = hubHint(path);
   return new DraftplanError({
     code: "FILE_NOT_FOUND",

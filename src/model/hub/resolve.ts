@@ -1,24 +1,20 @@
 /** MODEL as the command line has it -> what lies on this machine: `hf:OWNER/NAME` from the Hugging Face cache, filled first. */
-import { copyFileSync, existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { z } from "zod";
 import { errnoOf } from "../../core/blocking.js";
 import { DraftplanError } from "../../core/errors.js";
 import { makeFolder } from "../../core/folders.js";
 import { type Progress, silentProgress } from "../../core/progress.js";
 import { gib } from "../../core/text.js";
 import { readHfConfig } from "../formats/hf-config.js";
-import { readJsonFile } from "../formats/json-file.js";
 import { freeBytes } from "../room.js";
+import { CONFIG, cachedSnapshot, INDEX, readReference, shardsOf, WEIGHTS } from "./cached.js";
 import { fileInfo, type Hub, modelInfo } from "./client.js";
 import { downloadBlob, partOf, type Wanted } from "./download.js";
 import { type Asked, cacheFailure, Unreachable, unreachable } from "./failures.js";
 import { COMMIT, cacheFolderName, isHubReference, parseHubReference, referenceText } from "./reference.js";
 import { type HubSettings, hubSettings } from "./settings.js";
 
-const CONFIG = "config.json";
-const WEIGHTS = "model.safetensors";
-const INDEX = "model.safetensors.index.json";
 const TOKENIZER = "tokenizer.json";
 /** What is read beside configuration and weights, where a repository has it. */
 const SMALL_FILES = [
@@ -60,34 +56,6 @@ export async function resolveModel(
     return cached;
   }
 }
-
-/** The whole snapshot of a revision that lies in the cache already; null: none does. */
-function cachedSnapshot(place: string, revision: string): string | null {
-  const commit = COMMIT.test(revision) ? revision : readReference(join(place, "refs", revision));
-  if (commit === null) return null;
-  const snapshot = join(place, "snapshots", commit);
-  const has = (name: string) => existsSync(join(snapshot, name));
-  if (!has(CONFIG)) return null;
-  if (has(WEIGHTS)) return snapshot;
-  return has(INDEX) && shardsOf(join(snapshot, INDEX)).every(has) ? snapshot : null;
-}
-
-function readReference(path: string): string | null {
-  try {
-    const commit = readFileSync(path, "utf8").trim();
-    return COMMIT.test(commit) ? commit : null;
-  } catch {
-    return null;
-  }
-}
-
-const Index = z.looseObject({ weight_map: z.record(z.string(), z.string()) });
-
-/** Plain names alone: anything else could lead out of the folder, and opening the index refuses it. */
-const shardsOf = (index: string): string[] =>
-  [...new Set(Object.values(readJsonFile(index, Index).weight_map))]
-    .filter((name) => /^[\w.-]+\.safetensors$/.test(name) && !name.startsWith("."))
-    .sort();
 
 /** Small files first: what is refused is refused before gigabytes are downloaded. */
 async function fillCache(hub: Hub, place: string): Promise<string> {

@@ -3,6 +3,7 @@ import type { MeasuredModel } from "../../calibrate/along-text.js";
 import { DraftplanError } from "../../core/errors.js";
 import type { DraftModel } from "../../decode/drafters/model.js";
 import { OwnCache } from "../../decode/drafters/own-cache.js";
+import { localModel } from "../../model/hub/cached.js";
 import { openCheckpoint } from "../../model/open.js";
 import { activeParametersOf } from "../../model/parameters.js";
 import type { Checkpoint, ModelSpec } from "../../model/spec.js";
@@ -21,11 +22,12 @@ export interface DraftModelFile {
 
 /**
  * Looks at a model's files, and whether it means by its tokens what the target does.
- * @param path   a folder, a `.gguf` file, or `embedded`
- * @param target the model that it is to draft for, likewise
+ * @param asNamed a folder, a `.gguf` file, `embedded`, or as a document names one of the hub
+ * @param target  the model that it is to draft for, likewise
  * @throws DRAFT_MODEL_MISMATCH for another vocabulary; what opening a checkpoint and its tokenizer throws
  */
-export async function lookAtDraftModel(path: string, target: string): Promise<DraftModelFile> {
+export async function lookAtDraftModel(asNamed: string, target: string): Promise<DraftModelFile> {
+  const path = localModel(asNamed);
   const checkpoint = await openCheckpoint(path);
   checkpoint.close();
   const [ours, theirs] = [await readVocabulary(target), await readVocabulary(path)];

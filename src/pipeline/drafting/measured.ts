@@ -1,13 +1,12 @@
 /** What `--drafters` of `profile` and `calibrate` means, and the trained heads that it names, opened for a model. */
 import { DraftplanError } from "../../core/errors.js";
-import { besideDocument } from "../../core/folders.js";
+import { besideDocument, seenFrom } from "../../core/folders.js";
 import type { LocatedHeads } from "../../decode/drafters/heads.js";
 import { headsBeside } from "../../model/heads/open.js";
-import { EMBEDDED } from "../../model/open.js";
+import { modelBeside, modelSeenFrom } from "../../model/hub/cached.js";
 import { openHeads } from "../../runtime/heads-engine.js";
 import type { LoadedModel } from "../../runtime/load.js";
 import type { PipelineContext } from "../context.js";
-import { modelPath } from "../paths.js";
 
 export interface AskedDrafters {
   /** the model's own blocks */
@@ -79,13 +78,16 @@ export function draftersRelativeTo<T extends { heads?: Lying[] | undefined; mode
   from?: string,
 ): T {
   const { heads, models } = document;
-  const here = (path: string) => (from === undefined || path === EMBEDDED ? path : besideDocument(from, path));
-  const moved = <One extends Lying>(all: One[]) =>
-    all.map((one) => ({ ...one, path: modelPath(here(one.path), output) }));
+  const headsHere = (path: string) => (from === undefined ? path : besideDocument(from, path));
+  const modelHere = (path: string) => (from === undefined ? path : modelBeside(from, path));
   return {
     ...document,
-    ...(heads === undefined ? {} : { heads: moved(heads) }),
-    ...(models === undefined ? {} : { models: moved(models) }),
+    ...(heads === undefined
+      ? {}
+      : { heads: heads.map((one) => ({ ...one, path: seenFrom(output, headsHere(one.path)) })) }),
+    ...(models === undefined
+      ? {}
+      : { models: models.map((one) => ({ ...one, path: modelSeenFrom(output, modelHere(one.path)) })) }),
   };
 }
 

@@ -1,10 +1,9 @@
 /** A plan as what an engine takes: a folder with the engine's files, README.md and export.yaml. */
 import { join } from "node:path";
 import { DraftplanError } from "../../core/errors.js";
-import { seenFrom } from "../../core/folders.js";
 import { requireSameModel } from "../../decode/policy.js";
 import { asChain } from "../../export/chains.js";
-import { chooseDraft, withPaths } from "../../export/choose.js";
+import { chooseDraft } from "../../export/choose.js";
 import { loadExporter } from "../../export/engines/list.js";
 import type { Exporter, PlannedDraft } from "../../export/exporter.js";
 import { requireEmptyFolder, withOutputFolder } from "../../export/folder.js";
@@ -17,7 +16,7 @@ import { type Loaded, writeDocument } from "../../schema/document.js";
 import type { Export } from "../../schema/export.js";
 import type { Plan } from "../../schema/plan.js";
 import type { PipelineContext } from "../context.js";
-import { inputRef } from "../paths.js";
+import { drafterSeenFrom, inputRef } from "../paths.js";
 import { exportPrediction } from "./predict.js";
 import { parseEngine } from "./preset.js";
 
@@ -110,7 +109,7 @@ const documentOf = (
   engine: { name, tried_version: triedVersion },
   plan: inputRef(plan, join(output, "export.yaml")),
   segment: segment.context_tokens,
-  drafter: withPaths(drafter, (path) => seenFrom(join(output, "export.yaml"), path)),
+  drafter: drafterSeenFrom(drafter, join(output, "export.yaml")),
   ...(segment.draft === undefined ? {} : { draft: segment.draft }),
   draft_tokens: draftTokens,
   ...(draftTokensByBatch === undefined ? {} : { draft_tokens_by_batch: draftTokensByBatch }),

@@ -1,6 +1,7 @@
 /** A plan verified on a model: from files to a document, gone on with where an earlier run was interrupted. */
 import { DraftplanError } from "../../core/errors.js";
 import { isKept } from "../../core/output-file.js";
+import { modelSeenFrom } from "../../model/hub/cached.js";
 import { usualKernels } from "../../schema/choice.js";
 import type { Loaded } from "../../schema/document.js";
 import { writeDocument } from "../../schema/document.js";
@@ -13,7 +14,7 @@ import { planLoading } from "../choices.js";
 import { contextFor, type PipelineContext, precisionOf } from "../context.js";
 import { deviceOf } from "../device.js";
 import { type DrafterChoice, type Drafting, findDrafting, planDrafting, withDrafting } from "../drafting.js";
-import { inputRef, modelPath } from "../paths.js";
+import { inputRef } from "../paths.js";
 import { warnOfTemperature } from "../plan-policy.js";
 import type { SamplingRequest } from "../sampling.js";
 import { fitPrompts, openPrompts } from "../text/model-prompts.js";
@@ -159,7 +160,7 @@ function drafterRecord({ choice, folders, models }: Drafting, output: string): V
     case "model": {
       const [{ path, checkpoint }] = models;
       const { spec, weightsSha256: weights_sha256 } = checkpoint;
-      return { kind: choice.kind, name: spec.name, weights_sha256, path: modelPath(path, output) };
+      return { kind: choice.kind, name: spec.name, weights_sha256, path: modelSeenFrom(output, path) };
     }
     default:
       return { kind: choice.kind };
