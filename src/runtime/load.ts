@@ -1,4 +1,5 @@
 /** From a model's path to a running engine: open, convert (or find converted), load. */
+import { blocking } from "../core/blocking.js";
 import { type Progress, silentProgress } from "../core/progress.js";
 import { convertModel } from "../model/convert.js";
 import { dequantisedText, requantisedText } from "../model/formats/own-codes.js";
@@ -112,10 +113,15 @@ export async function loadPrepared<Prepared extends { capacity: number }>(
     requireMemory(path, { spec, kernels, numerics: dialect, capacity }, options.provider);
     const fit = fitOf(checkpoint, options, progress);
     const { modelPath } = await convertModel(checkpoint, progress, kernels, dialect, fit);
-    const engine = openOrtEngine(modelPath, spec, {
-      ...{ warn: (code: string, message: string) => progress.warn(code, message) },
-      ...{ ...options, capacity, kernels, dialect },
-    });
+    // A native call of seconds for a large model, in which no handler of signals runs; one that came before is heard here.
+    // The converted model is in its place by now, and whatever else is written is written whole: a signal may end the process.
+    await progress.tick();
+    const engine = blocking(() =>
+      openOrtEngine(modelPath, spec, {
+        ...{ warn: (code: string, message: string) => progress.warn(code, message) },
+        ...{ ...options, capacity, kernels, dialect },
+      }),
+    );
     const converted = { modelPath, dialect };
     const model: LoadedModel = {
       path,

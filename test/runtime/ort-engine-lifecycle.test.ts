@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { whenBlocking } from "../../src/core/blocking.js";
 import { MAX_LOGIT_ROWS, MAX_PASS_TOKENS } from "../../src/runtime/limits.js";
 import { loadModel } from "../../src/runtime/load.js";
 import { openOrtEngine } from "../../src/runtime/ort-engine.js";
@@ -15,6 +16,23 @@ import { expectRows, openSubject, openTiny, type Subject, tokens } from "./suppo
 
 const MODEL: TinyModel = { seed: 20, headDim: 16, context: 1024 };
 const CPU = { provider: "cpu", threads: 1 };
+
+test("signals are given back to the system while a session is made, and none that came before is lost", async () => {
+  const seen: string[] = [];
+  whenBlocking(() => {
+    seen.push("given back");
+    return () => void seen.push("taken again");
+  });
+  const tick = async () => void seen.push("heard");
+  try {
+    const folder = writeTinyCheckpoint(temporaryFolder(), MODEL);
+    const { close } = await loadModel(folder, CPU, { tick, warn: () => {} });
+    close();
+  } finally {
+    whenBlocking(() => () => {});
+  }
+  expect(seen.slice(-3)).toEqual(["heard", "given back", "taken again"]);
+});
 
 describe("limits", () => {
   const ids = tokens(1, 24);

@@ -7,6 +7,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -78,7 +79,9 @@ function inProcessOfItsOwn(args: readonly string[], options: RunOptions): Promis
     child.stdout.on("data", (chunk: Buffer) => out.push(chunk));
     child.stderr.on("data", (chunk: Buffer) => err.push(chunk));
     child.on("error", reject);
-    child.on("close", (code, signal) => {
+    child.on("close", (ended, signal) => {
+      // as a shell reports it: in the middle of a native call nobody but the system answers a signal
+      const code = signal === null ? ended : 128 + constants.signals[signal];
       resolve({ code, signal, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() });
     });
     options.during?.(child);

@@ -1,5 +1,5 @@
 /** Runs a parsed template over Python's values, as Jinja2 does with transformers' settings (no autoescape, loop controls). */
-import { Arguments } from "./arguments.js";
+import { Arguments, spareArguments } from "./arguments.js";
 import { filter, hasFilter } from "./filters.js";
 import { methodOf } from "./methods.js";
 import { binary, itemOf, missing, signed, sliced } from "./operators.js";
@@ -165,13 +165,10 @@ function macro(name: string, parameters: readonly Node[], body: readonly Node[],
           ? () => evaluate(parameter.value, inner)
           : () => new Undefined(`parameter '${key}' was not provided`);
       inner.set(key, i < args.length ? args[i] : (rest.get(key) ?? otherwise()));
-      rest.delete(key);
+      if (i >= args.length) rest.delete(key);
     });
-    const caller = rest.get("caller");
-    if (caller !== undefined) inner.set("caller", caller);
-    rest.delete("caller");
-    inner.set("varargs", new Tuple(args.slice(parameters.length)));
-    inner.set("kwargs", new Map(rest));
+    const spare = spareArguments(name, body, args.slice(parameters.length), rest);
+    for (const [key, value] of spare) inner.set(key, value);
     return bodyText(body, inner);
   });
 }
