@@ -16,7 +16,7 @@ type FloorPart = Floor["parts"][number];
  * @param readBytesPerSecond measured on this device with the profile's threads
  */
 export function memoryFloor(
-  { points, weight_bytes: weights }: Pick<Profile, "points" | "weight_bytes">,
+  { points, weight_bytes: weights, experts }: Pick<Profile, "points" | "weight_bytes" | "experts">,
   kvBytesPerToken: number,
   readBytesPerSecond: number,
 ): Floor {
@@ -31,7 +31,7 @@ export function memoryFloor(
         parts.push({ part, kernel, context_tokens, ...rounded });
       };
       add("attn", meanOf(attn_us[kernel]), weights?.attn[kernel], context_tokens * kvBytesPerToken);
-      add("mlp", meanOf(mlp_us[kernel]), weights?.mlp[kernel]);
+      add("mlp", meanOf(mlp_us[kernel]), readOf(weights?.mlp[kernel], experts));
       add("head", head_us[kernel], weights?.head[kernel]);
     }
   }
@@ -41,6 +41,10 @@ export function memoryFloor(
     parts,
   };
 }
+
+/** Bytes of an MLP that one token reads. */
+const readOf = (bytes: number | undefined, experts: Profile["experts"]): number | undefined =>
+  bytes === undefined || experts === undefined ? bytes : (bytes * experts.per_token) / experts.count;
 
 const meanOf = (us: readonly number[] | undefined): number | undefined =>
   us === undefined ? undefined : mean([...us]);

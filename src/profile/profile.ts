@@ -50,6 +50,8 @@ export interface ProfileOptions extends Grid {
   trees?: boolean | undefined;
   /** of attention, measured beside the engine's kernels (`int8@512`); default: none */
   spans?: readonly SpannedKernel[] | undefined;
+  /** ids of a text that passes are made of and the cache is filled with, for mixtures of experts; default: ids at random */
+  text?: readonly number[] | undefined;
   /** what was measured is kept when the progress is interrupted, if it suffices; left out: the interruption is thrown */
   onInterrupted?: ((reason: unknown) => void) | undefined;
 }
@@ -109,19 +111,20 @@ async function fillAndDecode(
 ): Promise<LoopOverhead & { spanUs: number | null; confidenceUs: number | null }> {
   const { engine, clock, contexts, queries, spans = [], progress = silentProgress } = options;
   const last = contexts[contexts.length - 1];
-  const ids = Array.from({ length: 64 }, () => random.index(engine.spec.vocabSize));
-  await fillCache(engine, last + queries[queries.length - 1], ids, progress);
+  const anyIds = Array.from({ length: 64 }, () => random.index(engine.spec.vocabSize));
+  const ids = options.text ?? anyIds;
+  await fillCache(engine, last + queries[queries.length - 1], ids, progress, options.text !== undefined);
   const spanUs = await measureRefresh({ engine, clock, ids, spans }, last, progress);
   const confidenceUs = measureConfidence(engine, clock, ids);
   return { ...(await measureLoop(engine, clock, ids, progress)), spanUs, confidenceUs };
 }
 
 function runSweep(options: ProfileOptions, rule: StopRule, beginUs: number): Promise<Sweep> {
-  const { engine, clock, contexts, queries, queryLine, recorder, heads, trees, spans, onInterrupted } = options;
+  const { engine, clock, contexts, queries, queryLine, recorder, heads, trees, spans, text, onInterrupted } = options;
   const { seed = DEFAULTS.seed, progress = silentProgress } = options;
   return sweep({
     ...{ engine, clock, contexts, queries, queryLine, seed, progress, recorder, heads, trees, spans, onInterrupted },
-    ...rule,
+    ...{ ...rule, text },
     startUs: options.budgetSeconds === undefined ? clock.nowUs() : beginUs,
   });
 }

@@ -183,6 +183,17 @@ const ProfileShape = z.strictObject({
     .describe("verifying a tree beside a chain of as many rows"),
   attention_line: z.array(AttentionLine),
   floor: Floor.optional().describe("how far parts of a step are from what memory allows"),
+  experts: z
+    .strictObject({
+      count: z.int().positive(),
+      per_token: z.int().positive(),
+      tokens: z
+        .enum(["text", "random"])
+        .describe("what passes were made of: tokens of a text ask for fewer experts between them than any at random"),
+    })
+    .refine((e) => e.per_token <= e.count, "a token asks for more experts than there are")
+    .optional()
+    .describe("MLPs are mixtures: a pass reads the experts that its tokens ask for; absent: they are not"),
   weight_bytes: WeightBytes.optional().describe("of the matrices of one block and of the head, by kernel"),
   shapes: z
     .array(

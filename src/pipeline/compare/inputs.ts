@@ -20,6 +20,7 @@ import { type DraftModelFile, withDraftModels } from "../drafting/draft-models.j
 import type { MeasuringText } from "../measuring/measuring.js";
 import { profileDraftModels } from "../profile/draft-models.js";
 import { makeProfile } from "../profile/make.js";
+import { routedText } from "../profile/routed-text.js";
 import { defaultContexts, isSmall, SAMPLE } from "../text/calibration-text.js";
 import { continueAgain, measuringText } from "../text/measuring-text.js";
 import { openRanked, openShortHeads } from "../text/ranking.js";
@@ -148,12 +149,17 @@ async function profileFor(
   const axis = { kind: "range", from, to: Math.max(...contexts) + maxTokens + SLACK } as const;
   const grid = resolveGrid(axis, parseAxis("--query", DEFAULT_QUERY), model.engine.capacity);
   const budgetSeconds = isSmall(model.spec) ? PROFILE_SECONDS.small : PROFILE_SECONDS.large;
+  const text = await routedText(model.path, [model.spec, ...files.map(({ checkpoint }) => checkpoint.spec)]);
   const profile = await makeProfile(model.engine, model.ref, grid, context, {
     budgetSeconds,
     heads,
     trees: looksUp,
     spans: choices.filter(isSpanned),
+    text: model.spec.experts && text,
   });
   const kernels = draftModelKernels(model.engine.kernels, context);
-  return { ...profile, ...(await profileDraftModels(model, files, grid.contexts, kernels, context)) };
+  return {
+    ...profile,
+    ...(await profileDraftModels(model, files, { contexts: grid.contexts, kernels, text }, context)),
+  };
 }

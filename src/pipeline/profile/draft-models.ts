@@ -1,5 +1,6 @@
 /** Steps of models that are to draft, timed beside the model that they draft for. */
 import { timeDraftSteps } from "../../profile/sweep/draft-steps.js";
+import { textTokens } from "../../profile/sweep/tokens.js";
 import { systemClock } from "../../runtime/device.js";
 import type { LoadedModel } from "../../runtime/load.js";
 import type { Kernel } from "../../schema/choice.js";
@@ -9,12 +10,18 @@ import { significant } from "../../stats/numbers.js";
 import type { PipelineContext } from "../context.js";
 import { type DraftModelFile, withDraftModels } from "../drafting/draft-models.js";
 
+interface StepsRequest {
+  contexts: readonly number[];
+  kernels: readonly Kernel[];
+  /** ids to time them on; undefined: any do */
+  text: readonly number[] | undefined;
+}
+
 /** @returns what a profile says of them: of none no key, and nothing of one whose context holds none of these */
 export async function profileDraftModels(
   { engine }: LoadedModel,
   files: readonly DraftModelFile[],
-  contexts: readonly number[],
-  kernels: readonly Kernel[],
+  { contexts, kernels, text }: StepsRequest,
   context: PipelineContext,
 ): Promise<Pick<Profile, "models">> {
   const profiled: ModelProfile[] = [];
@@ -22,7 +29,8 @@ export async function profileDraftModels(
     await withDraftModels({ files: [file], kernels, capacity: engine.capacity }, context, async ([model]) => {
       for (const kernel of kernels) {
         const tick = () => context.progress.tick();
-        const timed = await timeDraftSteps(engine, model.engine, kernel, contexts, systemClock, tick);
+        const tokens = text && textTokens(text);
+        const timed = await timeDraftSteps(engine, model.engine, kernel, contexts, systemClock, tick, tokens);
         const steps = timed.map(({ contextTokens, us, passes }) => ({
           ...{ context_tokens: contextTokens, us: significant(us, 6), passes },
         }));

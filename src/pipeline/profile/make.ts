@@ -2,6 +2,7 @@
 
 import type { Progress } from "../../core/progress.js";
 import { weightBytes } from "../../model/graph/matrices.js";
+import type { ModelSpec } from "../../model/spec.js";
 import type { Grid } from "../../profile/grid.js";
 import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../../profile/grid.js";
 import type { ProfileOptions as StageOptions } from "../../profile/profile.js";
@@ -57,6 +58,7 @@ export async function makeProfile(
       | "heads"
       | "trees"
       | "spans"
+      | "text"
       | "onInterrupted"
     >
   > = {},
@@ -74,8 +76,25 @@ export async function makeProfile(
   const { contextLimit: context_limit_tokens } = engine.spec;
   const weight_bytes = weightBytes(engine.spec, engine.kernels, engine.numerics, engine.shortHeads);
   const head = { kind: "draftplan/profile", version: 1, model, device, kernels } as const;
-  const profile = { ...head, ...gpu, context_limit_tokens, weight_bytes, ...measured };
+  const mixture = mixtureOf(engine.spec, options.text !== undefined, progress);
+  const profile = { ...head, ...gpu, context_limit_tokens, weight_bytes, ...mixture, ...measured };
   return withFloor(profile, engine.spec, bytesPerSecond);
+}
+
+/** @returns what a profile says of a mixture of experts: of another model no key */
+function mixtureOf(
+  { experts }: ModelSpec,
+  onText: boolean,
+  progress: Pick<Progress, "warn">,
+): Pick<Profile, "experts"> {
+  if (experts === undefined) return {};
+  const { count, perToken: per_token } = experts;
+  if (!onText)
+    progress.warn(
+      "ROUTED_AT_RANDOM",
+      `each token asks for ${per_token} of ${count} experts, and no text of the model's was there to time it on: tokens at random ask for more experts between them than a text does, so passes over several tokens may be faster than this profile says`,
+    );
+  return { experts: { count, per_token, tokens: onText ? "text" : "random" } };
 }
 
 function warnWhereThrottled(gpu: GpuFacts | undefined, progress: Pick<Progress, "warn">): void {

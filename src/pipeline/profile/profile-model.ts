@@ -18,6 +18,7 @@ import { anyRanking, openShortHeads } from "../text/ranking.js";
 import { withModel } from "../with-model.js";
 import { profileDraftModels } from "./draft-models.js";
 import { type GridOptions, makeProfile, profileCapacity, profileGrid } from "./make.js";
+import { routedText } from "./routed-text.js";
 import { FileSamples, type KeptRounds, UnkeptRounds } from "./samples.js";
 import { isConfig, machineRoom, profileSynthetic } from "./synthetic.js";
 
@@ -61,7 +62,7 @@ export async function profileModelAt(
   let interruption: MadeProfile["interruption"] = null;
   let recorder: KeptRounds = new UnkeptRounds();
   const trees = request.drafters?.includes("lookup") === true;
-  const measure: Measure = (engine, ref, grid, heads) => {
+  const measure: Measure = (engine, ref, grid, heads, text) => {
     const spans = request.spans ?? usualSpans(Math.max(...grid.contexts), engine, context);
     if (request.samples !== undefined)
       recorder = openSamples(request.samples, { engine, ref, grid, heads, trees, spans }, context);
@@ -71,6 +72,7 @@ export async function profileModelAt(
       heads,
       trees,
       spans,
+      text,
       onInterrupted: (reason) => {
         interruption = { reason };
       },
@@ -86,7 +88,14 @@ export async function profileModelAt(
   }
 }
 
-type Measure = (engine: Engine, ref: ModelRef, grid: Grid, heads: LocatedHeads[]) => Promise<Profile>;
+type Measure = (
+  engine: Engine,
+  ref: ModelRef,
+  grid: Grid,
+  heads: LocatedHeads[],
+  /** ids that mixtures of experts are timed on */
+  text?: readonly number[],
+) => Promise<Profile>;
 
 /** Where a time or a precision is asked for, it decides, and not the number of rounds that does by default. */
 function stopOptions({ budgetSeconds, precisionPercent }: ProfileRequest) {
@@ -154,9 +163,10 @@ async function profileWeights(
       const shorts = request.shortHeads ?? usualShortHeads(loaded, context);
       await openShortHeads(loaded, shorts, anyRanking, context);
       const kernels = draftModelKernels(request.kernels, context);
-      const steps = await profileDraftModels(loaded, files, grid.contexts, kernels, context);
+      const text = await routedText(model, [loaded.spec, ...files.map(({ checkpoint }) => checkpoint.spec)]);
+      const steps = await profileDraftModels(loaded, files, { contexts: grid.contexts, kernels, text }, context);
       const profile = await withHeads(heads, loaded, context, (opened) =>
-        measure(loaded.engine, loaded.ref, grid, opened),
+        measure(loaded.engine, loaded.ref, grid, opened, loaded.spec.experts && text),
       );
       return { ...profile, ...steps };
     },

@@ -26,6 +26,7 @@ import { canMeasureWidely, measureHeadsWidely } from "../measuring/heads-text.js
 import { type MeasuringText, precisionFor } from "../measuring/measuring.js";
 import { inputRef, servedName } from "../paths.js";
 import { makeProfile } from "../profile/make.js";
+import { routedText } from "../profile/routed-text.js";
 import {
   type CalibrationText,
   defaultContexts,
@@ -157,13 +158,14 @@ async function runStages(running: Running, text: CalibrationText, parts: Finishe
   return result as RunResult;
 }
 
-function profileStage({ model, heads, context }: Running): Promise<Profile> {
+async function profileStage({ model, heads, context }: Running): Promise<Profile> {
   const { engine, spec, ref } = model;
   const longest = Math.min(LONGEST_CONTEXT, engine.capacity - ROOM);
   const axis = { kind: "range", from: Math.min(SHORTEST_CONTEXT, longest), to: longest } as const;
   const grid = resolveGrid(axis, parseAxis("--query", DEFAULT_QUERY), engine.capacity);
   const budgetSeconds = isSmall(spec) ? PROFILE_SECONDS.small : PROFILE_SECONDS.large;
-  return makeProfile(engine, ref, grid, context, { budgetSeconds, heads });
+  const text = await routedText(model.path, [spec]);
+  return makeProfile(engine, ref, grid, context, { budgetSeconds, heads, text });
 }
 
 /** Losses, then the candidates of both knapsacks: one document, from which both plans can be derived again. */

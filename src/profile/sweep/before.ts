@@ -38,12 +38,16 @@ const SAMPLE = { places: 4, tokens: 32 };
 
 export type Fill = "touched" | "prefilled";
 
-/** @returns how it was done */
+/**
+ * @param readAll whether the ids are a text that the model reads as in use: what a router then sees are its own states
+ * @returns how it was done
+ */
 export async function fillCache(
   engine: Engine,
   tokens: number,
   ids: readonly number[],
   progress: Progress = silentProgress,
+  readAll = false,
 ): Promise<Fill> {
   const { layers, headDim } = engine.spec;
   const all = targetChoices(layers);
@@ -52,13 +56,17 @@ export async function fillCache(
     blocks: all.blocks.map((choice, i) => (blockKind(i) === "attn" ? choice : "skip")),
   };
   const id = (position: number) => ids[position % ids.length];
-  const write = async (step: number, length: number) => {
+  const write = async (step: number, length: number, choices = attentionOnly) => {
     for (let position = 0; position < tokens; position += step) {
       const input = Array.from({ length: Math.min(length, tokens - position) }, (_, i) => id(position + i));
-      engine.run({ position, input, choices: attentionOnly, logitRows: 0 });
+      engine.run({ position, input, choices, logitRows: 0 });
       await progress.tick({ stage: "fill", done: Math.min(tokens, position + step), total: tokens });
     }
   };
+  if (readAll) {
+    await write(MAX_PASS_TOKENS, MAX_PASS_TOKENS, all);
+    return "prefilled";
+  }
   const width = 16 * Math.ceil(headDim / 16); // heads are stored filled up to a multiple of 16
   await write(Math.max(1, Math.floor(PAGE_BYTES / (4 * width))), 1);
   if (isHarmless(engine, tokens)) return "touched";

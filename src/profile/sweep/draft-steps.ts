@@ -5,6 +5,7 @@
 import { median } from "simple-statistics";
 import { argmax, type Clock, type Engine } from "../../runtime/engine.js";
 import { type Kernel, targetChoices, uniformChoices } from "../../schema/choice.js";
+import { sameTokens, type Tokens } from "./tokens.js";
 
 export interface TimedStep {
   contextTokens: number;
@@ -19,7 +20,10 @@ const ROUNDS = 9;
 const WARM_UP_ROUNDS = 1;
 const STEPS = 4;
 
-/** @param contexts rising; those that the model's own cache does not hold are left out */
+/**
+ * @param contexts rising; those that the model's own cache does not hold are left out
+ * @param tokens   of a round; left out: any, where neither model is a mixture of experts
+ */
 export async function timeDraftSteps(
   target: Engine,
   draft: Engine,
@@ -27,19 +31,20 @@ export async function timeDraftSteps(
   contexts: readonly number[],
   clock: Clock,
   tick: () => Promise<void>,
+  tokens: Tokens = sameTokens(new Array<number>(STEPS + 1).fill(0)),
 ): Promise<TimedStep[]> {
   const choices = uniformChoices(draft.spec.layers, kernel);
   const verifying = targetChoices(target.spec.layers);
-  const input = new Array<number>(STEPS + 1).fill(0);
   const timed: TimedStep[] = [];
   for (const context of contexts.filter((n) => n + STEPS <= draft.capacity)) {
     const rounds: number[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       await tick();
+      const input = tokens.next(STEPS + 1);
       target.run({ position: context, input, choices: verifying, logitRows: input.length });
       const from = clock.nowUs();
       for (let step = 0; step < STEPS; step++) {
-        const { logits } = draft.run({ position: context + step, input: [0], choices, logitRows: 1 });
+        const { logits } = draft.run({ position: context + step, input: [input[step]], choices, logitRows: 1 });
         argmax(logits, 0, draft.spec.vocabSize);
       }
       if (round >= WARM_UP_ROUNDS) rounds.push((clock.nowUs() - from) / STEPS);

@@ -84,9 +84,9 @@ export async function visitHeads(
 }
 
 /** One verification as decoding has it, the choice of tokens and the moving of an accepted path together with it. */
-function verify({ engine, clock, ids }: Bench, context: number, query: number, isTree: boolean): number {
+function verify({ engine, clock, tokens }: Bench, context: number, query: number, isTree: boolean): number {
   const pass = {
-    ...{ position: context, input: ids.slice(0, query), choices: targetChoices(engine.spec.layers), logitRows: query },
+    ...{ position: context, input: tokens.next(query), choices: targetChoices(engine.spec.layers), logitRows: query },
     ...(isTree ? { parents: parentsOf(query) } : {}),
   };
   const path = lastPath(query);

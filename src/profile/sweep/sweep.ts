@@ -3,7 +3,7 @@
 import { type Progress, silentProgress } from "../../core/progress.js";
 import type { LocatedHeads } from "../../decode/drafters/heads.js";
 import type { Clock, Engine } from "../../runtime/engine.js";
-import { seededRandom } from "../../stats/random.js";
+import { type Random, seededRandom } from "../../stats/random.js";
 import type { Grid } from "../grid.js";
 import type { Bench } from "./bench.js";
 import { type HeadsRound, visitHeads } from "./heads.js";
@@ -11,6 +11,7 @@ import type { Observation, QueryLineRound } from "./pass.js";
 import { type ProgramDeck, programDeck, visitPrograms } from "./programs.js";
 import { nothingKept, type Recorder } from "./samples.js";
 import { precisionReached, type StopReason, type StopRule, stopReason } from "./stop.js";
+import { sameTokens, type Tokens, textTokens } from "./tokens.js";
 import { visitContext, visitQueryLine } from "./visit.js";
 
 export interface Sweep {
@@ -41,6 +42,8 @@ export interface SweepOptions extends Grid, StopRule {
   trees?: boolean | undefined;
   /** of attention, measured beside the engine's kernels; default: none */
   spans?: Bench["spans"];
+  /** ids of a text that passes are made of, one behind the other; default: some ids, the same in every pass */
+  text?: readonly number[] | undefined;
   /** keeps what was measured when the progress is interrupted, if it suffices; without it the interruption is thrown */
   onInterrupted?: ((reason: unknown) => void) | undefined;
 }
@@ -78,12 +81,12 @@ export async function sweep(options: SweepOptions): Promise<Sweep> {
   return { observations, queryLines, headsRounds, rounds, stoppedBy, elapsedUs, deck };
 }
 
-function begin({ engine, clock, queries, seed, recorder, startUs, spans }: SweepOptions): Standing {
+function begin({ engine, clock, queries, seed, recorder, startUs, spans, text }: SweepOptions): Standing {
   const kept = recorder?.kept ?? nothingKept();
   const random = seededRandom(seed, kept.rounds); // what goes on draws other passes than what began
   const ids = Array.from({ length: queries[queries.length - 1] }, () => random.index(engine.spec.vocabSize));
   return {
-    bench: { engine, clock, random, ids, spans },
+    bench: { engine, clock, random, ids, tokens: tokensOf(ids, text, random), spans },
     observations: [...kept.observations],
     queryLines: [...kept.queryLines],
     headsRounds: [...kept.headsRounds],
@@ -93,6 +96,9 @@ function begin({ engine, clock, queries, seed, recorder, startUs, spans }: Sweep
     deck: engine.runQueued === undefined ? null : programDeck(engine.spec, engine, spans ?? [], seed),
   };
 }
+
+const tokensOf = (ids: readonly number[], text: readonly number[] | undefined, random: Random): Tokens =>
+  text === undefined ? sameTokens(ids) : textTokens(text, random.index(text.length));
 
 /** Fills `standing` round by round. @throws the reason of an interruption that comes too early, or that nobody asked for */
 async function measureRounds(options: SweepOptions, standing: Standing): Promise<StopReason> {

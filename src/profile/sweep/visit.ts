@@ -24,8 +24,8 @@ const BURST = 8;
 const MIN_BURSTS = 4;
 
 /** One pass and, as in decoding, the choice of a token from every row of its logits. */
-function timePass({ engine, clock, ids }: Bench, pass: SweepPass, context: number, query: number): number {
-  const input = ids.slice(0, query);
+function timePass({ engine, clock, tokens }: Bench, pass: SweepPass, context: number, query: number): number {
+  const input = tokens.next(query);
   const rows = pass.head ? query : 0;
   const from = clock.nowUs();
   const { logits } = engine.run({ position: context, input, choices: pass.choices, logitRows: rows });
