@@ -1,5 +1,5 @@
 /** Every kind of draft that a plan can have, for every engine: taken, taken with a loss that is said, or refused by name. */
-import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
@@ -255,6 +255,23 @@ describe.each(ENGINE_NAMES)("%s", (name: EngineName) => {
     expect(notes).toEqual([expect.stringMatching(kind.lost.says)]);
     expect(notes[0]).toContain(name);
   });
+});
+
+test.each(ENGINE_NAMES)("%s: a folder that is not empty, and a plan of another model", async (to) => {
+  const full = mkdtempSync(join(root, "full-"));
+  writeFileSync(join(full, "mine.txt"), "mine");
+  const plan = await planOf(KINDS["whole layers left out"]);
+  await expect(exportPlan({ plan, to, model: MODEL, output: full }, SILENT)).rejects.toMatchObject({
+    ...{ code: "OPTION_INVALID", what: expect.stringContaining("never overwrite") },
+  });
+  expect(readdirSync(full)).toEqual(["mine.txt"]);
+  const { model } = plan.document;
+  const other = { ...plan, document: { ...plan.document, model: { ...model, weights_sha256: "b".repeat(64) } } };
+  const output = join(full, "new");
+  await expect(exportPlan({ plan: other, to, model: MODEL, output }, SILENT)).rejects.toMatchObject({
+    code: "DOCUMENT_MISMATCH",
+  });
+  expect(readdirSync(full)).toEqual(["mine.txt"]);
 });
 
 test("what is refused leaves nothing, and what is lost stands in README.md and in export.yaml", async () => {
