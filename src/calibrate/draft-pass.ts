@@ -8,6 +8,7 @@ import type { Engine } from "../runtime/engine.js";
 import { argmax } from "../runtime/engine.js";
 import type { ChoiceSet } from "../schema/choice.js";
 import { confidenceOfLogits } from "../stats/confidence.js";
+import { rankOf } from "../stats/likeliest.js";
 import type { Continuation, RoundSpan, TargetTrace } from "./continuation.js";
 import { overlap } from "./overlap.js";
 import { atTemperature } from "./sampling.js";
@@ -18,6 +19,8 @@ export interface DraftPass {
   hits: boolean[];
   /** [count] overlap of the draft's and the target's distributions, 0 to 1; empty where it was not asked for */
   overlaps: number[];
+  /** [count] rank of the target's token among each step's, 0 for a hit; empty where confidence was not asked for */
+  ranks: number[];
   /** [count] how sure each step is of its token; empty where it was not asked for */
   confidences: number[];
 }
@@ -59,12 +62,17 @@ export function draftPass(
   const hits: boolean[] = [];
   const overlaps: number[] = [];
   const confidences: number[] = [];
+  const ranks: number[] = [];
   for (let row = 0; row < count; row++) {
-    hits.push(argmax(logits, row, vocabSize) === continuation.ids[from + row + 1]);
+    const token = continuation.ids[from + row + 1];
+    const hit = argmax(logits, row, vocabSize) === token;
+    hits.push(hit);
     if (trace !== null) overlaps.push(overlap(trace.distributions[from + row], warmed, row, vocabSize));
-    if (confidence) confidences.push(confidenceOfLogits(logits, row, vocabSize));
+    if (!confidence) continue;
+    confidences.push(confidenceOfLogits(logits, row, vocabSize));
+    ranks.push(hit ? 0 : rankOf(token, logits, row, vocabSize));
   }
-  return { hits, overlaps, confidences };
+  return { hits, overlaps, confidences, ranks };
 }
 
 /** Accepted tokens of a round: the hits before the first miss. */

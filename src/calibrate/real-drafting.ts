@@ -6,6 +6,7 @@ import { type DraftPolicy, decode } from "../decode/loop.js";
 import type { Clock, Engine } from "../runtime/engine.js";
 import { acceptedLengthError } from "../stats/length-error.js";
 import { ConfidenceCounts, tableOf } from "./confidence.js";
+import { SiblingCounts } from "./siblings.js";
 import { lengthErrors, type MeasuredCurve, steadiedCurve, type Trial } from "./whole-drafts.js";
 
 /** What real drafting of one draft showed, prompt after prompt. */
@@ -15,8 +16,11 @@ class DraftedRounds {
   private readonly kinds: (number | undefined)[] = [];
   private positions = 0;
   private readonly confidence = new ConfidenceCounts();
+  private readonly siblings: SiblingCounts;
 
-  constructor(private readonly draftTokens: number) {}
+  constructor(private readonly draftTokens: number) {
+    this.siblings = new SiblingCounts(draftTokens);
+  }
 
   /**
    * @param emitted tokens that the prompt's decoding emitted in all
@@ -28,9 +32,10 @@ class DraftedRounds {
     this.positions += emitted;
   }
 
-  /** @param confidences of the tokens that it drafted */
-  addConfidences(confidences: readonly number[], { drafted, accepted }: Trial): void {
+  /** @param confidences of the tokens that it drafted. @param rank of the target's token behind the accepted ones */
+  addTold(confidences: readonly number[], { drafted, accepted }: Trial, rank: number | null): void {
     this.confidence.addRound(confidences, drafted, accepted);
+    this.siblings.add(drafted, accepted, rank);
   }
 
   get tokens(): number {
@@ -45,8 +50,10 @@ class DraftedRounds {
       (_, i) => rounds.filter(({ drafted, accepted }) => drafted > i && accepted >= i).length,
     );
     const tokens = Math.max(1, this.positions);
+    const shares = this.siblings.shares();
+    const siblings = shares === null ? {} : { siblings: shares };
     const errors = lengthErrors(d, tokens, (k) => this.error(k));
-    return { tokens, curve: steadiedCurve(rounds, d), reached, ...errors, ...tableOf(this.confidence) };
+    return { tokens, curve: steadiedCurve(rounds, d), reached, ...errors, ...siblings, ...tableOf(this.confidence) };
   }
 
   /**
@@ -83,7 +90,7 @@ export async function measureByDrafting(
   // an engine whose rounds stay on the device hands no probabilities over: there is nothing to tell
   const policy: DraftPolicy =
     engine.greedyRound === undefined
-      ? tellingConfidences(draft, (confidences, round) => found.addConfidences(confidences, round))
+      ? tellingConfidences(draft, (confidences, round, rank) => found.addTold(confidences, round, rank))
       : () => draft;
   for (const [index, prompt] of prompts.entries()) {
     const options = { maxTokens: tokens, endTokens: engine.spec.eosTokenIds, policy, clock, progress };

@@ -20,6 +20,7 @@ import {
   sampledTokens,
   targetDistributions,
 } from "./sampled-acceptance.js";
+import { siblingShares } from "./siblings.js";
 
 export interface MeasuredCurve {
   /** positions behind the curve */
@@ -30,6 +31,8 @@ export interface MeasuredCurve {
   reached: number[];
   /** [d] standard error of the tokens of a round of k = 1, 2, …, as a share of them; left out: too few texts to say */
   length_errors?: number[];
+  /** [d][ranks] what siblings of the last token are worth (siblings.ts); left out where that was not looked at */
+  siblings?: number[][];
   /** acceptance by the draft's confidence; left out where that was not looked at */
   confidence?: ConfidenceTable;
 }
@@ -72,6 +75,8 @@ const withUnseenMiss = (curve: readonly number[], tokens: number): number[] =>
 export class DraftEvidence {
   /** [texts][positions] whether the draft's token is the target's; greedy text alone */
   private readonly hits: boolean[][] = [];
+  /** [texts][positions] rank of the target's token among the draft's; greedy text alone */
+  private readonly ranks: number[][] = [];
   /** [texts] rounds along sampled text */
   private readonly sampled: SampledRound[][] = [];
   /** [positions] 1 or 0 for a hit or a miss; where the text was sampled, the overlap, which is the chance of acceptance */
@@ -83,11 +88,15 @@ export class DraftEvidence {
   beginText(kind?: number): void {
     this.kinds.push(kind);
     this.hits.push([]);
+    this.ranks.push([]);
     this.sampled.push([]);
   }
 
-  addHits(from: number, { hits, confidences }: Pick<DraftPass, "hits" | "confidences">): void {
+  addHits(from: number, { hits, confidences, ranks }: Pick<DraftPass, "hits" | "confidences" | "ranks">): void {
     const text = this.hits[this.hits.length - 1];
+    ranks.forEach((rank, k) => {
+      this.ranks[this.ranks.length - 1][from + k] = rank;
+    });
     hits.forEach((hit, k) => {
       text[from + k] = hit;
       if (confidences.length > 0) this.confidence.add(confidences[k], Number(hit));
@@ -105,6 +114,7 @@ export class DraftEvidence {
   take(other: DraftEvidence): void {
     this.kinds.push(...other.kinds);
     this.hits.push(...other.hits);
+    this.ranks.push(...other.ranks);
     this.sampled.push(...other.sampled);
     this.positions.push(...other.positions);
     this.confidence.take(other.confidence);
@@ -120,7 +130,9 @@ export class DraftEvidence {
       return { tokens, curve, reached: sampledReaching(rounds, d), ...beside };
     }
     const curve = withUnseenMiss(curveOfRounds(this.hits, d, POOLED_ROUNDS), tokens);
-    return { tokens, curve, reached: roundsReaching(this.hits, d), ...beside };
+    const shares = siblingShares(this.ranks, d);
+    const siblings = shares === null ? {} : { siblings: shares };
+    return { tokens, curve, reached: roundsReaching(this.hits, d), ...siblings, ...beside };
   }
 
   /** Standard error of the tokens of a round of k, as a share of them; null under two texts. */

@@ -107,7 +107,7 @@ function drafterIn(segment: Segment, plan: Drafting, at: string): Drafter {
       if (draft === undefined) throw new Error(`${at} has no draft, which its schema refuses`);
       return plan.draft_cache === "own"
         ? standaloneIn(draft, plan, `${at}.draft`)
-        : DRAFTERS.self({ draft, layers, at: `${at}.draft` });
+        : DRAFTERS.self({ draft, siblings: drafter?.siblings, layers, at: `${at}.draft` });
     case "lookup":
       return DRAFTERS.lookup({ ngramTokens: drafter.ngram_tokens, branches: drafter.branches });
     case "heads": {

@@ -8,7 +8,8 @@ import type { Checkpoint, ModelSpec } from "../model/spec.js";
 import { type ChoiceSet, expandDraft, uniformChoices } from "../schema/choice.js";
 import type { Loaded } from "../schema/document.js";
 import { refuseSpans } from "../schema/draft-cache.js";
-import type { Plan } from "../schema/plan.js";
+import { withoutSiblings } from "../schema/drafter.js";
+import type { Plan, Segment } from "../schema/plan.js";
 import type { Profile } from "../schema/profile.js";
 import { openTokenizer } from "../tokenizer/open.js";
 import { planLoading } from "./choices.js";
@@ -118,7 +119,8 @@ function choicesOf(
   if ("plan" in draft) {
     warnOfTemperature(draft.plan, context.progress);
     const { draft_cache: _, ...document } = draft.plan.document; // the drafts alone are looked at here
-    const policy = policyOf({ ...draft.plan, document }, checkpoint, context);
+    const segments = document.segments.map(blocksAlone);
+    const policy = policyOf({ ...draft.plan, document: { ...document, segments } }, checkpoint, context);
     return (contextTokens) => {
       const request = policy(contextTokens);
       return request === null ? null : selfChoices(drafterOf(request));
@@ -135,6 +137,12 @@ function choicesOf(
   );
   return () => choices;
 }
+
+/** What drafts, without what it verifies beside its chain and without where that ends. */
+const blocksAlone = ({ stop: _, drafter, ...segment }: Segment): Segment => ({
+  ...segment,
+  ...(drafter === undefined ? {} : { drafter: withoutSiblings(drafter) }),
+});
 
 async function bundledIds(model: string): Promise<TokenIds> {
   const tokenizer = await openTokenizer(model);

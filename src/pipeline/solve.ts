@@ -129,8 +129,10 @@ function constraintsOf({
   ...measured
 }: SolveRequest): Constraints | undefined {
   const { profile, calibration } = measured;
-  const branches = calibration.document.lookup?.contexts.some((one) => one.branches !== undefined) ?? false;
-  const weighed = profile.document.tree_passes !== undefined && branches;
+  const { lookup, measured: drafts } = calibration.document;
+  const branches = lookup?.contexts.some((one) => one.branches !== undefined) ?? false;
+  const siblings = drafts.some((one) => one.siblings !== undefined);
+  const weighed = profile.document.tree_passes !== undefined && (branches || siblings);
   const models = modelsOfBoth(profile.document, calibration.document);
   const others = modelKernels !== undefined && models.some(({ kernel }) => !modelKernels.includes(kernel));
   const own: Constraints = {

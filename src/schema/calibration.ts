@@ -14,7 +14,17 @@ import {
   suits,
 } from "./choice.js";
 import { TokenRanking } from "./choices/ranking.js";
-import { AcceptanceCurve, DraftCache, DraftSchema, HeadName, KernelNumerics, ModelRef, Sha256 } from "./common.js";
+import {
+  AcceptanceCurve,
+  DraftCache,
+  DraftSchema,
+  HeadName,
+  KernelNumerics,
+  ModelRef,
+  Rate,
+  Sha256,
+} from "./common.js";
+import { MAX_SIBLINGS } from "./drafter.js";
 import { HeadsCalibration } from "./heads-calibration.js";
 import { ConfidenceTable } from "./stop/confidence.js";
 import { LookupCalibration, ModelCalibration } from "./text-calibration.js";
@@ -102,6 +112,13 @@ export const MeasuredDraft = z.strictObject({
     .optional()
     .describe(
       "[d] standard error of the tokens of a round of 1, 2, … drafted tokens, as a share of them, by how texts of a kind differ; absent: not counted",
+    ),
+  siblings: z
+    .array(z.array(Rate).min(1).max(MAX_SIBLINGS))
+    .max(256)
+    .optional()
+    .describe(
+      "[d][ranks] share of the rounds that came to position i in which the target's token is the draft's second, third, … likeliest there; absent: not looked at, and no draft has siblings",
     ),
   confidence: ConfidenceTable.optional().describe(
     "acceptance by how sure the draft was of its token; absent: not looked at, and drafts have a fixed length",

@@ -79,7 +79,17 @@ export const branchesKey = (branches: Branches | undefined): { branches?: Branch
 export const lookupNodes = (draftTokens: number, branches: Branches | undefined): number =>
   draftTokens + (branches === undefined ? 0 : (branches.count - 1) * branches.draft_tokens);
 
-const SelfDrafter = z.strictObject({ kind: z.literal("self") });
+/** Alternatives of a draft's last token, at most. */
+export const MAX_SIBLINGS = 7;
+const SelfDrafter = z.strictObject({
+  kind: z.literal("self"),
+  siblings: z
+    .int()
+    .min(1)
+    .max(MAX_SIBLINGS)
+    .optional()
+    .describe("the next likeliest tokens of the last draft step, verified beside its own; absent: none"),
+});
 const HeadsDrafter = z.strictObject({
   kind: z.literal("heads"),
   ...HeadsRef.shape,
@@ -147,12 +157,21 @@ const lookupIn = (
 ): { branches?: Branches | undefined; draft_tokens?: number | undefined } | null =>
   drafter?.kind === "lookup" ? drafter : drafter?.kind === "hybrid" ? drafter.lookup : null;
 
+/** The drafter without siblings of its last token; itself where it has none. */
+export function withoutSiblings(drafter: DrafterRef): DrafterRef {
+  if (drafter.kind === "self" && drafter.siblings !== undefined) return { kind: "self" };
+  if (drafter.kind === "hybrid" && drafter.otherwise.kind === "self" && drafter.otherwise.siblings !== undefined)
+    return { ...drafter, otherwise: { kind: "self" } };
+  return drafter;
+}
+
 /** Nodes of a segment's draft tree at most; 0 where all its drafts are chains. */
 export function mostNodesOf({ drafter, draft_tokens: draftTokens = 0 }: Drafting): number {
   const main = mainDrafter(drafter);
   const lookup = lookupIn(drafter);
+  const own = main.kind === "self" && main.siblings !== undefined ? draftTokens + main.siblings : 0;
   const looked = lookup?.branches === undefined ? 0 : lookupNodes(lookup.draft_tokens ?? draftTokens, lookup.branches);
-  return Math.max(looked, main.kind === "heads" ? main.tree.length : 0);
+  return Math.max(looked, own, main.kind === "heads" ? main.tree.length : 0);
 }
 
 interface Drafting {

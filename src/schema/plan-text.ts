@@ -73,8 +73,11 @@ export const draftText = ({ drafter, draft }: Pick<Segment, "drafter" | "draft">
 export function drafterText(drafter: DrafterRef | undefined, own = "its own blocks"): string {
   switch (drafter?.kind) {
     case undefined:
-    case "self":
       return own;
+    case "self":
+      return drafter.siblings === undefined
+        ? own
+        : `${own} and ${counted(drafter.siblings, "sibling")} of the last token`;
     case "lookup":
       return `a lookup of ${tokensText(drafter.ngram_tokens)}${branchesText(drafter.branches)}`;
     case "model":

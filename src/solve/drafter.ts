@@ -16,11 +16,15 @@ import { headsDrafter } from "./trees/heads.js";
 
 export type { SelfDrafter, SingleDrafter, SolvedDrafter };
 
-export const self = (set: ChoiceSet): SelfDrafter => ({ kind: "self", set });
+export const self = (set: ChoiceSet, siblings = 0): SelfDrafter => ({ kind: "self", set, siblings });
 
 /** Equal for drafters that propose the same. */
 export const drafterKey = (drafter: SolvedDrafter): string =>
-  drafter.kind === "self" ? choiceKey(drafter.set) : drafter.key;
+  drafter.kind !== "self"
+    ? drafter.key
+    : drafter.siblings === 0
+      ? choiceKey(drafter.set)
+      : `${choiceKey(drafter.set)} and ${drafter.siblings}`;
 
 /** Equal for drafters that differ in how much they draft alone: one set of choices; one set of heads, whatever its tree; one lookup. */
 export function familyKey(drafter: SolvedDrafter): string {
@@ -41,6 +45,8 @@ export function familyKey(drafter: SolvedDrafter): string {
 /** Tokens that one verification holds beside the pending one: what a shorter draft has fewer of. */
 export function nodesOf(drafter: SolvedDrafter, draftTokens: number): number {
   switch (drafter.kind) {
+    case "self":
+      return draftTokens + drafter.siblings;
     case "heads":
       return drafter.tree.length;
     case "lookup":
@@ -71,7 +77,8 @@ export function draftingUs(
 ): number {
   switch (drafter.kind) {
     case "self":
-      return draftTokens * latency.draftUs(drafter.set, n);
+      // siblings are found by one look at the last step's logits, as reading its confidence is
+      return draftTokens * latency.draftUs(drafter.set, n) + (drafter.siblings > 0 ? (latency.confidenceUs ?? 0) : 0);
     case "heads":
       return latency.headsUs(drafter.heads.sha256, drafter.rows);
     case "lookup":
@@ -110,6 +117,9 @@ export function verifyingUs(
   const { match = 1 } = rounds;
   switch (drafter.kind) {
     case "self":
+      return drafter.siblings === 0
+        ? latency.verifyUs(n, draftTokens)
+        : latency.verifyTreeUs(n, draftTokens + drafter.siblings);
     case "model":
       return latency.verifyUs(n, draftTokens);
     case "heads":
@@ -143,7 +153,7 @@ export function loopUs(latency: LatencyModel, n: number, drafter: SolvedDrafter,
 export function drafterRecord(drafter: SolvedDrafter): Pick<Segment, "draft" | "drafter"> {
   switch (drafter.kind) {
     case "self":
-      return { draft: compactDraft(drafter.set) };
+      return { ...(drafter.siblings === 0 ? {} : { drafter: singleRef(drafter) }), draft: compactDraft(drafter.set) };
     case "hybrid": {
       const { minMatch: min_match, ngramTokens: ngram_tokens, lookupTokens, otherwise, otherwiseTokens } = drafter;
       const length = lookupTokens === otherwiseTokens ? {} : { draft_tokens: lookupTokens };
@@ -165,7 +175,7 @@ type OtherwiseRef = Extract<DrafterRef, { kind: "hybrid" }>["otherwise"];
 function singleRef(drafter: SingleDrafter): OtherwiseRef {
   switch (drafter.kind) {
     case "self":
-      return { kind: "self" };
+      return { kind: "self", ...(drafter.siblings === 0 ? {} : { siblings: drafter.siblings }) };
     case "heads": {
       const { path, sha256 } = drafter.heads;
       return { kind: "heads", path, sha256, tree: drafter.tree.map((ranks) => [...ranks]) };
@@ -213,6 +223,6 @@ function singleBy(
     case "model":
       return modelOf({ ...drafter, weightsSha256: drafter.weights_sha256 });
     default:
-      return draft === undefined ? null : self(expandDraft(draft, layers, at));
+      return draft === undefined ? null : self(expandDraft(draft, layers, at), drafter?.siblings);
   }
 }

@@ -31,8 +31,26 @@ export function knownOf(
     return { curve, tokens: text.along.positions, reached, lengthError: acceptedLengthError(counts) ?? undefined };
   }
   const key = choiceKey(drafter.set);
-  const found = context.measured.find((m) => m.part === part && m.key === key && m.curve.length > draftTokens);
-  return found === undefined ? null : { ...found, lengthError: found.lengthErrors?.[draftTokens - 1] };
+  const measured = context.measured.find((m) => m.part === part && m.key === key && m.curve.length > draftTokens);
+  return measured === undefined ? null : withSiblings(measured, drafter.siblings, draftTokens);
+}
+
+/**
+ * The last token's acceptance with its siblings'. Where nobody looked at them nothing is known on the text of choosing; text
+ * kept back then counts what the chain alone accepts, since it only refuses.
+ */
+function withSiblings(measured: MeasuredSet, siblings: number, draftTokens: number): Known | null {
+  // how sure the tokens of a round are is the chain's: the last token is a small part of them
+  const lengthError = measured.lengthErrors?.[draftTokens - 1];
+  if (siblings === 0) return { ...measured, lengthError };
+  const { part, tokens, reached } = measured;
+  const curve = measured.curve.slice(0, draftTokens + 1);
+  const shares = measured.siblings?.[draftTokens - 1];
+  if (shares === undefined && part === "choose") return null;
+  const rate = (shares ?? []).slice(0, siblings).reduce((sum, share) => sum + share, 0);
+  const before = curve[draftTokens - 1];
+  curve[draftTokens] = Math.min(before, curve[draftTokens] + before * rate);
+  return { curve, tokens, reached: reached?.slice(0, draftTokens), lengthError };
 }
 
 /** Whether enough rounds came to a tree's last depth. */

@@ -4,6 +4,7 @@ import { rankedFrontier } from "./candidates.js";
 import { self } from "./drafter.js";
 import type { Option } from "./drafting/option.js";
 import { textOptions } from "./drafting/options.js";
+import { siblingOptions } from "./drafting/siblings.js";
 import { curveFromRate, tokensPerSecond } from "./objective.js";
 import { contextFor, type Problem, supportedLength, surrogateLoss } from "./problem.js";
 import { expectedRate, fitCorrection } from "./surrogate.js";
@@ -17,7 +18,9 @@ export const optionsAt = (problem: Problem, n: number): Option[] => optionsOver(
  * be planned across both, so there they are the surrogate's best at each of `contexts`; and so are the heads' trees.
  */
 export function optionsOver(problem: Problem, contexts: readonly number[]): (n: number) => Option[] {
-  const ofSelf = problem.drafters.includes("self") ? selfOptions(problem, contexts) : () => [];
+  const chains = problem.drafters.includes("self") ? selfOptions(problem, contexts) : () => [];
+  const siblings = siblingOptions(problem, contexts, chains);
+  const ofSelf = (n: number) => [...chains(n), ...siblings(n)];
   const ofHeads = problem.drafters.includes("heads") ? headsOptions(problem, contexts) : () => [];
   const ofText = textOptions(problem, contexts, (n) => [...ofSelf(n), ...ofHeads(n)]);
   const known = new Map<number, Option[]>();

@@ -71,6 +71,8 @@ export interface MeasuredSet {
   reached: readonly number[] | undefined;
   /** [d] standard error of the tokens of a round, by its length; undefined: not counted */
   lengthErrors?: readonly number[] | undefined;
+  /** [d][ranks] what siblings of the last of so many tokens are worth; undefined: not looked at */
+  siblings?: readonly (readonly number[])[] | undefined;
   /** acceptance by the draft's confidence; undefined: not looked at */
   confidence?: ConfidenceTable | undefined;
 }
@@ -167,8 +169,8 @@ export function openProblem({
       .filter((record) => record.at_context === losses.at_context && isStandalone(record) === standalone)
       .map((record, j) => {
         const set = expandDraft(record.draft, layers, `calibration: measured[${j}].draft`);
-        const { part, tokens, curve, reached, length_errors: lengthErrors, confidence } = record;
-        return { set, key: choiceKey(set), part, tokens, curve, reached, lengthErrors, confidence };
+        const { part, tokens, curve, reached, length_errors: lengthErrors, siblings, confidence } = record;
+        return { set, key: choiceKey(set), part, tokens, curve, reached, lengthErrors, siblings, confidence };
       })
       .filter(({ set }) => usable(set));
     return {

@@ -3,7 +3,7 @@ import { lengthAt } from "../schema/length-by-batch.js";
 import type { Segment } from "../schema/plan.js";
 import { type BatchStretch, cutByBatch, speedsByBatch } from "./batch/schedule.js";
 import { confirmed, type Decided, type Planning, type Unconfirmed } from "./confirm.js";
-import { drafterRecord } from "./drafter.js";
+import { drafterKey, drafterRecord, self } from "./drafter.js";
 import type { Option } from "./drafting/option.js";
 import { stopOf } from "./early/stop.js";
 import { contextsBeyond } from "./extrapolate.js";
@@ -90,18 +90,40 @@ const cutBetween = (before: BatchStretch, after: BatchStretch): number =>
     middle(before.contexts.at(-1) as number, after.contexts[0]),
   );
 
+/**
+ * A draft and where it ends. Siblings stand beside the last token of a fixed length, so of the same blocks it is one or the
+ * other: siblings, or the chain that ends early where that is predicted to be faster.
+ */
+function ending(
+  { problem, options }: Pick<Planning, "problem" | "options">,
+  contexts: readonly number[],
+  at: number,
+  option: Option,
+): { option: Option; stop: ReturnType<typeof stopOf> } {
+  const { drafter } = option;
+  if (drafter.kind !== "self" || drafter.siblings === 0) return { option, stop: stopOf(problem, contexts, at, option) };
+  const chainKey = drafterKey(self(drafter.set));
+  const chains = options(at).filter((other) => drafterKey(other.drafter) === chainKey);
+  if (chains.length === 0) return { option, stop: undefined };
+  const chain = chains.reduce((a, b) => (b.tokensPerSecond > a.tokensPerSecond ? b : a));
+  const stop = stopOf(problem, contexts, at, chain);
+  const early = stop?.rule === "early" ? (stop.predicted?.tokens_per_second ?? 0) : 0;
+  const isFaster = early > 0 && early > predict(problem, at, option, options(at)).tokens_per_second;
+  return isFaster ? { option: chain, stop } : { option, stop: undefined };
+}
+
 function drafting(
   { problem, options }: Pick<Planning, "problem" | "options">,
-  option: Option,
+  best: Option,
   { contexts, lengths }: BatchStretch,
   end: number,
 ): Omit<Segment, "context_tokens"> {
   const centre = middle(contexts[0], contexts[contexts.length - 1]);
   const at = contexts.reduce((a, b) => (Math.abs(b - centre) < Math.abs(a - centre) ? b : a));
+  const { option, stop } = ending({ problem, options }, contexts, at, best);
   const batched = lengths === null ? {} : { draft_tokens_by_batch: lengths };
   const by_batch =
     lengths === null ? null : speedsByBatch(problem, at, option, options(at), (batch) => lengthAt(lengths, batch));
-  const stop = stopOf(problem, contexts, at, option);
   return {
     speculate: true,
     ...drafterRecord(option.drafter),

@@ -68,6 +68,26 @@ test("a plan drafts at each position as its segment says; where it does not, the
   expect(found.draft_top1.slice(50)).toEqual(found.target_top1.slice(50));
 });
 
+test.each([
+  [
+    "an early end",
+    { stop: { rule: "early", draft_tokens: 2, confidence: [{ below: 1, acceptance: 0.5 }], go_on_from: [1] } },
+  ],
+  ["siblings of its last token", { drafter: { kind: "self", siblings: 2 } }],
+])("a draft's blocks are what they are with %s", async (_what, more) => {
+  const { stdout } = await draftplan(["inspect", "embedded", "--json"]);
+  const { name, layers, architecture_sha256, weights_sha256 } = JSON.parse(stdout);
+  const context_tokens = { from: 0, to: 200 };
+  const plan = file("more.json", {
+    ...{ kind: "draftplan/plan", version: 1, model: { name, layers, architecture_sha256, weights_sha256 } },
+    segments: [{ context_tokens, speculate: true, draft: skipping("5.attn", "3.mlp"), draft_tokens: 4, ...more }],
+  });
+  const short = file("short.json", ids.slice(0, 30));
+  const found = await evaluate("--plan", plan, "--ids", short);
+  expect(found).toEqual(await evaluate("--skip", "5.attn,3.mlp", "--ids", short));
+  expect(found.draft_top1).not.toEqual(found.target_top1);
+});
+
 test("without --ids a short text that travels with the package is used", async () => {
   const { code, stdout } = await draftplan(["evaluate", "embedded", "--skip", "5.attn"]);
   expect(code).toBe(0);

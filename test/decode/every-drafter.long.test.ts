@@ -14,7 +14,7 @@ import { systemClock } from "../../src/runtime/device.js";
 import { openHeads } from "../../src/runtime/heads-engine.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
 import { compactDraft, type Kernel, targetChoices } from "../../src/schema/choice.js";
-import { type DrafterRef, MAX_DRAFT_TOKENS } from "../../src/schema/drafter.js";
+import { type DrafterRef, MAX_DRAFT_TOKENS, MAX_SIBLINGS } from "../../src/schema/drafter.js";
 import { Plan, type Segment } from "../../src/schema/plan.js";
 import { type Random, seededRandom } from "../../src/stats/random.js";
 import { openTokenizer } from "../../src/tokenizer/open.js";
@@ -156,7 +156,11 @@ function ofModel(random: Random): Extract<DrafterRef, { kind: "model" }> {
 }
 
 const SINGLES = {
-  self: (random: Random): Drafting => ({ draft: randomDraft(random), draft_tokens: length(random) }),
+  self: (random: Random): Drafting => {
+    const drafting = { draft: randomDraft(random), draft_tokens: length(random) };
+    const siblings = 1 + random.index(MAX_SIBLINGS);
+    return random.float() < 0.3 ? { ...drafting, drafter: { kind: "self", siblings } } : drafting;
+  },
   model: (random: Random): Drafting => ({ drafter: ofModel(random), draft_tokens: length(random) }),
   heads: (random: Random): Drafting => {
     const tree = randomTree(random);
@@ -174,7 +178,11 @@ const beside = (random: Random, single: Drafting): Drafting => {
 
 const DRAFTERS: Record<string, (random: Random) => Drafting> = {
   ...SINGLES,
-  "own blocks with a cache of their own": SINGLES.self,
+  // which have no siblings
+  "own blocks with a cache of their own": (random) => {
+    const { drafter: _, ...drafting } = SINGLES.self(random);
+    return drafting;
+  },
   lookup: (random) => {
     const drafted = length(random);
     const branches = { count: 2 + random.index(3), draft_tokens: 1 + random.index(drafted) };
@@ -188,6 +196,7 @@ const DRAFTERS: Record<string, (random: Random) => Drafting> = {
 
 /** Half of the drafts that have a confidence may end by it, under any rule. */
 function randomStop({ drafter }: Drafting, random: Random): Pick<Segment, "stop"> {
+  if (drafter?.kind === "self" && drafter.siblings !== undefined) return {};
   const kind = drafter?.kind ?? "self";
   if ((kind !== "self" && kind !== "model") || random.float() < 0.5) return {};
   const draft_tokens = length(random);

@@ -125,6 +125,15 @@ test("an engine's lookup goes on from one place, and what is lost is said", () =
   const beside = planned({ kind: "hybrid", lookup: { min_match: 3, ngram_tokens, branches }, otherwise });
   expect(beside.draft.drafter).toEqual({ kind: "hybrid", lookup: { min_match: 3, ngram_tokens }, otherwise });
   expect(beside.note).toBe(alone.note);
+  const siblings = planned({ kind: "self", siblings: 2 });
+  expect(siblings.draft.drafter).toEqual({ kind: "self" });
+  expect(siblings.note).toMatch(/last draft step .* is a chain/);
+  const both = planned({
+    ...{ kind: "hybrid", lookup: { min_match: 3, ngram_tokens, branches } },
+    otherwise: { kind: "self", siblings: 2 },
+  });
+  expect(both.draft.drafter).toEqual({ kind: "hybrid", lookup: { min_match: 3, ngram_tokens }, otherwise });
+  expect(both.note).toMatch(/several places .* is a chain/);
   for (const drafter of [
     { kind: "lookup" as const, ngram_tokens },
     { kind: "hybrid" as const, lookup: { min_match: 3, ngram_tokens }, otherwise },

@@ -40,6 +40,11 @@ test.each([
     { drafter: hybrid(model, { draft_tokens: 6, branches: { count: 2, draft_tokens: 4 } }) },
     "a lookup of 3 to 4 tokens (6 tokens drafted) from up to 2 places (4 tokens of each further one), else small in int8",
   ],
+  [
+    "the model's own blocks with siblings of the last token",
+    { drafter: { kind: "self", siblings: 2 }, draft: blocks },
+    / and 2 siblings of the last token$/,
+  ],
   ["another model", { drafter: model }, "small in int8"],
   ["another model as it is", { drafter: { ...model, kernel: "target" as const } }, "small in its own precision"],
   ["a lookup, else another model", { drafter: hybrid(model) }, "a lookup of 3 to 4 tokens, else small in int8"],

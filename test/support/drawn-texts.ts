@@ -48,6 +48,7 @@ export function everyDrafter(engine: TableEngine, seed: number): [string, Drafte
   return [
     ...Object.entries(DRAFTERS).map(([kind, make]): [string, Drafter] => [kind, make(sources)]),
     ["lookup from several places", lookupTree()],
+    ["self with siblings", DRAFTERS.self({ ...own, siblings: 3 })],
   ];
 }
 

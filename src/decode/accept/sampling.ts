@@ -59,10 +59,10 @@ function tryChildren(
   let left = p;
   for (const [node, token] of tokens.entries()) {
     if (parents[node] !== parent) continue;
-    const q = distributions?.[node];
-    const chance = q === undefined ? left[token] / totalOf(left) : ratio(left, q, token);
+    const q = distributions?.[node] ?? null;
+    const chance = q === null ? left[token] / totalOf(left) : ratio(left, q, token);
     if (random.float() < chance) return { stands: node, left };
-    const after = q === undefined ? without(left, token) : beyond(left, q);
+    const after = q === null ? without(left, token) : beyond(left, q);
     // nothing beyond q: the two were equal but for rounding
     if (totalOf(after) === 0) return { stands: node, left };
     left = after;

@@ -49,8 +49,11 @@ export interface Proposal {
   readonly tokens: readonly number[];
   /** [nodes] the node that each follows, an earlier one; null: the pending token */
   readonly parents: readonly (number | null)[];
-  /** [nodes][vocabSize] the weights each token was drawn by; left out where a drafter chose its tokens without drawing */
-  readonly distributions?: readonly Float64Array[];
+  /**
+   * [nodes][vocabSize] the weights each token was drawn by, null for one that was not drawn; left out where a drafter chose all
+   * its tokens without drawing
+   */
+  readonly distributions?: readonly (Float64Array | null)[];
 }
 
 export const NOTHING: Proposal = { tokens: [], parents: [] };
@@ -66,6 +69,22 @@ export function chosenChain(chosen: readonly Chosen[]): Proposal {
   const distributions = chosen.flatMap(({ distribution }) => distribution ?? []);
   const proposal = chain(chosen.map(({ token }) => token));
   return distributions.length === 0 ? proposal : { ...proposal, distributions };
+}
+
+/**
+ * The chain with alternatives of its last token, none of them drawn: a token that was drawn and rejected has been judged by then,
+ * and whatever is tried behind it, chosen by it or not, leaves what is drawn as it is (accept/sampling.ts).
+ * @param likeliest the last step's likeliest tokens, its own among them or not
+ */
+export function withSiblings(proposal: Proposal, likeliest: readonly number[], mostSiblings: number): Proposal {
+  const last = proposal.tokens.length - 1;
+  const siblings = likeliest.filter((token) => token !== proposal.tokens[last]).slice(0, Math.max(0, mostSiblings));
+  const { tokens, parents, distributions } = proposal;
+  return {
+    tokens: [...tokens, ...siblings],
+    parents: [...parents, ...siblings.map(() => parents[last])],
+    ...(distributions === undefined ? {} : { distributions: [...distributions, ...siblings.map(() => null)] }),
+  };
 }
 
 /** Latencies of passes, by which a drafter is priced. */

@@ -8,13 +8,15 @@ import { lookupDrafter } from "./lookup.js";
 import { type DraftModel, modelDrafter } from "./model.js";
 import { noDrafter } from "./none.js";
 import type { OwnCache } from "./own-cache.js";
-import { selfDrafter } from "./self.js";
+import { selfDrafter, siblingDrafter } from "./self.js";
 import { standaloneDrafter } from "./standalone.js";
 
 /** What a segment of a plan says of its drafter. */
 export interface DrafterSource {
   /** blocks, where the model drafts for itself */
   draft: Draft;
+  /** and the next likeliest tokens of its last step beside its own; undefined: none */
+  siblings?: number | undefined;
   /** heads that are open, and the ranks along each node's path, where heads draft */
   heads: { open: Heads; tree: readonly (readonly number[])[] };
   /** lengths of n-grams, where the text so far is looked up */
@@ -34,8 +36,10 @@ export interface DrafterSource {
 
 export const DRAFTERS = {
   none: () => noDrafter,
-  self: ({ draft, layers, at }: Pick<DrafterSource, "draft" | "layers" | "at">) =>
-    selfDrafter(expandDraft(draft, layers, at)),
+  self: ({ draft, siblings, layers, at }: Pick<DrafterSource, "draft" | "siblings" | "layers" | "at">) => {
+    const choices = expandDraft(draft, layers, at);
+    return siblings === undefined ? selfDrafter(choices) : siblingDrafter(choices, siblings);
+  },
   standalone: ({ draft, layers, at, ownCache }: Pick<DrafterSource, "draft" | "layers" | "at" | "ownCache">) =>
     standaloneDrafter(expandDraft(draft, layers, at), ownCache),
   lookup: ({ ngramTokens, branches }: Pick<DrafterSource, "ngramTokens" | "branches">) =>

@@ -5,6 +5,7 @@
  */
 import { argmax, type Engine } from "../../runtime/engine.js";
 import { type ChoiceSet, choiceKey } from "../../schema/choice.js";
+import { likeliestTokens } from "../../stats/likeliest.js";
 import {
   type Chosen,
   chosenChain,
@@ -12,6 +13,7 @@ import {
   type DraftRequest,
   type DraftState,
   type Proposal,
+  withSiblings,
 } from "./drafter.js";
 
 export interface SelfDrafter extends Drafter {
@@ -35,6 +37,30 @@ export function selfDrafter(choices: ChoiceSet): SelfDrafter {
   };
   opened.set(choices, drafter);
   return drafter;
+}
+
+/**
+ * The same, with as many of the last step's next likeliest tokens beside its own: they cost no draft step, and a row of the
+ * verification each. It is no self drafter any more (`selfChoices` gives null): a round that is left to the device hands no
+ * logits over.
+ */
+export function siblingDrafter(choices: ChoiceSet, siblings: number): Drafter {
+  return {
+    key: `${choiceKey(choices)} and ${siblings} beside the last`,
+    draft(state, draftTokens) {
+      const { engine, context, pending, mostNodes } = state;
+      let likeliest: number[] = [];
+      const chain = draftChain(engine, context, pending, choices, draftTokens, (logits, drafted) => {
+        const one = state.choose(logits, drafted);
+        const isLast = drafted.length + 1 === draftTokens || one.last === true;
+        // the token itself may be any of them: it was drawn, or a penalty was on the likeliest
+        if (isLast) likeliest = likeliestTokens(logits, 0, engine.spec.vocabSize, siblings + 1);
+        return one;
+      });
+      return withSiblings(chain, likeliest, Math.min(siblings, mostNodes - chain.tokens.length));
+    },
+    costUs: (prices, contextTokens, draftTokens) => draftTokens * prices.draftUs(choices, contextTokens),
+  };
 }
 
 export const drafterOf = (request: DraftRequest): Drafter =>

@@ -24,7 +24,7 @@ export function drafterRef(drafter: SolvedDrafter): DrafterRef {
 function singleRef(drafter: Single): Otherwise {
   switch (drafter.kind) {
     case "self":
-      return { kind: "self" };
+      return { kind: "self", ...(drafter.siblings === 0 ? {} : { siblings: drafter.siblings }) };
     case "heads":
       return { kind: "heads", ...drafter.heads, tree: drafter.tree.map((ranks) => [...ranks]) };
     case "model": {

@@ -46,7 +46,10 @@ export function ownBlocksAlone({ document, path }: Loaded<Plan>): (segment: Segm
   return (segment) => {
     const { drafter, ...rest } = segment;
     if (segment.draft === undefined) return plainSegment(segment);
-    return drafter?.kind === "hybrid" ? withoutPrediction(rest) : segment;
+    if (drafter?.kind !== "hybrid") return segment;
+    const { otherwise } = drafter;
+    const siblings = otherwise.kind === "self" && otherwise.siblings !== undefined ? { drafter: otherwise } : {};
+    return withoutPrediction({ ...rest, ...siblings });
   };
 }
 

@@ -74,7 +74,9 @@ export function rangeOf(source: RangeSource): AdaptiveRange {
 /** The plan's drafter, or the one beside its lookup; null: there is none, or a lookup alone. */
 function singleOf(planned: PlannedDraft | null): SingleDrafter | null {
   const main = planned === null ? null : mainOf(planned.drafter);
-  return main?.kind === "lookup" ? null : main;
+  if (main?.kind === "lookup") return null;
+  // lengths change from round to round there, and siblings are planned for one
+  return main?.kind === "self" ? { ...main, siblings: 0 } : main;
 }
 
 function plannedArm(
@@ -134,7 +136,7 @@ function measuredAt({ problem, calibration, context }: RangeSource): Single[] {
     const known = found.get(key);
     found.set(key, { set, ...(known === undefined ? { curve, tokens } : pooled(known, { curve, tokens })) });
   });
-  return [...found.values()].map(({ set, ...evidence }) => ({ drafter: { kind: "self", set }, evidence }));
+  return [...found.values()].map(({ set, ...evidence }) => ({ drafter: { kind: "self", set, siblings: 0 }, evidence }));
 }
 
 /** A draft that is the target itself gains nothing, and would be judged by latencies' noise alone. */

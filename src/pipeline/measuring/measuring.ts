@@ -105,7 +105,7 @@ export const measureAlong = (
 export const choosing = (
   at: number,
   set: ChoiceSet,
-  { tokens, curve, reached, length_errors, confidence }: MeasuredCurve,
+  { tokens, curve, reached, length_errors, siblings, confidence }: MeasuredCurve,
   isOwn = false,
 ): Calibration["measured"][number] => ({
   at_context: at,
@@ -116,5 +116,6 @@ export const choosing = (
   curve,
   reached,
   ...(length_errors === undefined ? {} : { length_errors }),
+  ...(siblings === undefined || isOwn ? {} : { siblings }),
   ...(confidence === undefined ? {} : { confidence }),
 });

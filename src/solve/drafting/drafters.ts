@@ -6,6 +6,8 @@ import type { HeadsDrafter } from "../trees/heads.js";
 export interface SelfDrafter {
   kind: "self";
   set: ChoiceSet;
+  /** next likeliest tokens of the last step that stand beside its own */
+  siblings: number;
 }
 
 export type SingleDrafter = SelfDrafter | HeadsDrafter | ModelDrafter;

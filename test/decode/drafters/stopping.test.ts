@@ -214,7 +214,7 @@ describe("where tokens are drawn, whole texts have the target's own chances", ()
     ...chooser,
     draft(state, draftTokens) {
       const { tokens, distributions = [] } = chooser.draft(state, draftTokens);
-      const unlikely = tokens.findIndex((token, i) => distributions[i][token] < 2);
+      const unlikely = tokens.findIndex((token, i) => (distributions[i]?.[token] ?? 0) < 2);
       const kept = unlikely === -1 ? tokens.length : unlikely;
       return { ...chain(tokens.slice(0, kept)), distributions: distributions.slice(0, kept) };
     },

@@ -34,7 +34,7 @@ const unknownText = { heads: new Map(), guessed: {}, measured: [] } as unknown a
 
 function armsOf(shelf: DrafterShelf): AdaptiveDraft[] {
   const singles: SingleDrafter[] = [
-    { kind: "self", set: uniformChoices(LAYERS, "int8") },
+    { kind: "self", set: uniformChoices(LAYERS, "int8"), siblings: 0 },
     modelOf({ name: "small", weightsSha256: SHA.model, path: "small", kernel: "int8" }),
     headsDrafter({ path: "heads", sha256: SHA.heads }, tree),
   ];
