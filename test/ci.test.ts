@@ -1,7 +1,7 @@
 /** What CI runs: action.yml, the pre-commit hook, the project's own workflow, and the snippets of docs/ci.md. */
 import { spawnSync } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
@@ -251,6 +251,76 @@ describe("the project's own CI", () => {
   });
 
   test(".ci/run checks the committed plans", () => expect(read(".ci/run")).toContain("node dist/cli.js check plans"));
+
+  describe.skipIf(process.platform === "win32")(".ci/run (bash), with an npm that writes what it is told to", () => {
+    const passing = { status: "passed", fullName: "holds" };
+    const failing = { status: "failed", fullName: "group one", failureMessages: ["Error: planted\n    at x"] };
+    /** What vitest reports of a file with these tests. */
+    const report = (...tests: { status: string }[]) => ({
+      numPassedTests: tests.filter(({ status }) => status === "passed").length,
+      numFailedTests: tests.filter(({ status }) => status === "failed").length,
+      testResults: [{ name: "planted.test.ts", status: tests.at(-1)?.status, assertionResults: tests }],
+    });
+    type Answers = Record<string, { code?: number; report?: object }>;
+
+    /** @param answers of `npm ARGUMENTS`; those left out end well, and tests among them with one that passed */
+    function runAll(answers: Answers, checkCode = 0) {
+      const folder = temporaryFolder();
+      for (const name of [".ci", "scripts", "dist", "bin"]) mkdirSync(join(folder, name));
+      for (const name of [".ci/run", "scripts/failed-tests.mjs"]) cpSync(join(ROOT, name), join(folder, name));
+      writeFileSync(join(folder, "dist", "cli.js"), `process.exitCode = ${checkCode};`);
+      const npm = `#!${process.execPath}
+const asked = process.argv.slice(2).join(" ");
+const { code = 0, report = ${JSON.stringify(report(passing))} } = ${JSON.stringify(answers)}[asked] ?? {};
+const path = process.env.DRAFTPLAN_TEST_REPORT;
+if (/test/.test(asked) && report !== null) require("node:fs").writeFileSync(path, JSON.stringify(report));
+process.exitCode = code;`;
+      writeFileSync(join(folder, "bin", "npm"), npm);
+      chmodSync(join(folder, "bin", "npm"), 0o755);
+      const PATH = [join(folder, "bin"), dirname(process.execPath), process.env.PATH].join(delimiter);
+      const { stdout, status } = spawnSync("bash", [join(folder, ".ci", "run")], {
+        ...{ cwd: folder, encoding: "utf8", env: { ...process.env, PATH } },
+      });
+      return { status, lines: stdout.trim().split("\n") };
+    }
+
+    test("ends well where all did, and counts tests and commands", () =>
+      expect(runAll({})).toEqual({ status: 0, lines: ["5 passed, 0 failed"] }));
+
+    test.each<[string, Answers, number, string[], string]>([
+      [
+        "a failed test",
+        { "run test:long": { code: 1, report: report(passing, failing) } },
+        0,
+        ["failed:", "  long: planted.test.ts > group one", "    Error: planted"],
+        "5 passed, 1 failed",
+      ],
+      [
+        "tests that never ran, as their packages are not there",
+        { ci: { code: 1 } },
+        0,
+        ["failed:", "  unit: exit code 1", "    it wrote no report"],
+        "4 passed, 1 failed",
+      ],
+      [
+        "an error outside all tests",
+        { "run test:acceptance": { code: 1 } },
+        0,
+        ["failed:", "  acceptance: exit code 1", "    no test failed; see its output above"],
+        "5 passed, 1 failed",
+      ],
+      [
+        "a main job that fails",
+        { start: { code: 4 } },
+        0,
+        ["failed:", "  npm start: exit code 4"],
+        "4 passed, 1 failed",
+      ],
+      ["committed plans with a finding", {}, 1, ["failed:", "  check plans: exit code 1"], "4 passed, 1 failed"],
+    ])("ends with %s above its last line, and not well", (_what, answers, checkCode, said, last) =>
+      expect(runAll(answers, checkCode)).toEqual({ status: 1, lines: [...said, last] }),
+    );
+  });
 
   describe("the end of its log (scripts/failed-tests.mjs)", () => {
     const folder = temporaryFolder();
