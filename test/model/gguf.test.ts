@@ -203,6 +203,25 @@ describe("architecture", () => {
     ],
     ["ARCHITECTURE_UNSUPPORTED", /rope\.dimension_count: is 4/, { metadata: { "llama.rope.dimension_count": u32(4) } }],
     ["ARCHITECTURE_UNSUPPORTED", /value_length: is 16/, { metadata: { "llama.attention.value_length": u32(16) } }],
+    ...["attention.key_length_swa", "attention.value_length_swa", "rope.dimension_count_swa"].map(
+      (key): [ErrorCode, RegExp, TinyModel & GgufOptions] => [
+        "ARCHITECTURE_UNSUPPORTED",
+        new RegExp(`${key}: is 4`),
+        { metadata: { [`llama.${key}`]: u32(4) } },
+      ],
+    ),
+    ...(["none", "linear"] as const).flatMap((type) =>
+      (["yarn_ext_factor", "yarn_attn_factor"] as const).map((key): [ErrorCode, RegExp, TinyModel & GgufOptions] => [
+        "ARCHITECTURE_UNSUPPORTED",
+        new RegExp(`${key}: is 0.5, and the scaling is not yarn`),
+        {
+          metadata: {
+            "llama.rope.scaling.type": string(type),
+            [`llama.rope.scaling.${key}`]: { type: "f32", value: 0.5 },
+          },
+        },
+      ]),
+    ),
     [
       "ARCHITECTURE_UNSUPPORTED",
       /head_count_kv: differs/,

@@ -116,6 +116,7 @@ function typedScaling(keys: Scaling, contextLimit: number): RopeScaling | null {
   const type = file.string(keys.key("type")) ?? "linear";
   switch (type) {
     case "none":
+      requireNoYarn(keys);
       return null;
     case "longrope":
       if (file.tensors.has(ROPE_TENSORS.short)) return null; // what it divides by is there
@@ -127,6 +128,7 @@ function typedScaling(keys: Scaling, contextLimit: number): RopeScaling | null {
     case "linear": {
       const { factor } = keys.factor();
       requireNoAttention(keys);
+      requireNoYarn(keys);
       return unlessNone({ type, factor });
     }
     case "yarn":
@@ -141,6 +143,18 @@ function requireNoAttention(keys: Scaling): void {
   const factor = keys.number("attn_factor", 1);
   if (factor === 1 || keys.file.tensors.has(ROPE_TENSORS.short)) return;
   throw unsupportedMaths(keys.file.file.path, keys.at("attn_factor"), `is ${factor}, without factors for positions`);
+}
+
+/** llama.cpp reads these whatever the type, and mixes frequencies by them: below 0 is "as the type says", which here is none. */
+function requireNoYarn(keys: Scaling): void {
+  for (const [suffix, neutral] of [
+    ["yarn_ext_factor", 0],
+    ["yarn_attn_factor", 1],
+  ] as const) {
+    const value = keys.file.number(keys.key(suffix));
+    if (value === undefined || value < 0 || value === neutral) continue;
+    throw unsupportedMaths(keys.file.file.path, keys.at(suffix), `is ${value}, and the scaling is not yarn`);
+  }
 }
 
 const BETA_FAST = 32;

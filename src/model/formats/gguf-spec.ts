@@ -27,6 +27,8 @@ const Keys = z.object({
   "attention.head_count_kv": LIMITS.kvHeads.optional(),
   "attention.key_length": LIMITS.headDim.optional(),
   "attention.value_length": LIMITS.headDim.optional(),
+  "attention.key_length_swa": LIMITS.headDim.optional(),
+  "attention.value_length_swa": LIMITS.headDim.optional(),
   "attention.layer_norm_rms_epsilon": LIMITS.rmsEps,
   "attention.sliding_window": z
     .int()
@@ -35,6 +37,7 @@ const Keys = z.object({
     .optional(),
   "rope.freq_base": LIMITS.theta.optional(),
   "rope.dimension_count": LIMITS.headDim.optional(),
+  "rope.dimension_count_swa": LIMITS.headDim.optional(),
 });
 
 /** Keys that change the output, with the one value at which they do not. */
@@ -193,7 +196,10 @@ function assertWholeHeads(
   { partialRotary }: ArchitectureDefinition,
   path: string,
 ): void {
-  const whole = ["attention.value_length", ...(partialRotary ? [] : ["rope.dimension_count" as const])] as const;
+  const whole = [
+    ...(["attention.value_length", "attention.key_length_swa", "attention.value_length_swa"] as const),
+    ...(partialRotary ? [] : (["rope.dimension_count", "rope.dimension_count_swa"] as const)),
+  ];
   for (const key of whole)
     if ((keys[key] ?? headDim) !== headDim)
       throw unsupportedMaths(
