@@ -4,7 +4,7 @@
  * hangs or crashes takes no other with it. In an archive (build.mjs) `./gpu-check` calls this; in a checkout:
  *
  *     node scripts/gpu-check/run.mjs [--provider cuda] [--ort-library PATH] [--seconds 480] [--sections a,b] [--model PATH]
- *                                    [--shapes 1b,8b] [--sweep-seconds 40] [--tokens 500]
+ *                                    [--shapes 1b,8b] [--sweep-seconds 25] [--tokens 500]
  *                                    [--python python3] [--out DIR]
  *
  * `--model`: a checkpoint more to `run` (SmolLM2, say). `--shapes tiny` and `--provider cpu` try this program where there
@@ -32,7 +32,7 @@ const { values: options } = parseArgs({
     python: { type: "string", default: "python3" },
     out: { type: "string", default: "gpu-check-out" },
     tokens: { type: "string", default: "500" },
-    "sweep-seconds": { type: "string", default: "40" },
+    "sweep-seconds": { type: "string", default: "25" },
     section: { type: "string" },
     deadline: { type: "string" },
   },
@@ -163,6 +163,9 @@ async function library() {
   };
 }
 
+/** Of a capture that is refused, or what else an engine says of itself: a line each. */
+const warn = (code, what) => emit({ section: options.section, ok: false, code, what });
+
 const PROMPT = [0, 2819, 506, 268];
 
 /** Greedy tokens, a pass each, and by how much each was ahead of the next. */
@@ -204,7 +207,7 @@ async function tokens() {
   const { TIE_MARGINS } = await dist("schema/verification.js");
   const count = Number(options.tokens);
   const load = (name, extra = {}) =>
-    loadModel("embedded", { provider: name, threads, ortLibrary, kernels: ["target"], capacity: 2048, ...extra });
+    loadModel("embedded", { provider: name, threads, ortLibrary, kernels: ["target"], capacity: 2048, warn, ...extra });
   const onCpu = await load("cpu");
   const reference = await greedy(onCpu.engine, count);
   onCpu.close();
@@ -304,7 +307,7 @@ function openEngine(open, file, spec, { capacity, kernels }) {
   let failure;
   for (const graph of kinds) {
     try {
-      return { graph, engine: open(file, spec, { provider, threads, ortLibrary, capacity, kernels, graph }) };
+      return { graph, engine: open(file, spec, { provider, threads, ortLibrary, capacity, kernels, graph, warn }) };
     } catch (error) {
       failure = error;
       emit({ section: options.section, ok: false, graph, code: error.code, what: error.what ?? error.message });
@@ -341,23 +344,35 @@ function speedAt(engine, n, floor_ms) {
       verify_ms: verifyFetched,
       verify16_over_ar: round(verifyFetched[16] / fetched.ar_ms),
     };
-  const [ar, int4] = ["target", "int4"].map((kernel) => timeQueued(engine, kernel, n, 1));
-  const verify = Object.fromEntries([4, 8, 9, 16].map((q) => [q, timeQueued(engine, "target", n, q)]));
+  const [ar, int4] = ["target", "int4"].map((kernel) => timeQueued(engine, uniform(engine, kernel), n, 1));
+  const verify = Object.fromEntries([4, 8, 9, 16].map((q) => [q, timeQueued(engine, uniform(engine, "target"), n, q)]));
   const whole = roundOf8(engine, n);
   const sum = 8 * int4 + verify[9];
   return {
     ...{ ar_ms: ar, floor_ms, times_floor: floor_ms === null ? null : round(ar / floor_ms), int4_step_ms: int4 },
-    ...{ verify_ms: verify, verify16_over_ar: round(verify[16] / ar) },
+    ...{ verify_ms: verify, verify16_over_ar: round(verify[16] / ar), ...spanStep(engine, n) },
     round_of_8: { ms: whole, sum_of_passes_ms: round(sum), over_sum_percent: round(100 * (whole / sum - 1)) },
     logits_fetched: { ...fetched, verify_ms: verifyFetched },
   };
 }
 
+/** An int4 step that reads the last 512 tokens of a long context; what a refusal says, where it is one. */
+function spanStep(engine, n) {
+  if (n < 8192) return {};
+  const { blocks, head } = uniform(engine, "int4");
+  const choices = { blocks: blocks.map((kernel, i) => (i % 2 === 0 ? `${kernel}@512` : kernel)), head };
+  try {
+    return { int4_span_512_step_ms: timeQueued(engine, choices, n, 1) };
+  } catch (error) {
+    return { int4_span_512: error.what ?? error.message };
+  }
+}
+
 const QUEUED = 10;
 
 /** Median of passes queued back to back, one wait after ten. */
-function timeQueued(engine, kernel, n, q) {
-  const pass = { position: n, input: ids(engine, q), choices: uniform(engine, kernel), head: true };
+function timeQueued(engine, choices, n, q) {
+  const pass = { position: n, input: ids(engine, q), choices, head: true };
   engine.runQueued(pass, WARM_UP);
   const times = [];
   for (let i = 0; i < RUNS / QUEUED + 2; i++) {
@@ -416,6 +431,7 @@ async function runModel(model) {
     provider,
     "--out",
     join(options.out, model === "embedded" ? "embedded" : "model"),
+    "--fresh", // what an earlier check was stopped in is no part of this one
     "--json",
   ];
   const more = ortLibrary === undefined ? [] : ["--ort-library", ortLibrary];
@@ -424,7 +440,9 @@ async function runModel(model) {
     maxBuffer: 64 << 20,
   });
   if (status !== 0) throw new Error(`draftplan run ended with ${status}: ${stderr.trim().slice(-800)}`);
-  return { run: JSON.parse(stdout) };
+  // warnings of what is slower than it could be, captures that were refused among them
+  const warned = stderr.split("\n").filter((line) => /^warning\b/i.test(line.trim()));
+  return { run: JSON.parse(stdout), warned };
 }
 
 /** PyTorch's results, a line each; where there is no PyTorch with a GPU it says so, and that is no failure. */

@@ -71,6 +71,22 @@ function needsRows(needs: ModelFacts["needs"]): [string, string][] {
     [`needs on ${provider}`, `target in ${target}; weights: ${kernels.join(", ")}`],
     ["", `${formatBytes(needs.disk_bytes)} of disk for the converted model${free(needs.disk_free_bytes)}`],
     ...memory.map((line): [string, string] => ["", line]),
+    ...(needs.program_bytes === null
+      ? []
+      : [
+          ["", `up to ${formatBytes(needs.program_bytes)} more of it for programs that are kept ready`] as [
+            string,
+            string,
+          ],
+        ]),
+    ...(contexts[0]?.device_bytes == null
+      ? []
+      : [
+          ["", `${formatBytes(contexts[0].host_bytes)} of the host's memory${free(needs.host_free_bytes)}`] as [
+            string,
+            string,
+          ],
+        ]),
     [
       "",
       available === null

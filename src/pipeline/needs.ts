@@ -5,6 +5,8 @@ import { freeBytes } from "../model/room.js";
 import type { ModelSpec } from "../model/spec.js";
 import { freeMemory } from "../runtime/gpu/fits.js";
 import { requireProducts } from "../runtime/pass/products.js";
+import { graphKindOf } from "../runtime/programs/graph-kind.js";
+import { PROGRAM_BYTES } from "../runtime/programs/programs.js";
 import { computesOn, dialectFor, listed } from "../runtime/providers.js";
 import type { Kernel } from "../schema/choice.js";
 import { measuredKernels } from "./choices.js";
@@ -26,6 +28,8 @@ export interface NeedsFacts {
   weight_bytes: Partial<Record<Kernel | "other", number>>;
   host_free_bytes: number;
   device_free_bytes: number | null;
+  /** that programs kept ready may take on the device besides; null: it computes by the graph with choices */
+  program_bytes: number | null;
   contexts: {
     context_tokens: number;
     cache_bytes: number;
@@ -55,6 +59,7 @@ export async function needsFacts(spec: ModelSpec, request: NeedsRequest): Promis
     weight_bytes: needs.weightBytes,
     host_free_bytes: free.hostBytes,
     device_free_bytes: free.deviceBytes,
+    program_bytes: computesOn(provider) !== "host" && graphKindOf({ provider }) === "programs" ? PROGRAM_BYTES : null,
     contexts: contexts.map((context_tokens) => {
       const memory = memoryNeeds(needs, context_tokens, computesOn(provider));
       const fitsDevice =

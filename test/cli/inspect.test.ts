@@ -67,6 +67,8 @@ describe("a model", () => {
     const { stdout: lines } = await draftplan(asked.slice(0, -1));
     expect(lines).toMatch(/^needs on cuda +target in fp16; weights: target \d+\.\d MiB, int8 /m);
     expect(lines).toMatch(/of the device's memory with 1024 tokens in the cache \(6\.0 MiB\)$/m);
+    expect(lines).toMatch(/^ +up to 2\.0 GiB more of it for programs that are kept ready$/m);
+    expect(lines).toMatch(/^ +512\.0 MiB of the host's memory, [\d.]+ .iB free$/m);
   });
 
   test("the same weights as folder, as GGUF and as config.json share their architecture", async () => {

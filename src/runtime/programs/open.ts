@@ -21,13 +21,10 @@ import { type ComputeMemory, HostMemory } from "./memory.js";
 import { EagerRunner, type Grow } from "./pass-runner.js";
 import { ProgramEngine } from "./program-engine.js";
 import { type CacheReading, ProgramSession } from "./program-session.js";
-import { Programs } from "./programs.js";
+import { PROGRAM_BYTES, Programs } from "./programs.js";
 import { Tensors } from "./tensors.js";
 import type { Variant } from "./variants.js";
 import { WeightStore } from "./weight-store.js";
-
-/** What programs that are kept ready may take: on an H200 one took 67 to 80 MB. */
-const PROGRAM_BYTES = 2 ** 31;
 
 /** Options of every session on a GPU: its memory grows by what is asked for, not by doubling. */
 const ARENA = { arena_extend_strategy: "kSameAsRequested" } as const;

@@ -6,6 +6,9 @@ import { type ProgramForm, programKey } from "../../model/graph/program.js";
 import type { ComputeMemory } from "./memory.js";
 import { AS_IT_COMES, type Variant } from "./variants.js";
 
+/** What programs that are kept ready may take: on an H200 one took 67 to 80 MB. */
+export const PROGRAM_BYTES = 2 ** 31;
+
 /** What is kept of a program. */
 export interface ReadyProgram {
   /** what it takes at least */
