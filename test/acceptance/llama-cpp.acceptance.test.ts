@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
 import { prefill, type Round } from "../../src/decode/loop.js";
+import { openCheckpoint } from "../../src/model/open.js";
 import { exportPlan } from "../../src/pipeline/export/export-plan.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
 import { type Draft, expandDraft, targetChoices } from "../../src/schema/choice.js";
@@ -76,6 +77,20 @@ const planOf = ({ ref }: LoadedModel, draft: Draft): Plan => ({
 });
 
 let folders = 0;
+/** The plan whose other model is what a plan of own blocks makes of them, written as a folder. */
+async function draftModelPlan(own: Plan, source: string): Promise<Plan> {
+  const folder = join(root, `model-${folders++}`);
+  const path = `${folder}.yaml`;
+  writeFileSync(path, stringifyDocument(own));
+  const plan = readDocumentOf("draftplan/plan", path);
+  await exportPlan({ plan, to: "vllm", model: source, output: folder }, { progress: silentProgress });
+  const { spec, weightsSha256: weights_sha256, close } = await openCheckpoint(folder);
+  close();
+  const drafter = { kind: "model", name: spec.name, weights_sha256, path: folder, kernel: "target" } as const;
+  const { draft_cache: _, ...rest } = own;
+  return { ...rest, segments: own.segments.map(({ draft: _own, ...segment }) => ({ ...segment, drafter })) };
+}
+
 /** @returns the draft's path */
 async function exported(plan: Plan, model: string): Promise<string> {
   const output = join(root, `export-${folders++}`);
@@ -163,6 +178,26 @@ for (const { source: file, needs, drafts } of SUBJECTS) {
       );
       expect(ties).toBeLessThanOrEqual(MOST_TIES);
       expect(Math.abs(theirs - ours), says).toBeLessThanOrEqual(ACCEPTANCE_WITHIN);
+    });
+
+    // a model whose acceptance is known: that of the same blocks as a draft of the target's own, with a cache of its own
+    test("another model, which is the target without two layers", async () => {
+      const own = planOf(model, skipping("4.attn", "4.mlp", "8.attn", "8.mlp"));
+      const path = await exported(await draftModelPlan(own, source), source);
+      const [drafted] = await run(prompts, TOKENS, { target, draft: path, draft_tokens: DRAFT_TOKENS });
+      const rounds: Round[] = [];
+      let ties = 0;
+      for (const [i, prompt] of prompts.entries()) {
+        ties += await partings(model, prompt, [plain[i].ids, drafted[i].ids], "with the model and without", {
+          within: HALF_TIE,
+        });
+        rounds.push(...(await decodeStandalone(model, own, prompt, TOKENS)).rounds);
+      }
+      const theirs = sum(drafted.map((one) => one.draft_n_accepted)) / sum(drafted.map((one) => one.draft_n));
+      const says = `draft_n_accepted / draft_n ${theirs.toFixed(4)}, ours ${ratioOf(rounds).toFixed(4)}`;
+      console.log(`${title}, another model: ${says}, ties ${ties}`);
+      expect(ties).toBeLessThanOrEqual(MOST_TIES);
+      expect(Math.abs(theirs - ratioOf(rounds)), says).toBeLessThanOrEqual(ACCEPTANCE_WITHIN);
     });
 
     test("the gguf package reads every file: metadata and tensors are the target's", async () => {
