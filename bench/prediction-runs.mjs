@@ -4,7 +4,9 @@
 // Every run is a fresh `draftplan run` (profile, calibration, plan), followed by `draftplan verify` of its plan on prompts
 // drawn anew, by the run's number, from bench/held-back: text of the six kinds that no plan was chosen on. Nothing is
 // fitted afterwards: predicted and measured speedup are what the verification says. Plain decoding is timed before and after
-// each run, which shows whether the machine stayed as it was. One run takes about a minute and a half on the embedded
+// each run, which shows whether the machine stayed as it was; the verification says by how much plain decoding differs from what
+// was profiled (machine_change_percent), which no speedup depends on. The error of a speedup is told in two: what the text
+// accounts for (tokens of a round predicted against those decoded) and what the passes do (what a round costs in plain steps). One run takes about a minute and a half on the embedded
 // model. Every run is added to runs.jsonl in --out; what is there already is not made again, so an interrupted bench goes on.
 // Prints JSON with the median of |predicted / measured - 1| and of its signed value, each with a 95 % bootstrap interval over
 // runs; progress goes to stderr, a line a run.
@@ -83,6 +85,27 @@ function draftplan(args) {
   execFileSync(process.execPath, [join(ROOT, "dist/cli.js"), ...args], { stdio: ["ignore", "ignore", "pipe"] });
 }
 
+/**
+ * How far tokens a round, and a round's cost in plain steps, were from what was predicted; null where no segment drafted.
+ * Over the segments visited, each by its rounds: predicted / decoded tokens, and (1 + error) / that for the passes.
+ */
+function errorsApart({ by_context, predicted_speedup, speedup }, { segments }) {
+  let [predicted, decoded] = [0, 0];
+  for (const { context_tokens, rounds, accepted_length } of by_context) {
+    const segment = segments.find((one) => one.context_tokens.from === context_tokens.from);
+    const tokens = segment?.predicted?.accepted_length;
+    if (tokens === undefined || accepted_length === null) continue;
+    predicted += rounds * tokens;
+    decoded += rounds * accepted_length;
+  }
+  if (decoded === 0 || predicted_speedup === null) return { text_error_percent: null, passes_error_percent: null };
+  const text = predicted / decoded;
+  return {
+    text_error_percent: digits(100 * (text - 1)),
+    passes_error_percent: digits(100 * (predicted_speedup / speedup.median / text - 1)),
+  };
+}
+
 async function oneRun(run) {
   const folder = join(values.out, `run-${run}`);
   mkdirSync(folder, { recursive: true });
@@ -109,6 +132,9 @@ async function oneRun(run) {
   return {
     ...{ run, predicted: v.predicted_speedup, measured: v.speedup.median, low: v.speedup.low, high: v.speedup.high },
     ...{ lossless: v.lossless, acceptance: v.acceptance, tokens_per_second: v.tokens_per_second },
+    predicted_error_percent: v.predicted_speedup_error === undefined ? null : digits(100 * v.predicted_speedup_error),
+    machine_change_percent: v.machine_change_percent ?? null,
+    ...errorsApart(v, p),
     by_context: v.by_context.map(({ context_tokens, target_tokens_per_second: target, ...at }) => ({
       ...{ context_tokens, rounds: at.rounds, accepted_length: at.accepted_length, target_tokens_per_second: target },
       ...{ measured: at.measured_tokens_per_second, predicted: at.predicted_tokens_per_second },
@@ -133,6 +159,18 @@ function withInterval(errors, of) {
   };
 }
 
+/** Medians of the errors' parts, and of the errors that predictions gave themselves. */
+function parts(runs) {
+  const of = (key) => runs.map((run) => run[key]).filter((value) => typeof value === "number");
+  const middle = (key) => (of(key).length === 0 ? null : digits(median(of(key))));
+  return {
+    median_text_error_percent: middle("text_error_percent"),
+    median_passes_error_percent: middle("passes_error_percent"),
+    median_predicted_error_percent: middle("predicted_error_percent"),
+    median_machine_change_percent: middle("machine_change_percent"),
+  };
+}
+
 function evaluate(runs) {
   const comparable = runs.filter(({ predicted, measured }) => predicted !== null && measured !== null);
   if (comparable.length === 0) return { runs: 0 };
@@ -144,12 +182,17 @@ function evaluate(runs) {
     lossless: runs.every(({ lossless }) => lossless),
     median_absolute_error: withInterval(errors, (list) => median(list.map(Math.abs))),
     median_signed_error: withInterval(errors, median),
+    ...parts(comparable),
     // how far the machine itself was from what it had been a minute before
     median_change_of_plain_percent: digits(100 * median(drift)),
     median_run_seconds: digits(median(runs.map(({ run_seconds }) => run_seconds))),
     fewest_positions: Math.min(...runs.map(({ fewest_positions }) => fewest_positions)),
     each: comparable.map(({ run, predicted, measured, plain_before, plain_after }, i) => ({
       ...{ run, predicted, measured, error_percent: digits(100 * errors[i]), plain_before, plain_after },
+      ...{
+        text_error_percent: comparable[i].text_error_percent,
+        predicted_error_percent: comparable[i].predicted_error_percent,
+      },
     })),
   };
 }

@@ -18,6 +18,7 @@ import {
   type ShortKernel,
 } from "../schema/choice.js";
 import type { Numerics, TargetPrecision } from "../schema/numerics.js";
+import type { CacheRows } from "./cache/saved-rows.js";
 import type { PassTimings } from "./node-timings.js";
 import type { GraphKind } from "./programs/graph-kind.js";
 
@@ -138,6 +139,8 @@ export interface Engine {
    * is closed when this one is, at the latest. Left out: an engine with one cache alone.
    */
   withOwnCache?(): Engine;
+  /** Saves and restores keys and values. Left out: an engine whose cache is not in this process's memory. */
+  readonly rows?: CacheRows | undefined;
   /** Copies keys or values of one layer: [kvHeads, count, headDim] from `position`. For tests and diagnosis. */
   readCache(layer: number, part: "key" | "value", position: number, count: number): Float32Array;
   /**

@@ -91,6 +91,7 @@ class OrtEngine implements Engine {
   private readonly spans = new WeakMap<ChoiceSet, LayerSpans | null>();
   private readonly flagPatterns = new WeakMap<ChoiceSet, Uint8Array>();
   private lastChoices: ChoiceSet | undefined;
+  readonly rows: Engine["rows"];
   private closed = false;
   /** engines over the same session, each with a cache of its own */
   private readonly others = new Set<OrtEngine>();
@@ -140,6 +141,10 @@ class OrtEngine implements Engine {
     const mover = movesByGraph ? { api, provider, handles, make } : undefined;
     const owner = { api, session, binding, inputs, handles, memory: provider.cache, mover };
     this.cache = new KvCache(owner, spec, capacity, dialect.float);
+    this.rows = this.cache.rows((position) => {
+      this.assertOpen();
+      this.spanCaches?.written(position);
+    });
     if (!dialect.spans) return;
     this.spanCaches = new SpanCaches(api, spec, this.cache, this.cache.allocator);
     const { spanCaches, cache, tensors, tree } = this;

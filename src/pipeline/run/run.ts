@@ -1,5 +1,6 @@
 /** Profile, calibrate, solve, verify, on one loaded model. */
 
+import { freemem } from "node:os";
 import { join } from "node:path";
 import { HeadsEvidence } from "../../calibrate/heads-evidence.js";
 import { holdDocument } from "../../core/document-lock.js";
@@ -7,6 +8,7 @@ import type { LocatedHeads } from "../../decode/drafters/heads.js";
 import { DEFAULT_QUERY, parseAxis, resolveGrid } from "../../profile/grid.js";
 import { systemClock } from "../../runtime/device.js";
 import { type LoadedModel, loadModel } from "../../runtime/load.js";
+import { rememberingPrompts } from "../../runtime/remembering.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { numericsOf } from "../../schema/common.js";
 import { writeDocument } from "../../schema/document.js";
@@ -170,12 +172,14 @@ async function profileStage({ model, heads, context }: Running): Promise<Profile
 
 /** Losses, then the candidates of both knapsacks: one document, from which both plans can be derived again. */
 function calibrateAndMeasure(
-  { model, heads: located, context }: Running,
+  { model: loaded, heads: located, context }: Running,
   text: CalibrationText,
   profile: Profile,
   parts: FinishedParts,
 ): Promise<Calibration> {
   return parts.take("calibration", async () => {
+    const room = Math.min(MOST_PROMPT_BYTES, freemem() / 4);
+    const model = { ...loaded, engine: rememberingPrompts(loaded.engine, room) };
     const startUs = systemClock.nowUs();
     let measuredOn: MeasuringText | undefined;
     const losses = await parts.take("losses", async () => {
@@ -196,6 +200,9 @@ function calibrateAndMeasure(
     return measureCandidates(measuring, losses);
   });
 }
+
+/** that keys and values of calibration's prompts may take: the embedded model's take some 500 MB */
+const MOST_PROMPT_BYTES = 2 ** 30;
 
 type SolvedVariant = Variant & { document: Plan; path: string; sha256: string };
 

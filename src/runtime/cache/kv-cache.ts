@@ -7,7 +7,8 @@ import type { OrtApi, Pointer } from "../ort-api.js";
 import type { CacheMemory } from "../providers.js";
 import { CACHE_PARTS, CacheAllocator, type CachePart, type CacheTensor } from "./memory.js";
 import { type MoverOwner, RowMover } from "./row-mover.js";
-import { moveRows, numbersOf } from "./rows.js";
+import { copyRows, moveRows, numbersOf, pasteRows } from "./rows.js";
+import type { CacheRows } from "./saved-rows.js";
 
 /** What a cache is made with, and bound to. */
 export interface CacheOwner {
@@ -75,6 +76,28 @@ export class KvCache {
       for (const { view } of [layer.key, layer.value])
         if (view !== null) moveRows(view, this.spec, this.capacity, position, rows);
     }
+  }
+
+  /**
+   * Rows out of the cache and back; undefined: it lies in a device's memory.
+   * @param touched told before each, from which position on it is
+   */
+  rows(touched: (position: number) => void): CacheRows | undefined {
+    const { spec, capacity } = this;
+    const found = this.layers.flatMap((layer) => CACHE_PARTS.map((part) => layer[part].view));
+    const views = found.filter((view) => view !== null);
+    if (views.length < found.length) return undefined;
+    return {
+      save: (position, count) => {
+        touched(position + count); // nothing is written
+        const parts = views.map((view) => copyRows(view, spec, capacity, position, count));
+        return { position, count, parts, bytes: parts.reduce((sum, { byteLength }) => sum + byteLength, 0) };
+      },
+      restore: (saved) => {
+        touched(saved.position);
+        for (const [i, view] of views.entries()) pasteRows(view, spec, capacity, saved, saved.parts[i]);
+      },
+    };
   }
 
   /** of keys or values of one layer */

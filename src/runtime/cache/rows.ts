@@ -38,3 +38,44 @@ export function numbersOf(
     return at(token * width + storedDimension(spec, i % headDim));
   });
 }
+
+/** Runs of numbers that the rows of all heads take in `stored`. */
+function* runsOf(spec: ModelSpec, capacity: number, position: number, count: number): Generator<[number, number]> {
+  const width = storedHeadDim(spec);
+  for (let head = 0; head < spec.kvHeads; head++) {
+    const start = (head * capacity + position) * width;
+    yield [start, start + count * width];
+  }
+}
+
+/** @returns [kvHeads, count, storedHeadDim] from `position`, as stored */
+export function copyRows(
+  stored: FloatArray,
+  spec: ModelSpec,
+  capacity: number,
+  position: number,
+  count: number,
+): FloatArray {
+  const copy = stored.slice(0, spec.kvHeads * count * storedHeadDim(spec));
+  let at = 0;
+  for (const [from, to] of runsOf(spec, capacity, position, count)) {
+    copy.set(stored.subarray(from, to), at);
+    at += to - from;
+  }
+  return copy;
+}
+
+/** Puts what `copyRows` gave back. */
+export function pasteRows(
+  stored: FloatArray,
+  spec: ModelSpec,
+  capacity: number,
+  { position, count }: { position: number; count: number },
+  rows: NodeJS.TypedArray,
+): void {
+  let at = 0;
+  for (const [from, to] of runsOf(spec, capacity, position, count)) {
+    stored.set((rows as FloatArray).subarray(at, at + to - from), from);
+    at += to - from;
+  }
+}
