@@ -7,7 +7,8 @@
  * depend on what else is in the pass. ONNX Runtime 1.30 has this as one operator, com.microsoft.MoE and QMoE; on the CPU
  * those take gate and up in turns of rows alone (swiglu_fusion 1), no third matrix, and QMoE none of the codes that a
  * checkpoint or a fit gives with a rounding of inputs as MatMulNBits has it: a quantised expert would be another kernel than
- * a quantised block. An `If` whose expert is not asked for costs about 2 µs.
+ * a quantised block. An `If` whose expert
+ * is not asked for takes a few µs, so where there are many they lie in groups, with an `If` around each.
  *
  * Shares as transformers computes them (modeling_mixtral.py, MixtralTopKRouter; modeling_qwen3_moe.py, Qwen3MoeTopKRouter):
  * softmax over all experts in fp32, the greatest of them, summing to 1 where the model wants it.
@@ -38,18 +39,54 @@ export function mixtureNodes(
   const rows = branch.node("Reshape", [normed, branch.integers("rows.shape", [-1, hiddenSize])], "rows");
   const shares = shareTable(branch, spec, name, rows);
   const most = branch.node("ReduceMax", [shares, branch.integers("over_rows", [0])], "most", { keepdims: 0 });
-  const asked = branch.node("Greater", [most, branch.number("none", 0, FLOAT)], "asked"); // [experts]
-  const flags = Array.from({ length: experts.count }, (_, expert) => `asked.${expert}`);
-  branch.node("Split", [asked], flags, { axis: 0, num_outputs: experts.count });
+  const dims = ["rows", hiddenSize];
+  const all = Array.from({ length: experts.count }, (_, expert) => expert);
+  const add = (at: Branch, expert: number, before: string) =>
+    addExpert(at, { rows, shares, sum: before, expert }, (of, sent) => gated(of, sent, expertName(name, expert)));
+  const addSome = (at: Branch, some: readonly number[], before: string) => {
+    const flags = askedOf(at, most, some);
+    return some.reduce(
+      (made, expert, i) => at.onlyIf(flags[i], `expert${expert}`, (into) => add(into, expert, made), made, dims),
+      before,
+    );
+  };
   let sum = branch.node("ConstantOfShape", [branch.node("Shape", [rows], "rows.extent")], "nothing");
-  for (const [expert, flag] of flags.entries()) {
-    const before = sum;
-    const add = (at: Branch) =>
-      addExpert(at, { rows, shares, sum: before, expert }, (of, sent) => gated(of, sent, expertName(name, expert)));
-    sum = branch.onlyIf(branch.name(flag), `expert${expert}`, add, before, ["rows", hiddenSize]);
-  }
+  if (experts.count < LEAST_GROUPED) sum = addSome(branch, all, sum);
+  else
+    for (const [group, flag] of groupsAsked(branch, most, experts.count).entries()) {
+      const before = sum;
+      const some = all.slice(group * GROUP, (group + 1) * GROUP);
+      sum = branch.onlyIf(flag, `group${group}`, (at) => addSome(at, some, before), before, dims);
+    }
   sum = branch.cast(sum, FLOAT, elementOf(branch.context), "sum");
   return branch.node("Reshape", [sum, branch.node("Shape", [normed], "extent")], "mixed");
+}
+
+/** Experts that one `If` is around, where there are many: one token leaves most groups out. */
+const GROUP = 4;
+const LEAST_GROUPED = 16;
+
+/** Whether experts one behind the other are asked for: truth values [1]. @param most [experts], the greatest share of each */
+function askedOf(at: Branch, most: string, some: readonly number[]): string[] {
+  const [from, to, axis] = [some[0], some[0] + some.length, 0].map((n, i) => at.integers(`some.${i}`, [n]));
+  return flagsOf(at, at.node("Slice", [most, from, to, axis], "some"), some.length, "asked");
+}
+
+/** Whether a group has one that is asked for. */
+function groupsAsked(branch: Branch, most: string, count: number): string[] {
+  const groups = Math.ceil(count / GROUP);
+  const full = branch.node("Pad", [most, branch.integers("groups.pad", [0, groups * GROUP - count])], "groups.full");
+  const apart = branch.node("Reshape", [full, branch.integers("groups.shape", [groups, GROUP])], "groups.apart");
+  const greatest = branch.node("ReduceMax", [apart, branch.integers("in_group", [1])], "groups.most", { keepdims: 0 });
+  return flagsOf(branch, greatest, groups, "groups.asked");
+}
+
+/** Whether each of so many shares [count] is above 0. */
+function flagsOf(at: Branch, shares: string, count: number, name: string): string[] {
+  const all = at.node("Greater", [shares, at.number(`${name}.none`, 0, FLOAT)], name);
+  const flags = Array.from({ length: count }, (_, i) => `${name}.${i}`);
+  at.node("Split", [all], flags, { axis: 0, num_outputs: count });
+  return flags.map((flag) => at.name(flag));
 }
 
 /** [rows, experts]: what of each expert goes into a row; 0 where it is not asked. */
