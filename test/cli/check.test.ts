@@ -50,7 +50,7 @@ const slower = (plan: Plan) => {
   predicted.speedup *= 0.6;
 };
 
-describe("documents alone", () => {
+describe.skipIf(LONG)("documents alone", () => {
   test("a folder of good documents passes", async () => {
     const { code, stdout, stderr } = await run("plans");
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -115,7 +115,7 @@ describe("documents alone", () => {
   });
 });
 
-describe("with --model", () => {
+describe.skipIf(LONG)("with --model", () => {
   test("the documents' own model passes", async () => {
     expect(await json("plans", "--model", "embedded")).toMatchObject({ code: 0, findings: [] });
   });
@@ -133,7 +133,7 @@ describe("with --model", () => {
   });
 });
 
-describe("with --baseline", () => {
+describe.skipIf(LONG)("with --baseline", () => {
   test("a faster candidate, or the same one, has no finding", async () => {
     const same = await json(PLAN, "--baseline", PLAN);
     expect(same).toMatchObject({ code: 0, regressed: false, findings: [] });
@@ -175,7 +175,7 @@ describe("with --baseline", () => {
   });
 });
 
-describe("wrong usage", () => {
+describe.skipIf(LONG)("wrong usage", () => {
   test.each(["0.05", "5", "-5%", "100%", "five", "5%%", "", "1e1%", "NaN%"])(
     "--tolerance '%s' is refused with exit code 2",
     async (tolerance) => {
@@ -237,7 +237,7 @@ describe("--measure", () => {
   });
 });
 
-describe("files", () => {
+describe.skipIf(LONG)("files", () => {
   test("JUnit and Markdown are written, also where the check fails", async () => {
     edit(PLAN, (plan) => {
       speculating(plan).segment.predicted.speedup *= 2;
@@ -259,7 +259,7 @@ describe("files", () => {
   });
 });
 
-test("documents alone load no native library, nor the model's converter", async () => {
+test.skipIf(LONG)("documents alone load no native library, nor the model's converter", async () => {
   const spy = join(folder, "spy.cjs");
   writeFileSync(
     spy,

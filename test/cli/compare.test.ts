@@ -127,7 +127,7 @@ describe("draftplan compare", () => {
     },
   );
 
-  test.each<[string, string[], number, RegExp]>([
+  test.skipIf(LONG).each<[string, string[], number, RegExp]>([
     ["a method that does not exist", ["--methods", "best"], 2, /'best' is not a method/],
     ["heads that the documents given do not know", [...DOCUMENTS, "--methods", "heads"], 3, /no trained heads lie/],
     ["a method whose choice is not allowed", ["--methods", "int4"], 2, /int4 needs a choice/],

@@ -32,7 +32,7 @@ beforeAll(async () => {
   said = stdout;
 });
 
-test("the plan is marked as a whole and in every segment beyond the profile, on screen too", () => {
+test.skipIf(LONG)("the plan is marked as a whole and in every segment beyond the profile, on screen too", () => {
   const plan = parse(readFileSync(file("far.yaml"), "utf8")) as Plan;
   expect(plan.extrapolated).toEqual({ beyond_context_tokens: LAST, to_context_tokens: TO });
   expect(plan.segments.at(-1)?.context_tokens.to).toBe(TO);
@@ -42,14 +42,14 @@ test("the plan is marked as a whole and in every segment beyond the profile, on 
   expect(said).toMatch(/^\* .*extrapolated/im);
 });
 
-test("without it a plan ends where the profile does", async () => {
+test.skipIf(LONG)("without it a plan ends where the profile does", async () => {
   const { stdout } = await draftplan(["solve", ...INPUTS, "-o", "-", "--json"]);
   const plan = JSON.parse(stdout) as Plan;
   expect(plan.extrapolated).toBeUndefined();
   expect(plan.segments.at(-1)?.context_tokens.to).toBe(LAST);
 });
 
-test("check warns, and solving again finds the same plan", async () => {
+test.skipIf(LONG)("check warns, and solving again finds the same plan", async () => {
   const { code, stdout } = await draftplan(["check", file("far.yaml"), "--json"]);
   const findings = JSON.parse(stdout).findings as { code: string }[];
   expect(findings.map((finding) => finding.code)).toEqual(["PLAN_EXTRAPOLATED"]);
@@ -66,7 +66,7 @@ test.runIf(LONG)("inspect, explain, plan diff and the report say it", async () =
   expect(readFileSync(file("far.html"), "utf8")).toMatch(/extrapolated/i);
 });
 
-test.each([["0"], ["-5"], ["x"]])("--extrapolate %s is refused", async (value) => {
+test.skipIf(LONG).each([["0"], ["-5"], ["x"]])("--extrapolate %s is refused", async (value) => {
   const { code, stderr } = await draftplan(["solve", ...INPUTS, `--extrapolate=${value}`]);
   expect(code).toBe(2);
   expect(stderr).toContain("--extrapolate");

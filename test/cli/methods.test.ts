@@ -25,7 +25,7 @@ const solve = (...args: string[]) => draftplan(["solve", ...args, "--threads", "
 const plan = (file: string) => parseDocument(readFileSync(join(folder, file), "utf8"), file) as Plan;
 
 describe("solve --method", () => {
-  test("none speculates nowhere, and needs no model", async () => {
+  test.skipIf(LONG)("none speculates nowhere, and needs no model", async () => {
     expect((await solve(...INPUTS, "--method", "none", "-o", "none.yaml")).code).toBe(0);
     expect(plan("none.yaml")).toMatchObject({ method: "none", segments: [{ speculate: false }] });
   });
@@ -74,17 +74,20 @@ describe("solve --method", () => {
     expect(plan("none.yaml").segments.every(({ speculate }) => !speculate)).toBe(true);
   });
 
-  test("where nothing of a method was measured nothing is drafted: the surrogate's best is the knapsack's", async () => {
-    const path = "profiles/union-10m.calibration.yaml";
-    const text = readFileSync(join(folder, path), "utf8");
-    const document = { ...parseDocument(text, path), method: "clasp", measured: [] };
-    writeFileSync(join(folder, "none.yaml"), stringifyDocument(document as Calibration));
-    const inputs = ["--profile", INPUTS[1], "--calibration", "none.yaml", "--method", "clasp", "-o", "clasp.yaml"];
-    expect((await solve(...inputs)).code).toBe(0);
-    expect(plan("clasp.yaml").segments.map(({ speculate }) => speculate)).toEqual([false]);
-  });
+  test.skipIf(LONG)(
+    "where nothing of a method was measured nothing is drafted: the surrogate's best is the knapsack's",
+    async () => {
+      const path = "profiles/union-10m.calibration.yaml";
+      const text = readFileSync(join(folder, path), "utf8");
+      const document = { ...parseDocument(text, path), method: "clasp", measured: [] };
+      writeFileSync(join(folder, "none.yaml"), stringifyDocument(document as Calibration));
+      const inputs = ["--profile", INPUTS[1], "--calibration", "none.yaml", "--method", "clasp", "-o", "clasp.yaml"];
+      expect((await solve(...inputs)).code).toBe(0);
+      expect(plan("clasp.yaml").segments.map(({ speculate }) => speculate)).toEqual([false]);
+    },
+  );
 
-  test.each([
+  test.skipIf(LONG).each([
     ["another method's measurements", ["--method", "swift"], /DOCUMENT_MISMATCH.*\n.*knapsack.*swift.*\n.*--model/],
     ["a method that does not exist", ["--method", "best"], /OPTION_INVALID.*\n.*\n.*knapsack, none, knapspec/],
   ])("%s", async (_, flags, message) => {

@@ -12,7 +12,7 @@ import { temporaryFolder } from "../support/tiny-checkpoint.js";
 const GENERATE = ["generate", "embedded", "--prompt", "Fellow citizens", "--max-tokens", "2000", "--threads", "1"];
 
 describe.skipIf(process.platform === "win32")("a signal (Windows has none)", () => {
-  test.each([
+  test.skipIf(LONG).each([
     ["SIGINT", 130],
     ["SIGTERM", 143],
   ] as const)("%s while text streams: the line is ended, exit code %i", async (signal, expected) => {
@@ -89,7 +89,7 @@ describe("a pipe that is closed early", () => {
   });
 });
 
-describe("a prompt on standard input", () => {
+describe.skipIf(LONG)("a prompt on standard input", () => {
   /** Writes the pieces one after the other, as a program does that takes its time. */
   const piped = (args: string[], pieces: (string | Buffer)[]) =>
     new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve, reject) => {
@@ -135,7 +135,7 @@ describe("a prompt on standard input", () => {
   });
 });
 
-describe("nothing native is loaded", () => {
+describe.skipIf(LONG)("nothing native is loaded", () => {
   /** shared libraries of the process after `code`, and packages required by it */
   const loadedBy = async (code: string): Promise<string[]> => {
     const probe = `

@@ -1,7 +1,7 @@
 /**
  * What `npm test` runs a sample of, `npm run test:long` runs at length: fuzzers with many seeds, statistical trials,
  * other methods' searches. A file `x.long.test.ts` belongs to the latter alone; where it only imports `x.test.ts`, that
- * is run again with more trials.
+ * is run again with more trials. What the long run has nothing to add to is not run twice: `test.skipIf(LONG)`.
  */
 export const LONG = process.env.DRAFTPLAN_LONG === "1";
 
