@@ -133,6 +133,7 @@ function openSamples(
     ...(trees ? { trees } : {}),
     ...(spans.length === 0 ? {} : { spans: [...spans] }),
     ...(engine.shortHeads === undefined ? {} : { short_heads: [...engine.shortHeads] }),
+    ...(engine.runQueued === undefined ? {} : { queued: true as const }),
   });
   if (samples.kept.rounds > 0) note(`going on after the ${counted(samples.kept.rounds, "round")} in ${path}`);
   return samples;

@@ -34,6 +34,8 @@ export interface SamplesHeader {
   spans?: string[];
   /** that are measured too; absent: none are */
   short_heads?: string[];
+  /** a deck of programs, queued; absent: passes of random choices */
+  queued?: true;
 }
 
 const Count = z.int().min(0);
@@ -143,7 +145,9 @@ export class FileSamples implements KeptRounds {
     const theirs = parsed(row);
     if (typeof theirs !== "object" || theirs === null || (theirs as { kind?: unknown }).kind !== this.header.kind)
       throw this.broken(1, "it is no header of samples");
-    const different = (Object.keys(this.header) as (keyof SamplesHeader)[]).filter(
+    // heads and trees that nobody asks for now are passed over; passes timed in another way are another measurement
+    const keys = new Set([...Object.keys(this.header), "queued"]);
+    const different = ([...keys] as (keyof SamplesHeader)[]).filter(
       (key) => JSON.stringify(this.header[key]) !== JSON.stringify((theirs as Partial<SamplesHeader>)[key]),
     );
     if (different.length === 0) return;

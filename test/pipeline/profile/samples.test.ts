@@ -58,6 +58,15 @@ describe("samples", () => {
     expect(new FileSamples(path, header).kept.headsRounds).toEqual([trees]);
   });
 
+  test("of a deck of programs are not gone on with by passes of random choices, nor those by a deck", async () => {
+    const queued: SamplesHeader = { ...HEADER, queued: true };
+    new FileSamples(path, queued).record(0, roundOf(0), [10, 20], 1000, null);
+    await expectFailure(() => new FileSamples(path, HEADER), "DOCUMENT_MISMATCH", /queued/);
+    path = join(temporaryFolder(), "others.jsonl");
+    record(1);
+    await expectFailure(() => new FileSamples(path, queued), "DOCUMENT_MISMATCH", /queued/);
+  });
+
   test("are read back as they were, and gone on with in the same file", () => {
     expect(record(2).keptText()).toContain("2 rounds are kept");
     expectRounds(new FileSamples(path, HEADER), 2);
