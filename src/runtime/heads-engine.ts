@@ -40,8 +40,8 @@ export type HeadsOptions = Pick<
   /** likeliest tokens that a guess lists; default DEFAULT_RANKS, and never more than there are tokens to guess among */
   ranks?: number;
   /**
-   * what LM heads compute in. Ranks alone come of their logits, and in int8 those are the target's but for near ties
-   * (docs/heads.md), at a quarter of the bytes. Default int8
+   * what LM heads compute in, and Hydra's first blocks. Ranks alone come of their logits, and in int8 those are the target's
+   * but for near ties (docs/heads.md), at a quarter of the bytes. Default int8
    */
   lmHead?: "target" | "int8";
   /** of a pass of the heads; default: one where a pass is short (`passThreads`), else the model's `threads` */

@@ -166,7 +166,7 @@ for (const { model: source, drafts, needs } of SUBJECTS) {
     test.skipIf(source !== "embedded")(
       "Medusa heads, as a chain",
       async () => {
-        const path = fileURLToPath(new URL("../../models/union-10m/heads", import.meta.url));
+        const path = fileURLToPath(new URL("../../models/union-10m/medusa-heads", import.meta.url));
         const { sha256, close } = await openHeadsCheckpoint(path);
         close();
         const tree = [[0], [0, 0], [0, 0, 0], [0, 0, 0, 0]];
@@ -175,7 +175,7 @@ for (const { model: source, drafts, needs } of SUBJECTS) {
         await sameOutput(drafted);
         const [first] = drafted.per_position;
         console.log(`Medusa heads: ${drafted.per_position.map((n) => (n / drafted.drafts).toFixed(3)).join(", ")}`);
-        expect(first / drafted.drafts).toBeGreaterThan(0.4); // 0.68 on held-back text (models/union-10m/heads/config.json)
+        expect(first / drafted.drafts).toBeGreaterThan(0.4); // 0.68 on held-back text (models/union-10m/medusa-heads/config.json)
       },
       TIMEOUT,
     );

@@ -229,7 +229,7 @@ describe("another model that drafts", () => {
 });
 
 describe("Medusa heads for vLLM", () => {
-  const HEADS = join(process.cwd(), "models", "union-10m", "heads");
+  const HEADS = join(process.cwd(), "models", "union-10m", "medusa-heads");
   let sha256 = "";
   beforeAll(async () => {
     const heads = await openHeadsCheckpoint(HEADS);

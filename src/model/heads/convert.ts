@@ -10,7 +10,7 @@ import type { HeadsCheckpoint } from "./spec.js";
 import { headsWeights } from "./weights.js";
 
 /** Raise it whenever a graph or its weights change. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 
 /** The model that heads belong to. Its weights are opened only where something is to be written. */
 export interface HeadsTarget {

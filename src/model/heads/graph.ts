@@ -20,7 +20,10 @@ import { drafted, type HeadsSpec } from "./spec.js";
 
 /** How heads are to be written. */
 export interface HeadsForm {
-  /** of the LM head: `target` as the target computes, int8 in a quarter of the bytes and of the time */
+  /**
+   * of the LM head, and of Hydra's first blocks, which read the state and every embedding: `target` as the target computes,
+   * int8 in a quarter of the bytes and of the time
+   */
   lmHead: "target" | "int8";
   /** likeliest tokens listed */
   ranks: number;
@@ -88,8 +91,10 @@ export function passBytes(
   const bytes = (kernel: Kernel, out: number, inner: number) =>
     kernelFor(kernel, numerics.targetPrecision).bytes(out, inner, numerics);
   const perPass = kind === "medusa" ? heads.heads : 1;
-  const firstOut = kind === "medusa" ? hiddenSize : 2 * hiddenSize;
-  const first = bytes("target", firstOut, hiddenSize * (1 + drafted(kind, heads.heads - 1)));
+  const first =
+    kind === "medusa"
+      ? bytes("target", hiddenSize, hiddenSize)
+      : bytes(lmHeadKernel, 2 * hiddenSize, hiddenSize * (1 + drafted(kind, heads.heads - 1)));
   const others = (blocks - 1) * bytes("target", hiddenSize, hiddenSize);
   const lmHeads = lmHead === "each" ? perPass : 1;
   return perPass * (first + others) + lmHeads * bytes(lmHeadKernel, guessedTokens(heads, model), hiddenSize);
@@ -184,7 +189,7 @@ function hydraState(branch: Branch, write: Write, head: number, input: string): 
   const { kind, hiddenSize, blocks } = write.heads;
   const name = matrixNames.first(head);
   const shape = [2 * hiddenSize, hiddenSize * (1 + drafted(kind, head))] as const;
-  const both = branch.linear(input, { name, shape, bias: true }, "target", name);
+  const both = branch.linear(input, { name, shape, bias: true }, write.form.lmHead, name);
   branch.node("Split", [both], [`${name}.residual`, `${name}.inner`], { axis: -1, num_outputs: 2 });
   const gated = silu(branch, branch.name(`${name}.inner`), `${name}.silu`);
   let x = branch.node("Add", [branch.name(`${name}.residual`), gated], `${name}.out`);

@@ -19,7 +19,7 @@ export function* headsWeights(
   if (!spec.prefix)
     yield vector(form("target"), matrixNames.norm, hiddenSize, () => model.tensor("model.norm.weight", [hiddenSize]));
   if (spec.kind === "medusa") yield* medusaFirsts(heads, form("target"));
-  else yield* hydraFirsts(heads, model, form("target"));
+  else yield* hydraFirsts(heads, model, form(lmHead));
   for (let head = 0; head < spec.heads; head++)
     for (let block = 1; block < spec.blocks; block++) {
       const name = matrixNames.block(head, block);
