@@ -11,6 +11,7 @@ import { uniformChoices } from "../../src/schema/choice.js";
 import { fakeNextToken, naiveGreedy } from "../oracle/naive-greedy.js";
 import type { TreeFault } from "../support/fake-engine.js";
 import { fakeEngine } from "../support/fake-model.js";
+import { heldText } from "../support/held-text.js";
 import { trials } from "../support/long.js";
 
 /** few tokens, so that each stood in many places */
@@ -42,13 +43,7 @@ test("any prompt, tree, end token, limit and room in the cache", async () => {
         ? hybridDrafter(lookup, selfDrafter(uniformChoices(3, "int8")), { minMatch: 2, ...lengths })
         : lookup;
       const policy = () => ({ drafter, draftTokens });
-      const text = [...prompt];
-      const onTokens = (ids: readonly number[]) => {
-        text.push(...ids);
-        const held = text.slice(0, -1).map((id) => id + 1);
-        for (const part of ["key", "value"] as const)
-          expect(Array.from(engine.readCache(0, part, 0, held.length))).toEqual(held);
-      };
+      const { check: onTokens } = heldText(engine, prompt);
       const { ids, rounds } = await decode(engine, prompt, { maxTokens, endTokens, clock, policy, onTokens });
       expect(ids).toEqual(naive(prompt, maxTokens, endTokens));
       moved += rounds.filter(({ nodes, drafted, accepted }) => accepted > 0 && nodes > drafted).length;

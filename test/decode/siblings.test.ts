@@ -13,6 +13,7 @@ import { seededRandom } from "../../src/stats/random.js";
 import { fakeNextToken, naiveGreedy } from "../oracle/naive-greedy.js";
 import type { TreeFault } from "../support/fake-engine.js";
 import { fakeEngine } from "../support/fake-model.js";
+import { heldText } from "../support/held-text.js";
 import { trials } from "../support/long.js";
 import { allInt8 } from "../support/plans.js";
 import { tableEngine } from "../support/table-engine.js";
@@ -39,13 +40,7 @@ test("any prompt, length, number, end token, limit and room in the cache", async
       const capacity = prompt.length + maxTokens + spare;
       const { engine, clock } = fakeEngine({ vocab: VOCAB, capacity, missRate });
       const drafter = siblingDrafter(int8, siblings);
-      const text = [...prompt];
-      const onTokens = (ids: readonly number[]) => {
-        text.push(...ids);
-        const held = text.slice(0, -1).map((id) => id + 1);
-        for (const part of ["key", "value"] as const)
-          expect(Array.from(engine.readCache(0, part, 0, held.length))).toEqual(held);
-      };
+      const { check: onTokens } = heldText(engine, prompt);
       const policy = () => ({ drafter, draftTokens });
       const { ids, rounds } = await decode(engine, prompt, { maxTokens, endTokens, clock, policy, onTokens });
       expect(ids).toEqual(naive(prompt, maxTokens, endTokens));

@@ -15,6 +15,7 @@ import { acceptanceOf } from "../../../src/decode/statistics.js";
 import { uniformChoices } from "../../../src/schema/choice.js";
 import { fakeNextToken, naiveGreedy } from "../../oracle/naive-greedy.js";
 import { type FakeOptions, fakeEngine } from "../../support/fake-model.js";
+import { heldText } from "../../support/held-text.js";
 import { trials } from "../../support/long.js";
 import { allInt8 } from "../../support/plans.js";
 import { repeatDrafter } from "../../support/repeat-drafter.js";
@@ -34,16 +35,8 @@ async function decodeChecked(
   endTokens: number[] = [],
 ) {
   const { engine, clock } = fakeEngine({ vocab: VOCAB, layers: LAYERS });
-  const text = [...prompt];
-  const decoded = await decode(engine, prompt, {
-    ...{ maxTokens, endTokens, clock, policy },
-    onTokens(ids) {
-      text.push(...ids);
-      // a cell that the target did not write would be negative
-      const expected = text.slice(0, -1).map((id) => id + 1);
-      expect(Array.from(engine.readCache(0, "key", 0, expected.length))).toEqual(expected);
-    },
-  });
+  const { text, check: onTokens } = heldText(engine, prompt);
+  const decoded = await decode(engine, prompt, { maxTokens, endTokens, clock, policy, onTokens });
   expect(text.slice(prompt.length)).toEqual(decoded.ids);
   return { ...decoded, engine, clock };
 }
