@@ -21,7 +21,7 @@ import {
 } from "../schema/text-calibration.js";
 import { confidenceOfLogits } from "../stats/confidence.js";
 import { ConfidenceCounts, tableOf } from "./confidence.js";
-import type { Continuation } from "./continuation.js";
+import { type Continuation, kindsKey } from "./continuation.js";
 
 /** Longest n-gram looked up while measuring: longer matches are as good. */
 const LOOKUP_NGRAM_TOKENS = 8;
@@ -117,12 +117,6 @@ interface PartTexts {
   positions: number;
 }
 
-/** Where somebody says of what kind every text is. */
-function told(kinds: readonly (number | undefined)[]): { kinds?: number[] } {
-  const known = kinds.filter((kind) => kind !== undefined);
-  return known.length < kinds.length ? {} : { kinds: known };
-}
-
 /** Lookup and models measured along continuations, as these are made. */
 export class TextEvidence {
   private readonly parts = new Map<string, PartTexts>();
@@ -160,7 +154,7 @@ export class TextEvidence {
     };
     const contexts = made.map(
       ([key, { looked, positions, kinds }]): LookupContext => ({
-        ...{ ...at(key), positions, ...told(kinds) },
+        ...{ ...at(key), positions, ...kindsKey(kinds) },
         matched: looked.map(({ matched }) => matched),
         followed: looked.map(({ followed }) => followed),
         branches: looked.map(({ branches }) => branches),
@@ -171,7 +165,7 @@ export class TextEvidence {
         ...{ name, weights_sha256: weightsSha256, path, kernel },
         contexts: made.map(
           ([key, { hits, confidence, positions, kinds }]): ModelContext => ({
-            ...{ ...at(key), positions, ...told(kinds), hits: hits[i] },
+            ...{ ...at(key), positions, ...kindsKey(kinds), hits: hits[i] },
             ...tableOf(confidence[i]),
           }),
         ),

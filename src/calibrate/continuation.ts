@@ -21,6 +21,12 @@ export interface Continuation {
   kind?: number | undefined;
 }
 
+/** The kinds of texts, where somebody says of what kind every one is. */
+export function kindsKey(kinds: readonly (number | undefined)[]): { kinds?: number[] } {
+  const known = kinds.filter((kind) => kind !== undefined);
+  return known.length < kinds.length ? {} : { kinds: known };
+}
+
 /** Consecutive draft steps that one pass stands for: `count` tokens, the first of them ids[from]. */
 export interface RoundSpan {
   from: number;

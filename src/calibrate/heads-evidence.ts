@@ -4,7 +4,7 @@ import type { LocatedHeads } from "../decode/drafters/heads.js";
 import type { Engine } from "../runtime/engine.js";
 import { type HeadsCalibration, type HeadsContext, MAX_HEADS_POSITIONS } from "../schema/heads-calibration.js";
 import { acceptedLengthError } from "../stats/length-error.js";
-import type { Continuation, ContinuedPrompts } from "./continuation.js";
+import { type Continuation, type ContinuedPrompts, kindsKey } from "./continuation.js";
 import { ranksAlong, ranksOfStates } from "./heads.js";
 
 /** What heads were seen to know of one part of a text at one context. */
@@ -42,10 +42,9 @@ class PartEvidence {
     const paths = [...counts.values()].sort((a, b) => b.positions - a.positions);
     const index = new Map(paths.map(({ ranks }, i) => [ranks.join(), i]));
     const texts = this.texts.map((text) => text.map((ranks) => index.get(ranks.join()) as number));
-    const kinds = this.origins.flatMap(({ kind }) => kind ?? []);
     const windows = this.origins.map(({ window }) => window);
     const told = {
-      ...(kinds.length < texts.length ? {} : { kinds }),
+      ...kindsKey(this.origins.map(({ kind }) => kind)),
       ...(this.windows.size < texts.length ? { windows } : {}),
     };
     return { at_context: at, part, positions: this.positions, paths, texts, ...told };

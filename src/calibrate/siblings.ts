@@ -22,13 +22,17 @@ export class SiblingCounts {
   /** @param rank of the target's token behind the accepted ones, from 1; null: all were accepted, or it is not known */
   add(drafted: number, accepted: number, rank: number | null): void {
     for (let i = 0; i <= Math.min(accepted, drafted - 1); i++) this.reached[i]++;
-    if (rank !== null && rank >= 1 && rank <= MAX_SIBLINGS && accepted < drafted) this.counts[accepted][rank - 1]++;
+    this.count(drafted, accepted, rank);
   }
 
   /** The same for the rounds of another length: only what their last token showed is taken. */
   addLast(drafted: number, accepted: number, rank: number | null): void {
     if (accepted < drafted - 1) return;
     this.reached[drafted - 1]++;
+    this.count(drafted, accepted, rank);
+  }
+
+  private count(drafted: number, accepted: number, rank: number | null): void {
     if (rank !== null && rank >= 1 && rank <= MAX_SIBLINGS && accepted < drafted) this.counts[accepted][rank - 1]++;
   }
 

@@ -12,10 +12,8 @@ import { messageOf, unreadable } from "./formats/byte-file.js";
 import { openFolderTensors } from "./formats/folder.js";
 import { openGgufCheckpoint } from "./formats/gguf.js";
 import { readHfConfig } from "./formats/hf-config.js";
-import { modelNotFound, snapshotOf } from "./hub/reference.js";
+import { EMBEDDED, modelNotFound, snapshotOf } from "./hub/reference.js";
 import type { Checkpoint, ModelSpec } from "./spec.js";
-
-export const EMBEDDED = "embedded";
 
 /** Two levels up from this file lies the package, in `src` as in `dist`. */
 const EMBEDDED_DIRECTORY = fileURLToPath(new URL("../../models/union-10m", import.meta.url));

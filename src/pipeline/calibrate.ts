@@ -15,6 +15,7 @@ import { DraftplanError } from "../core/errors.js";
 import type { Progress } from "../core/progress.js";
 import { parseAxis } from "../profile/grid.js";
 import { systemClock } from "../runtime/device.js";
+import type { Engine } from "../runtime/engine.js";
 import { DEFAULT_CAPACITY, type LoadedModel, loadPrepared } from "../runtime/load.js";
 import type { Calibration } from "../schema/calibration.js";
 import {
@@ -187,12 +188,9 @@ export async function reportHeads(
   { temperature, heads }: Pick<CalibrationOptions, "temperature" | "heads">,
   { progress }: Pick<PipelineContext, "progress">,
 ): Promise<void> {
-  for (const { atContext, report, kinds } of prompts) {
-    const sampling = samplingAt(temperature);
-    const text = new ContinuedPrompts(
-      ...([engine, systemClock, report, SAMPLE.continuationTokens, sampling, kinds?.report] as const),
-    );
-    await heads?.complete(engine, atContext, "report", text, SAMPLE.positions(spec), progress);
+  for (const at of prompts) {
+    const text = reportText(engine, at, temperature);
+    await heads?.complete(engine, at.atContext, "report", text, SAMPLE.positions(spec), progress);
   }
 }
 
@@ -204,6 +202,10 @@ export interface Sureness {
   error: number | null;
   positions: number;
 }
+
+/** The prompts of the text kept back, continued one after the other. */
+const reportText = (engine: Engine, { report, kinds }: ContextPrompts, temperature: number | undefined) =>
+  new ContinuedPrompts(engine, systemClock, report, SAMPLE.continuationTokens, samplingAt(temperature), kinds?.report);
 
 /** Drafted tokens of the rounds whose error is looked at, while no profile says how long a draft should be. */
 const USUAL_LENGTH = 4;
@@ -227,11 +229,9 @@ async function measureUniform(
   const sureness: Sureness[] = [];
   const texts = new Map<number, ContinuedPrompts>();
   const positions = promptsPerContext === undefined ? SAMPLE.positions(spec) : Number.POSITIVE_INFINITY;
-  for (const [i, { atContext, report, kinds: of }] of prompts.entries()) {
-    const sampling = samplingAt(temperature);
-    const text = new ContinuedPrompts(
-      ...([engine, systemClock, report, SAMPLE.continuationTokens, sampling, of?.report] as const),
-    );
+  for (const [i, at] of prompts.entries()) {
+    const { atContext } = at;
+    const text = reportText(engine, at, temperature);
     texts.set(atContext, text);
     const found = sets.map(() => new DraftEvidence());
     const error = () => Math.max(0, ...found.map((evidence) => evidence.error(USUAL_LENGTH) ?? 1));

@@ -151,6 +151,12 @@ export type SingleRef = Exclude<DrafterRef, HybridRef>;
 export const mainDrafter = (drafter: DrafterRef | undefined): SingleRef =>
   drafter === undefined ? { kind: "self" } : drafter.kind === "hybrid" ? drafter.otherwise : drafter;
 
+/** Siblings of the last token that the model's own blocks draft, alone or behind a lookup; undefined: none. */
+export function siblingsOf(drafter: DrafterRef | undefined): number | undefined {
+  const main = mainDrafter(drafter);
+  return main.kind === "self" ? main.siblings : undefined;
+}
+
 /** A drafter's lookup, alone or in front of another. */
 const lookupIn = (
   drafter: DrafterRef | undefined,
@@ -159,17 +165,16 @@ const lookupIn = (
 
 /** The drafter without siblings of its last token; itself where it has none. */
 export function withoutSiblings(drafter: DrafterRef): DrafterRef {
-  if (drafter.kind === "self" && drafter.siblings !== undefined) return { kind: "self" };
-  if (drafter.kind === "hybrid" && drafter.otherwise.kind === "self" && drafter.otherwise.siblings !== undefined)
-    return { ...drafter, otherwise: { kind: "self" } };
-  return drafter;
+  if (siblingsOf(drafter) === undefined) return drafter;
+  return drafter.kind === "hybrid" ? { ...drafter, otherwise: { kind: "self" } } : { kind: "self" };
 }
 
 /** Nodes of a segment's draft tree at most; 0 where all its drafts are chains. */
 export function mostNodesOf({ drafter, draft_tokens: draftTokens = 0 }: Drafting): number {
   const main = mainDrafter(drafter);
   const lookup = lookupIn(drafter);
-  const own = main.kind === "self" && main.siblings !== undefined ? draftTokens + main.siblings : 0;
+  const siblings = siblingsOf(drafter);
+  const own = siblings === undefined ? 0 : draftTokens + siblings;
   const looked = lookup?.branches === undefined ? 0 : lookupNodes(lookup.draft_tokens ?? draftTokens, lookup.branches);
   return Math.max(looked, own, main.kind === "heads" ? main.tree.length : 0);
 }

@@ -16,7 +16,7 @@ import {
   Us,
 } from "./common.js";
 import { Constraints } from "./constraints.js";
-import { DrafterRef, drafterFaults, MAX_DRAFT_TOKENS, mainDrafter } from "./drafter.js";
+import { DrafterRef, drafterFaults, MAX_DRAFT_TOKENS, siblingsOf } from "./drafter.js";
 import { LengthByBatch, SpeedByBatch } from "./length-by-batch.js";
 import { Stop } from "./stop/stop.js";
 
@@ -127,8 +127,7 @@ export const Segment = z
     if (segment.speculate) {
       for (const { key, message } of drafterFaults(segment)) issue(message, key);
       if (segment.draft_tokens === undefined) issue("missing, though speculate is true", "draft_tokens");
-      const main = mainDrafter(segment.drafter);
-      if (segment.stop?.rule === "early" && main.kind === "self" && main.siblings !== undefined)
+      if (segment.stop?.rule === "early" && siblingsOf(segment.drafter) !== undefined)
         issue("early, though the drafter has siblings: they stand beside the last token of a fixed length", "stop");
       const kind = segment.drafter?.kind ?? "self";
       if (segment.stop !== undefined && kind !== "self" && kind !== "model")
@@ -199,8 +198,7 @@ const PlanShape = z.strictObject({
 export const Plan = PlanShape.superRefine(({ extrapolated, segments, ranking, draft_cache }, context) => {
   const issue = (message: string, ...path: (string | number)[]) => context.addIssue({ code: "custom", message, path });
   segments.forEach(({ draft, drafter }, i) => {
-    const main = mainDrafter(drafter);
-    if (draft_cache === "own" && main.kind === "self" && main.siblings !== undefined)
+    if (draft_cache === "own" && siblingsOf(drafter) !== undefined)
       issue("drafts with a cache of their own have none", "segments", i, "drafter", "siblings");
     if (draft !== undefined && shortOf(draft.head) !== null && ranking === undefined)
       issue(`${draft.head}, and the plan has no ranking of tokens`, "segments", i, "draft", "head");

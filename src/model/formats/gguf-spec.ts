@@ -140,7 +140,7 @@ export function ggufArchitecture(file: GgufFile): GgufArchitecture {
       "metadata general.architecture",
       "missing; this GGUF file does not hold a language model",
     );
-  const named = (known: ArchitectureDefinition) => (known.gguf?.architecture ?? known.name) === name;
+  const named = (known: ArchitectureDefinition) => ggufName(known) === name;
   const isMixture = (file.number(`${name}.expert_count`) ?? 0) > 0;
   const found =
     findArchitecture((known) => named(known) && (known.gguf?.mixture === true) === isMixture) ??

@@ -7,8 +7,8 @@
  * depend on what else is in the pass. ONNX Runtime 1.30 has this as one operator, com.microsoft.MoE and QMoE; on the CPU
  * those take gate and up in turns of rows alone (swiglu_fusion 1), no third matrix, and QMoE none of the codes that a
  * checkpoint or a fit gives with a rounding of inputs as MatMulNBits has it: a quantised expert would be another kernel than
- * a quantised block. An `If` whose expert
- * is not asked for takes a few µs, so where there are many they lie in groups, with an `If` around each.
+ * a quantised block. An `If` whose expert is not asked for takes a few µs, so where there are many they lie in groups, with
+ * an `If` around each.
  *
  * Shares as transformers computes them (modeling_mixtral.py, MixtralTopKRouter; modeling_qwen3_moe.py, Qwen3MoeTopKRouter):
  * softmax over all experts in fp32, the greatest of them, summing to 1 where the model wants it.

@@ -4,13 +4,20 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import { besideDocument, seenFrom } from "../../core/folders.js";
 import { readJsonFile } from "../formats/json-file.js";
-import { COMMIT, cacheFolderName, isHubReference, parseHubReference, referenceText, snapshotOf } from "./reference.js";
+import {
+  COMMIT,
+  cacheFolderName,
+  EMBEDDED,
+  isHubReference,
+  parseHubReference,
+  referenceText,
+  snapshotOf,
+} from "./reference.js";
 import { hubSettings } from "./settings.js";
 
 export const CONFIG = "config.json";
 export const WEIGHTS = "model.safetensors";
 export const INDEX = "model.safetensors.index.json";
-const EMBEDDED = "embedded";
 
 /** The whole snapshot of a revision that lies in the cache already; null: none does. */
 export function cachedSnapshot(place: string, revision: string): string | null {

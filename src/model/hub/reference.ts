@@ -17,6 +17,9 @@ const PART = /^(?!.*(--|\.\.))[A-Za-z0-9_][\w.-]{0,95}$/;
 const REVISION = /^(?!.*(\.\.|\/\/|\/\.))[A-Za-z0-9_][\w./+-]{0,199}(?<!\/)$/;
 export const COMMIT = /^[0-9a-f]{40}$/;
 
+/** The word for the model that travels with draftplan. */
+export const EMBEDDED = "embedded";
+
 export const isHubReference = (source: string): boolean => source.startsWith(PREFIX);
 
 /** @throws OPTION_INVALID for what is no OWNER/NAME[@REVISION] behind `hf:` */

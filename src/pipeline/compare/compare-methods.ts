@@ -10,7 +10,7 @@ import { systemClock } from "../../runtime/device.js";
 import type { Calibration } from "../../schema/calibration.js";
 import { isShort, kernelsFor } from "../../schema/choice.js";
 import type { ComparedRow, Comparison } from "../../schema/comparison.js";
-import { sha256, writeDocument } from "../../schema/document.js";
+import { writeDocument } from "../../schema/document.js";
 import { MAX_TREE_NODES } from "../../schema/drafter.js";
 import { withStopRule } from "../../schema/plan.js";
 import { openTokenizer } from "../../tokenizer/open.js";
@@ -21,6 +21,7 @@ import { deviceOf } from "../device.js";
 import { lookAtDraftModels, requireFitsTarget, withDraftModels } from "../drafting/draft-models.js";
 import { withHeads } from "../drafting/measured.js";
 import { FinishedParts } from "../interrupted/finished-parts.js";
+import { promptParts } from "../interrupted/verified-prompts.js";
 import { defaultPath, drafterSeenFrom, servedName } from "../paths.js";
 import { readPrompts } from "../text/prompts.js";
 import { requireInVocabulary } from "../text/token-ids.js";
@@ -215,7 +216,10 @@ async function measure(
   const { progress } = context;
   const { inputs, calibration, refs, prompts, solved, output } = made;
   const baseline = solved.some(({ method }) => method === "knapsack") ? "knapsack" : solved[0].method;
-  const digest = sha256(JSON.stringify([solved.map(({ plan }) => plan), prompts])).slice(0, 16);
+  const partOf = promptParts(
+    solved.map(({ plan }) => plan),
+    prompts,
+  );
   const plans = solved.map((one) => ({ ...one, predictor: new Predictor(inputs.profile, one.calibration) }));
   const ran = await runPlans({
     ...{
@@ -230,8 +234,7 @@ async function measure(
       progress,
       open,
       ...drawingOf(sampling),
-      // what was run for other plans is not gone on from
-      keep: (visit, make) => parts.take(`prompt ${visit + 1} of ${digest}`, make),
+      keep: (visit, make) => parts.take(partOf(visit), make),
     },
   });
   const own = solved.find(({ method }) => method === "knapsack")?.calibration ?? calibration;

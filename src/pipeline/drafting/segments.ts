@@ -13,6 +13,7 @@ import {
   type ModelDrafterRef,
   mainDrafter,
   type SingleRef,
+  siblingsOf,
 } from "../../schema/drafter.js";
 import type { Plan, Segment } from "../../schema/plan.js";
 import type { DraftModelFile } from "./draft-models.js";
@@ -47,8 +48,7 @@ export function ownBlocksAlone({ document, path }: Loaded<Plan>): (segment: Segm
     const { drafter, ...rest } = segment;
     if (segment.draft === undefined) return plainSegment(segment);
     if (drafter?.kind !== "hybrid") return segment;
-    const { otherwise } = drafter;
-    const siblings = otherwise.kind === "self" && otherwise.siblings !== undefined ? { drafter: otherwise } : {};
+    const siblings = siblingsOf(drafter) === undefined ? {} : { drafter: drafter.otherwise };
     return withoutPrediction({ ...rest, ...siblings });
   };
 }

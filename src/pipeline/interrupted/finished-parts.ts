@@ -1,19 +1,13 @@
 /**
  * What an interrupted `run` or `compare` had finished, `DOCUMENT.partial.jsonl` beside the document that the command ends
- * with: a header that says what all of it depends on, then a line for every part, on the disk before the next one begins.
- * The same command goes on from there. A last line that a crash cut off is dropped.
+ * with, a line for every part. The same command goes on from there.
  */
-import { existsSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { z } from "zod";
-import { appendText, isKept, orUnwritable, writeText } from "../../core/output-file.js";
+import { isKept, orUnwritable } from "../../core/output-file.js";
 import { ageText, counted } from "../../core/text.js";
-import { readNamedFile } from "../../core/user-file.js";
 import type { PipelineContext } from "../context.js";
-
-/** A comparison of many methods on a hundred prompts has some 30 MiB. */
-const MAX_BYTES = 256 << 20;
-
-const GO_ON = "Make room there, and run the same command again: it goes on from here.";
+import { KeptLines } from "./kept-lines.js";
 
 const Line = z.strictObject({
   /** `profile`, `prompt 3` */
@@ -40,8 +34,7 @@ export class FinishedParts {
   private readonly path: string | null;
   private readonly lines = new Map<string, Line>();
   private readonly session: number = 0;
-  /** the whole file as it should be, until this run has written to it */
-  private start: string | null;
+  private readonly file: KeptLines<Line> | null = null;
   private readonly now: () => number;
 
   /**
@@ -56,23 +49,20 @@ export class FinishedParts {
   ) {
     this.now = options.now ?? Date.now;
     this.path = document === "-" || !isKept(document) ? null : `${document}.partial.jsonl`;
+    if (this.path === null) return;
+    if (options.fresh === true) this.discard();
     const header = JSON.parse(JSON.stringify({ kind: "draftplan/finished-parts", version: 1, ...task }));
-    this.start = `${JSON.stringify(header)}\n`;
-    if (this.path === null || !existsSync(this.path)) return;
-    if (options.fresh === true) {
-      this.discard();
-      return;
-    }
-    const found = readLines(this.path, header, (why) =>
+    const lineOf = (row: unknown) => Line.safeParse(row).data ?? null;
+    this.file = new KeptLines(this.path, header, lineOf, (why) =>
       context.progress.warn(
         "JOURNAL_IGNORED",
         `${this.path} is not gone on from, and everything is measured anew: ${why}`,
       ),
     );
+    const { found } = this.file;
     for (const line of found) this.lines.set(line.part, line);
     if (found.length === 0) return;
     this.session = 1 + Math.max(...found.map(({ session }) => session));
-    this.start += found.map((line) => `${JSON.stringify(line)}\n`).join("");
     context.note(
       `going on after ${this.told(true)}, which an interrupted ${task.command} finished (${this.path}; --fresh begins anew)`,
     );
@@ -92,12 +82,7 @@ export class FinishedParts {
   /** Keeps a part: plain data, as JSON has it. @throws FILE_UNWRITABLE */
   record(part: string, value: unknown): void {
     const line = { part, session: this.session, made: new Date(this.now()).toISOString(), value } as Line;
-    const text = `${JSON.stringify(line)}\n`;
-    if (this.path !== null) {
-      if (this.start === null) appendText(this.path, text, GO_ON);
-      else writeText(this.path, this.start + text); // whole, without the torn line of a crash
-      this.start = null;
-    }
+    this.file?.add(line);
     this.lines.set(part, line);
   }
 
@@ -149,39 +134,5 @@ export class FinishedParts {
     }
     const all = [...names, ...[...numbered].map(([kind, count]) => counted(count, kind))];
     return all.length < 2 ? all.join("") : `${all.slice(0, -1).join(", ")} and ${all.at(-1)}`;
-  }
-}
-
-/** Lines of a file that fits; none, and a word about why, where it does not. */
-function readLines(path: string, header: Record<string, unknown>, ignored: (why: string) => void): Line[] {
-  const refused = (why: string): [] => {
-    ignored(why);
-    return [];
-  };
-  let rows: string[];
-  try {
-    rows = readNamedFile(path, MAX_BYTES).toString("utf8").split("\n");
-  } catch (error) {
-    return refused(error instanceof Error ? error.message : String(error));
-  }
-  const [first, ...rest] = rows.filter((row) => row !== "");
-  const theirs = parsed(first);
-  if (typeof theirs !== "object" || theirs === null) return refused("its first line is not a header");
-  const keys = [...new Set([...Object.keys(header), ...Object.keys(theirs)])];
-  const different = keys.filter(
-    (key) => JSON.stringify(header[key]) !== JSON.stringify((theirs as Record<string, unknown>)[key]),
-  );
-  if (different.length > 0) return refused(`it was made with another ${different.join(", ")}`);
-  const lines = rest.map((row) => Line.safeParse(parsed(row)).data);
-  const broken = lines.indexOf(undefined);
-  if (broken !== -1 && broken < lines.length - 1) return refused(`line ${broken + 2} is not readable`);
-  return lines.filter((line) => line !== undefined);
-}
-
-function parsed(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? "");
-  } catch {
-    return undefined;
   }
 }

@@ -4,14 +4,24 @@ import type { Plan } from "../../schema/plan.js";
 import type { Journal, PromptRuns, VerifyPrompt } from "../../verify/index.js";
 import type { FinishedParts } from "./finished-parts.js";
 
-/** @param plans [plans] that are verified by turns: what was run for others is not gone on from */
+/**
+ * Names of the parts that prompts are, or turns of prompts.
+ * @param plans   that are run by turns: what was run for others is not gone on from
+ * @param prompts likewise
+ */
+export function promptParts(plans: readonly Plan[], prompts: readonly unknown[]): (index: number) => string {
+  const digest = sha256(JSON.stringify([plans, prompts])).slice(0, 16);
+  return (index) => `prompt ${index + 1} of ${digest}`;
+}
+
+/** @param plans [plans] that are verified by turns */
 export function verifiedPrompts(
   parts: FinishedParts,
   prompts: readonly VerifyPrompt[],
   plans: readonly Plan[],
 ): Journal {
-  const digest = sha256(JSON.stringify([plans, prompts])).slice(0, 16);
-  const names = prompts.map((_, index) => `prompt ${index + 1} of ${digest}`);
+  const nameOf = promptParts(plans, prompts);
+  const names = prompts.map((_, index) => nameOf(index));
   const finished = new Map<number, readonly PromptRuns[]>();
   names.forEach((name, index) => {
     const runs = parts.find(name);

@@ -119,7 +119,7 @@ async function follow(
   { atContext, part, turns, cut, untilUs, tokens }: Following,
   progress: Progress,
 ): Promise<void> {
-  const endUs = Math.min(untilUs, systemClock.nowUs() + 1e6 * SAMPLE.headsSeconds(spec));
+  const endUs = Math.min(untilUs, systemClock.nowUs() + 1e6 * SAMPLE.headsSeconds);
   const continuing = {
     ...{ tokens, endTokens: spec.eosTokenIds, hiddenSize: spec.hiddenSize, kept: "hidden" as const },
     ...{ late: () => false, tick: () => progress.tick({ stage: "heads" }) },

@@ -79,7 +79,7 @@ export const SAMPLE = {
   mostPrompts: 48,
   continuationTokens: 64,
   /** for trained heads at a context, on each part of the text: cheap to measure, so on many prompts */
-  headsSeconds: (spec: ModelSpec): number => (isSmall(spec) ? 2 : 12),
+  headsSeconds: 2,
 } as const;
 
 /** Contexts that stand for all up to some 2,000 tokens; a large model's long prompts are dear, so it gets two. */
@@ -123,10 +123,8 @@ export function contextPrompts(
     const choose = kindPrompts(text.choose, once, atContext, count);
     const chosenOn = new Set(choose.map(({ ids }) => String(ids)));
     const report = kindPrompts(text.report, once, atContext, count).filter(({ ids }) => !chosenOn.has(String(ids)));
-    const [idsOf, kindsOf] = [
-      (prompts: readonly KindPrompt[]) => prompts.map(({ ids }) => ids),
-      (prompts: readonly KindPrompt[]) => prompts.map(({ kind }) => kind),
-    ];
+    const idsOf = (prompts: readonly KindPrompt[]) => prompts.map(({ ids }) => ids);
+    const kindsOf = (prompts: readonly KindPrompt[]) => prompts.map(({ kind }) => kind);
     const kinds = { choose: kindsOf(choose), report: kindsOf(report) };
     if (choose.length > 0 && report.length > 0)
       return { atContext, choose: idsOf(choose), report: idsOf(report), kinds, ...chats };

@@ -1,21 +1,16 @@
 /**
- * The journal of a verification, `FILE.partial.jsonl` beside its document: a header that says what is measured, then a
- * line for every prompt that is finished. The same command goes on from there after an interruption. A line is on the
- * disk before the next prompt begins; one that was cut off by a crash is dropped.
+ * The journal of a verification, `FILE.partial.jsonl` beside its document, a line for every prompt that is finished. The same
+ * command goes on from there after an interruption.
  */
-import { existsSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { z } from "zod";
 import { DraftplanError } from "../../core/errors.js";
-import { appendText, writeText } from "../../core/output-file.js";
 import type { Progress } from "../../core/progress.js";
-import { readNamedFile } from "../../core/user-file.js";
 import type { Decoded, Round } from "../../decode/loop.js";
 import { sha256 } from "../../schema/document.js";
 import type { Journal, PromptRuns, VerifyPrompt } from "../../verify/index.js";
+import { KeptLines } from "../interrupted/kept-lines.js";
 import { DEFAULT_MAX_TOKENS, DEFAULT_PAIRS, softwareVersions, type VerificationRequest } from "./document.js";
-
-/** A thousand prompts of some hundred tokens have 20 MiB. */
-const MAX_BYTES = 256 << 20;
 
 const Count = z.int().min(0);
 const Ids = z.array(Count);
@@ -78,15 +73,12 @@ export function journalHeader(request: Omit<VerificationRequest, "journal">) {
   };
 }
 
-const GO_ON = "Make room there, and run the same command again: it goes on from here.";
-
 export const journalPath = (output: string): string => `${output}.partial.jsonl`;
 
 export class FileJournal implements Journal {
   readonly finished = new Map<number, readonly PromptRuns[]>();
   readonly resumed: number;
-  /** the whole file as it should be, until this run has written to it */
-  private start: string | null;
+  private readonly lines: KeptLines<Line>;
 
   /** Reads what an interrupted run left at `path`, where it fits. */
   constructor(
@@ -95,18 +87,18 @@ export class FileJournal implements Journal {
     private readonly prompts: readonly VerifyPrompt[],
     progress: Progress,
   ) {
-    const lines = existsSync(path) ? readLines(path, header, prompts, progress) : [];
-    for (const line of lines) this.finished.set(line.prompt, [runsOf(line, prompts[line.prompt])]);
-    this.resumed = new Set(lines.map(({ session }) => session)).size;
-    this.start = [header, ...lines].map((line) => `${JSON.stringify(line)}\n`).join("");
+    const lineOf = (row: unknown) => validLine(row, prompts.length, header);
+    this.lines = new KeptLines(path, header, lineOf, (why) =>
+      progress.warn("JOURNAL_IGNORED", `${path} is not gone on from, and will be written anew: ${why}`),
+    );
+    const { found } = this.lines;
+    for (const line of found) this.finished.set(line.prompt, [runsOf(line, prompts[line.prompt])]);
+    this.resumed = new Set(found.map(({ session }) => session)).size;
   }
 
   /** @param runs of the one plan @throws FILE_UNWRITABLE */
   record(index: number, runs: readonly PromptRuns[]): void {
-    const line = `${JSON.stringify(lineOf(index, this.resumed, runs[0]))}\n`;
-    if (this.start === null) appendText(this.path, line, GO_ON);
-    else writeText(this.path, this.start + line); // whole, without the torn line of a crash
-    this.start = null;
+    this.lines.add(lineOf(index, this.resumed, runs[0]));
     this.finished.set(index, runs);
   }
 
@@ -127,42 +119,9 @@ export class FileJournal implements Journal {
   }
 }
 
-/** Lines of a journal that fits; none, and a warning, where it does not. */
-function readLines(path: string, header: JournalHeader, prompts: readonly VerifyPrompt[], progress: Progress): Line[] {
-  const ignored = (why: string): [] => {
-    progress.warn("JOURNAL_IGNORED", `${path} is not gone on from, and will be written anew: ${why}`);
-    return [];
-  };
-  let rows: string[];
-  try {
-    rows = readNamedFile(path, MAX_BYTES).toString("utf8").split("\n");
-  } catch (error) {
-    return ignored(error instanceof Error ? error.message : String(error));
-  }
-  const [first, ...rest] = rows.filter((row) => row !== "");
-  const theirs = parsed(first);
-  if (typeof theirs !== "object" || theirs === null) return ignored("its first line is not a header");
-  const different = (Object.keys(header) as (keyof JournalHeader)[]).filter(
-    (key) => JSON.stringify(header[key]) !== JSON.stringify((theirs as Partial<JournalHeader>)[key]),
-  );
-  if (different.length > 0) return ignored(`it was made with another ${different.join(", ")}`);
-  const lines = rest.map((row) => validLine(row, prompts.length, header));
-  const broken = lines.indexOf(null);
-  if (broken !== -1 && broken < lines.length - 1) return ignored(`line ${broken + 2} is not readable`);
-  return lines.filter((line) => line !== null);
-}
-
-function parsed(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? "");
-  } catch {
-    return undefined;
-  }
-}
-
 /** A line whose runs are as many as they should be; null for any other. */
-function validLine(text: string, prompts: number, header: JournalHeader): Line | null {
-  const { data } = Line.safeParse(parsed(text));
+function validLine(row: unknown, prompts: number, header: JournalHeader): Line | null {
+  const { data } = Line.safeParse(row);
   if (data === undefined || data.prompt >= prompts) return null;
   const { plain, plan, alternatives } = data;
   const arms = [plain, plan, ...alternatives.map(({ runs }) => runs)];

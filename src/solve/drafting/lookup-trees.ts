@@ -10,7 +10,7 @@ import { drafterKey, familyKey } from "../drafter.js";
 import type { Problem } from "../problem.js";
 import { type Candidate, opener, optionsOf } from "./candidates.js";
 import { hybridOf, lookupOf } from "./drafters.js";
-import type { Option } from "./option.js";
+import { fastestByKey, fastestFirst, type Option } from "./option.js";
 
 /** Places at once, tokens of each but the first, and lengths of the first that are tried. */
 const PLACES = [2, 3, 4, 8];
@@ -50,16 +50,12 @@ export function lookupTrees(
 }
 
 /** Lookups and hybrids by falling speed, one of each least match or other drafter. */
-function fastestOfFamilies(options: readonly Option[]): Option[] {
-  const best = new Map<string, Option>();
-  for (const option of options) {
-    if (option.drafter.kind !== "lookup" && option.drafter.kind !== "hybrid") continue;
-    const key = familyKey(option.drafter);
-    const known = best.get(key);
-    if (known === undefined || option.tokensPerSecond > known.tokensPerSecond) best.set(key, option);
-  }
-  return [...best.values()].sort((a, b) => b.tokensPerSecond - a.tokensPerSecond);
-}
+const fastestOfFamilies = (options: readonly Option[]): Option[] =>
+  fastestFirst(
+    fastestByKey(options, (drafter) =>
+      drafter.kind === "lookup" || drafter.kind === "hybrid" ? familyKey(drafter) : null,
+    ),
+  );
 
 /** The fastest tree found from a chain; null where none is worth more than the chain. */
 function bestTree(problem: Problem, n: number, chain: Option, open: ReturnType<typeof opener>): Option | null {

@@ -22,3 +22,22 @@ export interface Option {
   evidence: "choose" | "surrogate";
   tokensPerSecond: number;
 }
+
+/**
+ * The fastest of each key, in the order in which keys first came.
+ * @param keyOf null: the option is left out
+ */
+export function fastestByKey(options: readonly Option[], keyOf: (drafter: SolvedDrafter) => string | null): Option[] {
+  const best = new Map<string, Option>();
+  for (const option of options) {
+    const key = keyOf(option.drafter);
+    if (key === null) continue;
+    const known = best.get(key);
+    if (known === undefined || option.tokensPerSecond > known.tokensPerSecond) best.set(key, option);
+  }
+  return [...best.values()];
+}
+
+/** Options by falling speed. */
+export const fastestFirst = (options: readonly Option[]): Option[] =>
+  options.toSorted((a, b) => b.tokensPerSecond - a.tokensPerSecond);

@@ -4,7 +4,7 @@ import type { Problem } from "../problem.js";
 import { type Candidate, optionsOf } from "./candidates.js";
 import { hybridOf, lookupOf, modelOf } from "./drafters.js";
 import { lookupTrees } from "./lookup-trees.js";
-import type { Option } from "./option.js";
+import { fastestByKey, fastestFirst, type Option } from "./option.js";
 
 /** Least matches that are tried, and lengths that a lookup drafts beside another drafter. */
 const MATCHES = [1, 2, 3, 4, 5, 6, 8];
@@ -58,13 +58,9 @@ function hybrids(otherwise: SingleDrafter, otherwiseTokens: number, max: number,
 }
 
 /** The best of each drafter that is no lookup, the fastest first. */
-function bestOfEach(options: readonly Option[]): Option[] {
-  const best = new Map<string, Option>();
-  for (const option of options) {
-    if (option.drafter.kind === "lookup" || option.drafter.kind === "hybrid") continue;
-    const known = best.get(drafterKey(option.drafter));
-    if (known === undefined || option.tokensPerSecond > known.tokensPerSecond)
-      best.set(drafterKey(option.drafter), option);
-  }
-  return [...best.values()].sort((a, b) => b.tokensPerSecond - a.tokensPerSecond);
-}
+const bestOfEach = (options: readonly Option[]): Option[] =>
+  fastestFirst(
+    fastestByKey(options, (drafter) =>
+      drafter.kind === "lookup" || drafter.kind === "hybrid" ? null : drafterKey(drafter),
+    ),
+  );

@@ -4,7 +4,7 @@ import { MAX_SIBLINGS } from "../../schema/drafter.js";
 import { self } from "../drafter.js";
 import type { Problem } from "../problem.js";
 import { type Candidate, opener, optionsOf } from "./candidates.js";
-import type { Option } from "./option.js";
+import { fastestByKey, type Option } from "./option.js";
 
 /** With siblings a draft has to be predicted this many times as fast as the best of the same blocks without. */
 const LEAST_GAIN = 1.01;
@@ -39,13 +39,5 @@ export function siblingOptions(
 }
 
 /** Of each set of choices the fastest of its lengths. */
-function fastestOfSets(options: readonly Option[]): Option[] {
-  const best = new Map<string, Option>();
-  for (const option of options) {
-    if (option.drafter.kind !== "self") continue;
-    const key = choiceKey(option.drafter.set);
-    const known = best.get(key);
-    if (known === undefined || option.tokensPerSecond > known.tokensPerSecond) best.set(key, option);
-  }
-  return [...best.values()];
-}
+const fastestOfSets = (options: readonly Option[]): Option[] =>
+  fastestByKey(options, (drafter) => (drafter.kind === "self" ? choiceKey(drafter.set) : null));
