@@ -1,4 +1,5 @@
 /** What two plans do differently, context range by context range. */
+import { counted } from "../core/text.js";
 import { type ChangedChoice, changedChoices, expandDraft } from "../schema/choice.js";
 import { lengthsText } from "../schema/length-by-batch.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
@@ -75,7 +76,7 @@ function draftChange(before: Segment, after: Segment, layers: number): string | 
   const length =
     before.draft_tokens === after.draft_tokens
       ? []
-      : [`${before.draft_tokens} -> ${after.draft_tokens} tokens drafted`];
+      : [`${before.draft_tokens} -> ${counted(after.draft_tokens ?? 0, "token")} drafted`];
   const parts = [...(changes.length === 0 ? [] : [`${named}${more}`]), ...length];
   return parts.length === 0 ? null : parts.join(", ");
 }
@@ -99,9 +100,11 @@ function drafterChange(before: Segment, after: Segment, layers: number): string 
   const other = old.sha256 === now.sha256 ? [] : ["other heads"];
   const parts = [...other, ...listed(removed, "removed"), ...listed(added, "added")];
   if (parts.length === 0) return null;
-  const sizes = was.size === is.size ? [] : [`${was.size} -> ${is.size} nodes`];
+  const sizes = was.size === is.size ? [] : [`${was.size} -> ${counted(is.size, "node")}`];
   const depths =
-    before.draft_tokens === after.draft_tokens ? [] : [`${before.draft_tokens} -> ${after.draft_tokens} tokens deep`];
+    before.draft_tokens === after.draft_tokens
+      ? []
+      : [`${before.draft_tokens} -> ${counted(after.draft_tokens ?? 0, "token")} deep`];
   return `heads: ${[...parts, ...sizes, ...depths].join(", ")}`;
 }
 

@@ -1,4 +1,5 @@
 /** What a plan says and an engine's form of it has no place for, whichever engine it is: a sentence each, for README.md. */
+import { counted } from "../core/text.js";
 import { kernelOf } from "../schema/choice.js";
 import { mainDrafter } from "../schema/drafter.js";
 import { lengthsText } from "../schema/length-by-batch.js";
@@ -39,7 +40,7 @@ function batchNotes(
   const planned = `The plan has a length by sequences at once (${lengthsText(steps)})`;
   return lengths === "alone"
     ? [`${planned}, and ${name} speculates for one sequence at a time.`]
-    : [`${planned}, and ${name} drafts ${draftTokens} tokens whatever their number.`];
+    : [`${planned}, and ${name} drafts ${counted(draftTokens, "token")} whatever their number.`];
 }
 
 function stopNotes({ name }: Rules, { segment, draftTokens }: PlannedDraft): string[] {
@@ -50,6 +51,6 @@ function stopNotes({ name }: Rules, { segment, draftTokens }: PlannedDraft): str
       ? ""
       : `: by the plan ${predicted.speedup.toFixed(2)} times plain decoding in place of ${stop.predicted.speedup.toFixed(2)}`;
   return [
-    `The plan ends a draft early where it is unsure, behind ${stop.draft_tokens} tokens at most; ${name} has no such rule, and drafts ${draftTokens} tokens in every round${speeds}.`,
+    `The plan ends a draft early where it is unsure, behind ${counted(stop.draft_tokens, "token")} at most; ${name} has no such rule, and drafts ${counted(draftTokens, "token")} in every round${speeds}.`,
   ];
 }

@@ -1,4 +1,5 @@
 /** A comparison as a table: a row a method, contexts below each other. */
+import { counted } from "../core/text.js";
 import type { ComparedContext, ComparedRow, Comparison } from "../schema/comparison.js";
 import { draftText } from "../schema/plan-text.js";
 import { draws } from "../schema/sampling.js";
@@ -44,7 +45,7 @@ function contextTable(
     ];
   });
   const table = drawTable({ head, rows: cells, widths: [15, 4, 9, 13, 11, 12, 8] }, columns);
-  return `Context ${context_tokens}, ${prompts.length} prompts\n${table}`;
+  return `Context ${context_tokens}, ${counted(prompts.length, "prompt")}\n${table}`;
 }
 
 function methodText(row: ComparedRow, layers: number): string {

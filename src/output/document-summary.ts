@@ -1,5 +1,6 @@
 /** A document in a few lines. */
 
+import { counted } from "../core/text.js";
 import type { Calibration } from "../schema/calibration.js";
 import type { Device, ModelRef } from "../schema/common.js";
 import type { Comparison } from "../schema/comparison.js";
@@ -38,7 +39,7 @@ const modelLine = (model: ModelRef): string =>
   `model ${model.name}, ${model.layers} layers, weights ${model.weights_sha256 === null ? "not recorded" : model.weights_sha256.slice(0, 12)}`;
 
 const deviceLine = (device: Device): string =>
-  `device ${device.processor}, ${device.provider}, ${device.threads} threads, ${device.runtime}, ${device.platform}`;
+  `device ${device.processor}, ${device.provider}, ${counted(device.threads, "thread")}, ${device.runtime}, ${device.platform}`;
 
 function planLines(plan: Plan): string[] {
   return [
@@ -92,8 +93,8 @@ function profileLines(profile: Profile): string[] {
 function calibrationLines(calibration: Calibration): string[] {
   const { text, contexts, measured, heads } = calibration;
   return [
-    `text ${text.source}: ${text.prompts.choose} prompts to choose on, ${text.prompts.report} to report on, ${text.continuation_tokens} tokens each`,
-    ...contexts.map((at) => `context ${at.at_context}: ${at.positions} positions for each loss`),
+    `text ${text.source}: ${counted(text.prompts.choose, "prompt")} to choose on, ${text.prompts.report} to report on, ${counted(text.continuation_tokens, "token")} each`,
+    ...contexts.map((at) => `context ${at.at_context}: ${counted(at.positions, "position")} for each loss`),
     `${measured.length} whole drafts measured`,
     ...headsAccuracyLines(heads),
     ...otherDraftersLines(calibration),
@@ -133,7 +134,7 @@ function verificationLines(verification: Verification): string[] {
   const predicted = predicted_speedup === null ? "nothing predicted" : `predicted ${predicted_speedup.toFixed(2)}`;
   const error = prediction_error_percent === null ? "" : `, off by ${prediction_error_percent.toFixed(1)} %`;
   return [
-    `${lossless ? "lossless" : "NOT lossless"}: ${tokens} tokens on ${verification.prompts.length} prompts, ${ties} ties`,
+    `${lossless ? "lossless" : "NOT lossless"}: ${tokens} tokens on ${counted(verification.prompts.length, "prompt")}, ${ties} ties`,
     `speedup ${speedup.median.toFixed(2)} (${limitsText(speedup)}), ${predicted}${error}`,
     ...extrapolatedLine(verification),
     acceptance === null

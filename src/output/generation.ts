@@ -1,4 +1,5 @@
 /** What a generation gave and how: a line for people, one value for programs. */
+import { counted } from "../core/text.js";
 import type { Round } from "../decode/loop.js";
 import type { FinishReason } from "../decode/output.js";
 import type { AdaptedSummary, AdaptedUse, Generation } from "../pipeline/generate/types.js";
@@ -121,8 +122,7 @@ export function decodedLines(read: string, many: string, all: readonly DecodedRo
   const accepted = sum(speculative.map((round) => round.accepted));
   const speed = steps === 0 ? "" : `, ${((1e6 * steps) / us).toFixed(1)} tokens/s`;
   const share = drafted === 0 ? "" : ` (${formatPercent(accepted / drafted)})`;
-  const count = `${speculative.length} ${speculative.length === 1 ? "round" : "rounds"}`;
-  const plan = `, ${count}: ${accepted} of ${drafted} drafted tokens accepted${share}`;
+  const plan = `, ${counted(speculative.length, "round")}: ${accepted} of ${drafted} drafted tokens accepted${share}`;
   return [
     `${read}, ${tokens} new${many}${speed}${drafts ? plan : ""}`,
     // also where nothing was drafted: looking for it took its time too

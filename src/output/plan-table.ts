@@ -2,7 +2,7 @@
 import type { Solved } from "../pipeline/solve.js";
 import { lengthsText } from "../schema/length-by-batch.js";
 import type { Plan, Predicted, Segment } from "../schema/plan.js";
-import { draftText, ownCacheText, stopText } from "../schema/plan-text.js";
+import { draftingText, draftText, ownCacheText, stopText } from "../schema/plan-text.js";
 import { extrapolatedLine } from "./format.js";
 import { drawTable, TABLE_COLUMNS } from "./table.js";
 
@@ -13,7 +13,7 @@ export function describeSegment(segment: Segment, layers: number): string {
   if (!segment.speculate) return `${context}: do not speculate, plain decoding is as fast`;
   const skip = segment.draft?.skip ?? [];
   const skipped = skip.length > 0 && skip.length <= 8 ? ` (${skip.join(" ")})` : "";
-  return `${context}: draft ${segment.draft_tokens} tokens with ${draftText(segment, layers)}${skipped}`;
+  return `${context}: draft ${draftingText(segment, layers)}${skipped}`;
 }
 
 /** A line for each segment that has a length by batch. */

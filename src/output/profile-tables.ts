@@ -181,7 +181,7 @@ export function profileTables(profile: Profile, columns = TABLE_COLUMNS): string
     ...(sampling === undefined
       ? []
       : [
-          `${sampling.rounds} rounds; the target's passes spread by ${percent(sampling.spread_percent)}, their median lies ${percent(sampling.contention_percent)} above the fastest`,
+          `${counted(sampling.rounds, "round")}; the target's passes spread by ${percent(sampling.spread_percent)}, their median lies ${percent(sampling.contention_percent)} above the fastest`,
         ]),
     ...originLines(profile),
   ].join("\n");

@@ -1,4 +1,5 @@
 /** What `run` ends with: the plans in a line each, predicted and measured, and what to type next. */
+import { counted } from "../core/text.js";
 import type { RunPaths, RunResult } from "../pipeline/run/variants.js";
 import { areAlike, type Plan } from "../schema/plan.js";
 import type { Verification } from "../schema/verification.js";
@@ -10,7 +11,7 @@ export function runSummary(result: RunResult, paths: RunPaths, modelPath: string
   const { plan, planSkip, planSelf, planHeads, verification, profile } = result;
   const { device } = profile;
   return [
-    `${plan.model.name} on ${device.processor}, ${device.threads} threads (${device.provider}), one sequence at a time`,
+    `${plan.model.name} on ${device.processor}, ${counted(device.threads, "thread")} (${device.provider}), one sequence at a time`,
     "",
     ...planLines("Plan", plan),
     ...(planHeads === undefined ? [] : planLines("Heads", planHeads)),

@@ -1,4 +1,5 @@
 /** Ways to serve a model as a terminal shows them: a table a context, one of what targets lose, and the answer in words. */
+import { counted } from "../core/text.js";
 import { type Interval, limitsOf } from "../schema/common.js";
 import { type ComparedTarget, type ComparedWay, fastest, type TargetComparison } from "../schema/targets/document.js";
 import { formatPercent, spread } from "./format.js";
@@ -11,7 +12,10 @@ export function targetsTable(comparison: TargetComparison, columns = TABLE_COLUM
     : "NOT lossless: some runs did not emit their target's own tokens.";
   return [
     ...contexts.map(({ context_tokens, prompts, ways }) =>
-      [`Context ${context_tokens}, ${prompts.length} prompts`, waysTable(ways, targets[0].target, columns)].join("\n"),
+      [
+        `Context ${context_tokens}, ${counted(prompts.length, "prompt")}`,
+        waysTable(ways, targets[0].target, columns),
+      ].join("\n"),
     ),
     qualityTable(comparison, columns),
     verdict,

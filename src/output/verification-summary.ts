@@ -1,4 +1,5 @@
 /** A verification as a person reads it, in 80 columns or in fewer. */
+import { counted } from "../core/text.js";
 import type { Verification } from "../schema/verification.js";
 import { extrapolatedLine, limitsText } from "./format.js";
 import { drawTable, labelled, TABLE_COLUMNS } from "./table.js";
@@ -21,7 +22,7 @@ export function verificationSummary(verification: Verification, columns = TABLE_
 const section = (shown: boolean, title: string, body: () => string): string[] => (shown ? ["", title, body()] : []);
 
 function heading({ model, plan, prompts, max_tokens, pairs, draft_cache }: Verification): string[] {
-  const runs = `${count(prompts.length, "prompt")}, up to ${max_tokens} tokens each, ${count(pairs, "interleaved pair")} of runs`;
+  const runs = `${counted(prompts.length, "prompt")}, up to ${max_tokens} tokens each, ${counted(pairs, "interleaved pair")} of runs`;
   const cache = "drafts had a cache of their own; their reading of the prompt is in the plan's time";
   return [`${model.name} with ${plan.path}`, runs, ...(draft_cache === "own" ? [cache] : [])];
 }
@@ -98,7 +99,7 @@ function failureLine(requirement: Decision["failed"][number], verification: Veri
 function outputLine({ lossless, ties, tokens, prompts, distribution }: Verification): string {
   if (distribution !== undefined) {
     const wrong = prompts.filter((prompt) => prompt.first_mismatch !== null).length;
-    const token = wrong === 0 ? "" : `; ${count(wrong, "output")} with a token that the filters take away`;
+    const token = wrong === 0 ? "" : `; ${counted(wrong, "output")} with a token that the filters take away`;
     const drawn = `${distribution.draws * distribution.prompts} texts drawn`;
     return distribution.holds
       ? `the target's own distribution, ${drawn}${token}`
@@ -107,10 +108,10 @@ function outputLine({ lossless, ties, tokens, prompts, distribution }: Verificat
   const tied =
     ties === 0
       ? ""
-      : `, ${count(ties, "tie")} within ${Math.max(...prompts.map((p) => p.worst_margin)).toExponential(1)}`;
+      : `, ${counted(ties, "tie")} within ${Math.max(...prompts.map((p) => p.worst_margin)).toExponential(1)}`;
   if (lossless) return `the target's own, all ${tokens} tokens${tied}`;
   const wrong = prompts.filter((prompt) => prompt.first_mismatch !== null);
-  return `NOT the target's own: ${wrong.length} of ${count(prompts.length, "prompt")} went wrong${tied}`;
+  return `NOT the target's own: ${wrong.length} of ${counted(prompts.length, "prompt")} went wrong${tied}`;
 }
 
 /** What the distribution was told by. */
@@ -188,7 +189,7 @@ function promptTable({ prompts }: Verification, columns: number): string {
 
 function promptVerdict({ ties, first_mismatch }: Verification["prompts"][number]): string {
   if (first_mismatch !== null) return `WRONG at ${first_mismatch}`;
-  return ties === 0 ? "same" : count(ties, "tie");
+  return ties === 0 ? "same" : counted(ties, "tie");
 }
 
 const interval = ({ median, low, high }: Verification["speedup"]): string =>
@@ -197,7 +198,6 @@ const interval = ({ median, low, high }: Verification["speedup"]): string =>
     : `${times(median)} times (${low === null ? "" : "95 % interval "}${limitsText({ low, high })})`;
 const times = (ratio: number): string => ratio.toFixed(2);
 const share = (rate: number): string => `${(100 * rate).toFixed(1)} %`;
-const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? "" : "s"}`;
 const shorten = (text: string, length: number): string => {
   const characters = [...text];
   return characters.length <= length ? text : `${characters.slice(0, length - 1).join("")}…`;

@@ -11,7 +11,7 @@ export function refutedText({ context_tokens, refuted, ...planned }: Segment, la
   const instead =
     planned.draft_tokens === undefined
       ? "plain decoding instead; drafts without a measurement on that text cannot follow (measure them: --model MODEL)"
-      : `instead ${drafting(planned, layers)}`;
+      : `instead ${draftingText(planned, layers)}`;
   const refusals = refuted.map((one) => refusal(one, layers)).join(" and ");
   return `context ${from} to ${to}: text kept back predicts a loss for ${refusals}; ${instead}`;
 }
@@ -53,13 +53,13 @@ export function stopText({ stop, predicted, draft_tokens }: Segment): string | n
 }
 
 const refusal = ({ at_context, speedup, ...refuted }: Refuted, layers: number): string =>
-  `${drafting(refuted, layers)} (${speedup.toFixed(2)} times plain decoding at ${at_context})`;
+  `${draftingText(refuted, layers)} (${speedup.toFixed(2)} times plain decoding at ${at_context})`;
 
-/** `3 tokens with int8 24, head int8`; `4 tokens with heads, a tree of 16 nodes`; `4 tokens with heads, a chain` */
-const drafting = (
+/** `3 tokens with int8 24, head int8`; `1 token with heads, a chain`; `4 tokens with heads, a tree of 16 nodes` */
+export const draftingText = (
   { drafter, draft, draft_tokens }: Pick<Segment, "drafter" | "draft" | "draft_tokens">,
   layers: number,
-) => `${draft_tokens} tokens with ${draftText({ drafter, draft }, layers)}`;
+) => `${counted(draft_tokens ?? 0, "token")} with ${draftText({ drafter, draft }, layers)}`;
 
 /** Who drafts, and with which of the model's own blocks: `int8 24, head int8`; `a lookup of 2 to 4 tokens`. */
 export const draftText = ({ drafter, draft }: Pick<Segment, "drafter" | "draft">, layers: number): string =>

@@ -7,6 +7,7 @@ import { type InterleaveOptions, interleaveRuns, rotated } from "./interleave.js
 import { isWorse, type Verdict } from "./judge.js";
 import type { VerifyPrompt } from "./measure.js";
 import { type ReferenceCache, referenceOutput } from "./reference.js";
+import { type Timed, TimeTaken } from "./time-taken.js";
 import { worstRun } from "./worst-run.js";
 
 /** Prompts of about one length, and the policies to run on each of them. */
@@ -34,11 +35,7 @@ export interface ComparePoliciesOptions extends Omit<InterleaveOptions, "progres
 }
 
 /** One prompt's turns; null where its output is a single token. */
-export interface Visit {
-  turns: PromptPolicyRuns | null;
-  /** that it took */
-  us: number;
-}
+export type Visit = Timed<PromptPolicyRuns | null>;
 
 /** One prompt, and all that was run on it. */
 export interface PromptPolicyRuns {
@@ -64,18 +61,14 @@ export async function comparePolicies(options: ComparePoliciesOptions): Promise<
   const found = contexts.map(() => new Map<number, PromptPolicyRuns>());
   const visits = visitsOf(contexts, limitUs === null ? 1 : pairs);
   const visit = visitor(options);
-  let startUs = clock.nowUs();
+  const time = new TimeTaken(clock);
   for (const [done, { context, prompt: index }] of visits.entries()) {
     await progress.tick({ stage: "compare", done, total: visits.length });
-    if (limitUs !== null && clock.nowUs() - startUs >= limitUs) break;
-    const beganUs = clock.nowUs();
-    let madeUs = 0;
-    const { turns: visited, us } = await keep(done, async () => {
-      const turns = await visit(done, context, index);
-      madeUs = clock.nowUs() - beganUs;
-      return { turns, us: madeUs };
-    });
-    startUs -= us - madeUs; // what an interrupted run took counts as well
+    if (limitUs !== null && time.us >= limitUs) break;
+    const visited = await time.of(
+      (make) => keep(done, make),
+      () => visit(done, context, index),
+    );
     if (visited === null) continue;
     const before = found[context].get(index);
     found[context].set(index, before === undefined ? visited : joined(before, visited));

@@ -20,6 +20,7 @@ export {
   type SlowdownDecision,
 } from "./slower.js";
 export { type Decision, decide, type Requirement, requirePrompts, type Thresholds } from "./thresholds.js";
+export { type Timed, TimeTaken } from "./time-taken.js";
 export {
   type Journal,
   promptsDigest,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { drafterText } from "../../src/schema/plan-text.js";
+import { drafterText, draftingText, refutedText } from "../../src/schema/plan-text.js";
 
 const heads = (tree: number[][]) => ({ kind: "heads" as const, path: "heads", sha256: "a".repeat(64), tree });
 
@@ -14,4 +14,15 @@ test.each([
 
 test("without a drafter the model's own blocks draft", () => {
   expect(drafterText(undefined)).toBe("its own blocks");
+});
+
+test.each([
+  [1, "1 token with heads, a chain"],
+  [3, "3 tokens with heads, a chain"],
+])("drafts of %i are counted in words that fit the number", (draft_tokens, text) => {
+  const planned = { drafter: heads([[0]]), draft_tokens };
+  expect(draftingText(planned, 2)).toBe(text);
+  const refuted = [{ ...planned, at_context: 64, speedup: 0.9 }];
+  const segment = { context_tokens: { from: 0, to: 100 }, speculate: false, refuted };
+  expect(refutedText(segment, 2)).toContain(`a loss for ${text} (0.90 times`);
 });

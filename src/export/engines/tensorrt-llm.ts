@@ -2,8 +2,10 @@
  * TensorRT-LLM: the draft as a checkpoint of its own, and the options of `trtllm-serve` as YAML (tensorrt_llm/llmapi/
  * llm_args.py): DraftTargetDecodingConfig or NGramDecodingConfig, and the draft length by batch as `draft_len_schedule`.
  */
+
 import { stringify } from "yaml";
 import { DraftplanError } from "../../core/errors.js";
+import { counted } from "../../core/text.js";
 import { type LengthByBatch, lengthsText } from "../../schema/length-by-batch.js";
 import type { Exporter, ExportJob, PlannedDraft, Written } from "../exporter.js";
 import { tensorRtSchedule } from "../servers/by-batch.js";
@@ -35,7 +37,7 @@ function requireDraftsOfOne({ at, draftTokens, draftTokensByBatch: steps }: Plan
     code: "EXPORT_UNSUPPORTED",
     at: `${at}.draft_tokens_by_batch`,
     what: `one sequence drafts nothing there and more do (${lengthsText(steps)}), and tensorrt-llm drafts most of one sequence`,
-    remedy: `Take draft_tokens_by_batch out of the plan: then it drafts ${draftTokens} tokens whatever the number of sequences.`,
+    remedy: `Take draft_tokens_by_batch out of the plan: then it drafts ${counted(draftTokens, "token")} whatever the number of sequences.`,
   });
 }
 
@@ -78,7 +80,7 @@ function notesOf({ drafter, draftTokensByBatch: steps }: PlannedDraft): string[]
     ...(steps === undefined || longer.length === 0
       ? []
       : [
-          `TensorRT-LLM drafts most of one sequence: longer drafts of more (${lengthsText(steps)}) are cut to ${steps[0].draft_tokens} tokens.`,
+          `TensorRT-LLM drafts most of one sequence: longer drafts of more (${lengthsText(steps)}) are cut to ${counted(steps[0].draft_tokens, "token")}.`,
         ]),
     ...(drafter.kind === "lookup"
       ? [

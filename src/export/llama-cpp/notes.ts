@@ -1,4 +1,5 @@
 /** What a plan loses in llama.cpp, said of the draft that was written. */
+import { counted } from "../../core/text.js";
 import type { Checkpoint, ModelSpec } from "../../model/spec.js";
 import type { ChoiceSet } from "../../schema/choice.js";
 import type { GgufDraft } from "../gguf/draft.js";
@@ -82,7 +83,7 @@ export function lookupNotes({ size, draftTokens, planned }: NgramSettings): stri
   const longer =
     draftTokens === planned.draftTokens
       ? ""
-      : ` The plan drafts ${planned.draftTokens} tokens; ngram-simple drops drafts that are shorter than the n-gram, so there they are ${draftTokens}.`;
+      : ` The plan drafts ${counted(planned.draftTokens, "token")}; ngram-simple drops drafts that are shorter than the n-gram, so there they are ${draftTokens}.`;
   return [
     `llama.cpp looks for the last ${size} tokens in the text once that has more than ${size + draftTokens + 1} tokens.${longest}${longer}`,
   ];

@@ -1,5 +1,6 @@
 /** What `explain` prints for a reader: a summary, the telling blocks, and what other conditions would change. */
 
+import { counted } from "../../core/text.js";
 import { describeConstraints } from "../../schema/constraints.js";
 import { lengthsText } from "../../schema/length-by-batch.js";
 import type { Plan, Segment } from "../../schema/plan.js";
@@ -74,7 +75,7 @@ const EVIDENCE: Record<ExplainedDraft["evidence"], string> = {
 
 function summary({ contextTokens, targetStepUs }: Explanation, draft: ExplainedDraft): string[] {
   return [
-    `At ${contextTokens} tokens of context: ${draft.draftTokens} tokens drafted a round, with ${describeDrafter(draft)}.`,
+    `At ${contextTokens} tokens of context: ${counted(draft.draftTokens, "token")} drafted a round, with ${describeDrafter(draft)}.`,
     `${draft.drafter.kind === "self" ? "A draft step takes" : "Drafting a round takes"} ${ms(draft.draftUs)}, a plain step ${ms(targetStepUs)}.`,
     `${formatPercent(draft.acceptance)} of drafted tokens are accepted (${EVIDENCE[draft.evidence]}).`,
     `Decoding is predicted to be ${times(draft.speedup)}.`,
@@ -85,9 +86,9 @@ function summary({ contextTokens, targetStepUs }: Explanation, draft: ExplainedD
 /** What the acceptance was measured on; nothing where it was not. */
 function counts({ positions, rounds, lengthError }: ExplainedDraft): string[] {
   if (positions === null) return [];
-  const reaching = rounds === null ? "" : `; ${rounds} rounds came to the last drafted token`;
+  const reaching = rounds === null ? "" : `; ${counted(rounds, "round")} came to the last drafted token`;
   const error = lengthError === null ? "" : `; the tokens of a round are known to ${formatPercent(lengthError)}`;
-  return [`The acceptance was measured at ${positions} positions${reaching}${error}.`];
+  return [`The acceptance was measured at ${counted(positions, "position")}${reaching}${error}.`];
 }
 
 /** What several sequences at once draft here, and what that is predicted to bring. */
@@ -122,7 +123,7 @@ function plainSummary({ contextTokens, best, targetStepUs }: Explanation): strin
   const plain = `At ${contextTokens} tokens of context the plan decodes plainly, ${ms(targetStepUs)} a step.`;
   if (best === null) return [plain, "No draft but the target itself is known there."];
   const verdict = best.speedup > 1 ? "which is not above the noise of profile and calibration" : "which is no gain";
-  const draft = `${describeDrafter(best)}; ${best.draftTokens} tokens a round`;
+  const draft = `${describeDrafter(best)}; ${counted(best.draftTokens, "token")} a round`;
   return [plain, `The best draft known there (${draft}) would be ${times(best.speedup)}, ${verdict}.`];
 }
 
@@ -131,7 +132,7 @@ function rivals({ byDrafter, draft }: Explanation): string[] {
   const others = byDrafter.filter(({ drafter }) => byDrafter.length > 1 && drafter.kind !== draft?.drafter.kind);
   return others.map(
     (one) =>
-      `The best that ${DRAFTER_WORDS[one.drafter.kind]} would do there (${one.draftTokens} tokens, ${describeDrafter(one)}) is ${times(one.speedup)}, by the text of choosing.`,
+      `The best that ${DRAFTER_WORDS[one.drafter.kind]} would do there (${counted(one.draftTokens, "token")}, ${describeDrafter(one)}) is ${times(one.speedup)}, by the text of choosing.`,
   );
 }
 
@@ -238,12 +239,16 @@ function outcome(after: WhatIf, before: ExplainedDraft | null): string {
   const { speculate, draftTokens, evidence } = after;
   const [old, own, now] = [after.speedupBefore, after.ownSpeedup, after.speedup].map((speedup) => speedup.toFixed(2));
   if (before === null)
-    return speculate ? `${draftTokens} tokens drafted a round, ${now} times as fast.` : "plain decoding.";
+    return speculate
+      ? `${counted(draftTokens ?? 0, "token")} drafted a round, ${now} times as fast.`
+      : "plain decoding.";
   const by = evidence === before.evidence || evidence === null ? "" : ` (${EVIDENCE[evidence]})`;
   if (!speculate) return `plain decoding; this draft would be ${old} -> ${own} times as fast${by}.`;
   const blocks = whatDrafts(after, before);
   const length =
-    before.draftTokens === draftTokens ? `${draftTokens} tokens` : `${before.draftTokens} -> ${draftTokens} tokens`;
+    before.draftTokens === draftTokens
+      ? counted(draftTokens ?? 0, "token")
+      : `${before.draftTokens} -> ${counted(draftTokens ?? 0, "token")}`;
   const kept = own === now ? "" : `; unchanged it would be ${own}`;
   return `${blocks}, ${length} a round; ${old} -> ${now} times as fast${kept}${by}.`;
 }

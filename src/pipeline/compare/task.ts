@@ -1,14 +1,12 @@
 /** What a comparison is made of once its model is open, and what an interrupted one must have been made of to be gone on with. */
 import type { LocatedHeads } from "../../decode/drafters/heads.js";
 import type { LoadedModel } from "../../runtime/load.js";
-import { numericsOf } from "../../schema/common.js";
 import type { Tokenizer } from "../../tokenizer/types.js";
 import { promptsDigest, type VerifyPrompt } from "../../verify/index.js";
 import type { PipelineContext } from "../context.js";
-import { deviceOf } from "../device.js";
 import type { DraftModelFile } from "../drafting/draft-models.js";
 import type { PartsTask } from "../interrupted/finished-parts.js";
-import { softwareVersions } from "../verify/document.js";
+import { loadedTask } from "../interrupted/loaded-task.js";
 import type { CompareOptions, CompareRequest } from "./options.js";
 
 export interface Comparing {
@@ -31,23 +29,19 @@ export function taskOf(
   { loaded, request, options, contexts, given, tokenizer, heads, files }: Comparing,
   context: PipelineContext,
 ): PartsTask {
-  const { engine, ref: model } = loaded;
   const { profile, calibration, choices, methods, text, extrapolate, maxTokens, pairs, sampling } = request;
   return {
     command: "compare",
-    ...{ model, device: deviceOf(context, engine), kernels: numericsOf(engine.kernels, engine.numerics) },
-    ...{ tokenizer: tokenizer.sha256, text: text.sha256 },
+    ...loadedTask({ model: loaded, heads, tokenizer, text }, context),
     profile: profile?.sha256 ?? null,
     calibration: calibration?.sha256 ?? null,
     prompts: given === null ? null : promptsDigest(given),
     ...{ choices, methods: methods.map(({ name }) => name), contexts, extrapolate },
-    heads: heads.map(({ heads, path }) => [path, heads.sha256]),
     draft_models: files.map(({ path, checkpoint }) => [path, checkpoint.weightsSha256]),
     ...{ looks_up: request.looksUp, max_tokens: maxTokens, pairs },
     time: request.timeLimitSeconds,
     refine: request.refineSeconds,
     filters: sampling?.filters ?? null,
     seed: options.seed ?? null,
-    versions: softwareVersions(),
   };
 }

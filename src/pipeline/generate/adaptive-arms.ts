@@ -2,6 +2,7 @@
  * Arms of `--adapt`: of every drafter that may be run at a context what it accepts, what it costs, and what is asked for when
  * it is run.
  */
+import { counted } from "../../core/text.js";
 import type { AdaptiveDraft } from "../../decode/adaptive/arms.js";
 import type { Curve } from "../../decode/adaptive/belief.js";
 import type { Drafter } from "../../decode/drafters/drafter.js";
@@ -84,7 +85,7 @@ export function singleArm(
   return {
     ...curveFrom(running.key, evidence, drafter.rows.length),
     drafter: running,
-    told: `heads, ${tree.length} nodes`,
+    told: `heads, ${counted(tree.length, "node")}`,
     nodes,
     verifyUs: ({ verifyUs, verifyTreeUs }, n, depth) =>
       // a tree that is a chain is run as one
@@ -104,7 +105,7 @@ export function lookupArm(
     ...prior.curve,
     key: drafter.key,
     drafter,
-    told: `a lookup from ${ngramTokens.min} tokens`,
+    told: `a lookup from ${counted(ngramTokens.min, "token")}`,
     lookup: { ...prior, minMatch: ngramTokens.min, maxNgram: ngramTokens.max, alone: true, draftTokens: longest },
   };
 }
@@ -147,7 +148,7 @@ export function hybridArm(
     ...other,
     key,
     curve,
-    told: `a lookup from ${minMatch} tokens, else ${other.told ?? otherKey}`,
+    told: `a lookup from ${counted(minMatch, "token")}, else ${other.told ?? otherKey}`,
     holders: [lookup, otherwise],
     request: (d) => ({ drafter: choosing(d), draftTokens: Math.max(d, lookupTokens) }),
     lookup: { ...prior, minMatch, maxNgram: ngramTokens.max, alone: false, draftTokens: lookupTokens },

@@ -10,7 +10,6 @@ import { systemClock } from "../../runtime/device.js";
 import { type LoadedModel, loadModel } from "../../runtime/load.js";
 import { rememberingPrompts } from "../../runtime/remembering.js";
 import type { Calibration } from "../../schema/calibration.js";
-import { numericsOf } from "../../schema/common.js";
 import { writeDocument } from "../../schema/document.js";
 import { areAlike, type Plan } from "../../schema/plan.js";
 import type { Profile } from "../../schema/profile.js";
@@ -22,6 +21,7 @@ import type { PipelineContext } from "../context.js";
 import { deviceOf } from "../device.js";
 import { draftersRelativeTo, parseMeasuredDrafters, withHeads } from "../drafting/measured.js";
 import { FinishedParts } from "../interrupted/finished-parts.js";
+import { loadedTask } from "../interrupted/loaded-task.js";
 import { verifiedPrompts } from "../interrupted/verified-prompts.js";
 import { measureCandidates } from "../measuring/candidates.js";
 import { canMeasureWidely, measureHeadsWidely } from "../measuring/heads-text.js";
@@ -39,7 +39,7 @@ import {
 import { fitText } from "../text/fit-text.js";
 import { continueAgain, measuringText } from "../text/measuring-text.js";
 import { bundledPrompts, fittingPrompts } from "../text/prompts.js";
-import { buildVerifications, DEFAULT_MAX_TOKENS, softwareVersions } from "../verify/document.js";
+import { buildVerifications, DEFAULT_MAX_TOKENS } from "../verify/document.js";
 import { everythingFor, type RunPaths, type RunResult, runPaths, SKIP, type Variant, variantsOf } from "./variants.js";
 
 /** Runs of each prompt with and without the plan: intervals are over prompts, so more of them tell more than more pairs. */
@@ -107,18 +107,9 @@ interface Running {
 
 async function runInParts(running: Running, fresh: boolean | undefined): Promise<RunResult> {
   const { model, heads, paths, context } = running;
-  const { engine } = model;
   const text = readCalibrationText(undefined);
-  const task = {
-    command: "run",
-    model: model.ref,
-    device: deviceOf(context, engine),
-    kernels: numericsOf(engine.kernels, engine.numerics),
-    tokenizer: (await openTokenizer(model.path)).sha256,
-    text: text.sha256,
-    heads: heads.map(({ heads, path }) => [path, heads.sha256]),
-    versions: softwareVersions(),
-  } as const;
+  const tokenizer = await openTokenizer(model.path);
+  const task = { command: "run", ...loadedTask({ model, heads, tokenizer, text }, context) } as const;
   const parts = new FinishedParts(paths.plan, task, context, { fresh });
   const result = await parts.through(context, () => runStages(running, text, parts));
   parts.discard();

@@ -18,6 +18,7 @@ import {
   type PromptPolicyRuns,
   policyFigures,
   promptsDigest,
+  TimeTaken,
   type VerifyPrompt,
   waysByTurns,
 } from "../../verify/index.js";
@@ -182,23 +183,18 @@ async function runWays(
   parts: FinishedParts,
   { progress }: PipelineContext,
 ): Promise<RanAt[]> {
-  let startUs = systemClock.nowUs();
+  const time = new TimeTaken(systemClock);
   const endTokens = ways[0].loaded.spec.eosTokenIds;
   const open = ways.map(({ loaded, policy }) => ({ engine: loaded.engine, policy }));
   const ran: RanAt[] = [];
   for (const [i, { contextTokens, prompts: own }] of prompts.entries()) {
     // contexts share the time
-    const untilUs = timeLimitSeconds === null ? null : startUs + (1e6 * timeLimitSeconds * (i + 1)) / prompts.length;
-    let madeUs = 0;
-    const { turns, us } = await parts.take(`context ${contextTokens}`, async () => {
-      const beganUs = systemClock.nowUs();
-      const turns = await waysByTurns({
-        ...{ clock: systemClock, ways: open, prompts: own, maxTokens, endTokens, pairs, untilUs, progress },
-      });
-      madeUs = systemClock.nowUs() - beganUs;
-      return { turns, us: madeUs };
-    });
-    startUs -= us - madeUs; // what an interrupted run took counts as well
+    const untilUs = timeLimitSeconds === null ? null : time.at((1e6 * timeLimitSeconds * (i + 1)) / prompts.length);
+    const turns = await time.of(
+      (make) => parts.take(`context ${contextTokens}`, make),
+      () =>
+        waysByTurns({ clock: systemClock, ways: open, prompts: own, maxTokens, endTokens, pairs, untilUs, progress }),
+    );
     if (turns.length > 0) ran.push({ contextTokens, turns, ways: figuresOf(ways, turns, contextTokens, maxTokens) });
     if (turns.length < LEAST_UNITS)
       progress.warn(

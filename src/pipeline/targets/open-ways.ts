@@ -9,7 +9,7 @@ import type { Loaded } from "../../schema/document.js";
 import { MAX_TREE_NODES } from "../../schema/drafter.js";
 import type { TargetPrecision } from "../../schema/numerics.js";
 import type { Plan } from "../../schema/plan.js";
-import { draftText } from "../../schema/plan-text.js";
+import { draftingText } from "../../schema/plan-text.js";
 import { usualChoices } from "../choices.js";
 import type { PipelineContext } from "../context.js";
 import { findDrafting, planDrafting, withDrafting } from "../drafting.js";
@@ -124,5 +124,5 @@ async function withDrafters<Result>(
 function draftsAt(plan: Loaded<Plan> | null, contextTokens: number, layers: number): string {
   const segment = plan?.document.segments.find(({ context_tokens: { to } }) => contextTokens < to);
   if (segment?.speculate !== true) return "nothing";
-  return `${segment.draft_tokens} tokens with ${draftText(segment, layers)}`.slice(0, 400);
+  return draftingText(segment, layers).slice(0, 400);
 }

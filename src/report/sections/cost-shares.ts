@@ -1,6 +1,7 @@
 /** What a draft step, a verification and a plain step are made of, as the profile prices their parts. */
 
 import { DraftplanError } from "../../core/errors.js";
+import { counted } from "../../core/text.js";
 import {
   blockKind,
   type ChoiceSet,
@@ -93,7 +94,7 @@ function gridCharts({ grid, model, loop, kernels }: Profile): Chart[] {
 }
 
 const verifying = (where: string, contextTokens: number, verified: number, loopUs: number): Pass => ({
-  name: `${where}: verifying ${verified} tokens`,
+  name: `${where}: verifying ${counted(verified, "token")}`,
   contextTokens,
   of: { verified },
   loopUs,

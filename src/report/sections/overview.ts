@@ -63,7 +63,7 @@ function planCards(plans: readonly ShownPlan[]): Html | null {
   return html`<div class="cards">${plans.map(
     ({ document, id, path }) => html`<article class="card"><h3><a href="#${id}">${foreignPath(fileName(path))}</a></h3>
 <p class="headline">${speedupRange(document.segments.flatMap(({ predicted }) => (predicted === undefined ? [] : [predicted.speedup])))}</p>
-<p>${document.segments.map(({ context_tokens, speculate, draft_tokens }) => html`Context ${range(context_tokens)}: ${speculate ? `draft ${draft_tokens} tokens` : "plain decoding"}. `)}</p>
+<p>${document.segments.map(({ context_tokens, speculate, draft_tokens }) => html`Context ${range(context_tokens)}: ${speculate ? `draft ${counted(draft_tokens ?? 0, "token")}` : "plain decoding"}. `)}</p>
 <p class="verdicts">${verdict("open", "predicted, not verified here")}</p></article>
 `,
   )}</div>`;

@@ -1,5 +1,6 @@
 /** The trees that heads fill in a plan, each drawn once for all ranges that share it. */
 
+import { counted } from "../../core/text.js";
 import { mainDrafter } from "../../schema/drafter.js";
 import type { Segment } from "../../schema/plan.js";
 import { drafterText } from "../../schema/plan-text.js";
@@ -56,7 +57,7 @@ function treeFigure({ tree, segments }: DrawnTree): Html {
   const yields =
     predicted === undefined ? "" : ` A round yields ${fixed(predicted.accepted_length, 2)} tokens, as predicted.`;
   return html`<figure><figcaption><strong>${where}</strong> <span>${drafterText(drafter)}, ${depth} deep.${yields}</span></figcaption>
-${treeChart({ tree, columns, alternative: `${where}: a tree of ${tree.length} nodes, ${words}.${yields}` })}
+${treeChart({ tree, columns, alternative: `${where}: a tree of ${counted(tree.length, "node")}, ${words}.${yields}` })}
 ${details(
   `Nodes by depth: ${where}`,
   table({

@@ -1,5 +1,6 @@
 /** A plan: which draft runs at which context, and what it is predicted to gain. */
 
+import { counted } from "../../core/text.js";
 import { type ChoiceSet, choiceKey, describeChoices, expandDraft } from "../../schema/choice.js";
 import { draftSteps, type Plan, type Predicted, type Segment } from "../../schema/plan.js";
 import { drafterText } from "../../schema/plan-text.js";
@@ -103,9 +104,13 @@ function distinctDrafts(ranges: readonly Range[]): DistinctDraft[] {
 function stripFigure({ set, segments }: DistinctDraft): Html {
   const where = `Context ${segments.map(contextText).join(", ")} tokens`;
   if (set === null) return html`<p><strong>${where}</strong>: plain decoding, nothing is drafted.</p>`;
-  const lengths = [...new Set(segments.map((segment) => segment.draft_tokens))].join(" or ");
+  const lengths = [...new Set(segments.map((segment) => segment.draft_tokens))];
+  const drafted = `${lengths
+    .slice(0, -1)
+    .map((length) => `${length} or `)
+    .join("")}${counted(lengths.at(-1) ?? 0, "token")} drafted a round`;
   const words = describeChoices(set);
-  return html`<figure class="wide"><figcaption><strong>${where}</strong> <span>${lengths} tokens drafted a round; ${words}.</span></figcaption>
+  return html`<figure class="wide"><figcaption><strong>${where}</strong> <span>${drafted}; ${words}.</span></figcaption>
 ${strip(set, `${where}: ${words}.`)}
 ${details(
   `Blocks by choice: ${where}`,
@@ -156,7 +161,7 @@ const whoDrafts = ({ speculate, drafter }: Segment, set: ChoiceSet | null): stri
 const refusedText = ({ refuted = [] }: Segment): string =>
   refuted.length === 0
     ? ""
-    : ` (text kept back refused ${refuted.map(({ drafter, draft_tokens, speedup }) => `${drafter?.kind === "heads" ? "a tree" : "a draft"} of ${draft_tokens} tokens, ${factor(speedup)}`).join(", and ")})`;
+    : ` (text kept back refused ${refuted.map(({ drafter, draft_tokens, speedup }) => `${drafter?.kind === "heads" ? "a tree" : "a draft"} of ${counted(draft_tokens, "token")}, ${factor(speedup)}`).join(", and ")})`;
 
 const EVIDENCE = {
   report: "text kept back",
