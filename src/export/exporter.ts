@@ -96,8 +96,11 @@ export interface Exporter {
    * @throws EXPORT_UNSUPPORTED (unsupported.ts)
    */
   express?(draft: PlannedDraft, model: ExportModel): void;
-  /** Whether what is predicted of the draft holds of what is written; always, where an exporter does not say. */
-  keepsPrediction?(draft: PlannedDraft): boolean;
+  /**
+   * Why what the plan predicts of the draft does not hold of what is written, as a sentence for README.md that ends in that
+   * nothing is predicted; null, or left out: it does.
+   */
+  unpredicted?(draft: PlannedDraft, model: Pick<ExportModel, "spec">): string | null;
   /** Bytes that will be written, for the room to be looked for before anything is. */
   bytes?(job: Omit<ExportJob, "folder">): number;
   /** @throws FILE_UNWRITABLE, what reading the model throws, what `progress.tick` throws */

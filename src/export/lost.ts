@@ -3,6 +3,7 @@ import { counted } from "../core/text.js";
 import { kernelOf } from "../schema/choice.js";
 import { mainDrafter } from "../schema/drafter.js";
 import { lengthsText } from "../schema/length-by-batch.js";
+import { isQuantised } from "../schema/numerics.js";
 import type { Plan } from "../schema/plan.js";
 import type { Exporter, PlannedDraft } from "./exporter.js";
 import { isOneLength } from "./servers/by-batch.js";
@@ -15,7 +16,7 @@ export const lostNotes = (exporter: Rules, { device }: Plan, draft: PlannedDraft
   ...(device?.target === undefined || exporter.takesTargetPrecision === true
     ? []
     : [
-        `The plan's target computes in ${device.target}, and ${exporter.name} computes in what MODEL is stored in, or in what it is told: acceptance and times may be others.`,
+        `The plan's target computes in ${device.target}, and ${exporter.name} computes in what MODEL is stored in, or in what it is told: ${losesTarget(exporter, device) ? "its output and its acceptance are others, so nothing is predicted" : "acceptance and times may be others"}.`,
       ]),
   ...(losesFittedScales(device, draft)
     ? [
@@ -23,6 +24,10 @@ export const lostNotes = (exporter: Rules, { device }: Plan, draft: PlannedDraft
       ]
     : []),
 ];
+
+/** Whether the plan's target is a quantised one, whose output no engine reproduces that is not written in it. */
+export const losesTarget = ({ takesTargetPrecision }: Rules, device: Plan["device"]): boolean =>
+  device?.target !== undefined && isQuantised(device.target) && takesTargetPrecision !== true;
 
 /** Whether quantised blocks are written that are not those the plan's figures are of. */
 export function losesFittedScales(device: Plan["device"], { choices, drafter }: PlannedDraft): boolean {

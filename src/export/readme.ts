@@ -3,7 +3,8 @@ import type { Export } from "../schema/export.js";
 import { draftText } from "../schema/plan-text.js";
 import type { Written } from "./exporter.js";
 
-export function readmeOf(document: Export, { usage }: Written): string {
+/** @param isOther what the engine drafts is not what the plan predicts: one of the notes says why */
+export function readmeOf(document: Export, { usage }: Written, isOther: boolean): string {
   const { engine, model, segment, draft_tokens: d, notes } = document;
   return `# A draft of ${oneLine(model.name)} for ${engine.name}
 
@@ -15,7 +16,7 @@ ${usage.trim()}
 
 ## What to expect
 
-${expectation(document)}
+${expectation(document, isOther)}
 
 ## What is lost
 
@@ -23,11 +24,12 @@ ${notes.length === 0 ? "Nothing that draftplan knows of." : notes.map((note) => 
 `;
 }
 
-function expectation({ predicted, engine }: Export): string {
+function expectation({ predicted, engine }: Export, isOther: boolean): string {
   const tried =
     engine.tried_version === null
       ? `This form follows ${engine.name}'s documentation and was not run there.`
       : `This form was tried with ${engine.name} ${engine.tried_version}.`;
+  if (predicted === null && isOther) return `Nothing is predicted, for a reason given under "What is lost". ${tried}`;
   if (predicted === null)
     return `Nothing is predicted: acceptance was not measured with a draft that fills a cache of its own, as ${engine.name} drafts. ${tried}`;
   const { acceptance, accepted_length, speedup, acceptance_curve } = predicted;

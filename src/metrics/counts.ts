@@ -17,8 +17,11 @@ export interface EngineCounts {
   engine: string;
   /** what the file is, for people */
   form: string;
-  /** rounds in which something was drafted; null: not told */
+  /** rounds in which something was drafted, and where `everyRound` says so all others too; null: not told */
   rounds: number | null;
+  everyRound: boolean;
+  /** answers, whose last rounds draft no more than there is left to say; null: not told */
+  requests: number | null;
   /** tokens drafted, those behind a rejection too */
   drafted: number | null;
   /** tokens drafted up to and including a round's first rejection */
@@ -26,6 +29,8 @@ export interface EngineCounts {
   accepted: number | null;
   /** [d] rounds whose first i + 1 tokens were all accepted */
   acceptedAt: readonly number[] | null;
+  /** [d] rounds that drafted i + 1 tokens, the first i of them accepted: rounds cut short by an answer's end are not among them */
+  evaluatedAt: readonly number[] | null;
   /** by request, where the engine tells */
   parts: readonly PartCounts[] | null;
   /** the engine's own means, where it tells no counts: tokens a round, and accepted over drafted */
@@ -35,7 +40,8 @@ export interface EngineCounts {
 }
 
 export const NO_COUNTS = {
-  ...{ rounds: null, drafted: null, evaluated: null, accepted: null, acceptedAt: null, parts: null },
+  ...{ rounds: null, everyRound: false, requests: null, drafted: null, evaluated: null, accepted: null },
+  ...{ acceptedAt: null, evaluatedAt: null, parts: null },
   ...{ means: { acceptedLength: null, acceptedShare: null }, tokensPerSecond: null },
 } satisfies Partial<EngineCounts>;
 
@@ -64,9 +70,9 @@ const LEAST_ROUNDS = 30;
 const Z95 = 1.96;
 
 export function figuresOf(counts: EngineCounts): EngineFigures {
-  const { rounds, drafted, accepted, means, tokensPerSecond, acceptedAt } = counts;
+  const { rounds, drafted, accepted, means, tokensPerSecond } = counts;
   const perRound = rounds !== null && rounds > 0 ? rounds : null;
-  const curve = perRound === null || acceptedAt === null ? null : [1, ...acceptedAt.map((count) => count / perRound)];
+  const curve = curveOf(counts);
   const draftTokens = perRound === null || drafted === null ? null : drafted / perRound;
   const length = perRound === null || accepted === null ? null : 1 + accepted / perRound;
   const byParts = length === null ? null : partsInterval(counts);
@@ -86,6 +92,25 @@ export function figuresOf(counts: EngineCounts): EngineFigures {
     ...{ curve, draftTokens, tokensPerSecond },
   };
 }
+
+/** As a plan has it, of whole rounds: by position over the rounds that came to it, where the engine tells them. */
+function curveOf({ rounds, acceptedAt, evaluatedAt }: EngineCounts): number[] | null {
+  if (rounds === null || rounds === 0 || acceptedAt === null) return null;
+  const curve = [1];
+  acceptedAt.forEach((count, i) => {
+    const reached = evaluatedAt?.[i];
+    if (reached === undefined) curve.push(count / rounds);
+    else curve.push(reached === 0 ? 0 : (curve[i] * count) / reached);
+  });
+  return curve;
+}
+
+/**
+ * Tokens that the last rounds of answers may have drafted fewer than d: a round drafts at most one less than is left to say,
+ * so at worst d − 1, d − 2, … 1 tokens one after the other, and then none, which is a round where all are counted.
+ */
+export const missingAtEnds = ({ requests, everyRound }: EngineCounts, draftTokens: number): number =>
+  ((requests ?? 0) * draftTokens * (draftTokens + (everyRound ? 1 : -1))) / 2;
 
 const around = (value: number, half: number | null): Measured => ({
   value,

@@ -21,6 +21,7 @@ export function vllmMetrics(samples: readonly Sample[]): EngineCounts | null {
   };
   const rounds = total("drafts");
   if (rounds === null) return null;
+  const finished = named(samples, "vllm:request_success");
   const acceptedAt: number[] = [];
   for (const { labels, value } of named(samples, "vllm:spec_decode_num_accepted_tokens_per_pos")) {
     const position = Number(labels.get("position"));
@@ -36,6 +37,7 @@ export function vllmMetrics(samples: readonly Sample[]): EngineCounts | null {
       drafted: total("draft_tokens"),
       accepted: total("accepted_tokens"),
     },
+    requests: finished.length === 0 ? null : sum(finished.map(({ value }) => value)),
     acceptedAt: acceptedAt.length === 0 || acceptedAt.includes(undefined as never) ? null : acceptedAt,
   };
 }
@@ -51,6 +53,7 @@ export function vllmBench(json: Json): EngineCounts | null {
     drafted: counted(json.spec_decode_draft_tokens),
     accepted: counted(json.spec_decode_accepted_tokens),
     acceptedAt: isCounts(rates) && rates.length > 0 ? rates.map((rate) => rate * rounds) : null,
+    requests: counted(json.completed),
     tokensPerSecond: counted(json.output_throughput),
   };
 }
@@ -92,6 +95,7 @@ export function llamaTimings(answers: readonly Json[]): EngineCounts | null {
       accepted: of("draft_n_accepted"),
     },
     rounds: known ? sum(parts.map(({ rounds }) => rounds)) : null,
+    ...{ everyRound: true, requests: parts.length },
     parts: known ? parts : null,
     tokensPerSecond: took > 0 && known ? (1000 * of("predicted_n")) / took : null,
   };
@@ -109,6 +113,7 @@ export function genaiStatistics(all: readonly Json[]): EngineCounts | null {
   return {
     ...NO_COUNTS,
     ...{ engine: "onnxruntime-genai", form: "onnxruntime-genai's statistics", parts, rounds: of("rounds") },
+    requests: own.length,
     ...{ drafted: of("draft_tokens_proposed"), evaluated: of("draft_tokens_evaluated") },
     accepted: of("draft_tokens_accepted"),
   };
@@ -126,12 +131,15 @@ export function transformersCounts(all: readonly Json[]): EngineCounts | null {
   };
   const [drafting = 0] = at("drafted_per_position");
   const acceptedAt = at("accepted_per_position");
+  const evaluatedAt = at("evaluated_per_position");
   const seconds = of("seconds");
   return {
     ...NO_COUNTS,
     ...{ engine: "transformers", form: "counts of the exported module", rounds: drafting },
     ...{ drafted: of("drafted"), evaluated: of("evaluated"), accepted: of("accepted") },
+    requests: own.every(({ prompts }) => isCount(prompts)) ? of("prompts") : null,
     acceptedAt: acceptedAt.length === 0 ? null : acceptedAt,
+    evaluatedAt: evaluatedAt.length === 0 || evaluatedAt.length !== acceptedAt.length ? null : evaluatedAt,
     parts:
       own.length < 2
         ? null

@@ -5,12 +5,13 @@ import { DraftplanError } from "../core/errors.js";
 import { readUserFile } from "../core/user-file.js";
 import { utf8Text } from "../core/utf8.js";
 import { chooseDraft } from "../export/choose.js";
-import { type EngineCounts, type EngineFigures, figuresOf, type Measured } from "../metrics/counts.js";
+import { type EngineCounts, type EngineFigures, figuresOf, type Measured, missingAtEnds } from "../metrics/counts.js";
 import { readMetrics } from "../metrics/read.js";
 import type { Calibration, MeasuredDraft } from "../schema/calibration.js";
 import { choiceKey, type Draft, expandDraft } from "../schema/choice.js";
 import type { Loaded } from "../schema/document.js";
-import type { Export, ExportPrediction } from "../schema/export.js";
+import type { DrafterRef } from "../schema/drafter.js";
+import { type Export, type ExportPrediction, whereDrafted } from "../schema/export.js";
 import type { Plan } from "../schema/plan.js";
 import { significant, sum } from "../stats/numbers.js";
 import { exportPrediction } from "./export/predict.js";
@@ -43,6 +44,9 @@ interface Expected {
   range: { from: number; to: number };
   draft: Draft | undefined;
   draftTokens: number;
+  /** a lookup drafts as far as the text that it found goes on */
+  varies: boolean;
+  /** of the rounds that the engine counts */
   predicted: ExportPrediction | null;
   /** in the bundled decoder; null: the document does not say */
   tokensPerSecond: number | null;
@@ -59,7 +63,7 @@ export function importMetrics(request: ImportMetricsRequest): ImportedMetrics {
   const text = utf8Text(readUserFile(file, MAX_BYTES, "Name a file of the engine's figures."), file);
   const counts = readMetrics(text, file);
   const figures = figuresOf(counts);
-  const expected = expectedOf(request.against);
+  const expected = ofCounted(expectedOf(request.against), counts);
   requireEngine(file, counts, expected);
   const calibration = request.calibration === undefined ? null : grown(request.calibration, counts, figures, expected);
   return { counts, figures, calibration, result: judged(request, counts, figures, expected) };
@@ -68,8 +72,8 @@ export function importMetrics(request: ImportMetricsRequest): ImportedMetrics {
 function expectedOf(against: ImportMetricsRequest["against"]): Expected {
   if ("export" in against) {
     const { path, document } = against.export;
-    const { engine, model, segment, draft, draft_tokens, predicted } = document;
-    const figures = { draft, draftTokens: draft_tokens, predicted, tokensPerSecond: null };
+    const { engine, model, segment, drafter, draft, draft_tokens, predicted } = document;
+    const figures = { draft, draftTokens: draft_tokens, varies: looksUp(drafter), predicted, tokensPerSecond: null };
     return { path, engine: engine.name, model, range: segment, ...figures };
   }
   const { plan, context } = against;
@@ -78,9 +82,20 @@ function expectedOf(against: ImportMetricsRequest["against"]): Expected {
   return {
     ...{ path: plan.path, engine: null, model: plan.document.model, range: context_tokens, draft },
     draftTokens: chosen.draftTokens,
+    varies: looksUp(chosen.drafter),
     predicted: exportPrediction(plan, chosen),
     tokensPerSecond: predicted?.tokens_per_second ?? null,
   };
+}
+
+const looksUp = ({ kind }: DrafterRef): boolean => kind === "lookup" || kind === "hybrid";
+
+/** Engines count rounds in which something is drafted; what is predicted of a lookup is a mean over all others too. */
+function ofCounted(expected: Expected, { everyRound }: EngineCounts): Expected {
+  const { predicted } = expected;
+  if (predicted === null || everyRound) return expected;
+  const { curve, length } = whereDrafted(predicted);
+  return { ...expected, predicted: { ...predicted, acceptance_curve: curve, accepted_length: length } };
 }
 
 function requireEngine(file: string, { engine, form }: EngineCounts, expected: Expected): void {
@@ -109,7 +124,8 @@ function judged(
   figures: EngineFigures,
   expected: Expected,
 ): CheckResult {
-  const lengths = lengthFindings(file, figures, expected);
+  const ends = figures.draftTokens === null ? "as planned" : lengthsBy(counts, figures.draftTokens, expected);
+  const lengths = lengthFindings(file, figures, expected, ends);
   const compared = comparedFigures(file, figures, expected);
   const base = { files: [file], compared, words: WORDS };
   const { predicted } = expected;
@@ -118,7 +134,7 @@ function judged(
     const findings = [...lengths, finding("NOTHING_COMPARED", file, "", message)];
     return { ...base, findings, regressed: false, inconclusive: false, decided: [] };
   }
-  const { measured, wanted, what } = criterion(figures, predicted, expected.draftTokens);
+  const { measured, wanted, what } = criterion(figures, predicted, expected.draftTokens, ends === "shorter at ends");
   const least = wanted * (1 - tolerancePercent / 100);
   const numbers = `${what} ${show(measured)} by ${counts.form}, predicted ${significant(wanted, 4)} (at ${predicted.at_context} tokens of context), tolerance ${tolerancePercent} %`;
   const lower = measured.interval === null ? null : measured.interval[1] < least;
@@ -132,12 +148,23 @@ function judged(
   return { ...base, findings, regressed: lower === true, inconclusive: unknown, decided: [numbers] };
 }
 
+/**
+ * Where the last rounds of answers draft fewer tokens, fewer are accepted: a round of k tokens has Σ_{i≤k} a_i of them accepted,
+ * which is k / d of a whole one's or more, since a_i never rises. So that share of them is asked for, which errs on the
+ * engine's side.
+ */
 function criterion(
-  { acceptedLength, acceptedShare }: EngineFigures,
+  { acceptedLength, acceptedShare, draftTokens: drafted }: EngineFigures,
   { accepted_length, acceptance_curve }: ExportPrediction,
   draftTokens: number,
+  isCut: boolean,
 ): { measured: Measured; wanted: number; what: string } {
-  if (acceptedLength !== null) return { measured: acceptedLength, wanted: accepted_length, what: "tokens a round" };
+  if (acceptedLength !== null) {
+    if (!isCut || drafted === null)
+      return { measured: acceptedLength, wanted: accepted_length, what: "tokens a round" };
+    const wanted = 1 + (accepted_length - 1) * (drafted / draftTokens);
+    return { measured: acceptedLength, wanted, what: `tokens a round, shorter ones at answers' ends among them,` };
+  }
   if (acceptedShare === null) throw new Error("figures without acceptance are refused where they are read");
   const wanted = (sum(acceptance_curve) - 1) / draftTokens;
   return { measured: acceptedShare, wanted, what: "accepted of all drafted tokens" };
@@ -151,8 +178,26 @@ const show = ({ value, interval }: Measured): string =>
 /** share of a round's length from which on another one is meant */
 const LENGTH_TOLERANCE = 0.1;
 
-function lengthFindings(file: string, { draftTokens }: EngineFigures, expected: Expected): Finding[] {
-  if (draftTokens === null || Math.abs(draftTokens / expected.draftTokens - 1) < LENGTH_TOLERANCE) return [];
+/** What may be told of the length of drafts from their mean alone. */
+function lengthsBy(
+  counts: EngineCounts,
+  drafted: number,
+  { draftTokens, varies }: Expected,
+): "as planned" | "shorter at ends" | "others" {
+  if (drafted > draftTokens) return drafted < (1 + LENGTH_TOLERANCE) * draftTokens ? "as planned" : "others";
+  if (varies) return "as planned";
+  const missing = (draftTokens - drafted) * (counts.rounds ?? 0);
+  if (missing > 0 && missing <= missingAtEnds(counts, draftTokens)) return "shorter at ends";
+  return drafted > (1 - LENGTH_TOLERANCE) * draftTokens ? "as planned" : "others";
+}
+
+function lengthFindings(
+  file: string,
+  { draftTokens }: EngineFigures,
+  expected: Expected,
+  lengths: ReturnType<typeof lengthsBy>,
+): Finding[] {
+  if (draftTokens === null || lengths !== "others") return [];
   const message = `${significant(draftTokens, 3)} tokens are drafted a round, and ${expected.path} drafts ${expected.draftTokens}`;
   return [finding("DRAFT_LENGTH_DIFFERS", file, "", message)];
 }
@@ -189,7 +234,7 @@ function comparedFigures(file: string, figures: EngineFigures, expected: Expecte
  */
 function grown(
   { document, path }: Loaded<Calibration>,
-  { rounds, acceptedAt, form }: EngineCounts,
+  { rounds, acceptedAt, evaluatedAt, form }: EngineCounts,
   { curve }: EngineFigures,
   { draft, model, predicted, range, path: at }: Expected,
 ): Calibration {
@@ -218,7 +263,7 @@ function grown(
   const kept = document.measured.filter(
     (one) => one.draft_cache !== "own" || one.at_context !== atContext || keyOf(one.draft) !== key,
   );
-  const reached = [rounds, ...acceptedAt.slice(0, -1)].map(Math.round);
+  const reached = (evaluatedAt ?? [rounds, ...acceptedAt.slice(0, -1)]).map(Math.round);
   const seen = (part: MeasuredDraft["part"]): MeasuredDraft => ({
     ...{ at_context: atContext, part, draft, draft_cache: "own", tokens: Math.max(1, sum(reached)) },
     curve: curve.map((a) => significant(a, 6)),

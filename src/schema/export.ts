@@ -25,8 +25,23 @@ export const ExportPrediction = z.strictObject({
     .describe("by the plan's profile, which is not of this engine; null: the plan has none"),
   positions: z.int().positive().optional().describe("positions behind the curve"),
   rounds: z.int().nonnegative().optional().describe("rounds that came to the curve's last position"),
+  match_rate: Rate.optional().describe(
+    "share of rounds in which a lookup drafts; curve and length are means over all rounds, plain steps among them",
+  ),
 });
 export type ExportPrediction = z.infer<typeof ExportPrediction>;
+
+/**
+ * What is predicted of the rounds in which something is drafted, which are all that engines count of a lookup: behind a match
+ * of chance h, a_i / h.
+ */
+export function whereDrafted({
+  acceptance_curve,
+  match_rate: h = 1,
+}: Pick<ExportPrediction, "acceptance_curve" | "match_rate">): { curve: number[]; length: number } {
+  const curve = acceptance_curve.map((a, i) => (i === 0 || h === 0 ? a : Math.min(1, a / h)));
+  return { curve, length: curve.reduce((sum, a) => sum + a, 0) };
+}
 
 /** Inside the folder, and nowhere else: never absolute, never upwards. */
 const FilePath = z

@@ -7,7 +7,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
-import type { Round } from "../../src/decode/loop.js";
 import { acceptanceOf } from "../../src/decode/statistics.js";
 import { exportPlan } from "../../src/pipeline/export/export-plan.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
@@ -16,6 +15,7 @@ import { readDocumentOf, stringifyDocument } from "../../src/schema/document.js"
 import type { Plan, Segment } from "../../src/schema/plan.js";
 import { openTokenizer } from "../../src/tokenizer/open.js";
 import { tokens } from "../runtime/support.js";
+import { asDraftModel, expectImported, importedFrom, predicting } from "../support/engine-metrics.js";
 import { runPython, unlessPackages } from "../support/python.js";
 import { SMOLLM2, unlessMissing } from "../support/shared.js";
 import { decodeStandalone, partings } from "../support/standalone.js";
@@ -25,6 +25,7 @@ const CPU = { provider: "cpu", threads: 2 };
 /** percentage points, as a share */
 const ACCEPTANCE_WITHIN = 0.02;
 const TOKENS = 64;
+const DRAFT_TOKENS = 5;
 const ENDS = { endsUnseen: true };
 /** minutes on a quiet machine, a quarter of an hour beside other work: genai's threads spin */
 const TIMEOUT = 30 * 60_000;
@@ -60,6 +61,8 @@ interface Subject {
   /** none: the model has no tokenizer, and its prompts are random ids */
   texts: string[] | undefined;
   drafts: Record<string, Drafting>;
+  /** the same as another model's, which a `model:` plan names, in the kernel of its default */
+  models?: Record<string, Draft>;
 }
 
 const tiny = (title: string, model: TinyModel, draft: Draft): Subject => ({
@@ -92,6 +95,10 @@ const SUBJECTS: Subject[] = [
       "separate blocks left out": { draft: keeping("3.mlp", "7.attn", "8.attn") },
       "a lookup of two tokens": { drafter: { kind: "lookup", ngram_tokens: { min: 2, max: 2 } } },
     },
+    models: {
+      "another model": keeping("4.attn", "4.mlp", "8.attn", "8.mlp"),
+      "another model in int8": { ...quantised("int8"), skip: ["4.attn", "4.mlp", "8.attn", "8.mlp"] },
+    },
   },
   {
     title: "SmolLM2-135M",
@@ -108,7 +115,7 @@ const SUBJECTS: Subject[] = [
 const randomPrompts = (): number[][] =>
   Array.from({ length: 20 }, (_, i) => [...tokens(100 + i, 4 + 2 * i, VOCABULARY), ...(i % 4 === 3 ? [2] : [])]);
 
-for (const { title: subject, source: sourceOf, texts, drafts, needs } of SUBJECTS) {
+for (const { title: subject, source: sourceOf, texts, drafts, models = {}, needs } of SUBJECTS) {
   const packages = unlessPackages(subject, "onnxruntime_genai", "onnxruntime", "onnx");
   const { skip, title } = packages.skip ? packages : unlessMissing(subject, ...needs);
   describe.skipIf(skip)(title, () => {
@@ -133,9 +140,13 @@ for (const { title: subject, source: sourceOf, texts, drafts, needs } of SUBJECT
     });
     afterAll(() => model?.close());
 
-    const run = (name: string, drafting: Drafting) => async () => {
+    const run = (name: string, drafting: Drafting, asModel?: "target" | "int8") => async () => {
       expect(prompts).toHaveLength(20);
-      const plan = planOf(model, drafting);
+      const own = planOf(model, drafting);
+      const ours: Awaited<ReturnType<typeof standalone>>[] = [];
+      for (const prompt of prompts) ours.push(await standalone(model, own, prompt));
+      const rounds = ours.flatMap((one) => one.rounds);
+      const plan = predicting(asModel === undefined ? own : await modelPlan(own, source, asModel), rounds);
       const folder = join(temporaryFolder(), "export");
       await exportTo(folder, plan, source);
       const genai = (draft: boolean) =>
@@ -144,15 +155,12 @@ for (const { title: subject, source: sourceOf, texts, drafts, needs } of SUBJECT
       const drafted = await genai(true);
       if (texts !== undefined) expect(drafted.encoded).toEqual(prompts.map((ids) => ids.slice(prefix.length)));
 
-      const rounds: Round[] = [];
       let ties = 0;
       const totals = { evaluated: 0, accepted: 0 };
       for (const [i, prompt] of prompts.entries()) {
-        const ours = await standalone(model, plan, prompt);
-        rounds.push(...ours.rounds);
         const { ids, stats } = drafted.results[i];
         ties += await partings(model, prompt, [plain.results[i].ids, ids], "genai with the draft and without", ENDS);
-        ties += await partings(model, prompt, [ours.ids, plain.results[i].ids], "ours and genai", ENDS);
+        ties += await partings(model, prompt, [ours[i].ids, plain.results[i].ids], "ours and genai", ENDS);
         totals.evaluated += stats?.draft_tokens_evaluated ?? Number.NaN;
         totals.accepted += stats?.draft_tokens_accepted ?? Number.NaN;
       }
@@ -161,17 +169,33 @@ for (const { title: subject, source: sourceOf, texts, drafts, needs } of SUBJECT
       const says = `genai ${drafted.version}: acceptance ${theirs.toFixed(4)} of ${totals.evaluated}, ours ${acceptance?.toFixed(4)}`;
       console.log(`${title}, ${name}: ${says}, ties ${ties}`);
       expect(Math.abs(theirs - (acceptance as number)), says).toBeLessThanOrEqual(ACCEPTANCE_WITHIN);
+      if (drafting.drafter !== undefined) return; // a round of a lookup is as long as what it finds
+      const report = JSON.stringify(drafted.results.map(({ stats }) => stats));
+      const counted = rounds
+        .filter(({ nodes }) => nodes > 0)
+        .map(({ nodes, accepted }) => ({ drafted: nodes, accepted }));
+      expectImported(await importedFrom(report, folder), counted, DRAFT_TOKENS);
     };
     for (const [name, drafting] of Object.entries(drafts)) test(name, run(name, drafting), TIMEOUT);
+    for (const [name, draft] of Object.entries(models)) {
+      const kernel = draft.default === "int8" ? "int8" : "target";
+      test(name, run(name, { draft }, kernel), TIMEOUT);
+    }
   });
 }
+
+/** The other model's blocks are the target's as they are stored; their kernel is the drafter's to say. */
+const modelPlan = (own: Plan, source: string, kernel: "target" | "int8"): Promise<Plan> => {
+  const stored = own.segments.map((segment) => ({ ...segment, draft: keeping(...(segment.draft?.skip ?? [])) }));
+  return asDraftModel({ ...own, segments: stored }, source, kernel);
+};
 
 const planOf = ({ ref }: LoadedModel, drafting: Drafting): Plan => ({
   kind: "draftplan/plan",
   version: 1,
   model: ref,
   draft_cache: "own",
-  segments: [{ context_tokens: { from: 0, to: 8192 }, speculate: true, draft_tokens: 5, ...drafting }],
+  segments: [{ context_tokens: { from: 0, to: 8192 }, speculate: true, draft_tokens: DRAFT_TOKENS, ...drafting }],
 });
 
 async function exportTo(output: string, plan: Plan, model: string): Promise<void> {

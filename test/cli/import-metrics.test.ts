@@ -80,6 +80,41 @@ test("other draft lengths, and predictions that are not there, are found", async
   expect({ code: nothing.code, codes: codes(nothing) }).toEqual({ code: 1, codes: ["NOTHING_COMPARED"] });
 });
 
+test("drafts that the ends of short answers cut are as planned, and fewer of their tokens are asked for", async () => {
+  // 100 answers of four rounds, of which the last but one drafts one token and the last none: 1.25 a round in place of 2
+  const answers = (accepted: number, draft_n: number) => {
+    const at = path("answers.json");
+    const timings = { predicted_n: 5 + accepted, predicted_ms: 50, draft_n, draft_n_accepted: accepted };
+    writeFileSync(at, JSON.stringify(Array.from({ length: 100 }, () => ({ timings }))));
+    return at;
+  };
+  const llama = () => document({ engine: { name: "llama.cpp", tried_version: null } });
+  // 1 + 1.71 × 1.25 / 2 = 2.07 tokens a round; 2.25 and 1.75 were emitted
+  const short = await run(answers(5, 5), "--export", llama());
+  expect({ code: short.code, codes: codes(short) }).toEqual({ code: 0, codes: [] });
+  expect(short.json.decided).toEqual([expect.stringMatching(/shorter ones at answers' ends .* predicted 2\.069/)]);
+  const low = await run(answers(3, 5), "--export", llama());
+  expect({ code: low.code, codes: codes(low) }).toEqual({ code: 1, codes: ["ACCEPTANCE_LOWER"] });
+  // at most three tokens of each answer are missing for its end: 40 answers of 10 rounds with one token each lack more
+  const other = await run(answers(5, 4), "--export", llama());
+  expect(codes(other)).toContain("DRAFT_LENGTH_DIFFERS");
+});
+
+test("a lookup is held against what is predicted of the rounds in which it drafts", async () => {
+  // half of the rounds find something: over all of them a_1 is 0.45, over those that engines count 0.9
+  const predicted = { ...(exported().predicted as NonNullable<Export["predicted"]>), match_rate: 0.5 };
+  const lookup = { drafter: { kind: "lookup", ngram_tokens: { min: 2, max: 2 } }, draft: undefined } as const;
+  const change = { ...lookup, predicted: { ...predicted, acceptance_curve: [1, 0.45, 0.405], accepted_length: 1.855 } };
+  const as = await run(counts(900, 810), "--export", document(change));
+  expect({ code: as.code, codes: codes(as) }).toEqual({ code: 0, codes: [] });
+  const row = as.json.compared.find(({ name }: { name: string }) => name.startsWith("tokens a round"));
+  expect(row).toMatchObject({ baseline: { value: expect.closeTo(2.71, 10) }, candidate: { value: 2.71 } });
+  // 1.86 tokens a round over all would be 2.19 of 2.71 where it drafts
+  expect((await run(counts(700, 490), "--export", document(change))).code).toBe(1);
+  // shorter drafts are what a lookup has: it goes on as far as the text that it found
+  expect(codes(await run(counts(900, 810, 1500), "--export", document(change)))).toEqual([]);
+});
+
 test("a plan may stand for an export", async () => {
   const at = path("plan.yaml");
   const { inputs: _, ...whole } = plan();

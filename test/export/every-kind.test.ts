@@ -2,6 +2,7 @@
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { exportFindings } from "../../src/check/export.js";
 import { silentProgress } from "../../src/core/progress.js";
 import { chooseDraft } from "../../src/export/choose.js";
 import { ENGINE_NAMES, type EngineName, loadExporter } from "../../src/export/engines/list.js";
@@ -38,6 +39,8 @@ interface Kind {
   refuse?: { engines: readonly Ours[]; at: string; what: RegExp; remedy?: RegExp }[];
   /** what is said to be lost by those that take it; nothing is said by the others */
   lost?: { engines: readonly Ours[]; says: RegExp };
+  /** engines that draft something else than what is predicted, of those that take it, and what is said of that */
+  other?: { engines: readonly Ours[]; says: RegExp };
 }
 
 const self = (draft: Partial<Draft>): Partial<Segment> => ({ draft: { ...skipping(), ...draft } });
@@ -52,6 +55,7 @@ const model = (kernel: "target" | "int8" | "int2") =>
 const tree = (...paths: number[][]) => ({ kind: "heads" as const, path: "heads", sha256: "a".repeat(64), tree: paths });
 const CHAIN = tree([0], [0, 0], [0, 0, 0]);
 const lookup = { min_match: 2, ngram_tokens: { min: 2, max: 4 } };
+const looking = (min: number, max: number) => ({ kind: "lookup", ngram_tokens: { min, max } }) as const;
 const hybrid = (otherwise: ReturnType<typeof model> | typeof CHAIN | { kind: "self" }) =>
   ({ kind: "hybrid", lookup, otherwise }) as const;
 const PREDICTED: Predicted = {
@@ -125,11 +129,24 @@ const KINDS: Record<string, Kind> = {
     ...{ segment: self({ ...skipping("1.attn", "1.mlp"), head: "target:64" }), plan: ranked },
     refuse: [{ engines: ALL, at: "draft", what: /^the head is target:64, .* a part of the vocabulary$/ }],
   },
-  "a lookup": { segment: { drafter: { kind: "lookup", ngram_tokens: { min: 2, max: 4 } } } },
+  "a lookup": { segment: { drafter: looking(2, 4) }, other: { engines: ALL, says: /so nothing is predicted\./ } },
+  "a lookup of one length": {
+    segment: { drafter: looking(2, 2) },
+    other: { engines: but("llama.cpp", "onnxruntime-genai"), says: /so nothing is predicted\./ },
+  },
+  "a lookup of one token": {
+    segment: { drafter: looking(1, 1) },
+    other: { engines: ["sglang", "transformers", "vllm"], says: /so nothing is predicted\./ },
+  },
+  "a lookup of more than it drafts": {
+    segment: { drafter: looking(5, 5) },
+    other: { engines: but("onnxruntime-genai"), says: /nothing is predicted\./ },
+  },
   "another model": { segment: { drafter: model("target") } },
   "another model in int8": {
     segment: { drafter: model("int8") },
     refuse: [{ engines: SERVERS, at: "drafter.kernel", what: /^small drafts in int8 .* as its checkpoint has it$/ }],
+    other: { engines: ["transformers"], says: /precision of its files, .* of it in int8, so nothing is predicted/ },
   },
   "another model in int2": {
     segment: { drafter: model("int2") },
@@ -141,10 +158,12 @@ const KINDS: Record<string, Kind> = {
   },
   "a tree of heads": {
     segment: { drafter: tree([0], [1], [0, 0], [0, 0, 0]) },
+    other: { engines: ["vllm"], says: /the plan's tree is lost, and nothing is predicted/ },
     refuse: [{ engines: but("vllm"), at: "drafter", what: /^heads drafts here, / }],
   },
   "a lookup, else its own blocks": {
     segment: { drafter: hybrid({ kind: "self" }), ...layer },
+    other: { engines: ["llama.cpp"], says: /latest of 2: .* so nothing is predicted/ },
     refuse: [{ engines: but("llama.cpp"), at: "drafter", what: /^hybrid drafts here, / }],
   },
   "a lookup, else a span": {
@@ -250,6 +269,9 @@ describe.each(ENGINE_NAMES)("%s", (name: EngineName) => {
       return;
     }
     look();
+    const other = exporter.unpredicted?.(draft, opened) ?? null;
+    if (kind.other?.engines.includes(name) === true) expect(other).toMatch(kind.other.says);
+    else expect(other).toBeNull();
     const notes = lostNotes(exporter, plan.document, draft);
     if (kind.lost?.engines.includes(name) !== true) return expect(notes).toEqual([]);
     expect(notes).toEqual([expect.stringMatching(kind.lost.says)]);
@@ -289,6 +311,62 @@ test("what is refused leaves nothing, and what is lost stands in README.md and i
   expect(readFileSync(join(output, "README.md"), "utf8")).toContain(`- ${notes[0]}`);
 });
 const SILENT = { progress: silentProgress };
+
+test("nothing is predicted of another draft than the plan's, nor of a quantised target that the engine does not compute", async () => {
+  const run = async (to: EngineName, kind: Kind) => {
+    const own = { draft_cache: "own" as const, ...kind.plan };
+    const plan = await planOf({ segment: { ...kind.segment, predicted: PREDICTED }, plan: own });
+    const output = join(root, `other-${++count}`);
+    const { predicted, notes } = await exportPlan({ plan, to, model: MODEL, output }, SILENT);
+    return { predicted, notes, readme: readFileSync(join(output, "README.md"), "utf8") };
+  };
+  const cases: [EngineName, Kind, RegExp | null][] = [
+    ["transformers", { segment: { drafter: model("int8") } }, /of it in int8/],
+    ["transformers", { segment: { drafter: model("target") } }, null],
+    ["vllm", { segment: { drafter: looking(2, 2) } }, /from the earliest place/],
+    ["llama.cpp", { segment: { drafter: looking(2, 4) } }, /latest of 2/],
+    ["llama.cpp", { segment: { drafter: looking(2, 2) } }, null],
+    ["transformers", { segment: layer, plan: device({ target: "int8" }) }, /target computes in int8/],
+    ["onnxruntime-genai", { segment: layer, plan: device({ target: "int8" }) }, null],
+    ["transformers", { segment: layer, plan: device({ target: "fp16" }) }, null],
+  ];
+  for (const [to, kind, why] of cases) {
+    const { predicted, notes, readme } = await run(to, kind);
+    if (why === null) expect(predicted, to).toMatchObject({ acceptance: 0.7, accepted_length: 2.7 });
+    else {
+      expect(predicted, to).toBeNull();
+      expect(notes.filter((note) => why.test(note) && /nothing is predicted/.test(note))).toHaveLength(1);
+      expect(readme).toContain('Nothing is predicted, for a reason given under "What is lost".');
+    }
+  }
+});
+
+test("a lookup's made-up acceptance is that of the rounds in which it drafts, and its export is consistent", async () => {
+  const drafts = { drafter: looking(2, 2), draft_tokens: 3 };
+  const predicted = { ...PREDICTED, match_rate: 0.8, acceptance: 0.9 };
+  const plan = await planOf({ segment: { ...drafts, predicted } });
+  const run = async (to: EngineName) => {
+    const output = join(root, `lookup-${++count}`);
+    return { output, document: await exportPlan({ plan, to, model: MODEL, output }, SILENT) };
+  };
+  const { output } = await run("vllm");
+  const { synthetic_acceptance_rates: rates } = JSON.parse(
+    readFileSync(join(output, "speculative_config.synthetic.json"), "utf8"),
+  );
+  expect(rates).toEqual([1, 0.625, 0.5]); // 0.8, 0.5 and 0.4 of all rounds
+  const { document } = await run("llama.cpp");
+  expect(document.predicted).toMatchObject({ match_rate: 0.8, acceptance: 0.9, accepted_length: 2.7 });
+  expect(exportFindings("export.yaml", document)).toEqual([]);
+});
+
+test("of a sliding window that llama.cpp does not know nothing is predicted where the plan goes beyond it", async () => {
+  const { unpredicted } = await loadExporter("llama.cpp");
+  const draft = chooseDraft(await planOf(KINDS["whole layers left out"]), undefined);
+  const said = (slidingWindow: number) =>
+    unpredicted?.(draft, { spec: { slidingWindow } as ExportModel["spec"] }) ?? null;
+  expect(said(511)).toMatch(/window of 511 tokens, .* nothing is predicted/);
+  expect(said(512)).toBeNull();
+});
 
 test("nothing is predicted of codes that are not the fitted ones that were measured", async () => {
   for (const [scales, predicted] of [

@@ -1,6 +1,6 @@
 /** One course of rounds, told in every engine's form and by its own definitions: the same figures come out. */
 import { describe, expect, test } from "vitest";
-import { type EngineCounts, figuresOf, NO_COUNTS } from "../../src/metrics/counts.js";
+import { type EngineCounts, figuresOf, missingAtEnds, NO_COUNTS } from "../../src/metrics/counts.js";
 import { readMetrics } from "../../src/metrics/read.js";
 import { seededRandom } from "../../src/stats/random.js";
 import { expectFailure } from "../support/failure.js";
@@ -104,6 +104,69 @@ test.each([
   } else expect(figures.curve).toBeNull();
   expect(figures.acceptedLength?.interval === null).toBe(!interval);
   if (engine !== "sglang") expect(figures.draftTokens).toBeCloseTo(D, 10);
+});
+
+test("answers are counted where an engine tells them", () => {
+  const requests = (text: string) => readMetrics(text, "file").requests;
+  const finished =
+    'vllm:request_success_total{finished_reason="stop"} 4.0\nvllm:request_success_total{finished_reason="length"} 2.0';
+  expect(requests(vllm)).toBeNull();
+  expect(requests(`${vllm}\n${finished}`)).toBe(6);
+  expect(requests(JSON.stringify({ ...JSON.parse(bench), completed: 6 }))).toBe(6);
+  expect(requests(JSON.stringify(answers))).toBe(6);
+  expect(requests(JSON.stringify(REQUESTS.map(genai)))).toBe(6);
+  expect(requests(JSON.stringify(transformers))).toBe(6);
+});
+
+/** Answers of so many tokens, a round never drafting what there is no place for, and what is counted of their rounds. */
+function cut(answers: number, tokens: number, chance: number, everyRound: boolean, seed: number) {
+  const random = seededRandom(seed);
+  const found: { drafted: number; accepted: number }[] = [];
+  for (let answer = 0; answer < answers; answer++)
+    for (let left = tokens; left > 0; ) {
+      const drafted = Math.min(D, left - 1);
+      let accepted = 0;
+      while (accepted < drafted && random.float() < chance) accepted += 1;
+      if (drafted > 0 || everyRound) found.push({ drafted, accepted });
+      left -= accepted + 1;
+    }
+  return found;
+}
+
+test.each([true, false])(
+  "last rounds lack no more drafted tokens than is allowed for, and may lack all of that (every round: %s)",
+  (everyRound) => {
+    let most = 0;
+    for (let seed = 0; seed < 300; seed++) {
+      const answers = 1 + (seed % 3);
+      const found = cut(answers, 1 + (seed % 20), 0.3, everyRound, seed);
+      const missing = sum(found.map(({ drafted }) => D - drafted));
+      const allowed = missingAtEnds({ ...NO_COUNTS, engine: "", form: "", requests: answers, everyRound }, D);
+      expect(missing).toBeLessThanOrEqual(allowed);
+      most = Math.max(most, missing / allowed);
+    }
+    expect(most).toBe(1);
+  },
+);
+
+test("a curve by positions that were come to is of whole rounds, however many were cut short", () => {
+  const found = cut(40, 9, 0.7, false, 5);
+  const position = (of: (round: { drafted: number; accepted: number }, i: number) => boolean) =>
+    Array.from({ length: D }, (_, i) => found.filter((round) => of(round, i)).length);
+  const json = {
+    ...{ kind: "draftplan/transformers-counts", prompts: 40, tokens: 360 },
+    ...{ drafted: sum(found.map((one) => one.drafted)), accepted: sum(found.map((one) => one.accepted)) },
+    drafted_per_position: position(({ drafted }, i) => drafted > i),
+    evaluated_per_position: position(({ drafted, accepted }, i) => drafted > i && accepted >= i),
+    accepted_per_position: position(({ accepted }, i) => accepted > i),
+  };
+  const { curve } = figuresOf(readMetrics(JSON.stringify(json), "file"));
+  // each by those before it: a share of at least 20 rounds, four standard errors of them
+  [1, 2, 3, 4].forEach((i) => {
+    const reached = json.evaluated_per_position[i - 1];
+    expect(reached).toBeGreaterThan(20);
+    expect(Math.abs((curve?.[i] ?? 0) / (curve?.[i - 1] ?? 0) - 0.7)).toBeLessThan(4 * Math.sqrt(0.21 / reached));
+  });
 });
 
 test("speeds are those that the engines tell", () => {

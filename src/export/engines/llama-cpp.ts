@@ -15,8 +15,8 @@ import { ggufModel } from "../gguf/from-gguf.js";
 import { areWhole, packLayers } from "../gguf/layers.js";
 import { madeMetadata } from "../gguf/model-metadata.js";
 import { tensorBytes, writeGguf } from "../gguf/write.js";
-import { draftNotes, lookupNotes } from "../llama-cpp/notes.js";
-import { ngramSettings, usage } from "../llama-cpp/usage.js";
+import { draftNotes, lookupNotes, otherLookup, windowNote } from "../llama-cpp/notes.js";
+import { type NgramSettings, ngramSettings, usage } from "../llama-cpp/usage.js";
 import type { ExportModel } from "../model.js";
 import { openExportModel } from "../open-model.js";
 import { requireLlamaLike, unsupported } from "../unsupported.js";
@@ -30,6 +30,7 @@ export const llamaCpp: Exporter = {
   preset: { drafters: ["self", "lookup", "model", "hybrid"], kernels: EXPORTED_KERNELS },
   lengths: "one",
   takes: "gguf",
+  unpredicted,
   express,
   bytes,
   write,
@@ -72,14 +73,23 @@ function bytes({ model, draft }: Omit<ExportJob, "folder">): number {
 }
 
 async function write(job: ExportJob): Promise<Written> {
-  const { drafter } = job.draft;
-  const lookup = drafter.kind === "lookup" ? drafter : drafter.kind === "hybrid" ? drafter.lookup : null;
-  const ngrams = lookup === null ? null : ngramSettings(lookup, job.draft.draftTokens);
+  const ngrams = ngramsOf(job.draft);
   const notes = ngrams === null ? [] : lookupNotes(ngrams);
-  const main = mainDrafter(drafter);
+  const main = mainDrafter(job.draft.drafter);
   if (main.kind === "lookup") return { usage: usage(job, { file: null, ngrams }), notes };
   const written = main.kind === "model" ? await writeOther(job, main) : await writeOwn(job);
   return { usage: usage(job, { file: FILE, ngrams }), notes: [...notes, ...written] };
+}
+
+function ngramsOf({ drafter, draftTokens }: PlannedDraft): NgramSettings | null {
+  const lookup = drafter.kind === "lookup" ? drafter : drafter.kind === "hybrid" ? drafter.lookup : null;
+  return lookup === null ? null : ngramSettings(lookup, draftTokens);
+}
+
+function unpredicted(draft: PlannedDraft, { spec: { slidingWindow } }: Pick<ExportModel, "spec">): string | null {
+  if (slidingWindow !== null && draft.segment.context_tokens.to > slidingWindow) return windowNote(slidingWindow);
+  const ngrams = ngramsOf(draft);
+  return ngrams === null ? null : otherLookup(ngrams);
 }
 
 async function writeOwn(job: ExportJob): Promise<string[]> {
@@ -115,25 +125,18 @@ async function writeDraft(job: ExportJob, model: ExportModel, choices: ChoiceSet
       alignment: opened.alignment,
       written: () => job.progress.tick({ stage: "write", done: ++done, total: draft.tensors.length }),
     });
-    return notesOf(job, model, opened.model, draft, choices);
+    return notesOf(job, model, draft, choices);
   } finally {
     opened.close();
   }
 }
 
-function notesOf(
-  job: ExportJob,
-  model: ExportModel,
-  source: GgufModel,
-  draft: GgufDraft,
-  choices: ChoiceSet,
-): string[] {
+function notesOf(job: ExportJob, model: ExportModel, draft: GgufDraft, choices: ChoiceSet): string[] {
   const target = openWeights(job.model);
   try {
     return draftNotes({
       draft,
       choices,
-      spec: source.spec,
       own: model === job.model,
       format: model.format,
       share: bytesAStep(draft.tensors) / bytesAStep(named(target.model)),

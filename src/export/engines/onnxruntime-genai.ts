@@ -53,8 +53,10 @@ export const onnxruntimeGenai: Exporter = {
   takesTargetPrecision: true,
   anyArchitecture: true,
   express,
-  // of several lengths genai looks up the shortest alone
-  keepsPrediction: ({ drafter }) => drafter.kind !== "lookup" || drafter.ngram_tokens.min === drafter.ngram_tokens.max,
+  unpredicted: ({ drafter }) =>
+    drafter.kind !== "lookup" || drafter.ngram_tokens.min === drafter.ngram_tokens.max
+      ? null
+      : `${NAME} looks up n-grams of one length, ${drafter.ngram_tokens.min} tokens, where the plan takes the longest up to ${drafter.ngram_tokens.max}: other tokens are drafted, so nothing is predicted.`,
   bytes: ({ model, plan, draft }) => decoderWeightBytes(model, draft.choices, deviceOf(plan).dialect),
   write,
 };
@@ -139,9 +141,7 @@ const lookupKeys = (drafter: DrafterRef) =>
 
 const lookupNotes = (drafter: DrafterRef): string[] =>
   drafter.kind === "lookup"
-    ? [
-        `${NAME} looks up n-grams of one length, ${drafter.ngram_tokens.min} tokens, where the plan takes the longest up to ${drafter.ngram_tokens.max}; and it looks up again for every further token of a draft.`,
-      ]
+    ? [`${NAME} looks n-grams of ${drafter.ngram_tokens.min} tokens up again for every further token of a draft.`]
     : [];
 
 /** What the model's tokenizer puts before every text; null: it is not one that draftplan reads. */

@@ -14,6 +14,7 @@ export const sglang: Exporter = serverExporter(SERVER, {
   triedVersion: null,
   lengths: "one",
   drafters: ["self", "lookup", "model"],
+  unpredicted,
   write,
 });
 
@@ -21,7 +22,7 @@ async function write(job: ExportJob): Promise<Written> {
   const isDeci = await writeServerDraft(SERVER, job);
   const flags = { ...flagsOf(job), ...(isDeci ? { "trust-remote-code": true } : {}) };
   job.folder.text(CONFIG, stringify(flags));
-  return { usage: usage(job, flags), notes: notesOf(job.draft) };
+  return { usage: usage(job, flags), notes: [] };
 }
 
 /** Names are those of the command line without their dashes, as `--config` reads them. */
@@ -45,12 +46,10 @@ function flagsOf(job: ExportJob): Record<string, string | number | boolean> {
   };
 }
 
-const notesOf = ({ drafter }: PlannedDraft): string[] =>
-  drafter.kind === "lookup"
-    ? [
-        "SGLang looks n-grams up in a store of all requests, and has no shortest one: the plan's least n-gram length is lost, and acceptance differs.",
-      ]
-    : [];
+function unpredicted({ drafter }: PlannedDraft): string | null {
+  if (drafter.kind !== "lookup") return null;
+  return "SGLang looks n-grams up in a store of all requests, and has no shortest one: the plan's least n-gram length is lost and other tokens are drafted, so nothing is predicted.";
+}
 
 function usage({ model, place }: ExportJob, flags: Record<string, unknown>): string {
   const listed = Object.entries(flags).map(([name, value]) =>

@@ -19,6 +19,7 @@ const server = serverExporter(SERVER, {
   triedVersion: null,
   lengths: "by batch",
   drafters: ["self", "lookup", "model"],
+  unpredicted,
   write,
 });
 
@@ -69,7 +70,7 @@ function byBatch(steps: LengthByBatch): Record<string, unknown> {
   };
 }
 
-function notesOf({ drafter, draftTokensByBatch: steps }: PlannedDraft): string[] {
+function notesOf({ draftTokensByBatch: steps }: PlannedDraft): string[] {
   const longer = (steps ?? []).filter(({ draft_tokens }) => draft_tokens > (steps?.[0].draft_tokens ?? 0));
   return [
     ...(steps === undefined
@@ -82,12 +83,12 @@ function notesOf({ drafter, draftTokensByBatch: steps }: PlannedDraft): string[]
       : [
           `TensorRT-LLM drafts most of one sequence: longer drafts of more (${lengthsText(steps)}) are cut to ${counted(steps[0].draft_tokens, "token")}.`,
         ]),
-    ...(drafter.kind === "lookup"
-      ? [
-          `TensorRT-LLM has no shortest n-gram: it goes on from matches of fewer than ${drafter.ngram_tokens.min} tokens too.`,
-        ]
-      : []),
   ];
+}
+
+function unpredicted({ drafter }: PlannedDraft): string | null {
+  if (drafter.kind !== "lookup" || drafter.ngram_tokens.min === 1) return null;
+  return `TensorRT-LLM has no shortest n-gram: it goes on from matches of fewer than ${drafter.ngram_tokens.min} tokens too, so nothing is predicted.`;
 }
 
 function usage({ model, place }: ExportJob): string {

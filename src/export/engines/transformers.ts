@@ -17,6 +17,7 @@ export const transformers: Exporter = {
   triedVersion: "5.24.0",
   preset: { drafters: ["self", "lookup", "model"], kernels: EXPORTED_KERNELS },
   lengths: "alone",
+  unpredicted,
   express: ({ choices, ...draft }) => {
     if (choices !== null && attentionGroups(choices).length === 1)
       throw unsupported(
@@ -63,25 +64,23 @@ const assistantKeys = (draftTokens: number) => ({
 
 const pathOf = (path: string): string => resolve(path);
 
-function notes({ choices, drafter }: PlannedDraft): string[] {
-  const found: string[] = [];
-  if (drafter.kind === "lookup") {
-    if (drafter.ngram_tokens.min > 1)
-      found.push(
-        `transformers looks up n-grams of ${drafter.ngram_tokens.max} tokens down to 1; the plan's are of ${drafter.ngram_tokens.min} at least.`,
-      );
-    found.push(
-      "transformers goes on from the first place in the text that an n-gram is found at, the plan's lookup from the last: acceptance differs.",
-    );
-  }
+/** What it runs is then another draft than the plan's. */
+function unpredicted({ drafter }: PlannedDraft): string | null {
   if (drafter.kind === "model" && drafter.kernel !== "target")
-    found.push(`The draft model runs at the precision of its files, not in ${drafter.kernel}.`);
-  if (choices !== null && isQuantised(choices))
-    found.push(
-      "transformers has no such quantised blocks as the plan's: by default int8 blocks run as torch's dynamic int8 linears (the CPU, float32), which are coarser, so that fewer tokens are accepted; elsewhere, and in other kernels, at the target's precision, which saves nothing. build_assistant(target, quantised=\"rounded\") rounds weights as the plan does, without its speed.",
-    );
-  return found;
+    return `The draft model runs at the precision of its files, and the plan's figures are of it in ${drafter.kernel}, so nothing is predicted.`;
+  if (drafter.kind !== "lookup") return null;
+  const { min, max } = drafter.ngram_tokens;
+  const down =
+    min > 1 ? ` transformers looks up n-grams of ${max} tokens down to 1; the plan's are of ${min} at least.` : "";
+  return `transformers goes on from the first place in the text that an n-gram is found at, the plan's lookup from the last, so nothing is predicted.${down}`;
 }
+
+const notes = ({ choices }: PlannedDraft): string[] =>
+  choices !== null && isQuantised(choices)
+    ? [
+        "transformers has no such quantised blocks as the plan's: by default int8 blocks run as torch's dynamic int8 linears (the CPU, float32), which are coarser, so that fewer tokens are accepted than predicted; elsewhere, and in other kernels, at the target's precision, which saves nothing. build_assistant(target, quantised=\"rounded\") rounds weights as the plan does, and what is predicted is of that; it is not faster.",
+      ]
+    : [];
 
 function usage({ model, draft, place }: ExportJob): string {
   const { drafter, choices } = draft;

@@ -3,6 +3,7 @@
  * an n-gram lookup, or Medusa heads as a chain; the draft length by batch as ranges; and the same with made-up acceptance, so
  * that a speedup can be tried with weights that nobody has trained or downloaded.
  */
+import { whereDrafted } from "../../schema/export.js";
 import type { Exporter, ExportJob, PlannedDraft, Written } from "../exporter.js";
 import { longestDraft, vllmSchedule } from "../servers/by-batch.js";
 import { draftModelPath, serverExporter, shellWord, writeServerDraft } from "../servers/draft.js";
@@ -17,7 +18,7 @@ export const vllm: Exporter = serverExporter(SERVER, {
   triedVersion: "0.32.0",
   lengths: "by batch",
   drafters: ["self", "lookup", "model", "heads"],
-  keepsPrediction: ({ drafter }) => drafter.kind !== "heads" || isLikeliestChain(drafter),
+  unpredicted,
   write,
 });
 
@@ -29,7 +30,7 @@ async function write(job: ExportJob): Promise<Written> {
   folder.json(CONFIG, config);
   const synthetic = syntheticConfig(job, config);
   if (synthetic !== null) folder.json(SYNTHETIC, synthetic);
-  return { usage: usage(job, isDeci, synthetic !== null), notes: notesOf(draft) };
+  return { usage: usage(job, isDeci, synthetic !== null), notes: [] };
 }
 
 /** As `--speculative-config` takes it. */
@@ -66,8 +67,9 @@ function syntheticConfig(
   { predicted, draft }: ExportJob,
   config: Record<string, unknown>,
 ): Record<string, unknown> | null {
-  const curve = predicted?.acceptance_curve ?? draft.segment.predicted?.acceptance_curve;
-  if (curve === undefined || draft.drafter.kind === "heads") return null;
+  const known = predicted ?? draft.segment.predicted;
+  if (known === undefined || draft.drafter.kind === "heads") return null;
+  const { curve } = whereDrafted(known); // a lookup that finds nothing is no round that vLLM draws for
   return {
     ...config,
     num_speculative_tokens: curve.length - 1,
@@ -77,16 +79,12 @@ function syntheticConfig(
   };
 }
 
-function notesOf({ drafter }: PlannedDraft): string[] {
+function unpredicted({ drafter }: PlannedDraft): string | null {
   if (drafter.kind === "lookup")
-    return [
-      "vLLM goes on from the earliest place where the longest n-gram stands, draftplan from the latest: acceptance differs where a text repeats itself in several ways.",
-    ];
+    return "vLLM goes on from the earliest place where the longest n-gram stands, draftplan from the latest: where a text repeats itself in several ways other tokens are drafted, so nothing is predicted.";
   if (drafter.kind === "heads" && !isLikeliestChain(drafter))
-    return [
-      "vLLM drafts with Medusa heads a chain of each head's likeliest token: the plan's tree is lost, and with it what it predicts.",
-    ];
-  return [];
+    return "vLLM drafts with Medusa heads a chain of each head's likeliest token: the plan's tree is lost, and nothing is predicted.";
+  return null;
 }
 
 function usage({ model, place, draft, predicted }: ExportJob, isDeci: boolean, hasSynthetic: boolean): string {
@@ -105,7 +103,9 @@ function usage({ model, place, draft, predicted }: ExportJob, isDeci: boolean, h
   ];
   if (!hasSynthetic) return parts.join("\n\n");
   const whose =
-    predicted === null ? "the plan's curve, which is of a draft that reads the target's cache" : "the predicted curve";
+    predicted !== null
+      ? "the predicted curve"
+      : `the plan's curve, which is of ${draft.drafter.kind === "lookup" ? "draftplan's own lookup" : "a draft that reads the target's cache"}`;
   return [
     ...parts,
     `What a speedup would be, without the draft's weights: the same with acceptance that vLLM makes up by ${whose}. Its output means nothing.`,

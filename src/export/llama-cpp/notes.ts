@@ -1,6 +1,6 @@
 /** What a plan loses in llama.cpp, said of the draft that was written. */
 import { counted } from "../../core/text.js";
-import type { Checkpoint, ModelSpec } from "../../model/spec.js";
+import type { Checkpoint } from "../../model/spec.js";
 import type { ChoiceSet } from "../../schema/choice.js";
 import type { GgufDraft } from "../gguf/draft.js";
 import { packLayers } from "../gguf/layers.js";
@@ -9,7 +9,6 @@ import type { NgramSettings } from "./usage.js";
 export interface DraftFacts {
   draft: GgufDraft;
   choices: ChoiceSet;
-  spec: ModelSpec;
   /** of the target's own blocks */
   own: boolean;
   format: Checkpoint["format"];
@@ -43,7 +42,7 @@ function formatNotes({ draft: { matrices }, choices, format }: DraftFacts): stri
   ];
 }
 
-function layerNotes({ draft, choices, spec }: DraftFacts): string[] {
+function layerNotes({ draft, choices }: DraftFacts): string[] {
   const layers = packLayers(choices);
   const notes: string[] = [];
   if (draft.architecture === "deci") {
@@ -57,12 +56,12 @@ function layerNotes({ draft, choices, spec }: DraftFacts): string[] {
       `Layers of which one block is skipped are written in llama.cpp's architecture deci: ${headless} without attention, ${lost} with 32 MLP rows of zeros, since without any llama.cpp would lose the layer's attention as well${first}.`,
     );
   }
-  if (spec.slidingWindow !== null)
-    notes.push(
-      `llama.cpp lets every token see all before it: it does not know this architecture's window of ${spec.slidingWindow} tokens. A plan's figures beyond it do not hold there.`,
-    );
   return notes;
 }
+
+/** Of a plan for contexts beyond a sliding window. */
+export const windowNote = (window: number): string =>
+  `llama.cpp lets every token see all before it: it does not know this architecture's window of ${window} tokens, and the plan is for longer contexts, so nothing is predicted.`;
 
 function speedNotes({ share, own }: DraftFacts): string[] {
   if (share < NEARLY_ALL) return [];
@@ -74,17 +73,15 @@ function speedNotes({ share, own }: DraftFacts): string[] {
   ];
 }
 
-export function lookupNotes({ size, draftTokens, planned }: NgramSettings): string[] {
+export const lookupNotes = ({ size, draftTokens }: NgramSettings): string[] => [
+  `llama.cpp looks for the last ${size} tokens in the text once that has more than ${size + draftTokens + 1} tokens.`,
+];
+
+/** @returns why it drafts other tokens than the plan's lookup; null: it does not */
+export function otherLookup({ size, draftTokens, planned }: NgramSettings): string | null {
   const { min, max } = planned;
-  const longest =
-    min === max
-      ? ""
-      : ` The plan takes the longest match of ${min} to ${max} tokens, llama.cpp's ngram-simple the latest of ${size}: it drafts as often, and its drafts are right less often.`;
-  const longer =
-    draftTokens === planned.draftTokens
-      ? ""
-      : ` The plan drafts ${counted(planned.draftTokens, "token")}; ngram-simple drops drafts that are shorter than the n-gram, so there they are ${draftTokens}.`;
-  return [
-    `llama.cpp looks for the last ${size} tokens in the text once that has more than ${size + draftTokens + 1} tokens.${longest}${longer}`,
-  ];
+  if (min !== max)
+    return `The plan takes the longest match of ${min} to ${max} tokens, llama.cpp's ngram-simple the latest of ${size}: it drafts as often, and its drafts are right less often, so nothing is predicted.`;
+  if (draftTokens === planned.draftTokens) return null;
+  return `The plan drafts ${counted(planned.draftTokens, "token")}; ngram-simple drops drafts that are shorter than the n-gram, so there they are ${draftTokens}, and nothing is predicted.`;
 }

@@ -11,10 +11,7 @@ export type Server = Pick<Exporter, "name"> & { needsFfnMult: boolean };
 /** A server's exporter: whole layers by preference, their weights as the model has them, single blocks where it has a form. */
 export const serverExporter = (
   server: Server,
-  {
-    drafters,
-    ...own
-  }: Pick<Exporter, "triedVersion" | "lengths" | "keepsPrediction" | "write"> & Pick<Preset, "drafters">,
+  { drafters, ...own }: Pick<Exporter, "triedVersion" | "lengths" | "unpredicted" | "write"> & Pick<Preset, "drafters">,
 ): Exporter => ({
   name: server.name,
   preset: { drafters, kernels: [], whole_layers: true, keep_first_attention: true },

@@ -7,7 +7,7 @@ import { chooseDraft } from "../../export/choose.js";
 import { loadExporter } from "../../export/engines/list.js";
 import type { Exporter, PlannedDraft } from "../../export/exporter.js";
 import { requireEmptyFolder, withOutputFolder } from "../../export/folder.js";
-import { losesFittedScales, lostNotes } from "../../export/lost.js";
+import { losesFittedScales, losesTarget, lostNotes } from "../../export/lost.js";
 import type { ExportModel } from "../../export/model.js";
 import { openExportModel } from "../../export/open-model.js";
 import { readmeOf } from "../../export/readme.js";
@@ -58,12 +58,15 @@ export async function exportPlan(
     if (draft.choices !== null && !exporter.anyArchitecture) requireLlamaLike(exporter.name, draft, spec);
     exporter.express?.(draft, model);
     const { weights } = request;
+    const { device } = request.plan.document;
+    const other = exporter.unpredicted?.(draft, model) ?? null;
+    const isOther =
+      note !== null || other !== null || losesFittedScales(device, draft) || losesTarget(exporter, device);
     const job = {
       model,
       plan: request.plan.document,
       draft,
-      predicted:
-        note === null && isPredicted(exporter, request.plan, draft) ? exportPrediction(request.plan, draft) : null,
+      predicted: isOther ? null : exportPrediction(request.plan, draft),
       weights,
       progress,
     };
@@ -71,10 +74,11 @@ export async function exportPlan(
     const bytes = exporter.bytes?.({ ...job, place }) ?? 0;
     return await withOutputFolder(place, bytes, progress, async (folder) => {
       const written = await exporter.write({ ...job, place, folder });
-      const lost = [...(note === null ? [] : [note]), ...lostNotes(exporter, request.plan.document, draft)];
+      const lost = [note, other].filter((one) => one !== null);
+      lost.push(...lostNotes(exporter, request.plan.document, draft));
       const notes = [...segmentNotes(request.plan, draft), ...lost, ...written.notes, ...model.notes];
       const document = { ...documentOf(exporter, request, model, draft), predicted: job.predicted, files: [], notes };
-      folder.text("README.md", readmeOf(document, written));
+      folder.text("README.md", readmeOf(document, written, isOther));
       const whole: Export = { ...document, files: await folder.files(progress) };
       writeDocument(folder.path("export.yaml"), whole);
       return whole;
@@ -83,9 +87,6 @@ export async function exportPlan(
     model.close();
   }
 }
-
-const isPredicted = (exporter: Exporter, { document }: Loaded<Plan>, draft: PlannedDraft): boolean =>
-  exporter.keepsPrediction?.(draft) !== false && !losesFittedScales(document.device, draft);
 
 function requireWeightType({ name, weightTypes = [] }: Exporter, weights: string | undefined): void {
   if (weights === undefined || weightTypes.includes(weights)) return;

@@ -44,9 +44,11 @@ function speedupWith(length: number, predicted: Predicted, { drafter, draftToken
 
 function taken(predicted: Predicted, cache: ExportPrediction["draft_cache"]): ExportPrediction {
   const { at_context, acceptance, acceptance_curve, accepted_length, speedup, positions, rounds } = predicted;
+  const { match_rate } = predicted;
   return {
     ...{ at_context, draft_cache: cache, acceptance, acceptance_curve, accepted_length, speedup },
     ...(positions === undefined ? {} : { positions }),
     ...(rounds === undefined ? {} : { rounds }),
+    ...(match_rate === undefined ? {} : { match_rate }),
   };
 }

@@ -3,7 +3,8 @@
 in:  {"prompts": [[ids]], "tokens": n,
       "jobs": [{"target": FILE, "draft": FILE or null, "draft_tokens": d, "ngram": {"n": N, "m": M} or absent,
                 "synth_rates": [..] or absent, "cache": "f32" or absent}]}
-out: {"version": .., "jobs": [[{"ids": [..], "draft_n": n, "draft_n_accepted": n}]]}, on the last line of stdout
+out: {"version": .., "jobs": [[{"ids": [..], "draft_n": n, "draft_n_accepted": n, "timings": {..}}]]}, on the last line of
+     stdout; timings are the server's, as they stand in its answer
 """
 import json
 import sys
@@ -81,6 +82,7 @@ def decode(server, prompt, tokens, seed):
         "ids": answer["tokens"],
         "draft_n": timings.get("draft_n", 0),
         "draft_n_accepted": timings.get("draft_n_accepted", 0),
+        "timings": timings,
     }
 
 

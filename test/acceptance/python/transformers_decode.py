@@ -85,7 +85,11 @@ def generate(ids, **drafting):
 
 
 if job.get("tokens"):
-    if assistant is not None:
+    if draft.ASSISTANT is not None:
+        other = draft.load(draft.ASSISTANT, dtype=torch.float32).eval()
+        draft.fix_length(other)
+        drafting = {"assistant_model": other}
+    elif assistant is not None:
         drafting = {"assistant_model": assistant}
     else:
         drafting = {"prompt_lookup_num_tokens": draft.DRAFT_TOKENS, "max_matching_ngram_size": draft.NGRAM_TOKENS}
@@ -93,6 +97,7 @@ if job.get("tokens"):
     with draft.counting(target) as counts:
         answer["drafted"] = [generate(ids, **drafting) for ids in job["prompts"]]
     answer["counts"] = counts.as_dict()
+    answer["printed"] = counts.json()
     if checkpoint is not None:
         with draft.counting(target) as counts:
             few = job["prompts"][:4]
