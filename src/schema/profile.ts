@@ -47,7 +47,9 @@ export const ProfilePoint = z.strictObject({
   head_us: z.partialRecord(HeadName, Us),
   attn_us: z.partialRecord(AttentionName, z.array(Us)).describe("a kernel, or one with a span: at q = 1 alone"),
   mlp_us: PerLayer,
-  whole_target_us: Us.describe("measured median of the whole pass at the target's precision"),
+  whole_target_us: Us.describe(
+    "measured median of the whole pass at the target's precision, slow-downs of whole visits taken out",
+  ),
   residual_percent: z
     .number()
     .nonnegative()

@@ -1,3 +1,4 @@
+import { mean } from "simple-statistics";
 import { beforeAll, describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/core/progress.js";
 import { holdOut } from "../../src/profile/fit/held-out.js";
@@ -6,7 +7,7 @@ import { DEFAULT_KERNELS, type Kernel, uniformChoices } from "../../src/schema/c
 import { Profile } from "../../src/schema/profile.js";
 import { openLatency } from "../../src/solve/latency.js";
 import { fakePassUs } from "../support/fake-engine.js";
-import { uniform } from "../support/numbers.js";
+import { normal, uniform } from "../support/numbers.js";
 import { asDocument, fakeSpec, type Planted, planted, plantedTimes, strangeChoices } from "./support.js";
 
 const LAYERS = 6;
@@ -97,6 +98,8 @@ describe("on a noisy machine", () => {
     const next = uniform(seed);
     return (us: number) => us * (1 - 0.05 * Math.log(1 - next())) * (next() < 0.05 ? 1 + 4 * next() : 1);
   };
+  /** standard deviation of the logarithm of a machine's speed */
+  const NOISE = 0.2;
   // the median of 1 + 0.05 · Exp(1)
   const LEVEL = 1 + 0.05 * Math.LN2;
 
@@ -152,6 +155,26 @@ describe("on a noisy machine", () => {
     const { draft, verify } = errors(await profileModel({ ...slow, ...GRID, budgetSeconds: 1e6, draws: 0 }), world);
     expect(draft.at(-1)).toBeLessThan(0.03);
     expect(verify.at(-1)).toBeLessThan(0.03);
+  });
+
+  test("what a verification costs in steps is compared within visits: it holds on a machine whose speed changes between them", async () => {
+    const base = plantedTimes(LAYERS, 0.2);
+    const world = planted(LAYERS, base);
+    const off: number[] = [];
+    for (const seed of [1, 2, 3]) {
+      const next = uniform(seed);
+      const levels = Array.from({ length: 400 }, () => Math.exp(NOISE * normal(next)));
+      // a visit is four bursts of eight steps and what lies between them, some 50 passes
+      const restless = planted(LAYERS, { ...base, disturbance: (us, pass) => us * levels[Math.floor(pass / 50)] });
+      const measured = await profileModel({ ...restless, ...GRID, maxRounds: 6, budgetSeconds: 1e6, draws: 0 });
+      const latency = openLatency(asDocument(measured, LAYERS));
+      const steps = (verifyUs: (d: number) => number) => verifyUs(4) / verifyUs(0);
+      for (const n of GRID.contexts)
+        off.push(Math.log(steps((d) => latency.verifyUs(n, d)) / steps((d) => exactUs(world, n, d + 1))));
+    }
+    // medians of six rounds, each by itself, give a ratio that is off by √2 · √(π / 2) · noise / √6
+    const apart = Math.SQRT2 * 1.2533 * (NOISE / Math.sqrt(6));
+    expect(Math.sqrt(mean(off.map((x) => x * x)))).toBeLessThan(apart / 5);
   });
 
   test("where a layer costs next to nothing no part is negative, and the parts still add up to the whole target", async () => {
@@ -373,8 +396,9 @@ describe("how it measures", () => {
 
   test("every point of the grid is measured as often as any other at its q, the warm-up round not counted", async () => {
     const { measured } = await run();
-    // 6 rounds of 4 bursts of 8 steps; with each burst one of the two lengths: whole, and every other time in part
-    for (const { query_tokens: q, passes } of measured.points) expect(passes).toBe(q === 1 ? 6 * 4 * 8 : 6 * (2 + 1));
+    // 6 rounds of 4 bursts of 8 steps; with each burst one of the two lengths: whole before it and behind it, and every
+    // other time in part
+    for (const { query_tokens: q, passes } of measured.points) expect(passes).toBe(q === 1 ? 6 * 4 * 8 : 6 * (4 + 1));
   });
 
   test("a burst follows a verification and a verification a draft step of the same choices, as in decoding", async () => {

@@ -54,14 +54,24 @@ export function levelled(observations: readonly Assigned[], counts: readonly num
   return { counts, level, steadied: steady(level) };
 }
 
+/**
+ * µs of the whole target at one place: the median of its passes, slow-downs of their visits taken out, or as they were
+ * where every visit there was too slow to be used. A verification and a step are then compared within visits, as the parts
+ * of a step are. From passes as they were the ratio of the two was off by twice as much (docs/measurements.md).
+ * @returns null where a draw has no pass of it
+ */
+export function wholeTargetUs({ level, steadied }: Levelled, context: number, query: number): number | null {
+  for (const passes of [steadied, level]) {
+    const times = targetTimes(passes.filter((o) => o.context === context && o.query === query));
+    if (times.length > 0) return median(times);
+  }
+  return null;
+}
+
 /** [draws + 1] µs of the whole target; a draw without a single pass of it is the sample's own */
 function wholeTargets(draws: readonly Levelled[], context: number, query: number): number[] {
-  const times = ({ level }: Levelled) => targetTimes(level.filter((o) => o.context === context && o.query === query));
-  const own = median(times(draws[0]));
-  return draws.map((draw) => {
-    const drawn = times(draw);
-    return drawn.length === 0 ? own : median(drawn);
-  });
+  const own = wholeTargetUs(draws[0], context, query) as number;
+  return draws.map((draw) => wholeTargetUs(draw, context, query) ?? own);
 }
 
 const factor = (value: number | undefined, own: number | undefined): number =>

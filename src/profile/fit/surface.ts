@@ -1,5 +1,4 @@
 /** From the passes of a sweep to the points of the surface, with what the profile says of its own error. */
-import { median } from "simple-statistics";
 import type { Progress } from "../../core/progress.js";
 import type { ProfilePoint } from "../../schema/profile.js";
 import { hundredths, significant } from "../../stats/numbers.js";
@@ -9,18 +8,17 @@ import type { ProgramDeck } from "../sweep/programs.js";
 import type { Sweep } from "../sweep/sweep.js";
 import { attentionLines } from "./attention-line.js";
 import { heldOutErrors, holdOut, leftOutContextErrors, summariseErrors } from "./held-out.js";
-import {
-  fitLineWithErrors,
-  type LayerErrors,
-  type PointCosts,
-  type Shape,
-  stepped,
-  straight,
-  targetTimes,
-} from "./line-fit.js";
+import { fitLineWithErrors, type LayerErrors, type PointCosts, type Shape, stepped, straight } from "./line-fit.js";
 import { residualPercent } from "./predict.js";
 import { type RawPoints, rawPoints } from "./raw-points.js";
-import { type Levelled, levelled, type Resampled, resampleSteps, resampleVerification } from "./resample.js";
+import {
+  type Levelled,
+  levelled,
+  type Resampled,
+  resampleSteps,
+  resampleVerification,
+  wholeTargetUs,
+} from "./resample.js";
 import { ShapeSearch } from "./shape.js";
 
 /** What the surface is made of. */
@@ -99,8 +97,10 @@ async function fitQuery(query: number, measured: Measured, tick: () => Promise<v
     deck === null ? straight(contexts) : stepped(contexts, deck.attnClasses),
   );
   const shape = await shapes.choose();
-  const wholeTargetUs = new Map(cells.map((cell) => [cell.context, cell.wholeTargetUs]));
-  const { at, layerErrors } = fitLineWithErrors(used, layers, shape, { wholeTargetUs, pooled: deck !== null });
+  const { at, layerErrors } = fitLineWithErrors(used, layers, shape, {
+    wholeTargetUs: new Map(cells.map((cell) => [cell.context, cell.wholeTargetUs])),
+    pooled: deck !== null,
+  });
   const costs = contexts.map(at);
   const resampled =
     draws.length === 1
@@ -117,7 +117,7 @@ function cellOf(context: number, query: number, { layers, rounds, draws: [sample
   const steadied = sample.steadied.filter(here);
   const used = steadied.filter(({ heldOut }) => !heldOut);
   const raw = rawPoints({ seen, steadied }, layers, rounds);
-  return { context, query, seen, used, wholeTargetUs: median(targetTimes(seen)), raw };
+  return { context, query, seen, used, wholeTargetUs: wholeTargetUs(sample, context, query) as number, raw };
 }
 
 /** Two digits of a standard error tell all it knows. */
