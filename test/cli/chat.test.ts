@@ -34,34 +34,37 @@ const PROMPT = /> $/;
 const SPEAKING = /\n.*\w+ \w+ \w+$/s;
 
 describe.skipIf(withoutTerminal)("on a terminal (needs util-linux' script)", () => {
-  test("a conversation says what one chat of the same words says, and reads only what is new", async () => {
-    const { code, screen } = await onTerminal(
-      ["generate", model, "--chat", "--system", "Be brief.", "--drafter", "lookup", ...options],
-      [
-        { after: PROMPT, keys: `My fellow citizens${ENTER}` },
-        { after: PROMPT, keys: `Go on${ENTER}` },
-        { after: PROMPT, keys: `/exit${ENTER}` },
-      ],
-    );
-    const answers = screen
-      .split(/> .*\n/)
-      .slice(1, 3)
-      .map((part) => part.split("\n(ended after")[0]);
-    // the same rendered conversation as plain prompts
-    let rendered = "system: Be brief.\n";
-    for (const [i, said] of ["My fellow citizens", "Go on"].entries()) {
-      rendered += `user: ${said}\nassistant:`;
-      const { stdout } = await draftplan(["generate", model, "--prompt", rendered, ...options, "--json"]);
-      const { text } = JSON.parse(stdout) as { text: string };
-      expect(answers[i].replaceAll("\n", " ")).toBe(text.replaceAll("\n", " "));
-      rendered += `${text}\n`;
-    }
-    const [, prompts, read] = /(\d+) prompt tokens, (\d+) of them read, 16 new in 2 turns/.exec(screen) ?? [];
-    expect(Number(read)).toBeLessThan(Number(prompts));
-    expect(code).toBe(0);
-  });
+  test.skipIf(LONG)(
+    "a conversation says what one chat of the same words says, and reads only what is new",
+    async () => {
+      const { code, screen } = await onTerminal(
+        ["generate", model, "--chat", "--system", "Be brief.", "--drafter", "lookup", ...options],
+        [
+          { after: PROMPT, keys: `My fellow citizens${ENTER}` },
+          { after: PROMPT, keys: `Go on${ENTER}` },
+          { after: PROMPT, keys: `/exit${ENTER}` },
+        ],
+      );
+      const answers = screen
+        .split(/> .*\n/)
+        .slice(1, 3)
+        .map((part) => part.split("\n(ended after")[0]);
+      // the same rendered conversation as plain prompts
+      let rendered = "system: Be brief.\n";
+      for (const [i, said] of ["My fellow citizens", "Go on"].entries()) {
+        rendered += `user: ${said}\nassistant:`;
+        const { stdout } = await draftplan(["generate", model, "--prompt", rendered, ...options, "--json"]);
+        const { text } = JSON.parse(stdout) as { text: string };
+        expect(answers[i].replaceAll("\n", " ")).toBe(text.replaceAll("\n", " "));
+        rendered += `${text}\n`;
+      }
+      const [, prompts, read] = /(\d+) prompt tokens, (\d+) of them read, 16 new in 2 turns/.exec(screen) ?? [];
+      expect(Number(read)).toBeLessThan(Number(prompts));
+      expect(code).toBe(0);
+    },
+  );
 
-  test("Ctrl-C ends an answer and not the program, and every answer anew", async () => {
+  test.runIf(LONG)("Ctrl-C ends an answer and not the program, and every answer anew", async () => {
     const { code, screen } = await onTerminal(
       ["generate", model, "--chat", "--max-tokens", "1500", "--threads", "1"],
       [
@@ -137,7 +140,7 @@ describe.skipIf(withoutTerminal)("on a terminal (needs util-linux' script)", () 
   });
 });
 
-test.each([
+test.skipIf(LONG).each([
   ["no terminal", [], /no terminal/],
   ["JSON", ["--json"], /one value for programs/],
   ["several answers", ["--count", "2", "--temperature", "1"], /one answer a turn/],
@@ -148,13 +151,13 @@ test.each([
   expect(code).toBe(2);
 });
 
-test("--context without a conversation is refused", async () => {
+test.skipIf(LONG)("--context without a conversation is refused", async () => {
   const { code, stderr } = await draftplan(["generate", model, "--chat", "x", "--context", "64"]);
   expect(stderr).toMatch(/\[USAGE\] --context/);
   expect(code).toBe(2);
 });
 
-describe("a text behind --chat", () => {
+describe.skipIf(LONG)("a text behind --chat", () => {
   const program = new Command();
   program.command("generate").option("--chat [text]").option("--plan <plan>").option("--json");
   const parsed = (...argv: string[]) => withChatText(["generate", "m", ...argv], program).slice(2);

@@ -12,6 +12,7 @@ import type { HostFacts } from "../../src/runtime/host.js";
 import type { Probes } from "../../src/runtime/probe.js";
 import { CLI, draftplan } from "../support/cli.js";
 import { failureOf } from "../support/failure.js";
+import { LONG } from "../support/long.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
 const BANDWIDTH: Bandwidth = {
@@ -59,7 +60,7 @@ async function doctor(probes: Partial<Probes> = {}, changes: Partial<CommandCont
 /** Lines that were broken at 80 columns, whole again. */
 const unwrapped = (text: string) => text.replace(/\n +/g, " ");
 
-describe("with planted answers", () => {
+describe.skipIf(LONG)("with planted answers", () => {
   test("says what runs, and why the rest does not, in 80 columns", async () => {
     const { text, failure } = await doctor();
     expect(failure).toBeNull();
@@ -183,7 +184,7 @@ describe("with planted answers", () => {
   });
 });
 
-describe("warnings", () => {
+describe.skipIf(LONG)("warnings", () => {
   const QUIET: HostFacts = {
     processor: "Example 9000",
     simd: null,
@@ -231,7 +232,7 @@ describe("each try in a process of its own", () => {
     return answer.ok ? answer.value : answer.what;
   };
 
-  test("an answer is handed on, whatever else is printed", async () => {
+  test.skipIf(LONG)("an answer is handed on, whatever else is printed", async () => {
     const source = `import { writeFileSync } from "node:fs";
       console.log("a driver says hello"); console.error("{");
       const { probe, name } = JSON.parse(process.argv[2]);
@@ -239,11 +240,11 @@ describe("each try in a process of its own", () => {
     expect(await what(source)).toBe("provider cuda");
   });
 
-  test.skipIf(process.platform === "win32")("a crash is an answer, too (Windows has no signals)", async () => {
+  test.skipIf(LONG || process.platform === "win32")("a crash is an answer, too (Windows has no signals)", async () => {
     expect(await what('process.kill(process.pid, "SIGSEGV"); setTimeout(() => {}, 9e3);')).toMatch(/crashed.*SIGSEGV/);
   });
 
-  test("so is an end without one, and one that never comes", async () => {
+  test.skipIf(LONG)("so is an end without one, and one that never comes", async () => {
     expect(await what("process.exit(9);")).toMatch(/without an answer \(exit code 9\)/);
     expect(await what("setInterval(() => {}, 1000);", 500)).toMatch(/did not answer within 0\.5 s/);
   });
@@ -253,7 +254,7 @@ describe("each try in a process of its own", () => {
     const library = await probes.library();
     expect(library.ok && library.value.available).toContain("CPUExecutionProvider");
     expect(await probes.provider("cpu")).toEqual({ ok: true, value: 0 });
-    for (const name of ["cuda", "webgpu"]) {
+    for (const name of LONG ? ["cuda", "webgpu"] : []) {
       const answer = await probes.provider(name);
       if (answer.ok) expect(answer.value).toBeLessThan(1e-3);
       else expect(answer.what).not.toBe("");
@@ -261,7 +262,7 @@ describe("each try in a process of its own", () => {
   });
 });
 
-describe("on the command line", () => {
+describe.skipIf(LONG)("on the command line", () => {
   test("a library that is none: exit code 4, and --json is one value still", async () => {
     const folder = temporaryFolder();
     mkdirSync(join(folder, "sub"));

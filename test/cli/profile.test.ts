@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { readDocumentOf, sha256 } from "../../src/schema/document.js";
 import { draftplan } from "../support/cli.js";
+import { LONG } from "../support/long.js";
 import { temporaryFolder, tinyConfig, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -15,31 +16,34 @@ const solve = (profile: string, ...more: string[]) =>
   draftplan(["solve", "--profile", profile, "--calibration", CALIBRATION, "-o", "-", "--json", ...more]);
 
 describe("of a config.json", () => {
-  test("is a profile without weights that joins a calibration of the real ones; nothing is left in the cache", async () => {
-    const folder = temporaryFolder();
-    const cache = join(folder, "cache");
-    const path = join(folder, "profile.yaml");
-    const { code, stdout } = await draftplan(
-      ["profile", CONFIG, "--context", "64", "--query", "1,2,5", "--threads", "1", "--budget", "2s", "-o", path],
-      { env: { DRAFTPLAN_CACHE_DIR: cache } },
-    );
-    expect(code).toBe(0);
-    expect(stdout).toContain("made-up weights");
-    expect(readdirSync(cache)).toEqual([]);
-    const { model, synthetic, scaled, points } = profileAt(path);
-    const real = profileAt(join(ROOT, "profiles/union-10m.profile.yaml")).model;
-    expect(model).toEqual({ ...real, weights_sha256: null });
-    expect(synthetic).toEqual({ config_sha256: sha256(readFileSync(CONFIG)), seed: 1 });
-    expect(scaled).toBeUndefined();
-    expect(points.map(({ query_tokens }) => query_tokens)).toEqual([1, 2, 5]);
+  test.skipIf(LONG)(
+    "is a profile without weights that joins a calibration of the real ones; nothing is left in the cache",
+    async () => {
+      const folder = temporaryFolder();
+      const cache = join(folder, "cache");
+      const path = join(folder, "profile.yaml");
+      const { code, stdout } = await draftplan(
+        ["profile", CONFIG, "--context", "64", "--query", "1,2,5", "--threads", "1", "--budget", "1s", "-o", path],
+        { env: { DRAFTPLAN_CACHE_DIR: cache } },
+      );
+      expect(code).toBe(0);
+      expect(stdout).toContain("made-up weights");
+      expect(readdirSync(cache)).toEqual([]);
+      const { model, synthetic, scaled, points } = profileAt(path);
+      const real = profileAt(join(ROOT, "profiles/union-10m.profile.yaml")).model;
+      expect(model).toEqual({ ...real, weights_sha256: null });
+      expect(synthetic).toEqual({ config_sha256: sha256(readFileSync(CONFIG)), seed: 1 });
+      expect(scaled).toBeUndefined();
+      expect(points.map(({ query_tokens }) => query_tokens)).toEqual([1, 2, 5]);
 
-    const solved = await solve(path);
-    expect(solved.code).toBe(0);
-    const calibrated = readDocumentOf("draftplan/calibration", CALIBRATION).document.model;
-    expect((JSON.parse(solved.stdout) as { model: unknown }).model).toEqual(calibrated);
-  });
+      const solved = await solve(path);
+      expect(solved.code).toBe(0);
+      const calibrated = readDocumentOf("draftplan/calibration", CALIBRATION).document.model;
+      expect((JSON.parse(solved.stdout) as { model: unknown }).model).toEqual(calibrated);
+    },
+  );
 
-  test("is named after its file, where that is not config.json", async () => {
+  test.skipIf(LONG)("is named after its file, where that is not config.json", async () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, "tiny-8b.json"), JSON.stringify(tinyConfig({ headDim: 16 })));
     const { code, stdout } = await draftplan(
@@ -50,10 +54,13 @@ describe("of a config.json", () => {
     expect(stdout).toContain("name: tiny-8b");
   });
 
-  test.skipIf(process.platform === "win32").each([
-    ["while weights are made", (files: string[]) => files.length > 0],
-    ["while passes are measured", (files: string[]) => files.includes("manifest.json")],
-  ])("is stopped by Ctrl-C %s: no weights are left (Windows has no signals)", async (_when, isDue) => {
+  test
+    .skipIf(process.platform === "win32")
+    .each<[string, (files: string[]) => boolean]>([
+      LONG
+        ? ["while passes are measured", (files) => files.includes("manifest.json")]
+        : ["while weights are made", (files) => files.length > 0],
+    ])("is stopped by Ctrl-C %s: no weights are left (Windows has no signals)", async (_when, isDue) => {
     const cache = temporaryFolder();
     const made = () => readdirSync(cache).flatMap((entry) => readdirSync(join(cache, entry)));
     const path = join(cache, "..", `${basename(cache)}.yaml`);
@@ -74,12 +81,12 @@ describe("of a config.json", () => {
     expect(stderr).not.toContain("--samples"); // no round was finished: there is nothing to keep
   });
 
-  test("is refused where not even a slice of it fits into --memory", async () => {
+  test.skipIf(LONG)("is refused where not even a slice of it fits into --memory", async () => {
     const { code, stderr } = await draftplan(["profile", CONFIG, "--memory", "0.1"]);
     expect({ code, stderr }).toEqual({ code: 4, stderr: expect.stringMatching(/OUT_OF_MEMORY.*config\.json/) });
   });
 
-  test.each([
+  test.skipIf(LONG).each([
     ["--memory with a model that has weights", ["profile", "embedded", "--memory", "4"], "USAGE"],
     ["no memory at all", ["profile", CONFIG, "--memory", "0"], "OPTION_INVALID"],
     ["a grid past the model's limit", ["profile", CONFIG, "--context", "64..100000"], "CONTEXT_LIMIT"],
@@ -91,7 +98,7 @@ describe("of a config.json", () => {
   });
 });
 
-describe("of a table: docs/profile-import.md", () => {
+describe.skipIf(LONG)("of a table: docs/profile-import.md", () => {
   const page = readFileSync(join(ROOT, "docs/profile-import.md"), "utf8");
   const block = (language: string) => new RegExp(`^\`\`\`${language}\n([\\s\\S]*?)^\`\`\`$`, "m").exec(page)?.[1] ?? "";
   /** the words of a command line, quotes as a shell reads them */

@@ -35,27 +35,29 @@ const DECODE = `
   model.close();`;
 
 describe("nothing is left in the user's folders by", () => {
+  const program: [string, () => string[]] = ["the program", () => GENERATE];
   const probes: [string, () => string[]] = ["doctor's probes", () => [CLI, "doctor", "--json"]];
   test.each<[string, (folder: string) => string[]]>([
-    ["the program", () => GENERATE],
-    ...(LONG ? [probes] : []),
+    ...(LONG ? [probes, program] : []),
     ["the library", (folder: string) => [library(folder, DECODE)]],
-    [
-      "the library in a worker thread, whose process.env is a copy",
-      (folder: string) => [
-        library(
-          folder,
-          `import { Worker, isMainThread } from "node:worker_threads";
+  ])("%s", (_, command) => expectNothingLeft(command));
+
+  test.runIf(LONG)("the library in a worker thread, whose process.env is a copy", () =>
+    expectNothingLeft((folder) => [
+      library(
+        folder,
+        `import { Worker, isMainThread } from "node:worker_threads";
            if (isMainThread) new Worker(new URL(import.meta.url));
            else {${DECODE}}`,
-        ),
-      ],
-    ],
-  ])("%s", (_, command) => {
+      ),
+    ]),
+  );
+
+  function expectNothingLeft(command: (folder: string) => string[]): void {
     const { folder, env, left } = emptyPlaces();
     execFileSync(process.execPath, command(folder), { env, stdio: "pipe" });
     expect(left()).toEqual([]);
-  });
+  }
 });
 
 /** Counts calls of socket() and connect() of a whole process tree: by strace, else by a library loaded before all others. */
@@ -107,11 +109,14 @@ function byPreload(folder: string): SocketCounter | null {
   };
 }
 
-describe.skipIf(process.platform !== "linux")("no socket is opened", () => {
+describe.runIf(LONG && process.platform === "linux")("no socket is opened", () => {
   const { folder, env } = emptyPlaces();
-  const traced = byStrace(folder);
-  const counters: [string, SocketCounter | null][] = [["strace", traced]];
-  if (traced === null || LONG) counters.push(["a preloaded library", byPreload(folder)]);
+  // not looked for in vain: what is skipped is read, too
+  const [traced, preloaded] = LONG ? [byStrace(folder), byPreload(folder)] : [null, null];
+  const counters: [string, SocketCounter | null][] = [
+    ["strace", traced],
+    ["a preloaded library", preloaded],
+  ];
   const opens = library(folder, `import net from "node:net"; net.connect(9, "127.0.0.1").on("error", () => {});`);
   test.each(counters)("as %s sees it, which sees one that is opened", (name, counter) => {
     if (counter === null)
@@ -123,7 +128,7 @@ describe.skipIf(process.platform !== "linux")("no socket is opened", () => {
     expect(counter.calls([process.execPath, ...GENERATE], env)).toEqual([]);
   });
 
-  test.runIf(LONG)("by doctor, whose probes load every provider there is", ({ skip }) => {
+  test("by doctor, whose probes load every provider there is", ({ skip }) => {
     const counter = counters.find(([, one]) => one !== null)?.[1];
     if (counter === undefined || counter === null) return skip("neither strace nor a C compiler is here");
     expect(counter.calls([process.execPath, CLI, "doctor", "--json"], env)).toEqual([]);

@@ -9,14 +9,16 @@ import { appendText, isKept, writeText } from "../../src/core/output-file.js";
 import { CLI, draftplan } from "../support/cli.js";
 import { expectFailure } from "../support/failure.js";
 import { disk, failing, type Replaced, real, restoredAfterEach, system } from "../support/file-system.js";
+import { LONG } from "../support/long.js";
 import { temporaryFolder } from "../support/tiny-checkpoint.js";
 
 restoredAfterEach();
 
+const PLAN = "plans/union-10m.plan.yaml";
 const TEXT = "é".repeat(5000);
 const onUnix = describe.skipIf(process.platform === "win32");
 
-describe("a regular file", () => {
+describe.skipIf(LONG)("a regular file", () => {
   test("is written whole where the system takes a little at a time", () => {
     const file = join(temporaryFolder(), "a", "b", "plan.yaml");
     system({ writeSync: disk(7, Number.POSITIVE_INFINITY) });
@@ -96,7 +98,7 @@ describe("a regular file", () => {
 });
 
 onUnix("what is no regular file is written to, and stays what it is:", () => {
-  test("a pipe", async () => {
+  test.skipIf(LONG)("a pipe", async () => {
     const pipe = join(temporaryFolder(), "pipe");
     await run("mkfifo", [pipe]);
     const reading = run("cat", [pipe]);
@@ -106,19 +108,19 @@ onUnix("what is no regular file is written to, and stays what it is:", () => {
     expect(isKept(pipe)).toBe(false);
   });
 
-  test("a device", () => {
+  test.skipIf(LONG)("a device", () => {
     writeText("/dev/null", "text");
     appendText("/dev/null", "text");
     expect(fs.statSync("/dev/null").isCharacterDevice()).toBe(true);
     expect(isKept("/dev/null")).toBe(false);
   });
 
-  test.skipIf(!fs.existsSync("/dev/full"))("a device that is full: an error", async () => {
+  test.skipIf(LONG || !fs.existsSync("/dev/full"))("a device that is full: an error", async () => {
     await expectFailure(() => writeText("/dev/full", "text"), "FILE_UNWRITABLE", /ENOSPC/);
     expect(fs.statSync("/dev/full").isCharacterDevice()).toBe(true);
   });
 
-  test.concurrent.each(["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])(
+  test.concurrent.each(LONG ? ["/dev/fd/1", "/proc/self/fd/1"] : ["/dev/stdout"])(
     "%s, into a file that something stands in",
     async (path) => {
       if (path.startsWith("/proc") && !fs.existsSync(path)) return;
@@ -131,35 +133,33 @@ onUnix("what is no regular file is written to, and stays what it is:", () => {
     },
   );
 
-  test("a shell's >(command)", async () => {
+  test.runIf(LONG)("a shell's >(command)", async () => {
     const file = join(temporaryFolder(), "out");
     const { code } = await shell(`node "$CLI" report plans/union-10m.plan.yaml -o >(cat > "$FILE"); sleep 0.5`, file);
     expect(code).toBe(0);
     expect(fs.readFileSync(file, "utf8")).toMatch(/<\/html>\s*$/);
   });
 
-  test("check's JUnit and Markdown go the same way", async () => {
-    const { code } = await draftplan(["check", "plans", "--junit", "/dev/null", "--markdown", "/dev/null"]);
+  test.skipIf(LONG)("check's JUnit and Markdown go the same way", async () => {
+    const { code } = await draftplan(["check", PLAN, "--junit", "/dev/null", "--markdown", "/dev/null"]);
     expect(code).toBe(0);
     expect(fs.statSync("/dev/null").isCharacterDevice()).toBe(true);
   });
 });
 
 describe.skipIf(!fs.existsSync("/dev/full"))("stdout on a full disk", () => {
-  test.concurrent.each([
-    ["report plans/union-10m.plan.yaml -o -"],
-    ["inspect plans/union-10m.plan.yaml --json"],
-    ["--help"],
-    ["check plans"],
-  ])("draftplan %s: one line, and an exit code that is not a failed check's", async (args) => {
-    const { code, stderr } = await shell(`node "$CLI" ${args} > /dev/full`, "");
-    expect(code).toBe(3);
-    expect(stderr).toMatch(/^error \[FILE_UNWRITABLE\] stdout: ENOSPC.*\n$/);
-  });
+  test.concurrent.each(LONG ? [[`report ${PLAN} -o -`], ["check plans"]] : [[`inspect ${PLAN} --json`], ["--help"]])(
+    "draftplan %s: one line, and an exit code that is not a failed check's",
+    async (args) => {
+      const { code, stderr } = await shell(`node "$CLI" ${args} > /dev/full`, "");
+      expect(code).toBe(3);
+      expect(stderr).toMatch(/^error \[FILE_UNWRITABLE\] stdout: ENOSPC.*\n$/);
+    },
+  );
 });
 
 onUnix("a pipe without a reader", () => {
-  test("ends with a signal", async () => {
+  test.runIf(LONG)("ends with a signal", async () => {
     const pipe = join(temporaryFolder(), "pipe");
     await run("mkfifo", [pipe]);
     const { code, signal } = await draftplan(["report", "plans/union-10m.plan.yaml", "-o", pipe], {
@@ -169,7 +169,7 @@ onUnix("a pipe without a reader", () => {
   });
 });
 
-onUnix("a signal while a file is written", () => {
+describe.skipIf(LONG || process.platform === "win32")("a signal while a file is written", () => {
   test("waits until it is whole, and then ends a program that does not listen for it", async () => {
     const folder = temporaryFolder();
     const index = pathToFileURL(join(CLI, "..", "core/output-file.js")).href;
@@ -189,7 +189,7 @@ onUnix("a signal while a file is written", () => {
   });
 });
 
-describe("folders", () => {
+describe.skipIf(LONG)("folders", () => {
   test("are made one in another, and may be there", () => {
     const folder = join(temporaryFolder(), "a", "b", "c");
     makeFolder(folder);

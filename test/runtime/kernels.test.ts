@@ -13,6 +13,7 @@ import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
 import { type Choice, type Kernel, targetChoices, uniformChoices } from "../../src/schema/choice.js";
 import { forward } from "../oracle/transformer.js";
 import { expectFailure } from "../support/failure.js";
+import { LONG } from "../support/long.js";
 import { temporaryFolder, tinySpec, tinyTensors, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
 import { relativeError, tokens } from "./support.js";
 
@@ -28,7 +29,7 @@ const logitsOf = ({ engine }: LoadedModel, choice: Kernel | "skip"): Float32Arra
     .run({ position: 0, input: IDS, choices: uniformChoices(LAYERS, choice), logitRows: IDS.length })
     .logits.slice();
 
-describe("a model with target, int8, int4 and int2", () => {
+describe.skipIf(LONG)("a model with target, int8, int4 and int2", () => {
   let all: LoadedModel;
   let usual: LoadedModel;
   beforeAll(async () => {
@@ -138,7 +139,7 @@ function roundedTwin(round: (block: Float32Array) => void): number[] {
   return forward(tinySpec(MODEL), read, IDS).logits.flat();
 }
 
-describe("sets of kernels", () => {
+describe.skipIf(LONG)("sets of kernels", () => {
   test.each<[Kernel[], (Kernel | "skip")[]]>([
     [["target"], ["target", "skip"]],
     [
@@ -186,7 +187,7 @@ describe("sets of kernels", () => {
   });
 });
 
-describe("on the embedded model", () => {
+describe.runIf(LONG)("on the embedded model", () => {
   test("int4 drafts are accepted often, less often than int8 ones, and int2 drafts more often than not", async () => {
     const model = await loadModel("embedded", { provider: "cpu", threads: 1, capacity: 256, kernels: ALL });
     try {

@@ -11,30 +11,34 @@ import { openOrtEngine } from "../../src/runtime/ort-engine.js";
 import { targetChoices } from "../../src/schema/choice.js";
 import { CLI } from "../support/cli.js";
 import { expectFailure, failureOf } from "../support/failure.js";
+import { LONG } from "../support/long.js";
 import { type TinyModel, temporaryFolder, tinySpec, writeTinyCheckpoint } from "../support/tiny-checkpoint.js";
 import { expectRows, openSubject, openTiny, type Subject, tokens } from "./support.js";
 
 const MODEL: TinyModel = { seed: 20, headDim: 16, context: 1024 };
 const CPU = { provider: "cpu", threads: 1 };
 
-test("signals are given back to the system while a session is made, and none that came before is lost", async () => {
-  const seen: string[] = [];
-  whenBlocking(() => {
-    seen.push("given back");
-    return () => void seen.push("taken again");
-  });
-  const tick = async () => void seen.push("heard");
-  try {
-    const folder = writeTinyCheckpoint(temporaryFolder(), MODEL);
-    const { close } = await loadModel(folder, CPU, { tick, warn: () => {} });
-    close();
-  } finally {
-    whenBlocking(() => () => {});
-  }
-  expect(seen.slice(-3)).toEqual(["heard", "given back", "taken again"]);
-});
+test.skipIf(LONG)(
+  "signals are given back to the system while a session is made, and none that came before is lost",
+  async () => {
+    const seen: string[] = [];
+    whenBlocking(() => {
+      seen.push("given back");
+      return () => void seen.push("taken again");
+    });
+    const tick = async () => void seen.push("heard");
+    try {
+      const folder = writeTinyCheckpoint(temporaryFolder(), MODEL);
+      const { close } = await loadModel(folder, CPU, { tick, warn: () => {} });
+      close();
+    } finally {
+      whenBlocking(() => () => {});
+    }
+    expect(seen.slice(-3)).toEqual(["heard", "given back", "taken again"]);
+  },
+);
 
-describe("limits", () => {
+describe.skipIf(LONG)("limits", () => {
   const ids = tokens(1, 24);
   let subject: Subject;
   const run = (pass: { position?: number; input?: number[]; logitRows?: number }) =>
@@ -132,7 +136,7 @@ describe("limits", () => {
   });
 });
 
-describe("opening and closing", () => {
+describe.skipIf(LONG)("opening and closing", () => {
   test("closing twice is harmless; afterwards nothing runs", async () => {
     const engine = await openTiny(MODEL);
     const pass = { position: 0, input: [1, 2, 3], choices: targetChoices(2), logitRows: 1 };
@@ -203,9 +207,11 @@ describe("memory, in a process of its own", () => {
     return stdout.trim();
   }
 
-  test("garbage collection between loading and use takes nothing that the library still needs", async () => {
-    const folder = writeTinyCheckpoint(temporaryFolder(), MODEL);
-    const out = await inChild(`
+  test.skipIf(LONG)(
+    "garbage collection between loading and use takes nothing that the library still needs",
+    async () => {
+      const folder = writeTinyCheckpoint(temporaryFolder(), MODEL);
+      const out = await inChild(`
       const ids = [...Array(20).keys()];
       const choices = targetChoices(2);
       const collect = async () => { for (let i = 0; i < 4; i++) { gc(); await new Promise((done) => setTimeout(done, 5)); } };
@@ -224,10 +230,11 @@ describe("memory, in a process of its own", () => {
       const second = await loadModel(${JSON.stringify(folder)}, { provider: "cpu", threads: 1 });
       second.engine.run({ position: 0, input: ids, choices, logitRows: 1 });
       console.log(worst);`);
-    expect(out).toBe("0");
-  });
+      expect(out).toBe("0");
+    },
+  );
 
-  test("engines that were closed leave no memory behind", async () => {
+  test.runIf(LONG)("engines that were closed leave no memory behind", async () => {
     // 9 MB of weights: a session kept by mistake would show after a few
     const folder = writeTinyCheckpoint(temporaryFolder(), {
       hidden: 256,

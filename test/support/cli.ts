@@ -51,7 +51,10 @@ export function whenModelRuns({ pid }: ChildProcess, then: () => void): void {
 }
 
 /** Variables that a command line looks up anew: set for as long as it runs. */
-const LOOKED_UP = new Set(["DRAFTPLAN_CACHE_DIR"]);
+const LOOKED_UP = new Set([
+  ...["DRAFTPLAN_CACHE_DIR", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT"],
+  ...["GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT", "GITHUB_WORKSPACE"],
+]);
 
 /** Two test files run at a time: one thread each, where no committed document says otherwise. */
 const ON_ONE_THREAD = ["generate", "evaluate", "calibrate"];

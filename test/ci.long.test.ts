@@ -1,0 +1,1 @@
+import "./ci.test.js";

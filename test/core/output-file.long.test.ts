@@ -1,0 +1,1 @@
+import "./output-file.test.js";

@@ -1,0 +1,1 @@
+import "./ort-engine-lifecycle.test.js";
