@@ -1,9 +1,8 @@
 // What a pass of heads takes, alone and behind a verification, and what it does to the verification before and behind it.
 // Run after `npm run build`, on a machine that does nothing else:
 //   node bench/heads-pass.mjs [MODEL=embedded] [HEADS=MODEL's own] [--context 100] [--nodes 16] [--repeats 200]
-// Sessions have threads of their own, and ONNX Runtime's wait for work by turning: those of the model's session may be in
-// the way of the heads' just behind a pass, and the other way round. So every form (LM head in int8 or as the target's; as
-// many threads as the model's, or one) is timed by turns with the same verification. Medians and fastest, in µs, as JSON.
+// Every form (LM head in int8 or as the target's; on the model's threads, or on one) is timed by turns with the same
+// verification. Medians and fastest, in µs, as JSON.
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";

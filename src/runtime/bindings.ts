@@ -31,19 +31,6 @@ export class Handles {
   }
 }
 
-/** Only what ends the process is logged; errors come back as a status. */
-const LOG_FATAL = 4;
-
-/**
- * An environment in which nothing is reported home (telemetry.ts).
- * @throws RUNTIME_FAILED
- */
-export function openEnvironment(api: OrtApi, own: Handles["own"]): Pointer {
-  const env = own("ReleaseEnv", api.create("CreateEnv", LOG_FATAL, "draftplan"));
-  api.check("DisableTelemetryEvents", env);
-  return env;
-}
-
 /** A tensor over a buffer of JavaScript's, owned by the engine. */
 export type MakeTensor = (data: NodeJS.TypedArray, bytes: number, shape: BigInt64Array, type: number) => Pointer;
 

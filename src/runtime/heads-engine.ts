@@ -22,6 +22,7 @@ import { loadOrt } from "./ort-api.js";
 import { dialectOf } from "./ort-engine.js";
 import { chooseProvider, libraryFacts } from "./providers.js";
 import { openSession } from "./session.js";
+import { sharesThreads } from "./threads/pool.js";
 
 /** Tokens listed unless asked otherwise: what the trees of both papers are made of. */
 const DEFAULT_RANKS = 10;
@@ -44,7 +45,7 @@ export type HeadsOptions = Pick<
    * but for near ties (docs/heads.md), at a quarter of the bytes. Default int8
    */
   lmHead?: "target" | "int8";
-  /** of a pass of the heads; default: one where a pass is short (`passThreads`), else the model's `threads` */
+  /** of a pass of the heads; default: the model's `threads`, but one where a pass is short and those are not shared (`passThreads`) */
   passThreads?: number;
   /** for tests and diagnosis: `logits()` can be asked. Every guess then computes them into the open */
   logits?: boolean;
@@ -84,7 +85,9 @@ export async function openHeads(
     };
     const converted = await convertHeads(checkpoint, target, { lmHead, ranks, logits, dialect }, progress);
     const made = { spec, ranks, sha256: checkpoint.sha256, model: model.spec, float: dialect.float, logits };
-    const threads = options.passThreads ?? passThreads(passBytes(spec, model.spec, lmHead, dialect), options.threads);
+    const bytes = passBytes(spec, model.spec, lmHead, dialect);
+    const shared = sharesThreads(loadOrt(options.ortLibrary), options.threads);
+    const threads = options.passThreads ?? passThreads(bytes, options.threads, shared);
     return open(made, converted, model.engine.capacity, { ...options, threads });
   } finally {
     checkpoint.close();

@@ -1,9 +1,10 @@
 /** A session of ONNX Runtime's on one provider, with the settings that every graph of draftplan's is run with. */
 
-import { type Handles, openEnvironment } from "./bindings.js";
+import type { Handles } from "./bindings.js";
 import type { RuntimeOptions } from "./engine.js";
 import { nativePath, type OrtApi, type Pointer } from "./ort-api.js";
 import { appendProvider, explained, type Provider, refuseFallback } from "./providers.js";
+import { onThreads, openEnvironment } from "./threads/pool.js";
 
 /** Session option: where files beside a model in memory lie. */
 const WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path";
@@ -28,30 +29,27 @@ export function openSession(
   configure: (settings: Pointer) => void = () => {},
   packed?: Pointer,
 ): Pointer {
-  const env = openEnvironment(api, handles.own.bind(handles));
-  const settings = handles.own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
-  api.check("SetIntraOpNumThreads", settings, threads);
-  api.check("SetInterOpNumThreads", settings, 1);
-  // The graph is written as it should run; the optimiser finds nothing and costs a third of the start.
-  api.check("SetSessionGraphOptimizationLevel", settings, 0);
-  for (const [key, of] of Object.entries(sessionConfig)) api.check("AddSessionConfigEntry", settings, key, of);
-  appendProvider(api, settings, provider);
-  configure(settings);
-  // On the main thread, though it blocks for a second: on worker threads every session's memory came from another
-  // malloc arena and stayed there (560 MB more with each of the first four SmolLM2 sessions).
-  const session = explained(provider, () =>
-    handles.own(
-      "ReleaseSession",
-      typeof model === "string"
-        ? api.create("CreateSession", env, nativePath(model), settings)
-        : packed === undefined
-          ? api.create("CreateSessionFromArray", env, model, model.length, settings)
-          : api.create(
-              "CreateSessionFromArrayWithPrepackedWeightsContainer",
-              ...[env, model, model.length, settings, packed],
-            ),
-    ),
-  );
+  const env = openEnvironment(api, handles.own.bind(handles), threads);
+  const create = (setThreads: (settings: Pointer) => void): Pointer => {
+    const settings = handles.own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
+    setThreads(settings);
+    // The graph is written as it should run; the optimiser finds nothing and costs a third of the start.
+    api.check("SetSessionGraphOptimizationLevel", settings, 0);
+    for (const [key, of] of Object.entries(sessionConfig)) api.check("AddSessionConfigEntry", settings, key, of);
+    appendProvider(api, settings, provider);
+    configure(settings);
+    // On the main thread, though it blocks for a second: on worker threads every session's memory came from another
+    // malloc arena and stayed there (560 MB more with each of the first four SmolLM2 sessions).
+    return typeof model === "string"
+      ? api.create("CreateSession", env, nativePath(model), settings)
+      : packed === undefined
+        ? api.create("CreateSessionFromArray", env, model, model.length, settings)
+        : api.create(
+            "CreateSessionFromArrayWithPrepackedWeightsContainer",
+            ...[env, model, model.length, settings, packed],
+          );
+  };
+  const session = explained(provider, () => handles.own("ReleaseSession", onThreads(api, threads, create)));
   if (allowFallback !== true) refuseFallback(api, session, provider);
   return session;
 }

@@ -1,7 +1,7 @@
 /**
  * ONNX Runtime reports home by default (Linux and macOS since 1.29, Windows through the system's tracing): a device id
  * and a store of events in the user's cache, a log file in the folder for temporary files, uploads. draftplan never
- * lets it: by the variable that the library reads when it is loaded, and by its API (bindings.ts, openEnvironment) for
+ * lets it: by the variable that the library reads when it is loaded, and by its API (threads/pool.ts) for
  * builds that do not read it.
  */
 const VARIABLE = "ORT_DISABLE_TELEMETRY";

@@ -34,13 +34,16 @@ export class BoundGraph {
 }
 
 /**
- * Weights of a pass, in bytes, up to which one thread runs it. Each session has threads of its own, and those of the model's
- * still wait for work, by turning, when a round comes to its heads: a second thread of theirs then waits for a core. Heads of
- * the embedded model (2.2 MB), two cores busy with other work besides, median behind a verification: 390 µs by one thread,
- * 8,256 by two (fastest 344 and 312; bench/heads-pass.mjs).
+ * Weights of a pass, in bytes, up to which one thread runs it where the model's session has threads of its own: those still
+ * wait for work, by turning, when a round comes to its heads, and a second thread of theirs would wait for a core
+ * (threads/pool.ts).
  */
 const LONE_THREAD_BYTES = 8 << 20;
 
-/** Threads of a session beside the model's, by the bytes of weights that its pass reads. */
-export const passThreads = (weightBytes: number, modelThreads: number): number =>
-  weightBytes <= LONE_THREAD_BYTES ? 1 : modelThreads;
+/**
+ * Threads of a session beside the model's.
+ * @param weightBytes that its pass reads
+ * @param shared      whether as many threads as the model's are the model's own
+ */
+export const passThreads = (weightBytes: number, modelThreads: number, shared: boolean): number =>
+  shared || weightBytes > LONE_THREAD_BYTES ? modelThreads : 1;

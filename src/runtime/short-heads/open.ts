@@ -17,6 +17,7 @@ import { loadOrt } from "../ort-api.js";
 import { dialectOf } from "../ort-engine.js";
 import { chooseProvider, libraryFacts } from "../providers.js";
 import { openSession } from "../session.js";
+import { sharesThreads } from "../threads/pool.js";
 import { withShortHeads } from "./engine.js";
 import { ShortHead } from "./short-head.js";
 import { TextTokens } from "./text-tokens.js";
@@ -59,10 +60,11 @@ export async function addShortHeads(
   };
   try {
     const byName = new Map<ShortKernel, ShortHead>();
+    const shared = sharesThreads(api, options.threads);
     for (const { name, form } of forms) {
       const { modelPath } = await convertShortHead(checkpoint, form, progress);
       const { bytes } = kernelFor(form.kernel, dialect.targetPrecision);
-      const threads = passThreads(bytes(form.tokens.length, model.spec.hiddenSize, dialect), options.threads);
+      const threads = passThreads(bytes(form.tokens.length, model.spec.hiddenSize, dialect), options.threads, shared);
       const session = openSession(api, handles, provider, modelPath, { ...options, threads });
       byName.set(name, new ShortHead(new BoundGraph(api, handles, session, provider), model.spec, form.tokens));
     }
