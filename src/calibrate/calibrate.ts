@@ -5,7 +5,7 @@ import type { Calibration } from "../schema/calibration.js";
 import { readsAll, type SpannedKernel } from "../schema/choice.js";
 import { type ModelRef, numericsOf } from "../schema/common.js";
 import type { TextEvidence } from "./along-text.js";
-import { type Continuation, ContinuedPrompts } from "./continuation.js";
+import { type Continuation, ContinuedPrompts, type WrittenBefore } from "./continuation.js";
 import type { HeadsEvidence } from "./heads-evidence.js";
 import { hitsFactorOf, lossRecord, measureLosses, withWideSpans } from "./losses.js";
 import { SAMPLING_SEED, type Sampling } from "./sampling.js";
@@ -44,6 +44,8 @@ export interface CalibrationInput {
   temperature?: number;
   /** of attention, measured at every context that is longer than they are; absent: none */
   spans?: readonly SpannedKernel[] | undefined;
+  /** by context: what the target is known to write behind prompts of the `choose` part; absent: nothing */
+  written?: ReadonlyMap<number, WrittenBefore> | undefined;
   /** takes what trained heads know of the same text; absent: there are none */
   heads?: HeadsEvidence | undefined;
   /** takes what a lookup and other models guess of it; absent: there are none */
@@ -94,7 +96,9 @@ export async function calibrate(input: CalibrationInput): Promise<CalibrationRes
   let used = 0;
   for (const { atContext, choose, kinds } of prompts) {
     const sampling = samplingAt(input.temperature);
-    const text = new ContinuedPrompts(engine, clock, choose, input.continuationTokens, sampling, kinds?.choose);
+    const known = input.written?.get(atContext);
+    const tokens = input.continuationTokens;
+    const text = new ContinuedPrompts(engine, clock, choose, tokens, sampling, kinds?.choose, known);
     texts.set(atContext, text);
     const made = withGuesses(madeFor(text, input.positions ?? Number.POSITIVE_INFINITY, progress), atContext, input);
     const { layers } = engine.spec;

@@ -54,6 +54,12 @@ export async function continuePrompts(
   return text.made;
 }
 
+/**
+ * What the target wrote behind prompts before: greedily, of as many tokens as these texts are to have.
+ * @returns its tokens; undefined: nobody continued this prompt
+ */
+export type WrittenBefore = (prompt: readonly number[]) => readonly number[] | undefined;
+
 /** Prompts that the target continues one after another, as many as are asked for. */
 export class ContinuedPrompts {
   /** those that had anything to predict */
@@ -69,6 +75,8 @@ export class ContinuedPrompts {
     private readonly sampling: Sampling | null,
     /** [prompts] of what kind of text each is */
     private readonly kinds?: readonly number[] | undefined,
+    /** of greedy text alone: what is known is read and not written again */
+    private readonly written?: WrittenBefore | undefined,
   ) {}
 
   /** tokens to predict, of all that is made */
@@ -103,6 +111,14 @@ export class ContinuedPrompts {
       const { temperature, seed } = sampling;
       const own = { temperature, seed: seed + index };
       return { prompt, ids: await sampledContinuation(engine, prompt, tokens + 1, own, progress), temperature };
+    }
+    const known = this.written?.(prompt);
+    if (known !== undefined) {
+      // the prompt in passes of its own, as where it is continued: its states are then the very same
+      const target = targetChoices(engine.spec.layers);
+      await prefill(engine, prompt, target, progress);
+      await prefill(engine, [...prompt, ...known.slice(0, -1)], target, progress, undefined, prompt.length);
+      return { prompt, ids: known };
     }
     const kernel = quantisedKernels(engine.kernels)[0];
     const draft =

@@ -51,9 +51,11 @@ export interface CalibrationOptions {
   along?: TextEvidence;
   /** of attention, measured beside the engine's kernels; absent: none */
   spans?: readonly SpannedKernel[];
+  /** heads are measured along many prompts before anything else, where that can be had; `untilUs` by the system clock */
+  widely?: { untilUs?: number };
 }
 
-export interface CalibrationRequest extends Omit<CalibrationOptions, "heads" | "along" | "spans"> {
+export interface CalibrationRequest extends Omit<CalibrationOptions, "heads" | "along" | "spans" | "widely"> {
   text: CalibrationText;
   /** kernels to measure, the target's first */
   kernels: readonly Kernel[];
@@ -113,12 +115,10 @@ export async function calibrateModel(
       const asked = { files: found, kernels: draftModelKernels(kernels, context), capacity: model.engine.capacity };
       return await withDraftModels(asked, context, async (models) => {
         const along = new TextEvidence({ lookup: drafters.lookup, models });
-        const measuring = { ...options, heads, along, spans };
+        const untilUs = startUs + 1e6 * budgetSeconds;
+        const measuring = { ...options, heads, along, spans, widely: { untilUs } };
         const made = await calibrateLoaded(model, text, contexts, context, measuring);
         const { calibration, prompts } = made;
-        const untilUs = startUs + 1e6 * budgetSeconds;
-        if (canMeasureWidely(model, heads, options.temperature, context))
-          await measureHeadsWidely(model, prompts, heads, context, { untilUs });
         const nowUs = systemClock.nowUs();
         const { progress } = context;
         const limits = { untilUs: standalone ? nowUs + (untilUs - nowUs) / 3 : untilUs, self: drafters.self, progress };
@@ -151,17 +151,24 @@ function calibrationContexts(option: string | undefined, model: LoadedModel): nu
   });
 }
 
-/** The stage on a loaded model; `run` uses it too. */
+/**
+ * The stage on a loaded model; `run` uses it too. What the target writes while heads are measured widely is what losses are
+ * measured on: none of it is written, or looked at by heads, a second time.
+ */
 export async function calibrateLoaded(
   model: LoadedModel,
   text: CalibrationText,
   contexts: readonly number[],
-  { progress }: Pick<PipelineContext, "progress">,
-  { temperature, promptsPerContext, heads, along, spans }: CalibrationOptions = {},
+  context: PipelineContext,
+  { temperature, promptsPerContext, heads, along, spans, widely }: CalibrationOptions = {},
 ): Promise<CalibrationResult & { prompts: ReturnType<typeof contextPrompts> }> {
   const tokenizer = await openTokenizer(model.path);
   const codec = textCodec(tokenizer);
   const prompts = contextPrompts(text, codec, contexts, promptsPerContext);
+  const written =
+    widely !== undefined && heads !== undefined && canMeasureWidely(model, heads, temperature, context)
+      ? await measureHeadsWidely(model, prompts, heads, context, widely)
+      : undefined;
   const result = await calibrate({
     engine: model.engine,
     clock: systemClock,
@@ -173,10 +180,7 @@ export async function calibrateLoaded(
       ? { positions: SAMPLE.positions(model.spec), kinds: text.choose.length }
       : { promptsPerContext }),
     ...(temperature === undefined ? {} : { temperature }),
-    heads,
-    along,
-    spans,
-    progress,
+    ...{ heads, along, spans, written, progress: context.progress },
   });
   return { ...result, prompts };
 }

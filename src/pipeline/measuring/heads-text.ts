@@ -5,6 +5,7 @@
  * alike: a window of text and shorter beginnings of it, whose keys and values are computed once.
  */
 import type { ContextPrompts } from "../../calibrate/calibrate.js";
+import type { WrittenBefore } from "../../calibrate/continuation.js";
 import type { HeadsEvidence } from "../../calibrate/heads-evidence.js";
 import type { Progress } from "../../core/progress.js";
 import { systemClock } from "../../runtime/device.js";
@@ -53,6 +54,7 @@ export const canMeasureWidely = (
  * tokens of a round are known well enough, the time is up or a document has room for no more.
  * @param limits `untilUs` by the system clock, for all of it (left out: each context has its own time alone); `tokens` that
  *   each prompt is continued by behind its first (left out: as a calibration does)
+ * @returns by context what the target wrote behind whole windows of the `choose` part
  */
 export async function measureHeadsWidely(
   model: LoadedModel,
@@ -63,9 +65,10 @@ export async function measureHeadsWidely(
     untilUs = Number.POSITIVE_INFINITY,
     tokens = SAMPLE.continuationTokens,
   }: { untilUs?: number; tokens?: number } = {},
-): Promise<void> {
+): Promise<Map<number, WrittenBefore>> {
   const { modelPath, spec, dialect } = model;
   const { threads, ortLibrary } = context;
+  const known = new Map<number, WrittenBefore>();
   for (const { atContext, kinds, chats, ...parts } of prompts) {
     const longest = Math.max(...parts.choose.map(({ length }) => length), ...parts.report.map(({ length }) => length));
     const capacity = longest + tokens + 2;
@@ -75,12 +78,14 @@ export async function measureHeadsWidely(
       for (const part of ["choose", "report"] as const) {
         const turns = turnsOf(parts[part], kinds?.[part]);
         const following = { atContext, part, turns, cut: chats !== true, untilUs, tokens: tokens + 1 };
-        await follow(model, texts, heads, following, context.progress);
+        const written = await follow(model, texts, heads, following, context.progress);
+        if (part === "choose") known.set(atContext, (prompt) => written.get(prompt.join()));
       }
     } finally {
       texts.close();
     }
   }
+  return known;
 }
 
 interface Window {
@@ -111,14 +116,18 @@ interface Following {
   tokens: number;
 }
 
-/** Turn after turn: a kind of text is never heard more often than another, but for those that have too little text. */
+/**
+ * Turn after turn: a kind of text is never heard more often than another, but for those that have too little text.
+ * @returns tokens behind each whole window, by its ids
+ */
 async function follow(
   { spec }: Pick<LoadedModel, "spec">,
   texts: SideBySide,
   heads: HeadsEvidence,
   { atContext, part, turns, cut, untilUs, tokens }: Following,
   progress: Progress,
-): Promise<void> {
+): Promise<Map<string, readonly number[]>> {
+  const behind = new Map<string, readonly number[]>();
   const endUs = Math.min(untilUs, systemClock.nowUs() + 1e6 * SAMPLE.headsSeconds);
   const continuing = {
     ...{ tokens, endTokens: spec.eosTokenIds, hiddenSize: spec.hiddenSize, kept: "hidden" as const },
@@ -129,19 +138,21 @@ async function follow(
   const isNew = (ids: readonly number[]) => !heads.has(atContext, part, ids);
   for (const [turn, windows] of turns.entries()) {
     const known = heads.error(atContext, part);
-    if (turn >= leastTurns && ((known ?? 1) <= TARGET_ERROR || systemClock.nowUs() >= endUs)) return;
+    if (turn >= leastTurns && ((known ?? 1) <= TARGET_ERROR || systemClock.nowUs() >= endUs)) break;
     const groups = windows.map((window) => ({ window, beginnings: beginningsOf(window.ids, cut).filter(isNew) }));
     for (const wave of wavesOf(groups, texts.places)) {
-      if (heads.isFull(atContext, part, tokens * wave.length)) return;
+      if (heads.isFull(atContext, part, tokens * wave.length)) return behind;
       const written = await continueSideBySide(texts, wave, continuing);
       for (const [i, text] of written.entries()) {
         if (text === null) continue;
         const { ids: prompt, window } = wave[i];
+        if (prompt.length === window.ids.length) behind.set(prompt.join(), [...text.ids]);
         const origin = { prompt, window: window.ids, kind: window.kind };
         await heads.takeStated(atContext, part, { ...origin, ids: [...text.ids], states: text.states }, progress);
       }
     }
   }
+  return behind;
 }
 
 const beginningsOf = (ids: readonly number[], cut: boolean): (readonly number[])[] =>

@@ -24,7 +24,7 @@ import { FinishedParts } from "../interrupted/finished-parts.js";
 import { loadedTask } from "../interrupted/loaded-task.js";
 import { verifiedPrompts } from "../interrupted/verified-prompts.js";
 import { measureCandidates } from "../measuring/candidates.js";
-import { canMeasureWidely, measureHeadsWidely } from "../measuring/heads-text.js";
+import { canMeasureWidely } from "../measuring/heads-text.js";
 import { type MeasuringText, precisionFor } from "../measuring/measuring.js";
 import { inputRef, servedName } from "../paths.js";
 import { makeProfile } from "../profile/make.js";
@@ -175,10 +175,9 @@ function calibrateAndMeasure(
     let measuredOn: MeasuringText | undefined;
     const losses = await parts.take("losses", async () => {
       const heads = new HeadsEvidence(located);
-      const made = await calibrateLoaded(model, text, defaultContexts(model.spec), context, { heads });
+      const made = await calibrateLoaded(model, text, defaultContexts(model.spec), context, { heads, widely: {} });
       const { texts, prompts } = made;
-      if (canMeasureWidely(model, heads, undefined, context)) await measureHeadsWidely(model, prompts, heads, context);
-      else await reportHeads(model, prompts, { heads }, context);
+      if (!canMeasureWidely(model, heads, undefined, context)) await reportHeads(model, prompts, { heads }, context);
       measuredOn = measuringText(texts, prompts, SAMPLE.continuationTokens);
       return { ...made.calibration, ...heads.keys() };
     });
