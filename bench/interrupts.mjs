@@ -1,15 +1,15 @@
 /**
- * How long draftplan takes to end after Ctrl-C while a model is converted and loaded from an empty cache: SIGINT at many
- * moments of one verb after the other, a line of JSON for each. Needs dist/ (npm run build), and Linux (/proc).
+ * How long draftplan takes to end after Ctrl-C while a model is converted and loaded from an empty cache, or a draft of it is
+ * written for an engine: SIGINT at many moments of one verb after the other, a line of JSON for each. Needs dist/ (npm run build), and Linux (/proc).
  *
- *     node bench/interrupts.mjs [--model MODEL] [--step MS] [--most MS]
+ *     node bench/interrupts.mjs [--model MODEL] [--step MS] [--most MS] [--verbs inspect,export-llama.cpp]
  *
  * A moment is processor time that the process has had, so that a busy machine moves none of them. "wall_ms" is from the
  * signal to the end, on a busy machine mostly waiting; "cpu_ms" is what the process still did: a section that no signal
  * interrupts shows there. "left" is what a conversion left half made, and what stands in the output folder.
  */
-import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,6 +20,7 @@ const { values: options } = parseArgs({
     model: { type: "string", default: "embedded" },
     step: { type: "string", default: "500" },
     most: { type: "string", default: "8000" },
+    verbs: { type: "string" },
   },
 });
 const CLI = fileURLToPath(new URL("../dist/cli.js", import.meta.url));
@@ -27,12 +28,40 @@ const CLI = fileURLToPath(new URL("../dist/cli.js", import.meta.url));
 const TICK_MS = 10;
 const LOOK_EVERY_MS = 5;
 
-const VERBS = {
-  inspect: [],
-  generate: ["--prompt", "hello", "--max-tokens", "400", "--threads", "1"],
-  run: ["--out", "out", "--threads", "1"],
-  "train-heads": ["--kind", "medusa", "--heads", "1", "--threads", "1", "-o", "heads"],
+/** A plan by hand that every engine below can express: the middle layer left out. */
+function planByHand(folder) {
+  const said = execFileSync(process.execPath, [CLI, "inspect", options.model, "--json"], { encoding: "utf8" });
+  const { name, layers, architecture_sha256, weights_sha256 } = JSON.parse(said);
+  const left = ["attn", "mlp"].map((kind) => `${layers >> 1}.${kind}`);
+  const plan = {
+    ...{ kind: "draftplan/plan", version: 1, model: { name, layers, architecture_sha256, weights_sha256 } },
+    segments: [
+      {
+        context_tokens: { from: 0, to: 512 },
+        speculate: true,
+        draft: { default: "target", head: "target", skip: left, choices: {} },
+        draft_tokens: 3,
+      },
+    ],
+  };
+  const path = join(folder, "plan.yaml");
+  writeFileSync(path, JSON.stringify(plan));
+  return path;
+}
+
+const documents = mkdtempSync(join(tmpdir(), "draftplan-interrupts-plan-"));
+const plan = planByHand(documents);
+const toEngine = (engine) => ["export", plan, "--to", engine, "--model", options.model, "-o", "draft"];
+const ALL = {
+  inspect: ["inspect", options.model],
+  generate: ["generate", options.model, "--prompt", "hello", "--max-tokens", "400", "--threads", "1"],
+  run: ["run", options.model, "--out", "out", "--threads", "1"],
+  "train-heads": ["train-heads", options.model, "--kind", "medusa", "--heads", "1", "--threads", "1", "-o", "heads"],
+  ...Object.fromEntries(
+    ["transformers", "llama.cpp", "onnxruntime-genai", "vllm"].map((engine) => [`export-${engine}`, toEngine(engine)]),
+  ),
 };
+const verbs = options.verbs === undefined ? Object.keys(ALL) : options.verbs.split(",");
 
 /** ms of processor time of a process and its threads; null: it has ended */
 function cpuOf(pid) {
@@ -47,11 +76,11 @@ function cpuOf(pid) {
 }
 
 /** @returns whether the verb was still at work at that moment */
-async function interrupt(verb, args, momentMs) {
+async function interrupt(verb, momentMs) {
   const folder = mkdtempSync(join(tmpdir(), "draftplan-interrupts-"));
   const cache = mkdtempSync(join(tmpdir(), "draftplan-interrupts-cache-"));
   try {
-    const child = spawn(process.execPath, [CLI, verb, options.model, ...args], {
+    const child = spawn(process.execPath, [CLI, ...ALL[verb]], {
       ...{ cwd: folder, stdio: "ignore" },
       env: { ...process.env, DRAFTPLAN_CACHE_DIR: cache },
     });
@@ -81,6 +110,10 @@ async function interrupt(verb, args, momentMs) {
   }
 }
 
-for (const [verb, args] of Object.entries(VERBS))
-  for (let moment = Number(options.step); moment <= Number(options.most); moment += Number(options.step))
-    if (!(await interrupt(verb, args, moment))) break;
+try {
+  for (const verb of verbs)
+    for (let moment = Number(options.step); moment <= Number(options.most); moment += Number(options.step))
+      if (!(await interrupt(verb, moment))) break;
+} finally {
+  rmSync(documents, { recursive: true, force: true });
+}

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { DraftplanError } from "../core/errors.js";
+import { readSlab } from "../model/conversion/slab.js";
 import { openFolderTensors } from "../model/formats/folder.js";
 import { readJsonFile } from "../model/formats/json-file.js";
 import type { QuantisedTensor } from "../model/formats/quantised/form.js";
@@ -132,10 +133,21 @@ function asFloats(checkpoint: Checkpoint, name: string, shape: readonly number[]
     shape,
     bytes: BYTES.F32 * product(shape),
     *chunks() {
-      const { buffer, byteOffset, byteLength } = checkpoint.tensor(name, shape);
-      yield new Uint8Array(buffer, byteOffset, byteLength);
+      for (const { buffer, byteOffset, byteLength } of floatsOf(checkpoint, name, shape))
+        for (let done = 0; done < byteLength; done += CHUNK_BYTES)
+          yield new Uint8Array(buffer, byteOffset + done, Math.min(CHUNK_BYTES, byteLength - done));
     },
   };
+}
+
+/** Some rows of a matrix at a time where it can be read so, which leaves room for a signal between them; else all at once. */
+function* floatsOf(checkpoint: Checkpoint, name: string, shape: readonly number[]): Generator<Float32Array> {
+  const [rows, inner] = shape;
+  const origin = shape.length === 2 ? (checkpoint.origin?.(name, [rows, inner]) ?? null) : null;
+  if (origin === null) return yield checkpoint.tensor(name, shape);
+  const head = origin.kind === "stored" ? (origin.interleavedHeadDim ?? 1) : 1; // rows change places within heads
+  const slab = head * Math.max(1, Math.floor(CHUNK_BYTES / (BYTES.F32 * inner * head)));
+  for (let row = 0; row < rows; row += slab) yield readSlab(origin, row, Math.min(slab, rows - row), inner);
 }
 
 function fromGguf(checkpoint: Checkpoint, path: string, asItLies: boolean): ExportModel {

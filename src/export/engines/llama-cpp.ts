@@ -123,6 +123,7 @@ async function writeDraft(job: ExportJob, model: ExportModel, choices: ChoiceSet
     await writeGguf(job.folder.path(FILE), {
       ...draft,
       alignment: opened.alignment,
+      tick: () => job.progress.tick(),
       written: () => job.progress.tick({ stage: "write", done: ++done, total: draft.tensors.length }),
     });
     return notesOf(job, model, draft, choices);

@@ -32,6 +32,8 @@ export interface GgufContents {
   tensors: readonly GgufTensor[];
   /** of tensors, a power of two; where it is not 32, `general.alignment` in the metadata says the same */
   alignment?: number;
+  /** asked between pieces, so that a tensor of any size can be interrupted. @throws what ends the writing */
+  tick?: () => Promise<void>;
   /** told of every tensor that was written, with its bytes */
   written?: (tensor: GgufTensor, bytes: number) => void | Promise<void>;
 }
@@ -64,7 +66,7 @@ export async function writeGguf(path: string, contents: GgufContents): Promise<n
 
 async function writeAllOf(
   out: Gatherer,
-  { metadata, tensors, alignment = DEFAULT_ALIGNMENT, written }: GgufContents,
+  { metadata, tensors, alignment = DEFAULT_ALIGNMENT, tick, written }: GgufContents,
 ): Promise<void> {
   await out.add(Buffer.concat([MAGIC, u32Bytes(VERSION), u64Bytes(tensors.length), u64Bytes(metadata.length)]));
   for (const entry of metadata) await whole(out, entry.chunks(), entry.bytes, `metadata ${entry.key}`);
@@ -76,7 +78,7 @@ async function writeAllOf(
   await out.pad(alignment);
   for (const tensor of tensors) {
     const bytes = tensorBytes(tensor);
-    await whole(out, tensor.chunks(), bytes, `tensor ${tensor.name}`);
+    await whole(out, tensor.chunks(), bytes, `tensor ${tensor.name}`, tick);
     await out.pad(alignment); // behind the last one too, as gguf-py does
     await written?.(tensor, bytes);
   }
@@ -96,9 +98,18 @@ function tensorInfo({ name, type, shape }: GgufTensor, offset: number): Buffer {
 }
 
 /** A source that gives more or fewer bytes than it announced would move all that follows. */
-async function whole(out: Gatherer, chunks: Iterable<Uint8Array>, bytes: number, what: string): Promise<void> {
+async function whole(
+  out: Gatherer,
+  chunks: Iterable<Uint8Array>,
+  bytes: number,
+  what: string,
+  tick?: GgufContents["tick"],
+): Promise<void> {
   const start = out.position;
-  for (const chunk of chunks) await out.add(chunk);
+  for (const chunk of chunks) {
+    await out.add(chunk);
+    await tick?.();
+  }
   if (out.position - start !== bytes)
     throw new Error(`${what}: ${out.position - start} bytes were given, ${bytes} announced`);
 }

@@ -46,7 +46,6 @@ export async function exportPlan(
   requireEmptyFolder(request.output);
   const { draft, note } = asChain(chooseDraft(request.plan, request.context));
   requirePreset(exporter, draft);
-  await progress.tick({ stage: "model" });
   const model = await openExportModel(request.model, exporter.takes);
   try {
     const { spec, ref } = model;
