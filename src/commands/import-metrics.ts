@@ -33,6 +33,10 @@ export async function importMetricsCommand(
   const imported = importMetrics(request);
   if (imported.calibration !== null && output !== undefined) {
     writeDocument(output, imported.calibration);
+    if (imported.isShaped)
+      context.note(
+        `${imported.counts.form}: acceptance is not told by position, so the curve has the predicted one's shape, or one rate where nothing is predicted`,
+      );
     context.note(`${output}: the calibration with what the engine saw; draftplan solve --standalone plans from it`);
   }
   await outputCheck(imported.result, options, context);

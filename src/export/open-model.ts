@@ -70,13 +70,20 @@ function fromFolder(checkpoint: Checkpoint, path: string): ExportModel {
     tensors: new Map([...wanted].map(([name, shape]) => [name, asStored(checkpoint, name, shape, tensors.get(name))])),
     files: FILES.filter((name) => existsSync(join(path, name))).map((name) => ({ name, path: join(path, name) })),
     weightFiles: dequantised ? [] : [...byFile].map(([file, names]) => ({ path: file, tensors: names })),
-    notes: dequantised ? [DEQUANTISED] : [],
+    notes: [
+      ...(dequantised ? [DEQUANTISED] : []),
+      ...(TOKENIZERS.some((name) => existsSync(join(path, name))) ? [] : [NO_TOKENIZER]),
+    ],
     close: () => {
       checkpoint.close();
       for (const file of files) file.close();
     },
   };
 }
+
+const TOKENIZERS = ["tokenizer.json", "tokenizer.model", "vocab.json"];
+const NO_TOKENIZER =
+  "MODEL has no tokenizer (tokenizer.json), so there is none here: put its files into MODEL and export again, or give the engine token ids.";
 
 const DEQUANTISED =
   "The model's weights are quantised: they were dequantised to fp32, which is what draftplan computes with; an engine that computes with the folder's own codes rounds otherwise.";

@@ -7,6 +7,7 @@ import { utf8Text } from "../core/utf8.js";
 import { chooseDraft } from "../export/choose.js";
 import { type EngineCounts, type EngineFigures, figuresOf, type Measured, missingAtEnds } from "../metrics/counts.js";
 import { readMetrics } from "../metrics/read.js";
+import { shapedCurve } from "../metrics/shaped.js";
 import type { Calibration, MeasuredDraft } from "../schema/calibration.js";
 import { choiceKey, type Draft, expandDraft } from "../schema/choice.js";
 import type { Loaded } from "../schema/document.js";
@@ -33,6 +34,8 @@ export interface ImportedMetrics {
   result: CheckResult;
   /** the calibration with what the engine saw; null: none was given */
   calibration: Calibration | null;
+  /** its curve has the predicted one's shape, since the engine does not tell acceptance by position */
+  isShaped: boolean;
 }
 
 /** One draft, as a document has it. */
@@ -66,7 +69,8 @@ export function importMetrics(request: ImportMetricsRequest): ImportedMetrics {
   const expected = ofCounted(expectedOf(request.against), counts);
   requireEngine(file, counts, expected);
   const calibration = request.calibration === undefined ? null : grown(request.calibration, counts, figures, expected);
-  return { counts, figures, calibration, result: judged(request, counts, figures, expected) };
+  const isShaped = calibration !== null && figures.curve === null;
+  return { counts, figures, calibration, isShaped, result: judged(request, counts, figures, expected) };
 }
 
 function expectedOf(against: ImportMetricsRequest["against"]): Expected {
@@ -234,10 +238,11 @@ function comparedFigures(file: string, figures: EngineFigures, expected: Expecte
  */
 function grown(
   { document, path }: Loaded<Calibration>,
-  { rounds, acceptedAt, evaluatedAt, form }: EngineCounts,
-  { curve }: EngineFigures,
-  { draft, model, predicted, range, path: at }: Expected,
+  counts: EngineCounts,
+  figures: EngineFigures,
+  { draft, draftTokens, model, predicted, range, path: at }: Expected,
 ): Calibration {
+  const { rounds, acceptedAt, evaluatedAt, form } = counts;
   const invalid = (what: string, remedy: string) =>
     new DraftplanError({ code: "OPTION_INVALID", at: "--calibration", what, remedy });
   if (draft === undefined)
@@ -245,8 +250,9 @@ function grown(
       `${at} is no draft of the model's own blocks, of which alone a calibration has curves`,
       "Leave it out.",
     );
-  if (curve === null || acceptedAt === null || rounds === null)
-    throw invalid(`${form} does not tell acceptance by position, which a curve is made of`, "Leave it out.");
+  const curve = figures.curve ?? shapedCurve(counts, predicted?.acceptance_curve ?? null, draftTokens);
+  if (curve === null || rounds === null)
+    throw invalid(`${form} tells means alone, and a curve is made of counts`, "Leave it out.");
   const { architecture_sha256, weights_sha256 } = document.model;
   if (architecture_sha256 !== model.architecture_sha256 || weights_sha256 !== model.weights_sha256)
     throw new DraftplanError({
@@ -263,7 +269,11 @@ function grown(
   const kept = document.measured.filter(
     (one) => one.draft_cache !== "own" || one.at_context !== atContext || keyOf(one.draft) !== key,
   );
-  const reached = (evaluatedAt ?? [rounds, ...acceptedAt.slice(0, -1)]).map(Math.round);
+  // where it does not tell by position, as many as the curve has come there
+  const cameTo =
+    evaluatedAt ??
+    (acceptedAt === null ? curve.slice(0, -1).map((a) => a * rounds) : [rounds, ...acceptedAt.slice(0, -1)]);
+  const reached = cameTo.map(Math.round);
   const seen = (part: MeasuredDraft["part"]): MeasuredDraft => ({
     ...{ at_context: atContext, part, draft, draft_cache: "own", tokens: Math.max(1, sum(reached)) },
     curve: curve.map((a) => significant(a, 6)),

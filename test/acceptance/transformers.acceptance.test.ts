@@ -235,7 +235,7 @@ describe.skipIf(needs.skip)(`${needs.title}: the embedded model`, () => {
   beforeAll(async () => {
     model = await loadModel(EMBEDDED, { provider: "cpu", threads: 2, capacity: 1024, kernels: ["target", "int8"] });
     const tokenizer = await openTokenizer(EMBEDDED);
-    prompts = TEXTS.map((text) => tokenizer.encode(text));
+    prompts = TEXTS.filter((_, i) => i % 2 === 0).map((text) => tokenizer.encode(text));
   });
   afterAll(() => model?.close());
 

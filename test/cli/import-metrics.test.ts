@@ -180,16 +180,32 @@ test("what the engine saw becomes the draft's standalone curve in a calibration"
   expect(readDocumentOf("draftplan/calibration", to).document.measured).toHaveLength(before.measured.length + 2);
 });
 
-test("a calibration needs acceptance by position, and the same model", async () => {
+test("totals alone bend the predicted curve: solve is given the engine's accepted length", async () => {
+  const [from, to] = [path("calibration.yaml"), path("grown.yaml")];
+  writeDocument(from, calibration());
+  const llama = document({ engine: { name: "llama.cpp", tried_version: null } });
+  const answers = path("answers.json");
+  writeFileSync(answers, JSON.stringify({ timings: { predicted_n: 2201, draft_n: 2000, draft_n_accepted: 1200 } }));
+  const args = ["import-metrics", answers, "--export", llama, "--calibration", from, "-o", to];
+  const { stderr } = await draftplan(args);
+  expect(stderr).toMatch(/not told by position, so the curve has the predicted one's shape/);
+  const [seen] = readDocumentOf("draftplan/calibration", to).document.measured.slice(-1);
+  // 1,200 of 2,000: a + a² = 1.2 where the predicted curve is 0.9 and 0.81, one rate
+  const rate = (Math.sqrt(1 + 4 * 1.2) - 1) / 2;
+  expect(seen).toMatchObject({ draft_cache: "own", part: "report", reached: [1000, Math.round(1000 * rate)] });
+  seen.curve.forEach((a, i) => expect(a).toBeCloseTo(rate ** i, 5));
+});
+
+test("a calibration needs counts, and the same model", async () => {
   const from = path("calibration.yaml");
   writeDocument(from, calibration());
   const to = path("none.yaml");
-  const answers = path("answers.json");
-  writeFileSync(answers, JSON.stringify({ timings: { predicted_n: 100, draft_n: 80, draft_n_accepted: 60 } }));
-  const llama = document({ engine: { name: "llama.cpp", tried_version: null } });
+  const gauges = path("metrics.txt");
+  writeFileSync(gauges, "sglang:spec_accept_length 2.5\nsglang:spec_accept_rate 0.75\n");
+  const sglang = document({ engine: { name: "sglang", tried_version: null } });
   const options = ["--calibration", from, "-o", to];
-  expect(await run(answers, "--export", llama, ...options)).toMatchObject({
-    ...{ code: 2, stderr: expect.stringMatching(/OPTION_INVALID[\s\S]*by position/) },
+  expect(await run(gauges, "--export", sglang, ...options)).toMatchObject({
+    ...{ code: 2, stderr: expect.stringMatching(/OPTION_INVALID[\s\S]*means alone/) },
   });
   const other = document({ model: { ...exported().model, weights_sha256: "c".repeat(64) } });
   expect(await run(counts(900, 810), "--export", other, ...options)).toMatchObject({

@@ -359,6 +359,15 @@ test("a lookup's made-up acceptance is that of the rounds in which it drafts, an
   expect(exportFindings("export.yaml", document)).toEqual([]);
 });
 
+test("that MODEL has no tokenizer is said", async () => {
+  const bare = writeTinyCheckpoint(join(root, "bare"), { ...SHAPE, bosTokenId: 0, eosTokenIds: [0] });
+  const plan = await planOf(KINDS["whole layers left out"]);
+  const run = async (model: string) =>
+    (await exportPlan({ plan, to: "vllm", model, output: join(root, `bare-${++count}`) }, SILENT)).notes;
+  expect(await run(bare)).toEqual([expect.stringMatching(/^MODEL has no tokenizer/)]);
+  expect(await run(MODEL)).toEqual([]);
+});
+
 test("of a sliding window that llama.cpp does not know nothing is predicted where the plan goes beyond it", async () => {
   const { unpredicted } = await loadExporter("llama.cpp");
   const draft = chooseDraft(await planOf(KINDS["whole layers left out"]), undefined);

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { type EngineCounts, figuresOf, missingAtEnds, NO_COUNTS } from "../../src/metrics/counts.js";
 import { readMetrics } from "../../src/metrics/read.js";
+import { shapedCurve } from "../../src/metrics/shaped.js";
 import { seededRandom } from "../../src/stats/random.js";
 import { expectFailure } from "../support/failure.js";
 
@@ -167,6 +168,24 @@ test("a curve by positions that were come to is of whole rounds, however many we
     expect(reached).toBeGreaterThan(20);
     expect(Math.abs((curve?.[i] ?? 0) / (curve?.[i - 1] ?? 0) - 0.7)).toBeLessThan(4 * Math.sqrt(0.21 / reached));
   });
+});
+
+test.each([
+  ["the curve that a rate gives", [1, 0.9, 0.8, 0.6, 0.5]],
+  ["nothing predicted", null],
+])("a curve bent to totals gives the engine's own ratio: %s", (_, shape) => {
+  for (const evaluated of [null, 1000])
+    for (const accepted of [0, 1, 250, 620, 999, 1000]) {
+      const curve = shapedCurve({ drafted: 1000, evaluated, accepted }, shape, D) as number[];
+      expect(curve).toHaveLength(D + 1);
+      expect(curve[0]).toBe(1);
+      expect(curve.every((a, i) => i === 0 || (a <= curve[i - 1] && a >= 0))).toBe(true);
+      const behind = sum(curve) - 1;
+      const ratio = behind / (evaluated === null ? D : sum(curve.slice(0, -1)));
+      expect(ratio).toBeCloseTo(accepted / 1000, 2);
+      if (shape === null) curve.forEach((a, i) => expect(a).toBeCloseTo(curve[1] ** i, 10));
+    }
+  expect(shapedCurve({ drafted: null, evaluated: null, accepted: null }, shape, D)).toBeNull();
 });
 
 test("speeds are those that the engines tell", () => {

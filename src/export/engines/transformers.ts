@@ -78,7 +78,7 @@ function unpredicted({ drafter }: PlannedDraft): string | null {
 const notes = ({ choices }: PlannedDraft): string[] =>
   choices !== null && isQuantised(choices)
     ? [
-        "transformers has no such quantised blocks as the plan's: by default int8 blocks run as torch's dynamic int8 linears (the CPU, float32), which are coarser, so that fewer tokens are accepted than predicted; elsewhere, and in other kernels, at the target's precision, which saves nothing. build_assistant(target, quantised=\"rounded\") rounds weights as the plan does, and what is predicted is of that; it is not faster.",
+        "transformers has no such quantised blocks as the plan's: by default int8 blocks run as torch's dynamic int8 linears (the CPU, float32), which are coarser, so that fewer tokens are accepted; elsewhere, and in other kernels, at the target's precision, which saves nothing. build_assistant(target, quantised=\"rounded\") rounds weights as the plan does: acceptance is then the plan's, which any prediction here is of, and nothing is faster.",
       ]
     : [];
 
