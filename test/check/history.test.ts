@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type HistoryEntry, trendsOf } from "../../src/check/history.js";
 import type { Verification } from "../../src/schema/verification.js";
 import { verification } from "../support/example-documents.js";
+import { LONG } from "../support/long.js";
 
 /** The verification of day i: a speedup of 1.4, an acceptance of 0.91. */
 function entry(i: number, changes: Partial<Verification> = {}): HistoryEntry {
@@ -16,7 +17,7 @@ const days = (count: number, changes: (i: number) => Partial<Verification>): His
 const device = verification().device;
 const model = verification().model;
 
-describe("a trend", () => {
+describe.skipIf(LONG)("a trend", () => {
   test("holds the verifications of one model on one device by the time they were made", () => {
     const entries = [entry(3), entry(1), entry(2)];
     const [trend, ...others] = trendsOf(entries);
@@ -82,7 +83,7 @@ describe("a trend", () => {
   });
 });
 
-describe("a change", () => {
+describe.skipIf(LONG)("a change", () => {
   test("of speedup says from what to what, since when, and what changed as well", () => {
     const [{ changes, tooFew }] = trendsOf(
       days(20, (i) => ({
@@ -156,7 +157,7 @@ describe("a change", () => {
   });
 });
 
-test("of more verifications than can be searched the latest are", () => {
+test.runIf(LONG)("of more verifications than can be searched the latest are", () => {
   const level = (i: number) => (i < 20 ? 3 : i < 1020 ? 1.4 : 1.2);
   const [{ changes, dated }] = trendsOf(days(1040, (i) => ({ speedup: speedup(level(i)) })));
   expect(dated).toHaveLength(1040);

@@ -59,9 +59,10 @@ export interface Workspace {
   check(files?: readonly string[], model?: ModelFacts): Finding[];
 }
 
-export function workspace(): Workspace {
+/** @param names folders and files that are there */
+export function workspace(names: readonly string[] = ["profiles", "plans"]): Workspace {
   const folder = temporaryFolder();
-  for (const name of ["profiles", "plans"]) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
+  for (const name of names) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
   const path = (file: string) => join(folder, file);
   const read = (file: string) => readFileSync(path(file), "utf8");
   const write = (file: string, text: string) => writeFileSync(path(file), text);

@@ -24,7 +24,8 @@ interface CheckJson {
 let folder: string;
 beforeEach(() => {
   folder = temporaryFolder();
-  for (const name of ["profiles", "plans"]) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
+  for (const name of ["profiles", PLAN, VERIFICATION])
+    cpSync(join(ROOT, name), join(folder, name), { recursive: true });
 });
 
 const run = (...args: string[]) => draftplan(["check", ...args], { cwd: folder });
@@ -52,6 +53,7 @@ const slower = (plan: Plan) => {
 
 describe.skipIf(LONG)("documents alone", () => {
   test("a folder of good documents passes", async () => {
+    cpSync(join(ROOT, "plans"), join(folder, "plans"), { recursive: true });
     const { code, stdout, stderr } = await run("plans");
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toMatch(/no findings/);
@@ -185,7 +187,7 @@ describe.skipIf(LONG)("wrong usage", () => {
     },
   );
 
-  test.each(["0%", "5%", "2.5%", "99.9%"])("--tolerance %s is taken", async (tolerance) => {
+  test.each(["0%", "2.5%"])("--tolerance %s is taken", async (tolerance) => {
     expect((await json(PLAN, "--baseline", PLAN, "--tolerance", tolerance)).code).toBe(0);
   });
 

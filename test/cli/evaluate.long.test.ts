@@ -1,4 +1,4 @@
-/** A simulated kernel in the whole program: the model learns its levels from the bundled text first. */
+/** evaluate on the bundled text, and of a simulated kernel, whose levels the model learns from that text first. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -24,4 +24,11 @@ test("a simulated kernel: what a draft in it keeps, does and may cost", async ()
     expect(draft.ns_per_lookup).toBeCloseTo((1000 * draft.us) / simulated.operations.lookups, 9);
     expect(Object.keys(steps)).toEqual(["target", "int8"]);
   }
+});
+
+test("without --ids a short text that travels with the package is used", async () => {
+  const { code, stdout } = await draftplan(["evaluate", "embedded", "--skip", "5.attn"]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^positions +256 \(bundled text/m);
+  expect(stdout).toMatch(/^acceptance +\d+\.\d % ± /m);
 });

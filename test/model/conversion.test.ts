@@ -15,6 +15,7 @@ import { syntheticWeights } from "../../src/model/synthetic/weights.js";
 import { writeWeights } from "../../src/model/weight-file.js";
 import { DEFAULT_KERNELS, KERNEL_NAMES, type Kernel } from "../../src/schema/choice.js";
 import { expectFailure } from "../support/failure.js";
+import { LONG } from "../support/long.js";
 import { quantisedCase, writeQuantisedFolder } from "../support/quantised-folder.js";
 import { writeCodedGguf } from "../support/quantised-gguf.js";
 import { temporaryFolder, tinySpec, writeTinyCheckpoint, writeTinyGguf } from "../support/tiny-checkpoint.js";
@@ -88,7 +89,9 @@ const SOURCES: Source[] = [
   ["made up", CUDA_DIALECT, () => syntheticWeights(tinySpec({ ...MODEL, layers: 5 }))],
 ];
 
-test.each(SOURCES)(
+const QUICK = ["safetensors, F32", "GGUF, Q8_0", "GPTQ, 4 bits, projections in one", "made up"];
+
+test.each(SOURCES.filter(([name]) => QUICK.includes(name) !== LONG))(
   "threads write what one thread writes, byte for byte, in every kernel: %s",
   async (_source, dialect, make) => {
     const weights = await make();
@@ -100,7 +103,7 @@ test.each(SOURCES)(
   },
 );
 
-test("a made-up matrix has the same rows in every layer, each as often, beginning at another", () => {
+test.skipIf(LONG)("a made-up matrix has the same rows in every layer, each as often, beginning at another", () => {
   const weights = syntheticWeights(tinySpec({ ...MODEL, layers: 5 }));
   const rowsOf = (layer: number) => {
     const values = weights.tensor(`model.layers.${layer}.mlp.gate_proj.weight`, [96, 32]);
@@ -115,7 +118,7 @@ test("a made-up matrix has the same rows in every layer, each as often, beginnin
   }
 });
 
-describe("what goes wrong in a thread", () => {
+describe.skipIf(LONG)("what goes wrong in a thread", () => {
   test("a file that was cut is the same error as without, at whichever slab is met first", async () => {
     const path = writeTinyCheckpoint(fresh(), MODEL);
     const checkpoint = await open(path);

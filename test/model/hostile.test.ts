@@ -13,8 +13,8 @@ import { uniform } from "../support/numbers.js";
 import { quantisedCase, writeQuantisedFolder } from "../support/quantised-folder.js";
 import { temporaryFolder, writeTinyCheckpoint, writeTinyGguf } from "../support/tiny-checkpoint.js";
 
-const MUTATIONS_PER_FILE = mutations(150, 2000);
-const TRUNCATIONS_PER_FILE = trials(50, 300);
+const MUTATIONS_PER_FILE = mutations(80, 2000);
+const TRUNCATIONS_PER_FILE = trials(30, 300);
 /** of quantised folders: safetensors themselves are damaged above */
 const FEW = 0.15;
 const MEMORY_LIMIT_BYTES = 200e6;

@@ -161,25 +161,28 @@ describe("on a noisy machine", () => {
     expect(verify.at(-1)).toBeLessThan(0.03);
   });
 
-  test("what a verification costs in steps is compared within visits: it holds on a machine whose speed changes between them", async () => {
-    const base = plantedTimes(LAYERS, 0.2);
-    const world = planted(LAYERS, base);
-    const off: number[] = [];
-    for (const seed of [1, 2, 3]) {
-      const next = uniform(seed);
-      const levels = Array.from({ length: 400 }, () => Math.exp(NOISE * normal(next)));
-      // a visit is four bursts of eight steps and what lies between them, some 50 passes
-      const restless = planted(LAYERS, { ...base, disturbance: (us, pass) => us * levels[Math.floor(pass / 50)] });
-      const measured = await profileModel({ ...restless, ...GRID, maxRounds: 6, budgetSeconds: 1e6, draws: 0 });
-      const latency = openLatency(asDocument(measured, LAYERS));
-      const steps = (verifyUs: (d: number) => number) => verifyUs(4) / verifyUs(0);
-      for (const n of GRID.contexts)
-        off.push(Math.log(steps((d) => latency.verifyUs(n, d)) / steps((d) => exactUs(world, n, d + 1))));
-    }
-    // medians of six rounds, each by itself, give a ratio that is off by √2 · √(π / 2) · noise / √6
-    const apart = Math.SQRT2 * 1.2533 * (NOISE / Math.sqrt(6));
-    expect(Math.sqrt(mean(off.map((x) => x * x)))).toBeLessThan(apart / 5);
-  });
+  test.skipIf(LONG)(
+    "what a verification costs in steps is compared within visits: it holds on a machine whose speed changes between them",
+    async () => {
+      const base = plantedTimes(LAYERS, 0.2);
+      const world = planted(LAYERS, base);
+      const off: number[] = [];
+      for (const seed of [1, 2, 3]) {
+        const next = uniform(seed);
+        const levels = Array.from({ length: 400 }, () => Math.exp(NOISE * normal(next)));
+        // a visit is four bursts of eight steps and what lies between them, some 50 passes
+        const restless = planted(LAYERS, { ...base, disturbance: (us, pass) => us * levels[Math.floor(pass / 50)] });
+        const measured = await profileModel({ ...restless, ...GRID, maxRounds: 6, budgetSeconds: 1e6, draws: 0 });
+        const latency = openLatency(asDocument(measured, LAYERS));
+        const steps = (verifyUs: (d: number) => number) => verifyUs(4) / verifyUs(0);
+        for (const n of GRID.contexts)
+          off.push(Math.log(steps((d) => latency.verifyUs(n, d)) / steps((d) => exactUs(world, n, d + 1))));
+      }
+      // medians of six rounds, each by itself, give a ratio that is off by √2 · √(π / 2) · noise / √6
+      const apart = Math.SQRT2 * 1.2533 * (NOISE / Math.sqrt(6));
+      expect(Math.sqrt(mean(off.map((x) => x * x)))).toBeLessThan(apart / 5);
+    },
+  );
 
   test("where a layer costs next to nothing no part is negative, and the parts still add up to the whole target", async () => {
     const base = plantedTimes(LAYERS, 0.2);

@@ -81,7 +81,7 @@ describe("a resampled profile", () => {
     };
     const spread = async (rounds: number) =>
       deviation((await profiled(noisy(1), rounds)).points.flatMap(({ resampled }) => resampled?.whole_target ?? []));
-    expect(await spread(40)).toBeLessThan(0.75 * (await spread(6)));
+    expect(await spread(24)).toBeLessThan(0.75 * (await spread(6)));
   });
 
   test("is the same for the same seed", async () => {

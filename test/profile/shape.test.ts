@@ -8,6 +8,7 @@ import { cornerPasses, draftPass } from "../../src/profile/sweep/design.js";
 import { type Observation, type SweepPass, targetPass } from "../../src/profile/sweep/pass.js";
 import { blockKind, DEFAULT_KERNELS, type Kernel, kernelOf } from "../../src/schema/choice.js";
 import { seededRandom } from "../../src/stats/random.js";
+import { LONG, trials } from "../support/long.js";
 
 const LAYERS = 4;
 const CONTEXTS = [64, 256, 512, 1024, 2048];
@@ -50,28 +51,33 @@ const shapeOf = (costs: Costs, noise: number, seed = 1) =>
 const bent: Costs = { ...level, attn: (kernel, n) => level.attn(kernel, Math.max(n, 512)) };
 
 describe("the shape of the costs over n", () => {
-  test.each([0, 0.03])("a straight line has no further knots, noise %d", async (noise) => {
+  test.skipIf(LONG).each([0, 0.03])("a straight line has no further knots, noise %d", async (noise) => {
     expect(await shapeOf(level, noise)).toEqual(straight(CONTEXTS));
   });
 
-  test("noise adds hardly a knot: at most one in four of twenty sweeps", async () => {
-    const shapes = await Promise.all(Array.from({ length: 20 }, (_, seed) => shapeOf(level, 0.05, seed + 10)));
+  test("noise adds hardly a knot: at most one in four sweeps", async () => {
+    const shapes = await Promise.all(
+      Array.from({ length: trials(8, 20) }, (_, seed) => shapeOf(level, 0.05, seed + 10)),
+    );
     const more = shapes.filter((shape) => shape.attnKnots.length > 2 || shape.attnByKernel || shape.mlpRises);
-    expect(more.length).toBeLessThanOrEqual(5);
+    expect(more.length).toBeLessThanOrEqual(trials(2, 5));
   });
 
-  test.each([0, 0.02])("a bend is found where it is, noise %d", async (noise) => {
+  test.skipIf(LONG).each([0, 0.02])("a bend is found where it is, noise %d", async (noise) => {
     expect((await shapeOf(bent, noise)).attnKnots).toEqual([64, 512, 2048]);
   });
 
-  test("attention that rises differently under int8, and an MLP that rises, are told from each other", async () => {
-    const byKernel: Costs = { ...level, attn: (kernel, n) => level.attn(kernel, kernel === "int8" ? n / 3 : n) };
-    expect(await shapeOf(byKernel, 0.01)).toMatchObject({ attnByKernel: true, mlpRises: false });
-    const rising: Costs = { ...level, mlp: (kernel, n) => level.mlp(kernel, n) + n / 20 };
-    expect(await shapeOf(rising, 0.01)).toMatchObject({ attnByKernel: false, mlpRises: true });
-  });
+  test.skipIf(LONG)(
+    "attention that rises differently under int8, and an MLP that rises, are told from each other",
+    async () => {
+      const byKernel: Costs = { ...level, attn: (kernel, n) => level.attn(kernel, kernel === "int8" ? n / 3 : n) };
+      expect(await shapeOf(byKernel, 0.01)).toMatchObject({ attnByKernel: true, mlpRises: false });
+      const rising: Costs = { ...level, mlp: (kernel, n) => level.mlp(kernel, n) + n / 20 };
+      expect(await shapeOf(rising, 0.01)).toMatchObject({ attnByKernel: false, mlpRises: true });
+    },
+  );
 
-  test("one context and one round leave nothing to choose", async () => {
+  test.skipIf(LONG)("one context and one round leave nothing to choose", async () => {
     const observations = observe(level, 0, 1);
     const single = observations.filter(({ context }) => context === 64);
     expect(await new ShapeSearch(single, LAYERS, [64], silent).choose()).toEqual({ ...straight([64]) });
@@ -80,7 +86,7 @@ describe("the shape of the costs over n", () => {
   });
 });
 
-describe("a fit of all contexts", () => {
+describe.skipIf(LONG)("a fit of all contexts", () => {
   test("is there even where only the whole target was run: its parts are anyone's guess, their sum is not", async () => {
     for (const [rounds, layers] of [
       [2, LAYERS],

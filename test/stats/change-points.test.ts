@@ -39,20 +39,20 @@ describe("a series without a change gets a mark in at most 1 % of cases", () => 
   const mostOf = (count: number) => Math.ceil(count * FALSE_ALARM_RATE + 2.33 * Math.sqrt(count * FALSE_ALARM_RATE));
 
   test.each<[string, number, number, Draw]>([
-    ["normal noise, 10 verifications", 10, trials(200, 500), around(() => 0)],
-    ["normal noise, 20 verifications", 20, trials(150, 500), around(() => 0)],
-    ["normal noise, 60 verifications", 60, trials(40, 100), around(() => 0)],
+    ["normal noise, 10 verifications", 10, trials(100, 500), around(() => 0)],
+    ["normal noise, 20 verifications", 20, trials(75, 500), around(() => 0)],
+    ["normal noise, 60 verifications", 60, trials(20, 100), around(() => 0)],
     [
       "skewed noise: sometimes much slower",
       30,
-      trials(80, 200),
+      trials(40, 200),
       (next) => ({ value: -NOISE * Math.exp(next()), noise: NOISE }),
     ],
-    ["intervals that are far too narrow", 30, trials(80, 200), (next) => ({ value: 0.05 * next(), noise: 0.001 })],
+    ["intervals that are far too narrow", 30, trials(40, 200), (next) => ({ value: 0.05 * next(), noise: 0.001 })],
     [
       "noise that differs, and is known",
       30,
-      trials(80, 200),
+      trials(40, 200),
       (next, i) => {
         const noise = i % 5 === 0 ? 0.1 : 0.01;
         return { value: noise * next(), noise };
@@ -61,7 +61,7 @@ describe("a series without a change gets a mark in at most 1 % of cases", () => 
     [
       "figures of few digits, many of them equal",
       30,
-      trials(80, 200),
+      trials(40, 200),
       (next) => ({ value: Math.round(2 * next()) / 20, noise: 0 }),
     ],
   ])("%s", (_what, length, count, draw) => {

@@ -1,0 +1,1 @@
+import "./conversion.test.js";

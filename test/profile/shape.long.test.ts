@@ -1,0 +1,1 @@
+import "./shape.test.js";

@@ -1,0 +1,1 @@
+import "./tie-margin.test.js";
