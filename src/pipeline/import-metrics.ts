@@ -134,7 +134,10 @@ function judged(
   const base = { files: [file], compared, words: WORDS };
   const { predicted } = expected;
   if (predicted === null) {
-    const message = `${expected.path} predicts nothing of a draft as engines have it, with a cache of its own: calibrate --standalone measures it`;
+    const message =
+      expected.draft === undefined
+        ? `${expected.path} predicts nothing of what the engine drafts; an export's notes say why`
+        : `${expected.path} predicts nothing of a draft as engines have it, with a cache of its own: calibrate --standalone measures it, or the export's notes say why`;
     const findings = [...lengths, finding("NOTHING_COMPARED", file, "", message)];
     return { ...base, findings, regressed: false, inconclusive: false, decided: [] };
   }

@@ -279,8 +279,8 @@ describe.skipIf(needs.skip)(`${needs.title}: the embedded model`, () => {
       const program = [join(output, "draftplan_assistant.py"), locateModel(EMBEDDED).path, "--prompts", asked];
       const { stdout, stderr, status } = spawnSync(
         PYTHON,
-        [...program, "--max-new-tokens", String(TOKENS), "--quantised", "rounded"],
-        { encoding: "utf8", env: { ...process.env, HF_HUB_OFFLINE: "1" }, maxBuffer: 1 << 26 },
+        [...program, "--max-new-tokens", String(TOKENS), "--quantised", "rounded", "--dtype", "float32"],
+        { encoding: "utf8", env: { ...process.env, HF_HUB_OFFLINE: "1", OMP_NUM_THREADS: "1" }, maxBuffer: 1 << 26 },
       );
       expect(status, stderr.slice(-2000)).toBe(0);
 

@@ -92,11 +92,14 @@ def main():
     parser.add_argument("--max-new-tokens", type=int, default=64)
     parser.add_argument("--assistant", help="a model to draft with (default: the target's own blocks)")
     parser.add_argument("--quantised", default="dynamic", choices=["dynamic", "rounded", "target"])
+    parser.add_argument("--dtype", help="float32, float16 or bfloat16 (default: what the target is stored in)")
     parser.add_argument("--compare", action="store_true", help="decode without the draft too, and count equal outputs")
     options = parser.parse_args()
     with open(options.prompts, encoding="utf-8") as file:
         prompts = json.load(file)
-    target = load(options.target).eval()
+    if options.dtype not in (None, "float32", "float16", "bfloat16"):
+        parser.error(f"--dtype {options.dtype}: one of float32, float16, bfloat16")
+    target = load(options.target, **dtype_of(options)).eval()
     drafting = drafting_arguments(target, options)
     tokenizer = None
     if any(isinstance(prompt, str) for prompt in prompts):
@@ -118,11 +121,15 @@ def main():
     print(counts.json(**more, outputs=outputs))
 
 
+def dtype_of(options):
+    return {} if options.dtype is None else {"dtype": getattr(torch, options.dtype)}
+
+
 def drafting_arguments(target, options):
     if NGRAM_TOKENS is not None:
         return {"prompt_lookup_num_tokens": DRAFT_TOKENS, "max_matching_ngram_size": NGRAM_TOKENS}
     if options.assistant is not None or ASSISTANT is not None:
-        assistant = load(options.assistant or ASSISTANT).eval()
+        assistant = load(options.assistant or ASSISTANT, **dtype_of(options)).eval()
         fix_length(assistant)
         return {"assistant_model": assistant}
     return {"assistant_model": build_assistant(target, options.quantised)}
