@@ -1,9 +1,9 @@
 // What passes take in one build of draftplan and in another, each in a process of its own, by turns: made for one pool of
 // threads for all sessions (src/runtime/threads/pool.ts) against the build before it, where each session had its own.
 // Run after `npm run build`, on a machine that does nothing else:
-//   node bench/shared-threads.mjs --before OTHER/dist [MODEL=embedded] [--turns 20] [--rounds 40] [--threads 2] [--context 100]
+//   node bench/shared-threads.mjs --before OTHER/dist [MODEL=embedded] [--turns 250] [--rounds 2] [--threads 2] [--context 100]
 // A round is a verification of five tokens and a chain of the heads that lie beside the model, and each turn ends with as many
-// plain steps. Medians and fastest over all turns, in µs, and the ratio of medians and of fastest, as JSON.
+// plain steps. Short turns: what slows the machine for a while then slows both. Medians and fastest over all turns, in µs, and the ratio of medians and of fastest, as JSON.
 import { fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
@@ -16,8 +16,8 @@ const { values, positionals } = parseArgs({
   options: {
     before: { type: "string" },
     build: { type: "string" }, // of a child
-    turns: { type: "string", default: "20" },
-    rounds: { type: "string", default: "40" },
+    turns: { type: "string", default: "250" },
+    rounds: { type: "string", default: "2" },
     context: { type: "string", default: "100" },
     threads: { type: "string", default: String(availableParallelism()) },
   },
