@@ -1,7 +1,7 @@
 // What a pass of heads takes, alone and behind a verification, and what it does to the verification before and behind it.
 // Run after `npm run build`, on a machine that does nothing else:
 //   node bench/heads-pass.mjs [MODEL=embedded] [HEADS=MODEL's own] [--context 100] [--nodes 16] [--repeats 200]
-// Every form (LM head in int8 or as the target's; on the model's threads, or on one) is timed by turns with the same
+// Every form (LM head in int8, int4 or as the target's; on the model's threads, or on one) is timed by turns with the same
 // verification. Medians and fastest, in µs, as JSON.
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
@@ -38,7 +38,7 @@ await prefill(model.engine, prompt, choices);
 const verification = { position: n, input: new Array(nodes + 1).fill(7), choices, logitRows: nodes + 1 };
 
 const forms = [];
-for (const lmHead of ["int8", "target"])
+for (const lmHead of ["int8", "int4", "target"])
   for (const count of new Set([threads, 1])) {
     const heads = await openHeads(folder, model, { provider: "cpu", threads, passThreads: count, lmHead });
     forms.push({ name: `${lmHead}, ${count} thread${count === 1 ? "" : "s"}`, heads, times: {} });

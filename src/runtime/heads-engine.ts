@@ -5,7 +5,7 @@
 import { type Progress, silentProgress } from "../core/progress.js";
 import { convertHeads } from "../model/heads/convert.js";
 import { guessedTokens, requireFits } from "../model/heads/fit.js";
-import { headFlags, passBytes } from "../model/heads/graph.js";
+import { type HeadsForm, headFlags, passBytes } from "../model/heads/graph.js";
 import { openHeadsCheckpoint } from "../model/heads/open.js";
 import type { HeadsSpec } from "../model/heads/spec.js";
 import { openCheckpoint } from "../model/open.js";
@@ -27,6 +27,12 @@ import { sharesThreads } from "./threads/pool.js";
 /** Tokens listed unless asked otherwise: what the trees of both papers are made of. */
 const DEFAULT_RANKS = 10;
 
+/**
+ * Counted on the embedded model's heads (docs/measurements.md): int4 costs Hydra's 0.3 % of a round's tokens beside int8, and
+ * a pass of one row a depth takes a fifth less; it costs Medusa's 1.3 %, whose heads go through the LM head together.
+ */
+const LM_HEADS = { medusa: "int8", hydra: "int4" } as const satisfies Record<HeadsSpec["kind"], HeadsForm["lmHead"]>;
+
 /** What heads are run for. */
 export type HeadsModel = Pick<LoadedModel, "path" | "spec"> & {
   ref: Pick<LoadedModel["ref"], "weights_sha256" | "architecture_sha256">;
@@ -41,10 +47,10 @@ export type HeadsOptions = Pick<
   /** likeliest tokens that a guess lists; default DEFAULT_RANKS, and never more than there are tokens to guess among */
   ranks?: number;
   /**
-   * what LM heads compute in, and Hydra's first blocks. Ranks alone come of their logits, and in int8 those are the target's
-   * but for near ties (docs/heads.md), at a quarter of the bytes. Default int8
+   * what LM heads compute in, and Hydra's first blocks. Ranks alone come of their logits, and rounded ones change those in near
+   * ties alone (docs/heads.md), for a fraction of the bytes. Default: LM_HEADS
    */
-  lmHead?: "target" | "int8";
+  lmHead?: HeadsForm["lmHead"];
   /** of a pass of the heads; default: the model's `threads`, but one where a pass is short and those are not shared (`passThreads`) */
   passThreads?: number;
   /** for tests and diagnosis: `logits()` can be asked. Every guess then computes them into the open */
@@ -74,7 +80,7 @@ export async function openHeads(
     const { spec } = checkpoint;
     requireFits(checkpoint, model.spec);
     const ranks = Math.min(options.ranks ?? DEFAULT_RANKS, guessedTokens(spec, model.spec));
-    const { lmHead = "int8", logits = false } = options;
+    const { lmHead = LM_HEADS[spec.kind], logits = false } = options;
     // heads and prefix layer run over chains alone, whatever the model runs
     const dialect = { ...dialectOf(inFloats(options)), trees: false, spans: false, folds: false };
     const target = {

@@ -1,9 +1,11 @@
-/** What int8 in the LM head does to the order of guesses: heads of the embedded model, over states of its own. */
+/** What int8 and int4 in the LM head do to the order of guesses: heads of the embedded model, over states of its own. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { headsBeside } from "../../src/model/heads/open.js";
 import { openCheckpoint } from "../../src/model/open.js";
-import { openHeads } from "../../src/runtime/heads-engine.js";
+import { argmax } from "../../src/runtime/engine.js";
+import { type HeadsOptions, openHeads } from "../../src/runtime/heads-engine.js";
 import { type LoadedModel, loadModel } from "../../src/runtime/load.js";
 import { targetChoices } from "../../src/schema/choice.js";
 import { uniform } from "../support/numbers.js";
@@ -85,6 +87,47 @@ test("guesses in int8 are those in fp32, but for ties as near as its rounding ca
     expect(gap).toBeLessThan(greatestError(x, headRow(first)) + greatestError(x, headRow(other)));
   }
   expect(same / (ROWS * HEADS)).toBeGreaterThan(0.95); // what docs/heads.md says of first guesses
+});
+
+test("Hydra's heads run in int4, and guesses along the model's own text are mostly those in fp32", async () => {
+  const { hiddenSize, layers } = model.spec;
+  const choices = targetChoices(layers);
+  const text = [tokens(11, 1, model.spec.vocabSize)[0], 17, 5, 220];
+  const states: Float32Array[] = []; // behind each token
+  for (let position = 0; position < 90; position++) {
+    const { logits, hidden } = model.engine.run({ position, input: [text[position]], choices, logitRows: 1 });
+    states.push(hidden.slice());
+    if (position + 1 === text.length) text.push(argmax(logits, 0, model.spec.vocabSize));
+  }
+  const folder = headsBeside("embedded") as string;
+  const guessedIn = async (lmHead?: HeadsOptions["lmHead"]) => {
+    const given = lmHead === undefined ? {} : { lmHead };
+    const heads = await openHeads(folder, model, { provider: "cpu", threads: 1, ranks: 3, logits: true, ...given });
+    expect(heads).toMatchObject({ kind: "hydra", heads: HEADS });
+    const found = states
+      .slice(0, -HEADS)
+      .flatMap((state, at) =>
+        Array.from({ length: HEADS }, (_, depth) => heads.guess(state, depth, text.slice(at + 1, at + 2 + depth))[0]),
+      );
+    const last = heads.logits().slice();
+    heads.close();
+    expect(states[0]).toHaveLength(hiddenSize);
+    return { found, last };
+  };
+  const [byDefault, int4, int8, exact] = [
+    await guessedIn(),
+    await guessedIn("int4"),
+    await guessedIn("int8"),
+    await guessedIn("target"),
+  ];
+  expect(byDefault).toEqual(int4);
+  const off = (one: Float32Array) => one.reduce((most, x, i) => Math.max(most, Math.abs(x - exact.last[i])), 0);
+  expect(off(int8.last)).toBeGreaterThan(0);
+  expect(off(int4.last)).toBeGreaterThan(off(int8.last)); // sixteen codes, not 256
+  const same = (one: readonly number[]) => one.filter((id, i) => id === exact.found[i]).length / one.length;
+  // docs/heads.md says 92 %; of 344 guesses, and another processor rounds otherwise
+  expect(same(int4.found)).toBeGreaterThan(0.85);
+  expect(same(int8.found)).toBeGreaterThan(0.95);
 });
 
 function normed(hidden: Float32Array, weight: Float32Array, eps: number): Float32Array {

@@ -22,9 +22,9 @@ import { drafted, type HeadsSpec } from "./spec.js";
 export interface HeadsForm {
   /**
    * of the LM head, and of Hydra's first blocks, which read the state and every embedding: `target` as the target computes,
-   * int8 in a quarter of the bytes and of the time
+   * int8 in a quarter of the bytes, int4 in an eighth
    */
-  lmHead: "target" | "int8";
+  lmHead: "target" | "int8" | "int4";
   /** likeliest tokens listed */
   ranks: number;
   /** for tests: `logits` float[rows, heads, tokens] go out as well */
