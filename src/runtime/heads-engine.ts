@@ -29,9 +29,10 @@ const DEFAULT_RANKS = 10;
 
 /**
  * Counted on the embedded model's heads (docs/measurements.md): int4 costs Hydra's 0.3 % of a round's tokens beside int8, and
- * a pass of one row a depth takes a fifth less; it costs Medusa's 1.3 %, whose heads go through the LM head together.
+ * a pass of one row a depth takes a fifth less; it costs Medusa's 1.3 %, whose heads go through the LM head together. Of heads
+ * with a prefix layer none were counted, so they stay in int8.
  */
-const LM_HEADS = { medusa: "int8", hydra: "int4" } as const satisfies Record<HeadsSpec["kind"], HeadsForm["lmHead"]>;
+const lmHeadOf = ({ kind, prefix }: HeadsSpec): HeadsForm["lmHead"] => (kind === "hydra" && !prefix ? "int4" : "int8");
 
 /** What heads are run for. */
 export type HeadsModel = Pick<LoadedModel, "path" | "spec"> & {
@@ -48,7 +49,7 @@ export type HeadsOptions = Pick<
   ranks?: number;
   /**
    * what LM heads compute in, and Hydra's first blocks. Ranks alone come of their logits, and rounded ones change those in near
-   * ties alone (docs/heads.md), for a fraction of the bytes. Default: LM_HEADS
+   * ties alone (docs/heads.md), for a fraction of the bytes. Default: `lmHeadOf`
    */
   lmHead?: HeadsForm["lmHead"];
   /** of a pass of the heads; default: the model's `threads`, but one where a pass is short and those are not shared (`passThreads`) */
@@ -80,7 +81,7 @@ export async function openHeads(
     const { spec } = checkpoint;
     requireFits(checkpoint, model.spec);
     const ranks = Math.min(options.ranks ?? DEFAULT_RANKS, guessedTokens(spec, model.spec));
-    const { lmHead = LM_HEADS[spec.kind], logits = false } = options;
+    const { lmHead = lmHeadOf(spec), logits = false } = options;
     // heads and prefix layer run over chains alone, whatever the model runs
     const dialect = { ...dialectOf(inFloats(options)), trees: false, spans: false, folds: false };
     const target = {
