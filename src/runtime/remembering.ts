@@ -38,6 +38,7 @@ class RememberingEngine implements Engine {
   readonly shortHeads?: NonNullable<Engine["shortHeads"]>;
   readonly keepRows?: NonNullable<Engine["keepRows"]>;
   readonly withOwnCache?: NonNullable<Engine["withOwnCache"]>;
+  readonly rows: CacheRows;
   /** tokens that the cache is known to hold as the target left them */
   private text: number[] = [];
   /** by the tokens before them */
@@ -55,6 +56,13 @@ class RememberingEngine implements Engine {
     this.kernels = kernels;
     this.numerics = numerics;
     this.bytesLeft = bytes;
+    this.rows = {
+      save: (position, count) => cache.save(position, count),
+      restore: (saved) => {
+        this.forgetFrom(saved.position);
+        cache.restore(saved);
+      },
+    };
     if (shortHeads !== undefined) this.shortHeads = shortHeads;
     if (engine.keepRows !== undefined)
       this.keepRows = (position, rows) => {

@@ -107,3 +107,31 @@ test("no more is kept than there is room for, and an engine whose cache lies els
     model.close();
   }
 });
+
+test("rows that somebody puts back are not taken for what was read last", async () => {
+  const model = await tiny("rows");
+  const choices = targetChoices(model.spec.layers);
+  const remembering = rememberingPrompts(model.engine, 2 ** 24);
+  const random = seededRandom(4);
+  const some = (count: number) => Array.from({ length: count }, () => random.index(64));
+  const [a, b, behind] = [some(60), some(60), some(40)];
+  const read = (engine: Engine, position: number, input: number[]) =>
+    engine.run({ position, input, choices, logitRows: 1 }).logits.slice();
+  try {
+    const [behindA, behindB] = [a, b].map((prompt) => {
+      read(model.engine, 0, prompt);
+      return read(model.engine, prompt.length, behind);
+    });
+    const { rows } = remembering;
+    if (rows === undefined) throw new Error("the cache is elsewhere");
+    read(remembering, 0, a);
+    const saved = rows.save(0, a.length);
+    read(remembering, 0, b);
+    rows.restore(saved);
+    expect(apart(read(remembering, a.length, behind), behindA)).toBeLessThan(1e-4);
+    read(remembering, 0, b);
+    expect(apart(read(remembering, b.length, behind), behindB)).toBeLessThan(1e-4);
+  } finally {
+    model.close();
+  }
+});

@@ -13,7 +13,11 @@ class Counting implements SideBySide {
   readonly states = new Float32Array(6);
   readonly hidden = new Float32Array(6);
   readonly begun: Parameters<SideBySide["begin"]>[2][] = [];
+  readonly held: { place: number; tokens: number }[] = [];
   steps = 0;
+  hold(place: number, rows: { count: number }) {
+    this.held.push({ place, tokens: rows.count });
+  }
   begin(place: number, prompt: readonly number[], like?: { place: number; shared: number }) {
     this.begun.push(like);
     this.put(place, prompt[prompt.length - 1] + 1);
@@ -74,4 +78,14 @@ test("states before the norm where they are asked for, and a prompt that shares 
   expect(made[0]?.states).toEqual(Float32Array.from([98, 1, 99, 1, 100, 1]));
   expect(made[1]?.states.slice(0, 4)).toEqual(Float32Array.from([22, 101, 23, 101]));
   expect(texts.begun).toEqual([undefined, { place: 0, shared: 2 }]);
+});
+
+test("what an engine has read is held, and of it the last token alone is run", async () => {
+  const texts = new Counting();
+  const rows = { position: 0, count: 4, bytes: 0, parts: [] };
+  const prompts = [own(1, 2), { ...own(10, 11, 12, 13), rows }, { ...own(10, 11), like: { of: 1, shared: 1 } }];
+  const made = await continueSideBySide(texts, prompts, how);
+  expect(texts.held).toEqual([{ place: 1, tokens: 4 }]);
+  expect(texts.begun).toEqual([undefined, { place: 1, shared: 3 }, { place: 1, shared: 1 }]);
+  expect(made[1]).toEqual(text(1, 14, 15, 16, 17, 18));
 });

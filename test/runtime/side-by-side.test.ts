@@ -151,3 +151,35 @@ test("a prompt that begins as another place's text copies its rows, and goes on 
     model.close();
   }
 });
+
+test("a text whose first tokens an engine has read goes on as one that is read here, and so does one that begins alike", async () => {
+  const { model, texts } = await compare("held", {});
+  try {
+    const random = seededRandom(5);
+    const prompt = Array.from({ length: 19 }, () => random.index(64));
+    const rows = () => {
+      if (model.engine.rows === undefined) throw new Error("the cache is elsewhere");
+      return model.engine.rows;
+    };
+    const expected = [prompt, prompt.slice(0, 11)].map((ids) => alone(model, ids, 6).ids);
+    model.engine.run({ position: 0, input: prompt, choices: targetChoices(model.spec.layers), logitRows: 1 });
+    const saved = rows().save(0, prompt.length);
+    texts.begin(2, [7, 7, 7]); // whatever was there
+    texts.hold(2, saved);
+    texts.begin(2, prompt, { place: 2, shared: prompt.length - 1 });
+    texts.begin(0, prompt.slice(0, 11), { place: 2, shared: 10 });
+    const seen: number[][] = [[], []];
+    for (let i = 0; i < 6; i++) {
+      [2, 0].forEach((place, text) => {
+        seen[text].push(Number(texts.tokens[place]));
+      });
+      texts.step();
+    }
+    expect(seen).toEqual(expected);
+    expect(() => texts.hold(0, rows().save(1, 4))).toThrow(RangeError);
+    expect(() => texts.hold(0, rows().save(0, CAPACITY + 1))).toThrow(RangeError);
+  } finally {
+    texts.close();
+    model.close();
+  }
+});

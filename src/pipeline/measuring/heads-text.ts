@@ -8,11 +8,15 @@ import type { ContextPrompts } from "../../calibrate/calibrate.js";
 import type { WrittenBefore } from "../../calibrate/continuation.js";
 import type { HeadsEvidence } from "../../calibrate/heads-evidence.js";
 import type { Progress } from "../../core/progress.js";
+import { prefill } from "../../decode/loop.js";
+import type { SavedRows } from "../../runtime/cache/saved-rows.js";
 import { systemClock } from "../../runtime/device.js";
+import type { Engine } from "../../runtime/engine.js";
 import type { LoadedModel } from "../../runtime/load.js";
 import { continueSideBySide, type SharedPrompt } from "../../runtime/side-by-side/continue.js";
 import { openSideBySide } from "../../runtime/side-by-side/open.js";
 import type { SideBySide } from "../../runtime/side-by-side/texts.js";
+import { targetChoices } from "../../schema/choice.js";
 import type { PipelineContext } from "../context.js";
 import { isSmall, SAMPLE } from "../text/calibration-text.js";
 import { TARGET_ERROR } from "./measuring.js";
@@ -121,7 +125,7 @@ interface Following {
  * @returns tokens behind each whole window, by its ids
  */
 async function follow(
-  { spec }: Pick<LoadedModel, "spec">,
+  { spec, engine }: Pick<LoadedModel, "spec" | "engine">,
   texts: SideBySide,
   heads: HeadsEvidence,
   { atContext, part, turns, cut, untilUs, tokens }: Following,
@@ -142,6 +146,8 @@ async function follow(
     const groups = windows.map((window) => ({ window, beginnings: beginningsOf(window.ids, cut).filter(isNew) }));
     for (const wave of wavesOf(groups, texts.places)) {
       if (heads.isFull(atContext, part, tokens * wave.length)) return behind;
+      // the engine reads whole windows, and remembers them for whoever reads them next
+      for (const one of wave) if (one.like === undefined) one.rows = await rowsOf(engine, one.ids, progress);
       const written = await continueSideBySide(texts, wave, continuing);
       for (const [i, text] of written.entries()) {
         if (text === null) continue;
@@ -153,6 +159,13 @@ async function follow(
     }
   }
   return behind;
+}
+
+/** Keys and values of a prompt; undefined where they are not in this process's memory. */
+async function rowsOf(engine: Engine, prompt: readonly number[], progress: Progress): Promise<SavedRows | undefined> {
+  if (engine.rows === undefined) return undefined;
+  await prefill(engine, prompt, targetChoices(engine.spec.layers), progress);
+  return engine.rows.save(0, prompt.length);
 }
 
 const beginningsOf = (ids: readonly number[], cut: boolean): (readonly number[])[] =>

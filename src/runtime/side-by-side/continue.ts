@@ -1,4 +1,5 @@
 /** Prompts continued side by side, greedily, with the states at which their tokens were chosen. */
+import type { SavedRows } from "../cache/saved-rows.js";
 import type { SideBySide } from "./texts.js";
 
 /** A text that the target wrote. */
@@ -14,6 +15,8 @@ export interface SharedPrompt {
   ids: readonly number[];
   /** the first `shared` tokens are those of prompt `of`, an earlier one, whose first tokens are all run; left out: nothing is shared */
   like?: { of: number; shared: number } | undefined;
+  /** keys and values of all its tokens, as an engine of the same model has them; left out: they are computed */
+  rows?: SavedRows | undefined;
 }
 
 interface Continuing {
@@ -34,7 +37,7 @@ interface Continuing {
  * @returns one for each prompt, null where it gave no two tokens
  */
 export async function continueSideBySide(
-  texts: Pick<SideBySide, "tokens" | "states" | "hidden" | "begin" | "step">,
+  texts: Pick<SideBySide, "tokens" | "states" | "hidden" | "hold" | "begin" | "step">,
   prompts: readonly SharedPrompt[],
   { tokens, endTokens, hiddenSize, kept, late, tick }: Continuing,
 ): Promise<(WrittenText | null)[]> {
@@ -45,9 +48,13 @@ export async function continueSideBySide(
     states.set(texts[kept].subarray(place * hiddenSize, (place + 1) * hiddenSize), ids.length * hiddenSize);
     ids.push(Number(texts.tokens[place]));
   };
-  for (const [place, { ids, like }] of prompts.entries()) {
+  for (const [place, { ids, like, rows }] of prompts.entries()) {
     await tick();
-    texts.begin(place, ids, like && { place: like.of, shared: like.shared });
+    if (rows !== undefined) texts.hold(place, rows);
+    // the last token is run whatever is held: what follows it is not
+    const held = rows && { of: place, shared: Math.min(rows.count, ids.length - 1) };
+    const from = held ?? like;
+    texts.begin(place, ids, from && { place: from.of, shared: from.shared });
     take(place);
   }
   while (made.some(goesOn) && !late()) {

@@ -7,7 +7,17 @@ import { encodeModel } from "../../model/graph/onnx.js";
 import { readPlaces } from "../../model/graph/places.js";
 import { cacheName, SIDE_BY_SIDE, sideBySideGraph } from "../../model/graph/side-by-side.js";
 import type { ModelSpec } from "../../model/spec.js";
-import { ELEMENT, FLOAT_ARRAYS, FLOAT_ELEMENT, Handles, HostTensor, hostTensors } from "../bindings.js";
+import {
+  ELEMENT,
+  FLOAT_ARRAYS,
+  FLOAT_ELEMENT,
+  type FloatArray,
+  Handles,
+  HostTensor,
+  hostTensors,
+} from "../bindings.js";
+import { pasteRows } from "../cache/rows.js";
+import type { SavedRows } from "../cache/saved-rows.js";
 import { loadOrt, type OrtApi, type Pointer } from "../ort-api.js";
 import { chooseProvider, libraryFacts } from "../providers.js";
 import { openSession, weightsLieIn } from "../session.js";
@@ -58,7 +68,7 @@ class OrtTexts implements SideBySide {
   private readonly total = new Int32Array(new ArrayBuffer(128), 0, 1);
   private readonly promptIds: HostTensor<BigInt64Array>;
   /** [2 layers] of [places, kvHeads, capacity, storedHeadDim]; the library looks into them by address */
-  private readonly caches: NodeJS.TypedArray[] = [];
+  private readonly caches: FloatArray[] = [];
   private readonly kvHeads: number;
   /** [places] what a prompt at that place reads and writes */
   private readonly atPlace: { inputs: [string, Pointer][]; outputs: [string, Pointer][] }[];
@@ -67,7 +77,7 @@ class OrtTexts implements SideBySide {
     private readonly api: OrtApi,
     private readonly handles: Handles,
     modelPath: string,
-    spec: ModelSpec,
+    private readonly spec: ModelSpec,
     { threads, dialect, capacity, places }: SideBySideOptions,
   ) {
     this.capacity = capacity;
@@ -147,6 +157,16 @@ class OrtTexts implements SideBySide {
     this.total[0] = prompt.length;
     this.api.check("RunWithBinding", this.session, null, this.prompts);
     this.held[place] = prompt.length;
+  }
+
+  hold(place: number, rows: SavedRows): void {
+    const { capacity, caches, places, spec } = this;
+    if (rows.position !== 0 || rows.count > capacity)
+      throw new RangeError(`rows of ${rows.count} tokens from ${rows.position} in room for ${capacity}`);
+    for (const [i, cache] of caches.entries()) {
+      const each = cache.length / places;
+      pasteRows(cache.subarray(place * each, (place + 1) * each), spec, capacity, rows, rows.parts[i] as FloatArray);
+    }
   }
 
   /** Keys and values of the first tokens of one place to another. */
