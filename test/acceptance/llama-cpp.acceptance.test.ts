@@ -27,6 +27,8 @@ const CPU = { provider: "cpu", threads: 2, capacity: 1024 };
 /** percentage points, as a share */
 const ACCEPTANCE_WITHIN = 0.02;
 const TOKENS = 48;
+/** minutes on a quiet machine, a quarter of an hour beside other work */
+const TIMEOUT = 30 * 60_000;
 const DRAFT_TOKENS = 4;
 const root = temporaryFolder();
 
@@ -143,7 +145,7 @@ for (const { source: file, needs, drafts } of SUBJECTS) {
       expect(prompts).toHaveLength(20);
       target = source.endsWith(".gguf") ? source : await exported(planOf(model, skipping()), source);
       [plain] = await run(prompts, TOKENS, { target });
-    });
+    }, TIMEOUT);
     afterAll(() => model?.close());
 
     /** @param asModel the draft as another model's, which a `model:` plan names */
@@ -172,31 +174,38 @@ for (const { source: file, needs, drafts } of SUBJECTS) {
       const counted = rounds.map(({ nodes, accepted }) => ({ drafted: nodes, accepted }));
       expectImported(await importedFrom(report, dirname(path)), counted, DRAFT_TOKENS);
     };
-    test.each(Object.entries(drafts))("%s", (name, draft) => decoded(name, draft));
+    test.each(Object.entries(drafts))("%s", (name, draft) => decoded(name, draft), TIMEOUT);
 
-    test("another model, which is the target without two layers", () =>
-      decoded("another model", skipping("4.attn", "4.mlp", "8.attn", "8.mlp"), true));
+    test(
+      "another model, which is the target without two layers",
+      () => decoded("another model", skipping("4.attn", "4.mlp", "8.attn", "8.mlp"), true),
+      TIMEOUT,
+    );
 
-    test("the gguf package reads every file: metadata and tensors are the target's", async () => {
-      const kept = skipping("2.attn", "2.mlp");
-      const half = skipping("2.mlp", "5.attn");
-      const [whole, cut, deci] = await read(
-        target,
-        await exported(planOf(model, kept), source),
-        await exported(planOf(model, half), source),
-      );
-      const layers = model.spec.layers;
-      const differing = Object.keys(whole.keys).filter((key) => cut.keys[key] !== whole.keys[key]);
-      expect(differing).toEqual(["llama.block_count"]);
-      for (const [key, value] of Object.entries(whole.keys))
-        if (!key.startsWith("llama.") && key !== "general.architecture") expect(deci.keys[key], key).toBe(value);
-      const from = (layer: number) => (layer < 2 ? layer : layer + 1);
-      for (const [name, tensor] of Object.entries(cut.tensors))
-        expect(tensor, name).toEqual(whole.tensors[name.replace(/^blk\.(\d+)/, (_, n) => `blk.${from(Number(n))}`)]);
-      expect(Object.keys(cut.tensors).filter((name) => /^blk\..*ffn_up/.test(name))).toHaveLength(layers - 1);
-      expect(deci.tensors["blk.5.ffn_down.weight"]).toEqual(whole.tensors["blk.5.ffn_down.weight"]);
-      expect(Object.keys(deci.tensors).filter((name) => name.startsWith("blk.5.attn"))).toEqual([]);
-    });
+    test(
+      "the gguf package reads every file: metadata and tensors are the target's",
+      async () => {
+        const kept = skipping("2.attn", "2.mlp");
+        const half = skipping("2.mlp", "5.attn");
+        const [whole, cut, deci] = await read(
+          target,
+          await exported(planOf(model, kept), source),
+          await exported(planOf(model, half), source),
+        );
+        const layers = model.spec.layers;
+        const differing = Object.keys(whole.keys).filter((key) => cut.keys[key] !== whole.keys[key]);
+        expect(differing).toEqual(["llama.block_count"]);
+        for (const [key, value] of Object.entries(whole.keys))
+          if (!key.startsWith("llama.") && key !== "general.architecture") expect(deci.keys[key], key).toBe(value);
+        const from = (layer: number) => (layer < 2 ? layer : layer + 1);
+        for (const [name, tensor] of Object.entries(cut.tensors))
+          expect(tensor, name).toEqual(whole.tensors[name.replace(/^blk\.(\d+)/, (_, n) => `blk.${from(Number(n))}`)]);
+        expect(Object.keys(cut.tensors).filter((name) => /^blk\..*ffn_up/.test(name))).toHaveLength(layers - 1);
+        expect(deci.tensors["blk.5.ffn_down.weight"]).toEqual(whole.tensors["blk.5.ffn_down.weight"]);
+        expect(Object.keys(deci.tensors).filter((name) => name.startsWith("blk.5.attn"))).toEqual([]);
+      },
+      TIMEOUT,
+    );
   });
 }
 
