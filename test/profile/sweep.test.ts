@@ -53,7 +53,8 @@ describe("drift over the sweep", () => {
 });
 
 describe("a surface with steps, noise, drift and outliers", () => {
-  test.each([1, 2, 3])("is recovered: drafts within 8 %, verifications within 5 %: seed %i", async (seed) => {
+  // of eight seeds, part by part: recovery.long.test.ts
+  test.each([1])("is recovered: drafts within 8 %, verifications within 5 %: seed %i", async (seed) => {
     const next = uniform(seed);
     const base = plantedTimes(LAYERS, 0.15);
     const stairs: Planted["times"] = {

@@ -27,7 +27,7 @@ describe.each(NAMES)("%s", (name) => {
   const isForm = FORMS.includes(name);
   const cases = TEMPERATURES.flatMap((temperature, t) =>
     FILTERS.map((filters, f) => ({ filters: { ...filters, temperature }, seed: 10 * t + f })),
-  ).filter((_, i) => (LONG && !isForm) || i === 5 || i === 10);
+  ).filter((_, i) => (LONG && !isForm) || i === 5 || (LONG && i === 10));
   test.each(cases)("%j", async ({ filters, seed }) => {
     const engine = tableEngine({ vocab: VOCAB, seed });
     const [, drafter] = everyDrafter(engine, seed).find(([kind]) => kind === name) ?? [];
@@ -39,7 +39,7 @@ describe.each(NAMES)("%s", (name) => {
 /** A draft that can never draw most tokens: they come from what is left of the target's distribution. */
 describe("self with a short head", () => {
   const cases = FILTERS.map((filters, i) => ({ ...filters, temperature: TEMPERATURES[i % 2] }));
-  test.each(cases.filter((_, i) => LONG || i === 0 || i === 5))("%j", async (filters) => {
+  test.each(cases.filter((_, i) => LONG || i === 5))("%j", async (filters) => {
     const engine = tableEngine({ vocab: VOCAB, seed: 31, short: 6 });
     const [, self] = everyDrafter(engine, 31).find(([kind]) => kind === "self") ?? [];
     if (self === undefined) throw new Error("no drafter self");
