@@ -37,7 +37,7 @@ const some = (count: number) => Array.from({ length: count }, () => random.index
 test("beginnings of a window: more of long ones, all at least half of it", () => {
   expect(cutsOf(128)).toEqual([128, 112, 96]);
   expect(cutsOf(512)).toEqual([512, 480, 448, 416, 384, 352]);
-  expect(cutsOf(1536)).toHaveLength(8);
+  expect(cutsOf(1536)).toEqual([1536, 1440, 1344, 1248]);
   expect(cutsOf(20)).toEqual([20]);
   expect(cutsOf(1)).toEqual([1]);
 });

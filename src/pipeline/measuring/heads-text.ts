@@ -24,22 +24,27 @@ import { TARGET_ERROR } from "./measuring.js";
 type Part = "choose" | "report";
 
 /**
- * Beginnings of a window that are continued too, itself counted: the longer it is, the more its keys and values cost, and the
- * more are shared. Texts behind one window are alike a little (of the embedded model a tenth of how texts of one kind differ), so
- * they count as one text in the error, and many windows of few are better than few of many where windows are cheap.
+ * Beginnings of a window that are continued too, itself counted: the longer it is, the more reading it costs, and the more is
+ * shared; but every step behind a long one reads its keys and values too, which on a CPU is most of what such a text takes.
+ * Texts behind one window are alike a little (of the embedded model a tenth of how texts of one kind differ), so they count as
+ * one text in the error, and many windows of few are better than few of many where windows are cheap.
  */
-const MOST_CUTS = 8;
+const MOST_CUTS = { short: 6, long: 4 };
 const WINDOW_OF_ONE_MORE = 128;
 /** tokens by which beginnings differ, at least, and as a share of the window */
 const CUT = { tokens: 16, share: 1 / 16 };
+/** tokens from which caches are long */
 const LONG = 1024;
+/** tokens from which one turn of windows must do where it takes all the time there is */
+const DEAR = 256;
 /** Texts at once: a turn of six kinds at short contexts; fewer where their caches are long */
 const PLACES = { short: 18, long: 8 };
+const sizeOf = (tokens: number) => (tokens > LONG ? "long" : "short");
 
 /** Lengths of the beginnings of a window, the longest first. */
 export function cutsOf(tokens: number): number[] {
   const step = Math.max(CUT.tokens, Math.round(CUT.share * tokens));
-  const most = Math.min(MOST_CUTS, 2 + Math.floor(tokens / WINDOW_OF_ONE_MORE));
+  const most = Math.min(MOST_CUTS[sizeOf(tokens)], 2 + Math.floor(tokens / WINDOW_OF_ONE_MORE));
   return Array.from({ length: most }, (_, i) => tokens - i * step).filter(
     (length) => length >= Math.max(1, tokens / 2),
   );
@@ -76,7 +81,7 @@ export async function measureHeadsWidely(
   for (const { atContext, kinds, chats, ...parts } of prompts) {
     const longest = Math.max(...parts.choose.map(({ length }) => length), ...parts.report.map(({ length }) => length));
     const capacity = longest + tokens + 2;
-    const places = cutsOf(longest).length < MOST_CUTS ? PLACES.short : PLACES.long;
+    const places = PLACES[sizeOf(longest)];
     const texts = openSideBySide(modelPath, spec, { threads, ortLibrary, dialect, capacity, places });
     try {
       for (const part of ["choose", "report"] as const) {
@@ -138,7 +143,7 @@ async function follow(
     ...{ late: () => false, tick: () => progress.tick({ stage: "heads" }) },
   };
   // one window of each kind says nothing of how windows of a kind differ; long ones are dear
-  const leastTurns = atContext > LONG ? 1 : 2;
+  const leastTurns = atContext > DEAR ? 1 : 2;
   const isNew = (ids: readonly number[]) => !heads.has(atContext, part, ids);
   for (const [turn, windows] of turns.entries()) {
     const known = heads.error(atContext, part);
