@@ -87,13 +87,16 @@ function nodeLlamaCpp({ draft, place }: ExportJob, target: string, file: string)
   return `With [node-llama-cpp](https://node-llama-cpp.withcat.ai), whose predictor drafts beside the target's passes and throws late drafts away, so that acceptance depends on timing:
 
 \`\`\`js
+import { availableParallelism } from "node:os";
 import { DraftSequenceTokenPredictor, getLlama, LlamaChatSession } from "node-llama-cpp";
 
+// both models compute at the same time: on a CPU each has its own half of the cores, since threads that wait for one spin
+const threads = Math.max(1, availableParallelism() >> 1);
 const llama = await getLlama();
 const target = await llama.loadModel({ modelPath: ${JSON.stringify(target)} });
 const draft = await llama.loadModel({ modelPath: ${JSON.stringify(joined(place, file))} });
-const context = await target.createContext();
-const draftContext = await draft.createContext();
+const context = await target.createContext({ threads });
+const draftContext = await draft.createContext({ threads });
 const contextSequence = context.getSequence({
   tokenPredictor: new DraftSequenceTokenPredictor(draftContext.getSequence(), {
     minTokens: 0,
