@@ -1,4 +1,5 @@
 /** An export by itself, and against the plan that it was made from. */
+import { lookupIn } from "../schema/drafter.js";
 import type { Export } from "../schema/export.js";
 import { sum } from "../stats/numbers.js";
 import { draftFindings } from "./blocks.js";
@@ -29,7 +30,7 @@ function predictedFindings(file: string, { predicted, drafter, draft_tokens: d }
       ? []
       : [wrong("accepted_length", `${accepted_length}, and the acceptance curve gives ${show(length)}`)]),
     // a lookup's rate is of the tokens it drafts, and its curve a mean over rounds without a draft too
-    ...(drafter.kind === "lookup" || drafter.kind === "hybrid" || agrees(acceptance, rate)
+    ...(lookupIn(drafter) !== null || agrees(acceptance, rate)
       ? []
       : [wrong("acceptance", `${acceptance}, and the acceptance curve gives ${show(rate)}`)]),
   ];

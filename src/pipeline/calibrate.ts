@@ -154,6 +154,7 @@ function calibrationContexts(option: string | undefined, model: LoadedModel): nu
 /**
  * The stage on a loaded model; `run` uses it too. What the target writes while heads are measured widely is what losses are
  * measured on: none of it is written, or looked at by heads, a second time.
+ * @returns `isWide`: heads were measured so, on both parts of the text
  */
 export async function calibrateLoaded(
   model: LoadedModel,
@@ -161,7 +162,7 @@ export async function calibrateLoaded(
   contexts: readonly number[],
   context: PipelineContext,
   { temperature, promptsPerContext, heads, along, spans, widely }: CalibrationOptions = {},
-): Promise<CalibrationResult & { prompts: ReturnType<typeof contextPrompts> }> {
+): Promise<CalibrationResult & { prompts: ReturnType<typeof contextPrompts>; isWide: boolean }> {
   const tokenizer = await openTokenizer(model.path);
   const codec = textCodec(tokenizer);
   const prompts = contextPrompts(text, codec, contexts, promptsPerContext);
@@ -182,7 +183,7 @@ export async function calibrateLoaded(
     ...(temperature === undefined ? {} : { temperature }),
     ...{ heads, along, spans, written, progress: context.progress },
   });
-  return { ...result, prompts };
+  return { ...result, prompts, isWide: written !== undefined };
 }
 
 /** Trained heads along the text kept back, as many positions as losses have; without heads nothing is done. */

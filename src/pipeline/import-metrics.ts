@@ -11,7 +11,7 @@ import { shapedCurve } from "../metrics/shaped.js";
 import type { Calibration, MeasuredDraft } from "../schema/calibration.js";
 import { choiceKey, type Draft, expandDraft } from "../schema/choice.js";
 import type { Loaded } from "../schema/document.js";
-import type { DrafterRef } from "../schema/drafter.js";
+import { lookupIn } from "../schema/drafter.js";
 import { type Export, type ExportPrediction, whereDrafted } from "../schema/export.js";
 import type { Plan } from "../schema/plan.js";
 import { significant, sum } from "../stats/numbers.js";
@@ -77,7 +77,13 @@ function expectedOf(against: ImportMetricsRequest["against"]): Expected {
   if ("export" in against) {
     const { path, document } = against.export;
     const { engine, model, segment, drafter, draft, draft_tokens, predicted } = document;
-    const figures = { draft, draftTokens: draft_tokens, varies: looksUp(drafter), predicted, tokensPerSecond: null };
+    const figures = {
+      draft,
+      draftTokens: draft_tokens,
+      varies: lookupIn(drafter) !== null,
+      predicted,
+      tokensPerSecond: null,
+    };
     return { path, engine: engine.name, model, range: segment, ...figures };
   }
   const { plan, context } = against;
@@ -86,13 +92,11 @@ function expectedOf(against: ImportMetricsRequest["against"]): Expected {
   return {
     ...{ path: plan.path, engine: null, model: plan.document.model, range: context_tokens, draft },
     draftTokens: chosen.draftTokens,
-    varies: looksUp(chosen.drafter),
+    varies: lookupIn(chosen.drafter) !== null,
     predicted: exportPrediction(plan, chosen),
     tokensPerSecond: predicted?.tokens_per_second ?? null,
   };
 }
-
-const looksUp = ({ kind }: DrafterRef): boolean => kind === "lookup" || kind === "hybrid";
 
 /** Engines count rounds in which something is drafted; what is predicted of a lookup is a mean over all others too. */
 function ofCounted(expected: Expected, { everyRound }: EngineCounts): Expected {

@@ -9,7 +9,7 @@
 import { encodeModel, FLOAT, value } from "../model/graph/onnx.js";
 import type { Clock } from "./engine.js";
 import type { OrtApi, Pointer } from "./ort-api.js";
-import { onThreads, openEnvironment } from "./threads/pool.js";
+import { createSession, openEnvironment } from "./threads/pool.js";
 
 export interface BandwidthRequest {
   threads: number;
@@ -98,12 +98,9 @@ function openProduct(api: OrtApi, { threads, bytes }: BandwidthRequest): { run()
     return handle;
   };
   const env = openEnvironment(api, own, threads);
-  const create = (setThreads: (settings: Pointer) => void): Pointer => {
-    const settings = own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
-    setThreads(settings);
-    return api.create("CreateSessionFromArray", env, model, model.length, settings);
-  };
-  const session = own("ReleaseSession", onThreads(api, threads, create));
+  const session = createSession(api, own, threads, (settings) =>
+    api.create("CreateSessionFromArray", env, model, model.length, settings),
+  );
   const binding = own("ReleaseIoBinding", api.create("CreateIoBinding", session));
   const info = own("ReleaseMemoryInfo", api.create("CreateMemoryInfo", "Cpu", 0, 0, 0));
   // ones: pages that were never written would all be one page of zeros, in the first-level cache

@@ -4,7 +4,7 @@ import type { Handles } from "./bindings.js";
 import type { RuntimeOptions } from "./engine.js";
 import { nativePath, type OrtApi, type Pointer } from "./ort-api.js";
 import { appendProvider, explained, type Provider, refuseFallback } from "./providers.js";
-import { onThreads, openEnvironment } from "./threads/pool.js";
+import { createSession, openEnvironment } from "./threads/pool.js";
 
 /** Session option: where files beside a model in memory lie. */
 const WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path";
@@ -29,10 +29,9 @@ export function openSession(
   configure: (settings: Pointer) => void = () => {},
   packed?: Pointer,
 ): Pointer {
-  const env = openEnvironment(api, handles.own.bind(handles), threads);
-  const create = (setThreads: (settings: Pointer) => void): Pointer => {
-    const settings = handles.own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
-    setThreads(settings);
+  const own = handles.own.bind(handles);
+  const env = openEnvironment(api, own, threads);
+  const create = (settings: Pointer): Pointer => {
     // The graph is written as it should run; the optimiser finds nothing and costs a third of the start.
     api.check("SetSessionGraphOptimizationLevel", settings, 0);
     for (const [key, of] of Object.entries(sessionConfig)) api.check("AddSessionConfigEntry", settings, key, of);
@@ -49,7 +48,7 @@ export function openSession(
             ...[env, model, model.length, settings, packed],
           );
   };
-  const session = explained(provider, () => handles.own("ReleaseSession", onThreads(api, threads, create)));
+  const session = explained(provider, () => createSession(api, own, threads, create));
   if (allowFallback !== true) refuseFallback(api, session, provider);
   return session;
 }

@@ -157,10 +157,10 @@ export function siblingsOf(drafter: DrafterRef | undefined): number | undefined 
   return main.kind === "self" ? main.siblings : undefined;
 }
 
-/** A drafter's lookup, alone or in front of another. */
-const lookupIn = (
+/** A drafter's lookup, alone or in front of another; null: it looks nothing up. */
+export const lookupIn = (
   drafter: DrafterRef | undefined,
-): { branches?: Branches | undefined; draft_tokens?: number | undefined } | null =>
+): (Omit<LookupRef, "kind"> & Partial<HybridRef["lookup"]>) | null =>
   drafter?.kind === "lookup" ? drafter : drafter?.kind === "hybrid" ? drafter.lookup : null;
 
 /** The drafter without siblings of its last token; itself where it has none. */

@@ -6,7 +6,7 @@ import { DraftplanError } from "../../core/errors.js";
 import { architectureOf } from "../../model/architectures/registry.js";
 import { openGguf } from "../../model/formats/gguf-parts.js";
 import { blockName, type ChoiceSet, uniformChoices } from "../../schema/choice.js";
-import { type ModelDrafterRef, mainDrafter } from "../../schema/drafter.js";
+import { lookupIn, type ModelDrafterRef, mainDrafter } from "../../schema/drafter.js";
 import { readDefinition } from "../../tokenizer/open.js";
 import { EXPORTED_KERNELS, type Exporter, type ExportJob, type PlannedDraft, type Written } from "../exporter.js";
 import { bytesAStep, draftOf, type GgufDraft, type GgufModel } from "../gguf/draft.js";
@@ -82,7 +82,7 @@ async function write(job: ExportJob): Promise<Written> {
 }
 
 function ngramsOf({ drafter, draftTokens }: PlannedDraft): NgramSettings | null {
-  const lookup = drafter.kind === "lookup" ? drafter : drafter.kind === "hybrid" ? drafter.lookup : null;
+  const lookup = lookupIn(drafter);
   return lookup === null ? null : ngramSettings(lookup, draftTokens);
 }
 

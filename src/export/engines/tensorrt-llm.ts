@@ -2,7 +2,6 @@
  * TensorRT-LLM: the draft as a checkpoint of its own, and the options of `trtllm-serve` as YAML (tensorrt_llm/llmapi/
  * llm_args.py): DraftTargetDecodingConfig or NGramDecodingConfig, and the draft length by batch as `draft_len_schedule`.
  */
-
 import { stringify } from "yaml";
 import { DraftplanError } from "../../core/errors.js";
 import { counted } from "../../core/text.js";

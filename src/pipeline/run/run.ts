@@ -24,7 +24,6 @@ import { FinishedParts } from "../interrupted/finished-parts.js";
 import { loadedTask } from "../interrupted/loaded-task.js";
 import { verifiedPrompts } from "../interrupted/verified-prompts.js";
 import { measureCandidates } from "../measuring/candidates.js";
-import { canMeasureWidely } from "../measuring/heads-text.js";
 import { type MeasuringText, precisionFor } from "../measuring/measuring.js";
 import { inputRef, servedName } from "../paths.js";
 import { makeProfile } from "../profile/make.js";
@@ -176,8 +175,8 @@ function calibrateAndMeasure(
     const losses = await parts.take("losses", async () => {
       const heads = new HeadsEvidence(located);
       const made = await calibrateLoaded(model, text, defaultContexts(model.spec), context, { heads, widely: {} });
-      const { texts, prompts } = made;
-      if (!canMeasureWidely(model, heads, undefined, context)) await reportHeads(model, prompts, { heads }, context);
+      const { texts, prompts, isWide } = made;
+      if (!isWide) await reportHeads(model, prompts, { heads }, context);
       measuredOn = measuringText(texts, prompts, SAMPLE.continuationTokens);
       return { ...made.calibration, ...heads.keys() };
     });

@@ -2,9 +2,9 @@
  * The measuring itself: whole passes at one context, in the order in which decoding runs them.
  *
  * A visit to one context does what decoding rounds do: a burst of draft steps of the same choices, then a verification by the
- * whole target. A draft's counted steps come after a short round of the same draft, whose step is not counted. So a draft's first
- * step finds the caches as a verification left them, with what remains of the draft's own weights, and the later steps
- * find them as a draft left them. This matters where the weights are about as large as the last-level cache. Embedded
+ * whole target. A draft's counted steps come after a short round of the same draft, whose step is not counted. So a
+ * draft's first step finds the caches as a verification left them, with what remains of the draft's own weights, and the
+ * later steps find them as a draft left them. This matters where the weights are about as large as the last-level cache. Embedded
  * model (fp32 42 MB, L3 32 MB), n = 64, int8, two cores of an EPYC, against rounds of one draft only: bursts after another
  * draft's round came out 3 to 4 % too slow, after a partial target pass besides 5 to 6 %, after a short round of their own
  * 1 to 2 %. A step gets cheaper along the whole burst: n = 256, steps 1 to 8 take 1492, 1225, 1173, 1138, 1129, 1098, 1092

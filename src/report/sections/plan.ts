@@ -104,11 +104,9 @@ function distinctDrafts(ranges: readonly Range[]): DistinctDraft[] {
 function stripFigure({ set, segments }: DistinctDraft): Html {
   const where = `Context ${segments.map(contextText).join(", ")} tokens`;
   if (set === null) return html`<p><strong>${where}</strong>: plain decoding, nothing is drafted.</p>`;
-  const lengths = [...new Set(segments.map((segment) => segment.draft_tokens))];
-  const drafted = `${lengths
-    .slice(0, -1)
-    .map((length) => `${length} or `)
-    .join("")}${counted(lengths.at(-1) ?? 0, "token")} drafted a round`;
+  const lengths = [...new Set(segments.map((segment) => segment.draft_tokens ?? 0))];
+  const last = counted(lengths.pop() ?? 0, "token");
+  const drafted = `${[...lengths, last].join(" or ")} drafted a round`;
   const words = describeChoices(set);
   return html`<figure class="wide"><figcaption><strong>${where}</strong> <span>${drafted}; ${words}.</span></figcaption>
 ${strip(set, `${where}: ${words}.`)}

@@ -73,5 +73,24 @@ export function onThreads<T>(api: OrtApi, threads: number, make: (setThreads: (s
   }
 }
 
+/**
+ * A session on threads as `onThreads` says, owned by whoever `own` stands for, as are its settings.
+ * @param create the session, from settings in which nothing but the threads is said yet
+ */
+export const createSession = (
+  api: OrtApi,
+  own: (release: "ReleaseSession" | "ReleaseSessionOptions", handle: Pointer) => Pointer,
+  threads: number,
+  create: (settings: Pointer) => Pointer,
+): Pointer =>
+  own(
+    "ReleaseSession",
+    onThreads(api, threads, (setThreads) => {
+      const settings = own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
+      setThreads(settings);
+      return create(settings);
+    }),
+  );
+
 /** How the library names what the environment lacks. */
 const NO_POOL = /GlobalThreadPools/;

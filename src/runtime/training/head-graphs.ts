@@ -4,7 +4,7 @@ import { blockInputs, type HeadsShape, headParameters } from "../../model/heads/
 import { gradientName, parameterName, type TrainingOutput, trainingGraph } from "../../model/heads/training-graph.js";
 import { ELEMENT, Handles, hostTensors } from "../bindings.js";
 import { loadOrt, type OrtApi, type Pointer } from "../ort-api.js";
-import { onThreads, openEnvironment } from "../threads/pool.js";
+import { createSession, openEnvironment } from "../threads/pool.js";
 
 export interface TrainingGraphs {
   /** [rows, numbers that the last head's block takes]: each head takes the first of them */
@@ -116,14 +116,12 @@ export function openBound(
   threads: number,
 ): { session: Pointer; binding: Pointer } {
   const model = encodeModel(graph, "1");
-  const env = openEnvironment(api, handles.own.bind(handles), threads);
-  const create = (setThreads: (settings: Pointer) => void): Pointer => {
-    const settings = handles.own("ReleaseSessionOptions", api.create("CreateSessionOptions"));
-    setThreads(settings);
+  const own = handles.own.bind(handles);
+  const env = openEnvironment(api, own, threads);
+  const session = createSession(api, own, threads, (settings) => {
     api.check("SetSessionGraphOptimizationLevel", settings, 0);
     return api.create("CreateSessionFromArray", env, model, model.length, settings);
-  };
-  const session = handles.own("ReleaseSession", onThreads(api, threads, create));
+  });
   return { session, binding: handles.own("ReleaseIoBinding", api.create("CreateIoBinding", session)) };
 }
 
